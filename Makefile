@@ -1,0 +1,144 @@
+# seedancefs: `make demo` and `make test` do everything on a fresh Debian or Ubuntu machine.
+# Variants live side by side under build/: `make V=asan`, `make V=clang`, `make V=checked`.
+# SHOW=1 shows the commands.
+
+VERSION := 0.1.0
+V       ?= release
+PREFIX  ?= /usr/local
+DESTDIR ?=
+SHOW    ?= 0
+Q       := $(if $(filter 1,$(SHOW)),,@)
+say     = $(if $(filter 1,$(SHOW)),@:,@printf '  %-7s %s\n')
+
+FLOORS := base net prompt api store job media tree fuse app
+# Which floors a floor's unit tests may link: the table of docs/ARCHITECTURE.md, lowest last.
+below_base   := base
+below_net    := net base
+below_prompt := prompt base
+below_api    := api net base
+below_store  := store base
+below_media  := media net store base
+below_job    := job prompt api store net base
+below_tree   := tree job media prompt api store net base
+below_fuse   := fuse tree job media prompt api store net base
+below_app    := app fuse tree job media prompt api store net base
+
+out := $(if $(filter release,$(V)),build,build/$(V))
+obj := build/obj/$(V)
+
+CC_release := gcc
+CC_checked := gcc
+CC_asan    := gcc
+CC_clang   := clang
+CC         := $(or $(CC_$(V)),gcc)
+FLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2
+FLAGS_checked := -O1 -g -DSEEDANCEFS_CHECKS
+FLAGS_clang   := -O2 -g
+FLAGS_asan    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+                 -fno-sanitize-recover=all -DSEEDANCEFS_CHECKS
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes \
+            -Wmissing-prototypes -Wundef -Wformat=2 -Wvla -Wcast-qual -Wwrite-strings \
+            -Wswitch-enum -Wpointer-arith -Wimplicit-fallthrough
+packages := fuse3 libcurl libcjson sqlite3
+pkg_cflags = $(shell pkg-config --cflags $(packages) | sed 's/-I/-isystem /g')
+pkg_libs   = $(shell pkg-config --libs $(packages))
+
+CFLAGS  ?=
+LDFLAGS ?=
+all_cflags = -std=c17 -D_GNU_SOURCE -DSEEDANCEFS_VERSION='"$(VERSION)"' -DFUSE_USE_VERSION=35 \
+             -Iinclude -Isrc $(pkg_cflags) $(WARNINGS) $(FLAGS_$(V)) \
+             -fstack-protector-strong -fPIE -MMD -MP $(CFLAGS)
+all_ldflags = $(filter -fsanitize%,$(FLAGS_$(V))) -pie -Wl,-z,relro,-z,now $(LDFLAGS)
+
+objects  = $(patsubst %.c,$(obj)/%.o,$(sort $(wildcard src/$(1)/*.c)))
+archives = $(patsubst %,$(obj)/lib%.a,$(1))
+
+unit_sources := $(sort $(wildcard tests/unit/*/test_*.c))
+unit_tests   := $(patsubst tests/unit/%.c,$(out)/unit/%,$(unit_sources))
+
+.PHONY: all demo test check unit e2e bench campaign asan lint install uninstall clean deps format
+.SECONDARY:
+.DEFAULT_GOAL := all
+
+all: $(out)/seedancefs $(out)/seedance-sim
+
+$(obj)/%.o: %.c
+	$(say) CC $<
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(all_cflags) -c $< -o $@
+
+# The embedded clips are read by the assembler, which -MMD does not see.
+$(obj)/src/sim/clips.o: $(wildcard tests/media/*.mp4 tests/media/*.jpg)
+
+define floor_archive
+$(obj)/lib$(1).a: $(call objects,$(1))
+	$(say) AR lib$(1).a
+	$(Q)rm -f $$@ && ar rcs $$@ $$^
+endef
+$(foreach floor,$(FLOORS),$(eval $(call floor_archive,$(floor))))
+
+$(out)/seedancefs: $(call objects,app) $(call archives,$(filter-out app,$(below_app)))
+	$(say) LD $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(all_ldflags) -o $@ $^ $(pkg_libs)
+
+$(out)/seedance-sim: $(call objects,sim)
+	$(say) LD $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(all_ldflags) -o $@ $^ -lmicrohttpd -lcjson -lpthread -lm
+
+define unit_floor
+$(out)/unit/$(1)/%: $(obj)/tests/unit/$(1)/%.o $(call archives,$(below_$(1)))
+	$$(say) LD $$@
+	$(Q)mkdir -p $$(@D)
+	$(Q)$$(CC) $$(all_ldflags) -o $$@ $$^ $$(pkg_libs) -lcmocka -lpthread
+endef
+$(foreach floor,$(FLOORS),$(eval $(call unit_floor,$(floor))))
+
+-include $(shell find build/obj/$(V) -name '*.d' 2>/dev/null)
+
+deps:
+	$(Q)scripts/install-deps.sh
+
+# Installing may add the very headers that this make has looked for: build in a second make.
+demo: deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)scripts/demo.sh
+
+test: deps
+	$(Q)scripts/run-tests.sh
+
+unit: $(unit_tests)
+	$(Q)scripts/run-unit.sh $(unit_tests)
+
+e2e: all
+	$(Q)scripts/run-e2e.sh $(out) $(TESTS)
+
+# Address and undefined behaviour sanitizers over the unit and the end-to-end tests.
+asan: deps
+	$(Q)$(MAKE) --no-print-directory V=asan unit
+	$(Q)$(MAKE) --no-print-directory V=asan e2e
+
+bench: all
+	$(Q)scripts/install-deps.sh --bench
+	$(Q)scripts/bench.sh $(out)
+
+lint:
+	$(Q)scripts/lint.sh
+
+format:
+	$(Q)clang-format -i $$(git ls-files 'src/*.[ch]' 'include/*.h' 'tests/*.[ch]')
+
+install: all
+	$(say) INSTALL $(DESTDIR)$(PREFIX)
+	$(Q)install -Dm755 build/seedancefs $(DESTDIR)$(PREFIX)/bin/seedancefs
+	$(Q)install -Dm755 build/seedance-sim $(DESTDIR)$(PREFIX)/bin/seedance-sim
+	$(Q)install -Dm644 README.md $(DESTDIR)$(PREFIX)/share/doc/seedancefs/README.md
+	$(Q)install -Dm644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/seedancefs/LICENSE
+
+uninstall:
+	$(Q)rm -f $(DESTDIR)$(PREFIX)/bin/seedancefs $(DESTDIR)$(PREFIX)/bin/seedance-sim
+	$(Q)rm -rf $(DESTDIR)$(PREFIX)/share/doc/seedancefs
+
+clean:
+	$(Q)rm -rf build

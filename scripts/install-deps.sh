@@ -1,0 +1,61 @@
+#!/bin/sh
+# Installs what building and testing need from Debian or Ubuntu packages; does nothing, and asks the
+# network for nothing, when all is there. `--bench` adds the peers that `make bench` compares with.
+set -eu
+
+build="gcc libc6-dev make pkg-config libfuse3-dev fuse3 libcurl4-openssl-dev libcjson-dev
+       libsqlite3-dev uthash-dev libmicrohttpd-dev"
+tests="clang libclang-rt-14-dev clang-format clang-tidy cppcheck libcmocka-dev bats curl jq ffmpeg
+       file rsync zsh dash vim-tiny nano procps util-linux strace sqlite3 git python3 sudo"
+packages="$build $tests"
+[ "${1:-}" = --build ] && packages=$build
+[ "${1:-}" = --bench ] && packages="curl nginx-light ffmpeg python3 procps"
+
+is_installed() {
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+missing=
+for package in $packages; do
+    is_installed "$package" && continue
+    case $package in
+    # The sanitizers' runtime carries the compiler's version in its name; any will do.
+    libclang-rt-14-dev)
+        dpkg-query -W -f '${binary:Package} ${db:Status-Status}\n' 'libclang-rt-*-dev' 2>/dev/null |
+            grep -q ' installed$' && continue
+        package=libclang-rt-dev
+        is_installed "$package" && continue ;;
+    vim-tiny) command -v vim >/dev/null 2>&1 && continue ;;
+    nginx-light) command -v nginx >/dev/null 2>&1 && continue ;;
+    esac
+    missing="$missing $package"
+done
+[ -z "$missing" ] && exit 0
+
+if ! command -v apt-get >/dev/null 2>&1; then
+    echo "seedancefs: these packages are missing, and this is no Debian or Ubuntu:$missing" >&2
+    echo "seedancefs: install their equivalents and run the same command again." >&2
+    exit 1
+fi
+as_root=
+if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null 2>&1 || {
+        echo "seedancefs: run as root (or install sudo), please: apt-get install$missing" >&2
+        exit 1
+    }
+    as_root=sudo
+fi
+
+echo "installing:$missing"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+run() {
+    "$@" </dev/null >"$log" 2>&1 || {
+        tail -n 20 "$log" >&2
+        echo "seedancefs: this failed: $*" >&2
+        exit 1
+    }
+}
+run $as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q
+# shellcheck disable=SC2086 # a list of words
+run $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $missing
