@@ -1,0 +1,65 @@
+/*
+ * What: the one table of error codes. A fallible function returns int: 0 (or a count) on success,
+ * else a negative code, which is either -errno or one of the codes below.
+ * Our own codes say more than an errno can; err_errno() turns them into the errno that a user's
+ * program sees, err_sentence() into what a person reads. docs/SEMANTICS.md repeats the table and a
+ * test compares the two.
+ */
+#ifndef SEEDANCEFS_BASE_ERR_H
+#define SEEDANCEFS_BASE_ERR_H
+
+#include "seedancefs/base/attributes.h"
+
+#include <errno.h>
+#include <stdbool.h>
+
+/* X(NAME, errno, retry makes sense, sentence) */
+#define ERR_TABLE(X)                                                                               \
+    X(JSON_INCOMPLETE, EINVAL, false, "the JSON text ends too early")                              \
+    X(JSON_SYNTAX, EINVAL, false, "the text is not valid JSON")                                    \
+    X(JSON_LIMIT, EINVAL, false, "the JSON text is larger or deeper than allowed")                 \
+    X(PROMPT_INVALID, EINVAL, false, "the request breaks a rule of the service")                   \
+    X(PROMPT_FROZEN, EPERM, false, "the request was accepted and cannot be changed any more")      \
+    X(NAME_RESERVED, EPERM, false, "this name belongs to the filesystem")                          \
+    X(STORE_CORRUPT, EIO, false, "the job database is damaged")                                    \
+    X(STORE_VERSION, EIO, false, "the job database was written by a newer version")                \
+    X(STORE_LOCKED, EBUSY, false, "another seedancefs uses this data directory")                   \
+    X(KEY_MISSING, EACCES, false, "there is no API key")                                           \
+    X(KEY_REFUSED, EACCES, false, "the service refused the API key")                               \
+    X(HTTP_CONNECT, EIO, true, "the service could not be reached")                                 \
+    X(HTTP_TLS, EIO, false, "the service's certificate could not be verified")                     \
+    X(HTTP_BROKEN, EIO, true, "the connection broke before the answer was complete")               \
+    X(HTTP_MALFORMED, EIO, true, "the answer was not valid HTTP")                                  \
+    X(HTTP_TOO_LARGE, EIO, false, "the answer was larger than allowed")                            \
+    X(HTTP_STALLED, EIO, true, "the answer stopped arriving")                                      \
+    X(HTTP_DEADLINE, ETIMEDOUT, true, "the answer did not come in time")                           \
+    X(HTTP_REPEATED, EIO, false, "the transfer would have been sent twice and was stopped")        \
+    X(HTTP_CANCELLED, EINTR, false, "the transfer was cancelled")                                  \
+    X(URL_REFUSED, EIO, false, "the address is not allowed by the URL policy")                     \
+    X(MEDIA_ANSWER, EIO, true, "the media server's answer does not fit the request")               \
+    X(MEDIA_STATUS, EIO, true, "the media server refused the request")                             \
+    X(MEDIA_CHANGED, ESTALE, false, "the video changed on the server while it was read")           \
+    X(MEDIA_EXPIRED, EIO, false, "the video's URL has expired and could not be renewed")           \
+    X(MEDIA_GONE, EIO, false, "the service no longer has this video")
+
+enum err_code {
+    ERR_BASE = 10000, /* far above any errno */
+#define X(name, errno_value, retry, sentence) ERR_##name,
+    ERR_TABLE(X)
+#undef X
+    ERR_END,
+};
+
+/* The positive errno for a negative code; 0 for codes >= 0, EIO for codes nobody knows. */
+int err_errno(int r);
+
+/* "HTTP_CONNECT", or "ENOSPC": a name for logs. Static storage. */
+const char *err_name(int r);
+
+/* A sentence without a full stop, for people. Static storage (strerror's for plain errnos). */
+const char *err_sentence(int r);
+
+/* Whether trying the same thing again may help. False for plain errnos but EINTR and EAGAIN. */
+bool err_is_retryable(int r);
+
+#endif

@@ -1,0 +1,27 @@
+/*
+ * What: the file operations that several floors need, on real disks, with caps and durability
+ * spelled out. Paths are lent.
+ * Errors: -errno.
+ */
+#ifndef SEEDANCEFS_BASE_FILE_H
+#define SEEDANCEFS_BASE_FILE_H
+
+#include "seedancefs/base/attributes.h"
+#include "seedancefs/base/buf.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Makes the directory and its missing parents with `mode`; 0 when it is there already. */
+int file_make_directories(const char *path, mode_t mode) NODISCARD;
+
+/* Appends the whole file to `out` (up to its limit; -EFBIG beyond). */
+int file_read_all(const char *path, struct buf *out) NODISCARD;
+int file_read_all_at(int directory_fd, const char *name, struct buf *out) NODISCARD;
+
+/* Reads or writes exactly `len` bytes unless the file ends (then fewer are returned). */
+ssize_t file_read_full(int fd, void *bytes, size_t len, int64_t offset) NODISCARD;
+int file_write_full(int fd, const void *bytes, size_t len, int64_t offset) NODISCARD;
+
+#endif

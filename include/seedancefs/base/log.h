@@ -1,0 +1,35 @@
+/*
+ * What: the log, one logfmt line per event, written at boundaries only (fuse reply, job transition,
+ * transfer end, start and stop):
+ *     2026-11-23T08:00:00.123Z level=info event=job.transition job=cat from=waiting to=submitting
+ * Lifetime: one per program, like stderr: the level and the descriptor are set once by app/.
+ * A caller never passes a secret: keys are `struct secret`, which no format can print, and URLs go
+ * through url_redact().
+ */
+#ifndef SEEDANCEFS_BASE_LOG_H
+#define SEEDANCEFS_BASE_LOG_H
+
+#include "seedancefs/base/attributes.h"
+
+#include <stdbool.h>
+
+enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+
+/* Lines above `level` are dropped. `fd` is lent, -1 drops all; the default is LOG_WARN to standard error. */
+void log_configure(enum log_level level, int fd);
+
+bool log_is_enabled(enum log_level level);
+
+/* The words of --log-level; -EINVAL for any other. */
+int log_level_parse(const char *word, enum log_level *out) NODISCARD;
+
+/* `event` is noun.verb; `format` renders the key=value pairs. Control characters are replaced, a line is cut at 1,000 bytes. */
+void log_event(enum log_level level, const char *event, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+
+#define log_error(event, ...) log_event(LOG_ERROR, event, __VA_ARGS__)
+#define log_warn(event, ...) log_event(LOG_WARN, event, __VA_ARGS__)
+#define log_info(event, ...) log_event(LOG_INFO, event, __VA_ARGS__)
+#define log_debug(event, ...) log_event(LOG_DEBUG, event, __VA_ARGS__)
+
+#endif

@@ -1,0 +1,29 @@
+/*
+ * What: the API key as a type of its own, so that no format string can print it: only net/ reads
+ * the text, when it builds the Authorization header.
+ * Lifetime: secret_init() .. secret_fini(), which wipes the memory.
+ */
+#ifndef SEEDANCEFS_BASE_SECRET_H
+#define SEEDANCEFS_BASE_SECRET_H
+
+#include "seedancefs/base/attributes.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct secret {
+    char *text;
+    size_t len;
+};
+
+/* Copies `text` without blanks around it. -EINVAL when it is empty, longer than 4,096 bytes, or
+ * has a byte that cannot stand in an HTTP header (RFC 9110, section 5.5). */
+int secret_init(struct secret *secret, const char *text, size_t len) NODISCARD;
+void secret_fini(struct secret *secret);
+
+static inline bool secret_is_set(const struct secret *secret)
+{
+    return secret->text != NULL;
+}
+
+#endif

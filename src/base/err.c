@@ -1,0 +1,60 @@
+#include "seedancefs/base/err.h"
+
+#include <stddef.h>
+#include <string.h>
+
+struct err_row {
+    const char *name;
+    const char *sentence;
+    int errno_value;
+    bool retry;
+};
+
+static const struct err_row err_rows[] = {
+#define X(name, errno_value, retry, sentence) {#name, sentence, errno_value, retry},
+    ERR_TABLE(X)
+#undef X
+};
+
+static const struct err_row *err_row_get(int r)
+{
+    int index = -r - ERR_BASE - 1;
+    if (r >= 0 || index < 0 || index >= (int)ARRAY_COUNT(err_rows))
+        return NULL;
+    return &err_rows[index];
+}
+
+int err_errno(int r)
+{
+    const struct err_row *row = err_row_get(r);
+    if (row)
+        return row->errno_value;
+    if (r >= 0)
+        return 0;
+    return -r < ERR_BASE ? -r : EIO;
+}
+
+const char *err_name(int r)
+{
+    const struct err_row *row = err_row_get(r);
+    if (row)
+        return row->name;
+    const char *name = r < 0 && -r < ERR_BASE ? strerrorname_np(-r) : NULL;
+    return name ? name : r >= 0 ? "OK" : "UNKNOWN";
+}
+
+const char *err_sentence(int r)
+{
+    const struct err_row *row = err_row_get(r);
+    if (row)
+        return row->sentence;
+    if (r >= 0)
+        return "no error";
+    return -r < ERR_BASE ? strerrordesc_np(-r) : "an unknown error";
+}
+
+bool err_is_retryable(int r)
+{
+    const struct err_row *row = err_row_get(r);
+    return row ? row->retry : r == -EINTR || r == -EAGAIN;
+}
