@@ -1,0 +1,104 @@
+/*
+ * What: prompt.json -> rules -> the request body. The bytes a user wrote are parsed, held against
+ * every rule of the service's documentation ("Request"), and turned into the exact JSON to send.
+ * Errors stand on the widest documented limit, warnings on the narrow one. Pure: nothing here
+ * touches network, disk or clock; local media comes through a callback.
+ * Lifetime: prompt_check() makes a `struct prompt` for prompt_free(), and fills a report that lives
+ * from prompt_report_init() to prompt_report_fini(). Settings are lent for the call.
+ * Errors: -ERR_JSON_INCOMPLETE, -ERR_PROMPT_INVALID (the report says why), -ENOMEM.
+ */
+#ifndef SEEDANCEFS_PROMPT_PROMPT_H
+#define SEEDANCEFS_PROMPT_PROMPT_H
+
+#include "seedancefs/base/attributes.h"
+#include "seedancefs/base/buf.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    PROMPT_BYTES_MAX = 64 * 1024 * 1024, /* of prompt.json, and of the body */
+    PROMPT_PROBLEMS_MAX = 64,
+};
+
+/*
+ * Appends the file `file_name`, which lies beside prompt.json, to `out`. -EFBIG when it is larger
+ * than `max_bytes`; -ENOENT and any other -errno are shown to the user. -ENOMEM ends the check.
+ */
+typedef int prompt_read_media_fn(void *context, const char *file_name, size_t max_bytes,
+                                 struct buf *out);
+
+struct prompt_settings {
+    const char *default_model; /* NULL: MODEL_DEFAULT_NAME */
+    bool allow_unknown;        /* unknown fields, models and aspect ratios only cause warnings */
+    /* NULL: names of local files are checked by form only, and the body holds them as they are. */
+    prompt_read_media_fn *read_media;
+    void *media_context;
+};
+
+/*
+ * The words of `rule`. Whole file: incomplete, syntax, limit, type. A field: unknown-field, missing,
+ * type, value, range, integer, count, exclusive, role, unknown-model. Media: url, file, media-type,
+ * size. Warnings only: length, parameter, estimate (and url, role, value, unknown-* where allowed).
+ */
+struct prompt_problem {
+    bool is_warning;
+    char field[96];     /* as users write it: "image_urls[2]"; "" for the whole file */
+    const char *rule;   /* one of the words above. Static storage */
+    unsigned line;      /* from 1; 0 when there is no place to point at */
+    unsigned column;    /* from 1, in code points */
+    char sentence[400]; /* what is wrong and what to do; full sentences */
+};
+
+struct prompt_report {
+    struct prompt_problem *problems; /* in the order of the text */
+    size_t count;                    /* at most PROMPT_PROBLEMS_MAX */
+    size_t errors;                   /* of all problems, listed or not */
+    size_t warnings;
+};
+
+void prompt_report_init(struct prompt_report *report);
+void prompt_report_fini(struct prompt_report *report);
+
+/* The text of the `error` file: one line per error, then one per warning. */
+void prompt_report_render(const struct prompt_report *report, const char *file_name,
+                          struct buf *out);
+
+/* An accepted request. All fields are lent by it. */
+struct prompt {
+    char *model;
+    char *resolution;
+    char *aspect_ratio;
+    char *text; /* the prompt itself */
+    int64_t duration_s;
+    int64_t input_video_ms;      /* as counted for the estimate; 0 without input video */
+    bool input_video_is_unknown; /* its length was not declared: the worst case is counted */
+    bool model_is_unknown;       /* passed by allow_unknown: counted at the dearest rate */
+    bool has_unread_media;       /* read_media was NULL and is needed: do not send the body */
+    int64_t estimate_usd_micros;
+    char *body; /* the exact JSON to send: compact, fixed order, defaults filled in */
+    size_t body_len;
+    char *display; /* the same for people: pretty, inline media shortened, ends with a newline */
+    size_t display_len;
+};
+
+/*
+ * Checks the content of prompt.json. `report` is initialised by the caller and emptied here first;
+ * it lists every mistake of the object, not only the first, and warnings on success as well.
+ * 0: acceptable, `prompt` is made. -ERR_JSON_INCOMPLETE: more bytes may make it right; the report
+ * then holds one problem with the rule "incomplete". -ERR_PROMPT_INVALID: no further bytes can make
+ * it right. `prompt` is untouched on failure.
+ */
+int prompt_check(const char *bytes, size_t len, const struct prompt_settings *settings,
+                 struct prompt **prompt, struct prompt_report *report) NODISCARD;
+
+/* The same for prompt.txt: the text is the prompt, blanks around it are dropped, all else is
+ * default. An empty or blank text is -ERR_JSON_INCOMPLETE. Its problems have no line. */
+int prompt_check_text(const char *text, size_t len, const struct prompt_settings *settings,
+                      struct prompt **prompt, struct prompt_report *report) NODISCARD;
+
+/* Accepts NULL, returns NULL. */
+struct prompt *prompt_free(struct prompt *prompt);
+
+#endif

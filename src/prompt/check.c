@@ -1,0 +1,166 @@
+/*
+ * One run: each member goes to its field's check, then come the rules between fields.
+ */
+#include "check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    DECLARED_SLACK_MS = 100, /* people round to a tenth of a second */
+    NAMES_MAX = 32,
+};
+
+void check_init(struct check *c, const struct json *root, const struct prompt_settings *settings,
+                struct prompt_report *report)
+{
+    *c = (struct check){
+        .settings = settings,
+        .report = report,
+        .root = root,
+        .resolution = MODEL_DEFAULT_RESOLUTION,
+        .aspect_ratio = ASPECT_RATIO_DEFAULT,
+        .duration_s = DURATION_DEFAULT_S,
+        .generate_audio = true,
+        .durations_ms = -1,
+        .input_ms = -1,
+    };
+    c->model_name = settings->default_model ? settings->default_model : MODEL_DEFAULT_NAME;
+}
+
+void check_fini(struct check *c)
+{
+    while (c->inlined) {
+        struct inlined *next = c->inlined->next;
+        free(c->inlined->data_url);
+        free(c->inlined);
+        c->inlined = next;
+    }
+}
+
+static void check_members(struct check *c)
+{
+    const char *names[NAMES_MAX] = {NULL};
+    for (size_t i = 0; i < field_count && i < NAMES_MAX - 1; i++)
+        names[i] = fields[i].name;
+    JSON_FOR_EACH(member, c->root)
+    {
+        const struct field *field = field_find(json_key_get(member));
+        char path[PATH_SIZE];
+        if (field) {
+            field->check(c, field, member);
+        } else {
+            path_join(path, "", json_key_get(member));
+            check_unknown(c, member, path, names);
+        }
+    }
+}
+
+static void check_model_known(struct check *c)
+{
+    if (!c->model_name)
+        return; /* its type was wrong */
+    c->model = model_find(c->model_name);
+    if (c->model)
+        return;
+    const struct json *node = json_member_get(c->root, "model");
+    const char *names[NAMES_MAX] = {NULL};
+    char list[160] = "";
+    for (size_t i = 0; i < model_count() && i < NAMES_MAX - 1; i++) {
+        names[i] = model_at(i)->name;
+        size_t used = strlen(list);
+        (void)snprintf(list + used, sizeof(list) - used, "%s\"%s\"", i ? ", " : "", names[i]);
+    }
+    char word[SHOWN_SIZE];
+    const char *nearest = nearest_name(c->model_name, names);
+    if (c->settings->allow_unknown)
+        problem_add(
+            c, SEVERITY_WARNING, node, "model", "unknown-model",
+            "\"%s\" is not in the service's documentation; it is sent as it stands, because "
+            "unknown models are allowed, and counted at the dearest known rate.",
+            shown(c->model_name, word));
+    else
+        problem_add(c, SEVERITY_ERROR, node, "model", "unknown-model",
+                    "there is no model \"%s\"%s; known are %s.%s%s%s", shown(c->model_name, word),
+                    node ? "" : " (the default of this mount)", list,
+                    nearest ? " Did you mean \"" : "", nearest ? nearest : "",
+                    nearest ? "\"?" : "");
+}
+
+static void check_exclusive(struct check *c)
+{
+    const struct json *content = json_member_get(c->root, "content");
+    for (size_t i = 0; i < MEDIA_KINDS; i++) {
+        const struct media_rule *rule = &media_rules[i];
+        const struct json *one = json_member_get(c->root, rule->one);
+        const struct json *many = json_member_get(c->root, rule->many);
+        if (one && many)
+            problem_add_at_key(c, SEVERITY_ERROR, many, rule->many, "exclusive",
+                               "stands beside \"%s\". Use one of the two.", rule->one);
+        if (content && (one || many))
+            problem_add_at_key(c, SEVERITY_ERROR, one ? one : many, one ? rule->one : rule->many,
+                               "exclusive",
+                               "stands beside \"content\". Name all media in one of the two.");
+    }
+}
+
+static void check_audio_company(struct check *c)
+{
+    if (c->counts[MEDIA_AUDIO] == 0 || c->counts[MEDIA_IMAGE] + c->counts[MEDIA_VIDEO] > 0)
+        return;
+    static const char *const holders[] = {"audio_url", "audio_urls", "content"};
+    for (size_t i = 0; i < ARRAY_COUNT(holders); i++) {
+        const struct json *holder = json_member_get(c->root, holders[i]);
+        if (!holder)
+            continue;
+        problem_add_at_key(c, SEVERITY_ERROR, holder, holders[i], "missing",
+                           "audio needs at least one image or video beside it.");
+        return;
+    }
+}
+
+static void check_declared(struct check *c)
+{
+    const struct json *durations = json_member_get(c->root, "video_durations");
+    const struct json *input = json_member_get(c->root, "input_video_duration");
+    size_t videos = c->counts[MEDIA_VIDEO];
+    if (videos == 0) {
+        if (durations)
+            problem_add_at_key(c, SEVERITY_ERROR, durations, "video_durations", "missing",
+                               "there is no video whose duration this could be.");
+        if (input)
+            problem_add_at_key(c, SEVERITY_ERROR, input, "input_video_duration", "missing",
+                               "there is no video whose duration this could be.");
+        return;
+    }
+    if (json_type_get(durations) == JSON_ARRAY && json_child_count(durations) != videos)
+        problem_add(c, SEVERITY_ERROR, durations, "video_durations", "count",
+                    "has %zu durations for %zu videos. Give one for each.",
+                    json_child_count(durations), videos);
+    if (c->input_ms >= 0 && c->input_ms < (int64_t)videos * INPUT_MIN_S * 1000)
+        problem_add(c, SEVERITY_ERROR, input, "input_video_duration", "range",
+                    "is less than %d seconds for each of %zu videos.", INPUT_MIN_S, videos);
+    if (c->input_ms >= 0 && c->durations_ms >= 0 &&
+        llabs(c->input_ms - c->durations_ms) > DECLARED_SLACK_MS)
+        problem_add(c, SEVERITY_ERROR, input, "input_video_duration", "exclusive",
+                    "is %g seconds, but video_durations come to %g.", (double)c->input_ms / 1000,
+                    (double)c->durations_ms / 1000);
+    if (!durations && !input)
+        problem_add(c, SEVERITY_WARNING, c->root, "input_video_duration", "estimate",
+                    "the length of the input video is not given; the estimate counts %d seconds, "
+                    "the worst case. Give it for a better one.",
+                    INPUT_ALL_MAX_S);
+}
+
+void check_run(struct check *c)
+{
+    check_members(c);
+    check_model_known(c);
+    if (!json_member_get(c->root, "prompt"))
+        problem_add(c, SEVERITY_ERROR, c->root, "prompt", "missing",
+                    "is missing. Describe the video: {\"prompt\": \"A cat surfing at sunset\"}.");
+    check_exclusive(c);
+    check_audio_company(c);
+    check_declared(c);
+}

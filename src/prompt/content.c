@@ -1,0 +1,237 @@
+/*
+ * The content array: media with roles. Three ways to use it exclude each other (the service's
+ * documentation, "Modes"): a first frame, a first and a last frame, or references.
+ */
+#include "check.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum role { ROLE_NONE, ROLE_FIRST, ROLE_LAST, ROLE_IMAGE, ROLE_VIDEO, ROLE_AUDIO, ROLES };
+
+static const struct {
+    const char *name;
+    enum media_kind kind;
+    bool is_frame;
+} roles[ROLES] = {
+    [ROLE_NONE] = {"", MEDIA_IMAGE, false},
+    [ROLE_FIRST] = {"first_frame", MEDIA_IMAGE, true},
+    [ROLE_LAST] = {"last_frame", MEDIA_IMAGE, true},
+    [ROLE_IMAGE] = {"reference_image", MEDIA_IMAGE, false},
+    [ROLE_VIDEO] = {"reference_video", MEDIA_VIDEO, false},
+    [ROLE_AUDIO] = {"reference_audio", MEDIA_AUDIO, false},
+};
+
+static const char *const role_names[] = {
+    "first_frame", "last_frame", "reference_image", "reference_video", "reference_audio", NULL,
+};
+
+static const char *const item_fields[] = {
+    "type", "image_url", "video_url", "audio_url", "role", NULL,
+};
+
+static const char *const address_fields[] = {"url", NULL};
+
+struct modes {
+    size_t items;
+    size_t by_role[ROLES];
+    size_t references;
+    const struct json *first_bare_image; /* an image without a role */
+    char bare_path[PATH_SIZE];
+    const struct json *last_frame;
+    char last_path[PATH_SIZE];
+};
+
+static bool is_known(const char *name, const char *const *names)
+{
+    while (*names && strcmp(*names, name) != 0)
+        names++;
+    return *names != NULL;
+}
+
+static void check_address(struct check *c, enum media_kind kind, const struct json *holder,
+                          const char *path)
+{
+    char inner[PATH_SIZE];
+    if (json_type_get(holder) == JSON_STRING) {
+        problem_add(c, SEVERITY_ERROR, holder, path, "type",
+                    "must be an object that holds the address: {\"url\": \"https://…\"}.");
+        return;
+    }
+    if (!expect_type(c, holder, path, JSON_OBJECT))
+        return;
+    JSON_FOR_EACH(member, holder)
+    {
+        if (is_known(json_key_get(member), address_fields))
+            continue;
+        path_join(inner, path, json_key_get(member));
+        check_unknown(c, member, inner, address_fields);
+    }
+    path_join(inner, path, "url");
+    const struct json *url = json_member_get(holder, "url");
+    if (url)
+        check_media(c, kind, url, inner);
+    else
+        problem_add(c, SEVERITY_ERROR, holder, inner, "missing", "the address is missing.");
+}
+
+/* False when the item has no type that can be gone on with. */
+static bool type_get(struct check *c, const struct json *item, const char *path,
+                     enum media_kind *kind)
+{
+    char inner[PATH_SIZE];
+    path_join(inner, path, "type");
+    const struct json *type = json_member_get(item, "type");
+    if (!type) {
+        problem_add(c, SEVERITY_ERROR, item, inner, "missing",
+                    "is missing; \"image_url\", \"video_url\" or \"audio_url\".");
+        return false;
+    }
+    if (!expect_type(c, type, inner, JSON_STRING))
+        return false;
+    const char *name = json_text_get(type);
+    for (size_t i = 0; i < MEDIA_KINDS; i++) {
+        if (strcmp(media_rules[i].one, name) == 0) {
+            *kind = (enum media_kind)i;
+            return true;
+        }
+    }
+    char text[SHOWN_SIZE];
+    if (strcmp(name, "text") == 0)
+        problem_add(c, SEVERITY_ERROR, type, inner, "value",
+                    "text does not belong into content here. Put it into \"prompt\".");
+    else
+        problem_add(c, SEVERITY_ERROR, type, inner, "value",
+                    "must be \"image_url\", \"video_url\" or \"audio_url\", but is \"%s\".",
+                    shown(name, text));
+    return false;
+}
+
+static enum role role_get(struct check *c, enum media_kind kind, const struct json *node,
+                          const char *path)
+{
+    if (!node || !expect_type(c, node, path, JSON_STRING))
+        return ROLE_NONE;
+    const char *name = json_text_get(node);
+    for (size_t i = ROLE_FIRST; i < ROLES; i++) {
+        if (strcmp(roles[i].name, name) != 0)
+            continue;
+        if (roles[i].kind == kind)
+            return (enum role)i;
+        problem_add(c, SEVERITY_ERROR, node, path, "role", "an item of type \"%s\" cannot be a %s.",
+                    media_rules[kind].one, name);
+        return ROLE_NONE;
+    }
+    char text[SHOWN_SIZE];
+    const char *nearest = nearest_name(name, role_names);
+    problem_add(c, SEVERITY_ERROR, node, path, "value",
+                "must be first_frame, last_frame, reference_image, reference_video or "
+                "reference_audio, but is \"%s\"%s%s%s",
+                shown(name, text), nearest ? "; did you mean \"" : "", nearest ? nearest : "",
+                nearest ? "\"?" : ".");
+    return ROLE_NONE;
+}
+
+static void check_item_fields(struct check *c, const struct json *item, const char *path,
+                              enum media_kind kind)
+{
+    JSON_FOR_EACH(member, item)
+    {
+        const char *key = json_key_get(member);
+        char inner[PATH_SIZE];
+        path_join(inner, path, key);
+        if (!is_known(key, item_fields))
+            check_unknown(c, member, inner, item_fields);
+        else if (strcmp(key, "type") != 0 && strcmp(key, "role") != 0 &&
+                 strcmp(key, media_rules[kind].one) != 0)
+            problem_add_at_key(c, SEVERITY_ERROR, member, inner, "exclusive",
+                               "does not fit the item's type, which is \"%s\".",
+                               media_rules[kind].one);
+    }
+}
+
+static void check_item(struct check *c, struct modes *modes, const struct json *item,
+                       const char *path)
+{
+    enum media_kind kind;
+    char inner[PATH_SIZE];
+    if (!expect_type(c, item, path, JSON_OBJECT) || !type_get(c, item, path, &kind))
+        return;
+    check_item_fields(c, item, path, kind);
+    path_join(inner, path, media_rules[kind].one);
+    const struct json *holder = json_member_get(item, media_rules[kind].one);
+    if (holder)
+        check_address(c, kind, holder, inner);
+    else
+        problem_add(c, SEVERITY_ERROR, item, inner, "missing", "is missing: {\"url\": \"…\"}.");
+
+    const struct json *role_node = json_member_get(item, "role");
+    path_join(inner, path, "role");
+    enum role role = role_get(c, kind, role_node, inner);
+    c->counts[kind]++;
+    modes->items++;
+    modes->by_role[role]++;
+    if (role == ROLE_LAST && !modes->last_frame) {
+        modes->last_frame = role_node;
+        memcpy(modes->last_path, inner, sizeof(inner));
+    }
+    if (role >= ROLE_IMAGE || (kind != MEDIA_IMAGE && !role_node))
+        modes->references++;
+    if (kind == MEDIA_IMAGE && !role_node && !modes->first_bare_image) {
+        modes->first_bare_image = item;
+        memcpy(modes->bare_path, inner, sizeof(inner));
+    }
+}
+
+static void check_modes(struct check *c, const struct modes *modes, const struct json *content)
+{
+    const char *const path = "content";
+    size_t frames = modes->by_role[ROLE_FIRST] + modes->by_role[ROLE_LAST];
+    for (size_t i = ROLE_FIRST; i <= ROLE_LAST; i++) {
+        if (modes->by_role[i] > 1)
+            problem_add(c, SEVERITY_ERROR, content, path, "count",
+                        "has %zu items with the role %s; one is the most.", modes->by_role[i],
+                        roles[i].name);
+    }
+    if (modes->last_frame && modes->by_role[ROLE_FIRST] == 0)
+        problem_add(c, SEVERITY_ERROR, modes->last_frame, modes->last_path, "missing",
+                    "a last_frame needs a first_frame as well.");
+    if (frames > 0 && modes->references > 0)
+        problem_add(c, SEVERITY_ERROR, content, path, "exclusive",
+                    "first_frame and last_frame cannot be combined with references, video or "
+                    "audio. Use either frames or references.");
+    if (!modes->first_bare_image)
+        return;
+    if (modes->items == 1)
+        problem_add(c, SEVERITY_WARNING, modes->first_bare_image, modes->bare_path, "role",
+                    "a single image without role counts as the first frame. Write \"first_frame\" "
+                    "or \"reference_image\" to be sure.");
+    else
+        problem_add(c, SEVERITY_ERROR, modes->first_bare_image, modes->bare_path, "missing",
+                    "is missing; with several items each image needs one: first_frame, last_frame "
+                    "or reference_image.");
+}
+
+void check_content(struct check *c, const struct field *field, const struct json *node)
+{
+    if (!expect_type(c, node, field->name, JSON_ARRAY))
+        return;
+    struct modes modes = {0};
+    size_t index = 0;
+    JSON_FOR_EACH(item, node)
+    {
+        char path[PATH_SIZE];
+        (void)snprintf(path, sizeof(path), "content[%zu]", index++);
+        check_item(c, &modes, item, path);
+    }
+    if (index == 0)
+        problem_add(c, SEVERITY_ERROR, node, field->name, "count",
+                    "is empty. Put media into it, or leave the field out.");
+    check_modes(c, &modes, node);
+    for (size_t i = 0; i < MEDIA_KINDS; i++) {
+        if (c->counts[i] > media_rules[i].max_count)
+            problem_add(c, SEVERITY_ERROR, node, field->name, "count",
+                        "has %zu items of type %s; the service accepts at most %u.", c->counts[i],
+                        media_rules[i].one, media_rules[i].max_count);
+    }
+}

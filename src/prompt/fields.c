@@ -1,0 +1,275 @@
+/*
+ * The table of the request's fields and the check of each. Every rule is from the service's
+ * documentation, "Request"; rules between fields are in check.c.
+ */
+#include "check.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+static void check_text(struct check *c, const struct field *field, const struct json *node);
+static void check_model(struct check *c, const struct field *field, const struct json *node);
+static void check_duration(struct check *c, const struct field *field, const struct json *node);
+static void check_resolution(struct check *c, const struct field *field, const struct json *node);
+static void check_ratio(struct check *c, const struct field *field, const struct json *node);
+static void check_one(struct check *c, const struct field *field, const struct json *node);
+static void check_many(struct check *c, const struct field *field, const struct json *node);
+static void check_durations(struct check *c, const struct field *field, const struct json *node);
+static void check_input(struct check *c, const struct field *field, const struct json *node);
+static void check_audio(struct check *c, const struct field *field, const struct json *node);
+static void check_watermark(struct check *c, const struct field *field, const struct json *node);
+
+const struct field fields[] = {
+    {"model", check_model, write_model, 0, true},
+    {"prompt", check_text, write_text, 0, true},
+    {"duration", check_duration, write_duration, 0, true},
+    {"resolution", check_resolution, write_resolution, 0, true},
+    {"aspect_ratio", check_ratio, write_aspect_ratio, 0, true},
+    {"image_url", check_one, write_media, MEDIA_IMAGE, false},
+    {"image_urls", check_many, write_media, MEDIA_IMAGE, false},
+    {"video_url", check_one, write_media, MEDIA_VIDEO, false},
+    {"video_urls", check_many, write_media, MEDIA_VIDEO, false},
+    {"video_durations", check_durations, write_plain, 0, false},
+    {"input_video_duration", check_input, write_plain, 0, false},
+    {"audio_url", check_one, write_media, MEDIA_AUDIO, false},
+    {"audio_urls", check_many, write_media, MEDIA_AUDIO, false},
+    {"content", check_content, write_content, 0, false},
+    {"generate_audio", check_audio, write_generate_audio, 0, true},
+    {"watermark", check_watermark, write_watermark, 0, true},
+};
+
+const size_t field_count = ARRAY_COUNT(fields);
+
+const struct field *field_find(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(fields); i++) {
+        if (strcmp(fields[i].name, name) == 0)
+            return &fields[i];
+    }
+    return NULL;
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+static size_t count_words(const char *text)
+{
+    size_t words = 0;
+    for (; *text; text++)
+        words += !is_blank(text[0]) && (is_blank(text[1]) || text[1] == '\0');
+    return words;
+}
+
+/* Parameters that older models of the service take from the text of the prompt. */
+static const struct {
+    const char *word;
+    const char *field;
+} text_parameters[] = {
+    {"--dur", "duration"},    {"--duration", "duration"},
+    {"--rs", "resolution"},   {"--resolution", "resolution"},
+    {"--rt", "aspect_ratio"}, {"--ratio", "aspect_ratio"},
+    {"--wm", "watermark"},    {"--watermark", "watermark"},
+    {"--fps", NULL},          {"--framespersecond", NULL},
+    {"--frames", NULL},       {"--seed", NULL},
+    {"--cf", NULL},           {"--camerafixed", NULL},
+    {"--camera_fixed", NULL},
+};
+
+/* Whether `word` stands in `text` by itself. */
+static bool has_word(const char *text, const char *word)
+{
+    size_t len = strlen(word);
+    for (const char *p = strcasestr(text, word); p; p = strcasestr(p + 1, word)) {
+        if ((p == text || is_blank(p[-1])) && (p[len] == '\0' || p[len] == '=' || is_blank(p[len])))
+            return true;
+    }
+    return false;
+}
+
+static void check_text(struct check *c, const struct field *field, const struct json *node)
+{
+    if (!expect_type(c, node, field->name, JSON_STRING))
+        return;
+    c->text = json_text_get(node);
+    size_t words = count_words(c->text);
+    if (words == 0)
+        problem_add(c, SEVERITY_ERROR, node, field->name, "missing",
+                    "is empty. Describe the video.");
+    if (words > PROMPT_WORDS_MAX)
+        problem_add(c, SEVERITY_WARNING, node, field->name, "length",
+                    "has %zu words; the service advises at most %d, and may overlook the rest.",
+                    words, PROMPT_WORDS_MAX);
+    for (size_t i = 0; i < ARRAY_COUNT(text_parameters); i++) {
+        const char *own = text_parameters[i].field;
+        if (has_word(c->text, text_parameters[i].word))
+            problem_add(c, SEVERITY_WARNING, node, field->name, "parameter",
+                        "contains \"%s\", which the service may take for a parameter.%s%s%s",
+                        text_parameters[i].word, own ? " Use the field \"" : "", own ? own : "",
+                        own ? "\" instead." : "");
+    }
+}
+
+static void check_model(struct check *c, const struct field *field, const struct json *node)
+{
+    if (expect_type(c, node, field->name, JSON_STRING))
+        c->model_name = json_text_get(node);
+    else
+        c->model_name = NULL;
+}
+
+static void check_duration(struct check *c, const struct field *field, const struct json *node)
+{
+    double number = 0;
+    if (!expect_type(c, node, field->name, JSON_NUMBER) || !json_number_get(node, &number))
+        return;
+    if (number < DURATION_MIN_S || number > DURATION_MAX_S)
+        problem_add(c, SEVERITY_ERROR, node, field->name, "range",
+                    "must be from %d to %d seconds, but is %.15g. Choose a duration in between; "
+                    "longer videos are made of several jobs.",
+                    DURATION_MIN_S, DURATION_MAX_S, number);
+    else if (!json_int64_get(node, &c->duration_s))
+        problem_add(c, SEVERITY_ERROR, node, field->name, "integer",
+                    "must be a whole number of seconds, but is %.15g. The service makes whole "
+                    "seconds only.",
+                    number);
+}
+
+/* The word of `choices` that the node holds; NULL after a problem was added. */
+static const char *check_choice(struct check *c, const struct field *field, const struct json *node,
+                                const char *const *choices, enum severity severity)
+{
+    if (!expect_type(c, node, field->name, JSON_STRING))
+        return NULL;
+    const char *text = json_text_get(node);
+    char list[128] = "";
+    for (size_t i = 0; choices[i]; i++) {
+        if (strcmp(choices[i], text) == 0)
+            return choices[i];
+        size_t used = strlen(list);
+        (void)snprintf(list + used, sizeof(list) - used, "%s\"%s\"",
+                       i == 0           ? ""
+                       : choices[i + 1] ? ", "
+                                        : " or ",
+                       choices[i]);
+    }
+    char word[SHOWN_SIZE];
+    if (severity == SEVERITY_WARNING)
+        problem_add(c, severity, node, field->name, "value",
+                    "the service's documentation names %s, but not \"%s\"; it is sent as it "
+                    "stands, because unknown values are allowed.",
+                    list, shown(text, word));
+    else
+        problem_add(c, severity, node, field->name, "value", "must be %s, but is \"%s\".", list,
+                    shown(text, word));
+    return severity == SEVERITY_WARNING ? text : NULL;
+}
+
+static void check_resolution(struct check *c, const struct field *field, const struct json *node)
+{
+    const char *choice = check_choice(c, field, node, resolutions, SEVERITY_ERROR);
+    if (choice)
+        c->resolution = choice;
+}
+
+static void check_ratio(struct check *c, const struct field *field, const struct json *node)
+{
+    const char *choice =
+        check_choice(c, field, node, aspect_ratios,
+                     c->settings->allow_unknown ? SEVERITY_WARNING : SEVERITY_ERROR);
+    if (choice)
+        c->aspect_ratio = choice;
+}
+
+static void check_one(struct check *c, const struct field *field, const struct json *node)
+{
+    c->counts[field->kind]++;
+    if (json_type_get(node) == JSON_ARRAY)
+        problem_add(c, SEVERITY_ERROR, node, field->name, "type",
+                    "takes one address. For several, use \"%s\".", media_rules[field->kind].many);
+    else
+        check_media(c, field->kind, node, field->name);
+}
+
+static void check_many(struct check *c, const struct field *field, const struct json *node)
+{
+    const struct media_rule *rule = &media_rules[field->kind];
+    if (!expect_type(c, node, field->name, JSON_ARRAY))
+        return;
+    size_t count = json_child_count(node);
+    c->counts[field->kind] += count;
+    if (count == 0)
+        problem_add(c, SEVERITY_ERROR, node, field->name, "count",
+                    "is empty. Put addresses into it, or leave the field out.");
+    else if (count > rule->max_count)
+        problem_add(c, SEVERITY_ERROR, node, field->name, "count",
+                    "has %zu addresses; the service accepts at most %u.", count, rule->max_count);
+    size_t index = 0;
+    JSON_FOR_EACH(item, node)
+    {
+        char path[PATH_SIZE];
+        (void)snprintf(path, sizeof(path), "%s[%zu]", field->name, index++);
+        check_media(c, field->kind, item, path);
+    }
+}
+
+/* Seconds in 2..15 as milliseconds, rounded up; -1 after a problem was added. */
+static int64_t check_seconds(struct check *c, const struct json *node, const char *path)
+{
+    double number = 0;
+    if (!expect_type(c, node, path, JSON_NUMBER) || !json_number_get(node, &number))
+        return -1;
+    if (number < INPUT_MIN_S || number > INPUT_ALL_MAX_S) {
+        problem_add(c, SEVERITY_ERROR, node, path, "range",
+                    "must be from %d to %d seconds, but is %.15g. The service accepts no other "
+                    "input videos.",
+                    INPUT_MIN_S, INPUT_ALL_MAX_S, number);
+        return -1;
+    }
+    int64_t ms = (int64_t)(number * 1000);
+    /* A decimal like 2.3 is a hair off as a double; that hair must not cost a millisecond. */
+    return (double)ms < number * 1000 - 1e-6 ? ms + 1 : ms;
+}
+
+static void check_durations(struct check *c, const struct field *field, const struct json *node)
+{
+    if (!expect_type(c, node, field->name, JSON_ARRAY))
+        return;
+    int64_t sum_ms = 0;
+    bool is_good = true;
+    size_t index = 0;
+    JSON_FOR_EACH(item, node)
+    {
+        char path[PATH_SIZE];
+        (void)snprintf(path, sizeof(path), "%s[%zu]", field->name, index++);
+        int64_t ms = check_seconds(c, item, path);
+        is_good = is_good && ms >= 0;
+        sum_ms += ms;
+    }
+    if (!is_good)
+        return;
+    c->durations_ms = sum_ms;
+    if (sum_ms > INPUT_ALL_MAX_S * 1000)
+        problem_add(c, SEVERITY_ERROR, node, field->name, "range",
+                    "come to %g seconds; the service accepts %d seconds of input video in all.",
+                    (double)sum_ms / 1000, INPUT_ALL_MAX_S);
+}
+
+static void check_input(struct check *c, const struct field *field, const struct json *node)
+{
+    c->input_ms = check_seconds(c, node, field->name);
+}
+
+static void check_audio(struct check *c, const struct field *field, const struct json *node)
+{
+    if (expect_type(c, node, field->name, JSON_BOOL))
+        (void)json_bool_get(node, &c->generate_audio);
+}
+
+static void check_watermark(struct check *c, const struct field *field, const struct json *node)
+{
+    if (expect_type(c, node, field->name, JSON_BOOL))
+        (void)json_bool_get(node, &c->watermark);
+}

@@ -1,0 +1,273 @@
+/*
+ * Addresses of media: what the service fetches itself (http, https), what stands in the request
+ * (data:), and what lies beside prompt.json and is put into the request here.
+ */
+#include "check.h"
+#include "media_type.h"
+
+#include "seedancefs/base/text.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum form { FORM_HTTP, FORM_DATA, FORM_OTHER_SCHEME, FORM_LOCAL };
+
+/* RFC 3986, section 3.1: a letter, then letters, digits, '+', '-', '.'. */
+static size_t scheme_len(const char *url)
+{
+    size_t len = 0;
+    while ((url[len] >= 'a' && url[len] <= 'z') || (url[len] >= 'A' && url[len] <= 'Z') ||
+           (len > 0 && url[len] && strchr("0123456789+-.", url[len])))
+        len++;
+    return len > 0 && url[len] == ':' ? len : 0;
+}
+
+static enum form form_of(const char *url)
+{
+    size_t len = scheme_len(url);
+    if (len == 0)
+        return FORM_LOCAL;
+    if (len == 4 && strncasecmp(url, "data", len) == 0)
+        return FORM_DATA;
+    if ((len == 4 && strncasecmp(url, "http", len) == 0) ||
+        (len == 5 && strncasecmp(url, "https", len) == 0))
+        return FORM_HTTP;
+    return FORM_OTHER_SCHEME;
+}
+
+/* Between "//" and the path, without credentials and port. */
+static size_t host_of(const char *authority, const char **host)
+{
+    size_t len = strcspn(authority, "/?#");
+    const char *at = memrchr(authority, '@', len);
+    if (at) {
+        len -= (size_t)(at + 1 - authority);
+        authority = at + 1;
+    }
+    *host = authority;
+    const char *end = authority[0] == '[' ? memchr(authority, ']', len) : NULL;
+    if (end)
+        return (size_t)(end - authority) + 1;
+    const char *colon = memchr(authority, ':', len);
+    return colon ? (size_t)(colon - authority) : len;
+}
+
+/* The service fetches the file itself, so an address of this machine or network says nothing. */
+static bool is_private_host(const char *host, size_t len)
+{
+    static const char *const private_hosts[] = {"127.", "10.", "192.168.", "169.254.", "[::1]"};
+    if (len == strlen("localhost") && strncasecmp(host, "localhost", len) == 0)
+        return true;
+    for (size_t i = 0; i < ARRAY_COUNT(private_hosts); i++) {
+        size_t prefix = strlen(private_hosts[i]);
+        if (len >= prefix && strncmp(host, private_hosts[i], prefix) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void check_http(struct check *c, const struct json *node, const char *path, const char *url)
+{
+    for (const char *p = url; *p; p++) {
+        if ((unsigned char)*p <= ' ' || *p == 0x7f) {
+            problem_add(c, SEVERITY_ERROR, node, path, "url",
+                        "the address has a blank or control character in it. Write a blank as "
+                        "%%20.");
+            return;
+        }
+    }
+    const char *authority = strchr(url, ':') + 1;
+    const char *host = authority;
+    size_t len = strncmp(authority, "//", 2) == 0 ? host_of(authority + 2, &host) : 0;
+    if (len == 0)
+        problem_add(c, SEVERITY_ERROR, node, path, "url",
+                    "the address has no host. Write it in full, as in "
+                    "\"https://example.com/first.png\".");
+    else if (is_private_host(host, len))
+        problem_add(c, SEVERITY_WARNING, node, path, "url",
+                    "the service fetches this address itself, and cannot reach hosts of your own "
+                    "machine or network.");
+}
+
+static void check_size(struct check *c, enum media_kind kind, const struct json *node,
+                       const char *path, int64_t bytes)
+{
+    const struct media_rule *rule = &media_rules[kind];
+    if (bytes > rule->max_bytes)
+        problem_add(c, SEVERITY_ERROR, node, path, "size",
+                    "the %s has %lld bytes, but the service accepts at most %d.", rule->noun,
+                    (long long)bytes, rule->max_bytes);
+}
+
+/* True when the bytes are of this kind. */
+static bool check_type(struct check *c, enum media_kind kind, const struct json *node,
+                       const char *path, const struct media_type *type)
+{
+    if (type && type->kind == kind)
+        return true;
+    problem_add(c, SEVERITY_ERROR, node, path, "media-type",
+                "the content is not %s %s the service accepts (%s)%s%s.",
+                kind == MEDIA_AUDIO ? "an" : "a", media_rules[kind].noun, media_type_list(kind),
+                type ? "; it looks like " : "", type ? type->mime : "");
+    return false;
+}
+
+static void refuse_inline_video(struct check *c, const struct json *node, const char *path)
+{
+    problem_add(c, SEVERITY_ERROR, node, path, "url",
+                "the service accepts videos by public address only, neither local files nor data:. "
+                "Upload the file somewhere and write its https:// address.");
+}
+
+static void check_data(struct check *c, enum media_kind kind, const struct json *node,
+                       const char *path, const char *url)
+{
+    const struct media_rule *rule = &media_rules[kind];
+    if (rule->max_bytes == 0) {
+        refuse_inline_video(c, node, path);
+        return;
+    }
+    const char *mime = url + strlen("data:");
+    const char *comma = strchr(mime, ',');
+    static const char marker[] = ";base64";
+    size_t noun_len = strlen(rule->noun);
+    size_t mime_len = strcspn(mime, ";,");
+    if (!comma || strncasecmp(mime, rule->noun, noun_len) != 0 || mime[noun_len] != '/' ||
+        mime_len == noun_len + 1 || (size_t)(comma - mime) != mime_len + strlen(marker) ||
+        strncasecmp(mime + mime_len, marker, strlen(marker)) != 0) {
+        problem_add(c, SEVERITY_ERROR, node, path, "url",
+                    "a data: address for %s must begin with \"data:%s/FORMAT;base64,\".",
+                    rule->noun, rule->noun);
+        return;
+    }
+    unsigned char head[MEDIA_MAGIC_BYTES] = {0};
+    int64_t bytes = base64_check(comma + 1, strlen(comma + 1), head);
+    if (bytes < 0) {
+        problem_add(c, SEVERITY_ERROR, node, path, "url",
+                    "the part behind the comma is not valid base64. It may be cut off, or have "
+                    "line breaks in it.");
+        return;
+    }
+    check_size(c, kind, node, path, bytes);
+    size_t head_len = bytes < MEDIA_MAGIC_BYTES ? (size_t)bytes : MEDIA_MAGIC_BYTES;
+    (void)check_type(c, kind, node, path, media_type_detect(head, head_len));
+}
+
+/* Makes the data: URL of a file that was read. */
+static int inline_file(struct check *c, const struct json *node, const struct media_type *type,
+                       const struct buf *file)
+{
+    struct inlined *made = calloc(1, sizeof(*made));
+    if (!made)
+        return -ENOMEM;
+    struct buf url;
+    buf_init(&url, PROMPT_BYTES_MAX);
+    (void)buf_addf(&url, "data:%s;base64,", type->mime);
+    made->prefix_len = url.len;
+    base64_encode(&url, buf_text(file), file->len);
+    if (url.error) {
+        int r = url.error;
+        buf_fini(&url);
+        free(made);
+        return r;
+    }
+    c->inlined_bytes += url.len;
+    made->data_url = buf_take(&url);
+    made->node = node;
+    made->file_bytes = file->len;
+    made->next = c->inlined;
+    c->inlined = made;
+    return 0;
+}
+
+static void problem_unreadable(struct check *c, enum media_kind kind, const struct json *node,
+                               const char *path, const char *name, int r)
+{
+    char text[SHOWN_SIZE];
+    if (r == -EFBIG)
+        problem_add(c, SEVERITY_ERROR, node, path, "size",
+                    "the file \"%s\" is larger than %d bytes, the most the service accepts for %s.",
+                    shown(name, text), media_rules[kind].max_bytes, media_rules[kind].noun);
+    else if (r == -ENOENT)
+        problem_add(c, SEVERITY_ERROR, node, path, "file",
+                    "there is no file \"%s\" beside prompt.json. Copy it there first, or write an "
+                    "https:// address.",
+                    shown(name, text));
+    else
+        problem_add(c, SEVERITY_ERROR, node, path, "file", "the file \"%s\" cannot be read: %s.",
+                    shown(name, text), strerror(-r));
+}
+
+static void read_local(struct check *c, enum media_kind kind, const struct json *node,
+                       const char *path, const char *name)
+{
+    size_t max_bytes = (size_t)media_rules[kind].max_bytes;
+    struct buf file;
+    buf_init(&file, max_bytes);
+    int r = c->settings->read_media(c->settings->media_context, name, max_bytes, &file);
+    if (r >= 0)
+        r = file.error;
+    if (r == -ENOMEM) {
+        c->error = r;
+    } else if (r < 0) {
+        problem_unreadable(c, kind, node, path, name, r);
+    } else {
+        const struct media_type *type =
+            media_type_detect((const unsigned char *)buf_text(&file), file.len);
+        size_t encoded = file.len / 3 * 4 + 64;
+        if (!check_type(c, kind, node, path, type))
+            r = 0;
+        else if (encoded > PROMPT_BYTES_MAX - c->inlined_bytes)
+            problem_add(c, SEVERITY_ERROR, node, path, "size",
+                        "with this file the request exceeds 64 MB, the most the service accepts. "
+                        "Use smaller files, or https:// addresses.");
+        else
+            c->error = inline_file(c, node, type, &file);
+    }
+    buf_fini(&file);
+}
+
+static void check_local(struct check *c, enum media_kind kind, const struct json *node,
+                        const char *path, const char *name)
+{
+    char text[SHOWN_SIZE];
+    if (name[0] == '\0')
+        problem_add(c, SEVERITY_ERROR, node, path, "url",
+                    "is empty. Write an https:// address, or leave the field out.");
+    else if (media_rules[kind].max_bytes == 0)
+        refuse_inline_video(c, node, path);
+    else if (strchr(name, '/') || name[0] == '.' || text_name_check(name) < 0)
+        problem_add(c, SEVERITY_ERROR, node, path, "url",
+                    "\"%s\" is neither an address nor the name of a file beside prompt.json. Write "
+                    "https://…, or copy the file there and write its name alone.",
+                    shown(name, text));
+    else if (c->settings->read_media)
+        read_local(c, kind, node, path, name);
+    else
+        c->has_unread_media = true;
+}
+
+void check_media(struct check *c, enum media_kind kind, const struct json *node, const char *path)
+{
+    if (c->error || !expect_type(c, node, path, JSON_STRING))
+        return;
+    const char *url = json_text_get(node);
+    switch (form_of(url)) {
+    case FORM_HTTP:
+        check_http(c, node, path, url);
+        break;
+    case FORM_DATA:
+        check_data(c, kind, node, path, url);
+        break;
+    case FORM_OTHER_SCHEME:
+        problem_add(c, SEVERITY_ERROR, node, path, "url",
+                    "the address must begin with https:// or http://.");
+        break;
+    case FORM_LOCAL:
+        check_local(c, kind, node, path, url);
+        break;
+    }
+}

@@ -1,0 +1,128 @@
+#include "media_type.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+/* All bytes of `magic` at `offset`, and of `second` at `second_offset` if there is one. */
+static const struct {
+    struct media_type type;
+    size_t offset;
+    const char *magic;
+    size_t magic_len;
+    size_t second_offset;
+    const char *second;
+} signatures[] = {
+    {{MEDIA_IMAGE, "image/png"}, 0, "\x89PNG\r\n\x1a\n", 8, 0, ""},
+    {{MEDIA_IMAGE, "image/jpeg"}, 0, "\xff\xd8\xff", 3, 0, ""},
+    {{MEDIA_IMAGE, "image/gif"}, 0, "GIF8", 4, 5, "a"},
+    {{MEDIA_IMAGE, "image/webp"}, 0, "RIFF", 4, 8, "WEBP"},
+    {{MEDIA_IMAGE, "image/tiff"}, 0, "II*\0", 4, 0, ""},
+    {{MEDIA_IMAGE, "image/tiff"}, 0, "MM\0*", 4, 0, ""},
+    {{MEDIA_IMAGE, "image/heic"}, 4, "ftyp", 4, 8, "heic"},
+    {{MEDIA_IMAGE, "image/heic"}, 4, "ftyp", 4, 8, "heix"},
+    {{MEDIA_IMAGE, "image/heic"}, 4, "ftyp", 4, 8, "hevc"},
+    {{MEDIA_IMAGE, "image/heic"}, 4, "ftyp", 4, 8, "hevx"},
+    {{MEDIA_IMAGE, "image/heif"}, 4, "ftyp", 4, 8, "mif1"},
+    {{MEDIA_IMAGE, "image/heif"}, 4, "ftyp", 4, 8, "msf1"},
+    {{MEDIA_AUDIO, "audio/wav"}, 0, "RIFF", 4, 8, "WAVE"},
+    {{MEDIA_AUDIO, "audio/mp3"}, 0, "ID3", 3, 0, ""},
+    {{MEDIA_VIDEO, "video/mp4"}, 4, "ftyp", 4, 0, ""},
+    {{MEDIA_IMAGE, "image/bmp"}, 0, "BM", 2, 0, ""},
+};
+
+static const struct media_type mp3 = {MEDIA_AUDIO, "audio/mp3"};
+
+static bool has_at(const unsigned char *bytes, size_t len, size_t offset, const char *magic,
+                   size_t magic_len)
+{
+    return magic_len == 0 ||
+           (offset + magic_len <= len && memcmp(bytes + offset, magic, magic_len) == 0);
+}
+
+/* An MPEG audio frame of layer III without an ID3 tag before it (ISO 11172-3, 2.4.1.3): eleven set
+ * bits, the layer, and neither the bad bit rate nor the reserved sampling rate. */
+static bool is_mp3_frame(const unsigned char *bytes, size_t len)
+{
+    return len >= 3 && bytes[0] == 0xff && (bytes[1] & 0xe0) == 0xe0 && (bytes[1] & 0x06) == 0x02 &&
+           (bytes[2] & 0xf0) != 0xf0 && (bytes[2] & 0x0c) != 0x0c;
+}
+
+const struct media_type *media_type_detect(const unsigned char *bytes, size_t len)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(signatures); i++) {
+        if (has_at(bytes, len, signatures[i].offset, signatures[i].magic,
+                   signatures[i].magic_len) &&
+            has_at(bytes, len, signatures[i].second_offset, signatures[i].second,
+                   strlen(signatures[i].second)))
+            return &signatures[i].type;
+    }
+    return is_mp3_frame(bytes, len) ? &mp3 : NULL;
+}
+
+const char *media_type_list(enum media_kind kind)
+{
+    static const char *const lists[MEDIA_KINDS] = {
+        [MEDIA_IMAGE] = "jpeg, png, webp, bmp, tiff, gif, heic or heif",
+        [MEDIA_VIDEO] = "mp4 or mov",
+        [MEDIA_AUDIO] = "wav or mp3",
+    };
+    return lists[kind];
+}
+
+static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+void base64_encode(struct buf *out, const char *bytes, size_t len)
+{
+    const unsigned char *from = (const unsigned char *)bytes;
+    size_t encoded = (len + 2) / 3 * 4;
+    if (buf_reserve(out, encoded) < 0)
+        return;
+    char *to = out->data + out->len;
+    for (size_t i = 0; i < len; i += 3) {
+        unsigned group = (unsigned)from[i] << 16;
+        if (i + 1 < len)
+            group |= (unsigned)from[i + 1] << 8;
+        if (i + 2 < len)
+            group |= from[i + 2];
+        *to++ = alphabet[group >> 18];
+        *to++ = alphabet[group >> 12 & 63];
+        *to++ = i + 1 < len ? alphabet[group >> 6 & 63] : '=';
+        *to++ = i + 2 < len ? alphabet[group & 63] : '=';
+    }
+    *to = '\0';
+    out->len += encoded;
+}
+
+static int base64_value(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+int64_t base64_check(const char *text, size_t len, unsigned char head[static MEDIA_MAGIC_BYTES])
+{
+    if (len == 0 || len % 4 != 0)
+        return -EINVAL;
+    size_t padding = text[len - 1] != '=' ? 0 : text[len - 2] != '=' ? 1 : 2;
+    size_t bytes = len / 4 * 3 - padding;
+    uint32_t bits = 0;
+    size_t done = 0;
+    for (size_t i = 0; i < len - padding; i++) {
+        int value = base64_value(text[i]);
+        if (value < 0)
+            return -EINVAL;
+        bits = bits << 6 | (uint32_t)value;
+        if (i % 4 == 0)
+            continue;
+        if (done < MEDIA_MAGIC_BYTES)
+            head[done] = (unsigned char)(bits >> (6 - i % 4 * 2));
+        done++;
+    }
+    return (int64_t)bytes;
+}

@@ -1,0 +1,128 @@
+#include "check.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+enum { NAME_COMPARED_MAX = 48 };
+
+/* What other services or older models of this one know, and what to do here instead. */
+static const struct {
+    const char *name;
+    const char *sentence;
+} foreign_fields[] = {
+    {"seed", "Seedance 2.0 has no seed; every run is different. Remove it."},
+    {"camera_fixed",
+     "Seedance 2.0 no longer has it. Say in the prompt that the camera stands still."},
+    {"camerafixed",
+     "Seedance 2.0 no longer has it. Say in the prompt that the camera stands still."},
+    {"cf", "Seedance 2.0 no longer has it. Say in the prompt that the camera stands still."},
+    {"frames", "Seedance 2.0 counts seconds, not frames. Use \"duration\"."},
+    {"service_tier", "Seedance 2.0 has one tier only. Remove it."},
+    {"return_last_frame", "the service does not return the last frame. Remove it."},
+    {"fps", "Seedance 2.0 always makes 24 frames per second. Remove it."},
+    {"framespersecond", "Seedance 2.0 always makes 24 frames per second. Remove it."},
+    {"ratio", "did you mean \"aspect_ratio\"?"},
+    {"rt", "did you mean \"aspect_ratio\"?"},
+    {"dur", "did you mean \"duration\"?"},
+    {"seconds", "did you mean \"duration\"?"},
+    {"rs", "did you mean \"resolution\"?"},
+    {"size", "did you mean \"resolution\" or \"aspect_ratio\"?"},
+    {"wm", "did you mean \"watermark\"?"},
+    {"text", "did you mean \"prompt\"?"},
+    {"image", "did you mean \"image_url\"?"},
+    {"images", "did you mean \"image_urls\"?"},
+    {"video", "did you mean \"video_url\"?"},
+    {"videos", "did you mean \"video_urls\"?"},
+    {"audio", "did you mean \"audio_url\" or \"generate_audio\"?"},
+    {"audios", "did you mean \"audio_urls\"?"},
+    {"negative_prompt", "the service has none. Say in the prompt what to avoid."},
+    {"n", "one request makes one video. Make one job for each."},
+    {"callback_url", "seedancefs asks for the state itself. Remove it."},
+    {"execution_expires_after", "the service's documentation does not name it. Remove it."},
+    {"draft", "the service's documentation does not name it. Remove it."},
+};
+
+static size_t min3(size_t a, size_t b, size_t c)
+{
+    size_t least = a < b ? a : b;
+    return least < c ? least : c;
+}
+
+static char folded(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return (char)(c - 'A' + 'a');
+    return c == '-' ? '_' : c;
+}
+
+/* Optimal string alignment: insertions, deletions, changes, and swapped neighbours count 1 each. */
+static size_t distance(const char *a, const char *b)
+{
+    size_t rows[3][NAME_COMPARED_MAX + 1];
+    size_t len = strlen(b);
+    for (size_t j = 0; j <= len; j++)
+        rows[0][j] = j;
+    for (size_t i = 1; a[i - 1]; i++) {
+        size_t *row = rows[i % 3];
+        const size_t *before = rows[(i + 2) % 3];
+        const size_t *earlier = rows[(i + 1) % 3];
+        row[0] = i;
+        for (size_t j = 1; j <= len; j++) {
+            size_t change = folded(a[i - 1]) != folded(b[j - 1]);
+            row[j] = min3(before[j] + 1, row[j - 1] + 1, before[j - 1] + change);
+            if (i > 1 && j > 1 && folded(a[i - 1]) == folded(b[j - 2]) &&
+                folded(a[i - 2]) == folded(b[j - 1]) && earlier[j - 2] + 1 < row[j])
+                row[j] = earlier[j - 2] + 1;
+        }
+    }
+    return rows[strlen(a) % 3][len];
+}
+
+const char *nearest_name(const char *name, const char *const *candidates)
+{
+    size_t len = strlen(name);
+    if (len == 0 || len > NAME_COMPARED_MAX)
+        return NULL;
+    /* One slip in three characters, and no more than three: beyond that a guess misleads. */
+    size_t best = len < 3 ? 0 : len < 9 ? len / 3 : 3;
+    const char *nearest = NULL;
+    for (; *candidates; candidates++) {
+        size_t d = distance(name, *candidates);
+        if (d <= best && (!nearest || d < best)) {
+            best = d;
+            nearest = *candidates;
+        }
+    }
+    return nearest;
+}
+
+static const char *foreign_sentence(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(foreign_fields); i++) {
+        if (strcasecmp(foreign_fields[i].name, name) == 0)
+            return foreign_fields[i].sentence;
+    }
+    return NULL;
+}
+
+void check_unknown(struct check *c, const struct json *member, const char *path,
+                   const char *const *known)
+{
+    const char *key = json_key_get(member);
+    if (c->settings->allow_unknown) {
+        problem_add_at_key(c, SEVERITY_WARNING, member, path, "unknown-field",
+                           "the service's documentation does not name this field; it is sent as "
+                           "it stands, because unknown fields are allowed.");
+        return;
+    }
+    const char *sentence = foreign_sentence(key);
+    const char *nearest = nearest_name(key, known);
+    char guess[96] = "";
+    if (nearest)
+        (void)snprintf(guess, sizeof(guess), "did you mean \"%s\"?", nearest);
+    problem_add_at_key(c, SEVERITY_ERROR, member, path, "unknown-field", "unknown field; %s",
+                       sentence  ? sentence
+                       : nearest ? guess
+                                 : "the service's documentation does not name it. Remove it.");
+}

@@ -1,0 +1,231 @@
+#include "seedancefs/prompt/prompt.h"
+
+#include "check.h"
+
+#include "seedancefs/base/err.h"
+#include "seedancefs/base/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct json_limits prompt_limits = {
+    .max_bytes = PROMPT_BYTES_MAX,
+    .max_depth = 32,
+    .max_nodes = 4096,
+};
+
+/* Display has the indentation on top of what the body may have. */
+enum { DISPLAY_BYTES_MAX = PROMPT_BYTES_MAX + PROMPT_BYTES_MAX / 2 };
+
+struct prompt *prompt_free(struct prompt *prompt)
+{
+    if (prompt) {
+        free(prompt->model);
+        free(prompt->resolution);
+        free(prompt->aspect_ratio);
+        free(prompt->text);
+        free(prompt->body);
+        free(prompt->display);
+        free(prompt);
+    }
+    return NULL;
+}
+
+static int report_one(struct prompt_report *report, const char *rule,
+                      const struct json_error *place, const char *sentence, int code)
+{
+    struct prompt_problem problem = {.rule = rule};
+    if (place) {
+        problem.line = place->line;
+        problem.column = place->column;
+    }
+    (void)snprintf(problem.sentence, sizeof(problem.sentence), "%s", sentence);
+    int r = report_add(report, &problem);
+    return r < 0 ? r : code;
+}
+
+/* What json_parse() says, in the words of the report. */
+static int report_json(struct prompt_report *report, int code, const struct json_error *error)
+{
+    char sentence[sizeof(error->sentence) + 32];
+    (void)snprintf(sentence, sizeof(sentence), "%s.", error->sentence);
+    switch (code) {
+    case -ERR_JSON_INCOMPLETE:
+        return report_one(report, "incomplete", error, sentence, code);
+    case -ERR_JSON_SYNTAX:
+        return report_one(report, "syntax", error, sentence, -ERR_PROMPT_INVALID);
+    case -ERR_JSON_LIMIT:
+        return report_one(report, "limit", error, sentence, -ERR_PROMPT_INVALID);
+    default:
+        return code;
+    }
+}
+
+/* Anything but an object is refused at its first byte. True when `bytes` begin with something
+ * else; a byte order mark is left to the parser, which has its own word for it. */
+static bool is_no_object(const char *bytes, size_t len, struct json_error *place)
+{
+    *place = (struct json_error){.line = 1, .column = 1};
+    for (size_t i = 0; i < len; i++) {
+        if (bytes[i] == '\n') {
+            place->line++;
+            place->column = 1;
+        } else if (bytes[i] == ' ' || bytes[i] == '\t' || bytes[i] == '\r') {
+            place->column++;
+        } else {
+            return bytes[i] != '{' && bytes[i] != '\xef';
+        }
+    }
+    return false;
+}
+
+/* Half rendered buffers free themselves; the caller frees a half made prompt. */
+static int render(const struct check *c, bool is_display, size_t limit, char **text, size_t *len)
+{
+    struct buf out;
+    buf_init(&out, limit);
+    body_render(c, &out, is_display);
+    int r = out.error;
+    if (r == 0) {
+        *len = out.len;
+        *text = buf_take(&out);
+    }
+    buf_fini(&out);
+    return r;
+}
+
+static void count_input(struct prompt *prompt, const struct check *c)
+{
+    if (c->counts[MEDIA_VIDEO] == 0)
+        return;
+    prompt->input_video_ms = c->input_ms > c->durations_ms ? c->input_ms : c->durations_ms;
+    if (prompt->input_video_ms < 0) {
+        prompt->input_video_is_unknown = true;
+        prompt->input_video_ms = INPUT_ALL_MAX_S * 1000;
+    }
+}
+
+static int prompt_fill(struct prompt *prompt, struct check *c)
+{
+    prompt->model = strdup(c->model_name);
+    prompt->resolution = strdup(c->resolution);
+    prompt->aspect_ratio = strdup(c->aspect_ratio);
+    prompt->text = strdup(c->text);
+    if (!prompt->model || !prompt->resolution || !prompt->aspect_ratio || !prompt->text)
+        return -ENOMEM;
+    prompt->duration_s = c->duration_s;
+    prompt->model_is_unknown = !c->model;
+    prompt->has_unread_media = c->has_unread_media;
+    count_input(prompt, c);
+    prompt->estimate_usd_micros = model_estimate_usd_micros(
+        c->model, c->resolution, prompt->duration_s * 1000, prompt->input_video_ms);
+    if (prompt->estimate_usd_micros < 0)
+        return (int)prompt->estimate_usd_micros;
+
+    int r = render(c, false, PROMPT_BYTES_MAX, &prompt->body, &prompt->body_len);
+    if (r == -EFBIG)
+        return report_one(c->report, "size", NULL,
+                          "the request exceeds 64 MB, the most the service accepts. Use smaller "
+                          "files, or https:// addresses.",
+                          -ERR_PROMPT_INVALID);
+    if (r == 0)
+        r = render(c, true, DISPLAY_BYTES_MAX, &prompt->display, &prompt->display_len);
+    return r;
+}
+
+static int prompt_make(struct check *c, struct prompt **prompt)
+{
+    check_run(c);
+    if (c->error)
+        return c->error;
+    if (c->report->errors > 0)
+        return -ERR_PROMPT_INVALID;
+    struct prompt *made = calloc(1, sizeof(*made));
+    if (!made)
+        return -ENOMEM;
+    int r = prompt_fill(made, c);
+    if (r < 0) {
+        prompt_free(made);
+        return r;
+    }
+    *prompt = made;
+    return 0;
+}
+
+int prompt_check(const char *bytes, size_t len, const struct prompt_settings *settings,
+                 struct prompt **prompt, struct prompt_report *report)
+{
+    report_clear(report);
+    struct json_error error;
+    if (is_no_object(bytes, len, &error))
+        return report_one(report, "type", &error,
+                          "must be one JSON object, as in {\"prompt\": \"A cat surfing at "
+                          "sunset\"}. Plain text belongs into prompt.txt.",
+                          -ERR_PROMPT_INVALID);
+    struct json_document *document;
+    int r = json_parse(bytes, len, &prompt_limits, &document, &error);
+    if (r < 0)
+        return report_json(report, r, &error);
+
+    struct check c;
+    check_init(&c, json_document_root(document), settings, report);
+    r = prompt_make(&c, prompt);
+    report_sort(report);
+    check_fini(&c);
+    json_document_free(document);
+    return r;
+}
+
+/* Bytes of a UTF-8 sequence that the end of the text cuts off; 0 when there is none. */
+static size_t cut_off_bytes(const char *text, size_t len)
+{
+    for (size_t back = 1; back <= 3 && back <= len; back++) {
+        unsigned char byte = (unsigned char)text[len - back];
+        if ((byte & 0xc0) == 0x80)
+            continue;
+        size_t need = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc2 ? 2 : 1;
+        return need > back && byte <= 0xf4 ? back : 0;
+    }
+    return 0;
+}
+
+static bool is_text_blank(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+int prompt_check_text(const char *text, size_t len, const struct prompt_settings *settings,
+                      struct prompt **prompt, struct prompt_report *report)
+{
+    report_clear(report);
+    size_t cut = cut_off_bytes(text, len);
+    if (memchr(text, '\0', len) || !text_is_utf8(text, len - cut))
+        return report_one(report, "syntax", NULL, "the text is not valid UTF-8.",
+                          -ERR_PROMPT_INVALID);
+    while (len > 0 && is_text_blank(text[len - 1]))
+        len--;
+    for (; len > 0 && is_text_blank(text[0]); len--)
+        text++;
+    if (len == 0 || cut > 0)
+        return report_one(report, "incomplete", NULL, "the text is empty or cut off.",
+                          -ERR_JSON_INCOMPLETE);
+
+    struct buf json;
+    buf_init(&json, PROMPT_BYTES_MAX);
+    (void)buf_add_text(&json, "{\"prompt\":");
+    json_escape(&json, text, len);
+    (void)buf_add_char(&json, '}');
+    int r = json.error;
+    if (r == -EFBIG)
+        r = report_one(report, "limit", NULL, "the text is longer than 64 MB.",
+                       -ERR_PROMPT_INVALID);
+    else if (r == 0)
+        r = prompt_check(buf_text(&json), json.len, settings, prompt, report);
+    buf_fini(&json);
+    for (size_t i = 0; i < report->count; i++) {
+        report->problems[i].line = 0;
+        report->problems[i].column = 0;
+    }
+    return r;
+}
