@@ -1,0 +1,224 @@
+#include "sim/answer.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { GZIP_MAX = 256 << 20, STORED_BLOCK_MAX = 65535 };
+
+void answer_fini(struct answer *a)
+{
+    for (size_t i = 0; i < a->header_count; i++) {
+        free(a->headers[i].name);
+        free(a->headers[i].value);
+    }
+    free(a->body.data);
+    *a = (struct answer){0};
+}
+
+void answer_add_header(struct answer *a, const char *name, const char *value)
+{
+    if (a->header_count == ANSWER_HEADERS_MAX)
+        return;
+    a->headers[a->header_count++] = (struct header){mem_strdup(name), mem_strdup(value)};
+}
+
+void answer_set_header(struct answer *a, const char *name, const char *value)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < a->header_count; i++) {
+        if (strcasecmp(a->headers[i].name, name) != 0) {
+            a->headers[kept++] = a->headers[i];
+            continue;
+        }
+        free(a->headers[i].name);
+        free(a->headers[i].value);
+    }
+    a->header_count = kept;
+    if (value != NULL)
+        answer_add_header(a, name, value);
+}
+
+void answer_set_body(struct answer *a, const void *data, size_t len, uint64_t count)
+{
+    char *copy = mem_dup(data, len);
+    free(a->body.data);
+    a->body = (struct body){
+        .kind = BODY_TEXT, .data = copy, .data_len = len, .size = len * count, .flip_at = -1};
+}
+
+void answer_json(struct answer *a, int status, const char *json)
+{
+    a->status = status;
+    answer_set_header(a, "Content-Type", "application/json");
+    answer_set_body(a, json, strlen(json), 1);
+}
+
+/* The service puts the id at the end of the message, and nowhere else. */
+static char *request_id(void)
+{
+    static atomic_uint counter;
+    return mem_format("0217%010lld%06x", (long long)(clock_now_ms() / 1000),
+                      atomic_fetch_add(&counter, 1) & 0xffffffu);
+}
+
+void answer_api_error(struct answer *a, int status, const char *code, const char *message,
+                      const char *param)
+{
+    char *id = request_id();
+    char *whole = mem_format("%s Request id: %s", message, id);
+    struct text json = {0};
+    text_add(&json, "{\"error\":{\"code\":");
+    text_add_json_or_null(&json, code);
+    text_add(&json, ",\"message\":");
+    text_add_json_or_null(&json, whole);
+    text_add(&json, ",\"param\":");
+    text_add_json_or_null(&json, param != NULL ? param : "");
+    text_add(&json, ",\"type\":");
+    text_add_json_or_null(&json, answer_reason(status));
+    text_add(&json, "}}");
+    answer_json(a, status, json.data);
+    text_fini(&json);
+    free(whole);
+    free(id);
+}
+
+static const struct known_status {
+    int status;
+    const char *reason;
+    const char *code;
+    const char *message;
+} known_statuses[] = {
+    {200, "OK", NULL, NULL},
+    {201, "Created", NULL, NULL},
+    {202, "Accepted", NULL, NULL},
+    {204, "No Content", NULL, NULL},
+    {206, "Partial Content", NULL, NULL},
+    {301, "Moved Permanently", NULL, NULL},
+    {302, "Found", NULL, NULL},
+    {303, "See Other", NULL, NULL},
+    {304, "Not Modified", NULL, NULL},
+    {307, "Temporary Redirect", NULL, NULL},
+    {308, "Permanent Redirect", NULL, NULL},
+    {400, "Bad Request", "InvalidParameter", "The request is not valid."},
+    {401, "Unauthorized", "AuthenticationError", "The API key in the request is not valid."},
+    {402, "Payment Required", "InsufficientBalance", "The balance of the account is too low."},
+    {403, "Forbidden", "AccountOverdueError", "The account has an overdue balance."},
+    {404, "Not Found", "ResourceNotFound", "The specified resource is not found."},
+    {405, "Method Not Allowed", "MethodNotAllowed", "The method is not allowed here."},
+    {408, "Request Timeout", "RequestTimeout", "The request took too long."},
+    {409, "Conflict", "Conflict", "The request conflicts with another."},
+    {410, "Gone", "ResourceGone", "The specified resource is gone."},
+    {413, "Content Too Large", "RequestTooLarge", "The request body is larger than 64 MB."},
+    {415, "Unsupported Media Type", "UnsupportedMediaType", "The body must be JSON."},
+    {416, "Range Not Satisfiable", "InvalidRange", "The range is not satisfiable."},
+    {422, "Unprocessable Content", "InvalidParameter", "The request cannot be processed."},
+    {429, "Too Many Requests", "RateLimitExceeded.EndpointRPMExceeded",
+     "The requests per minute exceed the limit."},
+    {500, "Internal Server Error", "InternalServiceError", "The service failed unexpectedly."},
+    {502, "Bad Gateway", "InternalServiceError", "A gateway could not reach the service."},
+    {503, "Service Unavailable", "ServerOverloaded", "The service is overloaded."},
+    {504, "Gateway Timeout", "InternalServiceError", "The service did not answer in time."},
+};
+
+static const struct known_status *status_find(int status)
+{
+    for (size_t i = 0; i < ARRAY_LEN(known_statuses); i++)
+        if (known_statuses[i].status == status)
+            return &known_statuses[i];
+    return NULL;
+}
+
+const char *answer_reason(int status)
+{
+    const struct known_status *known = status_find(status);
+    return known != NULL ? known->reason : "Unknown";
+}
+
+void answer_default_api_error(struct answer *a, int status)
+{
+    const struct known_status *known = status_find(status);
+    if (known == NULL || known->code == NULL)
+        answer_api_error(a, status, "UnknownError", "Something went wrong.", NULL);
+    else
+        answer_api_error(a, status, known->code, known->message, NULL);
+}
+
+void answer_media_error(struct answer *a, int status, const char *code, const char *message)
+{
+    char *id = request_id();
+    char *xml = mem_format("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+                           "<Error><Code>%s</Code><Message>%s</Message>"
+                           "<RequestId>%s</RequestId><HostId>simulator</HostId></Error>\n",
+                           code, message, id);
+    a->status = status;
+    answer_set_header(a, "Content-Type", "application/xml");
+    answer_set_body(a, xml, strlen(xml), 1);
+    free(xml);
+    free(id);
+}
+
+void body_read(const struct body *body, uint64_t at, unsigned char *buf, size_t len)
+{
+    uint64_t from = body->offset + at;
+    if (body->kind == BODY_VIDEO) {
+        video_read(&body->video, from, buf, len);
+    } else {
+        for (size_t done = 0; done < len;) {
+            size_t in = (size_t)((from + done) % body->data_len);
+            size_t n = body->data_len - in < len - done ? body->data_len - in : len - done;
+            memcpy(buf + done, body->data + in, n);
+            done += n;
+        }
+    }
+    if (body->flip_at >= 0 && (uint64_t)body->flip_at >= from &&
+        (uint64_t)body->flip_at - from < len)
+        buf[(uint64_t)body->flip_at - from] ^= 1;
+}
+
+static uint32_t crc32_of(const unsigned char *data, size_t len)
+{
+    uint32_t crc = 0xffffffff;
+    for (size_t i = 0; i < len; i++) {
+        crc ^= data[i];
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc >> 1 ^ (0xedb88320u & (0u - (crc & 1)));
+    }
+    return ~crc;
+}
+
+static void append_little_endian(struct text *t, uint32_t v, unsigned bytes)
+{
+    for (unsigned i = 0; i < bytes; i++) {
+        char c = (char)(v >> (8 * i) & 0xff);
+        text_append(t, &c, 1);
+    }
+}
+
+void answer_gzip(struct answer *a)
+{
+    if (a->body.size > GZIP_MAX)
+        return;
+    size_t len = (size_t)a->body.size;
+    unsigned char *plain = mem_alloc(len);
+    body_read(&a->body, 0, plain, len);
+    struct text t = {0};
+    text_append(&t, "\x1f\x8b\x08\0\0\0\0\0\0\xff", 10);
+    size_t at = 0;
+    do {
+        size_t n = len - at < STORED_BLOCK_MAX ? len - at : STORED_BLOCK_MAX;
+        append_little_endian(&t, at + n == len, 1);
+        append_little_endian(&t, (uint32_t)n, 2);
+        append_little_endian(&t, ~(uint32_t)n & 0xffff, 2);
+        text_append(&t, plain + at, n);
+        at += n;
+    } while (at < len);
+    append_little_endian(&t, crc32_of(plain, len), 4);
+    append_little_endian(&t, (uint32_t)len, 4);
+    answer_set_body(a, t.data, t.len, 1);
+    answer_set_header(a, "Content-Encoding", "gzip");
+    text_fini(&t);
+    free(plain);
+}

@@ -1,0 +1,63 @@
+/*
+ * answer: what will be sent, before anything is sent.
+ *
+ * What:     status, headers and a body that is read by offset, so that a video of any size and a
+ *           text repeated a billion times need no memory.
+ * Lifetime: zeroed is valid (no status yet); answer_fini() frees. Strings are copied in.
+ * Errors:   none; headers beyond ANSWER_HEADERS_MAX are dropped.
+ */
+#ifndef SIM_ANSWER_H
+#define SIM_ANSWER_H
+
+#include "sim/video.h"
+
+enum { ANSWER_HEADERS_MAX = 64 };
+
+enum body_kind { BODY_TEXT, BODY_VIDEO };
+
+struct body {
+    enum body_kind kind;
+    char *data; /* BODY_TEXT: repeated until size bytes are there */
+    size_t data_len;
+    struct video video; /* BODY_VIDEO: from offset on */
+    uint64_t offset;
+    uint64_t size;
+    int64_t flip_at; /* offset in the file of the byte whose lowest bit is turned; -1: none */
+};
+
+struct header {
+    char *name;
+    char *value;
+};
+
+struct answer {
+    int status;
+    struct header headers[ANSWER_HEADERS_MAX];
+    size_t header_count;
+    struct body body;
+};
+
+void answer_fini(struct answer *a);
+/* Adds a header; answer_set_header() replaces those of that name first, value NULL removes. */
+void answer_add_header(struct answer *a, const char *name, const char *value);
+void answer_set_header(struct answer *a, const char *name, const char *value);
+/* The body becomes a copy of data, count times. */
+void answer_set_body(struct answer *a, const void *data, size_t len, uint64_t count);
+/* Status, type and body at once. */
+void answer_json(struct answer *a, int status, const char *json);
+/* {"error":{"code","message","param","type"}} in the service's style; param may be NULL. */
+void answer_api_error(struct answer *a, int status, const char *code, const char *message,
+                      const char *param);
+/* The error that goes with a bare status. */
+void answer_default_api_error(struct answer *a, int status);
+/* <Error> in the style of the object store. */
+void answer_media_error(struct answer *a, int status, const char *code, const char *message);
+/* Wraps the body, which must be a text of at most 256 MiB, in gzip's stored blocks. */
+void answer_gzip(struct answer *a);
+/* "OK" for 200; "Unknown" for what nobody knows. */
+const char *answer_reason(int status);
+
+/* Fills buf with body bytes [at, at + len), which must lie within the body. */
+void body_read(const struct body *body, uint64_t at, unsigned char *buf, size_t len);
+
+#endif

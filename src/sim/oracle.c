@@ -1,0 +1,100 @@
+#include "sim/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void answer_object(struct request *q, cJSON *root)
+{
+    char *json = cJSON_PrintUnformatted(root);
+    answer_json(&q->answer, 200, json);
+    free(json);
+    cJSON_Delete(root);
+}
+
+static void oracle_tasks(struct request *q)
+{
+    struct sim *sim = q->sim;
+    cJSON *root = cJSON_CreateObject();
+    cJSON *list = cJSON_AddArrayToObject(root, "tasks");
+    int64_t now_ms = clock_now_ms();
+    pthread_mutex_lock(&sim->lock);
+    size_t count = sim->tasks.count;
+    for (size_t i = 0; i < count; i++) {
+        const struct task *task = sim->tasks.by_number[i];
+        cJSON *entry = cJSON_CreateObject();
+        cJSON_AddItemToArray(list, entry);
+        cJSON_AddNumberToObject(entry, "number", (double)task->number);
+        cJSON_AddStringToObject(entry, "id", task->id);
+        cJSON_AddStringToObject(entry, "model", task->model);
+        cJSON_AddStringToObject(entry, "prompt", task->prompt);
+        cJSON_AddStringToObject(entry, "status", task_status(task, now_ms));
+        cJSON_AddNumberToObject(entry, "video_bytes", (double)task->video.size);
+        cJSON_AddNumberToObject(entry, "polls", (double)task->polls);
+        cJSON_AddNumberToObject(entry, "creates", (double)task->same_prompt->count);
+    }
+    pthread_mutex_unlock(&sim->lock);
+    cJSON_AddNumberToObject(root, "creates", (double)count);
+    answer_object(q, root);
+}
+
+static void oracle_counters(struct request *q)
+{
+    struct sim *sim = q->sim;
+    cJSON *root = cJSON_CreateObject();
+    pthread_mutex_lock(&sim->lock);
+    for (size_t i = 0; i < KIND_COUNT; i++)
+        cJSON_AddNumberToObject(root, kind_name((enum kind)(1u << i)), (double)sim->counts[i]);
+    cJSON_AddNumberToObject(root, "created", (double)sim->tasks.count);
+    cJSON *rules = cJSON_AddArrayToObject(root, "rules");
+    for (size_t i = 0; i < sim->scenario->rule_count; i++) {
+        cJSON *entry = cJSON_CreateObject();
+        cJSON_AddNumberToObject(entry, "seen", (double)sim->scenario->rules[i].seen);
+        cJSON_AddNumberToObject(entry, "fired", (double)sim->scenario->rules[i].fired);
+        cJSON_AddItemToArray(rules, entry);
+    }
+    pthread_mutex_unlock(&sim->lock);
+    answer_object(q, root);
+}
+
+static void oracle_scenario(struct request *q)
+{
+    char *problem = sim_set_scenario(q->sim, q->body.data != NULL ? q->body.data : "");
+    if (problem != NULL)
+        answer_api_error(&q->answer, 400, "InvalidScenario", problem, NULL);
+    else
+        answer_json(&q->answer, 200, "{}");
+    free(problem);
+}
+
+static void oracle_video(struct request *q, const char *id)
+{
+    pthread_mutex_lock(&q->sim->lock);
+    struct task *task = task_find(&q->sim->tasks, id);
+    pthread_mutex_unlock(&q->sim->lock);
+    if (task == NULL) {
+        answer_default_api_error(&q->answer, 404);
+        return;
+    }
+    answer_set_body(&q->answer, "", 0, 1);
+    answer_set_header(&q->answer, "Content-Type", "video/mp4");
+    q->answer.status = 200;
+    q->answer.body.kind = BODY_VIDEO;
+    q->answer.body.video = task->video;
+    q->answer.body.size = task->video.size;
+}
+
+void oracle_answer(struct request *q)
+{
+    static const char video[] = "/oracle/video/";
+    bool gets = strcmp(q->method, "GET") == 0;
+    if (gets && strcmp(q->path, "/oracle/tasks") == 0)
+        oracle_tasks(q);
+    else if (gets && strcmp(q->path, "/oracle/counters") == 0)
+        oracle_counters(q);
+    else if (gets && strncmp(q->path, video, sizeof(video) - 1) == 0)
+        oracle_video(q, q->path + sizeof(video) - 1);
+    else if (strcmp(q->method, "PUT") == 0 && strcmp(q->path, "/oracle/scenario") == 0)
+        oracle_scenario(q);
+    else
+        answer_default_api_error(&q->answer, 404);
+}

@@ -1,0 +1,254 @@
+#include "sim/log.h"
+#include "sim/validate.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+struct request *request_new(struct sim *sim, enum port_kind port, const char *uri)
+{
+    struct request *q = mem_alloc(sizeof(*q));
+    q->sim = sim;
+    q->port = port;
+    q->uri = mem_strdup(uri);
+    return q;
+}
+
+void request_free(struct request *q)
+{
+    if (q == NULL)
+        return;
+    pthread_mutex_lock(&q->sim->lock);
+    if (q->is_begun && !q->is_oracle && !q->is_logged) {
+        q->is_aborted = true;
+        log_request(q);
+    } else if (q->is_logged && q->port == PORT_MEDIA) {
+        log_sent(q);
+    }
+    scenario_unref(q->scenario);
+    pthread_mutex_unlock(&q->sim->lock);
+    create_request_fini(&q->create_request);
+    answer_fini(&q->answer);
+    text_fini(&q->body);
+    char *const owned[] = {q->uri,      q->method,  q->path,        q->range,
+                           q->if_range, q->task_id, q->headers_json};
+    for (size_t i = 0; i < ARRAY_LEN(owned); i++)
+        free(owned[i]);
+    free(q);
+}
+
+/* Sets kind and task_id. */
+static void request_classify(struct request *q)
+{
+    static const char collection[] = API_GENERATIONS;
+    static const char media[] = "/media/";
+    const char *path = q->path;
+    q->kind = KIND_OTHER;
+    if (q->port == PORT_API) {
+        q->is_oracle = strncmp(path, "/oracle/", 8) == 0;
+        if (strncmp(path, collection, sizeof(collection) - 1) != 0)
+            return;
+        path += sizeof(collection) - 1;
+        if (*path == '\0' && strcmp(q->method, "POST") == 0) {
+            q->kind = KIND_CREATE;
+        } else if (path[0] == '/' && path[1] != '\0' && strchr(path + 1, '/') == NULL &&
+                   strcmp(q->method, "GET") == 0) {
+            q->kind = KIND_POLL;
+            q->task_id = mem_strdup(path + 1);
+        }
+        return;
+    }
+    size_t len = strlen(path);
+    if (strncmp(path, media, sizeof(media) - 1) != 0 || len < sizeof(media) + 4)
+        return;
+    if (strcmp(path + len - 4, ".mp4") == 0)
+        q->kind = KIND_VIDEO;
+    else if (strcmp(path + len - 4, ".jpg") == 0)
+        q->kind = KIND_COVER;
+    else
+        return;
+    q->task_id = mem_dup(path + sizeof(media) - 1, len - (sizeof(media) - 1) - 4);
+}
+
+static bool is_authorized(const struct request *q, const char *value)
+{
+    static const char scheme[] = "Bearer ";
+    const struct options *options = &q->sim->options;
+    if (q->port == PORT_MEDIA || value == NULL || strncmp(value, scheme, sizeof(scheme) - 1) != 0)
+        return false;
+    value += sizeof(scheme) - 1;
+    for (size_t i = 0; i < options->key_count; i++)
+        if (strcmp(value, options->keys[i]) == 0)
+            return true;
+    return options->any_key && *value != '\0';
+}
+
+static char *header_dup(const struct request *q, const char *name)
+{
+    return mem_strdup(MHD_lookup_connection_value(q->connection, MHD_HEADER_KIND, name));
+}
+
+static enum MHD_Result collect_header(void *cls, enum MHD_ValueKind kind, const char *name,
+                                      const char *value)
+{
+    (void)kind;
+    struct text *t = cls;
+    if (value == NULL || !utf8_is_valid(name, strlen(name)) || !utf8_is_valid(value, strlen(value)))
+        return MHD_YES;
+    text_add(t, t->len > 0 ? "," : "{");
+    text_add_json(t, name, strlen(name));
+    text_add(t, ":");
+    text_add_json_or_null(t, strcasecmp(name, "Authorization") == 0 ? "(removed)" : value);
+    return MHD_YES;
+}
+
+static void request_read_headers(struct request *q)
+{
+    const char *authorization =
+        MHD_lookup_connection_value(q->connection, MHD_HEADER_KIND, "Authorization");
+    q->has_authorization = authorization != NULL;
+    q->is_authorized = is_authorized(q, authorization);
+    q->range = header_dup(q, "Range");
+    q->if_range = header_dup(q, "If-Range");
+    if (!q->sim->options.log_headers)
+        return;
+    struct text t = {0};
+    (void)MHD_get_connection_values(q->connection, MHD_HEADER_KIND, collect_header, &t);
+    text_add(&t, t.len > 0 ? "}" : "{}");
+    q->headers_json = t.data;
+}
+
+/* Needs the lock. True: a rule was found. */
+static bool request_match(struct request *q, bool early)
+{
+    struct sim *sim = q->sim;
+    if (q->task_id != NULL)
+        q->task = task_find(&sim->tasks, q->task_id);
+    struct subject subject = {
+        .kind = q->kind,
+        .port = q->port,
+        .task_id = q->task_id,
+        .task_number = q->task != NULL ? q->task->number : 0,
+        .prompt = q->task != NULL ? q->task->prompt : NULL,
+    };
+    if (q->kind == KIND_CREATE) {
+        subject.task_number = sim->tasks.count + 1;
+        subject.prompt = q->is_parsed ? q->create_request.prompt : NULL;
+    }
+    const struct rule *rule = scenario_match(sim->scenario, &subject, early);
+    if (rule == NULL)
+        return false;
+    q->scenario = scenario_ref(sim->scenario);
+    q->rule = rule;
+    q->change = &rule->change;
+    return true;
+}
+
+static void request_count(struct request *q)
+{
+    q->sim->counts[kind_index(q->kind)]++;
+    q->url_nonce = ++q->sim->url_nonce;
+    if (q->kind == KIND_POLL && q->task != NULL)
+        q->task->polls++;
+}
+
+bool request_begin(struct request *q)
+{
+    q->is_begun = true;
+    request_classify(q);
+    request_read_headers(q);
+    if (q->is_oracle)
+        return false;
+    pthread_mutex_lock(&q->sim->lock);
+    bool ends = request_match(q, true);
+    if (ends) {
+        request_count(q);
+        log_request(q);
+    }
+    pthread_mutex_unlock(&q->sim->lock);
+    return ends;
+}
+
+char *request_expand(const struct request *q, const char *text)
+{
+    struct text out = {0};
+    text_add(&out, "");
+    char *url = q->task != NULL ? request_media_url(q, "mp4") : mem_strdup("http://");
+    const char *path = strchr(url + strlen("http://"), '/');
+    while (*text != '\0') {
+        if (strncmp(text, "{{api_port}}", 12) == 0) {
+            text_format(&out, "%u", q->sim->api_port);
+            text += 12;
+        } else if (strncmp(text, "{{media_port}}", 14) == 0) {
+            text_format(&out, "%u", q->sim->media_port);
+            text += 14;
+        } else if (strncmp(text, "{{video_path}}", 14) == 0) {
+            text_add(&out, path != NULL ? path : "/");
+            text += 14;
+        } else {
+            text_append(&out, text++, 1);
+        }
+    }
+    free(url);
+    return out.data;
+}
+
+static void change_status(struct request *q, int status)
+{
+    static const char *const of_files[] = {"Content-Range", "Accept-Ranges", "Last-Modified",
+                                           "ETag"};
+    if (status < 300 || q->change->body.data != NULL) {
+        q->answer.status = status;
+        return;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(of_files); i++)
+        answer_set_header(&q->answer, of_files[i], NULL);
+    if (q->port == PORT_API)
+        answer_default_api_error(&q->answer, status);
+    else
+        answer_media_error(&q->answer, status, "ScenarioError", answer_reason(status));
+}
+
+/* What the rule changes in an answer that is otherwise right. */
+static void request_change(struct request *q)
+{
+    const struct change *change = q->change;
+    if (change->status != 0)
+        change_status(q, (int)change->status);
+    if (change->body.data != NULL)
+        answer_set_body(&q->answer, change->body.data, change->body.len, change->body.count);
+    if (q->port == PORT_API)
+        api_change_json(q);
+    if (change->gzip)
+        answer_gzip(&q->answer);
+    for (size_t i = 0; i < change->header_count; i++) {
+        const struct header_change *header = &change->headers[i];
+        char *value = header->value != NULL ? request_expand(q, header->value) : NULL;
+        if (header->further)
+            answer_add_header(&q->answer, header->name, value);
+        else
+            answer_set_header(&q->answer, header->name, value);
+        free(value);
+    }
+}
+
+void request_decide(struct request *q)
+{
+    if (q->is_oracle) {
+        oracle_answer(q);
+        return;
+    }
+    api_parse(q);
+    pthread_mutex_lock(&q->sim->lock);
+    (void)request_match(q, false);
+    request_count(q);
+    api_create(q);
+    log_request(q);
+    pthread_mutex_unlock(&q->sim->lock);
+    if (q->port == PORT_API)
+        api_answer(q);
+    else
+        media_answer(q);
+    if (q->change != NULL)
+        request_change(q);
+}

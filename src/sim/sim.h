@@ -1,0 +1,111 @@
+/*
+ * sim: the simulator and one request to it.
+ *
+ * What:     the shared state under one lock, and what a thread knows of the request it serves.
+ *           A request's way: begin (header read) → parse (create only, no lock) → decide (locked:
+ *           rule, task, log line) → answer (no lock) → change (what the rule wants) → deliver.
+ * Lifetime: struct sim lives as long as the program; a request from its first line to the end of
+ *           its answer. Tasks are never freed, so a request may keep a pointer.
+ * Errors:   a log or data file that cannot be written ends the program: an oracle must not lie.
+ */
+#ifndef SIM_SIM_H
+#define SIM_SIM_H
+
+#include "sim/answer.h"
+#include "sim/options.h"
+#include "sim/scenario.h"
+#include "sim/task.h"
+#include "sim/wire.h"
+
+#include <microhttpd.h>
+#include <pthread.h>
+
+#define API_GENERATIONS "/api/v1/videos/generations"
+
+enum { REQUEST_BODY_MAX = 80 << 20, CONNECTIONS_MAX = 2000, KIND_COUNT = 6 };
+
+struct sim {
+    struct options options;
+    unsigned api_port;
+    unsigned media_port;
+    int log_fd; /* -1: no log */
+    pthread_mutex_t lock;
+    /* Everything below needs the lock. */
+    struct task_table tasks;
+    struct scenario *scenario;
+    uint64_t sequence;
+    uint64_t url_nonce;
+    uint64_t counts[KIND_COUNT]; /* by bit of enum kind */
+};
+
+struct request {
+    struct sim *sim;
+    enum port_kind port;
+    struct MHD_Connection *connection;
+    int fd;
+    uint64_t connection_number;
+
+    char *uri; /* as it came, with query */
+    char *method;
+    char *path;
+    char *range; /* NULL: none */
+    char *if_range;
+    char *task_id;
+    char *headers_json; /* --log-headers */
+    enum kind kind;
+    bool is_oracle;
+    bool is_begun;
+    bool is_logged;
+    bool is_aborted; /* the client went away before its request was complete */
+    bool has_authorization;
+    bool is_authorized;
+    bool is_too_long;
+    struct text body;
+
+    bool is_parsed; /* create_request is filled */
+    struct create_request create_request;
+    struct answer answer;
+
+    struct scenario *scenario; /* a reference */
+    const struct rule *rule;   /* NULL: none */
+    const struct change *change;
+    struct task *task;
+    struct task *created;
+    uint64_t sequence;
+    uint64_t url_nonce;
+    uint64_t sent;
+    struct pacer pacer;
+};
+
+_Noreturn void sim_die(const char *what, int error);
+/* Reads the scenario again; on a mistake the old one stays. NULL, or the problem (caller's). */
+char *sim_set_scenario(struct sim *sim, const char *json);
+char *sim_load_scenario(struct sim *sim, const char *path);
+
+/* request.c: from the first line to what will be delivered. */
+struct request *request_new(struct sim *sim, enum port_kind port, const char *uri);
+void request_free(struct request *q);
+/* The header is known. True: a rule wants it to end here. */
+bool request_begin(struct request *q);
+/* The body is known, too: chooses the rule, makes the task, writes the log, builds the answer. */
+void request_decide(struct request *q);
+
+/* server.c: both ports, each with a thread that accepts. Dies when a port cannot be had. */
+void server_start(struct sim *sim);
+
+/* api.c: parse needs no lock, create needs it, answer needs none. */
+void api_parse(struct request *q);
+void api_create(struct request *q);
+void api_answer(struct request *q);
+void api_change_json(struct request *q);
+/* media.c */
+void media_answer(struct request *q);
+/* oracle.c: requests of the tests themselves; they are neither counted nor logged. */
+void oracle_answer(struct request *q);
+
+/* "http://127.0.0.1:PORT/media/ID.mp4?…"; extension "mp4" or "jpg". Caller's. */
+char *request_media_url(const struct request *q, const char *extension);
+/* Replaces {{api_port}}, {{media_port}} and {{video_path}}, the task's signed path and query. */
+char *request_expand(const struct request *q, const char *text);
+
+#endif

@@ -1,0 +1,304 @@
+#include "sim/validate.h"
+
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* How many inputs of each sort a request names. */
+struct inputs {
+    unsigned images, videos, audios; /* references, or of no named role */
+    unsigned first_frames, last_frames;
+    double video_seconds;
+};
+
+static bool is_member(const char *s, const char *const *list, size_t count)
+{
+    for (size_t i = 0; s != NULL && i < count; i++)
+        if (strcmp(s, list[i]) == 0)
+            return true;
+    return false;
+}
+
+static bool is_url(const cJSON *item, const char *data_prefix)
+{
+    const char *s = cJSON_GetStringValue(item);
+    if (s == NULL)
+        return false;
+    return strncmp(s, "https://", 8) == 0 || strncmp(s, "http://", 7) == 0 ||
+           (data_prefix != NULL && strncmp(s, data_prefix, strlen(data_prefix)) == 0);
+}
+
+static bool check_text(const cJSON *item, struct inputs *inputs)
+{
+    (void)inputs;
+    return cJSON_IsString(item) && item->valuestring[0] != '\0';
+}
+
+static bool check_duration(const cJSON *item, struct inputs *inputs)
+{
+    (void)inputs;
+    return cJSON_IsNumber(item) && item->valuedouble >= 4 && item->valuedouble <= 15;
+}
+
+static bool check_resolution(const cJSON *item, struct inputs *inputs)
+{
+    (void)inputs;
+    static const char *const list[] = {"480p", "720p"};
+    return is_member(cJSON_GetStringValue(item), list, ARRAY_LEN(list));
+}
+
+static bool check_ratio(const cJSON *item, struct inputs *inputs)
+{
+    (void)inputs;
+    static const char *const list[] = {"adaptive", "16:9", "9:16", "1:1", "4:3", "3:4", "21:9"};
+    return is_member(cJSON_GetStringValue(item), list, ARRAY_LEN(list));
+}
+
+static bool check_flag(const cJSON *item, struct inputs *inputs)
+{
+    (void)inputs;
+    return cJSON_IsBool(item);
+}
+
+static bool check_urls(const cJSON *item, const char *data_prefix, unsigned *count)
+{
+    if (!cJSON_IsArray(item)) {
+        ++*count;
+        return is_url(item, data_prefix);
+    }
+    const cJSON *one;
+    cJSON_ArrayForEach(one, item)
+    {
+        ++*count;
+        if (!is_url(one, data_prefix))
+            return false;
+    }
+    return true;
+}
+
+static bool check_images(const cJSON *item, struct inputs *inputs)
+{
+    return check_urls(item, "data:image/", &inputs->images);
+}
+
+static bool check_videos(const cJSON *item, struct inputs *inputs)
+{
+    return check_urls(item, NULL, &inputs->videos);
+}
+
+static bool check_audios(const cJSON *item, struct inputs *inputs)
+{
+    return check_urls(item, "data:audio/", &inputs->audios);
+}
+
+static bool check_video_seconds(const cJSON *item, struct inputs *inputs)
+{
+    inputs->video_seconds = cJSON_IsNumber(item) ? item->valuedouble : -1;
+    return inputs->video_seconds > 0;
+}
+
+static bool check_video_durations(const cJSON *item, struct inputs *inputs)
+{
+    if (!cJSON_IsArray(item))
+        return false;
+    const cJSON *one;
+    cJSON_ArrayForEach(one, item)
+    {
+        if (!cJSON_IsNumber(one) || one->valuedouble <= 0)
+            return false;
+        inputs->video_seconds += one->valuedouble;
+    }
+    return true;
+}
+
+/* One element of content: {"type":"image_url","image_url":{"url":…},"role":…}. */
+static bool check_content_item(const cJSON *item, struct inputs *inputs)
+{
+    const cJSON *type = cJSON_GetObjectItemCaseSensitive(item, "type");
+    const cJSON *role_item = cJSON_GetObjectItemCaseSensitive(item, "role");
+    const char *kind = cJSON_GetStringValue(type);
+    const char *role = cJSON_GetStringValue(role_item);
+    if (kind == NULL || (role_item != NULL && role == NULL))
+        return false;
+    if (strcmp(kind, "text") == 0)
+        return check_text(cJSON_GetObjectItemCaseSensitive(item, "text"), inputs);
+    const struct {
+        const char *kind, *role, *data_prefix;
+        unsigned *count;
+    } roles[] = {
+        {"image_url", "first_frame", "data:image/", &inputs->first_frames},
+        {"image_url", "last_frame", "data:image/", &inputs->last_frames},
+        {"image_url", "reference_image", "data:image/", &inputs->images},
+        {"video_url", "reference_video", NULL, &inputs->videos},
+        {"audio_url", "reference_audio", "data:audio/", &inputs->audios},
+    };
+    for (size_t i = ARRAY_LEN(roles); i-- > 0;) {
+        if (strcmp(kind, roles[i].kind) != 0 || (role != NULL && strcmp(role, roles[i].role) != 0))
+            continue;
+        ++*roles[i].count;
+        const cJSON *nested = cJSON_GetObjectItemCaseSensitive(item, kind);
+        return is_url(cJSON_GetObjectItemCaseSensitive(nested, "url"), roles[i].data_prefix);
+    }
+    return false;
+}
+
+static bool check_content(const cJSON *item, struct inputs *inputs)
+{
+    if (!cJSON_IsArray(item))
+        return false;
+    const cJSON *one;
+    cJSON_ArrayForEach(one, item)
+    {
+        if (!check_content_item(one, inputs))
+            return false;
+    }
+    return true;
+}
+
+static const struct {
+    const char *name;
+    bool required;
+    bool (*check)(const cJSON *item, struct inputs *inputs);
+    const char *rule;
+} parameters[] = {
+    {"model", true, check_text, "a model's name is expected"},
+    {"prompt", true, check_text, "a string that is not empty is expected"},
+    {"duration", false, check_duration, "a number from 4 to 15 is expected"},
+    {"resolution", false, check_resolution, "480p or 720p is expected"},
+    {"aspect_ratio", false, check_ratio, "adaptive or a known ratio is expected"},
+    {"image_url", false, check_images, "a URL or a data: URL of an image is expected"},
+    {"image_urls", false, check_images, "URLs or data: URLs of images are expected"},
+    {"video_url", false, check_videos, "a public URL is expected"},
+    {"video_urls", false, check_videos, "public URLs are expected"},
+    {"audio_url", false, check_audios, "a URL is expected"},
+    {"audio_urls", false, check_audios, "URLs are expected"},
+    {"input_video_duration", false, check_video_seconds, "a positive number is expected"},
+    {"video_durations", false, check_video_durations, "positive numbers are expected"},
+    {"generate_audio", false, check_flag, "a boolean is expected"},
+    {"watermark", false, check_flag, "a boolean is expected"},
+    {"content", false, check_content, "elements with type, URL and role are expected"},
+};
+
+static int refuse(struct answer *error, const char *code, const char *param, const char *rule)
+{
+    char *message =
+        mem_format("The parameter `%s` specified in the request is not valid: %s.", param, rule);
+    answer_api_error(error, 400, code, message, param);
+    free(message);
+    return -EINVAL;
+}
+
+static int check_combination(const struct inputs *in, struct answer *error)
+{
+    bool frames = in->first_frames > 0 || in->last_frames > 0;
+    const struct {
+        bool wrong;
+        const char *param, *rule;
+    } rules[] = {
+        {in->first_frames > 1, "content", "there can be one first_frame only"},
+        {in->last_frames > 1, "content", "there can be one last_frame only"},
+        {in->last_frames > in->first_frames, "content", "last_frame needs first_frame"},
+        {in->images > 9, "image_urls", "at most 9 images are allowed"},
+        {in->videos > 3, "video_urls", "at most 3 videos are allowed"},
+        {in->audios > 3, "audio_urls", "at most 3 audios are allowed"},
+        {in->video_seconds > 15, "video_durations", "at most 15 seconds are allowed"},
+        {frames && in->images + in->videos + in->audios > 0, "content",
+         "frames and references cannot be mixed"},
+        {in->audios > 0 && in->images + in->videos == 0, "audio_urls",
+         "audio needs an image or a video"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rules); i++)
+        if (rules[i].wrong)
+            return refuse(error, "InvalidParameter", rules[i].param, rules[i].rule);
+    return 0;
+}
+
+static int check_parameters(const cJSON *root, struct answer *error)
+{
+    struct inputs inputs = {0};
+    for (size_t i = 0; i < ARRAY_LEN(parameters); i++) {
+        const char *name = parameters[i].name;
+        const cJSON *item = cJSON_GetObjectItemCaseSensitive(root, name);
+        if (item == NULL && parameters[i].required)
+            return refuse(error, "MissingParameter", name, "it is required");
+        if (item != NULL && !parameters[i].check(item, &inputs))
+            return refuse(error, "InvalidParameter", name, parameters[i].rule);
+    }
+    return check_combination(&inputs, error);
+}
+
+static int check_model(const char *model, struct answer *error)
+{
+    static const char *const models[] = {"doubao-seedance-2.0", "doubao-seedance-2.0-fast"};
+    if (is_member(model, models, ARRAY_LEN(models)))
+        return 0;
+    answer_api_error(error, 404, "InvalidEndpointOrModel.NotFound",
+                     "The model or endpoint does not exist or you do not have access to it.",
+                     "model");
+    return -EINVAL;
+}
+
+/* Finds "[[name=" and gives what follows, up to "]]", to the reader. */
+static int read_words(const char *prompt, struct create_request *out)
+{
+    out->fails = strstr(prompt, "[[fail]]") != NULL;
+    out->no_cover = strstr(prompt, "[[nocover]]") != NULL;
+    out->seconds = -1;
+    const char *word = strstr(prompt, "[[seconds=");
+    if (word != NULL) {
+        char *end = NULL;
+        out->seconds = strtod(word + 10, &end);
+        if (strncmp(end, "]]", 2) != 0 || !(out->seconds >= 0 && out->seconds < 1e9))
+            return -EINVAL;
+    }
+    word = strstr(prompt, "[[video_bytes=");
+    const char *end = word != NULL ? strstr(word, "]]") : NULL;
+    if (end == NULL)
+        return word == NULL ? 0 : -EINVAL;
+    char *size = mem_dup(word + 14, (size_t)(end - word) - 14);
+    int r = size_parse(size, &out->video_bytes);
+    free(size);
+    return r;
+}
+
+int create_request_parse(const struct text *body, struct create_request *out, struct answer *error)
+{
+    if (body->len > REQUEST_BODY_DOCUMENTED_MAX) {
+        answer_default_api_error(error, 413);
+        return -EINVAL;
+    }
+    const char *json = body->data != NULL ? body->data : "";
+    cJSON *root = cJSON_ParseWithOpts(json, NULL, true);
+    if (!cJSON_IsObject(root) || strlen(json) != body->len || !utf8_is_valid(json, body->len)) {
+        cJSON_Delete(root);
+        return refuse(error, "InvalidParameter", "body", "a JSON object is expected");
+    }
+    int r = check_parameters(root, error);
+    if (r == 0)
+        r = check_model(cJSON_GetObjectItemCaseSensitive(root, "model")->valuestring, error);
+    if (r == 0) {
+        const cJSON *duration = cJSON_GetObjectItemCaseSensitive(root, "duration");
+        const char *prompt = cJSON_GetObjectItemCaseSensitive(root, "prompt")->valuestring;
+        *out = (struct create_request){
+            .model = mem_strdup(cJSON_GetObjectItemCaseSensitive(root, "model")->valuestring),
+            .prompt = mem_strdup(prompt),
+            .duration_s = duration != NULL ? duration->valuedouble : 5,
+        };
+        r = read_words(prompt, out);
+        if (r < 0) {
+            create_request_fini(out);
+            r = refuse(error, "InvalidParameter", "prompt", "a [[word]] of the simulator is wrong");
+        }
+    }
+    cJSON_Delete(root);
+    return r;
+}
+
+void create_request_fini(struct create_request *request)
+{
+    free(request->model);
+    free(request->prompt);
+    *request = (struct create_request){0};
+}

@@ -1,0 +1,615 @@
+#!/usr/bin/env bats
+# The simulator is the oracle of the other tests; these tests are what it promises.
+
+load sim_helper
+
+setup() { sim_setup; }
+teardown() { sim_teardown; }
+
+GOOD='"model":"doubao-seedance-2.0","prompt":"a cat"'
+
+@test "usage: --help and --version are 0, anything unknown is 2" {
+    "$SIM" --help | grep -q -- --scenario
+    "$SIM" --version | grep -q '^seedance-sim '
+    for wrong in --nonsense '--port x' '--queue-seconds 3-1' '--fail-rate 2' extra \
+        '--video /dev/null' '--video-bytes 10'; do
+        run "$SIM" $wrong
+        [ "$status" -eq 2 ]
+    done
+}
+
+@test "start: the port file and one line on stdout appear, and only loopback listens" {
+    sim_start
+    [ "$(cat out)" = "listening on http://127.0.0.1:$API_PORT/api/v1" ]
+    [ "$(cat ports)" = "$API_PORT $MEDIA_PORT" ]
+    [ "$API_PORT" != "$MEDIA_PORT" ]
+}
+
+@test "end: SIGTERM ends it at once with 0, also with a hanging connection" {
+    sim_start_with '{"kind":"create","answer":{"silence_at":"request_body"}}'
+    (exec 3>&-; create >/dev/null 2>&1) &
+    wait_until grep -q '"create"' log
+    local from=$(milliseconds)
+    kill "$PID"
+    wait "$PID"
+    (($(milliseconds) - from < 500))
+    wait $! || true
+}
+
+@test "auth: no key or a wrong one is 401 in the service's style, and creates nothing" {
+    sim_start
+    [ "$(http_status "$API" -d "{$GOOD}")" = 401 ]
+    [ "$(http_status -H 'Authorization: Bearer wrong' "$API" -d "{$GOOD}")" = 401 ]
+    jq -e '.error | .code == "AuthenticationError" and has("message") and has("param") and
+        has("type") and (.message | test("Request id: "))' body
+    [ "$(created_tasks)" = 0 ]
+    [ "$(log_count '.authorized')" = 0 ]
+}
+
+@test "auth: several keys, or any key" {
+    sim_start --api-key one --api-key two
+    [ "$(http_status -H 'Authorization: Bearer two' "$API" -d "{$GOOD}")" = 200 ]
+    [ "$(http_status -H "$KEY" "$API" -d "{$GOOD}")" = 401 ]
+    sim_start --any-key
+    [ "$(http_status -H 'Authorization: Bearer what' "$API" -d "{$GOOD}")" = 200 ]
+    [ "$(http_status -H 'Authorization: Basic what' "$API" -d "{$GOOD}")" = 401 ]
+}
+
+@test "create: the answer has exactly the documented fields" {
+    sim_start
+    create | jq -e 'keys == ["created","id","model","object","status"] and .status == "queued"
+        and .object == "video.generation.task" and .model == "doubao-seedance-2.0"
+        and (now - .created | fabs) < 5'
+}
+
+@test "create: what breaks a rule is 400 or 404, names the parameter and creates nothing" {
+    sim_start
+    while IFS='|' read -r want param json; do
+        [ "$(create_status "$json")" = "$want" ] || { echo "$json" >&2; false; }
+        [ "$(jq -r .error.param body)" = "$param" ] || { echo "$json" >&2; false; }
+    done <<END
+400|body|nonsense
+400|body|[]
+400|body|{$GOOD} x
+400|model|{"prompt":"a"}
+400|prompt|{"model":"doubao-seedance-2.0"}
+400|prompt|{"model":"doubao-seedance-2.0","prompt":""}
+404|model|{"model":"unknown","prompt":"a"}
+400|duration|{$GOOD,"duration":3}
+400|duration|{$GOOD,"duration":16}
+400|duration|{$GOOD,"duration":"5"}
+400|resolution|{$GOOD,"resolution":"4k"}
+400|aspect_ratio|{$GOOD,"aspect_ratio":"2:1"}
+400|generate_audio|{$GOOD,"generate_audio":1}
+400|watermark|{$GOOD,"watermark":"no"}
+400|image_url|{$GOOD,"image_url":"/etc/passwd"}
+400|video_url|{$GOOD,"video_url":"data:video/mp4;base64,AAAA"}
+400|video_urls|{$GOOD,"video_urls":["http://a/","http://a/","http://a/","http://a/"]}
+400|audio_urls|{$GOOD,"audio_url":"http://a/a.mp3"}
+400|content|{$GOOD,"content":[{"type":"image_url","image_url":{"url":"http://a/"},"role":"last_frame"}]}
+400|content|{$GOOD,"content":[{"type":"image_url","image_url":"http://a/","role":"first_frame"}]}
+400|content|{$GOOD,"image_url":"http://a/","content":[{"type":"image_url","image_url":{"url":"http://a/"},"role":"first_frame"}]}
+END
+    [ "$(created_tasks)" = 0 ]
+}
+
+@test "create: everything that the guide documents is accepted" {
+    sim_start
+    while read -r json; do
+        [ "$(create_status "$json")" = 200 ] || { echo "$json" >&2; cat body >&2; false; }
+    done <<END
+{$GOOD,"duration":4,"resolution":"480p","aspect_ratio":"21:9","generate_audio":false,"watermark":true}
+{$GOOD,"duration":15,"image_url":"data:image/png;base64,AAAA"}
+{$GOOD,"image_urls":["http://a/","http://b/"],"audio_urls":["http://a/"]}
+{$GOOD,"video_urls":["https://a/"],"video_durations":[7],"input_video_duration":7}
+{$GOOD,"content":[{"type":"image_url","image_url":{"url":"http://a/"},"role":"first_frame"},{"type":"image_url","image_url":{"url":"http://a/"},"role":"last_frame"}]}
+{$GOOD,"content":[{"type":"video_url","video_url":{"url":"http://a/"},"role":"reference_video"}]}
+END
+}
+
+@test "life: queued, running, succeeded by the clock, divided by --time-scale" {
+    sim_start --queue-seconds 8 --generation-seconds 8 --time-scale 20
+    local id=$(task_new)
+    status_is "$id" queued
+    sleep 0.5
+    status_is "$id" running
+    wait_until status_is "$id" succeeded
+    poll "$id" | jq -e '.usage.video_duration == 5 and (.data | length) == 1'
+}
+
+@test "life: [[fail]] fails with a message, and --fail-rate 1 fails everything" {
+    sim_start_fast
+    poll "$(task_new 'no [[fail]]')" | jq -e '.status == "failed" and (has("data") | not)
+        and (.error | .code == "OutputVideoSensitiveContentDetected" and (.message | length) > 9)'
+    sim_start_fast --fail-rate 1
+    status_is "$(task_new)" failed
+}
+
+@test "life: [[seconds=N]] and [[nocover]] steer one task" {
+    sim_start_fast
+    status_is "$(task_new 'slow [[seconds=60]]')" running
+    poll "$(task_new 'plain [[nocover]]')" | jq -e '.data[0] | keys == ["video_url"]'
+    poll "$(task_new)" | jq -e '.data[0] | keys == ["cover_image_url","video_url"]'
+}
+
+@test "life: an unknown task is 404" {
+    sim_start
+    [ "$(http_status -H "$KEY" "$API/cgt-none")" = 404 ]
+}
+
+@test "data: a restarted simulator knows its tasks; a half-written last line is dropped" {
+    sim_start_fast --data tasks
+    local id=$(task_new 'first [[video_bytes=200000]]')
+    curl -sS "$ORACLE/video/$id" >before
+    kill "$PID" && wait "$PID"
+    printf '{"id":"cgt-half' >>tasks
+    sim_start_fast --data tasks
+    poll "$id" | jq -e '.status == "succeeded"'
+    curl -sS "$ORACLE/video/$id" | cmp - before
+    [ "$(task_new second)" != "$id" ]
+    kill "$PID" && wait "$PID"
+    sim_start_fast --data tasks
+    [ "$(created_tasks)" = 2 ]
+}
+
+@test "video: it is playable, and its moov atom is last" {
+    sim_start_fast
+    for n in 1 2 3; do
+        curl -sS "$(video_url "$(task_new)")" >v.mp4
+        ffprobe -v error -show_entries stream=codec_name -of csv=p=0 v.mp4 | grep -q h264
+        ffmpeg -v error -xerror -i v.mp4 -f null - 2>problems
+        [ ! -s problems ]
+        (($(grep -abo moov v.mp4 | tail -n 1 | cut -d: -f1) > $(grep -abo mdat v.mp4 | head -n 1 |
+            cut -d: -f1)))
+    done
+}
+
+@test "video: padded to exactly N bytes it plays, and equals --write-video" {
+    sim_start_fast --video-bytes 3M
+    task_new >/dev/null
+    local id=$(task_new)
+    curl -sS "$(video_url "$id")" >v.mp4
+    [ "$(stat -c %s v.mp4)" = 3145728 ]
+    ffprobe -v error -show_entries format=duration -of csv=p=0 v.mp4 | grep -q '^5\.'
+    "$SIM" --write-video w.mp4 --video-bytes 3M --task-seed 2
+    cmp v.mp4 w.mp4
+    curl -sS "$ORACLE/video/$id" | cmp - v.mp4
+}
+
+@test "video: [[video_bytes=N]] sets one task's size; what cannot be made is 400" {
+    sim_start_fast
+    curl -sS "$(video_url "$(task_new '[[video_bytes=1M]]')")" >v.mp4
+    [ "$(stat -c %s v.mp4)" = 1048576 ]
+    [ "$(create_status '{"model":"doubao-seedance-2.0","prompt":"[[video_bytes=9]]"}')" = 400 ]
+}
+
+@test "video: tasks differ, unless --same-video" {
+    sim_start_fast
+    local a=$(task_new) b=$(task_new) c=$(task_new) d=$(task_new)
+    for id in "$a" "$b" "$c" "$d"; do
+        curl -sS "$ORACLE/video/$id" | sha256sum
+    done >sums
+    [ "$(sort -u sums | wc -l)" = 4 ] # the first and the fourth are of the same clip
+    sim_start_fast --same-video
+    a=$(task_new) b=$(task_new)
+    cmp <(curl -sS "$ORACLE/video/$a") <(curl -sS "$ORACLE/video/$b")
+}
+
+@test "video: beyond 4 GiB the padding has a 64-bit size, and any part is served" {
+    sim_start_fast --video-bytes 5G
+    local url=$(video_url "$(task_new)")
+    curl -sS -D headers -r -20 "$url" >tail
+    [ "$(header Content-Range)" = "bytes 5368709100-5368709119/5368709120" ]
+    [ "$(stat -c %s tail)" = 20 ]
+    ffprobe -v error -show_entries format=duration -of csv=p=0 "$url" | grep -q '^5\.'
+}
+
+@test "video: --video serves a given file" {
+    local media=$BATS_TEST_DIRNAME/../media
+    sim_start_fast --video "$media/portrait.mp4"
+    curl -sS "$(video_url "$(task_new)")" >v.mp4
+    ffprobe -v error -select_streams v -show_entries stream=width -of csv=p=0 v.mp4 | grep -q 496
+    cmp -n 1000 v.mp4 "$media/portrait.mp4"
+}
+
+@test "cover: a jpeg" {
+    sim_start_fast
+    curl -sS "$(poll "$(task_new)" | jq -r '.data[0].cover_image_url')" |
+        cmp - "$BATS_TEST_DIRNAME/../media/cover.jpg"
+}
+
+@test "ranges: a-b, a- and -n give 206 with exactly these bytes" {
+    sim_start_fast
+    local url=$(video_url "$(task_new)")
+    curl -sS "$url" >whole
+    local size=$(stat -c %s whole)
+    while read -r range first last; do
+        curl -sS -D headers -r "$range" "$url" >part
+        grep -q '^HTTP/1.1 206' headers
+        [ "$(header Content-Range)" = "bytes $first-$last/$size" ]
+        [ "$(header Content-Length)" = $((last - first + 1)) ]
+        cmp part <(tail -c +$((first + 1)) whole | head -c $((last - first + 1)))
+    done <<END
+0-0 0 0
+100-70000 100 70000
+$((size - 5))- $((size - 5)) $((size - 1))
+-7 $((size - 7)) $((size - 1))
+-99999999999999999999 0 $((size - 1))
+10-99999999999999999999 10 $((size - 1))
+END
+}
+
+@test "ranges: behind the end is 416 with the size" {
+    sim_start_fast
+    local url=$(video_url "$(task_new)")
+    local size=$(curl -sS "$url" | wc -c)
+    for range in "$size-" "$size-$((size + 9))" -0; do
+        curl -sS -D headers -o body -r "$range" "$url"
+        grep -q '^HTTP/1.1 416' headers
+        [ "$(header Content-Range)" = "bytes */$size" ]
+    done
+}
+
+@test "ranges: several ranges, nonsense, or another If-Range give the whole file" {
+    sim_start_fast
+    local url=$(video_url "$(task_new)")
+    [ "$(http_status -H 'Range: bytes=0-1,5-6' "$url")" = 200 ]
+    [ "$(http_status -H 'Range: bytes=5-1' "$url")" = 200 ]
+    [ "$(http_status -H 'Range: lines=1-2' "$url")" = 200 ]
+    [ "$(http_status -r 0-1 -H 'If-Range: "other"' "$url")" = 200 ]
+    curl -sS -D headers -o body "$url"
+    [ "$(http_status -r 0-1 -H "If-Range: $(header ETag)" "$url")" = 206 ]
+}
+
+@test "media: ETag, Accept-Ranges, Last-Modified and type are there, compression is not" {
+    sim_start_fast
+    curl -sS --compressed -D headers -o body "$(video_url "$(task_new)")"
+    [[ $(header ETag) = \"*\" ]]
+    [ "$(header Accept-Ranges)" = bytes ]
+    [ "$(header Content-Type)" = video/mp4 ]
+    date -d "$(header Last-Modified)"
+    [ -z "$(header Content-Encoding)" ]
+}
+
+@test "media: connections are kept alive" {
+    sim_start_fast
+    local url=$(video_url "$(task_new)")
+    [ "$(curl -sS -r 0-9 -o a "$url" -o b "$url" -w '%{num_connects}')" = 10 ]
+}
+
+@test "signature: HEAD, no, a changed or another file's signature is 403 in XML" {
+    sim_start_fast
+    local url=$(video_url "$(task_new)") other=$(task_new)
+    [ "$(http_status -I "$url")" = 403 ]
+    [ "$(http_status "${url%%\?*}")" = 403 ]
+    [ "$(http_status "${url/Expires=86400/Expires=86401}")" = 403 ]
+    [ "$(http_status "$MEDIA/media/$other.mp4?${url#*\?}")" = 403 ]
+    grep -q '<Error><Code>SignatureDoesNotMatch</Code>' body
+}
+
+@test "signature: an expired URL is 403, a new poll gives a new one" {
+    sim_start_fast --url-expires 0.4
+    local id=$(task_new)
+    local url=$(video_url "$id")
+    [ "$(http_status "$url")" = 200 ]
+    sleep 0.5
+    [ "$(http_status "$url")" = 403 ]
+    grep -q '<Code>AccessDenied</Code><Message>Request has expired</Message>' body
+    [ "$(http_status "$(video_url "$id")")" = 200 ]
+}
+
+@test "signature: every poll signs anew; date and expiry can be read" {
+    sim_start_fast
+    local id=$(task_new)
+    local url=$(video_url "$id")
+    [ "$url" != "$(video_url "$id")" ]
+    [[ $url =~ X-Tos-Date=[0-9]{8}T[0-9]{6}Z\&X-Tos-Expires=86400\&X-Tos-Signature=[0-9a-f]{64}\& ]]
+}
+
+@test "leak: the key on the media port is refused and logged" {
+    sim_start_fast
+    local url=$(video_url "$(task_new)")
+    curl -sS -o body "$url"
+    [ "$(log_count '.kind == "video" and .authorization')" = 0 ]
+    [ "$(http_status -H "$KEY" "$url")" = 400 ]
+    [ "$(log_count '.kind == "video" and .authorization')" = 1 ]
+}
+
+@test "log: the body of a create request is there byte for byte, before the answer" {
+    sim_start --latency-ms 300
+    printf '{ "model":"doubao-seedance-2.0",\n\t"prompt":"caf\xc3\xa9 \\u00e9 \\"x\\" / \\\\ \x7f" }\r\n' >sent
+    curl -sS -o body -H "$KEY" "$API" --data-binary @sent 3>&- &
+    wait_until grep -q '"create"' log
+    [ ! -s body ]
+    jq -j .body log | cmp - sent
+    wait $!
+    [ "$(jq -r .created log)" = "$(jq -r .id body)" ]
+}
+
+@test "log: a body that is not UTF-8 is kept as base64" {
+    sim_start
+    printf '{"prompt":"\xff\x00"}' >sent
+    curl -sS -o body -H "$KEY" "$API" --data-binary @sent
+    jq -r .body_base64 log | base64 -d | cmp - sent
+}
+
+@test "log: one line per request, in order, without signatures; media tell what was sent" {
+    sim_start_fast
+    local id=$(task_new)
+    local url=$(video_url "$id")
+    curl -sS -r 5-9 -o body "$url"
+    wait_until grep -q '"sent"' log
+    jq -se 'map(.kind) == ["create","poll","video","sent"] and map(.seq) == [1,2,3,3]' log
+    jq -se --arg id "$id" '.[2] | .task == $id and .range == "bytes=5-9" and .rule == null and
+        .method == "GET" and .connection > 0 and (.path | test("Signature=&"))' log
+    jq -se '.[3] == {kind:"sent",seq:3,status:206,bytes:5}' log
+}
+
+@test "log: a request that was never completed is there, marked, and created nothing" {
+    sim_start
+    exec 9<>"/dev/tcp/127.0.0.1/$API_PORT"
+    printf 'POST /api/v1/videos/generations HTTP/1.1\r\nHost: x\r\n%s\r\nContent-Length: 99\r\n\r\n{' \
+        "$KEY" >&9
+    exec 9>&-
+    wait_until grep -q '"aborted":true' log
+    [ "$(created_tasks)" = 0 ]
+}
+
+@test "log: --log-headers adds the headers, without the key" {
+    sim_start --log-headers
+    create >/dev/null
+    jq -e '.headers.Authorization == "(removed)" and .headers["User-Agent"] != null' log
+    [ "$(grep -c th-simulator log)" = 0 ]
+}
+
+@test "oracle: tasks, counters and equal prompts are told; oracle requests are not logged" {
+    sim_start_fast
+    task_new twin && task_new twin && task_new single
+    curl -sS "$ORACLE/tasks" | jq -e '.creates == 3 and (.tasks | map(.creates)) == [2,2,1]
+        and (.tasks | map(.prompt)) == ["twin","twin","single"]'
+    curl -sS "$ORACLE/counters" | jq -e '.create == 3 and .created == 3 and .poll == 0'
+    [ "$(wc -l <log)" = 3 ]
+}
+
+@test "limits: a body above 64 MB is 413, and nothing is created" {
+    sim_start
+    { printf '{"model":"doubao-seedance-2.0","prompt":"a","x":"'; head -c 67108864 /dev/zero |
+        tr '\0' x; printf '"}'; } >big
+    [ "$(http_status -H "$KEY" "$API" --data-binary @big)" = 413 ]
+    head -c 20000000 big >>big2; cat big big2 >bigger
+    [ "$(http_status -H "$KEY" "$API" --data-binary @bigger)" = 413 ]
+    [ "$(created_tasks)" = 0 ]
+}
+
+@test "shaping: --latency-ms delays answers, --rate slows media" {
+    sim_start_fast --latency-ms 200
+    local from=$(milliseconds)
+    create >/dev/null
+    (($(milliseconds) - from >= 200))
+    sim_start_fast --rate 100K
+    local url=$(video_url "$(task_new)")
+    from=$(milliseconds)
+    curl -sS -r 0-51199 -o body "$url"
+    local took=$(($(milliseconds) - from))
+    ((took >= 400 && took < 900))
+}
+
+@test "scenario: n, from/to, every, times, task and prompt_contains choose requests" {
+    sim_start_with '{"kind":"poll","n":2,"answer":{"status":502}}' \
+        '{"kind":"poll","from":4,"to":5,"answer":{"status":503}}' \
+        '{"kind":"poll","every":7,"times":1,"answer":{"status":504}}' \
+        '{"kind":"create","prompt_contains":"dog","answer":{"status":400}}' \
+        '{"kind":"poll","task":2,"answer":{"status":404}}'
+    local id=$(task_new) got=
+    for n in {1..14}; do
+        got+=" $(http_status -H "$KEY" "$API/$id")"
+    done
+    [ "$got" = " 200 502 200 503 503 200 504 200 200 200 200 200 200 200" ]
+    [ "$(create_status '{"model":"doubao-seedance-2.0","prompt":"a dog"}')" = 400 ]
+    [ "$(http_status -H "$KEY" "$API/$(task_new)")" = 404 ]
+    [ "$(log_count '.rule == 0')" = 1 ]
+}
+
+@test "scenario: status, reason, headers and body; a refusal creates nothing" {
+    sim_start_with '{"kind":"create","n":1,"answer":{"status":429,"headers":{"Retry-After":"7"}}}' \
+        '{"kind":"create","n":2,"answer":{"status":418,"reason":"Teapot","body":"short",
+            "headers":{"X-Two":["a","b"],"Content-Type":null}}}' \
+        '{"kind":"create","n":3,"answer":{"body_json":{"a":[1]}}}' \
+        '{"kind":"create","n":4,"answer":{"body_repeat":{"text":"ab","count":3000000}}}' \
+        '{"kind":"create","n":5,"answer":{"body_base64":"AAEC"}}'
+    curl -s -D headers -o body -H "$KEY" "$API" -d "{$GOOD}"
+    grep -q '^HTTP/1.1 429 Too Many Requests' headers
+    [ "$(header Retry-After)" = 7 ]
+    jq -e '.error.code | startswith("RateLimitExceeded")' body
+    curl -s -D headers -o body -H "$KEY" "$API" -d "{$GOOD}"
+    grep -q '^HTTP/1.1 418 Teapot' headers
+    [ "$(header X-Two | tr -d '\n')" = ab ]
+    [ -z "$(header Content-Type)" ]
+    [ "$(cat body)" = short ]
+    [ "$(created_tasks)" = 0 ]
+    [ "$(create)" = '{"a":[1]}' ]
+    [ "$(create | wc -c)" = 6000000 ]
+    create | cmp - <(printf '\0\1\2')
+    [ "$(created_tasks)" = 3 ]
+}
+
+@test "scenario: accept makes the task although the answer says otherwise" {
+    sim_start_with '{"kind":"create","n":1,"answer":{"status":500,"accept":true}}' \
+        '{"kind":"create","n":2,"answer":{"reset_at":"request_body","accept":true}}' \
+        '{"kind":"create","n":3,"answer":{"status":500}}' \
+        '{"kind":"create","n":4,"answer":{"reset_at":"request_body"}}' \
+        '{"kind":"create","n":5,"answer":{"cut_after_bytes":5}}'
+    [ "$(create_status "{$GOOD}")" = 500 ]
+    post_fails 56
+    [ "$(created_tasks)" = 2 ]
+    [ "$(create_status "{$GOOD}")" = 500 ]
+    post_fails 56
+    [ "$(created_tasks)" = 2 ]
+    post_fails 18
+    [ "$(cat body)" = '{"id"' ]
+    [ "$(created_tasks)" = 3 ]
+}
+
+@test "scenario: delay_ms and rate slow one answer" {
+    sim_start_with '{"kind":"create","n":1,"answer":{"delay_ms":300}}' \
+        '{"kind":"video","answer":{"rate":1000}}'
+    local from=$(milliseconds)
+    local id=$(task_new)
+    (($(milliseconds) - from >= 300))
+    local url=$(video_url "$id")
+    from=$(milliseconds)
+    curl -sS -r 0-499 -o body "$url"
+    local took=$(($(milliseconds) - from))
+    ((took >= 400 && took < 900))
+}
+
+@test "scenario: header_rate slows the header" {
+    sim_start_with '{"kind":"poll","answer":{"header_rate":10}}'
+    local id=$(task_new)
+    curl_fails 28 -m 1 -D headers -H "$KEY" "$API/$id"
+    [ ! -s body ]
+}
+
+@test "scenario: reset_at ends with a reset at each stage" {
+    sim_start_with '{"kind":"connection","port":"api","n":1,"answer":{"reset_at":"connect"}}' \
+        '{"kind":"create","n":1,"answer":{"reset_at":"request"}}' \
+        '{"kind":"create","n":2,"answer":{"reset_at":"request_body"}}' \
+        '{"kind":"create","n":3,"answer":{"reset_at":"headers"}}' \
+        '{"kind":"create","n":4,"answer":{"reset_at":"body","cut_after_bytes":10}}'
+    run curl -s -m 5 -o body -H "$KEY" "$API" -d "{$GOOD}"
+    [[ $status = 56 || $status = 7 ]]
+    [ "$(jq -sr 'map(.kind) | join(" ")' log)" = connection ]
+    for n in 1 2 3 4; do
+        post_fails 56
+    done
+    [ "$(wc -c <body)" = 10 ]
+    [ "$(log_count '.kind == "create"')" = 4 ]
+    [ "$(created_tasks)" = 2 ]
+}
+
+@test "scenario: cut_at ends orderly at each stage" {
+    sim_start_with '{"kind":"connection","n":1,"answer":{"cut_at":"connect"}}' \
+        '{"kind":"create","n":1,"answer":{"cut_at":"request"}}' \
+        '{"kind":"create","n":2,"answer":{"cut_at":"request_body"}}' \
+        '{"kind":"create","n":3,"answer":{"cut_at":"body","cut_after_bytes":0}}' \
+        '{"kind":"create","n":4,"answer":{"cut_at":"body","cut_after_bytes":10}}'
+    post_fails 52
+    post_fails 52
+    post_fails 52
+    post_fails 18
+    post_fails 18
+    [ "$(wc -c <body)" = 10 ]
+}
+
+@test "scenario: silence_at never answers" {
+    sim_start_with '{"kind":"connection","port":"api","n":1,"answer":{"silence_at":"connect"}}' \
+        '{"kind":"create","n":1,"answer":{"silence_at":"request"}}' \
+        '{"kind":"create","n":2,"answer":{"silence_at":"request_body"}}' \
+        '{"kind":"create","n":3,"answer":{"silence_at":"headers"}}' \
+        '{"kind":"create","n":4,"answer":{"silence_at":"body","cut_after_bytes":3}}'
+    for n in 1 2 3 4 5; do
+        curl_fails 28 -m 0.4 -H "$KEY" "$API" -d "{$GOOD}"
+    done
+    [ "$(cat body)" = '{"i' ]
+    [ "$(create_status "{$GOOD}")" = 200 ]
+}
+
+@test "scenario: raw replaces the whole answer" {
+    sim_start_with '{"kind":"create","n":1,"answer":{"raw":"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nhi"}}' \
+        '{"kind":"create","n":2,"answer":{"raw":"HTTP/1.1 200 OK\r\nX: ","raw_repeat":{"text":"a","count":2000000},"raw_end":"\r\n\r\n"}}' \
+        '{"kind":"create","n":3,"answer":{"raw_base64":"SFRUUC8xLjEgMjA0IE5vdGhpbmcNCg0K"}}'
+    for n in 1 2 3; do
+        exec 9<>"/dev/tcp/127.0.0.1/$API_PORT"
+        printf 'POST /api/v1/videos/generations HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n' >&9
+        cat <&9 >"raw$n"
+        exec 9>&-
+    done
+    cmp raw1 <(printf 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nhi')
+    [ "$(wc -c <raw2)" = 2000024 ]
+    cmp raw3 <(printf 'HTTP/1.1 204 Nothing\r\n\r\n')
+    [ "$(created_tasks)" = 0 ]
+}
+
+@test "scenario: a lying Content-Length, good and bad chunks, gzip nobody asked for" {
+    sim_start_with '{"kind":"poll","n":1,"answer":{"content_length":99999}}' \
+        '{"kind":"poll","n":2,"answer":{"content_length":"nonsense"}}' \
+        '{"kind":"poll","n":3,"answer":{"chunked":true}}' \
+        '{"kind":"poll","n":4,"answer":{"chunked":"bad"}}' \
+        '{"kind":"poll","n":5,"answer":{"gzip":true}}'
+    local id=$(task_new)
+    curl_fails 18 -H "$KEY" "$API/$id"
+    curl_fails 8 -H "$KEY" "$API/$id" # a strange server reply
+    poll "$id" | jq -e '.id'
+    curl_fails 56 -H "$KEY" "$API/$id"
+    curl -sS -D headers -o body -H "$KEY" "$API/$id"
+    [ "$(header Content-Encoding)" = gzip ]
+    gzip -dc <body | jq -e .id
+}
+
+@test "scenario: wrong ranges" {
+    sim_start_with '{"kind":"video","n":1,"answer":{"ignore_range":true}}' \
+        '{"kind":"video","n":2,"answer":{"shift":5}}' \
+        '{"kind":"video","n":3,"answer":{"short":4}}' \
+        '{"kind":"video","n":4,"answer":{"content_range":"bytes */*"}}' \
+        '{"kind":"video","n":5,"answer":{"no_content_range":true}}' \
+        '{"kind":"video","n":6,"answer":{"size_delta":3,"etag":"\"other\""}}' \
+        '{"kind":"video","n":7,"answer":{"flip_byte":12}}'
+    local id=$(task_new)
+    local url=$(video_url "$id")
+    curl -sS "$ORACLE/video/$id" >whole
+    local size=$(stat -c %s whole)
+    [ "$(http_status -r 10-19 "$url")" = 200 ]
+    cmp body whole
+    local want
+    for want in "bytes 15-24/$size" "bytes 10-15/$size" 'bytes */*' '' "bytes 10-19/$((size + 3))"; do
+        curl -sS -D headers -o body -r 10-19 "$url"
+        [ "$(header Content-Range)" = "$want" ]
+    done
+    [ "$(header ETag)" = '"other"' ]
+    curl -sS -r 10-19 -o body "$url"
+    [ "$(cmp -l body <(tail -c +11 whole | head -c 10) | wc -l)" = 1 ]
+    curl -sS -r 10-19 "$url" | cmp - <(tail -c +11 whole | head -c 10)
+}
+
+@test "scenario: fields of a task can be replaced, and URLs be built" {
+    sim_start_with '{"kind":"poll","n":1,"answer":{"task_status":"weird","id":"other","task":{"usage":null}}}' \
+        '{"kind":"poll","n":2,"answer":{"video_url":"http://localhost:{{media_port}}{{video_path}}"}}' \
+        '{"kind":"poll","n":3,"answer":{"task":{"data":null}}}' \
+        '{"kind":"video","n":1,"answer":{"status":302,"headers":{"Location":"{{video_path}}"}}}'
+    local id=$(task_new)
+    poll "$id" | jq -e '.status == "weird" and .id == "other" and (has("usage") | not)'
+    local url=$(video_url "$id")
+    [[ $url = http://localhost:$MEDIA_PORT/media/* ]]
+    poll "$id" | jq -e '.status == "succeeded" and (has("data") | not)'
+    [ "$(http_status -L --max-redirs 1 "$url")" = 200 ]
+    curl -sS "$ORACLE/video/$id" | cmp - body
+}
+
+@test "scenario: SIGHUP and PUT replace it, mistakes leave the old one" {
+    sim_start_with '{"kind":"create","answer":{"status":500}}'
+    [ "$(create_status "{$GOOD}")" = 500 ]
+    echo '{"rules":[{"kind":"create","answer":{"status":503}}]}' >scenario.json
+    kill -HUP "$PID"
+    put_is_known() { [ "$(create_status "{$GOOD}")" = 503 ]; }
+    wait_until put_is_known
+    [ "$(http_status -T - "$ORACLE/scenario" <<<'{"rules":[{"kind":"create","n":2,"answer":{"status":504}}]}')" = 200 ]
+    [ "$(create_status "{$GOOD}")" = 200 ]
+    [ "$(create_status "{$GOOD}")" = 504 ]
+    for wrong in nonsense '{}' '{"rules":[{"kind":"nothing"}]}' \
+        '{"rules":[{"kind":"create","answer":{"statsu":1}}]}' \
+        '{"rules":[{"kind":"create","answer":{"reset_at":"connect"}}]}'; do
+        [ "$(http_status -T - "$ORACLE/scenario" <<<"$wrong")" = 400 ]
+    done
+    curl -sS "$ORACLE/counters" | jq -e '.rules == [{"seen":2,"fired":1}]'
+    echo '{"rules":[{"king":"create"}]}' >scenario.json
+    run "$SIM" --scenario scenario.json
+    [ "$status" -eq 2 ]
+}
+
+@test "many: 200 clients at once create 200 tasks with 200 ids" {
+    sim_start
+    printf "url=$API\n%.0s" {1..200} >list
+    curl -sS -Z --parallel-max 200 -K list -H "$KEY" -d "{$GOOD}" >/dev/null 2>&1
+    curl -sS "$ORACLE/tasks" | jq -e '.creates == 200 and (.tasks | map(.id) | unique | length) == 200'
+    [ "$(log_count '.created != null')" = 200 ]
+}

@@ -1,0 +1,116 @@
+# Helpers of sim.bats: a simulator of its own for each test, ended by its pid.
+
+SIM=${SEEDANCE_SIM:-build/seedance-sim}
+[[ $SIM = /* ]] || SIM=$PWD/$SIM
+KEY='Authorization: Bearer th-simulator'
+
+sim_setup() {
+    cd "$BATS_TEST_TMPDIR"
+    SIM_PIDS=()
+}
+
+sim_teardown() {
+    local pid
+    for pid in "${SIM_PIDS[@]}"; do
+        kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
+    done
+    return 0
+}
+
+# sim_start [OPTION]...: sets PID, API (base URL of the collection), ORACLE, MEDIA (host and port).
+sim_start() {
+    rm -f ports
+    "$SIM" --port-file ports --log log --die-with-parent "$@" >out 2>err 3>&- &
+    PID=$!
+    SIM_PIDS+=("$PID")
+    wait_until test -s ports
+    read -r API_PORT MEDIA_PORT <ports
+    API=http://127.0.0.1:$API_PORT/api/v1/videos/generations
+    ORACLE=http://127.0.0.1:$API_PORT/oracle
+    MEDIA=http://127.0.0.1:$MEDIA_PORT
+}
+
+sim_start_fast() {
+    sim_start --queue-seconds 0 --generation-seconds 0 "$@"
+}
+
+# sim_start_with RULE... [-- OPTION...]: rules as JSON objects.
+sim_start_with() {
+    local rules=()
+    while (($# > 0)) && [[ $1 != -- ]]; do
+        rules+=("$1")
+        shift
+    done
+    shift $(($# > 0 ? 1 : 0))
+    (IFS=,; echo "{\"rules\":[${rules[*]}]}") >scenario.json
+    sim_start_fast --scenario scenario.json "$@"
+}
+
+wait_until() {
+    local i
+    for ((i = 0; i < 500; i++)); do
+        "$@" && return 0
+        sleep 0.01
+    done
+    echo "never true: $*" >&2
+    return 1
+}
+
+# create [PROMPT]: curl's answer, whatever it is.
+create() {
+    curl -sS -m 20 -H "$KEY" "$API" \
+        -d "{\"model\":\"doubao-seedance-2.0\",\"prompt\":\"${1:-a cat}\"}"
+}
+
+create_status() {
+    curl -s -m 20 -o body -w '%{http_code}' -H "$KEY" "$API" -d "$1"
+}
+
+task_new() {
+    create "$@" | jq -er .id
+}
+
+poll() {
+    curl -sS -m 20 -H "$KEY" "$API/$1"
+}
+
+status_is() {
+    [[ $(poll "$1" | jq -r .status) = "$2" ]]
+}
+
+video_url() {
+    poll "$1" | jq -er '.data[0].video_url'
+}
+
+# http_status CURL_ARGUMENT...
+http_status() {
+    curl -s -m 20 -o body -w '%{http_code}' "$@"
+}
+
+header() { # of the file `headers`
+    sed -n "s/^$1: \(.*\)\r$/\1/Ip" headers
+}
+
+log_count() { # log_count JQ_CONDITION
+    jq -s "map(select($1)) | length" log
+}
+
+created_tasks() {
+    curl -sS "$ORACLE/tasks" | jq .creates
+}
+
+# curl_fails CODE CURL_ARGUMENT...: ends with that exit code of curl.
+curl_fails() {
+    local want=$1 got=0
+    shift
+    curl -s -m 5 -o body "$@" || got=$?
+    [[ $got = "$want" ]] || { echo "curl: $got, not $want" >&2; return 1; }
+}
+
+post_fails() {
+    curl_fails "$1" -H "$KEY" "$API" -d '{"model":"doubao-seedance-2.0","prompt":"a cat"}'
+}
+
+milliseconds() {
+    date +%s%3N
+}
