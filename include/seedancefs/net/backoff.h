@@ -1,0 +1,93 @@
+/*
+ * What: how hard a failing service is asked again; pure. Back-off with full jitter spreads the
+ * askers, a token bucket bounds the sum of their retries, and a breaker spares a dead host.
+ * Random numbers come from a state of the caller, time from its base/clock, so that a test sees the
+ * same delays every time.
+ * Lifetime: plain structs, *_init() and no end.
+ * Errors: none.
+ */
+#ifndef SEEDANCEFS_NET_BACKOFF_H
+#define SEEDANCEFS_NET_BACKOFF_H
+
+#include "seedancefs/base/attributes.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    BACKOFF_BASE_MS = 500,
+    BACKOFF_CAP_MS = 20 * 1000,
+    BACKOFF_POLL_CAP_MS = 60 * 1000,
+};
+
+/* SplitMix64 (Steele, Lea, Flood 2014). Any seed will do. */
+uint64_t random_next(uint64_t *state);
+
+/* A delay from 0 to min(cap_ms, 0.5 s doubled with each failure after the first), each of them as
+ * likely. `failures` in a row, from 1. */
+int64_t backoff_delay_ms(unsigned failures, int64_t cap_ms, uint64_t *random_state);
+
+/*
+ * A token bucket: each retry costs one token, each success earns a tenth, it is full at birth. So a
+ * service that fails every time sees each operation once, and `capacity` retries altogether.
+ */
+struct retry_bucket {
+    int64_t tenths;
+    int64_t capacity_tenths;
+};
+
+void retry_bucket_init(struct retry_bucket *bucket, unsigned capacity);
+bool retry_bucket_take(struct retry_bucket *bucket);
+void retry_bucket_earn(struct retry_bucket *bucket);
+
+/*
+ *            threshold failures in a row              cool-down over
+ *   CLOSED ─────────────────────────────▶ OPEN ────────────────────────▶ HALF_OPEN
+ *     ▲                                    ▲  failure (longer cool-down)     │ │
+ *     │                                    └─────────────────────────────────┘ │
+ *     └───────────────────────────── success ──────────────────────────────────┘
+ * HALF_OPEN lets one request through at a time.
+ */
+enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_HALF_OPEN };
+
+struct breaker {
+    enum breaker_state state;
+    unsigned threshold;
+    unsigned failures;    /* in a row */
+    int64_t cool_down_ms; /* of the first opening; doubled with each failed probe, up to a minute */
+    int64_t open_until_ms;
+    bool is_probing;
+};
+
+void breaker_init(struct breaker *breaker, unsigned threshold, int64_t cool_down_ms);
+
+/* Whether a request may be made now; a true one must be followed by success, failure or abandon. */
+bool breaker_admit(struct breaker *breaker, int64_t monotonic_ms);
+void breaker_success(struct breaker *breaker);
+void breaker_failure(struct breaker *breaker, int64_t monotonic_ms);
+
+/* The request ended without saying anything about the host (cancelled). */
+void breaker_abandon(struct breaker *breaker);
+
+const char *breaker_state_to_text(enum breaker_state state);
+
+/* One breaker per host, the least recently used one makes room. */
+enum { BREAKER_HOSTS = 16, BREAKER_HOST_SIZE = 256 };
+
+struct breakers {
+    struct {
+        char host[BREAKER_HOST_SIZE];
+        struct breaker breaker;
+        uint64_t used;
+    } rows[BREAKER_HOSTS];
+    uint64_t uses;
+    unsigned threshold;
+    int64_t cool_down_ms;
+};
+
+void breakers_init(struct breakers *breakers, unsigned threshold, int64_t cool_down_ms);
+
+/* Lends the host's breaker until the next call. */
+struct breaker *breakers_get(struct breakers *breakers, const char *host);
+
+#endif

@@ -1,0 +1,48 @@
+/*
+ * What: the program's one event loop. One thread waits in curl_multi_poll() on watched descriptors,
+ * curl's transfers and the next timer, and does nothing at all while none of them has something.
+ * Lifetime: one per program; watches and timers are removed by their owners before loop_free().
+ * Errors: -errno.
+ */
+#ifndef SEEDANCEFS_NET_LOOP_H
+#define SEEDANCEFS_NET_LOOP_H
+
+#include "seedancefs/base/attributes.h"
+#include "seedancefs/base/timer.h"
+
+#include <poll.h>
+
+struct loop;
+
+/* Called when `revents` (POLLIN, POLLOUT, POLLERR, POLLHUP) of the descriptor are raised. Must not
+ * block, and must return after a bounded amount of work; what is left raises the event again. */
+typedef void loop_watch_fn(void *context, short revents);
+
+/* Lives inside its owner; linked while watched. */
+struct loop_watch {
+    int fd;
+    short events;
+    loop_watch_fn *fn;
+    void *context;
+    struct loop_watch *next;
+    struct loop_watch *previous;
+};
+
+int loop_new(const struct clock *clock, struct loop **out) NODISCARD;
+struct loop *loop_free(struct loop *loop);
+
+/* Lends the loop's timers and clock. */
+struct timers *loop_timers(struct loop *loop);
+const struct clock *loop_clock(const struct loop *loop);
+
+/* Fill in fd, events, fn and context first. Removing is allowed at any time, inside callbacks too. */
+int loop_watch_add(struct loop *loop, struct loop_watch *watch) NODISCARD;
+void loop_watch_remove(struct loop *loop, struct loop_watch *watch);
+
+/* Runs until loop_stop(). loop_turn() does one turn that waits at most `wait_ms` (-1: as long as it
+ * takes), for tests and for orderly shutdown. */
+int loop_run(struct loop *loop) NODISCARD;
+int loop_turn(struct loop *loop, int64_t wait_ms) NODISCARD;
+void loop_stop(struct loop *loop);
+
+#endif

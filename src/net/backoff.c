@@ -1,0 +1,118 @@
+#include "seedancefs/net/backoff.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { COOL_DOWN_MAX_MS = 60 * 1000 };
+
+uint64_t random_next(uint64_t *state)
+{
+    uint64_t z = *state += 0x9e3779b97f4a7c15u;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+int64_t backoff_delay_ms(unsigned failures, int64_t cap_ms, uint64_t *random_state)
+{
+    int64_t most_ms = BACKOFF_BASE_MS;
+    for (unsigned i = 1; i < failures && most_ms < cap_ms; i++)
+        most_ms *= 2;
+    if (most_ms > cap_ms)
+        most_ms = cap_ms;
+    if (most_ms <= 0)
+        return 0;
+    return (int64_t)(random_next(random_state) % ((uint64_t)most_ms + 1));
+}
+
+void retry_bucket_init(struct retry_bucket *bucket, unsigned capacity)
+{
+    bucket->capacity_tenths = (int64_t)capacity * 10;
+    bucket->tenths = bucket->capacity_tenths;
+}
+
+bool retry_bucket_take(struct retry_bucket *bucket)
+{
+    if (bucket->tenths < 10)
+        return false;
+    bucket->tenths -= 10;
+    return true;
+}
+
+void retry_bucket_earn(struct retry_bucket *bucket)
+{
+    if (bucket->tenths < bucket->capacity_tenths)
+        bucket->tenths++;
+}
+
+void breaker_init(struct breaker *breaker, unsigned threshold, int64_t cool_down_ms)
+{
+    *breaker = (struct breaker){.threshold = threshold, .cool_down_ms = cool_down_ms};
+}
+
+bool breaker_admit(struct breaker *breaker, int64_t monotonic_ms)
+{
+    if (breaker->state == BREAKER_OPEN && monotonic_ms >= breaker->open_until_ms)
+        breaker->state = BREAKER_HALF_OPEN;
+    if (breaker->state == BREAKER_OPEN || breaker->is_probing)
+        return false;
+    breaker->is_probing = breaker->state == BREAKER_HALF_OPEN;
+    return true;
+}
+
+void breaker_success(struct breaker *breaker)
+{
+    breaker->state = BREAKER_CLOSED;
+    breaker->failures = 0;
+    breaker->is_probing = false;
+}
+
+void breaker_failure(struct breaker *breaker, int64_t monotonic_ms)
+{
+    breaker->is_probing = false;
+    /* Requests that were under way when it opened say nothing new. */
+    if (breaker->state == BREAKER_OPEN || ++breaker->failures < breaker->threshold)
+        return;
+    int64_t wait_ms = breaker->cool_down_ms;
+    for (unsigned n = breaker->threshold; n < breaker->failures && wait_ms < COOL_DOWN_MAX_MS; n++)
+        wait_ms *= 2;
+    breaker->state = BREAKER_OPEN;
+    breaker->open_until_ms =
+        monotonic_ms + (wait_ms < COOL_DOWN_MAX_MS ? wait_ms : COOL_DOWN_MAX_MS);
+}
+
+void breaker_abandon(struct breaker *breaker)
+{
+    breaker->is_probing = false;
+}
+
+const char *breaker_state_to_text(enum breaker_state state)
+{
+    static const char *const texts[] = {
+        [BREAKER_CLOSED] = "closed", [BREAKER_OPEN] = "open", [BREAKER_HALF_OPEN] = "half-open"};
+    return texts[state];
+}
+
+void breakers_init(struct breakers *breakers, unsigned threshold, int64_t cool_down_ms)
+{
+    memset(breakers, 0, sizeof(*breakers));
+    breakers->threshold = threshold;
+    breakers->cool_down_ms = cool_down_ms;
+}
+
+struct breaker *breakers_get(struct breakers *breakers, const char *host)
+{
+    unsigned place = 0;
+    for (unsigned i = 0; i < BREAKER_HOSTS; i++) {
+        if (breakers->rows[i].used && strcmp(breakers->rows[i].host, host) == 0) {
+            breakers->rows[i].used = ++breakers->uses;
+            return &breakers->rows[i].breaker;
+        }
+        if (breakers->rows[i].used < breakers->rows[place].used)
+            place = i;
+    }
+    (void)snprintf(breakers->rows[place].host, BREAKER_HOST_SIZE, "%s", host);
+    breaker_init(&breakers->rows[place].breaker, breakers->threshold, breakers->cool_down_ms);
+    breakers->rows[place].used = ++breakers->uses;
+    return &breakers->rows[place].breaker;
+}

@@ -1,0 +1,259 @@
+#include "net/http_internal.h"
+
+#include "seedancefs/base/err.h"
+#include "seedancefs/base/log.h"
+#include "seedancefs/net/url.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int64_t now_ms(const struct http_transfer *transfer)
+{
+    return clock_monotonic_ms(loop_clock(transfer->http->loop));
+}
+
+static struct timers *timers_of(const struct http_transfer *transfer)
+{
+    return loop_timers(transfer->http->loop);
+}
+
+/* Takes the transfer out of curl, of the timers and of the list: nothing can call it back. */
+static void transfer_detach(struct http_transfer *transfer)
+{
+    struct http *http = transfer->http;
+    timer_cancel(timers_of(transfer), &transfer->total_timer);
+    timer_cancel(timers_of(transfer), &transfer->stall_timer);
+    if (transfer->is_added) {
+        (void)curl_multi_remove_handle(loop_multi(http->loop), transfer->easy);
+        loop_transfer_count_add(http->loop, -1);
+        transfer->is_added = false;
+    }
+    if (transfer->previous)
+        transfer->previous->next = transfer->next;
+    else
+        http->transfers = transfer->next;
+    if (transfer->next)
+        transfer->next->previous = transfer->previous;
+}
+
+static void transfer_free(struct http_transfer *transfer)
+{
+    http_easy_close(transfer);
+    if (transfer->url)
+        explicit_bzero(transfer->url, strlen(transfer->url)); /* a signed query is a secret */
+    free(transfer->url);
+    free(transfer);
+}
+
+static void transfer_log(const struct http_transfer *transfer, int result)
+{
+    char url[256];
+    if (!log_is_enabled(LOG_DEBUG))
+        return;
+    url_redact(transfer->url, url, sizeof(url));
+    log_debug("http.done",
+              "method=%s url=%s result=%s status=%d sent=%d bytes=%" PRId64 " ms=%" PRId64,
+              transfer->request.method == HTTP_POST ? "POST" : "GET", url, err_name(result),
+              transfer->answer.status, transfer->answer.is_sent, transfer->answer.body_bytes,
+              now_ms(transfer) - transfer->started_ms);
+}
+
+static void transfer_finish(struct http_transfer *transfer, int result)
+{
+    transfer->is_finished = true;
+    transfer_detach(transfer);
+    transfer_log(transfer, result);
+    transfer->request.on_done(transfer->request.context, result, &transfer->answer);
+    transfer_free(transfer);
+}
+
+static void on_total_deadline(void *context)
+{
+    transfer_finish(context, -ERR_HTTP_DEADLINE);
+}
+
+/* The timer is not moved with every byte: it looks, when it fires, how long the last one is ago. */
+static void on_stall_deadline(void *context)
+{
+    struct http_transfer *transfer = context;
+    int64_t left_ms = transfer->last_byte_ms + transfer->request.stall_ms - now_ms(transfer);
+    if (left_ms <= 0)
+        transfer_finish(transfer, -ERR_HTTP_STALLED);
+    else if (timer_set(timers_of(transfer), &transfer->stall_timer, left_ms, on_stall_deadline,
+                       transfer) < 0)
+        transfer_finish(transfer, -ENOMEM);
+}
+
+void http_stall_restart(struct http_transfer *transfer)
+{
+    if (transfer->request.stall_ms <= 0 || transfer->is_paused || !transfer->answer.is_sent)
+        return;
+    transfer->last_byte_ms = now_ms(transfer);
+    if (timer_set(timers_of(transfer), &transfer->stall_timer, transfer->request.stall_ms,
+                  on_stall_deadline, transfer) < 0)
+        transfer->failure = -ENOMEM; /* the next callback ends it */
+}
+
+static void transfer_resume(struct http_transfer *transfer)
+{
+    struct loop *loop = transfer->http->loop;
+    transfer->is_resume_due = false;
+    transfer->is_paused_in_curl = false;
+    /* curl delivers what it held back from within this call. */
+    loop_is_in_curl_set(loop, true);
+    CURLcode code = curl_easy_pause(transfer->easy, CURLPAUSE_CONT);
+    loop_is_in_curl_set(loop, false);
+    if (transfer->is_cancelled)
+        return; /* prepare comes again for it */
+    if (code != CURLE_OK || transfer->failure)
+        transfer_finish(transfer, http_easy_result(transfer, code));
+}
+
+static void transfer_add(struct http_transfer *transfer)
+{
+    struct loop *loop = transfer->http->loop;
+    if (curl_multi_add_handle(loop_multi(loop), transfer->easy) != CURLM_OK) {
+        transfer_finish(transfer, -ENOMEM);
+        return;
+    }
+    transfer->is_added = true;
+    loop_transfer_count_add(loop, 1);
+}
+
+/* Does one thing that is due. False when there is none. */
+static bool http_prepare_one(struct http *http)
+{
+    for (struct http_transfer *transfer = http->transfers; transfer; transfer = transfer->next) {
+        if (transfer->is_cancelled) {
+            transfer_detach(transfer);
+            transfer_free(transfer);
+            return true;
+        }
+        if (!transfer->is_added) {
+            transfer_add(transfer);
+            return true;
+        }
+        if (transfer->is_resume_due) {
+            transfer_resume(transfer);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A callback may start and cancel any transfer, so the list is begun anew after each step. */
+static void http_prepare(void *context)
+{
+    while (http_prepare_one(context))
+        continue;
+}
+
+static void http_completed(void *context, CURL *easy, CURLcode code)
+{
+    struct http_transfer *transfer = NULL;
+    (void)context;
+    if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&transfer) != CURLE_OK || !transfer)
+        return;
+    if (!transfer->is_cancelled)
+        transfer_finish(transfer, http_easy_result(transfer, code));
+}
+
+int http_new(struct loop *loop, struct http **out)
+{
+    struct http *http = calloc(1, sizeof(*http));
+    if (!http)
+        return -ENOMEM;
+    http->loop = loop;
+    const struct loop_transfer_hooks hooks = {http, http_prepare, http_completed};
+    int r = loop_transfer_hooks_set(loop, &hooks);
+    if (r < 0) {
+        free(http);
+        return r;
+    }
+    *out = http;
+    return 0;
+}
+
+struct http *http_free(struct http *http)
+{
+    if (!http)
+        return NULL;
+    while (http->transfers) {
+        struct http_transfer *transfer = http->transfers;
+        transfer_detach(transfer);
+        transfer_free(transfer);
+    }
+    int r = loop_transfer_hooks_set(http->loop, NULL);
+    (void)r; /* taking them off cannot fail */
+    free(http);
+    return NULL;
+}
+
+int http_start(struct http *http, const struct http_request *request, struct http_transfer **out)
+{
+    int r = url_check(request->url, request->is_private_address_allowed);
+    if (r < 0)
+        return r;
+    struct http_transfer *transfer = calloc(1, sizeof(*transfer));
+    if (!transfer)
+        return -ENOMEM;
+    transfer->http = http;
+    transfer->request = *request;
+    transfer->answer.content_length = -1;
+    transfer->started_ms = now_ms(transfer);
+    transfer->url = strdup(request->url);
+    r = transfer->url ? http_easy_open(transfer) : -ENOMEM;
+    if (r == 0 && request->total_ms > 0)
+        r = timer_set(timers_of(transfer), &transfer->total_timer, request->total_ms,
+                      on_total_deadline, transfer);
+    if (r < 0) {
+        transfer_free(transfer);
+        return r;
+    }
+    transfer->request.url = transfer->url;
+    transfer->request.bearer = NULL;
+    transfer->request.content_type = NULL;
+    transfer->next = http->transfers;
+    if (transfer->next)
+        transfer->next->previous = transfer;
+    http->transfers = transfer;
+    loop_transfers_wake(http->loop);
+    *out = transfer;
+    return 0;
+}
+
+void http_cancel(struct http_transfer *transfer)
+{
+    if (!transfer || transfer->is_finished || transfer->is_cancelled)
+        return;
+    if (loop_is_in_curl(transfer->http->loop)) {
+        transfer->is_cancelled = true;
+        /* No deadline may end what prepare will free. */
+        timer_cancel(timers_of(transfer), &transfer->total_timer);
+        timer_cancel(timers_of(transfer), &transfer->stall_timer);
+        loop_transfers_wake(transfer->http->loop);
+        return;
+    }
+    transfer_detach(transfer);
+    transfer_free(transfer);
+}
+
+void http_pause(struct http_transfer *transfer)
+{
+    transfer->is_paused = true;
+    transfer->is_resume_due = false;
+    timer_cancel(timers_of(transfer), &transfer->stall_timer);
+}
+
+void http_resume(struct http_transfer *transfer)
+{
+    if (!transfer->is_paused)
+        return;
+    transfer->is_paused = false;
+    http_stall_restart(transfer);
+    if (transfer->is_paused_in_curl) {
+        transfer->is_resume_due = true;
+        loop_transfers_wake(transfer->http->loop);
+    }
+}

@@ -1,0 +1,418 @@
+/* What a transfer asks of libcurl, and what it makes of libcurl's reports. */
+#include "net/http_internal.h"
+
+#include "net/url_host.h"
+#include "seedancefs/base/err.h"
+#include "seedancefs/net/url.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifndef SEEDANCEFS_VERSION
+#define SEEDANCEFS_VERSION "dev"
+#endif
+
+/* Memory per active transfer; larger ones gained nothing on a local 1 GB/s stream. */
+enum { BUFFER_BYTES = 64 * 1024 };
+
+/* True when a callback of curl must not go on with this transfer. */
+static bool is_over(const struct http_transfer *transfer)
+{
+    return transfer->is_cancelled || transfer->failure != 0;
+}
+
+/* Records the first failure; what follows from it is not interesting. */
+static void fail(struct http_transfer *transfer, int r)
+{
+    if (transfer->failure == 0)
+        transfer->failure = r;
+}
+
+static void touch(struct http_transfer *transfer)
+{
+    transfer->last_byte_ms = clock_monotonic_ms(loop_clock(transfer->http->loop));
+}
+
+static curl_socket_t on_socket_open(void *context, curlsocktype purpose, struct curl_sockaddr *to)
+{
+    struct http_transfer *transfer = context;
+    (void)purpose;
+    if (is_over(transfer))
+        return CURL_SOCKET_BAD;
+    if (!transfer->request.is_private_address_allowed && url_is_forbidden_address(&to->addr)) {
+        transfer->has_refused_address = true;
+        return CURL_SOCKET_BAD;
+    }
+    return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+}
+
+/* Connected, TLS is up, and no byte of the request has been written. */
+static int on_request_ready(void *context, char *remote_ip, char *local_ip, int remote_port,
+                            int local_port)
+{
+    struct http_transfer *transfer = context;
+    const struct http_request *request = &transfer->request;
+    (void)local_ip, (void)remote_port, (void)local_port;
+    if (is_over(transfer))
+        return CURL_PREREQFUNC_ABORT;
+    /* A reused connection may have been opened for somebody who is allowed more. */
+    struct sockaddr_storage remote;
+    if (!request->is_private_address_allowed &&
+        (url_host_address(remote_ip, &remote) < 0 ||
+         url_is_forbidden_address((const struct sockaddr *)&remote))) {
+        fail(transfer, -ERR_URL_REFUSED);
+        return CURL_PREREQFUNC_ABORT;
+    }
+    if (transfer->answer.is_sent) {
+        /* curl starts again because the connection died unanswered. */
+        if (request->is_once) {
+            fail(transfer, -ERR_HTTP_REPEATED);
+            return CURL_PREREQFUNC_ABORT;
+        }
+    } else if (request->on_send) {
+        int r = request->on_send(request->context);
+        if (r < 0)
+            fail(transfer, r);
+        if (is_over(transfer))
+            return CURL_PREREQFUNC_ABORT;
+    }
+    transfer->answer.is_sent = true;
+    http_stall_restart(transfer);
+    return transfer->failure ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+}
+
+/* The body is handed out here rather than as CURLOPT_POSTFIELDS, so that nothing looks at the lent
+ * bytes once the transfer is cancelled. */
+static size_t on_body_wanted(char *out, size_t size, size_t count, void *context)
+{
+    struct http_transfer *transfer = context;
+    if (is_over(transfer))
+        return CURL_READFUNC_ABORT;
+    touch(transfer);
+    size_t room = size * count;
+    size_t left = transfer->request.body_len - transfer->body_sent_bytes;
+    size_t len = left < room ? left : room;
+    if (len > 0)
+        memcpy(out, (const char *)transfer->request.body + transfer->body_sent_bytes, len);
+    transfer->body_sent_bytes += len;
+    return len;
+}
+
+/* Asked for only by a POST that starts again on another connection. */
+static int on_body_rewind(void *context, curl_off_t offset, int origin)
+{
+    struct http_transfer *transfer = context;
+    if (transfer->request.is_once || origin != SEEK_SET || offset != 0)
+        return CURL_SEEKFUNC_FAIL;
+    transfer->body_sent_bytes = 0;
+    return CURL_SEEKFUNC_OK;
+}
+
+static size_t on_head_line(char *line, size_t size, size_t count, void *context)
+{
+    struct http_transfer *transfer = context;
+    const struct http_request *request = &transfer->request;
+    size_t len = size * count;
+    if (is_over(transfer))
+        return 0;
+    touch(transfer);
+    int r = http_head_line(&transfer->head, line, len, &transfer->answer);
+    if (r > 0 && request->on_headers)
+        r = request->on_headers(request->context, &transfer->answer);
+    if (r >= 0 && transfer->answer.content_length > 0 &&
+        (uint64_t)transfer->answer.content_length > request->body_limit &&
+        transfer->head.place == HTTP_HEAD_BODY)
+        r = -ERR_HTTP_TOO_LARGE;
+    if (r < 0)
+        fail(transfer, r);
+    return is_over(transfer) ? 0 : len;
+}
+
+static size_t on_body_bytes(char *bytes, size_t size, size_t count, void *context)
+{
+    struct http_transfer *transfer = context;
+    struct http_answer *answer = &transfer->answer;
+    size_t len = size * count;
+    if (is_over(transfer))
+        return 0;
+    if (transfer->is_paused) {
+        transfer->is_paused_in_curl = true;
+        return CURL_WRITEFUNC_PAUSE;
+    }
+    touch(transfer);
+    uint64_t total = (uint64_t)answer->body_bytes + len;
+    if (transfer->head.place != HTTP_HEAD_BODY || transfer->is_answer_too_long ||
+        (answer->content_length >= 0 && total > (uint64_t)answer->content_length))
+        fail(transfer, -ERR_HTTP_MALFORMED);
+    else if (total > transfer->request.body_limit)
+        fail(transfer, -ERR_HTTP_TOO_LARGE);
+    if (transfer->failure)
+        return 0;
+    answer->body_bytes = (int64_t)total;
+    int r = transfer->request.on_body
+                ? transfer->request.on_body(transfer->request.context, bytes, len)
+                : 0;
+    if (r < 0)
+        fail(transfer, r);
+    return is_over(transfer) ? 0 : len;
+}
+
+/*
+ * curl cuts an answer that is longer than its Content-Length, reports success, and says so in its
+ * trace only. The trace also holds the bearer: it is looked at for this one text and goes nowhere.
+ */
+static int on_trace(CURL *easy, curl_infotype type, char *text, size_t len, void *context)
+{
+    static const char excess[] = "Excess found";
+    struct http_transfer *transfer = context;
+    (void)easy;
+    if (type == CURLINFO_TEXT && len >= sizeof(excess) - 1 &&
+        memcmp(text, excess, sizeof(excess) - 1) == 0)
+        transfer->is_answer_too_long = true;
+    return 0;
+}
+
+static int header_add(struct http_transfer *transfer, const char *line)
+{
+    struct curl_slist *longer = curl_slist_append(transfer->headers, line);
+    if (!longer)
+        return -ENOMEM;
+    transfer->headers = longer;
+    return 0;
+}
+
+static int header_add_bearer(struct http_transfer *transfer, const struct secret *bearer)
+{
+    static const char prefix[] = "Authorization: Bearer ";
+    char *line = malloc(sizeof(prefix) + bearer->len);
+    if (!line)
+        return -ENOMEM;
+    memcpy(line, prefix, sizeof(prefix) - 1);
+    memcpy(line + sizeof(prefix) - 1, bearer->text, bearer->len + 1);
+    int r = header_add(transfer, line);
+    explicit_bzero(line, sizeof(prefix) + bearer->len);
+    free(line);
+    return r;
+}
+
+static int headers_add(struct http_transfer *transfer)
+{
+    const struct http_request *request = &transfer->request;
+    char line[256];
+    /* Some relays break compressed answers. "Expect:" keeps curl from asking for 100 Continue. */
+    int r = header_add(transfer, "Accept-Encoding: identity");
+    if (r == 0)
+        r = header_add(transfer, "Expect:");
+    if (r == 0 && request->content_type) {
+        int n = snprintf(line, sizeof(line), "Content-Type: %s", request->content_type);
+        r = n < 0 || (size_t)n >= sizeof(line) ? -EINVAL : header_add(transfer, line);
+    }
+    if (r == 0 && request->range_first >= 0) {
+        char last[24] = "";
+        if (request->range_last >= 0)
+            (void)snprintf(last, sizeof(last), "%" PRId64, request->range_last);
+        (void)snprintf(line, sizeof(line), "Range: bytes=%" PRId64 "-%s", request->range_first,
+                       last);
+        r = header_add(transfer, line);
+    }
+    if (r == 0 && request->bearer && secret_is_set(request->bearer))
+        r = header_add_bearer(transfer, request->bearer);
+    return r;
+}
+
+static int set_long(CURL *easy, CURLoption option, int64_t value)
+{
+    return curl_easy_setopt(easy, option, (long)value) == CURLE_OK ? 0 : -EINVAL;
+}
+
+static int set_pointer(CURL *easy, CURLoption option, const void *value)
+{
+    return curl_easy_setopt(easy, option, value) == CURLE_OK ? 0 : -ENOMEM;
+}
+
+static int set_numbers(struct http_transfer *transfer)
+{
+    const struct http_request *request = &transfer->request;
+    /* Several polls share one HTTP/2 connection. Ranges are paused, and over HTTP/1.1 a paused one
+     * is held back by TCP instead of a buffer; a create must have a connection of its own. */
+    bool is_http2 = request->method == HTTP_GET && !request->is_once && request->range_first < 0;
+    int64_t connect_ms = request->connect_ms > 0 && request->connect_ms < INT_MAX
+                             ? request->connect_ms
+                             : INT_MAX; /* 0 would be curl's default */
+    const struct {
+        CURLoption option;
+        int64_t value;
+    } rows[] =
+    { {CURLOPT_NOSIGNAL, 1},
+      {CURLOPT_FOLLOWLOCATION, 0},
+      {CURLOPT_HTTP09_ALLOWED, 0},
+      {CURLOPT_PATH_AS_IS, 1},
+      {CURLOPT_NETRC, CURL_NETRC_IGNORED},
+      {CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2},
+      {CURLOPT_BUFFERSIZE, BUFFER_BYTES},
+      {CURLOPT_TCP_KEEPALIVE, 1},
+      {CURLOPT_VERBOSE, 1},
+      {CURLOPT_CONNECTTIMEOUT_MS, connect_ms},
+      {CURLOPT_HTTP_VERSION, is_http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1},
+      {CURLOPT_PIPEWAIT, is_http2},
+      {CURLOPT_FRESH_CONNECT, request->is_once},
+      {CURLOPT_FORBID_REUSE, request->is_once},
+      {CURLOPT_HTTPGET, request->method == HTTP_GET},
+#if LIBCURL_VERSION_NUM >= 0x075700
+      /* Ending a transfer must not wait for the resolver's thread, which is left to end by itself:
+         * a dead name server would stop the whole mount. */
+      {CURLOPT_QUICK_EXIT, 1},
+#endif
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        int r = set_long(transfer->easy, rows[i].option, rows[i].value);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int set_pointers(struct http_transfer *transfer)
+{
+    const struct {
+        CURLoption option;
+        const void *value;
+    } rows[] = {
+        {CURLOPT_PRIVATE, transfer},
+        {CURLOPT_URL, transfer->url},
+        {CURLOPT_HTTPHEADER, transfer->headers},
+        {CURLOPT_USERAGENT, "seedancefs/" SEEDANCEFS_VERSION},
+        {CURLOPT_PROXY, ""}, /* also against the environment */
+        {CURLOPT_NOPROXY, "*"},
+#if LIBCURL_VERSION_NUM >= 0x075500
+        {CURLOPT_PROTOCOLS_STR, "http,https"},
+#endif
+        {CURLOPT_PREREQDATA, transfer},
+        {CURLOPT_OPENSOCKETDATA, transfer},
+        {CURLOPT_HEADERDATA, transfer},
+        {CURLOPT_WRITEDATA, transfer},
+        {CURLOPT_READDATA, transfer},
+        {CURLOPT_SEEKDATA, transfer},
+        {CURLOPT_DEBUGDATA, transfer},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        int r = set_pointer(transfer->easy, rows[i].option, rows[i].value);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int set_functions(CURL *easy)
+{
+    CURLcode code = curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_request_ready);
+    if (code == CURLE_OK)
+        code = curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_socket_open);
+    if (code == CURLE_OK)
+        code = curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_head_line);
+    if (code == CURLE_OK)
+        code = curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body_bytes);
+    if (code == CURLE_OK)
+        code = curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_body_wanted);
+    if (code == CURLE_OK)
+        code = curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_body_rewind);
+    if (code == CURLE_OK)
+        code = curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, on_trace);
+#if LIBCURL_VERSION_NUM < 0x075500
+    if (code == CURLE_OK)
+        code = curl_easy_setopt(easy, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+#endif
+    return code == CURLE_OK ? 0 : -EINVAL;
+}
+
+int http_easy_open(struct http_transfer *transfer)
+{
+    transfer->easy = curl_easy_init();
+    if (!transfer->easy)
+        return -ENOMEM;
+    int r = headers_add(transfer);
+    if (r == 0)
+        r = set_numbers(transfer);
+    if (r == 0)
+        r = set_pointers(transfer);
+    if (r == 0)
+        r = set_functions(transfer->easy);
+    if (r == 0 && transfer->request.method == HTTP_POST) {
+        r = set_long(transfer->easy, CURLOPT_POST, 1);
+        if (r == 0 && curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDSIZE_LARGE,
+                                       (curl_off_t)transfer->request.body_len) != CURLE_OK)
+            r = -EINVAL;
+    }
+    return r;
+}
+
+void http_easy_close(struct http_transfer *transfer)
+{
+    if (transfer->easy)
+        curl_easy_cleanup(transfer->easy);
+    transfer->easy = NULL;
+    for (struct curl_slist *header = transfer->headers; header; header = header->next)
+        explicit_bzero(header->data, strlen(header->data));
+    curl_slist_free_all(transfer->headers);
+    transfer->headers = NULL;
+}
+
+struct code_row {
+    CURLcode code;
+    int unsent; /* when no byte of the request can have been written */
+    int sent;
+};
+
+/* What is not in here is HTTP_CONNECT before the request and HTTP_BROKEN after it. */
+static const struct code_row code_rows[] = {
+    {CURLE_COULDNT_RESOLVE_HOST, -ERR_HTTP_CONNECT, -ERR_HTTP_CONNECT},
+    {CURLE_COULDNT_CONNECT, -ERR_HTTP_CONNECT, -ERR_HTTP_CONNECT},
+    /* curl has only the connect deadline; the others are timers of ours. */
+    {CURLE_OPERATION_TIMEDOUT, -ERR_HTTP_CONNECT, -ERR_HTTP_DEADLINE},
+    {CURLE_SSL_CONNECT_ERROR, -ERR_HTTP_CONNECT, -ERR_HTTP_BROKEN},
+    {CURLE_PEER_FAILED_VERIFICATION, -ERR_HTTP_TLS, -ERR_HTTP_TLS},
+    {CURLE_SSL_CERTPROBLEM, -ERR_HTTP_TLS, -ERR_HTTP_TLS},
+    {CURLE_SSL_CIPHER, -ERR_HTTP_TLS, -ERR_HTTP_TLS},
+    {CURLE_SSL_CACERT_BADFILE, -ERR_HTTP_TLS, -ERR_HTTP_TLS},
+    {CURLE_SSL_CRL_BADFILE, -ERR_HTTP_TLS, -ERR_HTTP_TLS},
+    {CURLE_SSL_ISSUER_ERROR, -ERR_HTTP_TLS, -ERR_HTTP_TLS},
+    {CURLE_SSL_INVALIDCERTSTATUS, -ERR_HTTP_TLS, -ERR_HTTP_TLS},
+    {CURLE_SSL_PINNEDPUBKEYNOTMATCH, -ERR_HTTP_TLS, -ERR_HTTP_TLS},
+    {CURLE_URL_MALFORMAT, -ERR_URL_REFUSED, -ERR_URL_REFUSED},
+    {CURLE_UNSUPPORTED_PROTOCOL, -ERR_URL_REFUSED, -ERR_HTTP_MALFORMED}, /* sent: HTTP/0.9 */
+    {CURLE_WEIRD_SERVER_REPLY, -ERR_HTTP_CONNECT, -ERR_HTTP_MALFORMED},
+    {CURLE_BAD_CONTENT_ENCODING, -ERR_HTTP_CONNECT, -ERR_HTTP_MALFORMED},
+    {CURLE_FILESIZE_EXCEEDED, -ERR_HTTP_TOO_LARGE, -ERR_HTTP_TOO_LARGE},
+    {CURLE_PARTIAL_FILE, -ERR_HTTP_BROKEN, -ERR_HTTP_BROKEN},
+    {CURLE_OUT_OF_MEMORY, -ENOMEM, -ENOMEM},
+};
+
+int http_easy_result(const struct http_transfer *transfer, CURLcode code)
+{
+    const struct http_answer *answer = &transfer->answer;
+    if (transfer->failure)
+        return transfer->failure;
+    if (code == CURLE_OK) {
+        if (transfer->head.place != HTTP_HEAD_BODY)
+            return -ERR_HTTP_BROKEN; /* curl calls an end within the head a success */
+        if (transfer->is_answer_too_long)
+            return -ERR_HTTP_MALFORMED;
+        bool has_body = answer->status != 204 && answer->status != 304;
+        bool is_short = answer->content_length >= 0 && answer->body_bytes != answer->content_length;
+        return has_body && is_short ? -ERR_HTTP_BROKEN : 0;
+    }
+    if (transfer->has_refused_address && !answer->is_sent)
+        return -ERR_URL_REFUSED;
+    /* curl (7.88) has this code for a header line beyond its own limit of 100 KiB. */
+    if (code == CURLE_OUT_OF_MEMORY && answer->is_sent && transfer->head.place != HTTP_HEAD_BODY)
+        return -ERR_HTTP_MALFORMED;
+    for (size_t i = 0; i < ARRAY_COUNT(code_rows); i++) {
+        if (code_rows[i].code == code)
+            return answer->is_sent ? code_rows[i].sent : code_rows[i].unsent;
+    }
+    return answer->is_sent ? -ERR_HTTP_BROKEN : -ERR_HTTP_CONNECT;
+}

@@ -1,0 +1,226 @@
+#include "net/http_head.h"
+
+#include "seedancefs/base/err.h"
+
+#include <curl/curl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { RETRY_AFTER_MAX_MS = 3600 * 1000 };
+
+struct span {
+    const char *text;
+    size_t len;
+};
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* A token of RFC 9110, section 5.6.2. */
+static bool is_token_char(char c)
+{
+    return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           (c != '\0' && strchr("!#$%&'*+-.^_`|~", c));
+}
+
+static bool span_is(struct span span, const char *word)
+{
+    return span.len == strlen(word) && strncasecmp(span.text, word, span.len) == 0;
+}
+
+/* Cuts what does not fit: no rule of ours looks at the end of so long a value. */
+static void span_copy(struct span span, char *out, size_t size)
+{
+    size_t len = span.len < size - 1 ? span.len : size - 1;
+    memcpy(out, span.text, len);
+    out[len] = '\0';
+}
+
+static int take_status_line(struct http_head *head, struct span line, struct http_answer *answer)
+{
+    if (line.len < 5 || strncmp(line.text, "HTTP/", 5) != 0)
+        return -ERR_HTTP_MALFORMED;
+    const char *blank = memchr(line.text, ' ', line.len);
+    size_t left = blank ? line.len - (size_t)(blank - line.text) : 0;
+    if (left < 4 || !is_digit(blank[1]) || !is_digit(blank[2]) || !is_digit(blank[3]) ||
+        (left > 4 && blank[4] != ' '))
+        return -ERR_HTTP_MALFORMED;
+    int status = (blank[1] - '0') * 100 + (blank[2] - '0') * 10 + (blank[3] - '0');
+    /* 101 would change the protocol, which was not asked for. */
+    if (status < 100 || status > 599 || status == 101)
+        return -ERR_HTTP_MALFORMED;
+    head->is_interim = status < 200;
+    if (!head->is_interim)
+        answer->status = status;
+    head->place = HTTP_HEAD_FIELDS;
+    return 0;
+}
+
+static int take_content_length(struct http_head *head, struct span value,
+                               struct http_answer *answer)
+{
+    int64_t length = 0;
+    if (value.len == 0 || value.len > 18)
+        return -ERR_HTTP_MALFORMED;
+    for (size_t i = 0; i < value.len; i++) {
+        if (!is_digit(value.text[i]))
+            return -ERR_HTTP_MALFORMED;
+        length = length * 10 + (value.text[i] - '0');
+    }
+    if (head->has_content_length && answer->content_length != length)
+        return -ERR_HTTP_MALFORMED;
+    head->has_content_length = true;
+    answer->content_length = length;
+    return 0;
+}
+
+static int take_transfer_encoding(struct http_head *head, struct span value)
+{
+    /* libcurl would also undo a gzip that nobody asked for. */
+    if (!span_is(value, "chunked") && !span_is(value, "identity"))
+        return -ERR_HTTP_MALFORMED;
+    head->is_chunked = head->is_chunked || span_is(value, "chunked");
+    return 0;
+}
+
+struct text_field {
+    const char *name;
+    size_t offset;
+    size_t size;
+};
+
+#define TEXT_FIELD(name, member)                                                                   \
+    {                                                                                              \
+        name, offsetof(struct http_answer, member), sizeof(((struct http_answer *)0)->member)      \
+    }
+
+static const struct text_field text_fields[] = {
+    TEXT_FIELD("Content-Range", content_range),
+    TEXT_FIELD("Content-Type", content_type),
+    TEXT_FIELD("ETag", etag),
+    TEXT_FIELD("Location", location),
+    TEXT_FIELD("Retry-After", retry_after),
+    TEXT_FIELD("Date", date),
+    TEXT_FIELD("X-Request-Id", request_id),
+    TEXT_FIELD("X-Tt-Logid", request_id),
+    TEXT_FIELD("X-Tos-Request-Id", request_id),
+};
+
+static int take_text_field(struct span name, struct span value, struct http_answer *answer)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(text_fields); i++) {
+        const struct text_field *field = &text_fields[i];
+        if (!span_is(name, field->name))
+            continue;
+        char *out = (char *)answer + field->offset;
+        /* A cut Location would be another place, and two Content-Ranges are no range at all. */
+        bool is_location = out == answer->location;
+        bool is_range = out == answer->content_range;
+        if ((is_location || is_range) && (value.len >= field->size || out[0] != '\0'))
+            return -ERR_HTTP_MALFORMED;
+        if (is_range)
+            answer->has_content_range = true;
+        if (out[0] == '\0')
+            span_copy(value, out, field->size);
+    }
+    return 0;
+}
+
+static int take_field(struct http_head *head, struct span line, struct http_answer *answer)
+{
+    /* A line that begins with a blank has no name: the obsolete folding (RFC 9112, section 5.2)
+     * could continue a Content-Encoding, and nobody sends it. */
+    size_t name_len = 0;
+    while (name_len < line.len && is_token_char(line.text[name_len]))
+        name_len++;
+    if (name_len == 0 || name_len == line.len || line.text[name_len] != ':')
+        return -ERR_HTTP_MALFORMED;
+    struct span name = {line.text, name_len};
+    struct span value = {line.text + name_len + 1, line.len - name_len - 1};
+    while (value.len > 0 && (value.text[0] == ' ' || value.text[0] == '\t')) {
+        value.text++;
+        value.len--;
+    }
+    while (value.len > 0 && (value.text[value.len - 1] == ' ' || value.text[value.len - 1] == '\t'))
+        value.len--;
+    if (head->is_interim)
+        return 0;
+    if (span_is(name, "Content-Length"))
+        return take_content_length(head, value, answer);
+    if (span_is(name, "Transfer-Encoding"))
+        return take_transfer_encoding(head, value);
+    if (span_is(name, "Content-Encoding"))
+        return value.len == 0 || span_is(value, "identity") ? 0 : -ERR_HTTP_MALFORMED;
+    return take_text_field(name, value, answer);
+}
+
+static int end_head(struct http_head *head, struct http_answer *answer)
+{
+    if (head->is_interim) {
+        head->place = HTTP_HEAD_STATUS;
+        return 0;
+    }
+    /* RFC 9112, section 6.3: chunks tell the length, whatever Content-Length says. */
+    if (head->is_chunked)
+        answer->content_length = -1;
+    head->place = HTTP_HEAD_BODY;
+    return 1;
+}
+
+int http_head_line(struct http_head *head, const char *line, size_t len, struct http_answer *answer)
+{
+    head->bytes += len;
+    head->lines++;
+    if (head->bytes > HTTP_HEAD_BYTES_MAX || head->lines > HTTP_HEAD_LINES_MAX)
+        return -ERR_HTTP_MALFORMED;
+    if (len > 0 && line[len - 1] == '\n')
+        len--;
+    if (len > 0 && line[len - 1] == '\r')
+        len--;
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)line[i];
+        if ((c < 0x20 && c != '\t') || c == 0x7f)
+            return -ERR_HTTP_MALFORMED;
+    }
+    struct span span = {line, len};
+    switch (head->place) {
+    case HTTP_HEAD_STATUS:
+        return take_status_line(head, span, answer);
+    case HTTP_HEAD_FIELDS:
+        return len == 0 ? end_head(head, answer) : take_field(head, span, answer);
+    case HTTP_HEAD_BODY: /* trailers say nothing we ask for */
+        break;
+    }
+    return 0;
+}
+
+int64_t http_retry_after_ms(const struct http_answer *answer, int64_t wall_ms)
+{
+    const char *text = answer->retry_after;
+    int64_t wait_ms = 0;
+    if (is_digit(text[0])) {
+        for (const char *p = text; *p; p++) {
+            if (!is_digit(*p))
+                return -1;
+            if (wait_ms <= RETRY_AFTER_MAX_MS)
+                wait_ms = wait_ms * 10 + (int64_t)(*p - '0') * 1000;
+        }
+        return wait_ms < RETRY_AFTER_MAX_MS ? wait_ms : RETRY_AFTER_MAX_MS;
+    }
+    /* Every form of HTTP-date (RFC 9110, section 5.6.7) begins with the name of a day and tells the
+     * time of day; curl_getdate() alone is more lenient than that. */
+    if (strspn(text, "MTWFS") == 0 || !strchr(text, ':'))
+        return -1;
+    time_t until = curl_getdate(text, NULL);
+    if (until < 0)
+        return -1;
+    /* Both dates by the server's clock, so that ours may be wrong. */
+    time_t now = answer->date[0] ? curl_getdate(answer->date, NULL) : -1;
+    if (now > 0)
+        wall_ms = (int64_t)now * 1000;
+    wait_ms = (int64_t)until * 1000 - wall_ms;
+    return wait_ms < 0 ? 0 : wait_ms < RETRY_AFTER_MAX_MS ? wait_ms : RETRY_AFTER_MAX_MS;
+}

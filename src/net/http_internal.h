@@ -1,0 +1,58 @@
+/*
+ * What: a transfer's inside, shared by http.c (its life) and http_easy.c (its dealings with curl).
+ *
+ * http_start() only links the transfer; the loop's prepare hook gives it to curl. So it can be
+ * called from any callback, and on_done never comes from within it. In the same way cancelling
+ * inside curl's callbacks only marks, and prepare cleans up.
+ */
+#ifndef SEEDANCEFS_NET_HTTP_INTERNAL_H
+#define SEEDANCEFS_NET_HTTP_INTERNAL_H
+
+#include "net/http_head.h"
+#include "net/loop_internal.h"
+#include "seedancefs/net/http.h"
+
+struct http {
+    struct loop *loop;
+    struct http_transfer *transfers;
+};
+
+struct http_transfer {
+    struct http *http;
+    struct http_transfer *next;
+    struct http_transfer *previous;
+    struct http_request request; /* its texts are dead after http_start() */
+    char *url;
+    CURL *easy;
+    struct curl_slist *headers; /* holds the bearer */
+    struct http_answer answer;
+    struct http_head head;
+    struct timer total_timer;
+    struct timer stall_timer;
+    int64_t started_ms;
+    int64_t last_byte_ms;
+    size_t body_sent_bytes;
+    int failure;       /* what ended it before curl did; 0 */
+    bool is_added;     /* in curl's multi handle */
+    bool is_cancelled; /* nothing is called back any more; prepare frees it */
+    bool is_finished;  /* on_done is being called */
+    bool is_paused;
+    bool is_paused_in_curl; /* curl holds bytes back until it is told to go on */
+    bool is_resume_due;
+    bool has_refused_address;
+    bool is_answer_too_long;
+};
+
+/* Makes the curl handle and its headers. On failure both are left to http_easy_close(). */
+int http_easy_open(struct http_transfer *transfer) NODISCARD;
+
+/* Frees them and wipes the bearer. The handle is in no multi handle any more. */
+void http_easy_close(struct http_transfer *transfer);
+
+/* The code of base/err for what curl reported, 0 for a complete and sane answer. */
+int http_easy_result(const struct http_transfer *transfer, CURLcode code);
+
+/* Starts the stall deadline anew, unless paused or not yet connected. */
+void http_stall_restart(struct http_transfer *transfer);
+
+#endif
