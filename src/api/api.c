@@ -1,0 +1,379 @@
+/*
+ * Design. One table says what each HTTP status means for a create and for a poll. What is in no row
+ * of it, and every transfer that broke after its first byte may have gone out, is ambiguous for a
+ * create: only a definite refusal may lead to another request, because a request costs money.
+ */
+#include "seedancefs/api/api.h"
+
+#include "seedancefs/base/buf.h"
+#include "seedancefs/base/err.h"
+#include "seedancefs/net/url.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    CONNECT_MS = 10 * 1000,
+    STALL_MS = 30 * 1000,
+    TOTAL_MS = 60 * 1000,
+};
+
+static const size_t request_max = (size_t)64 << 20; /* as the service's documentation says */
+static const char generations[] = "/videos/generations";
+
+struct api {
+    struct http *http;
+    const struct clock *clock;
+    char *base_url;
+    bool is_loopback;
+    struct secret key;
+    struct api_call *calls;
+};
+
+struct api_call {
+    struct api *api;
+    struct api_call *next;
+    struct api_call *previous;
+    struct http_transfer *transfer;
+    struct api_create_callbacks callbacks; /* a poll has on_done only */
+    char *task_id;                         /* that is asked for; NULL for a create */
+    void *request_body;
+    struct buf body;
+    struct api_task task;
+    bool is_ending;    /* the transfer is over, a last callback is on the stack */
+    bool is_cancelled; /* in that callback */
+};
+
+struct status_row {
+    int first, last;
+    enum api_verdict create, poll;
+};
+
+static const struct status_row status_rows[] = {
+    {200, 299, API_ACCEPTED, API_TASK},
+    {300, 399, API_AMBIGUOUS, API_REFUSED}, /* never followed: a create would be sent again */
+    {400, 400, API_REJECTED, API_REFUSED},
+    {401, 401, API_KEY_REFUSED, API_KEY_REFUSED},
+    {402, 403, API_ACCOUNT_REFUSED, API_ACCOUNT_REFUSED},
+    {404, 404, API_REJECTED, API_LOST},
+    {405, 405, API_REJECTED, API_REFUSED},
+    {408, 408, API_AMBIGUOUS, API_RETRY},
+    {410, 410, API_REJECTED, API_LOST},
+    {413, 413, API_REJECTED, API_REFUSED},
+    {415, 415, API_REJECTED, API_REFUSED},
+    {422, 422, API_REJECTED, API_REFUSED},
+    {429, 429, API_THROTTLED, API_THROTTLED},
+    {500, 599, API_AMBIGUOUS, API_RETRY},
+};
+
+const char *api_verdict_to_text(enum api_verdict verdict)
+{
+    static const char *const texts[] = {
+#define X(name, text, meaning) [API_##name] = text,
+        API_VERDICT_TABLE(X)
+#undef X
+    };
+    return texts[verdict];
+}
+
+static void call_free(struct api_call *call)
+{
+    if (call->previous)
+        call->previous->next = call->next;
+    else if (call->api->calls == call)
+        call->api->calls = call->next;
+    if (call->next)
+        call->next->previous = call->previous;
+    free(call->task_id);
+    free(call->request_body);
+    buf_fini(&call->body);
+    api_task_fini(&call->task);
+    free(call);
+}
+
+static bool is_create(const struct api_call *call)
+{
+    return call->task_id == NULL;
+}
+
+/* A quota is used up, in contrast to a rate that will pass. Relays change codes: matched inside. */
+static bool is_quota(const struct api_answer *answer)
+{
+    static const char *const marks[] = {"QuotaExceeded", "SetLimitExceeded", "insufficient_quota"};
+    for (size_t i = 0; i < ARRAY_COUNT(marks); i++) {
+        if (strcasestr(answer->code, marks[i]) || strcasestr(answer->message, marks[i]))
+            return true;
+    }
+    return false;
+}
+
+static enum api_verdict verdict_of_status(const struct api_call *call,
+                                          const struct api_answer *answer)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(status_rows); i++) {
+        const struct status_row *row = &status_rows[i];
+        if (answer->http_status < row->first || answer->http_status > row->last)
+            continue;
+        if (!is_create(call))
+            return row->poll;
+        return row->create == API_THROTTLED && is_quota(answer) ? API_QUOTA : row->create;
+    }
+    return is_create(call) ? API_AMBIGUOUS : API_REFUSED;
+}
+
+static enum api_verdict verdict_of_failure(const struct api_call *call, bool is_sent)
+{
+    if (!is_create(call))
+        return API_RETRY;
+    return is_sent ? API_AMBIGUOUS : API_UNSENT;
+}
+
+/* The body of a 2xx: makes it durable, then reads it. */
+static void take_task(struct api_call *call, struct api_answer *answer)
+{
+    int r = 0;
+    if (call->callbacks.on_received)
+        r = call->callbacks.on_received(call->callbacks.context, answer->http_status, answer->body,
+                                        answer->body_len);
+    if (r >= 0)
+        r = api_task_decode(answer->body, answer->body_len, &call->task);
+    if (r == 0 && !is_create(call) && strcmp(call->task.id, call->task_id) != 0)
+        r = -EINVAL;
+    answer->result = r;
+    if (r == 0)
+        answer->task = &call->task;
+    else
+        answer->verdict = is_create(call) ? API_AMBIGUOUS : API_UNUSABLE;
+}
+
+static void take_error_texts(const struct http_answer *head, struct api_answer *answer)
+{
+    struct api_error error;
+    api_error_decode(answer->body, answer->body_len, &error);
+    memcpy(answer->code, error.code, sizeof(error.code));
+    memcpy(answer->message, error.message, sizeof(error.message));
+    memcpy(answer->request_id, error.request_id, sizeof(error.request_id));
+    if (answer->request_id[0])
+        return;
+    size_t len = 0;
+    for (; head->request_id[len] && len < sizeof(answer->request_id) - 1; len++) {
+        char c = head->request_id[len];
+        answer->request_id[len] = c > 0x20 && c < 0x7f ? c : '?';
+    }
+    answer->request_id[len] = '\0';
+}
+
+static int call_send(void *context)
+{
+    struct api_call *call = context;
+    return call->callbacks.on_send ? call->callbacks.on_send(call->callbacks.context) : 0;
+}
+
+static int call_body(void *context, const void *bytes, size_t len)
+{
+    struct api_call *call = context;
+    return buf_add(&call->body, bytes, len);
+}
+
+static void call_done(void *context, int result, const struct http_answer *head)
+{
+    struct api_call *call = context;
+    struct api_answer answer = {
+        .result = result,
+        .http_status = head->status,
+        .is_sent = head->is_sent,
+        .retry_after_ms = http_retry_after_ms(head, clock_wall_ms(call->api->clock)),
+        .body = buf_text(&call->body),
+        .body_len = call->body.len,
+    };
+    call->transfer = NULL;
+    call->is_ending = true;
+    bool is_success = result == 0 && head->status >= 200 && head->status <= 299;
+    if (!is_success)
+        take_error_texts(head, &answer);
+    answer.verdict =
+        result < 0 ? verdict_of_failure(call, head->is_sent) : verdict_of_status(call, &answer);
+    if (is_success)
+        take_task(call, &answer);
+    /* What was written down first may now be shown: an error in a 2xx without a task. */
+    if (is_success && !answer.task)
+        take_error_texts(head, &answer);
+    if (!call->is_cancelled)
+        call->callbacks.on_done(call->callbacks.context, &answer);
+    call_free(call);
+}
+
+static int base_url_copy(const char *base_url, char **out)
+{
+    int r = url_check(base_url, true);
+    if (r < 0)
+        return r;
+    size_t len = strlen(base_url);
+    while (len > 0 && base_url[len - 1] == '/')
+        len--;
+    if (strpbrk(base_url, "?#"))
+        return -ERR_URL_REFUSED;
+    *out = strndup(base_url, len);
+    return *out ? 0 : -ENOMEM;
+}
+
+int api_new(struct http *http, const struct clock *clock, const char *base_url, struct api **out)
+{
+    struct api *api = calloc(1, sizeof(*api));
+    if (!api)
+        return -ENOMEM;
+    api->http = http;
+    api->clock = clock;
+    int r = base_url_copy(base_url, &api->base_url);
+    if (r < 0) {
+        api_free(api);
+        return r;
+    }
+    api->is_loopback = url_is_loopback(base_url);
+    *out = api;
+    return 0;
+}
+
+struct api *api_free(struct api *api)
+{
+    if (!api)
+        return NULL;
+    while (api->calls)
+        api_cancel(api->calls);
+    secret_fini(&api->key);
+    free(api->base_url);
+    free(api);
+    return NULL;
+}
+
+int api_key_set(struct api *api, const struct secret *key)
+{
+    struct secret copy = {0};
+    if (key && secret_is_set(key)) {
+        int r = secret_init(&copy, key->text, key->len);
+        if (r < 0)
+            return r;
+    }
+    secret_fini(&api->key);
+    api->key = copy;
+    return 0;
+}
+
+bool api_has_key(const struct api *api)
+{
+    return secret_is_set(&api->key);
+}
+
+const char *api_base_url(const struct api *api)
+{
+    return api->base_url;
+}
+
+static int call_new(struct api *api, const struct api_create_callbacks *callbacks,
+                    struct api_call **out)
+{
+    if (!api_has_key(api))
+        return -ERR_KEY_MISSING;
+    struct api_call *call = calloc(1, sizeof(*call));
+    if (!call)
+        return -ENOMEM;
+    call->api = api;
+    call->callbacks = *callbacks;
+    buf_init(&call->body, API_BODY_MAX);
+    api_task_init(&call->task);
+    call->next = api->calls;
+    if (call->next)
+        call->next->previous = call;
+    api->calls = call;
+    *out = call;
+    return 0;
+}
+
+/* Fills in what all calls have in common and starts the transfer; frees the call if that fails. */
+static int call_start(struct api_call *call, struct http_request *request, struct api_call **out)
+{
+    struct api *api = call->api;
+    struct buf url;
+    buf_init(&url, URL_MAX);
+    (void)buf_addf(&url, "%s%s", api->base_url, generations);
+    if (!is_create(call))
+        (void)buf_addf(&url, "/%s", call->task_id);
+    request->url = buf_text(&url);
+    request->bearer = &api->key;
+    request->range_first = -1;
+    request->range_last = -1;
+    request->connect_ms = CONNECT_MS;
+    request->stall_ms = STALL_MS;
+    request->total_ms = TOTAL_MS;
+    request->body_limit = API_BODY_MAX;
+    request->is_private_address_allowed = api->is_loopback;
+    request->context = call;
+    request->on_send = call_send;
+    request->on_body = call_body;
+    request->on_done = call_done;
+    int r = url.error ? url.error : http_start(api->http, request, &call->transfer);
+    buf_fini(&url);
+    if (r < 0) {
+        call_free(call);
+        return r;
+    }
+    *out = call;
+    return 0;
+}
+
+int api_create(struct api *api, const void *body, size_t len,
+               const struct api_create_callbacks *callbacks, struct api_call **out)
+{
+    struct api_call *call = NULL;
+    if (len > request_max)
+        return -EFBIG;
+    int r = call_new(api, callbacks, &call);
+    if (r < 0)
+        return r;
+    call->request_body = malloc(len ? len : 1);
+    if (!call->request_body) {
+        call_free(call);
+        return -ENOMEM;
+    }
+    memcpy(call->request_body, body, len);
+    struct http_request request = {
+        .method = HTTP_POST,
+        .content_type = "application/json",
+        .body = call->request_body,
+        .body_len = len,
+        .is_once = true,
+    };
+    return call_start(call, &request, out);
+}
+
+int api_get_task(struct api *api, const char *task_id, void *context, api_done_fn *on_done,
+                 struct api_call **out)
+{
+    struct api_call *call = NULL;
+    int r = api_task_id_check(task_id);
+    if (r < 0)
+        return r;
+    const struct api_create_callbacks callbacks = {.context = context, .on_done = on_done};
+    r = call_new(api, &callbacks, &call);
+    if (r < 0)
+        return r;
+    call->task_id = strdup(task_id);
+    if (!call->task_id) {
+        call_free(call);
+        return -ENOMEM;
+    }
+    struct http_request request = {.method = HTTP_GET};
+    return call_start(call, &request, out);
+}
+
+void api_cancel(struct api_call *call)
+{
+    if (!call)
+        return;
+    if (call->is_ending) {
+        call->is_cancelled = true; /* call_done() frees it */
+        return;
+    }
+    http_cancel(call->transfer);
+    call_free(call);
+}

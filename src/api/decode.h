@@ -1,0 +1,20 @@
+/* What: the small steps that reading a task and reading an error have in common. Pure. */
+#ifndef SEEDANCEFS_API_DECODE_H
+#define SEEDANCEFS_API_DECODE_H
+
+#include "seedancefs/base/json.h"
+
+#include <stddef.h>
+
+/* The caps under which any answer is read. */
+extern const struct json_limits api_json_limits;
+
+/* Copies as much as fits, whole code points only; control characters become blanks. */
+void api_text_copy(char *out, size_t size, const char *text);
+
+struct api_error;
+
+/* Reads what `root` says about an error; adds nothing to texts that are there already. */
+void api_error_from_json(const struct json *root, struct api_error *error);
+
+#endif
