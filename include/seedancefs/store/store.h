@@ -1,0 +1,135 @@
+/*
+ * What: the data directory's database: jobs, their attempts, their files, their history; the one
+ * door to SQLite. WAL mode; each transaction says how durable it must be:
+ *   STORE_LAZY     survives a crash of the program, not necessarily a power cut. For what a user can
+ *                  see and do again: names, drafts (as on any filesystem before fsync).
+ *   STORE_DURABLE  on disk when the call returns (synchronous=FULL). For money and task ids. It makes
+ *                  every lazy commit before it durable as well, because all share one log.
+ * Lifetime: store_open() .. store_close(); one process per data directory, kept out by a lock. Rows
+ * are copied in and out; a row's texts that come out are owned by it (see the _fini functions).
+ * Errors: -ENOSPC, -EIO, -EROFS, -ENOMEM, -ERR_STORE_CORRUPT, -ERR_STORE_VERSION, -ERR_STORE_LOCKED,
+ * -ENOENT for a row that does not exist.
+ */
+#ifndef SEEDANCEFS_STORE_STORE_H
+#define SEEDANCEFS_STORE_STORE_H
+
+#include "seedancefs/base/attributes.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct store;
+
+enum store_durability { STORE_LAZY, STORE_DURABLE };
+
+/* A job as the list of jobs shows it. */
+struct store_job {
+    int64_t id;
+    char *name;         /* NULL once the job was removed */
+    char *state;        /* a word of DESIGN's state table; the job floor knows them */
+    char *problem;      /* text of the `error` file; NULL: none */
+    int64_t created_ms;
+    int64_t updated_ms; /* last transition */
+    int64_t attempt_id; /* 0: none */
+    int64_t video_bytes; /* of the current attempt; -1: not known. Read only */
+    int64_t cover_bytes; /* of the current attempt; -1: not known. Read only */
+    bool has_problem;    /* Read only: store_job_each() does not bring the text itself */
+};
+
+/* One attempt to have a request fulfilled: at most one create is ever sent for it. */
+struct store_attempt {
+    int64_t id;
+    int64_t job_id;
+    int64_t number; /* 1, 2, … within the job */
+    char *model;
+    char *resolution;
+    int64_t duration_ms;
+    int64_t input_video_ms;
+    int64_t estimated_usd_micros;
+    int64_t actual_usd_micros; /* -1: not settled */
+    int64_t intent_ms;         /* when the request was accepted from the user */
+    int64_t submitted_ms;      /* when the first byte may have been sent; 0: never */
+    int64_t finished_ms;       /* 0: not yet */
+    char *task_id;             /* NULL: none */
+    int64_t http_status;       /* of the create's answer; 0: none */
+    char *request_id;
+    char *error_code;
+    char *error_message;
+    char *video_url; /* secret: never in logs */
+    char *cover_url;
+    int64_t url_expires_ms; /* 0: unknown */
+    int64_t output_ms;      /* length of the video as charged; -1: unknown */
+    int64_t video_bytes;    /* -1: unknown */
+    char *video_etag;
+    int64_t cover_bytes;
+    char *cover_etag;
+};
+
+/* A file that a user keeps in a job's directory; its bytes lie in files/ID of the data directory. */
+struct store_file {
+    int64_t id;
+    int64_t job_id;
+    char *name;
+    int64_t mode; /* permission bits */
+};
+
+void store_job_fini(struct store_job *row);
+void store_attempt_fini(struct store_attempt *row);
+void store_file_fini(struct store_file *row);
+
+/* Takes the lock of `directory` (which exists), opens or makes the database, migrates it. */
+int store_open(const char *directory, struct store **out) NODISCARD;
+struct store *store_close(struct store *store);
+
+/* A number that was never given out before, over restarts: for jobs, attempts and files alike. */
+int store_id_take(struct store *store, int64_t *out) NODISCARD;
+
+/* Every change stands between begin and commit; a failed commit has rolled back. Not nested. */
+int store_begin(struct store *store, enum store_durability durability) NODISCARD;
+int store_commit(struct store *store) NODISCARD;
+void store_rollback(struct store *store);
+
+/* Commits when `r` is 0, else rolls back and returns `r`: the end of a row of changes. */
+int store_end(struct store *store, int r) NODISCARD;
+
+/* Makes everything committed so far durable; also tells early whether the disk still takes writes. */
+int store_sync(struct store *store) NODISCARD;
+
+/* Inserts the row or replaces the one with this id. */
+int store_job_save(struct store *store, const struct store_job *row) NODISCARD;
+/* Takes the job out of the list; its attempts and history stay, for the ledger. */
+int store_job_remove(struct store *store, int64_t id, int64_t now_ms) NODISCARD;
+typedef int store_job_fn(void *context, struct store_job *row); /* takes what it wants; < 0 ends */
+int store_job_each(struct store *store, store_job_fn *fn, void *context) NODISCARD;
+int store_job_problem_get(struct store *store, int64_t id, char **out) NODISCARD;
+
+/* `body` is the exact request, `display` its readable form. */
+int store_attempt_insert(struct store *store, const struct store_attempt *row, const void *body,
+                         size_t body_len, const void *display, size_t display_len) NODISCARD;
+int store_attempt_update(struct store *store, const struct store_attempt *row) NODISCARD;
+int store_attempt_get(struct store *store, int64_t id, struct store_attempt *out) NODISCARD;
+int store_attempt_job_get(struct store *store, int64_t id, int64_t *job_id) NODISCARD;
+int store_attempt_number_next(struct store *store, int64_t job_id, int64_t *out) NODISCARD;
+/* The service's last answer as it came. */
+int store_attempt_response_set(struct store *store, int64_t id, const void *body, size_t len)
+    NODISCARD;
+
+/* Owned copies (free()); *out is NULL and 0 is returned where nothing is stored. */
+enum store_blob { STORE_BODY, STORE_DISPLAY, STORE_RESPONSE };
+int store_attempt_blob_get(struct store *store, int64_t id, enum store_blob which, char **out,
+                           size_t *len) NODISCARD;
+
+int store_file_save(struct store *store, const struct store_file *row) NODISCARD;
+int store_file_remove(struct store *store, int64_t id) NODISCARD;
+int store_file_job_get(struct store *store, int64_t id, int64_t *job_id) NODISCARD;
+typedef int store_file_fn(void *context, struct store_file *row);
+int store_file_each(struct store *store, int64_t job_id, store_file_fn *fn, void *context) NODISCARD;
+
+int store_history_add(struct store *store, int64_t job_id, int64_t time_ms, const char *text)
+    NODISCARD;
+typedef void store_history_fn(void *context, int64_t time_ms, const char *text);
+int store_history_each(struct store *store, int64_t job_id, store_history_fn *fn, void *context)
+    NODISCARD;
+
+#endif

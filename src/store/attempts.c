@@ -1,0 +1,172 @@
+/*
+ * Attempts, to and from the database. Two tables name each column's place in the statement and in
+ * the struct once, so that writing and reading cannot drift apart.
+ */
+#include "store_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct column {
+    int index; /* of the parameter, from 1; the result column is one less */
+    size_t offset;
+};
+
+static const struct column integer_columns[] = {
+    {1, offsetof(struct store_attempt, id)},
+    {2, offsetof(struct store_attempt, job_id)},
+    {3, offsetof(struct store_attempt, number)},
+    {6, offsetof(struct store_attempt, duration_ms)},
+    {7, offsetof(struct store_attempt, input_video_ms)},
+    {8, offsetof(struct store_attempt, estimated_usd_micros)},
+    {9, offsetof(struct store_attempt, actual_usd_micros)},
+    {10, offsetof(struct store_attempt, intent_ms)},
+    {11, offsetof(struct store_attempt, submitted_ms)},
+    {12, offsetof(struct store_attempt, finished_ms)},
+    {14, offsetof(struct store_attempt, http_status)},
+    {20, offsetof(struct store_attempt, url_expires_ms)},
+    {21, offsetof(struct store_attempt, output_ms)},
+    {22, offsetof(struct store_attempt, video_bytes)},
+    {24, offsetof(struct store_attempt, cover_bytes)},
+};
+
+static const struct column text_columns[] = {
+    {4, offsetof(struct store_attempt, model)},
+    {5, offsetof(struct store_attempt, resolution)},
+    {13, offsetof(struct store_attempt, task_id)},
+    {15, offsetof(struct store_attempt, request_id)},
+    {16, offsetof(struct store_attempt, error_code)},
+    {17, offsetof(struct store_attempt, error_message)},
+    {18, offsetof(struct store_attempt, video_url)},
+    {19, offsetof(struct store_attempt, cover_url)},
+    {23, offsetof(struct store_attempt, video_etag)},
+    {25, offsetof(struct store_attempt, cover_etag)},
+};
+
+/* memcpy keeps the compilers' alias and qualifier rules out of the tables. */
+static int64_t integer_at(const struct store_attempt *row, size_t offset)
+{
+    int64_t value;
+    memcpy(&value, (const char *)row + offset, sizeof(value));
+    return value;
+}
+
+static char *text_at(const struct store_attempt *row, size_t offset)
+{
+    char *text;
+    memcpy(&text, (const char *)row + offset, sizeof(text));
+    return text;
+}
+
+void store_attempt_fini(struct store_attempt *row)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(text_columns); i++)
+        free(text_at(row, text_columns[i].offset));
+    *row = (struct store_attempt){0};
+}
+
+static void attempt_bind(sqlite3_stmt *statement, const struct store_attempt *row)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(integer_columns); i++)
+        (void)sqlite3_bind_int64(statement, integer_columns[i].index,
+                                 integer_at(row, integer_columns[i].offset));
+    for (size_t i = 0; i < ARRAY_COUNT(text_columns); i++)
+        store_bind_text(statement, text_columns[i].index, text_at(row, text_columns[i].offset));
+}
+
+static int attempt_exchange_insert(struct store *store, int64_t id, const void *body,
+                                   size_t body_len, const void *display, size_t display_len)
+{
+    sqlite3_stmt *statement = store_statement(store, SQL_EXCHANGE_INSERT);
+    if (statement) {
+        (void)sqlite3_bind_int64(statement, 1, id);
+        (void)sqlite3_bind_blob64(statement, 2, body, body_len, SQLITE_STATIC);
+        (void)sqlite3_bind_blob64(statement, 3, display, display_len, SQLITE_STATIC);
+    }
+    return store_run(store, statement);
+}
+
+int store_attempt_insert(struct store *store, const struct store_attempt *row, const void *body,
+                         size_t body_len, const void *display, size_t display_len)
+{
+    sqlite3_stmt *statement = store_statement(store, SQL_ATTEMPT_INSERT);
+    if (statement)
+        attempt_bind(statement, row);
+    int r = store_run(store, statement);
+    return r < 0 ? r
+                 : attempt_exchange_insert(store, row->id, body, body_len, display, display_len);
+}
+
+int store_attempt_update(struct store *store, const struct store_attempt *row)
+{
+    sqlite3_stmt *statement = store_statement(store, SQL_ATTEMPT_UPDATE);
+    if (statement)
+        attempt_bind(statement, row);
+    return store_run(store, statement);
+}
+
+int store_attempt_get(struct store *store, int64_t id, struct store_attempt *out)
+{
+    sqlite3_stmt *statement = store_statement(store, SQL_ATTEMPT_GET);
+    if (statement)
+        (void)sqlite3_bind_int64(statement, 1, id);
+    int r = store_step(store, statement);
+    if (r <= 0)
+        return r < 0 ? r : -ENOENT;
+    r = 0;
+    struct store_attempt row = {0};
+    for (size_t i = 0; i < ARRAY_COUNT(integer_columns); i++) {
+        int64_t value = sqlite3_column_int64(statement, integer_columns[i].index - 1);
+        memcpy((char *)&row + integer_columns[i].offset, &value, sizeof(value));
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(text_columns); i++) {
+        char *text = store_column_text(statement, text_columns[i].index - 1, &r);
+        memcpy((char *)&row + text_columns[i].offset, &text, sizeof(text));
+    }
+    (void)sqlite3_reset(statement);
+    if (r < 0)
+        store_attempt_fini(&row);
+    else
+        *out = row;
+    return r;
+}
+
+int store_attempt_response_set(struct store *store, int64_t id, const void *body, size_t len)
+{
+    sqlite3_stmt *statement = store_statement(store, SQL_RESPONSE_SET);
+    if (statement) {
+        (void)sqlite3_bind_int64(statement, 1, id);
+        (void)sqlite3_bind_blob64(statement, 2, body, len, SQLITE_STATIC);
+    }
+    return store_run(store, statement);
+}
+
+int store_attempt_blob_get(struct store *store, int64_t id, enum store_blob which, char **out,
+                           size_t *len)
+{
+    static const enum statement statements[] = {
+        [STORE_BODY] = SQL_BODY_GET,
+        [STORE_DISPLAY] = SQL_DISPLAY_GET,
+        [STORE_RESPONSE] = SQL_RESPONSE_GET,
+    };
+    sqlite3_stmt *statement = store_statement(store, statements[which]);
+    if (statement)
+        (void)sqlite3_bind_int64(statement, 1, id);
+    int r = store_step(store, statement);
+    if (r < 0)
+        return r;
+    const void *blob = r > 0 ? sqlite3_column_blob(statement, 0) : NULL;
+    size_t size = blob ? (size_t)sqlite3_column_bytes(statement, 0) : 0;
+    char *copy = NULL;
+    if (blob && (copy = malloc(size + 1)) != NULL) {
+        memcpy(copy, blob, size);
+        copy[size] = '\0';
+    }
+    if (r > 0)
+        (void)sqlite3_reset(statement);
+    if (blob && !copy)
+        return -ENOMEM;
+    *out = copy;
+    *len = size;
+    return 0;
+}

@@ -1,0 +1,187 @@
+/*
+ * Rows of jobs, files and the history, to and from the database. Attempts are in attempts.c.
+ */
+#include "store_private.h"
+
+#include <stdlib.h>
+
+void store_job_fini(struct store_job *row)
+{
+    free(row->name);
+    free(row->state);
+    free(row->problem);
+    *row = (struct store_job){0};
+}
+
+void store_file_fini(struct store_file *row)
+{
+    free(row->name);
+    *row = (struct store_file){0};
+}
+
+int store_job_save(struct store *store, const struct store_job *row)
+{
+    sqlite3_stmt *statement = store_statement(store, SQL_JOB_SAVE);
+    if (statement) {
+        (void)sqlite3_bind_int64(statement, 1, row->id);
+        store_bind_text(statement, 2, row->name);
+        store_bind_text(statement, 3, row->state);
+        store_bind_text(statement, 4, row->problem);
+        (void)sqlite3_bind_int64(statement, 5, row->created_ms);
+        (void)sqlite3_bind_int64(statement, 6, row->updated_ms);
+        (void)sqlite3_bind_int64(statement, 7, row->attempt_id);
+    }
+    return store_run(store, statement);
+}
+
+int store_job_remove(struct store *store, int64_t id, int64_t now_ms)
+{
+    sqlite3_stmt *statement = store_statement(store, SQL_JOB_REMOVE);
+    if (statement) {
+        (void)sqlite3_bind_int64(statement, 1, id);
+        (void)sqlite3_bind_int64(statement, 2, now_ms);
+    }
+    return store_run(store, statement);
+}
+
+int store_job_each(struct store *store, store_job_fn *fn, void *context)
+{
+    sqlite3_stmt *statement = store_statement(store, SQL_JOB_EACH);
+    int r;
+    while ((r = store_step(store, statement)) > 0) {
+        struct store_job row = {
+            .id = sqlite3_column_int64(statement, 0),
+            .created_ms = sqlite3_column_int64(statement, 4),
+            .updated_ms = sqlite3_column_int64(statement, 5),
+            .attempt_id = sqlite3_column_int64(statement, 6),
+            .video_bytes = sqlite3_column_int64(statement, 7),
+            .cover_bytes = sqlite3_column_int64(statement, 8),
+            .has_problem = sqlite3_column_int(statement, 3) != 0,
+        };
+        r = 0;
+        row.name = store_column_text(statement, 1, &r);
+        row.state = store_column_text(statement, 2, &r);
+        if (r == 0)
+            r = fn(context, &row);
+        store_job_fini(&row);
+        if (r < 0) {
+            (void)sqlite3_reset(statement);
+            return r;
+        }
+    }
+    return r;
+}
+
+int store_job_problem_get(struct store *store, int64_t id, char **out)
+{
+    sqlite3_stmt *statement = store_statement(store, SQL_JOB_PROBLEM);
+    if (statement)
+        (void)sqlite3_bind_int64(statement, 1, id);
+    int r = store_step(store, statement);
+    if (r <= 0)
+        return r < 0 ? r : -ENOENT;
+    r = 0;
+    char *problem = store_column_text(statement, 0, &r);
+    (void)sqlite3_reset(statement);
+    if (r == 0)
+        *out = problem;
+    return r;
+}
+
+int store_file_save(struct store *store, const struct store_file *row)
+{
+    sqlite3_stmt *statement = store_statement(store, SQL_FILE_SAVE);
+    if (statement) {
+        (void)sqlite3_bind_int64(statement, 1, row->id);
+        (void)sqlite3_bind_int64(statement, 2, row->job_id);
+        store_bind_text(statement, 3, row->name);
+        (void)sqlite3_bind_int64(statement, 4, row->mode);
+    }
+    return store_run(store, statement);
+}
+
+int store_file_remove(struct store *store, int64_t id)
+{
+    sqlite3_stmt *statement = store_statement(store, SQL_FILE_REMOVE);
+    if (statement)
+        (void)sqlite3_bind_int64(statement, 1, id);
+    return store_run(store, statement);
+}
+
+/* One integer of the row with this id. */
+static int row_integer_get(struct store *store, enum statement which, int64_t id, int64_t *out)
+{
+    sqlite3_stmt *statement = store_statement(store, which);
+    if (statement)
+        (void)sqlite3_bind_int64(statement, 1, id);
+    int r = store_step(store, statement);
+    if (r <= 0)
+        return r < 0 ? r : -ENOENT;
+    *out = sqlite3_column_int64(statement, 0);
+    (void)sqlite3_reset(statement);
+    return 0;
+}
+
+int store_file_job_get(struct store *store, int64_t id, int64_t *job_id)
+{
+    return row_integer_get(store, SQL_FILE_JOB, id, job_id);
+}
+
+int store_attempt_job_get(struct store *store, int64_t id, int64_t *job_id)
+{
+    return row_integer_get(store, SQL_ATTEMPT_JOB, id, job_id);
+}
+
+int store_attempt_number_next(struct store *store, int64_t job_id, int64_t *out)
+{
+    return row_integer_get(store, SQL_ATTEMPT_NUMBER, job_id, out);
+}
+
+int store_file_each(struct store *store, int64_t job_id, store_file_fn *fn, void *context)
+{
+    sqlite3_stmt *statement = store_statement(store, SQL_FILE_EACH);
+    if (statement)
+        (void)sqlite3_bind_int64(statement, 1, job_id);
+    int r;
+    while ((r = store_step(store, statement)) > 0) {
+        struct store_file row = {
+            .id = sqlite3_column_int64(statement, 0),
+            .job_id = sqlite3_column_int64(statement, 1),
+            .mode = sqlite3_column_int64(statement, 3),
+        };
+        r = 0;
+        row.name = store_column_text(statement, 2, &r);
+        if (r == 0)
+            r = fn(context, &row);
+        store_file_fini(&row);
+        if (r < 0) {
+            (void)sqlite3_reset(statement);
+            return r;
+        }
+    }
+    return r;
+}
+
+int store_history_add(struct store *store, int64_t job_id, int64_t time_ms, const char *text)
+{
+    sqlite3_stmt *statement = store_statement(store, SQL_HISTORY_ADD);
+    if (statement) {
+        (void)sqlite3_bind_int64(statement, 1, job_id);
+        (void)sqlite3_bind_int64(statement, 2, time_ms);
+        store_bind_text(statement, 3, text);
+    }
+    return store_run(store, statement);
+}
+
+int store_history_each(struct store *store, int64_t job_id, store_history_fn *fn, void *context)
+{
+    sqlite3_stmt *statement = store_statement(store, SQL_HISTORY_EACH);
+    if (statement)
+        (void)sqlite3_bind_int64(statement, 1, job_id);
+    int r;
+    while ((r = store_step(store, statement)) > 0) {
+        const unsigned char *text = sqlite3_column_text(statement, 1);
+        fn(context, sqlite3_column_int64(statement, 0), text ? (const char *)text : "");
+    }
+    return r;
+}

@@ -1,0 +1,359 @@
+/*
+ * The connection: lock, schema, transactions, ids. Rows are in rows.c and attempts.c.
+ *
+ * One connection with two degrees of durability: in WAL mode `synchronous` only decides whether a
+ * commit is followed by fsync of the log. It is set before each transaction to what that
+ * transaction needs: FULL for money, NORMAL for names and drafts, which an ordinary filesystem would
+ * not sync either. A FULL commit syncs the whole log, and with it every commit before.
+ *
+ * The lock is a file of its own, held by flock(2): it dies with the process, whatever kills it, and
+ * is taken before SQLite looks at the database.
+ */
+#include "store_private.h"
+
+#include "seedancefs/base/err.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+enum { STORE_SCHEMA_VERSION = 1, STORE_ID_BATCH = 1024 };
+
+static const char store_schema[] =
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE job (id INTEGER PRIMARY KEY, name TEXT UNIQUE, removed_name TEXT,"
+    "  removed_ms INTEGER, state TEXT NOT NULL, problem TEXT, created_ms INTEGER NOT NULL,"
+    "  updated_ms INTEGER NOT NULL, attempt_id INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE attempt (id INTEGER PRIMARY KEY, job_id INTEGER NOT NULL REFERENCES job(id),"
+    "  number INTEGER NOT NULL, model TEXT NOT NULL, resolution TEXT NOT NULL,"
+    "  duration_ms INTEGER NOT NULL, input_video_ms INTEGER NOT NULL,"
+    "  estimated_usd_micros INTEGER NOT NULL, actual_usd_micros INTEGER NOT NULL,"
+    "  intent_ms INTEGER NOT NULL, submitted_ms INTEGER NOT NULL, finished_ms INTEGER NOT NULL,"
+    "  task_id TEXT, http_status INTEGER NOT NULL, request_id TEXT, error_code TEXT,"
+    "  error_message TEXT, video_url TEXT, cover_url TEXT, url_expires_ms INTEGER NOT NULL,"
+    "  output_ms INTEGER NOT NULL, video_bytes INTEGER NOT NULL, video_etag TEXT,"
+    "  cover_bytes INTEGER NOT NULL, cover_etag TEXT, UNIQUE (job_id, number)) STRICT;"
+    /* Apart from the attempt, so that listing attempts never reads megabytes of inline images. */
+    "CREATE TABLE exchange (attempt_id INTEGER PRIMARY KEY REFERENCES attempt(id),"
+    "  body BLOB NOT NULL, display BLOB NOT NULL, response BLOB) STRICT;"
+    "CREATE TABLE file (id INTEGER PRIMARY KEY, job_id INTEGER NOT NULL REFERENCES job(id),"
+    "  name TEXT NOT NULL, mode INTEGER NOT NULL, UNIQUE (job_id, name)) STRICT;"
+    "CREATE TABLE history (id INTEGER PRIMARY KEY, job_id INTEGER NOT NULL REFERENCES job(id),"
+    "  time_ms INTEGER NOT NULL, text TEXT NOT NULL) STRICT;"
+    "CREATE INDEX history_of_job ON history (job_id, id);"
+    "INSERT INTO meta VALUES ('id_next', 1), ('syncs', 0);"
+    "PRAGMA user_version = 1;";
+
+#define JOB_COLUMNS "id, name, state, problem, created_ms, updated_ms, attempt_id"
+#define ATTEMPT_COLUMNS                                                                            \
+    "id, job_id, number, model, resolution, duration_ms, input_video_ms, estimated_usd_micros, "   \
+    "actual_usd_micros, intent_ms, submitted_ms, finished_ms, task_id, http_status, request_id, "  \
+    "error_code, error_message, video_url, cover_url, url_expires_ms, output_ms, video_bytes, "    \
+    "video_etag, cover_bytes, cover_etag"
+
+static const char *const store_sql[SQL_COUNT] = {
+    [SQL_META_GET] = "SELECT value FROM meta WHERE key = ?1",
+    [SQL_META_SET] = "UPDATE meta SET value = ?2 WHERE key = ?1",
+    [SQL_JOB_SAVE] = "INSERT INTO job (" JOB_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) "
+                     "ON CONFLICT (id) DO UPDATE SET name = ?2, state = ?3, problem = ?4, "
+                     "updated_ms = ?6, attempt_id = ?7",
+    [SQL_JOB_REMOVE] = "UPDATE job SET removed_name = name, name = NULL, removed_ms = ?2 "
+                       "WHERE id = ?1",
+    /* Without the problem's text: it is read when somebody looks. */
+    [SQL_JOB_EACH] = "SELECT job.id, name, state, problem IS NOT NULL, created_ms, updated_ms, "
+                     "attempt_id, ifnull(video_bytes, -1), ifnull(cover_bytes, -1) FROM job "
+                     "LEFT JOIN attempt ON attempt.id = attempt_id "
+                     "WHERE name IS NOT NULL ORDER BY job.id",
+    [SQL_JOB_PROBLEM] = "SELECT problem FROM job WHERE id = ?1",
+    [SQL_ATTEMPT_INSERT] = "INSERT INTO attempt (" ATTEMPT_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, "
+                           "?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, "
+                           "?20, ?21, ?22, ?23, ?24, ?25)",
+    [SQL_EXCHANGE_INSERT] = "INSERT INTO exchange (attempt_id, body, display) VALUES (?1, ?2, ?3)",
+    [SQL_ATTEMPT_UPDATE] =
+        "UPDATE attempt SET job_id = ?2, number = ?3, model = ?4, resolution = ?5, "
+        "duration_ms = ?6, input_video_ms = ?7, estimated_usd_micros = ?8, "
+        "actual_usd_micros = ?9, intent_ms = ?10, submitted_ms = ?11, finished_ms = ?12, "
+        "task_id = ?13, http_status = ?14, request_id = ?15, error_code = ?16, "
+        "error_message = ?17, video_url = ?18, cover_url = ?19, url_expires_ms = ?20, "
+        "output_ms = ?21, video_bytes = ?22, video_etag = ?23, cover_bytes = ?24, "
+        "cover_etag = ?25 WHERE id = ?1",
+    [SQL_ATTEMPT_GET] = "SELECT " ATTEMPT_COLUMNS " FROM attempt WHERE id = ?1",
+    [SQL_ATTEMPT_JOB] = "SELECT job_id FROM attempt WHERE id = ?1",
+    [SQL_ATTEMPT_NUMBER] = "SELECT ifnull(max(number), 0) + 1 FROM attempt WHERE job_id = ?1",
+    [SQL_RESPONSE_SET] = "UPDATE exchange SET response = ?2 WHERE attempt_id = ?1",
+    [SQL_BODY_GET] = "SELECT body FROM exchange WHERE attempt_id = ?1",
+    [SQL_DISPLAY_GET] = "SELECT display FROM exchange WHERE attempt_id = ?1",
+    [SQL_RESPONSE_GET] = "SELECT response FROM exchange WHERE attempt_id = ?1",
+    [SQL_FILE_SAVE] = "INSERT INTO file (id, job_id, name, mode) VALUES (?1, ?2, ?3, ?4) "
+                      "ON CONFLICT (id) DO UPDATE SET job_id = ?2, name = ?3, mode = ?4",
+    [SQL_FILE_REMOVE] = "DELETE FROM file WHERE id = ?1",
+    [SQL_FILE_JOB] = "SELECT job_id FROM file WHERE id = ?1",
+    [SQL_FILE_EACH] = "SELECT id, job_id, name, mode FROM file WHERE job_id = ?1 ORDER BY id",
+    [SQL_HISTORY_ADD] = "INSERT INTO history (job_id, time_ms, text) VALUES (?1, ?2, ?3)",
+    [SQL_HISTORY_EACH] = "SELECT time_ms, text FROM history WHERE job_id = ?1 ORDER BY id",
+};
+
+struct store_result_row {
+    int rc;
+    int result;
+};
+
+static const struct store_result_row store_results[] = {
+    {SQLITE_OK, 0},
+    {SQLITE_ROW, 0},
+    {SQLITE_DONE, 0},
+    {SQLITE_FULL, -ENOSPC},
+    {SQLITE_NOMEM, -ENOMEM},
+    {SQLITE_READONLY, -EROFS},
+    {SQLITE_CANTOPEN, -EACCES},
+    {SQLITE_PERM, -EACCES},
+    {SQLITE_CORRUPT, -ERR_STORE_CORRUPT},
+    {SQLITE_NOTADB, -ERR_STORE_CORRUPT},
+    {SQLITE_BUSY, -ERR_STORE_LOCKED},
+    {SQLITE_TOOBIG, -EFBIG},
+};
+
+int store_result(struct store *store, int rc)
+{
+    if (rc == SQLITE_IOERR || (rc & 0xff) == SQLITE_IOERR) {
+        int system_errno = store->db ? sqlite3_system_errno(store->db) : 0;
+        return system_errno == ENOSPC || system_errno == EDQUOT ? -ENOSPC : -EIO;
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(store_results); i++) {
+        if (store_results[i].rc == (rc & 0xff))
+            return store_results[i].result;
+    }
+    return -EIO;
+}
+
+sqlite3_stmt *store_statement(struct store *store, enum statement which)
+{
+    sqlite3_stmt **statement = &store->statements[which];
+    if (!*statement && sqlite3_prepare_v3(store->db, store_sql[which], -1,
+                                          SQLITE_PREPARE_PERSISTENT, statement, NULL) != SQLITE_OK)
+        return NULL;
+    (void)sqlite3_reset(*statement);
+    (void)sqlite3_clear_bindings(*statement);
+    return *statement;
+}
+
+int store_step(struct store *store, sqlite3_stmt *statement)
+{
+    if (!statement)
+        return store_result(store, sqlite3_errcode(store->db));
+    int rc = sqlite3_step(statement);
+    if (rc == SQLITE_ROW)
+        return 1;
+    int r = store_result(store, rc);
+    (void)sqlite3_reset(statement);
+    return r;
+}
+
+int store_run(struct store *store, sqlite3_stmt *statement)
+{
+    int r = store_step(store, statement);
+    if (r > 0)
+        (void)sqlite3_reset(statement);
+    return r < 0 ? r : 0;
+}
+
+void store_bind_text(sqlite3_stmt *statement, int index, const char *text)
+{
+    /* Out of memory shows when the statement runs with the binding missing in a NOT NULL column, or
+     * as a NULL text, which every reader takes for "not known". */
+    (void)sqlite3_bind_text(statement, index, text, -1, SQLITE_STATIC);
+}
+
+char *store_column_text(sqlite3_stmt *statement, int index, int *r)
+{
+    const unsigned char *text = sqlite3_column_text(statement, index);
+    if (!text)
+        return NULL;
+    char *copy = strdup((const char *)text);
+    if (!copy)
+        *r = -ENOMEM;
+    return copy;
+}
+
+static int store_exec(struct store *store, const char *sql)
+{
+    return store_result(store, sqlite3_exec(store->db, sql, NULL, NULL, NULL));
+}
+
+/* Outside transactions only: SQLite ignores the change within one. */
+static int store_synchronous_set(struct store *store, bool is_durable)
+{
+    if (store->is_durable == is_durable)
+        return 0;
+    int r = store_exec(store, is_durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL");
+    if (r == 0)
+        store->is_durable = is_durable;
+    return r;
+}
+
+int store_begin(struct store *store, enum store_durability durability)
+{
+    int r = store_synchronous_set(store, durability == STORE_DURABLE);
+    return r < 0 ? r : store_exec(store, "BEGIN IMMEDIATE");
+}
+
+void store_rollback(struct store *store)
+{
+    if (!sqlite3_get_autocommit(store->db))
+        (void)sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+}
+
+int store_commit(struct store *store)
+{
+    int r = store_exec(store, "COMMIT");
+    if (r < 0)
+        store_rollback(store);
+    return r;
+}
+
+int store_end(struct store *store, int r)
+{
+    if (r == 0)
+        return store_commit(store);
+    store_rollback(store);
+    return r;
+}
+
+int store_sync(struct store *store)
+{
+    int r = store_begin(store, STORE_DURABLE);
+    if (r < 0)
+        return r;
+    /* A commit that writes nothing is not synced either. */
+    return store_end(store,
+                     store_exec(store, "UPDATE meta SET value = value + 1 WHERE key = 'syncs'"));
+}
+
+static int store_meta_get(struct store *store, const char *key, int64_t *value)
+{
+    sqlite3_stmt *statement = store_statement(store, SQL_META_GET);
+    if (statement)
+        store_bind_text(statement, 1, key);
+    int r = store_step(store, statement);
+    if (r <= 0)
+        return r < 0 ? r : -ERR_STORE_CORRUPT;
+    *value = sqlite3_column_int64(statement, 0);
+    (void)sqlite3_reset(statement);
+    return 0;
+}
+
+/* Ids are reserved in batches, so that taking one costs nothing; a crash wastes what is left. */
+int store_id_take(struct store *store, int64_t *out)
+{
+    if (store->id_next == store->id_end) {
+        int64_t next;
+        int r = store_meta_get(store, "id_next", &next);
+        sqlite3_stmt *statement = r == 0 ? store_statement(store, SQL_META_SET) : NULL;
+        if (r < 0)
+            return r;
+        if (statement) {
+            store_bind_text(statement, 1, "id_next");
+            (void)sqlite3_bind_int64(statement, 2, next + STORE_ID_BATCH);
+        }
+        /* Inside the caller's transaction this is rolled back with it: then nobody has used them. */
+        r = store_run(store, statement);
+        if (r < 0)
+            return r;
+        if (!sqlite3_get_autocommit(store->db)) {
+            *out = next;
+            return 0;
+        }
+        store->id_next = next;
+        store->id_end = next + STORE_ID_BATCH;
+    }
+    *out = store->id_next++;
+    return 0;
+}
+
+static int store_lock(struct store *store, const char *directory)
+{
+    char path[4096];
+    if (snprintf(path, sizeof(path), "%s/lock", directory) >= (int)sizeof(path))
+        return -ENAMETOOLONG;
+    store->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (store->lock_fd < 0)
+        return -errno;
+    if (flock(store->lock_fd, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    return errno == EWOULDBLOCK ? -ERR_STORE_LOCKED : -errno;
+}
+
+static int store_version_get(struct store *store, int *version)
+{
+    sqlite3_stmt *statement = NULL;
+    int rc = sqlite3_prepare_v2(store->db, "PRAGMA user_version", -1, &statement, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(statement);
+    if (rc == SQLITE_ROW)
+        *version = sqlite3_column_int(statement, 0);
+    int r = store_result(store, rc);
+    (void)sqlite3_finalize(statement);
+    return r;
+}
+
+static int store_migrate(struct store *store)
+{
+    int version = 0;
+    int r = store_version_get(store, &version);
+    if (r < 0)
+        return r;
+    if (version > STORE_SCHEMA_VERSION)
+        return -ERR_STORE_VERSION;
+    if (version == STORE_SCHEMA_VERSION)
+        return 0;
+    r = store_begin(store, STORE_DURABLE);
+    return r < 0 ? r : store_end(store, store_exec(store, store_schema));
+}
+
+static int store_connect(struct store *store, const char *directory)
+{
+    char path[4096];
+    if (snprintf(path, sizeof(path), "%s/jobs.sqlite", directory) >= (int)sizeof(path))
+        return -ENAMETOOLONG;
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    int r = store_result(store, sqlite3_open_v2(path, &store->db, flags, NULL));
+    if (r == 0)
+        r = store_exec(store, "PRAGMA journal_mode=WAL; PRAGMA locking_mode=EXCLUSIVE;"
+                              "PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;"
+                              "PRAGMA cache_size=-1024; PRAGMA temp_store=MEMORY;"
+                              "PRAGMA trusted_schema=OFF; PRAGMA journal_size_limit=4194304;");
+    return r < 0 ? r : store_migrate(store);
+}
+
+int store_open(const char *directory, struct store **out)
+{
+    struct store *store = calloc(1, sizeof(*store));
+    if (!store)
+        return -ENOMEM;
+    store->lock_fd = -1;
+    int r = store_lock(store, directory);
+    if (r == 0)
+        r = store_connect(store, directory);
+    if (r < 0) {
+        store_close(store);
+        return r;
+    }
+    *out = store;
+    return 0;
+}
+
+struct store *store_close(struct store *store)
+{
+    if (!store)
+        return NULL;
+    for (size_t i = 0; i < SQL_COUNT; i++)
+        (void)sqlite3_finalize(store->statements[i]);
+    (void)sqlite3_close(store->db);
+    if (store->lock_fd >= 0)
+        (void)close(store->lock_fd);
+    free(store);
+    return NULL;
+}

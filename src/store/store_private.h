@@ -1,0 +1,67 @@
+/*
+ * What: the inside of the store: the connection, its cached statements, and how they are bound.
+ * Lifetime: statements are prepared at first use and finalised by store_close().
+ */
+#ifndef SEEDANCEFS_STORE_PRIVATE_H
+#define SEEDANCEFS_STORE_PRIVATE_H
+
+#include "seedancefs/store/store.h"
+
+#include "seedancefs/base/err.h"
+
+#include <sqlite3.h>
+
+enum statement {
+    SQL_META_GET,
+    SQL_META_SET,
+    SQL_JOB_SAVE,
+    SQL_JOB_REMOVE,
+    SQL_JOB_EACH,
+    SQL_JOB_PROBLEM,
+    SQL_ATTEMPT_INSERT,
+    SQL_EXCHANGE_INSERT,
+    SQL_ATTEMPT_UPDATE,
+    SQL_ATTEMPT_GET,
+    SQL_ATTEMPT_JOB,
+    SQL_ATTEMPT_NUMBER,
+    SQL_RESPONSE_SET,
+    SQL_BODY_GET,
+    SQL_DISPLAY_GET,
+    SQL_RESPONSE_GET,
+    SQL_FILE_SAVE,
+    SQL_FILE_REMOVE,
+    SQL_FILE_JOB,
+    SQL_FILE_EACH,
+    SQL_HISTORY_ADD,
+    SQL_HISTORY_EACH,
+    SQL_COUNT,
+};
+
+struct store {
+    sqlite3 *db;
+    sqlite3_stmt *statements[SQL_COUNT];
+    int lock_fd;
+    int64_t id_next;
+    int64_t id_end; /* ids below it are reserved on disk */
+    bool is_durable; /* what PRAGMA synchronous is set to */
+};
+
+/* Turns SQLite's result into ours. 0 for SQLITE_OK, SQLITE_ROW and SQLITE_DONE. */
+int store_result(struct store *store, int rc) NODISCARD;
+
+/* Lends a reset statement without bindings; NULL on failure, then store_result() of errcode says. */
+sqlite3_stmt *store_statement(struct store *store, enum statement which);
+
+/* Runs a statement that gives no rows, and resets it. Accepts NULL (the failure of the above). */
+int store_run(struct store *store, sqlite3_stmt *statement) NODISCARD;
+
+/* Steps to the next row: 1, or 0 at the end, or an error. */
+int store_step(struct store *store, sqlite3_stmt *statement) NODISCARD;
+
+/* Binds a text or NULL; the text is lent until the statement has run. */
+void store_bind_text(sqlite3_stmt *statement, int index, const char *text);
+
+/* An owned copy of a column, NULL for NULL; sets *r to -ENOMEM when it cannot be made. */
+char *store_column_text(sqlite3_stmt *statement, int index, int *r);
+
+#endif
