@@ -1,0 +1,152 @@
+/*
+ * What: remote media (a job's video and cover image) as bytes that can be read anywhere at any
+ * time. Bytes come from a sparse cache file, or from range requests that many readers share; a
+ * read that has to wait is parked, never a thread.
+ * Lifetime: `struct media` is the collection, one per program, born after loop and http and freed
+ * before them. `struct media_item` is one file of it: counted references, found or made by
+ * media_item_open(). A parked read, a probe and a fetch under way each hold a reference of their
+ * own, so that an item may be closed at any time. Without references an item stops its transfers,
+ * writes its map and disappears, at the latest a second later. Hooks and read callbacks are
+ * called from the loop and from within the functions below; they may call any function of this
+ * header except media_free().
+ * Errors: -errno or codes of base/err: MEDIA_ANSWER, MEDIA_STATUS, MEDIA_CHANGED, MEDIA_EXPIRED,
+ * MEDIA_GONE, HTTP_*, URL_REFUSED. Every parked read is answered once, by its deadline, unless it
+ * is cancelled.
+ */
+#ifndef SEEDANCEFS_MEDIA_MEDIA_H
+#define SEEDANCEFS_MEDIA_MEDIA_H
+
+#include "seedancefs/base/attributes.h"
+#include "seedancefs/base/timer.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct http;
+struct loop;
+struct media;
+struct media_item;
+
+enum media_kind { MEDIA_VIDEO, MEDIA_COVER };
+
+enum { MEDIA_READ_DEADLINE_MS = 60 * 1000 };
+
+/* Larger files are refused: 64 GiB, more than any clip of 15 s. */
+#define MEDIA_SIZE_MAX (INT64_C(64) << 30)
+
+/* What the owner knows of one file and keeps in its database. Texts are lent. */
+struct media_record {
+    int64_t id; /* of the attempt; names the cache files */
+    enum media_kind kind;
+    const char *url;        /* NULL or "": not known, request_url is asked when it is needed */
+    int64_t url_expires_ms; /* wall time; -1: not known */
+    int64_t size;           /* -1 until probed */
+    const char *etag;       /* NULL or "": none */
+};
+
+/* Any hook but request_url and on_record may be NULL. */
+struct media_hooks {
+    void *context;
+
+    /* The URL is missing, expired or refused: ask the service once and answer with
+     * media_url_set() or media_url_failed(), now or later. Not called again before that answer. */
+    void (*request_url)(void *context, int64_t id, enum media_kind kind);
+
+    /* Size and ETag became known (size >= 0), or the file changed on the server (size -1, no
+     * ETag: the cached bytes are gone, items open now answer MEDIA_CHANGED for ever; close them,
+     * open anew and probe). To be persisted. */
+    void (*on_record)(void *context, const struct media_record *record);
+
+    /* That many bytes are now on disk, durably; equal to the size when the file is complete. */
+    void (*on_progress)(void *context, int64_t id, enum media_kind kind, int64_t cached_bytes);
+
+    /* media_item_probe() or media_item_fetch() gave up; ask again later. */
+    void (*on_probe_failed)(void *context, int64_t id, enum media_kind kind, int result);
+    void (*on_fetch_failed)(void *context, int64_t id, enum media_kind kind, int result);
+};
+
+struct media_settings {
+    struct loop *loop; /* lent, as is http */
+    struct http *http;
+    const char *directory;    /* of the cache files; exists. Copied */
+    bool is_loopback_allowed; /* of the service's URL: media may then be http and private, too */
+    int64_t read_deadline_ms; /* 0: MEDIA_READ_DEADLINE_MS */
+    struct media_hooks hooks;
+};
+
+int media_new(const struct media_settings *settings, struct media **out) NODISCARD;
+
+/* Answers parked reads with -ENOTCONN, stops transfers, writes the maps. Items that are still open
+ * are freed with it. Accepts NULL, returns NULL. */
+struct media *media_free(struct media *media);
+
+/* Deletes the cache files. Handles that are open read on from what they have and can fetch. */
+void media_remove(struct media *media, int64_t id, enum media_kind kind);
+
+/* The answers to request_url. `url` is copied; nothing happens when nobody waits for it any more. */
+void media_url_set(struct media *media, int64_t id, enum media_kind kind, const char *url,
+                   int64_t url_expires_ms);
+void media_url_failed(struct media *media, int64_t id, enum media_kind kind, int result);
+
+/* Finds or makes the item and takes a reference. The record of an item that is open already wins
+ * over `record`, but for its URL. -ENOMEM, or -EINVAL for a size that cannot be. A cache
+ * directory that refuses is no error: the item then works without a cache. */
+int media_item_open(struct media *media, const struct media_record *record,
+                    struct media_item **out) NODISCARD;
+
+/* Gives the reference back. Accepts NULL, returns NULL. */
+struct media_item *media_item_close(struct media_item *item);
+
+/* Finds out the size by GET with Range: bytes=0-0 (a signed URL refuses HEAD). Ends in on_record,
+ * also when the size is known already, or on_probe_failed. */
+int media_item_probe(struct media_item *item) NODISCARD;
+
+/* Completes the file at low priority. Ends in on_progress with the full size, or on_fetch_failed. */
+int media_item_fetch(struct media_item *item) NODISCARD;
+
+/* Drops the cached bytes. -EBUSY while a reader waits or a transfer runs. The caller knows
+ * whether they can be fetched again. */
+int media_item_evict(struct media_item *item) NODISCARD;
+
+int64_t media_item_size(const struct media_item *item); /* -1: not known */
+int64_t media_item_cached_bytes(const struct media_item *item);
+bool media_item_is_complete(const struct media_item *item);
+
+/* Where the bytes of an answered read are, valid until its fn returns. */
+struct media_bytes {
+    int fd; /* >= 0: in this file at `offset`, to be spliced */
+    int64_t offset;
+    const void *memory; /* fd < 0: here (the cache disk is full or broken) */
+    size_t len;
+};
+
+/* `result` is the number of bytes (0 at or after the end of the file) or a negative code; `bytes`
+ * is NULL unless result > 0. The read may be freed or started again from within. */
+typedef void media_read_fn(void *context, int result, const struct media_bytes *bytes);
+
+/* Lives inside its owner. Fill in the first part, zero the rest. */
+struct media_read {
+    int64_t offset;
+    size_t size;
+    media_read_fn *fn;
+    void *context;
+
+    /* private */
+    struct media_item *item; /* NULL while not started */
+    struct timer timer;
+    int64_t due_ms;
+    int result;
+    int queue;
+    struct media_read *next;
+    struct media_read *prev;
+};
+
+/* Calls fn exactly once: at once when the bytes are there (or on errors known by then), else
+ * later. The read is clipped to the size, never shorter otherwise. */
+void media_read_start(struct media_item *item, struct media_read *read);
+
+/* Ends the read without calling fn. Nothing happens when it is not under way. */
+void media_read_cancel(struct media_read *read);
+
+#endif

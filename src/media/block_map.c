@@ -1,0 +1,150 @@
+/*
+ * Layout, little endian, no padding:
+ *
+ *     0  8  magic "SDFSMAP" NUL       24  8  id
+ *     8  4  version                   32  8  size of the file
+ *    12  4  block size                40  8  hash of the ETag
+ *    16  4  kind                      48  8  hash of the 48 bytes before
+ *    20  4  zero                      56  n  bitmap, bit i of byte i/8; unused bits are zero
+ *                                   56+n  8  hash of all bytes before
+ *
+ * The hash (FNV-1a, 64 bits) is against damage, not against malice: who can write here can write
+ * the cached file itself. Any single flipped byte changes it: xor with a byte and multiplication
+ * by an odd number are both one to one, so that two states once different stay different over
+ * equal input.
+ */
+#include "media/block_map.h"
+
+#include "seedancefs/base/text.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum {
+    MAP_VERSION = 1,
+    MAP_HEADER_HASHED = 48,
+    MAP_HEADER_BYTES = 56,
+    MAP_HASH_BYTES = 8,
+};
+
+static const char MAP_MAGIC[8] = "SDFSMAP";
+
+static void put_le(unsigned char *out, uint64_t value, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++)
+        out[i] = (unsigned char)(value >> (8 * i) & 0xff);
+}
+
+static uint64_t get_le(const unsigned char *in, size_t bytes)
+{
+    uint64_t value = 0;
+    for (size_t i = 0; i < bytes; i++)
+        value |= (uint64_t)in[i] << (8 * i);
+    return value;
+}
+
+static size_t block_count(int64_t size)
+{
+    return (size_t)((size + BLOCK_MAP_BLOCK_BYTES - 1) / BLOCK_MAP_BLOCK_BYTES);
+}
+
+static size_t bitmap_bytes(int64_t size)
+{
+    return (block_count(size) + 7) / 8;
+}
+
+size_t block_map_bytes(int64_t size)
+{
+    return MAP_HEADER_BYTES + bitmap_bytes(size) + MAP_HASH_BYTES;
+}
+
+static void header_put(const struct block_map_identity *identity,
+                       unsigned char out[static MAP_HEADER_BYTES])
+{
+    const char *etag = identity->etag ? identity->etag : "";
+    memcpy(out, MAP_MAGIC, sizeof(MAP_MAGIC));
+    put_le(out + 8, MAP_VERSION, 4);
+    put_le(out + 12, BLOCK_MAP_BLOCK_BYTES, 4);
+    put_le(out + 16, (uint64_t)identity->kind, 4);
+    put_le(out + 20, 0, 4);
+    put_le(out + 24, (uint64_t)identity->id, 8);
+    put_le(out + 32, (uint64_t)identity->size, 8);
+    put_le(out + 40, text_hash(etag, strlen(etag)), 8);
+    put_le(out + MAP_HEADER_HASHED, text_hash(out, MAP_HEADER_HASHED), 8);
+}
+
+static int64_t block_end(size_t block, int64_t size)
+{
+    int64_t end = ((int64_t)block + 1) * BLOCK_MAP_BLOCK_BYTES;
+    return end < size ? end : size;
+}
+
+/* Sets the bits of the blocks that lie wholly within one run. Returns their bytes. */
+static int64_t bitmap_put_run(unsigned char *bitmap, const struct interval *run, int64_t size)
+{
+    int64_t bytes = 0;
+    size_t block = (size_t)((run->first + BLOCK_MAP_BLOCK_BYTES - 1) / BLOCK_MAP_BLOCK_BYTES);
+    for (; block < block_count(size) && block_end(block, size) <= run->end; block++) {
+        bitmap[block / 8] = (unsigned char)(bitmap[block / 8] | 1u << block % 8);
+        bytes += block_end(block, size) - (int64_t)block * BLOCK_MAP_BLOCK_BYTES;
+    }
+    return bytes;
+}
+
+int block_map_encode(const struct block_map_identity *identity, const struct intervals *present,
+                     struct buf *out, int64_t *covered_bytes)
+{
+    size_t len = block_map_bytes(identity->size);
+    int r = buf_reserve(out, len);
+    if (r < 0)
+        return r;
+    unsigned char *map = (unsigned char *)out->data + out->len;
+    memset(map, 0, len);
+    header_put(identity, map);
+    int64_t bytes = 0;
+    for (size_t i = 0; i < present->count; i++)
+        bytes += bitmap_put_run(map + MAP_HEADER_BYTES, &present->list[i], identity->size);
+    put_le(map + len - MAP_HASH_BYTES, text_hash(map, len - MAP_HASH_BYTES), MAP_HASH_BYTES);
+    out->len += len;
+    *covered_bytes = bytes;
+    return 0;
+}
+
+static bool map_is_believable(const struct block_map_identity *identity, const unsigned char *map,
+                              size_t len)
+{
+    if (identity->size <= 0 || len != block_map_bytes(identity->size))
+        return false;
+    unsigned char header[MAP_HEADER_BYTES];
+    header_put(identity, header);
+    if (memcmp(map, header, sizeof(header)) != 0)
+        return false;
+    return get_le(map + len - MAP_HASH_BYTES, MAP_HASH_BYTES) ==
+           text_hash(map, len - MAP_HASH_BYTES);
+}
+
+int block_map_decode(const struct block_map_identity *identity, const void *bytes, size_t len,
+                     struct intervals *present)
+{
+    const unsigned char *map = bytes;
+    if (!map_is_believable(identity, map, len))
+        return -EBADMSG;
+    const unsigned char *bitmap = map + MAP_HEADER_BYTES;
+    size_t blocks = block_count(identity->size);
+    size_t block = 0;
+    while (block < blocks) {
+        size_t first = block;
+        while (block < blocks && bitmap[block / 8] >> block % 8 & 1)
+            block++;
+        int r = 0;
+        if (block > first)
+            r = intervals_add(present, (int64_t)first * BLOCK_MAP_BLOCK_BYTES,
+                              block_end(block - 1, identity->size));
+        if (r < 0) {
+            intervals_fini(present);
+            return r;
+        }
+        block++;
+    }
+    return 0;
+}

@@ -1,0 +1,322 @@
+/*
+ * Order is everything here. kill -9 or a power cut may come between any two steps, and afterwards
+ * the map must not vouch for a byte that is not in the file:
+ *
+ *     more bytes:   write data, fdatasync data; write map.tmp, fdatasync it, rename it over map,
+ *                   fsync dir
+ *     fewer bytes:  unlink map, fsync dir, unlink data
+ *     start:        map believable and data file long enough: taken; else fewer bytes, to nothing
+ *
+ * When fdatasync fails, the kernel may have dropped the pages and called them clean; what was
+ * written since the last map is then not trusted any more either, and the last map is read again.
+ */
+#include "media/cache_file.h"
+
+#include "seedancefs/base/file.h"
+#include "seedancefs/base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { CACHE_NAME_SIZE = 40, CACHE_DISK_RETRY_MS = 30 * 1000 };
+
+struct cache_names {
+    char data[CACHE_NAME_SIZE];
+    char map[CACHE_NAME_SIZE];
+    char temporary[CACHE_NAME_SIZE];
+};
+
+static struct cache_names names_of(int64_t id, int32_t kind)
+{
+    struct cache_names names;
+    const char *data = kind == MEDIA_COVER ? ".jpg" : ".mp4";
+    const char *map = kind == MEDIA_COVER ? ".jpg.map" : ".map";
+    (void)snprintf(names.data, sizeof(names.data), "%" PRId64 "%s", id, data);
+    (void)snprintf(names.map, sizeof(names.map), "%" PRId64 "%s", id, map);
+    (void)snprintf(names.temporary, sizeof(names.temporary), "%" PRId64 "%s.tmp", id, map);
+    return names;
+}
+
+static struct cache_names cache_names(const struct cache_file *cache)
+{
+    return names_of(cache->identity.id, cache->identity.kind);
+}
+
+static int unlink_if_there(int directory_fd, const char *name)
+{
+    return unlinkat(directory_fd, name, 0) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+/* The map goes first, and durably, so that it never outlives its data. */
+static int unlink_files(int directory_fd, const struct cache_names *names)
+{
+    int r = unlink_if_there(directory_fd, names->temporary);
+    if (r < 0)
+        return r;
+    if (unlinkat(directory_fd, names->map, 0) == 0)
+        r = fsync(directory_fd) < 0 ? -errno : 0;
+    else if (errno != ENOENT)
+        r = -errno;
+    return r < 0 ? r : unlink_if_there(directory_fd, names->data);
+}
+
+void cache_init(struct cache_file *cache, int directory_fd, int64_t id, enum media_kind kind)
+{
+    *cache = (struct cache_file){
+        .directory_fd = directory_fd,
+        .identity = {.id = id, .kind = (int32_t)kind, .size = -1},
+        .fd = -1,
+    };
+}
+
+void cache_fini(struct cache_file *cache)
+{
+    if (cache->fd >= 0)
+        (void)close(cache->fd);
+    cache->fd = -1;
+    intervals_fini(&cache->present);
+    cache->spill = spill_free(cache->spill);
+}
+
+static int cache_read_map(struct cache_file *cache)
+{
+    struct cache_names names = cache_names(cache);
+    struct buf map;
+    buf_init(&map, block_map_bytes(cache->identity.size));
+    int r = file_read_all_at(cache->directory_fd, names.map, &map);
+    if (r == 0)
+        r = block_map_decode(&cache->identity, map.data, map.len, &cache->present);
+    buf_fini(&map);
+    if (r < 0)
+        return r;
+    struct stat st;
+    if (fstat(cache->fd, &st) < 0)
+        r = -errno;
+    else if (cache->present.count > 0 &&
+             st.st_size < cache->present.list[cache->present.count - 1].end)
+        r = -EBADMSG;
+    if (r < 0)
+        intervals_fini(&cache->present);
+    cache->durable_bytes = cache->present.bytes;
+    return r;
+}
+
+static int cache_open_data(struct cache_file *cache, int flags)
+{
+    struct cache_names names = cache_names(cache);
+    cache->fd = openat(cache->directory_fd, names.data, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return cache->fd < 0 ? -errno : 0;
+}
+
+void cache_load(struct cache_file *cache, int64_t size, const char *etag)
+{
+    cache->identity.size = size;
+    cache->identity.etag = etag;
+    int r = cache_open_data(cache, O_RDWR);
+    if (r == -EROFS || r == -EACCES)
+        r = cache_open_data(cache, O_RDONLY);
+    if (r == 0)
+        r = cache_read_map(cache);
+    if (r < 0 && r != -ENOENT)
+        log_warn("media.cache", "id=%" PRId64 " result=%d note=\"the cached bytes are not used\"",
+                 cache->identity.id, r);
+    if (r < 0 && cache_drop(cache) < 0) {
+        /* An old map that cannot be deleted stays beside data that will not be touched. */
+        cache->disk_error = r;
+        cache->disk_retry_ms = INT64_MAX;
+    }
+}
+
+static int cache_write_disk(struct cache_file *cache, int64_t offset, const void *bytes, size_t len)
+{
+    int r = 0;
+    if (cache->fd < 0) {
+        if (cache->is_detached)
+            return -ENOENT;
+        r = cache_open_data(cache, O_RDWR | O_CREAT);
+    }
+    if (r == 0)
+        r = file_write_full(cache->fd, bytes, len, offset);
+    if (r == 0)
+        r = intervals_add(&cache->present, offset, offset + (int64_t)len);
+    if (r == 0)
+        cache->dirty_bytes += (int64_t)len;
+    return r;
+}
+
+static void cache_disk_failed(struct cache_file *cache, int64_t now_ms, int result)
+{
+    if (!cache->disk_error)
+        log_warn("media.cache", "id=%" PRId64 " result=%d note=\"streaming without cache\"",
+                 cache->identity.id, result);
+    cache->disk_error = result;
+    cache->disk_retry_ms = now_ms + CACHE_DISK_RETRY_MS;
+}
+
+int cache_write(struct cache_file *cache, int64_t now_ms, int64_t offset, const void *bytes,
+                size_t len, spill_wanted_fn *is_wanted, const void *context)
+{
+    if (!cache->disk_error || now_ms >= cache->disk_retry_ms) {
+        int r = cache_write_disk(cache, offset, bytes, len);
+        if (r == 0) {
+            cache->disk_error = 0;
+            return 0;
+        }
+        cache_disk_failed(cache, now_ms, r);
+    }
+    int r = cache->spill ? 0 : spill_new(&cache->spill);
+    if (r == 0)
+        r = spill_write(cache->spill, offset, bytes, len, is_wanted, context);
+    return r;
+}
+
+bool cache_has(const struct cache_file *cache, int64_t first, int64_t end)
+{
+    while (first < end) {
+        int64_t run_end = intervals_run_end(&cache->present, first);
+        if (run_end == first && cache->spill)
+            run_end = intervals_run_end(&cache->spill->present, first);
+        if (run_end == first)
+            return false;
+        first = run_end;
+    }
+    return true;
+}
+
+bool cache_is_complete(const struct cache_file *cache)
+{
+    return cache->identity.size >= 0 && cache->present.bytes == cache->identity.size;
+}
+
+static int cache_collect(const struct cache_file *cache, int64_t offset, char *out, size_t len)
+{
+    while (len > 0) {
+        int fd = cache->fd;
+        int64_t end = intervals_run_end(&cache->present, offset);
+        if (end == offset && cache->spill) {
+            fd = cache->spill->fd;
+            end = intervals_run_end(&cache->spill->present, offset);
+        }
+        size_t part = (int64_t)len < end - offset ? len : (size_t)(end - offset);
+        ssize_t n = part > 0 ? file_read_full(fd, out, part, offset) : -EIO;
+        if (n != (ssize_t)part)
+            return n < 0 ? (int)n : -EIO;
+        out += part;
+        offset += (int64_t)part;
+        len -= part;
+    }
+    return 0;
+}
+
+int cache_locate(const struct cache_file *cache, int64_t offset, size_t len,
+                 struct media_bytes *out, void **scratch)
+{
+    int64_t end = offset + (int64_t)len;
+    *scratch = NULL;
+    *out = (struct media_bytes){.fd = -1, .offset = offset, .len = len};
+    if (intervals_has(&cache->present, offset, end)) {
+        out->fd = cache->fd;
+        return 0;
+    }
+    if (cache->spill && intervals_has(&cache->spill->present, offset, end)) {
+        out->fd = cache->spill->fd;
+        return 0;
+    }
+    void *memory = malloc(len);
+    if (!memory)
+        return -ENOMEM;
+    int r = cache_collect(cache, offset, memory, len);
+    if (r < 0) {
+        free(memory);
+        return r;
+    }
+    out->memory = *scratch = memory;
+    return 0;
+}
+
+static int write_durably(int directory_fd, const char *name, const struct buf *bytes)
+{
+    int fd =
+        openat(directory_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return -errno;
+    int r = file_write_full(fd, bytes->data, bytes->len, 0);
+    if (r == 0 && fdatasync(fd) < 0)
+        r = -errno;
+    if (close(fd) < 0 && r == 0)
+        r = -errno;
+    return r;
+}
+
+static int cache_write_map(struct cache_file *cache)
+{
+    struct cache_names names = cache_names(cache);
+    struct buf map;
+    int64_t covered_bytes = 0;
+    buf_init(&map, block_map_bytes(cache->identity.size));
+    int r = block_map_encode(&cache->identity, &cache->present, &map, &covered_bytes);
+    if (r == 0)
+        r = write_durably(cache->directory_fd, names.temporary, &map);
+    buf_fini(&map);
+    if (r == 0 &&
+        renameat(cache->directory_fd, names.temporary, cache->directory_fd, names.map) < 0)
+        r = -errno;
+    if (r < 0)
+        (void)unlink_if_there(cache->directory_fd, names.temporary);
+    else if (fsync(cache->directory_fd) < 0)
+        r = -errno;
+    if (r == 0)
+        cache->durable_bytes = covered_bytes;
+    return r;
+}
+
+int cache_persist(struct cache_file *cache, int64_t now_ms)
+{
+    if (cache->is_detached || cache->dirty_bytes == 0 || cache->fd < 0)
+        return 0;
+    int r = fdatasync(cache->fd) < 0 ? -errno : 0;
+    if (r < 0) {
+        intervals_fini(&cache->present);
+        cache->dirty_bytes = 0;
+        if (cache_read_map(cache) < 0)
+            intervals_fini(&cache->present);
+    } else {
+        r = cache_write_map(cache);
+    }
+    if (r < 0)
+        cache_disk_failed(cache, now_ms, r);
+    else
+        cache->dirty_bytes = 0;
+    return r;
+}
+
+int cache_drop(struct cache_file *cache)
+{
+    intervals_fini(&cache->present);
+    cache->spill = spill_free(cache->spill);
+    cache->dirty_bytes = 0;
+    cache->durable_bytes = 0;
+    if (cache->is_detached)
+        return cache->fd >= 0 && ftruncate(cache->fd, 0) < 0 ? -errno : 0;
+    struct cache_names names = cache_names(cache);
+    if (cache->fd >= 0)
+        (void)close(cache->fd);
+    cache->fd = -1;
+    return unlink_files(cache->directory_fd, &names);
+}
+
+int cache_remove(int directory_fd, int64_t id, enum media_kind kind)
+{
+    struct cache_names names = names_of(id, (int32_t)kind);
+    return unlink_files(directory_fd, &names);
+}
+
+void cache_detach(struct cache_file *cache)
+{
+    cache->is_detached = true;
+}

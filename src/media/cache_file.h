@@ -1,0 +1,60 @@
+/*
+ * What: the cached bytes of one media file: a sparse file ID.mp4 (cover: ID.jpg), which of its
+ * bytes are there (exact, in memory), and the map ID.map (ID.jpg.map) that says so after a
+ * restart.
+ * Lifetime: cache_init() touches nothing; cache_load() once the size is known; cache_fini(). The
+ * directory descriptor and the ETag are lent for the whole of it.
+ * Errors: -errno.
+ */
+#ifndef SRC_MEDIA_CACHE_FILE_H
+#define SRC_MEDIA_CACHE_FILE_H
+
+#include "media/block_map.h"
+#include "media/intervals.h"
+#include "media/spill.h"
+#include "seedancefs/media/media.h"
+
+struct cache_file {
+    int directory_fd;
+    struct block_map_identity identity;
+    int fd;                   /* -1: not open */
+    struct intervals present; /* in the file */
+    int64_t dirty_bytes;      /* written since the last map */
+    int64_t durable_bytes;    /* vouched for by the last map */
+    bool is_detached;         /* the names belong to somebody else now: no map is written */
+    int disk_error;           /* why the disk is not used, 0 while it is */
+    int64_t disk_retry_ms;    /* and when it is tried again (monotonic) */
+    struct spill *spill;      /* NULL: not needed */
+};
+
+void cache_init(struct cache_file *cache, int directory_fd, int64_t id, enum media_kind kind);
+void cache_fini(struct cache_file *cache);
+
+/* Takes over what an earlier run left, if its map is believable for this size and ETag; deletes
+ * it if not. Whatever fails, the cache is then empty. */
+void cache_load(struct cache_file *cache, int64_t size, const char *etag);
+
+/* Writes to the disk, or to memory while the disk refuses (tried again after 30 s). */
+int cache_write(struct cache_file *cache, int64_t now_ms, int64_t offset, const void *bytes,
+                size_t len, spill_wanted_fn *is_wanted, const void *context) NODISCARD;
+
+bool cache_has(const struct cache_file *cache, int64_t first, int64_t end);
+bool cache_is_complete(const struct cache_file *cache);
+
+/* Says where the bytes are, which must be there: in one file, or collected into `*scratch` (free
+ * it). */
+int cache_locate(const struct cache_file *cache, int64_t offset, size_t len,
+                 struct media_bytes *out, void **scratch) NODISCARD;
+
+/* Makes what is there durable: data first, then the map. Whole blocks only. When that fails, the
+ * disk is not used for a while. */
+int cache_persist(struct cache_file *cache, int64_t now_ms) NODISCARD;
+
+/* Forgets all bytes, durably, in the order map, data. */
+int cache_drop(struct cache_file *cache) NODISCARD;
+
+/* Deletes the files of an item. What has them open keeps its bytes; call cache_detach() for it. */
+int cache_remove(int directory_fd, int64_t id, enum media_kind kind) NODISCARD;
+void cache_detach(struct cache_file *cache);
+
+#endif

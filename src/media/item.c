@@ -1,0 +1,385 @@
+/*
+ * One file: what is known of it, and what is done for it in each planning turn.
+ *
+ * A read that cannot be answered is planned for at once; everything else waits for item_turn(),
+ * which the collection calls from a timer: hooks (request_url, on_record), going on after a URL's
+ * renewal, planning again when a transfer ended, the background. So no hook and no second
+ * planning ever runs inside a callback of http.
+ *
+ * Slots: four transfers per item, 32 in all. When none is free, a transfer that nobody waits for
+ * gives way; when there is no such, the item is starved and planned again as soon as one ends.
+ */
+#include "media/item.h"
+#include "seedancefs/base/err.h"
+#include "seedancefs/base/log.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+void item_schedule(struct media_item *item)
+{
+    item->needs_plan = true;
+    media_schedule(item->media);
+}
+
+static size_t item_transfer_count(const struct media_item *item)
+{
+    const struct transfer *transfer;
+    size_t count = 0;
+    DL_FOREACH(item->media->transfers, transfer)
+    count += transfer->item == item;
+    return count;
+}
+
+static bool item_has_transfer(const struct media_item *item, enum transfer_purpose purpose)
+{
+    const struct transfer *transfer;
+    DL_FOREACH(item->media->transfers, transfer)
+    if (transfer->item == item && transfer->purpose == purpose)
+        return true;
+    return false;
+}
+
+void item_stop_transfers(struct media_item *item)
+{
+    struct transfer *transfer;
+    struct transfer *next;
+    DL_FOREACH_SAFE(item->media->transfers, transfer, next)
+    if (transfer->item == item)
+        transfer_end(transfer);
+}
+
+/* What the plan looks at, and which transfers its flights are. */
+struct item_view {
+    struct range_view range;
+    struct range_flight flights[MEDIA_TRANSFERS_MAX];
+    struct transfer *transfers[MEDIA_TRANSFERS_MAX];
+};
+
+static void item_view_make(const struct media_item *item, struct item_view *view)
+{
+    const struct cache_file *cache = &item->cache;
+    struct transfer *transfer;
+    size_t count = 0;
+    DL_FOREACH(item->media->transfers, transfer)
+    {
+        if (transfer->item != item || transfer->purpose == TRANSFER_PROBE ||
+            transfer->position >= transfer->end)
+            continue;
+        view->flights[count] = (struct range_flight){transfer->position, transfer->end};
+        view->transfers[count++] = transfer;
+    }
+    view->range = (struct range_view){
+        .size = item->size,
+        .window_max = cache->disk_error ? SPILL_WINDOW_BYTES : RANGE_WINDOW_MAX_BYTES,
+        .cached = &cache->present,
+        .cached_too = cache->spill ? &cache->spill->present : NULL,
+        .flights = view->flights,
+        .flight_count = count,
+        .is_whole_only = item->is_whole_only,
+    };
+}
+
+/* Ends a transfer nobody waits for: of this item, or of any. */
+static bool media_sacrifice(struct media *media, const struct media_item *item)
+{
+    struct transfer *transfer;
+    DL_FOREACH(media->transfers, transfer)
+    if ((!item || transfer->item == item) && transfer->purpose != TRANSFER_PROBE &&
+        !reads_want(transfer->item, transfer->position, transfer->end)) {
+        transfer_end(transfer);
+        return true;
+    }
+    return false;
+}
+
+static bool item_make_room(struct media_item *item)
+{
+    struct media *media = item->media;
+    bool has_room = item_transfer_count(item) < ITEM_TRANSFERS_MAX || media_sacrifice(media, item);
+    if (has_room && media->transfer_count >= MEDIA_TRANSFERS_MAX)
+        has_room = media_sacrifice(media, NULL);
+    item->is_starved = item->is_starved || !has_room;
+    return has_room;
+}
+
+/* Starts [first, end). A transfer that would pass there ends at `first`: it is too far away. */
+static int item_start(struct media_item *item, enum transfer_purpose purpose, int64_t first,
+                      int64_t end)
+{
+    struct transfer *transfer;
+    if (media_now_ms(item->media) < item->refused_until_ms)
+        return item->refused_result;
+    DL_FOREACH(item->media->transfers, transfer)
+    if (transfer->item == item && transfer->purpose != TRANSFER_PROBE &&
+        transfer->position < first && first < transfer->end) {
+        transfer->end = first;
+        item_schedule(item); /* somebody may wait for what is behind both */
+    }
+    return transfer_start(item, purpose, first, end);
+}
+
+static int item_start_probe(struct media_item *item)
+{
+    if (item_has_transfer(item, TRANSFER_PROBE) || !item_make_room(item))
+        return 0;
+    return item_start(item, TRANSFER_PROBE, 0, 1);
+}
+
+/* The read joins a transfer; but not one whose next attempt comes after the read's deadline. */
+static int item_join(const struct transfer *transfer, const struct media_read *read)
+{
+    bool is_too_late = transfer->state == TRANSFER_WAITING && transfer->timer.due_ms > read->due_ms;
+    return is_too_late ? transfer->result : 0;
+}
+
+static int item_plan_range(struct media_item *item, const struct media_read *read,
+                           struct range_stream *stream)
+{
+    int64_t position = read->offset;
+    int64_t end = read->offset + (int64_t)read->size;
+    int r = 0;
+    while (r == 0 && position < end) {
+        struct item_view view;
+        item_view_make(item, &view);
+        struct range_step step = range_plan_step(&view.range, stream, position, end);
+        if (step.action == RANGE_JOIN)
+            r = item_join(view.transfers[step.flight], read);
+        else if (step.action == RANGE_START && !item_make_room(item))
+            break;
+        else if (step.action == RANGE_START)
+            r = item_start(item, TRANSFER_READ, step.first, step.end);
+        position = step.end;
+    }
+    return r;
+}
+
+int item_plan_read(struct media_item *item, struct media_read *read)
+{
+    if (item->size < 0)
+        return item_start_probe(item);
+    return item_plan_range(item, read, range_plan_find(&item->plan, read->offset));
+}
+
+void item_plan_ahead(struct media_item *item, struct range_stream *stream)
+{
+    struct item_view view;
+    struct interval range;
+    if (item->end_result || cache_is_complete(&item->cache) ||
+        item_transfer_count(item) >= ITEM_AHEAD_MAX ||
+        item->media->transfer_count >= MEDIA_TRANSFERS_MAX)
+        return;
+    item_view_make(item, &view);
+    if (!range_plan_ahead(&view.range, stream, &range))
+        return;
+    /* Nobody waits for it yet: who needs the bytes will learn of a failure. */
+    int r = item_start(item, TRANSFER_READ, range.first, range.end);
+    if (r < 0)
+        log_debug("media.ahead", "id=%" PRId64 " result=%s", item->key.id, err_name(r));
+}
+
+static void item_plan_background(struct media_item *item)
+{
+    struct media *media = item->media;
+    struct item_view view;
+    struct interval range;
+    struct cache_file *cache = &item->cache;
+    if (cache_is_complete(cache))
+        item_persist(item);
+    int result = cache->disk_error;
+    if (cache->is_detached)
+        result = -ERR_MEDIA_GONE;
+    if (result < 0 || cache->durable_bytes == item->size) {
+        item_fetch_end(item, result);
+        return;
+    }
+    if (media->background_count >= MEDIA_BACKGROUND_MAX ||
+        media->transfer_count >= MEDIA_BACKGROUND_BELOW ||
+        item_transfer_count(item) >= ITEM_AHEAD_MAX || item_has_transfer(item, TRANSFER_BACKGROUND))
+        return;
+    item_view_make(item, &view);
+    if (!range_plan_background(&view.range, &range))
+        return;
+    int r = item_start(item, TRANSFER_BACKGROUND, range.first, range.end);
+    if (r < 0)
+        item_fetch_end(item, r);
+}
+
+static void item_report_record(struct media_item *item)
+{
+    struct media *media = item->media;
+    struct media_record record = {
+        .id = item->key.id,
+        .kind = (enum media_kind)item->key.kind,
+        .url = item->url,
+        .url_expires_ms = item->url_expires_ms,
+        .size = item->end_result ? -1 : item->size,
+        .etag = item->end_result ? NULL : item->etag,
+    };
+    media->settings.hooks.on_record(media->settings.hooks.context, &record);
+}
+
+static void item_turn_url(struct media_item *item)
+{
+    struct media *media = item->media;
+    if (item->is_url_wanted) {
+        const struct media_hooks *hooks = &media->settings.hooks;
+        item->is_url_wanted = false;
+        if (item->is_listed)
+            hooks->request_url(hooks->context, item->key.id, (enum media_kind)item->key.kind);
+        else
+            item_url_answered(item, -ERR_MEDIA_GONE); /* the owner does not know it any more */
+    }
+    if (!item->is_url_answered)
+        return;
+    item->is_url_asked = item->is_url_answered = false;
+    /* Each answer may end any transfer: look from the start again. */
+    struct transfer *transfer;
+    do {
+        DL_FOREACH(media->transfers, transfer)
+        if (transfer->item == item && transfer->state == TRANSFER_HELD)
+            break;
+        if (transfer)
+            transfer_url_answered(transfer, item->url_result);
+    } while (transfer && !item->is_url_asked);
+}
+
+void item_turn(struct media_item *item)
+{
+    item->needs_plan = false;
+    item->is_starved = false;
+    item_turn_url(item);
+    if (item->end_result)
+        return;
+    if (item->size < 0 && (item->is_probing || item->is_fetching)) {
+        int r = item_start_probe(item);
+        if (r < 0) {
+            item_probe_end(item, r);
+            item_fetch_end(item, r);
+        }
+    }
+    if (item->size >= 0 && item->is_probing)
+        item_probe_end(item, 0);
+    reads_plan(item);
+    if (item->size >= 0 && item->is_fetching)
+        item_plan_background(item);
+}
+
+void item_size_known(struct media_item *item, int64_t size, const char *etag)
+{
+    char *copy = strdup(etag);
+    if (!copy) {
+        reads_fail(item, 0, INT64_MAX, -ENOMEM);
+        item_probe_end(item, -ENOMEM);
+        item_fetch_end(item, -ENOMEM);
+        return;
+    }
+    free(item->etag);
+    item->etag = copy;
+    item->size = size;
+    cache_load(&item->cache, size, copy);
+    item->reported_bytes = item->cache.durable_bytes;
+    if (!item->is_probing)
+        item_report_record(item);
+    item_probe_end(item, 0);
+    reads_clip(item);
+    item_schedule(item);
+}
+
+void item_probe_end(struct media_item *item, int result)
+{
+    const struct media_hooks *hooks = &item->media->settings.hooks;
+    if (!item->is_probing)
+        return;
+    item->is_probing = false;
+    if (result == 0)
+        item_report_record(item);
+    else if (hooks->on_probe_failed)
+        hooks->on_probe_failed(hooks->context, item->key.id, (enum media_kind)item->key.kind,
+                               result);
+    media_item_unref(item);
+}
+
+void item_fetch_end(struct media_item *item, int result)
+{
+    const struct media_hooks *hooks = &item->media->settings.hooks;
+    enum media_kind kind = (enum media_kind)item->key.kind;
+    if (!item->is_fetching)
+        return;
+    item->is_fetching = false;
+    if (result < 0 && hooks->on_fetch_failed)
+        hooks->on_fetch_failed(hooks->context, item->key.id, kind, result);
+    else if (result == 0 && hooks->on_progress)
+        hooks->on_progress(hooks->context, item->key.id, kind, item->cache.durable_bytes);
+    media_item_unref(item);
+}
+
+/* There is another version on the server: this one ends. */
+void item_changed(struct media_item *item)
+{
+    media_item_ref(item);
+    item->end_result = -ERR_MEDIA_CHANGED;
+    item_stop_transfers(item);
+    int r = cache_drop(&item->cache);
+    log_warn("media.changed", "id=%" PRId64 " kind=%" PRId64 " result=%s", item->key.id,
+             item->key.kind, r < 0 ? err_name(r) : "dropped");
+    media_unlist(item);
+    item_report_record(item);
+    reads_fail(item, 0, INT64_MAX, item->end_result);
+    item_probe_end(item, item->end_result);
+    item_fetch_end(item, item->end_result);
+    media_item_unref(item);
+}
+
+/* The URL cannot be had: nobody is asked for a moment. */
+void item_url_refused(struct media_item *item, int result)
+{
+    item->refused_until_ms = media_now_ms(item->media) + ITEM_REFUSED_MS;
+    item->refused_result = result;
+}
+
+/* The renewal came, or failed: what is held goes on, or fails, in the next planning turn. */
+void item_url_answered(struct media_item *item, int result)
+{
+    if (!item->is_url_asked)
+        return;
+    item->is_url_wanted = false;
+    item->is_url_answered = true;
+    item->url_result = result;
+    item_schedule(item);
+}
+
+void item_persist(struct media_item *item)
+{
+    const struct media_hooks *hooks = &item->media->settings.hooks;
+    int r = cache_persist(&item->cache, media_now_ms(item->media));
+    if (r < 0)
+        log_warn("media.persist", "id=%" PRId64 " kind=%" PRId64 " result=%s", item->key.id,
+                 item->key.kind, err_name(r));
+    if (item->cache.durable_bytes == item->reported_bytes)
+        return;
+    item->reported_bytes = item->cache.durable_bytes;
+    if (hooks->on_progress && item->is_listed)
+        hooks->on_progress(hooks->context, item->key.id, (enum media_kind)item->key.kind,
+                           item->reported_bytes);
+}
+
+static void item_persist_due(void *context)
+{
+    struct media_item *item = context;
+    media_item_ref(item);
+    item_persist(item);
+    media_item_unref(item);
+}
+
+void item_persist_soon(struct media_item *item)
+{
+    struct timers *timers = media_timers(item->media);
+    if (item->cache.dirty_bytes == 0 || timer_is_set(&item->timer))
+        return;
+    if (timer_set(timers, &item->timer, ITEM_PERSIST_MS, item_persist_due, item) < 0)
+        item_persist(item);
+}

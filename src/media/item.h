@@ -1,0 +1,176 @@
+/*
+ * What: the inside of the collection: items, their parked reads and their transfers. Shared by
+ * the .c files of this floor only.
+ *
+ *     media.c     the collection: table, life of items, the planning turn
+ *     item.c      one file: what is known of it, what is planned for it
+ *     reads.c     parked reads: waiting, being answered, failing
+ *     transfer.c  one range request with its redirects, retries and URL renewals
+ *
+ * References: handles, parked reads, a probe and a fetch hold one each; a callback holds one for
+ * as long as it works on the item. At none the item retires (media_item_unref).
+ */
+#ifndef SRC_MEDIA_ITEM_H
+#define SRC_MEDIA_ITEM_H
+
+#include "media/answer.h"
+#include "media/cache_file.h"
+#include "media/range_plan.h"
+#include "seedancefs/base/text.h"
+#include "seedancefs/media/media.h"
+#include "seedancefs/net/backoff.h"
+#include "seedancefs/net/http.h"
+#include "seedancefs/net/loop.h"
+
+/* uthash's own function falls through its cases in a way that clang warns of. */
+#define HASH_FUNCTION(key, len, out) ((out) = (unsigned)text_hash((key), (len)))
+#include <uthash.h>
+
+enum {
+    MEDIA_TRANSFERS_MAX = 32, /* of all items */
+    ITEM_TRANSFERS_MAX = 4,
+    TRANSFER_ATTEMPTS_MAX = 3, /* in a row, without a byte */
+    MEDIA_RETRIES_MAX = 20,    /* the common purse, see net/backoff.h */
+    MEDIA_BACKGROUND_MAX = 2,
+    MEDIA_BACKGROUND_BELOW = 16, /* none is started while more transfers than this run */
+    ITEM_AHEAD_MAX = 3,          /* a slot stays free for somebody who waits */
+    ITEM_PERSIST_MS = 1000,
+    ITEM_PERSIST_BYTES = 8 * 1024 * 1024,
+    ITEM_LINGER_MS = 1000,
+    ITEM_REFUSED_MS = 1000, /* after a refused URL could not be renewed, nobody is asked */
+};
+
+struct item_key {
+    int64_t id;
+    int64_t kind;
+};
+
+enum read_queue { READ_IDLE, READ_PARKED, READ_READY };
+
+struct media_item {
+    struct media *media;
+    struct item_key key;
+    int refs;
+    bool is_listed; /* in the table; not when removed or ended */
+    int end_result; /* every read gets this; 0 while the item lives */
+    int64_t size;   /* -1: not known */
+    char *etag;     /* never NULL */
+    char *url;      /* NULL: not known */
+    int64_t url_expires_ms;
+    uint32_t url_generation;
+    bool
+        is_url_asked; /* renewal under way: wanted, asked for, or answered and not yet acted upon */
+    bool is_url_wanted;   /* request_url is to be called in the next planning turn */
+    bool is_url_answered; /* with url_result; transfers go on in the next planning turn */
+    int url_result;
+    bool is_probing; /* these two hold a reference each */
+    bool is_fetching;
+    bool is_whole_only; /* the server ignores Range */
+    bool is_starved;    /* somebody waits for a free slot */
+    bool needs_plan;
+    bool needs_record; /* on_record is owed to a probe of a known size */
+    uint32_t planned_turn;
+    int64_t refused_until_ms;
+    int refused_result;
+    int64_t reported_bytes; /* last on_progress */
+    struct cache_file cache;
+    struct range_plan plan;
+    struct media_read *parked;
+    struct media_read *ready;
+    struct timer timer; /* persists, and frees the item when nobody refers to it */
+    struct media_item *next;
+    struct media_item *prev;
+    UT_hash_handle hh;
+};
+
+enum transfer_state {
+    TRANSFER_RUNNING, /* http is at work */
+    TRANSFER_WAITING, /* for its next attempt */
+    TRANSFER_HELD,    /* for a new URL */
+};
+
+enum transfer_purpose { TRANSFER_PROBE, TRANSFER_READ, TRANSFER_BACKGROUND };
+
+struct transfer {
+    struct media_item *item;
+    enum transfer_purpose purpose;
+    enum transfer_state state;
+    int64_t position; /* everything before it has arrived */
+    int64_t end;      /* wanted up to here; moves to the front when another transfer takes over */
+    int64_t request_end; /* end of the HTTP request under way */
+    struct http_transfer *http;
+    struct timer timer; /* RUNNING: low speed; WAITING: next attempt */
+    int64_t watched;    /* position when the low-speed timer was set */
+    int64_t gained;     /* bytes this attempt brought that were not there before */
+    int attempts;       /* failed ones without progress */
+    int hops;
+    uint32_t url_generation;
+    bool is_renewed; /* the URL was asked for again since the last progress */
+    bool is_judged;  /* the head of the answer came, `finding` is valid */
+    bool is_whole;   /* the answer is the whole file */
+    bool is_busy;    /* in a callback of http; freed at its end */
+    bool is_ended;
+    bool is_trimmed; /* ended by us because its end was moved */
+    int result;      /* of the last failure */
+    int64_t told_ms; /* Retry-After, -1 */
+    struct answer_finding finding;
+    char *location; /* where redirects led; NULL: the item's URL */
+    struct transfer *next;
+    struct transfer *prev;
+};
+
+struct media {
+    struct media_settings settings;
+    int directory_fd;
+    struct media_item *table;
+    struct media_item *items; /* all, ended ones too */
+    struct transfer *transfers;
+    int transfer_count;
+    int background_count;
+    struct retry_bucket retry_bucket;
+    uint64_t random_state;
+    struct timer plan_timer;
+    uint32_t plan_turn;
+    bool is_closing;
+};
+
+/* media.c */
+void media_item_ref(struct media_item *item);
+void media_item_unref(struct media_item *item);
+void media_unlist(struct media_item *item); /* its names may be used by another item now */
+void media_schedule(struct media *media);   /* a planning turn, soon */
+int64_t media_now_ms(const struct media *media);
+int64_t media_wall_ms(const struct media *media);
+struct timers *media_timers(const struct media *media);
+
+/* item.c */
+void item_turn(struct media_item *item);
+int item_plan_read(struct media_item *item, struct media_read *read) NODISCARD;
+void item_plan_ahead(struct media_item *item, struct range_stream *stream);
+void item_schedule(struct media_item *item);
+void item_size_known(struct media_item *item, int64_t size, const char *etag);
+void item_changed(struct media_item *item);
+void item_probe_end(struct media_item *item, int result);
+void item_fetch_end(struct media_item *item, int result);
+void item_url_refused(struct media_item *item, int result);
+void item_url_answered(struct media_item *item, int result);
+void item_stop_transfers(struct media_item *item);
+void item_persist(struct media_item *item);
+void item_persist_soon(struct media_item *item);
+
+/* reads.c */
+bool reads_want(const struct media_item *item, int64_t first, int64_t end);
+void reads_wake(struct media_item *item, int64_t first, int64_t end);
+void reads_fail(struct media_item *item, int64_t first, int64_t end, int result);
+void reads_fail_late(struct media_item *item, int64_t first, int64_t end, int64_t due_ms,
+                     int result);
+void reads_clip(struct media_item *item);
+void reads_plan(struct media_item *item);
+
+/* transfer.c */
+int transfer_start(struct media_item *item, enum transfer_purpose purpose, int64_t first,
+                   int64_t end) NODISCARD;
+void transfer_end(struct transfer *transfer);
+void transfer_url_answered(struct transfer *transfer, int result);
+
+#endif

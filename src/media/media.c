@@ -1,0 +1,327 @@
+/*
+ * The collection: who is in it, how items come and go, and the planning turn.
+ *
+ * An item is listed under (id, kind) until it is removed, or ended because its file changed; then
+ * its handles keep it, but the names of its files belong to whoever is listed next. When the last
+ * reference goes, transfers stop. What was written since the last map is made durable a second
+ * later, off the way of the reader's close(); opening the item in between finds it as it was.
+ *
+ * The planning turn calls item_turn() for every item that asked for it, each at most once per
+ * turn. As anything may happen inside, it looks for the next one from the start each time.
+ */
+#include "media/item.h"
+#include "seedancefs/base/err.h"
+#include "seedancefs/base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+#include <utlist.h>
+
+int64_t media_now_ms(const struct media *media)
+{
+    return clock_monotonic_ms(loop_clock(media->settings.loop));
+}
+
+int64_t media_wall_ms(const struct media *media)
+{
+    return clock_wall_ms(loop_clock(media->settings.loop));
+}
+
+struct timers *media_timers(const struct media *media)
+{
+    return loop_timers(media->settings.loop);
+}
+
+static void media_turn(void *context)
+{
+    struct media *media = context;
+    struct media_item *item;
+    media->plan_turn++;
+    do {
+        DL_FOREACH(media->items, item)
+        if (item->needs_plan && item->planned_turn != media->plan_turn)
+            break;
+        if (item) {
+            item->planned_turn = media->plan_turn;
+            media_item_ref(item);
+            item_turn(item);
+            media_item_unref(item);
+        }
+    } while (item);
+}
+
+void media_schedule(struct media *media)
+{
+    if (media->is_closing || timer_is_set(&media->plan_timer))
+        return;
+    int r = timer_set(media_timers(media), &media->plan_timer, 0, media_turn, media);
+    if (r < 0) /* reads that wait have their deadlines */
+        log_warn("media.plan", "result=%s", err_name(r));
+}
+
+int media_new(const struct media_settings *settings, struct media **out)
+{
+    struct media *media = calloc(1, sizeof(*media));
+    if (!media)
+        return -ENOMEM;
+    media->settings = *settings;
+    media->settings.directory = NULL;
+    if (media->settings.read_deadline_ms <= 0)
+        media->settings.read_deadline_ms = MEDIA_READ_DEADLINE_MS;
+    media->directory_fd = open(settings->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (media->directory_fd < 0) {
+        int r = -errno;
+        free(media);
+        return r;
+    }
+    retry_bucket_init(&media->retry_bucket, MEDIA_RETRIES_MAX);
+    if (getrandom(&media->random_state, sizeof(media->random_state), GRND_NONBLOCK) < 0)
+        media->random_state = (uint64_t)media_now_ms(media);
+    *out = media;
+    return 0;
+}
+
+void media_unlist(struct media_item *item)
+{
+    if (!item->is_listed)
+        return;
+    item->is_listed = false;
+    HASH_DELETE(hh, item->media->table, item);
+    cache_detach(&item->cache);
+}
+
+static void item_free(struct media_item *item)
+{
+    struct media *media = item->media;
+    item_stop_transfers(item);
+    media_unlist(item);
+    timer_cancel(media_timers(media), &item->timer);
+    DL_DELETE(media->items, item);
+    cache_fini(&item->cache);
+    free(item->etag);
+    free(item->url);
+    free(item);
+}
+
+struct media *media_free(struct media *media)
+{
+    if (!media)
+        return NULL;
+    struct media_item *item;
+    media->is_closing = true;
+    timer_cancel(media_timers(media), &media->plan_timer);
+    while (media->transfers)
+        transfer_end(media->transfers);
+    DL_FOREACH(media->items, item)
+    {
+        reads_fail(item, 0, INT64_MAX, -ENOTCONN);
+        item_persist(item);
+    }
+    while (media->items)
+        item_free(media->items);
+    (void)close(media->directory_fd);
+    free(media);
+    return NULL;
+}
+
+void media_item_ref(struct media_item *item)
+{
+    item->refs++;
+}
+
+static void item_linger_over(void *context)
+{
+    struct media_item *item = context;
+    item->refs++; /* by hand: the end of the hook must not make it linger again */
+    item_persist(item);
+    if (--item->refs == 0)
+        item_free(item);
+}
+
+/* While the collection closes, items stay until the end of media_free(). */
+void media_item_unref(struct media_item *item)
+{
+    struct media *media = item->media;
+    if (--item->refs > 0 || media->is_closing)
+        return;
+    item_stop_transfers(item);
+    bool is_dirty = item->is_listed && item->cache.dirty_bytes > 0;
+    if (!is_dirty ||
+        timer_set(media_timers(media), &item->timer, ITEM_LINGER_MS, item_linger_over, item) < 0)
+        item_free(item);
+}
+
+static struct media_item *media_find(struct media *media, int64_t id, enum media_kind kind)
+{
+    struct media_item *item = NULL;
+    struct item_key key = {.id = id, .kind = (int64_t)kind};
+    HASH_FIND(hh, media->table, &key, sizeof(key), item);
+    return item;
+}
+
+static bool is_text(const char *text)
+{
+    return text && text[0] != '\0';
+}
+
+static int item_set_url(struct media_item *item, const char *url, int64_t url_expires_ms)
+{
+    char *copy = strdup(url);
+    if (!copy)
+        return -ENOMEM;
+    free(item->url);
+    item->url = copy;
+    item->url_expires_ms = url_expires_ms;
+    item->url_generation++;
+    return 0;
+}
+
+static int media_make(struct media *media, const struct media_record *record,
+                      struct media_item **out)
+{
+    struct media_item *item = calloc(1, sizeof(*item));
+    if (!item)
+        return -ENOMEM;
+    item->media = media;
+    item->key = (struct item_key){.id = record->id, .kind = (int64_t)record->kind};
+    item->size = record->size;
+    item->url_expires_ms = -1;
+    item->etag = strdup(record->etag ? record->etag : "");
+    int r = item->etag ? 0 : -ENOMEM;
+    if (r == 0 && is_text(record->url))
+        r = item_set_url(item, record->url, record->url_expires_ms);
+    if (r < 0) {
+        free(item->etag);
+        free(item);
+        return r;
+    }
+    cache_init(&item->cache, media->directory_fd, record->id, record->kind);
+    if (item->size >= 0)
+        cache_load(&item->cache, item->size, item->etag);
+    item->reported_bytes = item->cache.durable_bytes;
+    DL_APPEND(media->items, item);
+    HASH_ADD(hh, media->table, key, sizeof(item->key), item);
+    item->is_listed = true;
+    *out = item;
+    return 0;
+}
+
+int media_item_open(struct media *media, const struct media_record *record, struct media_item **out)
+{
+    if (record->size == 0 || record->size < -1 || record->size > MEDIA_SIZE_MAX)
+        return -EINVAL;
+    struct media_item *item = media_find(media, record->id, record->kind);
+    int r = 0;
+    if (!item)
+        r = media_make(media, record, &item);
+    else if (is_text(record->url) && (!item->url || strcmp(item->url, record->url) != 0))
+        r = item_set_url(item, record->url, record->url_expires_ms);
+    if (r < 0)
+        return r;
+    media_item_ref(item);
+    *out = item;
+    return 0;
+}
+
+struct media_item *media_item_close(struct media_item *item)
+{
+    if (item)
+        media_item_unref(item);
+    return NULL;
+}
+
+void media_remove(struct media *media, int64_t id, enum media_kind kind)
+{
+    struct media_item *item = media_find(media, id, kind);
+    if (item) {
+        media_item_ref(item);
+        media_unlist(item);
+        media_item_unref(item);
+    }
+    int r = cache_remove(media->directory_fd, id, kind);
+    if (r < 0)
+        log_warn("media.remove", "id=%" PRId64 " result=%s", id, err_name(r));
+}
+
+void media_url_set(struct media *media, int64_t id, enum media_kind kind, const char *url,
+                   int64_t url_expires_ms)
+{
+    struct media_item *item = media_find(media, id, kind);
+    if (!item)
+        return;
+    /* A URL that is too old from the start means that our clock is wrong: the server will say. */
+    if (url_expires_ms >= 0 && url_expires_ms <= media_wall_ms(media))
+        url_expires_ms = -1;
+    int r = is_text(url) ? item_set_url(item, url, url_expires_ms) : -ERR_MEDIA_GONE;
+    if (r < 0) {
+        media_url_failed(media, id, kind, r);
+        return;
+    }
+    item->refused_until_ms = 0;
+    item_url_answered(item, 0);
+}
+
+void media_url_failed(struct media *media, int64_t id, enum media_kind kind, int result)
+{
+    struct media_item *item = media_find(media, id, kind);
+    if (!item)
+        return;
+    result = result < 0 ? result : -ERR_MEDIA_EXPIRED;
+    item_url_refused(item, result);
+    item_url_answered(item, result);
+}
+
+int media_item_probe(struct media_item *item)
+{
+    if (item->end_result)
+        return item->end_result;
+    if (!item->is_probing)
+        media_item_ref(item);
+    item->is_probing = true;
+    item_schedule(item);
+    return 0;
+}
+
+int media_item_fetch(struct media_item *item)
+{
+    if (item->end_result)
+        return item->end_result;
+    if (!item->is_fetching)
+        media_item_ref(item);
+    item->is_fetching = true;
+    item_schedule(item);
+    return 0;
+}
+
+int media_item_evict(struct media_item *item)
+{
+    const struct transfer *transfer;
+    if (item->parked || item->ready || item->is_fetching)
+        return -EBUSY;
+    DL_FOREACH(item->media->transfers, transfer)
+    if (transfer->item == item)
+        return -EBUSY;
+    int r = cache_drop(&item->cache);
+    item_persist(item); /* reports that nothing is left */
+    return r;
+}
+
+int64_t media_item_size(const struct media_item *item)
+{
+    return item->end_result ? -1 : item->size;
+}
+
+int64_t media_item_cached_bytes(const struct media_item *item)
+{
+    return item->cache.present.bytes;
+}
+
+bool media_item_is_complete(const struct media_item *item)
+{
+    return !item->end_result && cache_is_complete(&item->cache);
+}

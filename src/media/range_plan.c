@@ -1,0 +1,201 @@
+/*
+ * The plan. A reader's first request is small (256 KiB, rounded up to whole blocks): most
+ * programs look at a header and go away. While a stream goes on, its windows double up to 16 MiB,
+ * and the next one is started when less than half a window lies ahead of the reader, so that a
+ * copy never waits for a round trip. A stream has to have asked for more than half of a first
+ * window before that begins.
+ *
+ * A reader waits for a transfer that passes its place soon, at most 1 MiB from now (4 MiB for the
+ * stream's own reader, whose readahead may be long). Anything farther, like the index at the tail
+ * of an mp4 file, is a request of its own, and the transfer that would have come there is cut off
+ * at that point; the head stream lives on.
+ *
+ * No range asks for a cached byte or for one in flight: it ends where the next of those begins.
+ * Left out: merging requests over small cached gaps. Gaps come from seeks, and are rare.
+ */
+#include "media/range_plan.h"
+
+#include <stddef.h>
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t most(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static int64_t align_up(int64_t position)
+{
+    return (position + RANGE_ALIGN_BYTES - 1) / RANGE_ALIGN_BYTES * RANGE_ALIGN_BYTES;
+}
+
+static bool stream_fits(const struct range_stream *stream, int64_t offset)
+{
+    return stream->used && offset >= stream->next - RANGE_BACK_BYTES &&
+           offset <= stream->next + RANGE_SKIP_BYTES;
+}
+
+static int64_t stream_distance(const struct range_stream *stream, int64_t offset)
+{
+    return offset > stream->next ? offset - stream->next : stream->next - offset;
+}
+
+static struct range_stream *stream_find(struct range_plan *plan, int64_t offset)
+{
+    struct range_stream *found = NULL;
+    for (size_t i = 0; i < RANGE_STREAMS; i++) {
+        struct range_stream *stream = &plan->streams[i];
+        if (stream_fits(stream, offset) &&
+            (!found || stream_distance(stream, offset) < stream_distance(found, offset)))
+            found = stream;
+    }
+    return found;
+}
+
+struct range_stream *range_plan_read(struct range_plan *plan, int64_t offset, int64_t end)
+{
+    struct range_stream *stream = stream_find(plan, offset);
+    if (!stream) {
+        stream = &plan->streams[0];
+        for (size_t i = 1; i < RANGE_STREAMS; i++)
+            if (plan->streams[i].used < stream->used)
+                stream = &plan->streams[i];
+        *stream = (struct range_stream){.next = offset, .window = RANGE_WINDOW_FIRST_BYTES};
+    }
+    if (end > stream->next) {
+        stream->consumed += end - most(offset, stream->next);
+        stream->next = end;
+    }
+    stream->used = ++plan->ticks;
+    return stream;
+}
+
+struct range_stream *range_plan_find(struct range_plan *plan, int64_t offset)
+{
+    struct range_stream *stream = stream_find(plan, offset);
+    if (!stream) {
+        stream = &plan->streams[0];
+        for (size_t i = 1; i < RANGE_STREAMS; i++)
+            if (plan->streams[i].used > stream->used)
+                stream = &plan->streams[i];
+    }
+    return stream;
+}
+
+static int64_t cached_run_end(const struct range_view *view, int64_t position)
+{
+    int64_t end = intervals_run_end(view->cached, position);
+    if (view->cached_too)
+        end = most(end, intervals_run_end(view->cached_too, position));
+    return end;
+}
+
+static int64_t cached_next(const struct range_view *view, int64_t position)
+{
+    int64_t next = intervals_next(view->cached, position);
+    if (view->cached_too)
+        next = least(next, intervals_next(view->cached_too, position));
+    return next;
+}
+
+int64_t range_view_missing(const struct range_view *view, int64_t position, int64_t end)
+{
+    while (position < end) {
+        int64_t run_end = cached_run_end(view, position);
+        if (run_end == position)
+            return position;
+        position = run_end;
+    }
+    return end;
+}
+
+/* The flight that brings `position`, the nearest if there are several; flight_count when none
+ * does. */
+static size_t flight_find(const struct range_view *view, int64_t position)
+{
+    size_t found = view->flight_count;
+    for (size_t i = 0; i < view->flight_count; i++) {
+        const struct range_flight *flight = &view->flights[i];
+        if (flight->position <= position && position < flight->end &&
+            (found == view->flight_count || flight->position > view->flights[found].position))
+            found = i;
+    }
+    return found;
+}
+
+/* Where a range that starts at `first` and would like to reach `end` has to stop. */
+static int64_t range_stop(const struct range_view *view, int64_t first, int64_t end)
+{
+    end = least(least(end, view->size), cached_next(view, first));
+    for (size_t i = 0; i < view->flight_count; i++)
+        if (view->flights[i].position > first)
+            end = least(end, view->flights[i].position);
+    return end;
+}
+
+static void stream_grow(const struct range_view *view, struct range_stream *stream)
+{
+    stream->window = least(stream->window * 2, most(view->window_max, RANGE_WINDOW_FIRST_BYTES));
+}
+
+struct range_step range_plan_step(const struct range_view *view, struct range_stream *stream,
+                                  int64_t position, int64_t end)
+{
+    int64_t missing = range_view_missing(view, position, end);
+    if (missing >= end)
+        return (struct range_step){.action = RANGE_DONE, .first = end, .end = end};
+    size_t i = flight_find(view, missing);
+    if (i < view->flight_count) {
+        bool is_own = stream->consumed > RANGE_WINDOW_FIRST_BYTES;
+        int64_t reach = is_own ? RANGE_JOIN_SEQUENTIAL_BYTES : RANGE_JOIN_BYTES;
+        if (view->is_whole_only || missing - view->flights[i].position <= reach)
+            return (struct range_step){.action = RANGE_JOIN,
+                                       .flight = i,
+                                       .first = missing,
+                                       .end = least(end, view->flights[i].end)};
+    }
+    if (stream->consumed > stream->window)
+        stream_grow(view, stream);
+    int64_t wish = align_up(most(missing + stream->window, end));
+    return (struct range_step){
+        .action = RANGE_START, .first = missing, .end = range_stop(view, missing, wish)};
+}
+
+/* Where the bytes that are cached or in flight from `position` on end. */
+static int64_t frontier(const struct range_view *view, int64_t position)
+{
+    for (;;) {
+        int64_t end = range_view_missing(view, position, view->size);
+        size_t i = flight_find(view, end);
+        if (end >= view->size || i == view->flight_count)
+            return end;
+        position = view->flights[i].end;
+    }
+}
+
+bool range_plan_ahead(const struct range_view *view, struct range_stream *stream,
+                      struct interval *out)
+{
+    if (stream->consumed <= RANGE_WINDOW_FIRST_BYTES / 2)
+        return false;
+    int64_t first = frontier(view, stream->next);
+    if (first >= view->size || first - stream->next >= stream->window / 2)
+        return false;
+    stream_grow(view, stream);
+    out->first = first;
+    out->end = range_stop(view, first, align_up(first + stream->window));
+    return true;
+}
+
+bool range_plan_background(const struct range_view *view, struct interval *out)
+{
+    int64_t first = frontier(view, 0);
+    if (first >= view->size)
+        return false;
+    out->first = first;
+    out->end = range_stop(view, first, align_up(first + RANGE_BACKGROUND_BYTES));
+    return true;
+}

@@ -1,0 +1,90 @@
+/*
+ * What: which ranges to ask for, so that readers get their bytes soon and little is fetched in
+ * vain. Pure: the file, its cached bytes and the transfers in flight are shown to it by a view.
+ * Lifetime: `struct range_plan` is the memory of one file's sequential readers; a zeroed one is
+ * new.
+ */
+#ifndef SRC_MEDIA_RANGE_PLAN_H
+#define SRC_MEDIA_RANGE_PLAN_H
+
+#include "media/intervals.h"
+
+enum {
+    RANGE_STREAMS = 4,
+    RANGE_ALIGN_BYTES = 64 * 1024,
+    RANGE_WINDOW_FIRST_BYTES = 256 * 1024,
+    RANGE_WINDOW_MAX_BYTES = 16 * 1024 * 1024,
+    RANGE_JOIN_BYTES = 1024 * 1024,                /* wait for a transfer that is this far away */
+    RANGE_JOIN_SEQUENTIAL_BYTES = 4 * 1024 * 1024, /* the same for the stream it was started for */
+    RANGE_SKIP_BYTES = 512 * 1024,  /* a read this far ahead still belongs to the stream */
+    RANGE_BACK_BYTES = 1024 * 1024, /* or this far behind: readahead comes out of order */
+    RANGE_BACKGROUND_BYTES = 8 * 1024 * 1024,
+};
+
+/* One sequential reader, recognised by its position: handles are not told apart. */
+struct range_stream {
+    int64_t next;     /* after the furthest byte asked for */
+    int64_t consumed; /* bytes asked for, skips not counted */
+    int64_t window;   /* size of the last window */
+    uint64_t used;    /* 0: free */
+};
+
+struct range_plan {
+    struct range_stream streams[RANGE_STREAMS];
+    uint64_t ticks;
+};
+
+/* What a transfer has still to bring: [position, end). */
+struct range_flight {
+    int64_t position;
+    int64_t end;
+};
+
+struct range_view {
+    int64_t size;       /* of the file, > 0 */
+    int64_t window_max; /* RANGE_WINDOW_MAX_BYTES, or less when memory holds the bytes */
+    const struct intervals *cached;
+    const struct intervals *cached_too; /* NULL or a second place */
+    const struct range_flight *flights;
+    size_t flight_count;
+    bool is_whole_only; /* the server sends everything from byte 0: one transfer serves all */
+};
+
+enum range_action {
+    RANGE_DONE,  /* all bytes are there */
+    RANGE_JOIN,  /* wait for flight `flight` */
+    RANGE_START, /* start [first, end); a flight that runs through it ends where it begins */
+};
+
+struct range_step {
+    enum range_action action;
+    size_t flight;
+    int64_t first;
+    int64_t end;
+};
+
+/* Takes note of a read of [offset, end) and lends the stream it belongs to. */
+struct range_stream *range_plan_read(struct range_plan *plan, int64_t offset, int64_t end);
+
+/* The stream that a read at `offset` would belong to, the last one used if there is none. For
+ * planning again what was noted before. */
+struct range_stream *range_plan_find(struct range_plan *plan, int64_t offset);
+
+/* The next thing to do for the bytes [position, end) of a read. After JOIN and START go on at
+ * step.end. */
+struct range_step range_plan_step(const struct range_view *view, struct range_stream *stream,
+                                  int64_t position, int64_t end);
+
+/* Whether the stream's next window should be started now, before the reader needs it; if so,
+ * which. */
+bool range_plan_ahead(const struct range_view *view, struct range_stream *stream,
+                      struct interval *out);
+
+/* The next range for completing the file in the background; false when nothing is missing that is
+ * not in flight. */
+bool range_plan_background(const struct range_view *view, struct interval *out);
+
+/* The first byte at or after `position` that is not cached; at most `end`. */
+int64_t range_view_missing(const struct range_view *view, int64_t position, int64_t end);
+
+#endif

@@ -1,0 +1,225 @@
+/*
+ * Parked reads. A read waits in item->parked until all of its bytes are there, its deadline comes
+ * or its transfer fails; then it moves to item->ready with its verdict, and reads_answer()
+ * empties that list.
+ *
+ * The two lists are there because fn may do anything: start and cancel reads, close the item. So
+ * no list is walked across a call of fn: ready reads are taken from the head until there are
+ * none, a cancelled one has left its list by itself, and a call from within fn simply goes on
+ * with the same list. Every function here that answers holds a reference to the item meanwhile.
+ */
+#include "media/item.h"
+#include "seedancefs/base/err.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <utlist.h>
+
+static int64_t read_end(const struct media_read *read)
+{
+    return read->offset + (int64_t)read->size;
+}
+
+static void read_unlink(struct media_item *item, struct media_read *read)
+{
+    if (read->queue == READ_PARKED)
+        DL_DELETE(item->parked, read);
+    else if (read->queue == READ_READY)
+        DL_DELETE(item->ready, read);
+    read->queue = READ_IDLE;
+    timer_cancel(media_timers(item->media), &read->timer);
+}
+
+static void read_make_ready(struct media_item *item, struct media_read *read, int result)
+{
+    read_unlink(item, read);
+    read->result = result;
+    read->queue = READ_READY;
+    DL_APPEND(item->ready, read);
+}
+
+/* Calls fn with the bytes, which are there, or the failure. The read is the caller's from then
+ * on. */
+static void read_finish(struct media_item *item, struct media_read *read, int result)
+{
+    struct media_bytes bytes;
+    void *scratch = NULL;
+    read->item = NULL;
+    if (result >= 0 && read->size > 0) {
+        result = cache_locate(&item->cache, read->offset, read->size, &bytes, &scratch);
+        if (result == 0)
+            result = (int)read->size;
+    }
+    read->fn(read->context, result, result > 0 ? &bytes : NULL);
+    free(scratch);
+}
+
+static void reads_answer(struct media_item *item)
+{
+    media_item_ref(item);
+    while (item->ready) {
+        struct media_read *read = item->ready;
+        int result = read->result;
+        read_unlink(item, read);
+        read_finish(item, read, result);
+        media_item_unref(item); /* the read's */
+    }
+    media_item_unref(item);
+}
+
+static bool read_meets(const struct media_read *read, int64_t first, int64_t end)
+{
+    return read->offset < end && read_end(read) > first;
+}
+
+bool reads_want(const struct media_item *item, int64_t first, int64_t end)
+{
+    const struct media_read *read;
+    DL_FOREACH(item->parked, read)
+    if (read_meets(read, first, end))
+        return true;
+    return false;
+}
+
+void reads_wake(struct media_item *item, int64_t first, int64_t end)
+{
+    struct media_read *read;
+    struct media_read *next;
+    DL_FOREACH_SAFE(item->parked, read, next)
+    if (read_meets(read, first, end) && cache_has(&item->cache, read->offset, read_end(read)))
+        read_make_ready(item, read, 0);
+    if (item->ready)
+        reads_answer(item);
+}
+
+void reads_fail_late(struct media_item *item, int64_t first, int64_t end, int64_t due_ms,
+                     int result)
+{
+    struct media_read *read;
+    struct media_read *next;
+    DL_FOREACH_SAFE(item->parked, read, next)
+    if (read->due_ms < due_ms && (item->size < 0 || read_meets(read, first, end)))
+        read_make_ready(item, read, result);
+    if (item->ready)
+        reads_answer(item);
+}
+
+void reads_fail(struct media_item *item, int64_t first, int64_t end, int result)
+{
+    reads_fail_late(item, first, end, INT64_MAX, result);
+}
+
+/* Plans for all that wait; what cannot even be asked for fails. */
+void reads_plan(struct media_item *item)
+{
+    struct media_read *read;
+    struct media_read *next;
+    DL_FOREACH_SAFE(item->parked, read, next)
+    {
+        int r = item_plan_read(item, read);
+        if (r < 0)
+            read_make_ready(item, read, r);
+    }
+    if (item->ready)
+        reads_answer(item);
+}
+
+static void read_clip(const struct media_item *item, struct media_read *read)
+{
+    int64_t left = read->offset < item->size ? item->size - read->offset : 0;
+    if ((uint64_t)left < read->size)
+        read->size = (size_t)left;
+}
+
+void reads_clip(struct media_item *item)
+{
+    struct media_read *read;
+    struct media_read *next;
+    DL_FOREACH_SAFE(item->parked, read, next)
+    {
+        read_clip(item, read);
+        if (cache_has(&item->cache, read->offset, read_end(read)))
+            read_make_ready(item, read, 0);
+    }
+    if (item->ready)
+        reads_answer(item);
+}
+
+static void read_is_late(void *context)
+{
+    struct media_read *read = context;
+    struct media_item *item = read->item;
+    /* EIO, as for an answer that stopped; ETIMEDOUT would surprise programs that read files. */
+    read_make_ready(item, read, -ERR_HTTP_STALLED);
+    reads_answer(item);
+}
+
+/* Whether the read is answered at once: *result is then its failure or 0. */
+static bool read_is_decided(struct media_item *item, struct media_read *read, int *result)
+{
+    *result = item->end_result;
+    if (*result == 0 && item->media->is_closing)
+        *result = -ENOTCONN;
+    if (*result == 0 && read->offset < 0)
+        *result = -EINVAL;
+    if (*result < 0)
+        return true;
+    if (item->size < 0)
+        return false;
+    read_clip(item, read);
+    return cache_has(&item->cache, read->offset, read_end(read));
+}
+
+static int read_park(struct media_item *item, struct media_read *read)
+{
+    struct media *media = item->media;
+    int64_t deadline_ms = media->settings.read_deadline_ms;
+    int r = timer_set(media_timers(media), &read->timer, deadline_ms, read_is_late, read);
+    if (r < 0)
+        return r;
+    media_item_ref(item); /* the read's */
+    read->due_ms = media_now_ms(media) + deadline_ms;
+    read->queue = READ_PARKED;
+    DL_APPEND(item->parked, read);
+    r = item_plan_read(item, read);
+    if (r < 0) {
+        read_unlink(item, read);
+        media_item_unref(item);
+    }
+    return r;
+}
+
+void media_read_start(struct media_item *item, struct media_read *read)
+{
+    int result;
+    struct range_stream *stream = NULL;
+    media_item_ref(item);
+    read->item = item;
+    read->queue = READ_IDLE;
+    if (read->size > INT_MAX)
+        read->size = INT_MAX;
+    bool is_decided = read_is_decided(item, read, &result);
+    if (result == 0 && item->size >= 0 && read->size > 0)
+        stream = range_plan_read(&item->plan, read->offset, read_end(read));
+    if (!is_decided) {
+        result = read_park(item, read);
+        is_decided = result < 0;
+    }
+    if (is_decided)
+        read_finish(item, read, result);
+    /* The read may be gone from here on. */
+    if (result == 0 && stream)
+        item_plan_ahead(item, stream);
+    media_item_unref(item);
+}
+
+void media_read_cancel(struct media_read *read)
+{
+    struct media_item *item = read->item;
+    if (!item || read->queue == READ_IDLE)
+        return;
+    read_unlink(item, read);
+    read->item = NULL;
+    media_item_unref(item);
+}

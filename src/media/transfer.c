@@ -1,0 +1,513 @@
+/*
+ * A transfer brings the bytes [position, end) of an item, whatever it takes: redirects, a renewed
+ * URL, new attempts at the verified position. To the planning it is one thing all the while.
+ *
+ *     begin ──URL known──▶ RUNNING ──head fits──▶ bytes ... ──▶ finished
+ *       │                   │  │ └─redirect (≤ 3)─▶ RUNNING at the new place
+ *       └─no URL──▶ HELD ◀──┘  └─may succeed later─▶ WAITING ─timer─▶ begin
+ *                    │  URL refused, once                 │
+ *                    └─answer─▶ begin       given up: those who wait for its bytes fail
+ *
+ * Attempts count those in a row that brought no byte: three, and only while the collection's
+ * budget of retries lasts. A transfer that was cut after bringing much goes on at once. Each
+ * attempt starts from the item's URL: where a redirect leads may be as short-lived as the
+ * connection.
+ *
+ * The low-speed timer ends what trickles (under 1 byte per ms): bytes at 1/s never stall.
+ *
+ * Callbacks of http and timers run between transfer_enter() and transfer_leave(): what they call
+ * may end this very transfer, which is then freed at the end.
+ */
+#include "media/item.h"
+#include "seedancefs/base/err.h"
+#include "seedancefs/base/log.h"
+#include "seedancefs/net/url.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+enum {
+    TRANSFER_CONNECT_MS = 10 * 1000,
+    TRANSFER_STALL_MS = 30 * 1000,
+    TRANSFER_HOPS = 3,
+    TRANSFER_MUCH_BYTES = 64 * 1024,
+    TRANSFER_DRAIN_BYTES = 256 * 1024, /* cheaper to read on than to connect anew */
+    TRANSFER_PAGE_BYTES = 16 * 1024,   /* the same for the body of an error */
+};
+
+static int transfer_begin(struct transfer *transfer) NODISCARD;
+
+static void transfer_free(struct transfer *transfer)
+{
+    free(transfer->location);
+    free(transfer);
+}
+
+void transfer_end(struct transfer *transfer)
+{
+    struct media *media = transfer->item->media;
+    if (transfer->is_ended)
+        return;
+    transfer->is_ended = true;
+    DL_DELETE(media->transfers, transfer);
+    media->transfer_count--;
+    media->background_count -= transfer->purpose == TRANSFER_BACKGROUND;
+    timer_cancel(media_timers(media), &transfer->timer);
+    if (transfer->http)
+        http_cancel(transfer->http);
+    transfer->http = NULL;
+    /* A slot is free, and somebody may have waited for what comes no more. */
+    struct media_item *item;
+    item_schedule(transfer->item);
+    DL_FOREACH(media->items, item)
+    if (item->is_starved || item->is_fetching)
+        item_schedule(item);
+    if (!transfer->is_busy)
+        transfer_free(transfer);
+}
+
+static void transfer_enter(struct transfer *transfer)
+{
+    transfer->is_busy = true;
+    media_item_ref(transfer->item);
+}
+
+static void transfer_leave(struct transfer *transfer)
+{
+    struct media_item *item = transfer->item;
+    transfer->is_busy = false;
+    if (transfer->is_ended)
+        transfer_free(transfer);
+    media_item_unref(item);
+}
+
+static void transfer_log(const struct transfer *transfer, int result)
+{
+    const struct media_item *item = transfer->item;
+    log_event(result < 0 ? LOG_WARN : LOG_DEBUG, "media.transfer",
+              "id=%" PRId64 " kind=%" PRId64 " position=%" PRId64 " end=%" PRId64
+              " attempts=%d result=%s",
+              item->key.id, item->key.kind, transfer->position, transfer->end, transfer->attempts,
+              result < 0 ? err_name(result) : "ok");
+}
+
+static void transfer_give_up(struct transfer *transfer, int result)
+{
+    struct media_item *item = transfer->item;
+    enum transfer_purpose purpose = transfer->purpose;
+    int64_t first = transfer->position;
+    int64_t end = transfer->end;
+    media_item_ref(item);
+    transfer_log(transfer, result);
+    transfer_end(transfer);
+    reads_fail(item, first, end, result);
+    if (purpose == TRANSFER_PROBE)
+        item_probe_end(item, result);
+    if (purpose != TRANSFER_READ)
+        item_fetch_end(item, result);
+    media_item_unref(item);
+}
+
+static void transfer_finish(struct transfer *transfer)
+{
+    struct media_item *item = transfer->item;
+    struct media *media = item->media;
+    transfer_log(transfer, 0);
+    transfer_end(transfer);
+    retry_bucket_earn(&media->retry_bucket);
+    item_persist_soon(item);
+    item_schedule(item);
+}
+
+static void transfer_forget_redirects(struct transfer *transfer)
+{
+    free(transfer->location);
+    transfer->location = NULL;
+    transfer->hops = 0;
+}
+
+static bool transfer_is_wanted(const struct transfer *transfer)
+{
+    return transfer->purpose != TRANSFER_READ ||
+           reads_want(transfer->item, transfer->position, transfer->end);
+}
+
+static void transfer_attempt_again(void *context)
+{
+    struct transfer *transfer = context;
+    transfer_enter(transfer);
+    int r = transfer_is_wanted(transfer) ? transfer_begin(transfer) : -ERR_HTTP_CANCELLED;
+    if (r < 0)
+        transfer_give_up(transfer, r);
+    transfer_leave(transfer);
+}
+
+static void transfer_failed(struct transfer *transfer, int result, bool is_retryable)
+{
+    struct media_item *item = transfer->item;
+    struct media *media = item->media;
+    int64_t gained = transfer->gained;
+    transfer->attempts = gained > 0 ? 1 : transfer->attempts + 1;
+    transfer->result = result;
+    transfer_forget_redirects(transfer);
+    if (!is_retryable || transfer->attempts >= TRANSFER_ATTEMPTS_MAX ||
+        !transfer_is_wanted(transfer) ||
+        (gained == 0 && !retry_bucket_take(&media->retry_bucket))) {
+        transfer_give_up(transfer, result);
+        return;
+    }
+    int64_t delay_ms = 0;
+    if (gained < TRANSFER_MUCH_BYTES)
+        delay_ms =
+            backoff_delay_ms((unsigned)transfer->attempts, BACKOFF_CAP_MS, &media->random_state);
+    if (transfer->told_ms > delay_ms)
+        delay_ms = transfer->told_ms;
+    transfer_log(transfer, result);
+    transfer->state = TRANSFER_WAITING;
+    int r = timer_set(media_timers(media), &transfer->timer, delay_ms, transfer_attempt_again,
+                      transfer);
+    if (r < 0)
+        transfer_give_up(transfer, r);
+    else if (transfer->told_ms >= 0)
+        /* Who cannot wait that long need not wait at all. */
+        reads_fail_late(item, transfer->position, transfer->end, media_now_ms(media) + delay_ms,
+                        result);
+}
+
+/* The URL was refused, or is known to be too old. */
+static void transfer_refused(struct transfer *transfer, int result)
+{
+    struct media_item *item = transfer->item;
+    bool is_outdated = transfer->url_generation != item->url_generation;
+    if (transfer->is_renewed && !is_outdated) {
+        item_url_refused(item, result);
+        transfer_give_up(transfer, result);
+        return;
+    }
+    if (media_now_ms(item->media) < item->refused_until_ms) {
+        transfer_give_up(transfer, item->refused_result);
+        return;
+    }
+    transfer->is_renewed = true;
+    transfer->result = result;
+    transfer_forget_redirects(transfer);
+    if (is_outdated && !item->is_url_asked) {
+        int r = transfer_begin(transfer);
+        if (r < 0)
+            transfer_give_up(transfer, r);
+        return;
+    }
+    transfer->state = TRANSFER_HELD;
+    if (!item->is_url_asked) {
+        item->is_url_asked = item->is_url_wanted = true;
+        item_schedule(item);
+    }
+}
+
+void transfer_url_answered(struct transfer *transfer, int result)
+{
+    transfer_enter(transfer);
+    transfer->is_renewed = true;
+    int r = result < 0 ? result : transfer_begin(transfer);
+    if (r < 0)
+        transfer_give_up(transfer, r);
+    transfer_leave(transfer);
+}
+
+static int64_t low_speed_ms(const struct transfer *transfer)
+{
+    int64_t half_ms = transfer->item->media->settings.read_deadline_ms / 2;
+    return half_ms < TRANSFER_STALL_MS ? half_ms : TRANSFER_STALL_MS;
+}
+
+static void transfer_watch(void *context);
+
+static int transfer_watch_set(struct transfer *transfer)
+{
+    transfer->watched = transfer->position;
+    return timer_set(media_timers(transfer->item->media), &transfer->timer, low_speed_ms(transfer),
+                     transfer_watch, transfer);
+}
+
+static void transfer_watch(void *context)
+{
+    struct transfer *transfer = context;
+    transfer_enter(transfer);
+    bool is_slow = transfer->position - transfer->watched < low_speed_ms(transfer);
+    if (is_slow || transfer_watch_set(transfer) < 0) {
+        http_cancel(transfer->http);
+        transfer->http = NULL;
+        transfer_failed(transfer, -ERR_HTTP_STALLED, true);
+    }
+    transfer_leave(transfer);
+}
+
+/* Follows the answer's Location, by hand: the media host gets no credentials, and each hop is
+ * checked against the URL policy when it is requested. */
+static int transfer_redirect(struct transfer *transfer, const char *location)
+{
+    const char *base = transfer->location ? transfer->location : transfer->item->url;
+    if (++transfer->hops > TRANSFER_HOPS || !base)
+        return -ERR_URL_REFUSED;
+    char *target = malloc(URL_MAX + 1);
+    if (!target)
+        return -ENOMEM;
+    int r = url_resolve(base, location, target, URL_MAX + 1);
+    if (r < 0) {
+        free(target);
+        return r;
+    }
+    free(transfer->location);
+    transfer->location = target;
+    return 0;
+}
+
+/* The whole file comes for a range. One such transfer is enough for everybody. */
+static bool transfer_accept_whole(struct transfer *transfer)
+{
+    struct media_item *item = transfer->item;
+    const struct transfer *other;
+    DL_FOREACH(item->media->transfers, other)
+    if (other->item == item && other != transfer && other->is_whole)
+        return false;
+    if (!reads_want(item, 0, INT64_MAX) && transfer->purpose == TRANSFER_READ)
+        return false;
+    item->is_whole_only = true;
+    transfer->is_whole = true;
+    transfer->position = transfer->watched = 0;
+    transfer->end = transfer->request_end = item->size;
+    return true;
+}
+
+static int transfer_on_headers(void *context, const struct http_answer *answer)
+{
+    struct transfer *transfer = context;
+    struct media_item *item = transfer->item;
+    struct answer_wish wish = {
+        .first = transfer->position,
+        .last = transfer->request_end - 1,
+        .size = item->size,
+        .etag = item->etag,
+    };
+    transfer_enter(transfer);
+    transfer->finding = answer_judge(&wish, answer);
+    transfer->is_judged = true;
+    transfer->told_ms = http_retry_after_ms(answer, media_wall_ms(item->media));
+    int r = 0;
+    if (transfer->finding.verdict == ANSWER_RANGE)
+        item->is_whole_only = false;
+    if (transfer->finding.verdict == ANSWER_REDIRECT) {
+        int redirected = transfer_redirect(transfer, answer->location);
+        if (redirected < 0)
+            transfer->finding =
+                (struct answer_finding){.verdict = ANSWER_FAILED, .result = redirected};
+    }
+    if (transfer->finding.verdict == ANSWER_WHOLE) {
+        if (transfer->purpose == TRANSFER_PROBE)
+            r = -ECANCELED;
+        else if (!transfer_accept_whole(transfer)) {
+            transfer->is_trimmed = true;
+            r = -ECANCELED;
+        }
+    } else if (transfer->finding.verdict != ANSWER_RANGE &&
+               (answer->content_length < 0 || answer->content_length > TRANSFER_PAGE_BYTES)) {
+        r = -ECANCELED;
+    }
+    transfer_leave(transfer);
+    return r;
+}
+
+static bool is_wanted_for_read(const void *context, int64_t first, int64_t end)
+{
+    return reads_want(context, first, end);
+}
+
+static int transfer_take(struct transfer *transfer, const void *bytes, size_t len)
+{
+    struct media_item *item = transfer->item;
+    int64_t first = transfer->position;
+    int64_t end = first + (int64_t)len;
+    int r = 0;
+    if ((int64_t)len > transfer->request_end - first)
+        return -ERR_MEDIA_ANSWER;
+    if (!cache_has(&item->cache, first, end)) {
+        r = cache_write(&item->cache, media_now_ms(item->media), first, bytes, len,
+                        is_wanted_for_read, item);
+        transfer->gained += (int64_t)len;
+    }
+    if (r < 0)
+        return r;
+    transfer->position = end;
+    transfer->is_renewed = false;
+    if (item->cache.dirty_bytes >= ITEM_PERSIST_BYTES)
+        item_persist_soon(item);
+    reads_wake(item, first, end);
+    return 0;
+}
+
+static int transfer_on_body(void *context, const void *bytes, size_t len)
+{
+    struct transfer *transfer = context;
+    if (transfer->purpose == TRANSFER_PROBE ||
+        (transfer->finding.verdict != ANSWER_RANGE && transfer->finding.verdict != ANSWER_WHOLE))
+        return 0;
+    transfer_enter(transfer);
+    int r = transfer_take(transfer, bytes, len);
+    if (r == 0 && transfer->is_ended)
+        r = -ECANCELED;
+    if (r == 0 && transfer->position >= transfer->end &&
+        transfer->request_end - transfer->position > TRANSFER_DRAIN_BYTES) {
+        transfer->is_trimmed = true;
+        r = -ECANCELED;
+    }
+    transfer_leave(transfer);
+    return r;
+}
+
+/* The answer was as wished; `result` says how it ended. */
+static void transfer_came(struct transfer *transfer, int result, const struct http_answer *answer)
+{
+    if (transfer->purpose == TRANSFER_PROBE) {
+        struct media_item *item = transfer->item;
+        int64_t size = transfer->finding.size;
+        transfer_finish(transfer);
+        item_size_known(item, size, answer_etag(answer));
+    } else if (transfer->position >= transfer->end) {
+        transfer_finish(transfer);
+    } else if (result < 0) {
+        transfer_failed(transfer, result,
+                        err_is_retryable(result) || result == -ERR_HTTP_TOO_LARGE);
+    } else {
+        transfer_failed(transfer, -ERR_HTTP_BROKEN, true);
+    }
+}
+
+static void transfer_judged(struct transfer *transfer, int result, const struct http_answer *answer)
+{
+    int r;
+    switch (transfer->finding.verdict) {
+    case ANSWER_RANGE:
+    case ANSWER_WHOLE:
+        transfer_came(transfer, result, answer);
+        break;
+    case ANSWER_REDIRECT:
+        r = transfer_begin(transfer);
+        if (r < 0)
+            transfer_give_up(transfer, r);
+        break;
+    case ANSWER_REFUSED:
+        transfer_refused(transfer, transfer->finding.result);
+        break;
+    case ANSWER_RETRY:
+        transfer_failed(transfer, transfer->finding.result, true);
+        break;
+    case ANSWER_CHANGED:
+        item_changed(transfer->item);
+        break;
+    case ANSWER_FAILED:
+        transfer_give_up(transfer, transfer->finding.result);
+        break;
+    }
+}
+
+static void transfer_on_done(void *context, int result, const struct http_answer *answer)
+{
+    struct transfer *transfer = context;
+    transfer_enter(transfer);
+    transfer->http = NULL;
+    timer_cancel(media_timers(transfer->item->media), &transfer->timer);
+    if (transfer->is_trimmed)
+        transfer_finish(transfer);
+    else if (transfer->is_judged)
+        transfer_judged(transfer, result, answer);
+    else
+        transfer_failed(transfer, result < 0 ? result : -ERR_HTTP_MALFORMED,
+                        result >= 0 || err_is_retryable(result));
+    transfer_leave(transfer);
+}
+
+static int transfer_request(struct transfer *transfer, const char *url)
+{
+    struct media_item *item = transfer->item;
+    struct media *media = item->media;
+    bool is_loopback_allowed = media->settings.is_loopback_allowed;
+    int r = url_check(url, is_loopback_allowed);
+    if (r < 0)
+        return r;
+    struct http_request request = {
+        .method = HTTP_GET,
+        .url = url,
+        .range_first = transfer->position,
+        .range_last = transfer->end - 1,
+        .connect_ms = TRANSFER_CONNECT_MS,
+        .stall_ms = TRANSFER_STALL_MS,
+        .body_limit = item->size > TRANSFER_PAGE_BYTES ? (size_t)item->size : TRANSFER_PAGE_BYTES,
+        .is_private_address_allowed = is_loopback_allowed,
+        .context = transfer,
+        .on_headers = transfer_on_headers,
+        .on_body = transfer_on_body,
+        .on_done = transfer_on_done,
+    };
+    transfer->state = TRANSFER_RUNNING;
+    transfer->request_end = transfer->end;
+    transfer->url_generation = item->url_generation;
+    transfer->gained = 0;
+    transfer->is_judged = false;
+    transfer->is_whole = false;
+    transfer->told_ms = -1;
+    r = transfer_watch_set(transfer);
+    if (r == 0)
+        r = http_start(media->settings.http, &request, &transfer->http);
+    return r;
+}
+
+static bool url_is_usable(const struct transfer *transfer)
+{
+    const struct media_item *item = transfer->item;
+    return item->url && (transfer->is_renewed || item->url_expires_ms < 0 ||
+                         media_wall_ms(item->media) < item->url_expires_ms);
+}
+
+/* Starts the request, or holds it until there is a URL. On failure nothing is under way. */
+static int transfer_begin(struct transfer *transfer)
+{
+    struct media_item *item = transfer->item;
+    if (transfer->position >= transfer->end) {
+        transfer_finish(transfer);
+        return 0;
+    }
+    if (transfer->location)
+        return transfer_request(transfer, transfer->location);
+    if (!item->is_url_asked && url_is_usable(transfer))
+        return transfer_request(transfer, item->url);
+    if (!item->is_url_asked && transfer->is_renewed)
+        return -ERR_MEDIA_EXPIRED;
+    transfer->is_renewed = true;
+    transfer->state = TRANSFER_HELD;
+    if (!item->is_url_asked) {
+        item->is_url_asked = item->is_url_wanted = true;
+        item_schedule(item);
+    }
+    return 0;
+}
+
+int transfer_start(struct media_item *item, enum transfer_purpose purpose, int64_t first,
+                   int64_t end)
+{
+    struct media *media = item->media;
+    struct transfer *transfer = calloc(1, sizeof(*transfer));
+    if (!transfer)
+        return -ENOMEM;
+    *transfer = (struct transfer){
+        .item = item, .purpose = purpose, .position = first, .end = end, .told_ms = -1};
+    DL_APPEND(media->transfers, transfer);
+    media->transfer_count++;
+    media->background_count += purpose == TRANSFER_BACKGROUND;
+    int r = transfer_begin(transfer);
+    if (r < 0)
+        transfer_end(transfer);
+    return r;
+}
