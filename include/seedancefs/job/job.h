@@ -1,0 +1,122 @@
+/*
+ * What: a job: one directory under jobs/, its state, and what the floors above may see of it.
+ * A job is slim while it rests (some 250 bytes), and grows a `struct job_detail` while somebody looks at
+ * it or something is going on; the detail of resting jobs is dropped again, oldest first.
+ * Lifetime: made by jobs_new() from the store and by jobs_create(); lent everywhere else. Who keeps a
+ * job over several calls holds a reference: job_ref() .. job_unref().
+ * Errors: -errno and codes of base/err.
+ */
+#ifndef SEEDANCEFS_JOB_JOB_H
+#define SEEDANCEFS_JOB_JOB_H
+
+#include "seedancefs/base/attributes.h"
+#include "seedancefs/base/buf.h"
+#include "seedancefs/base/table.h"
+#include "seedancefs/base/timer.h"
+#include "seedancefs/store/store.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct api_call;
+struct job_file;
+struct jobs;
+
+/*
+ * X(NAME, word, class): EDITABLE states let prompt.json be rewritten, which starts a new attempt; in
+ * ACTIVE states the program does something by itself; FROZEN states wait for the user alone.
+ */
+#define JOB_STATE_TABLE(X)                                                                         \
+    X(DRAFT, "draft", EDITABLE)                                                                    \
+    X(INVALID, "invalid", EDITABLE)                                                                \
+    X(WAITING, "waiting", ACTIVE)                                                                  \
+    X(SUBMITTING, "submitting", ACTIVE)                                                            \
+    X(UNKNOWN, "unknown", FROZEN)                                                                  \
+    X(REJECTED, "rejected", EDITABLE)                                                              \
+    X(QUEUED, "queued", ACTIVE)                                                                    \
+    X(RUNNING, "running", ACTIVE)                                                                  \
+    X(SUCCEEDED, "succeeded", FROZEN)                                                              \
+    X(FAILED, "failed", EDITABLE)                                                                  \
+    X(CANCELLED, "cancelled", EDITABLE)                                                            \
+    X(EXPIRED, "expired", EDITABLE)                                                                \
+    X(LOST, "lost", EDITABLE)
+
+enum job_state {
+#define X(name, word, class) JOB_##name,
+    JOB_STATE_TABLE(X)
+#undef X
+    JOB_STATE_COUNT,
+};
+
+enum job_class { JOB_CLASS_EDITABLE, JOB_CLASS_ACTIVE, JOB_CLASS_FROZEN };
+
+/* The word that `status` shows. Static storage. */
+const char *job_state_to_text(enum job_state state);
+int job_state_parse(const char *word, enum job_state *out) NODISCARD;
+enum job_class job_state_class(enum job_state state);
+
+static inline bool job_state_is_editable(enum job_state state)
+{
+    return job_state_class(state) == JOB_CLASS_EDITABLE;
+}
+
+/* What is known of a job while it is looked at or active. */
+struct job_detail {
+    struct store_attempt attempt; /* id 0: none */
+    char *problem;                /* text of `error`; NULL: nothing is wrong */
+    char *reason;                 /* why the job waits or is stale, one sentence; NULL: none */
+    struct job_file *files;       /* what the user keeps here, prompt.json among it */
+
+    /* Going on: at most one call and one timer. */
+    struct api_call *call;
+    struct timer timer;
+    int64_t wait_until_ms;   /* wall time before which nothing is sent; 0: none */
+    unsigned failures;       /* of the kind of call that is tried now, in a row */
+    unsigned polls;          /* of this attempt since the program started */
+    bool is_missing_once;    /* the service said 404 once */
+    bool is_queued;          /* waits for a free place among the calls */
+    bool is_refresh_wanted;  /* somebody waits for a fresh URL */
+    bool is_status_strange;  /* a status word that nobody documented was logged */
+    bool is_unsaved;         /* the store did not take the last change */
+    bool is_result_kept;     /* the service said succeeded; the size of the video is being asked */
+    char *unsaved_response;  /* a raw answer the store did not take */
+    size_t unsaved_response_len;
+
+    struct job *job;
+    struct job_detail *next; /* of the least recently used list */
+    struct job_detail *prev;
+    struct job_detail *queue_next; /* of those that wait for a place */
+    struct job_detail *queue_prev;
+};
+
+struct job {
+    int64_t id;
+    char *name;
+    int64_t created_ms;
+    int64_t updated_ms; /* last transition: st_mtime of the job and its generated files */
+    int64_t attempt_id; /* 0: none */
+    int64_t video_bytes; /* -1: output.mp4 does not exist (yet) */
+    int64_t cover_bytes; /* -1: cover.jpg does not exist (yet) */
+    uint32_t hidden;     /* generated files that were unlinked, one bit each */
+    unsigned references;
+    enum job_state state;
+    bool has_problem;
+    bool is_provisional; /* looked up by a path that is about to create something below it */
+    bool is_removed;
+    struct job_detail *detail; /* NULL while nobody asks: use job_detail_get() */
+    struct jobs *jobs;
+    UT_hash_handle by_id;
+    UT_hash_handle by_name;
+};
+
+struct job *job_ref(struct job *job);
+struct job *job_unref(struct job *job);
+
+/* Lends the detail, loading it when needed: valid until the next call that may load another one,
+ * unless the job is referenced or active. */
+int job_detail_get(struct job *job, struct job_detail **out) NODISCARD;
+
+/* "name state=… attempt=…", for log lines and debuggers. */
+void job_to_text(const struct job *job, char *out, size_t size);
+
+#endif

@@ -1,0 +1,114 @@
+/*
+ * What: all jobs, and everything that may be done with one: make, rename, remove, submit, follow.
+ * Lifetime: one per program. timers, clock, store and api are lent and outlive it. Hooks are called
+ * from the loop and from within the functions below.
+ * Errors: -errno and codes of base/err. When a function fails nothing has changed, unless it says so.
+ */
+#ifndef SEEDANCEFS_JOB_JOBS_H
+#define SEEDANCEFS_JOB_JOBS_H
+
+#include "seedancefs/base/attributes.h"
+#include "seedancefs/base/clock.h"
+#include "seedancefs/job/job.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct api;
+struct store;
+
+/* Any hook may be NULL. */
+struct job_hooks {
+    void *context;
+    /* Something that the tree shows of the job has changed. */
+    void (*on_change)(void *context, struct job *job);
+    /* The service has finished the video: find out its size and answer with jobs_video_set() or
+     * jobs_video_failed(). Called again after a restart. */
+    void (*on_video)(void *context, struct job *job);
+    /* The answer to jobs_url_refresh(): 0 and fresh URLs in the attempt, or why there are none. */
+    void (*on_url)(void *context, struct job *job, int result);
+    /* The job is being removed: the media of this attempt are not wanted any more. */
+    void (*on_media_unwanted)(void *context, int64_t attempt_id);
+};
+
+struct jobs_settings {
+    struct timers *timers;
+    const struct clock *clock;
+    struct store *store;
+    struct api *api;
+    const char *files_directory; /* copied; exists */
+    const char *default_model;   /* copied; NULL: the prompt floor's default */
+    const char *api_name;        /* what messages call the service, its URL without secrets. Copied */
+    bool is_unknown_allowed;     /* pass unknown request fields through */
+    int64_t poll_interval_ms;    /* 0: adaptive */
+    int64_t file_bytes_max;
+    uint64_t random_seed;
+    struct job_hooks hooks;
+};
+
+int jobs_new(const struct jobs_settings *settings, struct jobs **out) NODISCARD;
+
+/* Cancels calls and timers. A create that is under way stays `submitting` in the store, and is
+ * `unknown` after the next start; see jobs_is_submitting(). */
+struct jobs *jobs_free(struct jobs *jobs);
+
+/* Resumes what was going on when the program ended last; to be called once the hooks may be called. */
+void jobs_start(struct jobs *jobs);
+
+/* True while a create is under way: a clean end waits for it, within its deadline. */
+bool jobs_is_submitting(const struct jobs *jobs);
+
+/* From now on nothing new is submitted or polled; what is under way ends by itself. */
+void jobs_stop(struct jobs *jobs);
+
+/* The key was given anew: what the service refused because of the old one may go on. */
+void jobs_key_changed(struct jobs *jobs);
+
+/* NULL when there is none of this name or id; provisional jobs count only where it is said. */
+struct job *jobs_find(struct jobs *jobs, const char *name);
+struct job *jobs_find_provisional(struct jobs *jobs, const char *name);
+struct job *jobs_get(struct jobs *jobs, int64_t id); /* provisional ones, too */
+struct job *jobs_get_by_attempt(struct jobs *jobs, int64_t attempt_id);
+struct job *jobs_get_by_file(struct jobs *jobs, int64_t file_id);
+
+/* The job with the smallest id above `id`; NULL after the last one. Ids never come back, so that a
+ * directory can be listed while jobs come and go. */
+struct job *jobs_next(struct jobs *jobs, int64_t id);
+size_t jobs_count(const struct jobs *jobs);
+
+/* mkdir. -EEXIST, -EINVAL, -EILSEQ, -ENAMETOOLONG, -EPERM for a leading dot. */
+int jobs_create(struct jobs *jobs, const char *name, struct job **out) NODISCARD;
+
+/* The same for a directory that somebody is about to create a file in: it is gone again after some
+ * seconds if nothing is created, and nobody else sees it until then. */
+int jobs_create_provisional(struct jobs *jobs, const char *name, struct job **out) NODISCARD;
+
+/* rename(2) of a job; an existing target must be an empty draft. */
+int jobs_rename(struct job *job, const char *name, bool is_replace_allowed) NODISCARD;
+
+/* rmdir: the job leaves the tree; its attempts stay in the store for the ledger. A waiting job is never
+ * sent; one that is being submitted is, and its answer is still written down. */
+int jobs_remove(struct job *job) NODISCARD;
+
+/* Appends the request as sent (STORE_DISPLAY) or the service's last answer (STORE_RESPONSE). */
+int jobs_blob_get(struct jobs *jobs, const struct job *job, enum store_blob which, struct buf *out)
+    NODISCARD;
+
+/* Every line of the job's history, oldest first. */
+int jobs_history_each(struct jobs *jobs, const struct job *job, store_history_fn *fn, void *context)
+    NODISCARD;
+
+/* Asks the service for fresh URLs, once however often it is called; answers by on_url. */
+void jobs_url_refresh(struct job *job);
+
+/* What on_video asked for. `size` of -1: there is no such file. */
+struct job_media_size {
+    int64_t size;
+    const char *etag; /* NULL: none */
+};
+void jobs_video_set(struct job *job, const struct job_media_size *video);
+void jobs_cover_set(struct job *job, const struct job_media_size *cover);
+/* The size cannot be found out now. Also called when a video that was there changed (-ERR_MEDIA_…). */
+void jobs_video_failed(struct job *job, int result);
+
+#endif

@@ -1,0 +1,183 @@
+/*
+ * prompt.json -> attempt. Committing is what may cost money, so it happens at exactly two places: when
+ * the last handle that wrote prompt.json is released, and when another file is renamed onto it. Never at
+ * FLUSH, of which one open file sees several (`echo x > f` flushes before the data, a subshell once per
+ * command, a killed writer half a file).
+ *
+ * What a write or a flush may do is report: a content that no further byte can make right is told to
+ * the writer at once. Content that only lacks bytes is not an error until the file is released.
+ */
+#include "job_private.h"
+
+#include "seedancefs/base/file.h"
+#include "seedancefs/base/log.h"
+#include "seedancefs/prompt/prompt.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* prompt_read_media_fn: the files beside prompt.json. */
+static int media_read(void *context, const char *name, size_t max_bytes, struct buf *out)
+{
+    const struct job_detail *detail = context;
+    const struct job_file *file = job_file_find(detail, name);
+    struct stat st;
+    if (!file || strcmp(name, JOB_PROMPT_NAME) == 0)
+        return -ENOENT;
+    int r = job_file_stat(file, &st);
+    if (r < 0)
+        return r;
+    if ((uint64_t)st.st_size > max_bytes)
+        return -EFBIG;
+    char path[4096];
+    r = job_file_path(file, path, sizeof(path));
+    return r < 0 ? r : file_read_all(path, out);
+}
+
+static int content_read(const struct job_file *file, struct buf *out)
+{
+    char path[4096];
+    buf_init(out, PROMPT_BYTES_MAX);
+    int r = job_file_path(file, path, sizeof(path));
+    return r < 0 ? r : file_read_all(path, out);
+}
+
+static bool is_blank(const struct buf *text)
+{
+    return strspn(buf_text(text), " \t\r\n") == text->len;
+}
+
+/*
+ * Checks the content as it is now. 0 and a prompt; -ENODATA for a blank file; -ERR_JSON_INCOMPLETE or
+ * -ERR_PROMPT_INVALID and the text for `error`; or an error of the disk.
+ */
+int job_prompt_check(const struct job_file *file, bool is_media_read, struct prompt **prompt,
+                     char **problem, struct prompt_report *report)
+{
+    struct jobs *jobs = file->job->jobs;
+    struct job_detail *detail;
+    struct buf content;
+    struct buf text;
+    buf_init(&content, 0);
+    int r = job_detail_get(file->job, &detail);
+    if (r == 0)
+        r = content_read(file, &content);
+    if (r == 0 && is_blank(&content))
+        r = -ENODATA;
+    struct prompt_settings settings = {jobs->default_model, jobs->settings.is_unknown_allowed,
+                                       is_media_read ? media_read : NULL, detail};
+    if (r == 0)
+        r = prompt_check(buf_text(&content), content.len, &settings, prompt, report);
+    if (r == -ERR_JSON_INCOMPLETE || r == -ERR_PROMPT_INVALID) {
+        buf_init(&text, 256 * 1024);
+        prompt_report_render(report, file->name, &text);
+        *problem = buf_take(&text);
+        buf_fini(&text);
+    }
+    buf_fini(&content);
+    return r;
+}
+
+static void warnings_keep(struct job *job, const struct prompt_report *report)
+{
+    for (size_t i = 0; i < report->count; i++) {
+        char note[512];
+        if (!report->problems[i].is_warning)
+            continue;
+        (void)snprintf(note, sizeof(note), "warning: %s%s%s", report->problems[i].field,
+                       report->problems[i].field[0] ? ": " : "", report->problems[i].sentence);
+        job_keep(job, note);
+    }
+}
+
+/* The content is not acceptable: keep it, say why, send nothing. */
+static void commit_refused(struct job *job, int r, const char *problem)
+{
+    int saved;
+    if (r == -ENODATA)
+        saved = job_to_draft(job);
+    else
+        saved = job_to_invalid(job, problem);
+    if (saved < 0)
+        log_error("store.unsaved", "job=%s error=%s", job->name, err_name(saved));
+}
+
+/* Nobody waits for the answer any more, so it goes where the user will look. */
+static void commit_failed(struct job *job, int r)
+{
+    struct job_detail *detail;
+    log_error("prompt.uncommitted", "job=%s error=%s", job->name, err_name(r));
+    if (job_detail_get(job, &detail) < 0)
+        return;
+    job_problem_set(detail,
+                    "prompt.json could not be submitted: %s.\nNothing was sent and nothing was "
+                    "charged. Put that right, then write prompt.json again.\n",
+                    err_sentence(r));
+    jobs_changed(job);
+}
+
+int job_prompt_commit(struct job_file *file)
+{
+    struct job *job = file->job;
+    struct prompt *prompt = NULL;
+    struct prompt_report report;
+    char *problem = NULL;
+    prompt_report_init(&report);
+    int r = job_prompt_check(file, true, &prompt, &problem, &report);
+    if (r == 0) {
+        r = job_to_accepted(job, prompt);
+        if (r == 0) {
+            warnings_keep(job, &report);
+            job_submit_schedule(job, 0);
+        } else {
+            commit_failed(job, r);
+        }
+    } else if (r == -ENODATA || r == -ERR_JSON_INCOMPLETE || r == -ERR_PROMPT_INVALID) {
+        commit_refused(job, r, problem);
+    } else {
+        commit_failed(job, r);
+    }
+    file->is_dirty = false;
+    free(problem);
+    prompt_report_fini(&report);
+    prompt_free(prompt);
+    return r;
+}
+
+/* Says in `error` what a write, close or rename is being refused for. The job's state waits for the
+ * release, because the writer may still go on. */
+static int report_show(struct job *job, int r, char *problem)
+{
+    struct job_detail *detail;
+    if (r != -ERR_PROMPT_INVALID) {
+        free(problem);
+        return r == -ERR_JSON_INCOMPLETE || r == -ENODATA ? 0 : r;
+    }
+    if (problem && job_state_is_editable(job->state) && job_detail_get(job, &detail) == 0) {
+        job_text_clear(&detail->problem);
+        detail->problem = problem;
+        job->has_problem = true;
+        jobs_changed(job);
+    } else {
+        free(problem);
+    }
+    return r;
+}
+
+int job_prompt_report(struct job_file *file, struct job *shown, enum job_report when)
+{
+    struct prompt *prompt = NULL;
+    struct prompt_report report;
+    char *problem = NULL;
+    prompt_report_init(&report);
+    int r = job_prompt_check(file, when != JOB_REPORT_EARLY, &prompt, &problem, &report);
+    if (when == JOB_REPORT_COMPLETE && r == -ERR_JSON_INCOMPLETE)
+        r = -ERR_PROMPT_INVALID;
+    r = report_show(shown, r, problem);
+    prompt_report_fini(&report);
+    prompt_free(prompt);
+    return r;
+}

@@ -1,0 +1,186 @@
+/*
+ * The detail of a job: loaded when somebody looks, kept while the job is active or referenced, and
+ * dropped oldest first beyond JOB_DETAILS_RESTING, so that a hundred thousand finished jobs cost
+ * little more than their names.
+ */
+#include "job_private.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int job_text_set(char **place, const char *text)
+{
+    char *copy = NULL;
+    if (text) {
+        copy = strdup(text);
+        if (!copy)
+            return -ENOMEM;
+    }
+    free(*place);
+    *place = copy;
+    return 0;
+}
+
+void job_text_clear(char **place)
+{
+    free(*place);
+    *place = NULL;
+}
+
+static void text_format(char **place, const char *format, va_list arguments) PRINTF_LIKE(2, 0);
+static void text_format(char **place, const char *format, va_list arguments)
+{
+    struct buf text;
+    buf_init(&text, 64 * 1024);
+    int r = buf_addv(&text, format, arguments);
+    free(*place);
+    *place = r == 0 ? buf_take(&text) : NULL;
+    buf_fini(&text);
+}
+
+void job_reason_set(struct job_detail *detail, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    text_format(&detail->reason, format, arguments);
+    va_end(arguments);
+}
+
+void job_problem_set(struct job_detail *detail, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    text_format(&detail->problem, format, arguments);
+    va_end(arguments);
+    detail->job->has_problem = detail->problem != NULL;
+}
+
+void job_problem_clear(struct job_detail *detail)
+{
+    free(detail->problem);
+    detail->problem = NULL;
+    detail->job->has_problem = false;
+}
+
+static void detail_free(struct job_detail *detail)
+{
+    struct job_file *file;
+    struct job_file *next;
+    DL_FOREACH_SAFE(detail->files, file, next)
+    {
+        if (file->fd >= 0)
+            (void)close(file->fd);
+        free(file->name);
+        free(file);
+    }
+    timer_cancel(detail->job->jobs->settings.timers, &detail->timer);
+    store_attempt_fini(&detail->attempt);
+    free(detail->problem);
+    free(detail->reason);
+    free(detail->unsaved_response);
+    free(detail);
+}
+
+static int file_load(void *context, struct store_file *row)
+{
+    struct job_detail *detail = context;
+    struct job_file *file = calloc(1, sizeof(*file));
+    if (!file)
+        return -ENOMEM;
+    *file = (struct job_file){.id = row->id,
+                              .job = detail->job,
+                              .name = row->name,
+                              .mode = (mode_t)row->mode,
+                              .fd = -1};
+    row->name = NULL;
+    DL_APPEND(detail->files, file);
+    return 0;
+}
+
+static int detail_load(struct job_detail *detail)
+{
+    struct job *job = detail->job;
+    struct store *store = job->jobs->settings.store;
+    if (job->is_provisional)
+        return 0;
+    int r = job->attempt_id ? store_attempt_get(store, job->attempt_id, &detail->attempt) : 0;
+    if (r == 0 && job->has_problem)
+        r = store_job_problem_get(store, job->id, &detail->problem);
+    return r < 0 ? r : store_file_each(store, job->id, file_load, detail);
+}
+
+void job_detail_touch(struct job_detail *detail)
+{
+    struct jobs *jobs = detail->job->jobs;
+    if (jobs->details == detail)
+        return;
+    DL_DELETE(jobs->details, detail);
+    DL_PREPEND(jobs->details, detail);
+}
+
+int job_detail_get(struct job *job, struct job_detail **out)
+{
+    if (!job->detail) {
+        struct job_detail *detail = calloc(1, sizeof(*detail));
+        if (!detail)
+            return -ENOMEM;
+        detail->job = job;
+        int r = detail_load(detail);
+        if (r < 0) {
+            detail_free(detail);
+            return r;
+        }
+        job->detail = detail;
+        DL_PREPEND(job->jobs->details, detail);
+        job->jobs->details_count++;
+        job->references++; /* not by the trimming that makes room for it */
+        jobs_details_trim(job->jobs);
+        job->references--;
+    }
+    job_detail_touch(job->detail);
+    *out = job->detail;
+    return 0;
+}
+
+void job_detail_drop(struct job *job)
+{
+    struct job_detail *detail = job->detail;
+    if (!detail)
+        return;
+    if (detail->call)
+        api_cancel(detail->call);
+    DL_DELETE(job->jobs->details, detail);
+    job->jobs->details_count--;
+    job->detail = NULL;
+    detail_free(detail);
+}
+
+/* Nothing in it that the store does not have, and nobody who points into it. */
+static bool detail_is_droppable(const struct job_detail *detail)
+{
+    const struct job *job = detail->job;
+    return job->references == 0 && !detail->call && !detail->is_queued && !detail->is_unsaved &&
+           !timer_is_set(&detail->timer) && !job->is_provisional &&
+           job_state_class(job->state) != JOB_CLASS_ACTIVE;
+}
+
+void jobs_details_trim(struct jobs *jobs)
+{
+    if (jobs->details_count <= JOB_DETAILS_RESTING)
+        return;
+    /* From the oldest on; active ones are passed over, a bounded number at a time. */
+    struct job_detail *detail = jobs->details->prev;
+    for (size_t looked = 0; looked < 16 && jobs->details_count > JOB_DETAILS_RESTING; looked++) {
+        bool is_head = detail == jobs->details;
+        struct job_detail *newer = detail->prev;
+        if (detail_is_droppable(detail))
+            job_detail_drop(detail->job);
+        else if (!is_head)
+            job_detail_touch(detail); /* so that the active ones do not hide the droppable */
+        if (is_head)
+            break;
+        detail = newer;
+    }
+}

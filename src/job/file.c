@@ -1,0 +1,435 @@
+/*
+ * The user's files. The name and mode of each is a row of the store, its bytes are files/ID in the data
+ * directory; size and times are those of that file. A handle on prompt.json that wrote decides, when
+ * it is closed, whether the job is submitted: see commit.c.
+ *
+ * `is_sequential` is what makes an early report safe: only when the content was written from the first
+ * byte on without a seek is a syntax error in it final. An editor that rewrites in place may pass
+ * through any nonsense on its way.
+ */
+#include "job_private.h"
+
+#include "seedancefs/base/file.h"
+#include "seedancefs/base/log.h"
+#include "seedancefs/base/text.h"
+#include "seedancefs/prompt/prompt.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { REPORT_BYTES_MAX = 256 * 1024 }; /* larger contents are checked at close only */
+
+int job_file_path(const struct job_file *file, char *path, size_t size)
+{
+    int n = snprintf(path, size, "%s/%lld", file->job->jobs->files_directory, (long long)file->id);
+    return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
+}
+
+static bool is_prompt(const struct job_file *file)
+{
+    return strcmp(file->name, JOB_PROMPT_NAME) == 0 && !file->is_unlinked;
+}
+
+struct job_file *job_file_find(const struct job_detail *detail, const char *name)
+{
+    struct job_file *file;
+    DL_FOREACH(detail->files, file)
+    {
+        if (!file->is_unlinked && strcmp(file->name, name) == 0)
+            return file;
+    }
+    return NULL;
+}
+
+struct job_file *job_file_get(const struct job_detail *detail, int64_t id)
+{
+    struct job_file *file;
+    DL_FOREACH(detail->files, file)
+    {
+        if (file->id == id)
+            return file;
+    }
+    return NULL;
+}
+
+bool job_file_is_frozen(const struct job_file *file)
+{
+    return is_prompt(file) && !job_state_is_editable(file->job->state);
+}
+
+int job_file_stat(const struct job_file *file, struct stat *st)
+{
+    char path[4096];
+    int r = 0;
+    if (file->fd >= 0) {
+        r = fstat(file->fd, st) < 0 ? -errno : 0;
+    } else {
+        r = job_file_path(file, path, sizeof(path));
+        if (r == 0 && stat(path, st) < 0)
+            r = -errno;
+    }
+    if (r == 0)
+        st->st_mode = S_IFREG | (job_file_is_frozen(file) ? 0444 : file->mode);
+    return r;
+}
+
+static int file_row_save(const struct job_file *file, int64_t job_id, const char *name)
+{
+    struct store *store = file->job->jobs->settings.store;
+    char *copy = strdup(name);
+    if (!copy)
+        return -ENOMEM;
+    struct store_file row = {file->id, job_id, copy, file->mode};
+    int r = store_file_save(store, &row);
+    free(copy);
+    return r;
+}
+
+static int file_row_save_now(const struct job_file *file)
+{
+    struct store *store = file->job->jobs->settings.store;
+    int r = store_begin(store, STORE_LAZY);
+    return r < 0 ? r : store_end(store, file_row_save(file, file->job->id, file->name));
+}
+
+static void file_free(struct job_file *file)
+{
+    if (file->fd >= 0)
+        (void)close(file->fd);
+    free(file->name);
+    free(file);
+}
+
+static int file_new(struct job *job, const char *name, mode_t mode, struct job_file **out)
+{
+    struct job_file *file = calloc(1, sizeof(*file));
+    if (!file)
+        return -ENOMEM;
+    *file = (struct job_file){.job = job, .mode = mode & 0777, .fd = -1};
+    int r = job_text_set(&file->name, name);
+    if (r == 0)
+        r = store_id_take(job->jobs->settings.store, &file->id);
+    if (r < 0)
+        file_free(file);
+    else
+        *out = file;
+    return r;
+}
+
+static int file_make_on_disk(const struct job_file *file)
+{
+    char path[4096];
+    int r = job_file_path(file, path, sizeof(path));
+    if (r < 0)
+        return r;
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return -errno;
+    (void)close(fd);
+    return 0;
+}
+
+int job_file_create(struct job *job, const char *name, mode_t mode, struct job_file **out)
+{
+    struct job_detail *detail;
+    struct job_file *file = NULL;
+    int r = text_name_check(name);
+    if (r == 0 && job->is_removed)
+        r = -ENOENT;
+    if (r == 0)
+        r = job_detail_get(job, &detail);
+    if (r < 0)
+        return r;
+    if (job_file_find(detail, name))
+        return -EEXIST;
+    if (strcmp(name, JOB_PROMPT_NAME) == 0 && !job_state_is_editable(job->state))
+        return -ERR_PROMPT_FROZEN;
+    r = job_settle(job);
+    if (r == 0)
+        r = file_new(job, name, mode, &file);
+    if (r < 0)
+        return r;
+    r = file_make_on_disk(file);
+    if (r == 0)
+        r = file_row_save_now(file);
+    if (r < 0) {
+        char path[4096];
+        if (job_file_path(file, path, sizeof(path)) == 0)
+            (void)unlink(path);
+        file_free(file);
+        return r;
+    }
+    DL_APPEND(detail->files, file);
+    *out = file;
+    return 0;
+}
+
+/* The content is about to change: a new attempt begins, where one may. */
+static int file_touch(struct job_file *file)
+{
+    if (job_file_is_frozen(file))
+        return -ERR_PROMPT_FROZEN;
+    if (is_prompt(file)) {
+        int r = job_to_draft(file->job);
+        if (r < 0)
+            return r;
+    }
+    file->is_dirty = true;
+    return 0;
+}
+
+void job_file_begin(struct job_file *file)
+{
+    file->is_sequential = true;
+    file->sequential_end = 0;
+}
+
+int job_file_open(struct job_file *file, bool is_writer, bool is_truncating)
+{
+    if ((is_writer || is_truncating) && job_file_is_frozen(file))
+        return -ERR_PROMPT_FROZEN;
+    if (file->fd < 0) {
+        char path[4096];
+        int r = job_file_path(file, path, sizeof(path));
+        if (r < 0)
+            return r;
+        file->fd = open(path, O_RDWR | O_CLOEXEC);
+        if (file->fd < 0)
+            return -errno;
+    }
+    file->handles++;
+    if (is_writer)
+        file->writers++;
+    job_ref(file->job);
+    if (!is_truncating)
+        return 0;
+    int r = job_file_truncate(file, 0);
+    if (r < 0)
+        job_file_close(file, is_writer);
+    return r;
+}
+
+void job_file_close(struct job_file *file, bool is_writer)
+{
+    struct job *job = file->job;
+    if (is_writer)
+        file->writers--;
+    if (file->writers == 0 && file->is_dirty && is_prompt(file) && !job->is_removed)
+        (void)job_prompt_commit(file);
+    if (file->writers == 0)
+        file->is_sequential = false;
+    if (--file->handles == 0) {
+        (void)close(file->fd);
+        file->fd = -1;
+        if (file->is_unlinked) {
+            DL_DELETE(job->detail->files, file);
+            file_free(file);
+        }
+    }
+    job_unref(job);
+}
+
+static int64_t file_size_max(const struct job_file *file)
+{
+    return is_prompt(file) ? PROMPT_BYTES_MAX : file->job->jobs->settings.file_bytes_max;
+}
+
+int job_file_write(struct job_file *file, const void *bytes, size_t len, int64_t offset)
+{
+    int64_t most = file_size_max(file);
+    if (offset < 0 || offset > most || (int64_t)len > most - offset)
+        return -EFBIG;
+    int r = file_touch(file);
+    if (r == 0)
+        r = file_write_full(file->fd, bytes, len, offset);
+    if (r < 0)
+        return r;
+    file->is_sequential = file->is_sequential && offset == file->sequential_end;
+    file->sequential_end = offset + (int64_t)len;
+    if (!is_prompt(file) || !file->is_sequential || file->writers != 1 ||
+        file->sequential_end > REPORT_BYTES_MAX)
+        return 0;
+    return job_prompt_report(file, file->job, JOB_REPORT_EARLY);
+}
+
+int job_file_truncate(struct job_file *file, int64_t size)
+{
+    if (size < 0 || size > file_size_max(file))
+        return -EFBIG;
+    int r = file_touch(file);
+    if (r < 0)
+        return r;
+    char path[4096];
+    r = job_file_path(file, path, sizeof(path));
+    if (r < 0)
+        return r;
+    if (file->fd >= 0 ? ftruncate(file->fd, size) < 0 : truncate(path, size) < 0)
+        return -errno;
+    file->is_sequential = size == 0;
+    file->sequential_end = 0;
+    /* truncate(2) by path: nobody will come to close it. */
+    if (is_prompt(file) && file->writers == 0)
+        (void)job_prompt_commit(file);
+    return 0;
+}
+
+int job_file_flush(struct job_file *file)
+{
+    if (!is_prompt(file) || !file->is_dirty || file->writers != 1)
+        return 0;
+    int r = job_prompt_report(file, file->job, JOB_REPORT_CLOSE);
+    if (r < 0)
+        return r;
+    /* Submitting happens at the release, which can report nothing: find out now whether the disk
+     * takes what that will write. */
+    return job_file_sync(file);
+}
+
+int job_file_sync(struct job_file *file)
+{
+    if (file->fd >= 0 && fsync(file->fd) < 0)
+        return -errno;
+    return store_sync(file->job->jobs->settings.store);
+}
+
+int job_file_mode_set(struct job_file *file, mode_t mode)
+{
+    mode_t before = file->mode;
+    file->mode = mode & 0777;
+    if (file->is_unlinked || file->mode == before || file->job->is_provisional)
+        return 0;
+    int r = file_row_save_now(file);
+    if (r < 0)
+        file->mode = before;
+    return r;
+}
+
+int job_file_times_set(struct job_file *file, const struct timespec times[2])
+{
+    char path[4096];
+    int r = job_file_path(file, path, sizeof(path));
+    if (r < 0)
+        return r;
+    if (file->fd >= 0)
+        return futimens(file->fd, times) < 0 ? -errno : 0;
+    return utimensat(AT_FDCWD, path, times, 0) < 0 ? -errno : 0;
+}
+
+/* Takes the file out of its directory; its bytes go with the last handle. */
+static void file_detach(struct job_file *file)
+{
+    char path[4096];
+    if (job_file_path(file, path, sizeof(path)) == 0)
+        (void)unlink(path);
+    file->is_unlinked = true;
+    if (file->handles == 0) {
+        DL_DELETE(file->job->detail->files, file);
+        file_free(file);
+    }
+}
+
+int job_file_unlink(struct job_file *file)
+{
+    struct job *job = file->job;
+    struct store *store = job->jobs->settings.store;
+    if (file->is_unlinked)
+        return 0;
+    bool is_draft_ending = is_prompt(file) && job->state == JOB_INVALID;
+    int r = store_begin(store, STORE_LAZY);
+    if (r == 0)
+        r = store_end(store, store_file_remove(store, file->id));
+    if (r < 0)
+        return r;
+    file_detach(file);
+    if (is_draft_ending)
+        (void)!job_to_draft(job);
+    return 0;
+}
+
+/* The part that the store decides: both names change, or none. */
+static int rename_save(struct job_file *file, struct job *job, const char *name,
+                       const struct job_file *target)
+{
+    struct store *store = job->jobs->settings.store;
+    int r = store_begin(store, STORE_LAZY);
+    if (r < 0)
+        return r;
+    if (target)
+        r = store_file_remove(store, target->id);
+    if (r == 0)
+        r = file_row_save(file, job->id, name);
+    return store_end(store, r);
+}
+
+static int rename_check(struct job_file *file, struct job *job, const char *name,
+                        const struct job_file *target, bool is_replace_allowed)
+{
+    bool is_onto_prompt = strcmp(name, JOB_PROMPT_NAME) == 0;
+    int r = text_name_check(name);
+    if (r < 0)
+        return r;
+    if (job_file_is_frozen(file) || (is_onto_prompt && !job_state_is_editable(job->state)))
+        return -ERR_PROMPT_FROZEN;
+    if (target && !is_replace_allowed)
+        return -EEXIST;
+    /* What is still being written is judged when it is closed. */
+    if (is_onto_prompt)
+        return job_prompt_report(file, job,
+                                 file->writers ? JOB_REPORT_CLOSE : JOB_REPORT_COMPLETE);
+    return 0;
+}
+
+static int file_order(const struct job_file *a, const struct job_file *b)
+{
+    return a->id < b->id ? -1 : a->id > b->id;
+}
+
+int job_file_rename(struct job_file *file, struct job *job, const char *name,
+                    bool is_replace_allowed)
+{
+    struct job_detail *detail;
+    struct job_detail *old_detail = file->job->detail;
+    struct job *old_job = job_ref(file->job);
+    char *copy = strdup(name);
+    int r = copy ? job_detail_get(job, &detail) : -ENOMEM;
+    struct job_file *target = r == 0 ? job_file_find(detail, name) : NULL;
+    if (r == 0 && target == file)
+        goto out;
+    if (r == 0)
+        r = rename_check(file, job, name, target, is_replace_allowed);
+    if (r == 0)
+        r = job_settle(job);
+    if (r == 0)
+        r = rename_save(file, job, name, target);
+    if (r < 0)
+        goto out;
+
+    bool was_prompt = is_prompt(file);
+    if (target)
+        file_detach(target);
+    DL_DELETE(old_detail->files, file);
+    DL_INSERT_INORDER(detail->files, file, file_order); /* a listing goes on after an id */
+    for (unsigned i = 0; i < file->handles; i++) {
+        job_ref(job);
+        job_unref(old_job);
+    }
+    file->job = job;
+    free(file->name);
+    file->name = copy;
+    copy = NULL;
+    if (was_prompt)
+        (void)!job_to_draft(old_job);
+    if (is_prompt(file)) {
+        file->is_dirty = true;
+        if (file->writers == 0)
+            r = job_prompt_commit(file);
+    }
+    r = r == -ENODATA ? 0 : r;
+out:
+    free(copy);
+    job_unref(old_job);
+    return r;
+}

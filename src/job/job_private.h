@@ -1,0 +1,118 @@
+/*
+ * What: what the files of the job floor share: the collection and the calls between them.
+ *   jobs.c    the collection: tables, names, birth and removal      detail.c  details and their cache
+ *   state.c   the state machine: the only code that changes a state  commit.c  prompt.json -> attempt
+ *   submit.c  waiting -> create                                      poll.c    queued, running -> end
+ *   file.c    the user's files
+ */
+#ifndef SEEDANCEFS_JOB_PRIVATE_H
+#define SEEDANCEFS_JOB_PRIVATE_H
+
+#include "seedancefs/api/api.h"
+#include "seedancefs/base/err.h"
+#include "seedancefs/job/file.h"
+#include "seedancefs/job/job.h"
+#include "seedancefs/job/jobs.h"
+
+enum {
+    JOB_CREATES_MAX = 4, /* creates under way at once: each has a connection of its own */
+    JOB_POLLS_MAX = 16,
+    JOB_DETAILS_RESTING = 64,  /* details kept of jobs where nothing is going on */
+    JOB_PROVISIONAL_MS = 5000, /* between the lookup and the create of one open(2) */
+    JOB_SAVE_AGAIN_MS = 5000,  /* between attempts to write down what the store refused */
+};
+
+/* Why nothing at all is submitted now. */
+enum job_gate { JOB_GATE_OPEN, JOB_GATE_KEY_MISSING, JOB_GATE_KEY_REFUSED, JOB_GATE_ACCOUNT,
+                JOB_GATE_QUOTA };
+
+struct jobs {
+    struct jobs_settings settings;
+    char *files_directory;
+    char *default_model;
+    char *api_name;
+    struct job *by_id; /* in the order of ids */
+    struct job *by_name;
+    struct job_detail *details; /* most recently used first */
+    size_t details_count;
+    struct job_detail *submit_queue;
+    struct job_detail *poll_queue;
+    unsigned creates;
+    unsigned polls;
+    enum job_gate gate;
+    char *gate_message;        /* what the service said when it closed the gate */
+    int64_t throttled_until_ms; /* wall time; from Retry-After of a create */
+    struct timer save_timer;    /* see job_fact() */
+    uint64_t random_state;
+    bool is_started;
+    bool is_stopping;
+};
+
+static inline int64_t jobs_wall_ms(const struct jobs *jobs)
+{
+    return clock_wall_ms(jobs->settings.clock);
+}
+
+/* jobs.c */
+uint64_t jobs_random(struct jobs *jobs);
+void jobs_changed(struct job *job);
+int job_settle(struct job *job) NODISCARD; /* a provisional job becomes a real one */
+
+/* detail.c */
+void job_detail_touch(struct job_detail *detail);
+void job_detail_drop(struct job *job);
+void jobs_details_trim(struct jobs *jobs);
+int job_text_set(char **place, const char *text) NODISCARD; /* replaces a text by a copy; NULL: none */
+void job_text_clear(char **place);
+void job_reason_set(struct job_detail *detail, const char *format, ...) PRINTF_LIKE(2, 3);
+void job_problem_set(struct job_detail *detail, const char *format, ...) PRINTF_LIKE(2, 3);
+void job_problem_clear(struct job_detail *detail);
+
+/* state.c: see there. */
+struct prompt;
+void jobs_save_later(struct jobs *jobs);
+int job_save_new(struct job *job) NODISCARD;
+int job_to_draft(struct job *job) NODISCARD;
+int job_to_invalid(struct job *job, const char *problem) NODISCARD;
+int job_to_accepted(struct job *job, const struct prompt *prompt) NODISCARD;
+int job_to_submitting(struct job *job) NODISCARD;
+void job_to_waiting(struct job *job, const char *note);
+void job_to_queued(struct job *job, const struct api_task *task);
+void job_to_rejected(struct job *job, const struct api_answer *answer);
+void job_to_unknown(struct job *job, const char *evidence);
+void job_to_running(struct job *job);
+void job_to_succeeded(struct job *job);
+void job_to_ended(struct job *job, enum job_state state);
+void job_keep(struct job *job, const char *note); /* persist a change of the attempt, not of the state */
+void job_check(const struct job *job);
+
+/* submit.c */
+void job_submit_schedule(struct job *job, int64_t delay_ms);
+void jobs_submit_next(struct jobs *jobs);
+void jobs_gate_close(struct jobs *jobs, enum job_gate gate, const char *message);
+int64_t job_retry_delay_ms(struct jobs *jobs, unsigned failures, int64_t cap_ms);
+
+/* poll.c */
+void job_poll_schedule(struct job *job, int64_t delay_ms);
+int64_t job_poll_delay_ms(struct jobs *jobs, int64_t age_ms);
+void job_poll_resume(struct job *job);
+void jobs_poll_next(struct jobs *jobs);
+int job_task_apply(struct job *job, const struct api_task *task) NODISCARD;
+
+/* commit.c */
+struct prompt_report;
+int job_prompt_check(const struct job_file *file, bool is_media_read, struct prompt **prompt,
+                     char **problem, struct prompt_report *report) NODISCARD;
+/* Submits what is acceptable, shows what is not. The result is for a rename to return. */
+int job_prompt_commit(struct job_file *file);
+/* When a report is made: after a write (local media are not looked at), at a close, or where the content
+ * must be right now. */
+enum job_report { JOB_REPORT_EARLY, JOB_REPORT_CLOSE, JOB_REPORT_COMPLETE };
+/* -ERR_PROMPT_INVALID, and the reason in the `error` of `shown`, when the content cannot become right any
+ * more; an error of the disk; else 0. */
+int job_prompt_report(struct job_file *file, struct job *shown, enum job_report when) NODISCARD;
+
+/* file.c */
+int job_file_path(const struct job_file *file, char *path, size_t size) NODISCARD;
+
+#endif

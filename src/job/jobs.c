@@ -1,0 +1,492 @@
+/*
+ * The collection of jobs: two tables (by id, by name), birth, renaming and removal.
+ *
+ * Ids only grow, and jobs enter the table of ids in their order, so that the table's own order is the
+ * order of ids: a listing goes on after the last id it gave, whatever was made or removed meanwhile.
+ */
+#include "job_private.h"
+
+#include "seedancefs/base/log.h"
+#include "seedancefs/base/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* splitmix64 (Steele, Lea, Flood 2014): enough for jitter. */
+uint64_t jobs_random(struct jobs *jobs)
+{
+    uint64_t z = jobs->random_state += UINT64_C(0x9E3779B97F4A7C15);
+    z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
+    return z ^ (z >> 31);
+}
+
+void jobs_changed(struct job *job)
+{
+    const struct job_hooks *hooks = &job->jobs->settings.hooks;
+    if (hooks->on_change && !job->is_removed)
+        hooks->on_change(hooks->context, job);
+}
+
+void job_to_text(const struct job *job, char *out, size_t size)
+{
+    (void)snprintf(out, size, "job=%s id=%lld state=%s attempt=%lld", job->name,
+                   (long long)job->id, job_state_to_text(job->state), (long long)job->attempt_id);
+}
+
+static void job_free(struct job *job)
+{
+    job_detail_drop(job);
+    free(job->name);
+    free(job);
+}
+
+struct job *job_ref(struct job *job)
+{
+    job->references++;
+    return job;
+}
+
+struct job *job_unref(struct job *job)
+{
+    if (job && --job->references == 0 && job->is_removed && !(job->detail && job->detail->call))
+        job_free(job);
+    return NULL;
+}
+
+static void job_unlink(struct job *job)
+{
+    struct jobs *jobs = job->jobs;
+    HASH_DELETE(by_id, jobs->by_id, job);
+    HASH_DELETE(by_name, jobs->by_name, job);
+}
+
+static int job_link(struct job *job)
+{
+    struct jobs *jobs = job->jobs;
+    HASH_ADD(by_id, jobs->by_id, id, sizeof(job->id), job);
+    if (!TABLE_HAS(job, by_id))
+        return -ENOMEM;
+    HASH_ADD_KEYPTR(by_name, jobs->by_name, job->name, strlen(job->name), job);
+    if (TABLE_HAS(job, by_name))
+        return 0;
+    HASH_DELETE(by_id, jobs->by_id, job);
+    return -ENOMEM;
+}
+
+/* Takes `name` on success. */
+static int job_new(struct jobs *jobs, int64_t id, char *name, struct job **out)
+{
+    struct job *job = calloc(1, sizeof(*job));
+    if (!job)
+        return -ENOMEM;
+    *job = (struct job){.id = id,
+                        .name = name,
+                        .jobs = jobs,
+                        .state = JOB_DRAFT,
+                        .video_bytes = -1,
+                        .cover_bytes = -1};
+    int r = job_link(job);
+    if (r < 0) {
+        free(job);
+        return r;
+    }
+    *out = job;
+    return 0;
+}
+
+static int job_load(void *context, struct store_job *row)
+{
+    struct jobs *jobs = context;
+    struct job *job;
+    enum job_state state;
+    int r = job_state_parse(row->state, &state);
+    if (r < 0) {
+        log_error("store.state", "job=%s word=%s", row->name, row->state);
+        return -ERR_STORE_CORRUPT;
+    }
+    r = job_new(jobs, row->id, row->name, &job);
+    if (r < 0)
+        return r;
+    row->name = NULL;
+    job->state = state;
+    job->created_ms = row->created_ms;
+    job->updated_ms = row->updated_ms;
+    job->attempt_id = row->attempt_id;
+    job->video_bytes = state == JOB_SUCCEEDED ? row->video_bytes : -1;
+    job->cover_bytes = state == JOB_SUCCEEDED ? row->cover_bytes : -1;
+    job->has_problem = row->has_problem;
+    return 0;
+}
+
+int jobs_new(const struct jobs_settings *settings, struct jobs **out)
+{
+    struct jobs *jobs = calloc(1, sizeof(*jobs));
+    if (!jobs)
+        return -ENOMEM;
+    jobs->settings = *settings;
+    jobs->random_state = settings->random_seed;
+    int r = job_text_set(&jobs->files_directory, settings->files_directory);
+    if (r == 0)
+        r = job_text_set(&jobs->default_model, settings->default_model);
+    if (r == 0)
+        r = job_text_set(&jobs->api_name, settings->api_name);
+    if (r == 0)
+        r = store_job_each(settings->store, job_load, jobs);
+    if (r < 0) {
+        jobs_free(jobs);
+        return r;
+    }
+    *out = jobs;
+    return 0;
+}
+
+struct jobs *jobs_free(struct jobs *jobs)
+{
+    if (!jobs)
+        return NULL;
+    struct job *job;
+    struct job *next;
+    HASH_ITER(by_id, jobs->by_id, job, next)
+    {
+        job_unlink(job);
+        job_free(job);
+    }
+    /* What is left are removed jobs that somebody still points to. */
+    while (jobs->details)
+        job_free(jobs->details->job);
+    free(jobs->files_directory);
+    free(jobs->default_model);
+    free(jobs->api_name);
+    free(jobs->gate_message);
+    free(jobs);
+    return NULL;
+}
+
+static struct job *find_any(struct jobs *jobs, const char *name)
+{
+    struct job *job;
+    HASH_FIND(by_name, jobs->by_name, name, strlen(name), job);
+    return job;
+}
+
+struct job *jobs_find(struct jobs *jobs, const char *name)
+{
+    struct job *job = find_any(jobs, name);
+    return job && !job->is_provisional ? job : NULL;
+}
+
+struct job *jobs_find_provisional(struct jobs *jobs, const char *name)
+{
+    struct job *job = find_any(jobs, name);
+    return job && job->is_provisional ? job : NULL;
+}
+
+struct job *jobs_get(struct jobs *jobs, int64_t id)
+{
+    struct job *job;
+    HASH_FIND(by_id, jobs->by_id, &id, sizeof(id), job);
+    return job;
+}
+
+struct job *jobs_get_by_attempt(struct jobs *jobs, int64_t attempt_id)
+{
+    int64_t job_id;
+    if (store_attempt_job_get(jobs->settings.store, attempt_id, &job_id) < 0)
+        return NULL;
+    struct job *job = jobs_get(jobs, job_id);
+    return job && job->attempt_id == attempt_id ? job : NULL;
+}
+
+struct job *jobs_get_by_file(struct jobs *jobs, int64_t file_id)
+{
+    int64_t job_id;
+    if (store_file_job_get(jobs->settings.store, file_id, &job_id) < 0) {
+        /* Unlinked, but perhaps still open. */
+        struct job_detail *detail;
+        DL_FOREACH(jobs->details, detail)
+        {
+            if (job_file_get(detail, file_id))
+                return detail->job;
+        }
+        return NULL;
+    }
+    return jobs_get(jobs, job_id);
+}
+
+struct job *jobs_next(struct jobs *jobs, int64_t id)
+{
+    struct job *job = jobs_get(jobs, id);
+    if (job) {
+        job = job->by_id.next;
+    } else {
+        /* The job that the listing stood at is gone (or it is the beginning). */
+        job = jobs->by_id;
+        while (job && job->id <= id)
+            job = job->by_id.next;
+    }
+    while (job && job->is_provisional)
+        job = job->by_id.next;
+    return job;
+}
+
+size_t jobs_count(const struct jobs *jobs)
+{
+    return HASH_CNT(by_id, jobs->by_id);
+}
+
+static int job_name_check(const char *name)
+{
+    int r = text_name_check(name);
+    if (r < 0)
+        return r;
+    return name[0] == '.' ? -EPERM : 0;
+}
+
+static int job_make(struct jobs *jobs, const char *name, struct job **out)
+{
+    int64_t id;
+    int r = store_id_take(jobs->settings.store, &id);
+    char *copy = r == 0 ? strdup(name) : NULL;
+    if (r == 0 && !copy)
+        r = -ENOMEM;
+    if (r == 0)
+        r = job_new(jobs, id, copy, out);
+    if (r < 0) {
+        free(copy);
+        return r;
+    }
+    (*out)->created_ms = (*out)->updated_ms = jobs_wall_ms(jobs);
+    return 0;
+}
+
+int job_settle(struct job *job)
+{
+    if (!job->is_provisional)
+        return 0;
+    int r = job_save_new(job);
+    if (r < 0)
+        return r;
+    job->is_provisional = false;
+    if (job->detail)
+        timer_cancel(job->jobs->settings.timers, &job->detail->timer);
+    jobs_changed(job);
+    return 0;
+}
+
+int jobs_create(struct jobs *jobs, const char *name, struct job **out)
+{
+    int r = job_name_check(name);
+    if (r < 0)
+        return r;
+    struct job *job = find_any(jobs, name);
+    if (job && !job->is_provisional)
+        return -EEXIST;
+    if (!job) {
+        r = job_make(jobs, name, &job);
+        if (r < 0)
+            return r;
+        job->is_provisional = true;
+    }
+    r = job_settle(job);
+    if (r < 0) {
+        job_unlink(job);
+        job_free(job);
+        return r;
+    }
+    *out = job;
+    return 0;
+}
+
+static void provisional_expire(void *context)
+{
+    struct job *job = context;
+    if (job->references) {
+        struct job_detail *detail = job->detail;
+        /* Somebody is at it: look again later. A timer of a set timer's place cannot fail. */
+        (void)!timer_set(job->jobs->settings.timers, &detail->timer, JOB_PROVISIONAL_MS,
+                         provisional_expire, job);
+        return;
+    }
+    job_unlink(job);
+    job_free(job);
+}
+
+int jobs_create_provisional(struct jobs *jobs, const char *name, struct job **out)
+{
+    int r = job_name_check(name);
+    if (r < 0)
+        return r;
+    struct job *job = jobs_find_provisional(jobs, name);
+    if (!job) {
+        r = job_make(jobs, name, &job);
+        if (r < 0)
+            return r;
+        job->is_provisional = true;
+    }
+    struct job_detail *detail;
+    r = job_detail_get(job, &detail);
+    if (r == 0)
+        r = timer_set(jobs->settings.timers, &detail->timer, JOB_PROVISIONAL_MS,
+                      provisional_expire, job);
+    if (r < 0) {
+        job_unlink(job);
+        job_free(job);
+        return r;
+    }
+    *out = job;
+    return 0;
+}
+
+static bool job_is_empty_draft(struct job *job)
+{
+    struct job_detail *detail;
+    return job->state == JOB_DRAFT && job->attempt_id == 0 && job_detail_get(job, &detail) == 0 &&
+           !detail->files;
+}
+
+static int job_save_row(struct job *job, const char *name)
+{
+    struct job_detail *detail;
+    int r = job_detail_get(job, &detail);
+    if (r < 0)
+        return r;
+    char *state = strdup(job_state_to_text(job->state));
+    char *new_name = strdup(name);
+    struct store_job row = {.id = job->id,
+                            .name = new_name,
+                            .state = state,
+                            .problem = detail->problem,
+                            .created_ms = job->created_ms,
+                            .updated_ms = job->updated_ms,
+                            .attempt_id = job->attempt_id};
+    r = state && new_name ? store_job_save(job->jobs->settings.store, &row) : -ENOMEM;
+    free(state);
+    free(new_name);
+    return r;
+}
+
+int jobs_rename(struct job *job, const char *name, bool is_replace_allowed)
+{
+    struct jobs *jobs = job->jobs;
+    struct store *store = jobs->settings.store;
+    int r = job_name_check(name);
+    if (r < 0)
+        return r;
+    struct job *target = find_any(jobs, name);
+    if (target == job)
+        return 0;
+    if (target && !target->is_provisional && !is_replace_allowed)
+        return -EEXIST;
+    if (target && !target->is_provisional && !job_is_empty_draft(target))
+        return -ENOTEMPTY;
+    char *copy = strdup(name);
+    if (!copy)
+        return -ENOMEM;
+    job_ref(job);
+    r = store_begin(store, STORE_LAZY);
+    if (r == 0) {
+        if (target && !target->is_provisional)
+            r = store_job_remove(store, target->id, jobs_wall_ms(jobs));
+        if (r == 0)
+            r = job_save_row(job, name);
+        if (r == 0)
+            r = store_history_add(store, job->id, jobs_wall_ms(jobs), "renamed");
+        r = store_end(store, r);
+    }
+    job_unref(job);
+    if (r < 0) {
+        free(copy);
+        return r;
+    }
+    if (target) {
+        job_unlink(target);
+        target->is_removed = true;
+        job_unref(job_ref(target));
+    }
+    HASH_DELETE(by_name, jobs->by_name, job);
+    free(job->name);
+    job->name = copy;
+    HASH_ADD_KEYPTR(by_name, jobs->by_name, job->name, strlen(job->name), job);
+    jobs_changed(job);
+    /* Out of memory for one table slot: the job is found by its new name after the next start. */
+    return TABLE_HAS(job, by_name) ? 0 : -ENOMEM;
+}
+
+static int job_files_remove(struct job_detail *detail)
+{
+    struct job_file *file;
+    struct job_file *next;
+    DL_FOREACH_SAFE(detail->files, file, next)
+    {
+        int r = job_file_unlink(file);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+int jobs_remove(struct job *job)
+{
+    struct jobs *jobs = job->jobs;
+    struct store *store = jobs->settings.store;
+    struct job_detail *detail;
+    int r = job_detail_get(job, &detail);
+    if (r < 0)
+        return r;
+    job_ref(job);
+    r = job_files_remove(detail);
+    if (r == 0)
+        r = store_begin(store, STORE_LAZY);
+    if (r == 0) {
+        r = store_history_add(store, job->id, jobs_wall_ms(jobs), "removed by the user");
+        if (r == 0)
+            r = store_job_remove(store, job->id, jobs_wall_ms(jobs));
+        r = store_end(store, r);
+    }
+    if (r < 0) {
+        job_unref(job);
+        return r;
+    }
+    log_info("job.removed", "job=%s id=%lld state=%s", job->name, (long long)job->id,
+             job_state_to_text(job->state));
+    job_unlink(job);
+    job->is_removed = true;
+    timer_cancel(jobs->settings.timers, &detail->timer);
+    if (detail->is_queued && job->state == JOB_WAITING)
+        DL_DELETE2(jobs->submit_queue, detail, queue_prev, queue_next);
+    else if (detail->is_queued)
+        DL_DELETE2(jobs->poll_queue, detail, queue_prev, queue_next);
+    detail->is_queued = false;
+    /* A create goes on to its answer, which is written down; anything else is of no use any more. */
+    if (detail->call && job->state != JOB_SUBMITTING) {
+        api_cancel(detail->call);
+        detail->call = NULL;
+        if (job->state == JOB_WAITING)
+            jobs->creates--;
+        else
+            jobs->polls--;
+    }
+    if (job->attempt_id && jobs->settings.hooks.on_media_unwanted)
+        jobs->settings.hooks.on_media_unwanted(jobs->settings.hooks.context, job->attempt_id);
+    job_unref(job);
+    return 0;
+}
+
+int jobs_blob_get(struct jobs *jobs, const struct job *job, enum store_blob which, struct buf *out)
+{
+    char *blob = NULL;
+    size_t len = 0;
+    int r = store_attempt_blob_get(jobs->settings.store, job->attempt_id, which, &blob, &len);
+    if (r == 0 && blob)
+        r = buf_add(out, blob, len);
+    free(blob);
+    return r;
+}
+
+int jobs_history_each(struct jobs *jobs, const struct job *job, store_history_fn *fn, void *context)
+{
+    return store_history_each(jobs->settings.store, job->id, fn, context);
+}

@@ -1,0 +1,405 @@
+/*
+ * QUEUED, RUNNING -> the end: asking the service how a task is doing.
+ *
+ * The schedule: a 5 s clip takes one and a half to five minutes, so the first question comes after 20 s,
+ * then one every tenth of the task's age, not more often than every 5 s and not less often than every
+ * 60 s. That finds the end some 10 % late at worst, with a number of questions that grows with the
+ * logarithm of the time. Every interval is spread by 10 %, so that jobs written together do not stay
+ * together. --poll-interval replaces all of that by a constant.
+ *
+ * A job is `succeeded` for its user when its video can be opened: between the service's word and that, the
+ * size is asked from the media host, and the job is still `running`. If the size cannot be had for some
+ * time the job is shown as succeeded all the same, and says why output.mp4 is not there yet.
+ */
+#include "job_private.h"
+
+#include "seedancefs/base/log.h"
+#include "seedancefs/base/text.h"
+#include "seedancefs/prompt/model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    POLL_FIRST_MS = 20 * 1000,
+    POLL_INTERVAL_LEAST_MS = 5 * 1000,
+    POLL_INTERVAL_MOST_MS = 60 * 1000,
+    POLL_RETRY_CAP_MS = 60 * 1000,
+    POLL_MISSING_AGAIN_MS = 5 * 1000, /* the second look after a 404 */
+    POLL_STALE_FAILURES = 2,          /* from so many failures in a row on the job says so */
+};
+
+int64_t job_poll_delay_ms(struct jobs *jobs, int64_t age_ms)
+{
+    int64_t delay_ms = jobs->settings.poll_interval_ms;
+    if (delay_ms == 0 && age_ms < POLL_FIRST_MS - POLL_INTERVAL_LEAST_MS)
+        delay_ms = POLL_FIRST_MS - (age_ms > 0 ? age_ms : 0);
+    if (delay_ms == 0) {
+        delay_ms = age_ms / 10;
+        if (delay_ms < POLL_INTERVAL_LEAST_MS)
+            delay_ms = POLL_INTERVAL_LEAST_MS;
+        if (delay_ms > POLL_INTERVAL_MOST_MS)
+            delay_ms = POLL_INTERVAL_MOST_MS;
+    }
+    int64_t spread_ms = delay_ms / 5;
+    if (spread_ms > 0)
+        delay_ms += (int64_t)(jobs_random(jobs) % (uint64_t)spread_ms) - spread_ms / 2;
+    return delay_ms > 0 ? delay_ms : 1;
+}
+
+static void job_poll_due(void *context);
+
+void job_poll_schedule(struct job *job, int64_t delay_ms)
+{
+    if (timer_set(job->jobs->settings.timers, &job->detail->timer, delay_ms, job_poll_due, job) < 0)
+        log_error("timer.refused", "job=%s", job->name);
+}
+
+static int64_t job_age_ms(const struct job *job)
+{
+    return jobs_wall_ms(job->jobs) - job->detail->attempt.submitted_ms;
+}
+
+void job_poll_resume(struct job *job)
+{
+    job_poll_schedule(job, job_poll_delay_ms(job->jobs, job_age_ms(job)));
+}
+
+static bool is_following(const struct job *job)
+{
+    return job->state == JOB_QUEUED || job->state == JOB_RUNNING;
+}
+
+static int64_t attempt_cost(const struct store_attempt *attempt)
+{
+    if (attempt->output_ms < 0)
+        return -1;
+    int64_t cost = model_estimate_usd_micros(model_find(attempt->model), attempt->resolution,
+                                             attempt->output_ms, attempt->input_video_ms);
+    return cost < 0 ? -1 : cost;
+}
+
+static void task_failed(struct job *job, const struct api_task *task)
+{
+    struct store_attempt *attempt = &job->detail->attempt;
+    enum job_state state = task->status == API_TASK_CANCELLED ? JOB_CANCELLED
+                           : task->status == API_TASK_EXPIRED ? JOB_EXPIRED
+                                                              : JOB_FAILED;
+    const char *message = task->error_message[0] ? task->error_message : "the service gave no reason";
+    if (job_text_set(&attempt->error_message, message) < 0 ||
+        job_text_set(&attempt->error_code, task->error_code[0] ? task->error_code : NULL) < 0 ||
+        (task->error_request_id[0] &&
+         job_text_set(&attempt->request_id, task->error_request_id) < 0))
+        log_error("memory.refused", "job=%s", job->name);
+    job_problem_set(job->detail,
+                    "The service could not make the video (%s%s%s): %s\n"
+                    "Whether a failed task is charged is not documented by the service. To try "
+                    "again, change prompt.json or write it once more: that is a new, paid attempt.\n",
+                    job_state_to_text(state), task->error_code[0] ? ", " : "", task->error_code,
+                    message);
+    job_to_ended(job, state);
+}
+
+static int attempt_urls_set(struct store_attempt *attempt, const struct api_task *task)
+{
+    int r = job_text_set(&attempt->video_url, task->video_url);
+    if (r == 0)
+        r = job_text_set(&attempt->cover_url, task->cover_image_url);
+    int64_t expires_ms = api_url_expires_at_ms(task->video_url);
+    attempt->url_expires_ms = expires_ms > 0 ? expires_ms : 0;
+    return r;
+}
+
+static void task_succeeded(struct job *job, const struct api_task *task)
+{
+    struct job_detail *detail = job->detail;
+    const struct job_hooks *hooks = &job->jobs->settings.hooks;
+    if (!task->video_url) {
+        log_warn("task.no_url", "job=%s", job->name);
+        job_reason_set(detail, "The service says the video is done but gives no address for it; "
+                               "it is asked again.");
+        jobs_changed(job);
+        job_poll_resume(job);
+        return;
+    }
+    int r = attempt_urls_set(&detail->attempt, task);
+    if (r < 0) {
+        job_poll_resume(job);
+        return;
+    }
+    if (task->video_duration_ms >= 0)
+        detail->attempt.output_ms = task->video_duration_ms;
+    detail->attempt.actual_usd_micros = attempt_cost(&detail->attempt);
+    detail->is_result_kept = true;
+    job_text_clear(&detail->reason);
+    job_keep(job, "the service has finished the video");
+    if (hooks->on_video)
+        hooks->on_video(hooks->context, job);
+    else
+        job_to_succeeded(job);
+}
+
+static void task_going_on(struct job *job, const struct api_task *task)
+{
+    struct job_detail *detail = job->detail;
+    job_text_clear(&detail->reason);
+    if (task->status == API_TASK_UNKNOWN) {
+        if (!detail->is_status_strange)
+            log_warn("task.status", "job=%s word=\"%s\"", job->name, task->status_word);
+        detail->is_status_strange = true;
+        job_reason_set(detail, "The service says \"%s\", a word that is not documented; it is asked "
+                               "again.", task->status_word);
+        jobs_changed(job);
+    } else if (task->status == API_TASK_RUNNING && job->state == JOB_QUEUED) {
+        job_to_running(job);
+    } else if (task->status == API_TASK_QUEUED && job->state == JOB_RUNNING) {
+        /* A stale answer of another server behind the same name: a status never goes back. */
+        log_warn("task.backwards", "job=%s", job->name);
+    }
+    job_poll_resume(job);
+}
+
+static void task_apply(struct job *job, const struct api_task *task)
+{
+    if (task->status == API_TASK_SUCCEEDED)
+        task_succeeded(job, task);
+    else if (api_task_status_is_final(task->status))
+        task_failed(job, task);
+    else
+        task_going_on(job, task);
+}
+
+static void task_missing(struct job *job, const struct api_answer *answer)
+{
+    struct job_detail *detail = job->detail;
+    if (!detail->is_missing_once) {
+        detail->is_missing_once = true;
+        job_poll_schedule(job, POLL_MISSING_AGAIN_MS);
+        return;
+    }
+    if (job_text_set(&detail->attempt.error_message, answer->message) < 0)
+        log_error("memory.refused", "job=%s", job->name);
+    detail->attempt.http_status = answer->http_status;
+    job_problem_set(detail,
+                    "The service does not know the task %s (any more); it keeps tasks for 7 days. "
+                    "It was asked twice (HTTP %d%s%s).\nWriting prompt.json again starts a new, "
+                    "paid attempt.\n",
+                    detail->attempt.task_id, answer->http_status, answer->message[0] ? ": " : "",
+                    answer->message);
+    job_to_ended(job, JOB_LOST);
+}
+
+/* Nothing was learned: say so after a while, ask again later. */
+static void task_not_learned(struct job *job, const struct api_answer *answer)
+{
+    struct jobs *jobs = job->jobs;
+    struct job_detail *detail = job->detail;
+    int64_t delay_ms = job_retry_delay_ms(jobs, ++detail->failures, POLL_RETRY_CAP_MS);
+    if (answer->retry_after_ms > 0)
+        delay_ms = answer->retry_after_ms + delay_ms % 500;
+    bool is_refused = answer->verdict == API_KEY_REFUSED || answer->verdict == API_ACCOUNT_REFUSED ||
+                      answer->verdict == API_REFUSED;
+    const char *why = answer->message[0] ? answer->message
+                      : answer->result   ? err_sentence(answer->result)
+                                         : "it gave no usable answer";
+    if (is_refused) {
+        delay_ms = POLL_RETRY_CAP_MS;
+        job_problem_set(detail,
+                        "The service refuses to say how the task %s is doing (HTTP %d): %s\n%s\n",
+                        detail->attempt.task_id, answer->http_status, why,
+                        answer->verdict == API_REFUSED
+                            ? "It is asked again every minute."
+                            : "The task itself goes on. Correct the API key (or the account) and "
+                              "send SIGHUP to seedancefs; until then it is asked every minute.");
+    }
+    if (is_refused || detail->failures >= POLL_STALE_FAILURES) {
+        job_reason_set(detail, "stale: %s does not say how the task is doing: %s.", jobs->api_name,
+                       why);
+        jobs_changed(job);
+    }
+    job_poll_schedule(job, delay_ms);
+}
+
+static void refresh_answer(struct job *job, const struct api_answer *answer)
+{
+    struct jobs *jobs = job->jobs;
+    struct job_detail *detail = job->detail;
+    int r = answer->result ? answer->result : -ERR_MEDIA_EXPIRED;
+    if (answer->verdict == API_LOST)
+        r = -ERR_MEDIA_GONE;
+    if (answer->verdict == API_TASK && answer->task->status == API_TASK_SUCCEEDED &&
+        answer->task->video_url) {
+        r = attempt_urls_set(&detail->attempt, answer->task);
+        if (r == 0)
+            job_keep(job, NULL);
+    }
+    detail->is_refresh_wanted = false;
+    if (jobs->settings.hooks.on_url)
+        jobs->settings.hooks.on_url(jobs->settings.hooks.context, job, r);
+}
+
+static void poll_answer_keep(struct job *job, const struct api_answer *answer)
+{
+    struct store *store = job->jobs->settings.store;
+    int r = store_begin(store, STORE_LAZY);
+    if (r == 0)
+        r = store_end(store, store_attempt_response_set(store, job->attempt_id, answer->body,
+                                                        answer->body_len));
+    if (r < 0)
+        log_warn("store.refused", "job=%s what=answer error=%s", job->name, err_name(r));
+}
+
+static void poll_done(void *context, const struct api_answer *answer)
+{
+    struct job *job = job_ref(context);
+    struct jobs *jobs = job->jobs;
+    struct job_detail *detail = job->detail;
+    detail->call = NULL;
+    jobs->polls--;
+    if (answer->verdict == API_TASK) {
+        detail->failures = 0;
+        detail->is_missing_once = false;
+        if (job->has_problem && is_following(job)) {
+            job_problem_clear(detail);
+            jobs_changed(job);
+        }
+        poll_answer_keep(job, answer);
+    }
+    if (job->is_removed)
+        ;
+    else if (detail->is_refresh_wanted)
+        refresh_answer(job, answer);
+    else if (!is_following(job) || detail->is_result_kept)
+        log_debug("poll.late", "job=%s", job->name);
+    else if (answer->verdict == API_TASK)
+        task_apply(job, answer->task);
+    else if (answer->verdict == API_LOST)
+        task_missing(job, answer);
+    else
+        task_not_learned(job, answer);
+    job_unref(job);
+    jobs_poll_next(jobs);
+}
+
+static void job_poll_now(struct job *job)
+{
+    struct jobs *jobs = job->jobs;
+    struct job_detail *detail = job->detail;
+    detail->polls++;
+    int r = api_get_task(jobs->settings.api, detail->attempt.task_id, job, poll_done, &detail->call);
+    if (r == 0) {
+        jobs->polls++;
+        return;
+    }
+    if (detail->is_refresh_wanted) {
+        detail->is_refresh_wanted = false;
+        if (jobs->settings.hooks.on_url)
+            jobs->settings.hooks.on_url(jobs->settings.hooks.context, job, r);
+        return;
+    }
+    job_reason_set(detail, "stale: the service cannot be asked: %s.", err_sentence(r));
+    jobs_changed(job);
+    job_poll_schedule(job, job_retry_delay_ms(jobs, ++detail->failures, POLL_RETRY_CAP_MS));
+}
+
+static void job_poll_due(void *context)
+{
+    struct job *job = context;
+    struct jobs *jobs = job->jobs;
+    struct job_detail *detail = job->detail;
+    if (jobs->is_stopping || detail->call || detail->is_queued)
+        return;
+    if (jobs->polls >= JOB_POLLS_MAX) {
+        detail->is_queued = true;
+        DL_APPEND2(jobs->poll_queue, detail, queue_prev, queue_next);
+        return;
+    }
+    job_poll_now(job);
+}
+
+void jobs_poll_next(struct jobs *jobs)
+{
+    while (jobs->poll_queue && jobs->polls < JOB_POLLS_MAX && !jobs->is_stopping) {
+        struct job_detail *detail = jobs->poll_queue;
+        DL_DELETE2(jobs->poll_queue, detail, queue_prev, queue_next);
+        detail->is_queued = false;
+        job_poll_now(detail->job);
+    }
+}
+
+void jobs_url_refresh(struct job *job)
+{
+    struct jobs *jobs = job->jobs;
+    struct job_detail *detail;
+    int r = job_detail_get(job, &detail);
+    if (r == 0 && !detail->attempt.task_id)
+        r = -ERR_MEDIA_GONE;
+    if (r == 0 && jobs->is_stopping)
+        r = -ECANCELED;
+    if (r < 0) {
+        if (jobs->settings.hooks.on_url)
+            jobs->settings.hooks.on_url(jobs->settings.hooks.context, job, r);
+        return;
+    }
+    detail->is_refresh_wanted = true;
+    job_poll_due(job);
+}
+
+static int size_copy(const struct job_media_size *from, int64_t *bytes, char **etag)
+{
+    int r = job_text_set(etag, from->etag && *from->etag ? from->etag : NULL);
+    if (r == 0)
+        *bytes = from->size;
+    return r;
+}
+
+void jobs_video_set(struct job *job, const struct job_media_size *video)
+{
+    struct job_detail *detail;
+    if (job_detail_get(job, &detail) < 0 ||
+        size_copy(video, &detail->attempt.video_bytes, &detail->attempt.video_etag) < 0) {
+        log_error("memory.refused", "job=%s", job->name);
+        return;
+    }
+    if (is_following(job) && detail->is_result_kept) {
+        job_to_succeeded(job);
+    } else if (job->state == JOB_SUCCEEDED) {
+        job->video_bytes = video->size;
+        job_problem_clear(detail);
+        job_text_clear(&detail->reason);
+        job_keep(job, NULL);
+    }
+}
+
+void jobs_cover_set(struct job *job, const struct job_media_size *cover)
+{
+    struct job_detail *detail;
+    if (job_detail_get(job, &detail) < 0 ||
+        size_copy(cover, &detail->attempt.cover_bytes, &detail->attempt.cover_etag) < 0) {
+        log_error("memory.refused", "job=%s", job->name);
+        return;
+    }
+    if (job->state == JOB_SUCCEEDED) {
+        job->cover_bytes = cover->size;
+        job_keep(job, NULL);
+    }
+}
+
+void jobs_video_failed(struct job *job, int result)
+{
+    struct job_detail *detail;
+    if (job_detail_get(job, &detail) < 0)
+        return;
+    job_problem_set(detail,
+                    "The video is finished, but its size cannot be found out: %s.\n"
+                    "It is asked again, until the URL expires; output.mp4 appears as soon as that "
+                    "succeeds. output.url holds the address for other programs.\n",
+                    err_sentence(result));
+    job_reason_set(detail, "The media server does not answer as it should: %s.",
+                   err_sentence(result));
+    if (is_following(job) && detail->is_result_kept)
+        job_to_succeeded(job);
+    else
+        job_keep(job, NULL);
+}
