@@ -1,0 +1,246 @@
+/*
+ * Open files. A generated file is rendered when it is opened and the handle reads that snapshot, so that a
+ * reader never sees half of one state and half of the next. A user's file reads and writes its file
+ * on disk. A video reads its media item, and a read whose bytes are not there yet is parked.
+ */
+#include "tree_private.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum handle_kind { HANDLE_SNAPSHOT, HANDLE_FILE, HANDLE_MEDIA };
+
+struct tree_handle {
+    enum handle_kind kind;
+    bool is_writer;
+    struct job *job; /* referenced; NULL for README.txt */
+    union {
+        struct buf snapshot;
+        struct job_file *file;
+        struct media_item *item;
+    };
+};
+
+struct tree_read_state {
+    struct media_read media;
+    tree_read_fn *fn;
+    void *context;
+};
+
+static bool is_writing(int flags)
+{
+    return (flags & O_ACCMODE) != O_RDONLY;
+}
+
+static int open_snapshot(struct tree *tree, const struct node *node, struct tree_handle *handle)
+{
+    handle->kind = HANDLE_SNAPSHOT;
+    buf_init(&handle->snapshot, 128 * 1024 * 1024);
+    if (node->kind == NODE_README) {
+        readme_render(&handle->snapshot);
+        return handle->snapshot.error;
+    }
+    int r = generated_render(tree, node->job, node->generated, &handle->snapshot);
+    if (r < 0)
+        buf_fini(&handle->snapshot);
+    return r;
+}
+
+static int open_node(struct tree *tree, const struct node *node, int flags,
+                     struct tree_handle *handle)
+{
+    if (node->kind == NODE_FILE) {
+        handle->kind = HANDLE_FILE;
+        handle->file = node->file;
+        handle->is_writer = is_writing(flags);
+        return job_file_open(node->file, handle->is_writer, (flags & O_TRUNC) != 0);
+    }
+    if (node->kind == NODE_VIDEO || node->kind == NODE_COVER) {
+        handle->kind = HANDLE_MEDIA;
+        return output_open(tree, node->job,
+                           node->kind == NODE_VIDEO ? MEDIA_VIDEO : MEDIA_COVER, &handle->item);
+    }
+    return open_snapshot(tree, node, handle);
+}
+
+static int handle_new(struct tree *tree, const struct node *node, int flags,
+                      struct tree_open_result *out)
+{
+    struct tree_handle *handle = calloc(1, sizeof(*handle));
+    if (!handle)
+        return -ENOMEM;
+    int r = open_node(tree, node, flags, handle);
+    if (r < 0) {
+        free(handle);
+        return r;
+    }
+    handle->job = node->job ? job_ref(node->job) : NULL;
+    *out = (struct tree_open_result){.handle = handle,
+                                     .is_direct = node->generated != NULL,
+                                     .is_kept = handle->kind == HANDLE_MEDIA,
+                                     .is_flush_void = !handle->is_writer};
+    return 0;
+}
+
+int tree_open(struct tree *tree, uint64_t ino, int flags, const struct tree_caller *caller,
+              struct tree_open_result *out)
+{
+    struct node node;
+    int r = node_get(tree, ino, &node);
+    if (r < 0)
+        return r;
+    if (node_is_directory(&node))
+        return -EISDIR;
+    int access = flags & O_ACCMODE;
+    int mask = access == O_RDONLY ? R_OK : access == O_WRONLY ? W_OK : R_OK | W_OK;
+    if (flags & O_TRUNC)
+        mask |= W_OK;
+    r = node_access(tree, &node, mask, caller);
+    return r < 0 ? r : handle_new(tree, &node, flags, out);
+}
+
+int tree_create(struct tree *tree, uint64_t parent, const char *name, mode_t mode, int flags,
+                const struct tree_caller *caller, struct tree_entry *entry,
+                struct tree_open_result *out)
+{
+    struct node directory;
+    struct node node;
+    int r = node_get(tree, parent, &directory);
+    if (r == 0 && !node_is_directory(&directory))
+        r = -ENOTDIR;
+    if (r == 0)
+        r = node_access(tree, &directory, W_OK | X_OK, caller);
+    if (r < 0)
+        return r;
+    if (directory.kind != NODE_JOB)
+        return -EPERM;
+    if (node_find(tree, &directory, name, &node) == 0) {
+        /* Made by somebody else between the kernel's lookup and now. */
+        if (flags & O_EXCL)
+            return -EEXIST;
+        r = node_entry(tree, &node, entry);
+        return r < 0 ? r : tree_open(tree, node_ino(node.kind, node.id), flags, caller, out);
+    }
+    if (node_name_is_reserved(name))
+        return -ERR_NAME_RESERVED;
+    node = (struct node){.kind = NODE_FILE, .job = directory.job};
+    r = job_file_create(directory.job, name, mode, &node.file);
+    if (r < 0)
+        return r;
+    node.id = node.file->id;
+    r = handle_new(tree, &node, flags & ~O_TRUNC, out);
+    if (r == 0) {
+        job_file_begin(node.file);
+        r = node_entry(tree, &node, entry);
+        if (r < 0)
+            tree_release(out->handle);
+    }
+    return r;
+}
+
+static void media_answer(void *context, int result, const struct media_bytes *bytes)
+{
+    struct tree_read_state *state = context;
+    tree_read_fn *fn = state->fn;
+    void *fn_context = state->context;
+    struct tree_bytes answer = {.fd = -1};
+    if (bytes)
+        answer = (struct tree_bytes){bytes->fd, bytes->offset, bytes->memory, bytes->len};
+    fn(fn_context, result, bytes ? &answer : NULL);
+    free(state);
+}
+
+static void read_media(struct tree_handle *handle, size_t size, int64_t offset, tree_read_fn *fn,
+                       void *context, struct tree_read_state **parked)
+{
+    struct tree_read_state *state = calloc(1, sizeof(*state));
+    if (!state) {
+        fn(context, -ENOMEM, NULL);
+        return;
+    }
+    state->fn = fn;
+    state->context = context;
+    state->media = (struct media_read){
+        .offset = offset, .size = size, .fn = media_answer, .context = state};
+    /* Set first: the answer may come from within the start, and then nothing of this is left. */
+    *parked = state;
+    media_read_start(handle->item, &state->media);
+}
+
+static void read_file(struct tree_handle *handle, size_t size, int64_t offset, tree_read_fn *fn,
+                      void *context)
+{
+    struct stat st;
+    if (fstat(handle->file->fd, &st) < 0) {
+        fn(context, -errno, NULL);
+        return;
+    }
+    int64_t left = offset < st.st_size ? st.st_size - offset : 0;
+    size_t len = (uint64_t)left < size ? (size_t)left : size;
+    struct tree_bytes bytes = {.fd = handle->file->fd, .offset = offset, .len = len};
+    fn(context, (int)len, len ? &bytes : NULL);
+}
+
+void tree_read(struct tree_handle *handle, size_t size, int64_t offset, tree_read_fn *fn,
+               void *context, struct tree_read_state **parked)
+{
+    *parked = NULL;
+    if (handle->kind == HANDLE_MEDIA) {
+        read_media(handle, size, offset, fn, context, parked);
+        return;
+    }
+    if (handle->kind == HANDLE_FILE) {
+        read_file(handle, size, offset, fn, context);
+        return;
+    }
+    size_t len = handle->snapshot.len;
+    size_t start = offset < 0 || (uint64_t)offset > len ? len : (size_t)offset;
+    size_t left = len - start;
+    struct tree_bytes bytes = {
+        .fd = -1, .memory = buf_text(&handle->snapshot) + start, .len = left < size ? left : size};
+    fn(context, (int)bytes.len, bytes.len ? &bytes : NULL);
+}
+
+void tree_read_cancel(struct tree_read_state *parked)
+{
+    media_read_cancel(&parked->media);
+    free(parked);
+}
+
+int tree_write(struct tree_handle *handle, const void *bytes, size_t size, int64_t offset)
+{
+    if (handle->kind != HANDLE_FILE || !handle->is_writer)
+        return -EBADF;
+    return job_file_write(handle->file, bytes, size, offset);
+}
+
+int tree_truncate(struct tree_handle *handle, int64_t size)
+{
+    if (handle->kind != HANDLE_FILE || !handle->is_writer)
+        return -EINVAL;
+    return job_file_truncate(handle->file, size);
+}
+
+int tree_flush(struct tree_handle *handle)
+{
+    return handle->is_writer ? job_file_flush(handle->file) : 0;
+}
+
+int tree_fsync(struct tree_handle *handle)
+{
+    return handle->kind == HANDLE_FILE ? job_file_sync(handle->file) : 0;
+}
+
+void tree_release(struct tree_handle *handle)
+{
+    if (handle->kind == HANDLE_FILE)
+        job_file_close(handle->file, handle->is_writer);
+    else if (handle->kind == HANDLE_MEDIA)
+        media_item_close(handle->item);
+    else
+        buf_fini(&handle->snapshot);
+    job_unref(handle->job);
+    free(handle);
+}

@@ -1,0 +1,264 @@
+/*
+ * Nodes: from inode numbers and names to what they stand for, and their attributes.
+ *
+ * The kernel may keep what cannot change behind its back: names (they change through the mount alone) and
+ * the attributes of finished videos. It is never told that something changed, because telling it
+ * from the loop could wait for a request that the loop has to answer; what may change by itself (a
+ * status, the presence of `error`) is simply not kept.
+ */
+#include "tree_private.h"
+
+#include "seedancefs/base/text.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#define KEEP_LONG_S 86400.0
+#define KEEP_SHORT_S 1.0
+
+static const char video_name[] = "output.mp4";
+static const char cover_name[] = "cover.jpg";
+
+/* Beside the generated files that there are. */
+static const char *const reserved_names[] = {video_name, cover_name, "prompt.txt", "progress",
+                                             "wait", "ctl"};
+
+uint64_t node_ino(enum node_kind kind, int64_t id)
+{
+    return (uint64_t)id << 8 | (uint64_t)kind;
+}
+
+bool node_is_directory(const struct node *node)
+{
+    return node->kind == NODE_ROOT || node->kind == NODE_JOBS || node->kind == NODE_JOB;
+}
+
+bool node_name_is_reserved(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(reserved_names); i++) {
+        if (strcmp(reserved_names[i], name) == 0)
+            return true;
+    }
+    for (size_t i = 0; i < generated_count(); i++) {
+        if (strcmp(generated_at(i)->name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool is_hidden(const struct job *job, unsigned bit)
+{
+    return (job->hidden >> bit & 1) != 0;
+}
+
+static bool generated_is_there(struct job *job, size_t index)
+{
+    const struct generated *generated = generated_at(index);
+    struct job_detail *detail = NULL;
+    if (is_hidden(job, (unsigned)index))
+        return false;
+    if (!generated->is_there)
+        return true;
+    return job_detail_get(job, &detail) == 0 && generated->is_there(job, detail);
+}
+
+static bool media_is_there(const struct job *job, enum node_kind kind)
+{
+    if (job->state != JOB_SUCCEEDED)
+        return false;
+    if (kind == NODE_VIDEO)
+        return job->video_bytes >= 0 && !is_hidden(job, GENERATED_HIDDEN_VIDEO);
+    return job->cover_bytes >= 0 && !is_hidden(job, GENERATED_HIDDEN_COVER);
+}
+
+static int node_get_in_job(struct tree *tree, struct node *node)
+{
+    if (node->kind == NODE_FILE)
+        node->job = jobs_get_by_file(tree->settings.jobs, node->id);
+    else if (node->kind == NODE_VIDEO || node->kind == NODE_COVER)
+        node->job = jobs_get_by_attempt(tree->settings.jobs, node->id);
+    else
+        node->job = jobs_get(tree->settings.jobs, node->id);
+    if (!node->job)
+        return -ESTALE;
+    struct job_detail *detail;
+    if (node->kind == NODE_FILE) {
+        int r = job_detail_get(node->job, &detail);
+        if (r < 0)
+            return r;
+        node->file = job_file_get(detail, node->id);
+        return node->file ? 0 : -ESTALE;
+    }
+    size_t index = (size_t)node->kind - NODE_GENERATED;
+    if (node->kind >= NODE_GENERATED && index < generated_count())
+        node->generated = generated_at(index);
+    else if (node->kind != NODE_JOB && node->kind != NODE_VIDEO && node->kind != NODE_COVER)
+        return -ESTALE;
+    return 0;
+}
+
+int node_get(struct tree *tree, uint64_t ino, struct node *out)
+{
+    *out = (struct node){.kind = (enum node_kind)(ino & 0xff), .id = (int64_t)(ino >> 8)};
+    if (out->id != 0)
+        return node_get_in_job(tree, out);
+    return out->kind >= NODE_ROOT && out->kind <= NODE_JOBS ? 0 : -ESTALE;
+}
+
+static void stat_fill(const struct tree *tree, struct stat *st, mode_t mode, int64_t size,
+                      int64_t time_ms)
+{
+    st->st_mode = mode;
+    st->st_nlink = S_ISDIR(mode) ? 2 : 1;
+    st->st_uid = tree->uid;
+    st->st_gid = tree->gid;
+    st->st_size = size;
+    st->st_blksize = 4096;
+    st->st_blocks = (size + 511) / 512;
+    st->st_mtim.tv_sec = time_ms / 1000;
+    st->st_mtim.tv_nsec = time_ms % 1000 * 1000000;
+    st->st_atim = st->st_ctim = st->st_mtim;
+}
+
+static int file_entry(struct tree *tree, const struct node *node, struct tree_entry *out)
+{
+    int r = job_file_stat(node->file, &out->st);
+    if (r < 0)
+        return r;
+    out->st.st_uid = tree->uid;
+    out->st.st_gid = tree->gid;
+    out->st.st_nlink = node->file->is_unlinked ? 0 : 1;
+    out->st.st_rdev = 0;
+    out->entry_s = KEEP_LONG_S;
+    /* The mode of prompt.json changes by itself when it is accepted. */
+    out->attr_s = strcmp(node->file->name, JOB_PROMPT_NAME) == 0 ? 0 : KEEP_SHORT_S;
+    return 0;
+}
+
+static int generated_entry(struct tree *tree, const struct node *node, struct tree_entry *out)
+{
+    buf_clear(&tree->scratch);
+    int r = generated_render(tree, node->job, node->generated, &tree->scratch);
+    if (r < 0)
+        return r;
+    stat_fill(tree, &out->st, S_IFREG | node->generated->mode, (int64_t)tree->scratch.len,
+              node->job->updated_ms);
+    out->entry_s = node->generated->is_permanent ? KEEP_LONG_S : 0;
+    return 0;
+}
+
+int node_entry(struct tree *tree, const struct node *node, struct tree_entry *out)
+{
+    *out = (struct tree_entry){0};
+    int r = 0;
+    if (node->kind == NODE_FILE) {
+        r = file_entry(tree, node, out);
+    } else if (node->generated) {
+        r = generated_entry(tree, node, out);
+    } else if (node->kind == NODE_VIDEO || node->kind == NODE_COVER) {
+        int64_t size =
+            node->kind == NODE_VIDEO ? node->job->video_bytes : node->job->cover_bytes;
+        if (size < 0)
+            return -ESTALE;
+        stat_fill(tree, &out->st, S_IFREG | 0444, size, node->job->updated_ms);
+        out->entry_s = KEEP_SHORT_S;
+        out->attr_s = KEEP_LONG_S;
+    } else if (node->kind == NODE_JOB) {
+        stat_fill(tree, &out->st, S_IFDIR | 0755, 0, node->job->updated_ms);
+        out->entry_s = node->job->is_provisional ? 0 : KEEP_LONG_S;
+        out->attr_s = node->job->is_provisional ? 0 : KEEP_SHORT_S;
+    } else if (node->kind == NODE_README) {
+        buf_clear(&tree->scratch);
+        readme_render(&tree->scratch);
+        stat_fill(tree, &out->st, S_IFREG | 0444, (int64_t)tree->scratch.len, tree->born_ms);
+        out->entry_s = out->attr_s = KEEP_LONG_S;
+    } else {
+        stat_fill(tree, &out->st, S_IFDIR | 0755, 0,
+                  node->kind == NODE_JOBS ? tree->jobs_changed_ms : tree->born_ms);
+        out->entry_s = KEEP_LONG_S;
+    }
+    out->st.st_ino = node_ino(node->kind, node->id);
+    return r;
+}
+
+static int find_in_root(const char *name, struct node *out)
+{
+    static const struct {
+        const char *name;
+        enum node_kind kind;
+    } rows[] = {{"README.txt", NODE_README}, {"jobs", NODE_JOBS}};
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        if (strcmp(rows[i].name, name) == 0) {
+            *out = (struct node){.kind = rows[i].kind};
+            return 0;
+        }
+    }
+    return -ENOENT;
+}
+
+static int find_in_job(struct job *job, const char *name, struct node *out)
+{
+    struct job_detail *detail;
+    *out = (struct node){.job = job, .id = job->id};
+    for (size_t i = 0; i < generated_count(); i++) {
+        if (strcmp(generated_at(i)->name, name) == 0) {
+            out->kind = (enum node_kind)(NODE_GENERATED + i);
+            out->generated = generated_at(i);
+            return generated_is_there(job, i) ? 0 : -ENOENT;
+        }
+    }
+    if (strcmp(name, video_name) == 0 || strcmp(name, cover_name) == 0) {
+        out->kind = strcmp(name, video_name) == 0 ? NODE_VIDEO : NODE_COVER;
+        out->id = job->attempt_id;
+        return media_is_there(job, out->kind) ? 0 : -ENOENT;
+    }
+    int r = job_detail_get(job, &detail);
+    if (r < 0)
+        return r;
+    out->kind = NODE_FILE;
+    out->file = job_file_find(detail, name);
+    if (!out->file)
+        return -ENOENT;
+    out->id = out->file->id;
+    return 0;
+}
+
+int node_find(struct tree *tree, const struct node *parent, const char *name, struct node *out)
+{
+    if (parent->kind == NODE_ROOT)
+        return find_in_root(name, out);
+    if (parent->kind == NODE_JOB)
+        return find_in_job(parent->job, name, out);
+    if (parent->kind != NODE_JOBS)
+        return -ENOTDIR;
+    struct job *job = jobs_find(tree->settings.jobs, name);
+    if (!job)
+        return strlen(name) > TEXT_NAME_MAX ? -ENAMETOOLONG : -ENOENT;
+    *out = (struct node){.kind = NODE_JOB, .id = job->id, .job = job};
+    return 0;
+}
+
+int node_access(struct tree *tree, const struct node *node, int mask,
+                const struct tree_caller *caller)
+{
+    mode_t mode = node_is_directory(node) ? 0755 : 0444;
+    if (node->generated)
+        mode = node->generated->mode;
+    if (node->kind == NODE_FILE) {
+        mode = node->file->mode;
+        /* Root too: an accepted request cannot be changed by anybody. */
+        if ((mask & W_OK) && job_file_is_frozen(node->file))
+            return -ERR_PROMPT_FROZEN;
+    }
+    if (caller->uid == 0) {
+        bool is_executable = node_is_directory(node) || (mode & 0111);
+        /* What is never writable is not for root either: there is nothing to write to. */
+        bool is_writable = node->kind == NODE_FILE || node_is_directory(node) || (mode & 0222);
+        return ((mask & X_OK) && !is_executable) || ((mask & W_OK) && !is_writable) ? -EACCES : 0;
+    }
+    int bits = (int)(caller->uid == tree->uid   ? mode >> 6
+                     : caller->gid == tree->gid ? mode >> 3
+                                                : mode) &
+               7;
+    return (mask & ~bits & 7) ? -EACCES : 0;
+}

@@ -1,0 +1,152 @@
+/*
+ * Between jobs and their media: the job floor knows attempts and URLs, the media floor knows bytes, and
+ * neither knows the other. When a job's video is finished its size is probed, and the cover's; when a
+ * URL has died the job is asked for a new one.
+ */
+#include "tree_private.h"
+
+#include "seedancefs/base/log.h"
+
+enum { PROBE_AGAIN_MS = 30 * 1000 };
+
+int output_open(struct tree *tree, struct job *job, enum media_kind kind, struct media_item **out)
+{
+    struct job_detail *detail;
+    int r = job_detail_get(job, &detail);
+    if (r < 0)
+        return r;
+    const struct store_attempt *attempt = &detail->attempt;
+    bool is_video = kind == MEDIA_VIDEO;
+    struct media_record record = {
+        .id = attempt->id,
+        .kind = kind,
+        .url = is_video ? attempt->video_url : attempt->cover_url,
+        .url_expires_ms = attempt->url_expires_ms > 0 ? attempt->url_expires_ms : -1,
+        .size = is_video ? attempt->video_bytes : attempt->cover_bytes,
+        .etag = is_video ? attempt->video_etag : attempt->cover_etag,
+    };
+    return media_item_open(tree->settings.media, &record, out);
+}
+
+static int output_probe(struct tree *tree, struct job *job, enum media_kind kind)
+{
+    struct media_item *item;
+    int r = output_open(tree, job, kind, &item);
+    if (r < 0)
+        return r;
+    r = media_item_probe(item);
+    media_item_close(item); /* the probe holds a reference of its own */
+    return r;
+}
+
+static void on_video(void *context, struct job *job)
+{
+    struct tree *tree = *(struct tree **)context;
+    int r = output_probe(tree, job, MEDIA_VIDEO);
+    if (r < 0)
+        jobs_video_failed(job, r);
+}
+
+static void on_url(void *context, struct job *job, int result)
+{
+    struct tree *tree = *(struct tree **)context;
+    struct job_detail *detail;
+    int64_t id = job->attempt_id;
+    if (result == 0)
+        result = job_detail_get(job, &detail);
+    for (int kind = MEDIA_VIDEO; kind <= MEDIA_COVER; kind++) {
+        const char *url = result < 0           ? NULL
+                          : kind == MEDIA_VIDEO ? detail->attempt.video_url
+                                                : detail->attempt.cover_url;
+        if (url)
+            media_url_set(tree->settings.media, id, (enum media_kind)kind, url,
+                          detail->attempt.url_expires_ms ? detail->attempt.url_expires_ms : -1);
+        else
+            media_url_failed(tree->settings.media, id, (enum media_kind)kind,
+                             result < 0 ? result : -ERR_MEDIA_GONE);
+    }
+}
+
+static void on_media_unwanted(void *context, int64_t attempt_id)
+{
+    struct tree *tree = *(struct tree **)context;
+    media_remove(tree->settings.media, attempt_id, MEDIA_VIDEO);
+    media_remove(tree->settings.media, attempt_id, MEDIA_COVER);
+}
+
+static void request_url(void *context, int64_t id, enum media_kind kind)
+{
+    struct tree *tree = *(struct tree **)context;
+    struct job *job = jobs_get_by_attempt(tree->settings.jobs, id);
+    if (job)
+        jobs_url_refresh(job);
+    else
+        media_url_failed(tree->settings.media, id, kind, -ERR_MEDIA_GONE);
+}
+
+static void on_record(void *context, const struct media_record *record)
+{
+    struct tree *tree = *(struct tree **)context;
+    struct job *job = jobs_get_by_attempt(tree->settings.jobs, record->id);
+    if (!job)
+        return;
+    struct job_media_size size = {record->size, record->etag};
+    job_ref(job);
+    if (record->kind == MEDIA_COVER) {
+        jobs_cover_set(job, &size);
+    } else {
+        bool was_known = job->video_bytes >= 0;
+        jobs_video_set(job, &size);
+        struct job_detail *detail;
+        if (record->size < 0)
+            on_video(context, job); /* another file lies at the URL now: its size is needed */
+        else if (!was_known && job_detail_get(job, &detail) == 0 && detail->attempt.cover_url &&
+                 detail->attempt.cover_bytes < 0 && output_probe(tree, job, MEDIA_COVER) < 0)
+            log_warn("cover.unprobed", "job=%s", job->name);
+    }
+    job_unref(job);
+}
+
+/* Every job whose video should be there and is not. */
+static void probe_again(void *context)
+{
+    struct tree **slot = context;
+    for (struct job *job = jobs_next((*slot)->settings.jobs, 0); job;
+         job = jobs_next((*slot)->settings.jobs, job->id)) {
+        if (job->state == JOB_SUCCEEDED && job->video_bytes < 0)
+            on_video(slot, job);
+    }
+}
+
+static void on_probe_failed(void *context, int64_t id, enum media_kind kind, int result)
+{
+    struct tree **slot = context;
+    struct job *job = jobs_get_by_attempt((*slot)->settings.jobs, id);
+    log_warn("probe.failed", "attempt=%lld kind=%d error=%s", (long long)id, (int)kind,
+             err_name(result));
+    if (!job || kind == MEDIA_COVER)
+        return;
+    jobs_video_failed(job, result);
+    /* What the service no longer has will not come back. */
+    if (result == -ERR_MEDIA_GONE || timer_is_set(&(*slot)->probe_timer))
+        return;
+    if (timer_set((*slot)->settings.timers, &(*slot)->probe_timer, PROBE_AGAIN_MS, probe_again,
+                  slot) < 0)
+        log_error("timer.refused", "what=probe");
+}
+
+void tree_job_hooks_fill(struct tree **slot, struct job_hooks *hooks)
+{
+    hooks->context = slot;
+    hooks->on_video = on_video;
+    hooks->on_url = on_url;
+    hooks->on_media_unwanted = on_media_unwanted;
+}
+
+void tree_media_hooks_fill(struct tree **slot, struct media_hooks *hooks)
+{
+    hooks->context = slot;
+    hooks->request_url = request_url;
+    hooks->on_record = on_record;
+    hooks->on_probe_failed = on_probe_failed;
+}

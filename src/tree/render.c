@@ -1,0 +1,277 @@
+/*
+ * The generated files of a job: one table, one function each. A rendering is a snapshot: it is made when
+ * the file is opened, and for its size when somebody asks.
+ */
+#include "tree_private.h"
+
+#include "seedancefs/base/json.h"
+#include "seedancefs/base/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool has_attempt(const struct job *job, const struct job_detail *detail UNUSED)
+{
+    return job->attempt_id != 0;
+}
+
+static bool has_response(const struct job *job, const struct job_detail *detail)
+{
+    return job->attempt_id != 0 && (detail->attempt.http_status != 0 || detail->attempt.task_id);
+}
+
+static bool has_url(const struct job *job, const struct job_detail *detail)
+{
+    return job->state == JOB_SUCCEEDED && detail->attempt.video_url &&
+           (detail->attempt.url_expires_ms == 0 ||
+            detail->attempt.url_expires_ms > clock_wall_ms(clock_system()));
+}
+
+static bool has_problem(const struct job *job, const struct job_detail *detail)
+{
+    return job->has_problem && detail->problem;
+}
+
+static int render_status(struct tree *tree UNUSED, struct job *job,
+                         struct job_detail *detail UNUSED, struct buf *out)
+{
+    return buf_addf(out, "%s\n", job_state_to_text(job->state));
+}
+
+static void write_time(struct json_writer *w, const char *key, int64_t wall_ms)
+{
+    char text[TEXT_TIME_SIZE];
+    if (wall_ms > 0)
+        text_time_rfc3339(wall_ms, text);
+    json_write_member_string(w, key, wall_ms > 0 ? text : NULL);
+}
+
+static void write_money(struct json_writer *w, const char *key, int64_t usd_micros)
+{
+    char text[TEXT_MONEY_SIZE];
+    if (usd_micros >= 0)
+        text_usd(usd_micros, text);
+    json_write_member_string(w, key, usd_micros >= 0 ? text : NULL);
+}
+
+/* A number, or null where it is not known (negative). */
+static void write_number(struct json_writer *w, const char *key, int64_t value)
+{
+    json_write_key(w, key);
+    if (value < 0)
+        json_write_null(w);
+    else
+        json_write_int64(w, value);
+}
+
+static void write_error(struct json_writer *w, const struct job *job,
+                        const struct job_detail *detail)
+{
+    const struct store_attempt *attempt = &detail->attempt;
+    json_write_key(w, "error");
+    if (!job->has_problem) {
+        json_write_null(w);
+        return;
+    }
+    json_write_object_begin(w);
+    json_write_member_string(w, "code", attempt->error_code);
+    json_write_member_string(w, "message",
+                             attempt->error_message ? attempt->error_message : detail->problem);
+    write_number(w, "http_status", attempt->http_status > 0 ? attempt->http_status : -1);
+    json_write_member_string(w, "request_id", attempt->request_id);
+    json_write_object_end(w);
+}
+
+static void write_output(struct tree *tree, struct json_writer *w, struct job *job,
+                         const struct job_detail *detail)
+{
+    json_write_key(w, "output");
+    if (job->video_bytes < 0) {
+        json_write_null(w);
+        return;
+    }
+    struct media_item *item = NULL;
+    int64_t cached_bytes = 0;
+    if (output_open(tree, job, MEDIA_VIDEO, &item) == 0) {
+        cached_bytes = media_item_cached_bytes(item);
+        media_item_close(item);
+    }
+    json_write_object_begin(w);
+    json_write_member_int64(w, "bytes", job->video_bytes);
+    json_write_member_int64(w, "cached_bytes", cached_bytes);
+    write_time(w, "url_expires_at", detail->attempt.url_expires_ms);
+    json_write_member_bool(w, "archived", cached_bytes == job->video_bytes);
+    json_write_object_end(w);
+}
+
+static int render_status_json(struct tree *tree, struct job *job, struct job_detail *detail,
+                              struct buf *out)
+{
+    const struct store_attempt *attempt = &detail->attempt;
+    bool is_tried = attempt->id != 0;
+    struct json_writer w;
+    json_writer_init(&w, out, JSON_PRETTY);
+    json_write_object_begin(&w);
+    json_write_member_string(&w, "name", job->name);
+    json_write_member_string(&w, "state", job_state_to_text(job->state));
+    json_write_member_string(&w, "reason", detail->reason);
+    json_write_member_string(&w, "task_id", attempt->task_id);
+    json_write_member_string(&w, "model", attempt->model);
+    json_write_member_string(&w, "resolution", attempt->resolution);
+    write_number(&w, "duration_s", is_tried ? attempt->duration_ms / 1000 : -1);
+    write_number(&w, "attempt", is_tried ? attempt->number : -1);
+    write_time(&w, "created_at", job->created_ms);
+    write_time(&w, "submitted_at", attempt->submitted_ms);
+    write_time(&w, "finished_at", attempt->finished_ms);
+    write_time(&w, "updated_at", job->updated_ms);
+    json_write_key(&w, "progress");
+    json_write_object_begin(&w);
+    write_number(&w, "fraction", job->state == JOB_SUCCEEDED ? 1 : is_tried ? -1 : 0);
+    write_number(&w, "eta_s", job->state == JOB_SUCCEEDED ? 0 : -1);
+    json_write_object_end(&w);
+    json_write_key(&w, "cost");
+    json_write_object_begin(&w);
+    json_write_member_string(&w, "currency", "USD");
+    write_money(&w, "estimated", is_tried ? attempt->estimated_usd_micros : -1);
+    write_money(&w, "actual", is_tried ? attempt->actual_usd_micros : -1);
+    json_write_object_end(&w);
+    write_error(&w, job, detail);
+    write_output(tree, &w, job, detail);
+    json_write_object_end(&w);
+    return buf_add_char(out, '\n');
+}
+
+static int render_request(struct tree *tree, struct job *job, struct job_detail *detail UNUSED,
+                          struct buf *out)
+{
+    return jobs_blob_get(tree->settings.jobs, job, STORE_DISPLAY, out);
+}
+
+/* The text as it came, but for the query of every URL in it: a signed URL is a secret. */
+static int response_redact(const char *text, size_t len, struct buf *out)
+{
+    bool is_in_string = false;
+    bool is_url = false;
+    bool is_dropped = false;
+    for (size_t i = 0; i < len; i++) {
+        char c = text[i];
+        if (c == '"') {
+            is_in_string = !is_in_string;
+            is_url = is_in_string && len - i > 5 && strncmp(text + i + 1, "http", 4) == 0;
+            is_dropped = false;
+        } else if (is_in_string && c == '?' && is_url) {
+            is_dropped = true;
+        } else if (is_in_string && c == '\\' && i + 1 < len) {
+            if (!is_dropped)
+                buf_add_char(out, c);
+            c = text[++i]; /* an escaped quote does not end the string */
+        }
+        if (!is_dropped)
+            buf_add_char(out, c);
+    }
+    return out->error;
+}
+
+static int render_response(struct tree *tree, struct job *job, struct job_detail *detail UNUSED,
+                           struct buf *out)
+{
+    struct buf raw;
+    buf_init(&raw, out->limit);
+    int r = jobs_blob_get(tree->settings.jobs, job, STORE_RESPONSE, &raw);
+    if (r == 0)
+        r = response_redact(buf_text(&raw), raw.len, out);
+    if (r == 0 && out->len && out->data[out->len - 1] != '\n')
+        r = buf_add_char(out, '\n');
+    buf_fini(&raw);
+    return r;
+}
+
+static int render_cost(struct tree *tree UNUSED, struct job *job, struct job_detail *detail,
+                       struct buf *out)
+{
+    const struct store_attempt *attempt = &detail->attempt;
+    char usd[TEXT_MONEY_SIZE];
+    if (job->attempt_id == 0)
+        return buf_add_text(out, "0.00 USD (nothing has been submitted)\n");
+    bool is_settled = attempt->actual_usd_micros >= 0;
+    bool is_unspent = job->state == JOB_REJECTED || job->state == JOB_WAITING;
+    text_usd(is_settled ? attempt->actual_usd_micros : attempt->estimated_usd_micros, usd);
+    const char *what = is_settled                                      ? "by the video's length"
+                       : job->state == JOB_REJECTED                    ? "not charged: rejected"
+                       : job->state == JOB_WAITING                     ? "estimated; not yet sent"
+                       : job->state == JOB_UNKNOWN                     ? "estimated; at risk"
+                       : job_state_class(job->state) == JOB_CLASS_EDITABLE
+                           ? "estimated; whether this is charged is not documented"
+                           : "estimated";
+    if (is_unspent && job->state == JOB_REJECTED)
+        text_usd(0, usd);
+    int64_t ms = is_settled ? attempt->output_ms : attempt->duration_ms;
+    buf_addf(out, "%s USD (%s; %lld.%03lld s of %s at %s", usd, what, (long long)(ms / 1000),
+             (long long)(ms % 1000), attempt->model, attempt->resolution);
+    if (attempt->input_video_ms > 0)
+        buf_addf(out, " + %lld s of input video", (long long)(attempt->input_video_ms / 1000));
+    return buf_add_text(out, ")\n");
+}
+
+static int render_error(struct tree *tree UNUSED, struct job *job UNUSED,
+                        struct job_detail *detail, struct buf *out)
+{
+    return buf_add_text(out, detail->problem ? detail->problem : "");
+}
+
+static void render_log_line(void *context, int64_t time_ms, const char *text)
+{
+    char when[TEXT_TIME_SIZE];
+    text_time_rfc3339(time_ms, when);
+    struct buf *out = context;
+    buf_addf(out, "%s ", when);
+    for (const char *p = text; *p; p++)
+        buf_add_char(out, *p == '\n' || *p == '\r' ? ' ' : *p);
+    buf_add_char(out, '\n');
+}
+
+static int render_log(struct tree *tree, struct job *job, struct job_detail *detail UNUSED,
+                      struct buf *out)
+{
+    int r = jobs_history_each(tree->settings.jobs, job, render_log_line, out);
+    return r < 0 ? r : out->error;
+}
+
+static int render_url(struct tree *tree UNUSED, struct job *job UNUSED, struct job_detail *detail,
+                      struct buf *out)
+{
+    return buf_addf(out, "%s\n", detail->attempt.video_url ? detail->attempt.video_url : "");
+}
+
+/* The order is part of the inode numbers: new ones go to the end. */
+static const struct generated generated_table[] = {
+    {"status", 0444, true, NULL, render_status},
+    {"status.json", 0444, true, NULL, render_status_json},
+    {"request.json", 0444, false, has_attempt, render_request},
+    {"response.json", 0444, false, has_response, render_response},
+    {"cost", 0444, true, NULL, render_cost},
+    {"error", 0444, false, has_problem, render_error},
+    {"log", 0444, true, NULL, render_log},
+    {"output.url", 0400, false, has_url, render_url},
+};
+
+size_t generated_count(void)
+{
+    return ARRAY_COUNT(generated_table);
+}
+
+const struct generated *generated_at(size_t index)
+{
+    return &generated_table[index];
+}
+
+int generated_render(struct tree *tree, struct job *job, const struct generated *generated,
+                     struct buf *out)
+{
+    struct job_detail *detail = NULL;
+    /* `status` needs nothing but the job itself, and is what scripts ask most. */
+    if (generated->render == render_status)
+        return render_status(tree, job, NULL, out);
+    int r = job_detail_get(job, &detail);
+    return r < 0 ? r : generated->render(tree, job, detail, out);
+}

@@ -1,0 +1,338 @@
+/*
+ * Names: finding, listing, making, removing and renaming. What a name means is node.c's matter; what may be
+ * done with a job is the job floor's.
+ */
+#include "tree_private.h"
+
+#include "seedancefs/base/text.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int tree_new(const struct tree_settings *settings, struct tree **out)
+{
+    struct tree *tree = calloc(1, sizeof(*tree));
+    if (!tree)
+        return -ENOMEM;
+    tree->settings = *settings;
+    tree->data_directory = strdup(settings->data_directory);
+    if (!tree->data_directory) {
+        free(tree);
+        return -ENOMEM;
+    }
+    tree->uid = getuid();
+    tree->gid = getgid();
+    tree->born_ms = tree->jobs_changed_ms = clock_wall_ms(settings->clock);
+    buf_init(&tree->scratch, 128 * 1024 * 1024);
+    *out = tree;
+    return 0;
+}
+
+struct tree *tree_free(struct tree *tree)
+{
+    if (!tree)
+        return NULL;
+    timer_cancel(tree->settings.timers, &tree->probe_timer);
+    buf_fini(&tree->scratch);
+    free(tree->data_directory);
+    free(tree);
+    return NULL;
+}
+
+int tree_lookup(struct tree *tree, uint64_t parent, const char *name, struct tree_entry *out)
+{
+    struct node directory;
+    struct node node;
+    int r = node_get(tree, parent, &directory);
+    if (r == 0)
+        r = node_find(tree, &directory, name, &node);
+    return r < 0 ? r : node_entry(tree, &node, out);
+}
+
+int tree_lookup_provisional(struct tree *tree, uint64_t parent, const char *name,
+                            struct tree_entry *out)
+{
+    if (parent != node_ino(NODE_JOBS, 0))
+        return -ENOENT;
+    struct job *job;
+    int r = jobs_create_provisional(tree->settings.jobs, name, &job);
+    if (r < 0)
+        return r;
+    struct node node = {.kind = NODE_JOB, .id = job->id, .job = job};
+    return node_entry(tree, &node, out);
+}
+
+int tree_getattr(struct tree *tree, uint64_t ino, struct tree_entry *out)
+{
+    struct node node;
+    int r = node_get(tree, ino, &node);
+    return r < 0 ? r : node_entry(tree, &node, out);
+}
+
+int tree_access(struct tree *tree, uint64_t ino, int mask, const struct tree_caller *caller)
+{
+    struct node node;
+    int r = node_get(tree, ino, &node);
+    return r < 0 ? r : node_access(tree, &node, mask, caller);
+}
+
+static int file_change(const struct node *node, const struct tree_change *change)
+{
+    int r = 0;
+    if (change->has_size)
+        r = job_file_truncate(node->file, change->size);
+    if (r == 0 && change->has_mode)
+        r = job_file_mode_set(node->file, change->mode);
+    if (r == 0 && change->has_times)
+        r = job_file_times_set(node->file, change->times);
+    return r;
+}
+
+int tree_setattr(struct tree *tree, uint64_t ino, const struct tree_change *change,
+                 const struct tree_caller *caller, struct tree_entry *out)
+{
+    struct node node;
+    int r = node_get(tree, ino, &node);
+    if (r < 0)
+        return r;
+    if (caller->uid != 0 && caller->uid != tree->uid)
+        return -EPERM;
+    /* Everything belongs to who runs the program; giving it to the same again is no change. */
+    if (change->has_owner && ((change->uid != (uid_t)-1 && change->uid != tree->uid) ||
+                              (change->gid != (gid_t)-1 && change->gid != tree->gid)))
+        return -EPERM;
+    if (change->has_size && node.kind != NODE_FILE)
+        return node_is_directory(&node) ? -EISDIR : -EACCES;
+    if (node.kind == NODE_FILE)
+        r = file_change(&node, change);
+    /* Modes and times of what the program makes are its own: cp -p and rsync need not fail for it. */
+    return r < 0 ? r : node_entry(tree, &node, out);
+}
+
+static int directory_for_change(struct tree *tree, uint64_t ino, const struct tree_caller *caller,
+                                struct node *out)
+{
+    int r = node_get(tree, ino, out);
+    if (r == 0 && !node_is_directory(out))
+        r = -ENOTDIR;
+    return r < 0 ? r : node_access(tree, out, W_OK | X_OK, caller);
+}
+
+int tree_mkdir(struct tree *tree, uint64_t parent, const char *name,
+               const struct tree_caller *caller, struct tree_entry *out)
+{
+    struct node directory;
+    struct node node;
+    int r = directory_for_change(tree, parent, caller, &directory);
+    if (r < 0)
+        return r;
+    if (node_find(tree, &directory, name, &node) == 0)
+        return -EEXIST;
+    if (directory.kind != NODE_JOBS)
+        return -EPERM;
+    struct job *job;
+    r = jobs_create(tree->settings.jobs, name, &job);
+    if (r < 0)
+        return r;
+    tree->jobs_changed_ms = clock_wall_ms(tree->settings.clock);
+    node = (struct node){.kind = NODE_JOB, .id = job->id, .job = job};
+    return node_entry(tree, &node, out);
+}
+
+int tree_unlink(struct tree *tree, uint64_t parent, const char *name,
+                const struct tree_caller *caller)
+{
+    struct node directory;
+    struct node node;
+    int r = directory_for_change(tree, parent, caller, &directory);
+    if (r == 0)
+        r = node_find(tree, &directory, name, &node);
+    if (r < 0)
+        return r;
+    if (node_is_directory(&node))
+        return -EISDIR;
+    if (directory.kind != NODE_JOB)
+        return -EPERM;
+    if (node.kind == NODE_FILE)
+        return job_file_unlink(node.file);
+    unsigned bit = node.kind == NODE_VIDEO   ? GENERATED_HIDDEN_VIDEO
+                   : node.kind == NODE_COVER ? GENERATED_HIDDEN_COVER
+                                             : (unsigned)node.kind - NODE_GENERATED;
+    node.job->hidden |= UINT32_C(1) << bit;
+    return 0;
+}
+
+static bool job_has_files(struct job *job)
+{
+    struct job_detail *detail;
+    if (job_detail_get(job, &detail) < 0)
+        return true;
+    const struct job_file *file;
+    DL_FOREACH(detail->files, file)
+    {
+        if (!file->is_unlinked)
+            return true;
+    }
+    return false;
+}
+
+int tree_rmdir(struct tree *tree, uint64_t parent, const char *name,
+               const struct tree_caller *caller)
+{
+    struct node directory;
+    struct node node;
+    int r = directory_for_change(tree, parent, caller, &directory);
+    if (r == 0)
+        r = node_find(tree, &directory, name, &node);
+    if (r < 0)
+        return r;
+    if (!node_is_directory(&node))
+        return -ENOTDIR;
+    if (node.kind != NODE_JOB)
+        return -EPERM;
+    if (job_has_files(node.job))
+        return -ENOTEMPTY;
+    r = jobs_remove(node.job);
+    if (r == 0)
+        tree->jobs_changed_ms = clock_wall_ms(tree->settings.clock);
+    return r;
+}
+
+static int rename_job(struct tree *tree, const struct node *node, const struct node *target_parent,
+                      const char *new_name, unsigned flags)
+{
+    if (target_parent->kind != NODE_JOBS)
+        return -EPERM;
+    int r = jobs_rename(node->job, new_name, (flags & RENAME_NOREPLACE) == 0);
+    if (r == 0)
+        tree->jobs_changed_ms = clock_wall_ms(tree->settings.clock);
+    return r;
+}
+
+int tree_rename(struct tree *tree, uint64_t parent, const char *name, uint64_t new_parent,
+                const char *new_name, unsigned flags, const struct tree_caller *caller)
+{
+    struct node directory;
+    struct node new_directory;
+    struct node node;
+    if (flags & ~(unsigned)RENAME_NOREPLACE)
+        return -EINVAL;
+    int r = directory_for_change(tree, parent, caller, &directory);
+    if (r == 0)
+        r = node_find(tree, &directory, name, &node);
+    if (r < 0)
+        return r;
+    /* Finding the second directory may not make the first one's detail go. */
+    struct job *held = node.job ? job_ref(node.job) : NULL;
+    r = directory_for_change(tree, new_parent, caller, &new_directory);
+    if (r == 0 && node.kind == NODE_JOB)
+        r = rename_job(tree, &node, &new_directory, new_name, flags);
+    else if (r == 0 && (node.kind != NODE_FILE || new_directory.kind != NODE_JOB))
+        r = -EPERM;
+    else if (r == 0 && node_name_is_reserved(new_name))
+        r = -ERR_NAME_RESERVED;
+    else if (r == 0)
+        r = job_file_rename(node.file, new_directory.job, new_name,
+                            (flags & RENAME_NOREPLACE) == 0);
+    if (held)
+        job_unref(held);
+    return r;
+}
+
+/* Gives one entry to the caller; false when it took its last one. */
+static bool list_give(struct tree *tree, const struct node *node, const char *name, int64_t next,
+                      tree_list_fn *fn, void *context)
+{
+    struct tree_entry entry;
+    if (node_entry(tree, node, &entry) < 0)
+        return true; /* gone, or not to be had now: not listed */
+    return fn(context, name, &entry, next);
+}
+
+static bool list_jobs(struct tree *tree, int64_t offset, tree_list_fn *fn, void *context)
+{
+    for (struct job *job = jobs_next(tree->settings.jobs, offset); job;
+         job = jobs_next(tree->settings.jobs, job->id)) {
+        struct node node = {.kind = NODE_JOB, .id = job->id, .job = job};
+        if (!list_give(tree, &node, job->name, job->id + 2, fn, context))
+            return false;
+    }
+    return true;
+}
+
+/* Offsets in a job: 3.. generated files and media by their place, then user files by their id. */
+static bool list_job(struct tree *tree, struct job *job, int64_t offset, tree_list_fn *fn,
+                     void *context)
+{
+    static const char *const media_names[] = {"output.mp4", "cover.jpg"};
+    const struct node parent = {.kind = NODE_JOB, .id = job->id, .job = job};
+    const int64_t generated = (int64_t)generated_count();
+    const int64_t fixed = generated + (int64_t)ARRAY_COUNT(media_names);
+    struct node node;
+    for (int64_t i = offset - 2; i < fixed; i++) {
+        const char *name = i < generated ? generated_at((size_t)i)->name : media_names[i - generated];
+        if (node_find(tree, &parent, name, &node) == 0 &&
+            !list_give(tree, &node, name, i + 3, fn, context))
+            return false;
+    }
+    struct job_detail *detail;
+    if (job_detail_get(job, &detail) < 0)
+        return true;
+    struct job_file *file;
+    DL_FOREACH(detail->files, file)
+    {
+        int64_t next = fixed + 3 + file->id;
+        node = (struct node){.kind = NODE_FILE, .id = file->id, .job = job, .file = file};
+        if (!file->is_unlinked && next > offset &&
+            !list_give(tree, &node, file->name, next, fn, context))
+            return false;
+    }
+    return true;
+}
+
+int tree_list(struct tree *tree, uint64_t ino, int64_t offset, tree_list_fn *fn, void *context)
+{
+    struct node node;
+    struct node root = {.kind = NODE_ROOT};
+    int r = node_get(tree, ino, &node);
+    if (r < 0)
+        return r;
+    if (!node_is_directory(&node))
+        return -ENOTDIR;
+    struct node up = node.kind == NODE_JOB ? (struct node){.kind = NODE_JOBS} : root;
+    if (offset < 1 && !list_give(tree, &node, ".", 1, fn, context))
+        return 0;
+    if (offset < 2 && !list_give(tree, &up, "..", 2, fn, context))
+        return 0;
+    if (offset < 2)
+        offset = 2;
+    if (node.kind == NODE_JOBS) {
+        (void)list_jobs(tree, offset - 2, fn, context);
+        return 0;
+    }
+    if (node.kind == NODE_JOB) {
+        struct job *job = job_ref(node.job);
+        (void)list_job(tree, job, offset, fn, context);
+        job_unref(job);
+        return 0;
+    }
+    struct node readme = {.kind = NODE_README};
+    struct node jobs = {.kind = NODE_JOBS};
+    if (offset < 3 && !list_give(tree, &readme, "README.txt", 3, fn, context))
+        return 0;
+    if (offset < 4)
+        (void)list_give(tree, &jobs, "jobs", 4, fn, context);
+    return 0;
+}
+
+int tree_statfs(struct tree *tree, struct statvfs *out)
+{
+    if (statvfs(tree->data_directory, out) < 0)
+        return -errno;
+    out->f_namemax = TEXT_NAME_MAX;
+    out->f_fsid = 0;
+    return 0;
+}

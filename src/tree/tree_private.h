@@ -1,0 +1,82 @@
+/*
+ * What: what the files of the tree floor share.
+ *   tree.c    names: lookup, listing, making, removing, renaming    node.c    inode numbers, attributes
+ *   handle.c  open files                                            render.c  generated files
+ *   output.c  between jobs and their media                          readme.c  README.txt
+ */
+#ifndef SEEDANCEFS_TREE_PRIVATE_H
+#define SEEDANCEFS_TREE_PRIVATE_H
+
+#include "seedancefs/base/buf.h"
+#include "seedancefs/base/clock.h"
+#include "seedancefs/base/err.h"
+#include "seedancefs/base/timer.h"
+#include "seedancefs/job/file.h"
+#include "seedancefs/job/jobs.h"
+#include "seedancefs/media/media.h"
+#include "seedancefs/tree/tree.h"
+
+enum node_kind {
+    NODE_NONE = 0,
+    NODE_ROOT = 1, /* ids 0 */
+    NODE_README = 2,
+    NODE_JOBS = 3,
+    NODE_JOB = 16,       /* id of the job; the generated files follow, in the order of their table */
+    NODE_GENERATED = 17,
+    NODE_FILE = 128,     /* id of the user's file */
+    NODE_VIDEO = 129,    /* id of the attempt */
+    NODE_COVER = 130,
+};
+
+struct tree {
+    struct tree_settings settings;
+    char *data_directory;
+    uid_t uid;
+    gid_t gid;
+    int64_t born_ms;
+    int64_t jobs_changed_ms; /* when a name under jobs/ changed last */
+    struct timer probe_timer;
+    struct buf scratch; /* for sizes of generated files */
+};
+
+/* A node found. Everything is lent. */
+struct node {
+    enum node_kind kind;
+    int64_t id;
+    struct job *job;                    /* NULL above the jobs */
+    struct job_file *file;              /* of NODE_FILE */
+    const struct generated *generated;  /* of a generated file */
+};
+
+/* node.c */
+uint64_t node_ino(enum node_kind kind, int64_t id);
+int node_get(struct tree *tree, uint64_t ino, struct node *out) NODISCARD;
+int node_entry(struct tree *tree, const struct node *node, struct tree_entry *out) NODISCARD;
+int node_find(struct tree *tree, const struct node *parent, const char *name, struct node *out)
+    NODISCARD;
+bool node_is_directory(const struct node *node);
+int node_access(struct tree *tree, const struct node *node, int mask,
+                const struct tree_caller *caller) NODISCARD;
+/* Names that users cannot give their own files. */
+bool node_name_is_reserved(const char *name);
+
+/* render.c */
+struct generated {
+    const char *name;
+    mode_t mode;
+    bool is_permanent; /* always there: its name may be remembered */
+    bool (*is_there)(const struct job *job, const struct job_detail *detail);
+    int (*render)(struct tree *tree, struct job *job, struct job_detail *detail, struct buf *out);
+};
+enum { GENERATED_HIDDEN_VIDEO = 30, GENERATED_HIDDEN_COVER = 31 }; /* bits of job->hidden */
+size_t generated_count(void);
+const struct generated *generated_at(size_t index);
+int generated_render(struct tree *tree, struct job *job, const struct generated *generated,
+                     struct buf *out) NODISCARD;
+void readme_render(struct buf *out);
+
+/* output.c */
+int output_open(struct tree *tree, struct job *job, enum media_kind kind,
+                struct media_item **out) NODISCARD;
+
+#endif
