@@ -1,0 +1,44 @@
+/*
+ * What: the kernel's side: a FUSE session on a mount point, each request turned into one call of the tree
+ * and each result into exactly one reply. The one door to libfuse.
+ * Lifetime: session_new(), session_mount(), then session_process() whenever session_fd() is readable,
+ * until session_is_ended(); session_free() unmounts. Parked reads are answered or cancelled before.
+ * Errors: -errno.
+ */
+#ifndef SEEDANCEFS_FUSE_SESSION_H
+#define SEEDANCEFS_FUSE_SESSION_H
+
+#include "seedancefs/base/attributes.h"
+#include "seedancefs/base/timer.h"
+
+#include <stdbool.h>
+
+struct session;
+struct tree;
+
+struct session_settings {
+    struct tree *tree;     /* lent, as is timers */
+    struct timers *timers;
+    const char *options;   /* FUSE mount options, comma separated; NULL: none */
+    bool is_debug;
+    void *context;
+    void (*on_ready)(void *context); /* the kernel has said hello: the mount answers */
+};
+
+/* -EINVAL when an option is not known to FUSE (it has said so on standard error). */
+int session_new(const struct session_settings *settings, struct session **out) NODISCARD;
+
+/* -EIO when mounting failed; libfuse or fusermount3 have said why on standard error. */
+int session_mount(struct session *session, const char *mountpoint) NODISCARD;
+
+int session_fd(const struct session *session);
+
+/* Handles at most `most` waiting requests, without ever waiting for one. */
+int session_process(struct session *session, unsigned most) NODISCARD;
+
+/* True once the mount is gone. */
+bool session_is_ended(const struct session *session);
+
+struct session *session_free(struct session *session);
+
+#endif

@@ -1,0 +1,427 @@
+/*
+ * Birth, from the ground floor up: data directory, store, loop, HTTP, service, jobs, media, tree, session.
+ * Death in the opposite order, but the mount goes first, so that nobody waits for a program that ends.
+ * A create whose answer is under way is waited for after that, within its own deadline: an answer thrown
+ * away would be a paid video in state `unknown`. A second signal ends that, too.
+ */
+#include "daemon.h"
+
+#include "key.h"
+#include "mountpoint.h"
+
+#include "seedancefs/api/api.h"
+#include "seedancefs/base/clock.h"
+#include "seedancefs/base/err.h"
+#include "seedancefs/base/file.h"
+#include "seedancefs/fuse/session.h"
+#include "seedancefs/job/jobs.h"
+#include "seedancefs/media/media.h"
+#include "seedancefs/net/http.h"
+#include "seedancefs/net/loop.h"
+#include "seedancefs/net/url.h"
+#include "seedancefs/store/store.h"
+#include "seedancefs/tree/tree.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    REQUESTS_PER_TURN = 32,
+    LOG_BYTES_MAX = 4 * 1024 * 1024, /* a larger log is put aside at the start */
+};
+
+struct daemon {
+    const struct options *options;
+    int ready_fd;
+    bool is_ready;
+    bool is_ending;
+    enum exit_code code;
+    struct store *store;
+    struct loop *loop;
+    struct http *http;
+    struct api *api;
+    struct jobs *jobs;
+    struct media *media;
+    struct tree *tree;
+    struct session *session;
+    struct loop_watch session_watch;
+    struct loop_watch signal_watch;
+    struct timer start_timer;
+    char *files_directory;
+    char *media_directory;
+};
+
+static enum exit_code complain(const char *what, const char *why)
+{
+    (void)fprintf(stderr, "seedancefs: %s: %s\n", what, why);
+    log_error("start.refused", "what=\"%s\" why=\"%s\"", what, why);
+    return EXIT_CONFIGURATION;
+}
+
+static enum exit_code complain_err(const char *what, int r)
+{
+    char why[256];
+    (void)snprintf(why, sizeof(why), "%s.", err_sentence(r));
+    return complain(what, why);
+}
+
+/* The key must not reach a core dump, and other programs of the user may not attach to this one. */
+static void secure(const struct options *options)
+{
+    if (options->is_core_allowed)
+        return;
+    struct rlimit none = {0, 0};
+    (void)setrlimit(RLIMIT_CORE, &none);
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
+static int log_open(const struct options *options)
+{
+    char path[4096];
+    char old[4096 + 4];
+    if (options->is_foreground) {
+        log_configure(options->log_level, STDERR_FILENO);
+        return 0;
+    }
+    if (snprintf(path, sizeof(path), "%s/seedancefs.log", options->data_directory) >=
+        (int)sizeof(path))
+        return -ENAMETOOLONG;
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return -errno;
+    if (lseek(fd, 0, SEEK_END) > LOG_BYTES_MAX) {
+        (void)snprintf(old, sizeof(old), "%s.old", path);
+        (void)rename(path, old);
+        (void)close(fd);
+        fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+        if (fd < 0)
+            return -errno;
+    }
+    log_configure(options->log_level, fd);
+    return 0;
+}
+
+static enum exit_code directories_make(struct daemon *daemon)
+{
+    const char *base = daemon->options->data_directory;
+    if (asprintf(&daemon->files_directory, "%s/files", base) < 0 ||
+        asprintf(&daemon->media_directory, "%s/media", base) < 0)
+        return complain_err(base, -ENOMEM);
+    int r = file_make_directories(base, 0700);
+    if (r == 0)
+        r = file_make_directories(daemon->files_directory, 0700);
+    if (r == 0)
+        r = file_make_directories(daemon->media_directory, 0700);
+    if (r == 0 && access(base, W_OK | X_OK) < 0)
+        r = -errno;
+    if (r == 0)
+        r = log_open(daemon->options);
+    if (r == 0)
+        return EXIT_DONE;
+    char why[512];
+    (void)snprintf(why, sizeof(why),
+                   "the data directory cannot be written to: %s. Make it writable for this user, "
+                   "or choose another with --data-dir DIR.", err_sentence(r));
+    return complain(base, why);
+}
+
+static enum exit_code store_start(struct daemon *daemon)
+{
+    const char *base = daemon->options->data_directory;
+    int r = store_open(base, &daemon->store);
+    if (r == 0)
+        return EXIT_DONE;
+    if (r == -ERR_STORE_LOCKED)
+        return complain(base, "another seedancefs uses this data directory. Unmount that one first, "
+                              "or choose another with --data-dir DIR.");
+    return complain_err(base, r);
+}
+
+/* A data directory inside the mount would wait for itself. */
+static enum exit_code places_check(const struct options *options)
+{
+    char *mount = realpath(options->mountpoint, NULL);
+    char *data = realpath(options->data_directory, NULL);
+    size_t len = mount ? strlen(mount) : 0;
+    bool is_inside = mount && data && strncmp(data, mount, len) == 0 &&
+                     (data[len] == '/' || data[len] == '\0');
+    free(mount);
+    free(data);
+    return is_inside ? complain(options->data_directory,
+                                "the data directory lies inside the mount point. Choose another "
+                                "with --data-dir DIR.")
+                     : EXIT_DONE;
+}
+
+static enum exit_code key_start(struct daemon *daemon)
+{
+    struct secret key = {0};
+    int r = key_read(daemon->options->api_key_file, &key);
+    if (r == 0)
+        r = api_key_set(daemon->api, &key);
+    secret_fini(&key);
+    if (r == -ENOENT && !daemon->options->api_key_file)
+        return complain("no API key", "give one with --api-key-file FILE, or in the environment "
+                                      "variable TOKENHUB_API_KEY.");
+    return r < 0 ? EXIT_CONFIGURATION : EXIT_DONE; /* key_read() has said why */
+}
+
+static void key_reload(struct daemon *daemon)
+{
+    struct secret key = {0};
+    if (!daemon->options->api_key_file) {
+        log_info("key.kept", "why=\"it came from the environment\"");
+    } else if (key_read(daemon->options->api_key_file, &key) < 0 ||
+               api_key_set(daemon->api, &key) < 0) {
+        log_warn("key.kept", "why=\"the new one cannot be used\"");
+    } else {
+        log_info("key.changed", "file=%s", daemon->options->api_key_file);
+    }
+    secret_fini(&key);
+    jobs_key_changed(daemon->jobs);
+}
+
+static enum exit_code network_start(struct daemon *daemon)
+{
+    int r = loop_new(clock_system(), &daemon->loop);
+    if (r == 0)
+        r = http_new(daemon->loop, &daemon->http);
+    if (r < 0)
+        return complain_err("network", r);
+    const char *url = daemon->options->api_url;
+    r = api_new(daemon->http, clock_system(), url, &daemon->api);
+    if (r == 0)
+        return EXIT_DONE;
+    char shown[1024];
+    url_redact(url, shown, sizeof(shown));
+    return r == -ERR_URL_REFUSED
+               ? complain(shown, "--api-url takes an https:// address (http:// for this machine's "
+                                 "own loopback addresses only), without user name and password.")
+               : complain_err(shown, r);
+}
+
+static int floors_start(struct daemon *daemon)
+{
+    const struct options *options = daemon->options;
+    struct timers *timers = loop_timers(daemon->loop);
+    uint64_t seed = 0;
+    (void)!getrandom(&seed, sizeof(seed), 0);
+    char shown[1024];
+    url_redact(options->api_url, shown, sizeof(shown));
+    struct jobs_settings jobs = {.timers = timers,
+                                 .clock = clock_system(),
+                                 .store = daemon->store,
+                                 .api = daemon->api,
+                                 .files_directory = daemon->files_directory,
+                                 .default_model = options->model,
+                                 .api_name = shown,
+                                 .is_unknown_allowed = options->is_unknown_allowed,
+                                 .poll_interval_ms = options->poll_interval_ms,
+                                 .file_bytes_max = options->max_file_bytes,
+                                 .random_seed = seed};
+    tree_job_hooks_fill(&daemon->tree, &jobs.hooks);
+    int r = jobs_new(&jobs, &daemon->jobs);
+    if (r < 0)
+        return r;
+    struct media_settings media = {.loop = daemon->loop,
+                                   .http = daemon->http,
+                                   .directory = daemon->media_directory,
+                                   .is_loopback_allowed = url_is_loopback(options->api_url)};
+    tree_media_hooks_fill(&daemon->tree, &media.hooks);
+    r = media_new(&media, &daemon->media);
+    if (r < 0)
+        return r;
+    struct tree_settings tree = {.jobs = daemon->jobs,
+                                 .media = daemon->media,
+                                 .timers = timers,
+                                 .clock = clock_system(),
+                                 .data_directory = options->data_directory};
+    return tree_new(&tree, &daemon->tree);
+}
+
+static void daemon_end(struct daemon *daemon)
+{
+    daemon->is_ending = true;
+    loop_stop(daemon->loop);
+}
+
+static void jobs_begin(void *context)
+{
+    struct daemon *daemon = context;
+    jobs_start(daemon->jobs);
+}
+
+/* The kernel said hello. From here on errors go to the log. */
+static void on_ready(void *context)
+{
+    struct daemon *daemon = context;
+    daemon->is_ready = true;
+    if (timer_set(loop_timers(daemon->loop), &daemon->start_timer, 0, jobs_begin, daemon) < 0)
+        daemon_end(daemon);
+    if (daemon->ready_fd < 0)
+        return;
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    for (int fd = 0; null >= 0 && fd <= STDERR_FILENO; fd++)
+        (void)dup2(null, fd);
+    if (null > STDERR_FILENO)
+        (void)close(null);
+    (void)!chdir("/");
+    (void)!write(daemon->ready_fd, "", 1);
+    (void)close(daemon->ready_fd);
+}
+
+static void on_session(void *context, short revents UNUSED)
+{
+    struct daemon *daemon = context;
+    int r = session_process(daemon->session, REQUESTS_PER_TURN);
+    if (r < 0) {
+        log_error("mount.broken", "error=%s", err_name(r));
+        daemon->code = EXIT_FAILED;
+        daemon_end(daemon);
+    } else if (session_is_ended(daemon->session)) {
+        log_info("mount.gone", "mountpoint=%s", daemon->options->mountpoint);
+        daemon_end(daemon);
+    }
+}
+
+static void on_signal(void *context, short revents UNUSED)
+{
+    struct daemon *daemon = context;
+    struct signalfd_siginfo info;
+    while (read(daemon->signal_watch.fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        log_info("signal.caught", "signal=%u", info.ssi_signo);
+        if (info.ssi_signo == SIGHUP)
+            key_reload(daemon);
+        else
+            daemon_end(daemon);
+    }
+}
+
+static int watches_add(struct daemon *daemon)
+{
+    sigset_t signals;
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGTERM);
+    (void)sigaddset(&signals, SIGINT);
+    (void)sigaddset(&signals, SIGHUP);
+    if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0)
+        return -errno;
+    int fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    daemon->signal_watch =
+        (struct loop_watch){.fd = fd, .events = POLLIN, .fn = on_signal, .context = daemon};
+    daemon->session_watch = (struct loop_watch){.fd = session_fd(daemon->session),
+                                                .events = POLLIN,
+                                                .fn = on_session,
+                                                .context = daemon};
+    int r = loop_watch_add(daemon->loop, &daemon->signal_watch);
+    return r < 0 ? r : loop_watch_add(daemon->loop, &daemon->session_watch);
+}
+
+static enum exit_code session_start(struct daemon *daemon)
+{
+    const struct options *options = daemon->options;
+    struct session_settings settings = {.tree = daemon->tree,
+                                        .timers = loop_timers(daemon->loop),
+                                        .options = options->fuse_options,
+                                        .is_debug = options->is_debug,
+                                        .context = daemon,
+                                        .on_ready = on_ready};
+    int r = session_new(&settings, &daemon->session);
+    if (r < 0)
+        return complain("-o", r == -EINVAL ? "an option is not known to FUSE." : err_sentence(r));
+    r = session_mount(daemon->session, options->mountpoint);
+    if (r == 0)
+        r = watches_add(daemon);
+    if (r == 0)
+        return EXIT_DONE;
+    (void)complain(options->mountpoint,
+                   access("/dev/fuse", F_OK) < 0
+                       ? "/dev/fuse is missing: load the kernel module (modprobe fuse), or allow "
+                         "FUSE in this container."
+                       : "it could not be mounted; the line above says why.");
+    return EXIT_FAILED;
+}
+
+static void daemon_stop(struct daemon *daemon)
+{
+    if (daemon->session_watch.fn)
+        loop_watch_remove(daemon->loop, &daemon->session_watch);
+    if (daemon->jobs)
+        jobs_stop(daemon->jobs);
+    daemon->session = session_free(daemon->session);
+    daemon->is_ending = false;
+    while (daemon->jobs && jobs_is_submitting(daemon->jobs) && !daemon->is_ending) {
+        log_info("stop.waits", "why=\"a request is being submitted\"");
+        if (loop_turn(daemon->loop, 1000) < 0)
+            break;
+    }
+    if (daemon->loop)
+        timer_cancel(loop_timers(daemon->loop), &daemon->start_timer);
+    daemon->media = media_free(daemon->media);
+    daemon->tree = tree_free(daemon->tree);
+    daemon->jobs = jobs_free(daemon->jobs);
+    daemon->api = api_free(daemon->api);
+    daemon->http = http_free(daemon->http);
+    if (daemon->signal_watch.fn) {
+        loop_watch_remove(daemon->loop, &daemon->signal_watch);
+        (void)close(daemon->signal_watch.fd);
+    }
+    daemon->loop = loop_free(daemon->loop);
+    daemon->store = store_close(daemon->store);
+    free(daemon->files_directory);
+    free(daemon->media_directory);
+}
+
+static enum exit_code daemon_start(struct daemon *daemon)
+{
+    enum exit_code code = mountpoint_prepare(daemon->options->mountpoint);
+    if (code == EXIT_DONE)
+        code = directories_make(daemon);
+    if (code == EXIT_DONE)
+        code = places_check(daemon->options);
+    if (code == EXIT_DONE)
+        code = network_start(daemon);
+    if (code == EXIT_DONE)
+        code = key_start(daemon);
+    if (code == EXIT_DONE)
+        code = store_start(daemon);
+    if (code != EXIT_DONE)
+        return code;
+    int r = floors_start(daemon);
+    return r < 0 ? complain_err(daemon->options->data_directory, r) : session_start(daemon);
+}
+
+enum exit_code daemon_run(const struct options *options, int ready_fd)
+{
+    struct daemon daemon = {.options = options, .ready_fd = ready_fd};
+    secure(options);
+    (void)umask(077);
+    (void)signal(SIGPIPE, SIG_IGN);
+    /* In the background the log is a file of the data directory, which is not open yet. */
+    log_configure(options->log_level, options->is_foreground ? STDERR_FILENO : -1);
+    daemon.code = daemon_start(&daemon);
+    if (daemon.code == EXIT_DONE) {
+        log_info("start", "version=%s mountpoint=%s data=%s jobs=%zu", SEEDANCEFS_VERSION,
+                 options->mountpoint, options->data_directory, jobs_count(daemon.jobs));
+        int r = loop_run(daemon.loop);
+        if (r < 0) {
+            log_error("loop.broken", "error=%s", err_name(r));
+            daemon.code = EXIT_FAILED;
+        }
+    }
+    daemon_stop(&daemon);
+    log_info("stop", "code=%d", (int)daemon.code);
+    return daemon.code;
+}

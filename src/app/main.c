@@ -1,0 +1,63 @@
+/*
+ * The program: options, then the daemon, in the background unless told otherwise. The parent stays until
+ * the mount answers, so that `seedancefs mnt && ls mnt` works, and ends with the child's exit code if it
+ * never does.
+ */
+#include "daemon.h"
+#include "options.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static enum exit_code parent_wait(pid_t child, int ready_fd)
+{
+    char byte;
+    ssize_t n;
+    do {
+        n = read(ready_fd, &byte, 1);
+    } while (n < 0 && errno == EINTR);
+    if (n == 1)
+        return EXIT_DONE;
+    int status;
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        continue;
+    if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
+        return (enum exit_code)WEXITSTATUS(status);
+    (void)fprintf(stderr, "seedancefs: it ended before the mount answered.\n");
+    return EXIT_FAILED;
+}
+
+static enum exit_code run_in_background(const struct options *options)
+{
+    int ready[2];
+    if (pipe(ready) < 0) {
+        (void)fprintf(stderr, "seedancefs: cannot start: %s.\n", strerror(errno));
+        return EXIT_FAILED;
+    }
+    pid_t child = fork();
+    if (child < 0) {
+        (void)fprintf(stderr, "seedancefs: cannot start: %s.\n", strerror(errno));
+        return EXIT_FAILED;
+    }
+    if (child > 0) {
+        (void)close(ready[1]);
+        return parent_wait(child, ready[0]);
+    }
+    (void)close(ready[0]);
+    (void)setsid();
+    return daemon_run(options, ready[1]);
+}
+
+int main(int argc, char **argv)
+{
+    struct options options;
+    enum options_result parsed = options_parse(&options, argc, argv);
+    enum exit_code code = parsed == OPTIONS_DONE ? EXIT_DONE : EXIT_CONFIGURATION;
+    if (parsed == OPTIONS_RUN)
+        code = options.is_foreground ? daemon_run(&options, -1) : run_in_background(&options);
+    options_fini(&options);
+    return (int)code;
+}

@@ -1,0 +1,128 @@
+#include "mountpoint.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+/* Undoes the \040 escapes of mountinfo (proc(5)). */
+static void unescape(char *text)
+{
+    char *to = text;
+    for (const char *from = text; *from; to++) {
+        if (from[0] == '\\' && from[1] >= '0' && from[1] <= '3' && from[2] && from[3]) {
+            *to = (char)((from[1] - '0') * 64 + (from[2] - '0') * 8 + (from[3] - '0'));
+            from += 4;
+        } else {
+            *to = *from++;
+        }
+    }
+    *to = '\0';
+}
+
+/* True when the uppermost filesystem on `path` is a seedancefs. Does not touch the path itself. */
+static bool is_seedancefs(const char *path)
+{
+    FILE *mounts = fopen("/proc/self/mountinfo", "re");
+    char *line = NULL;
+    size_t size = 0;
+    bool is_ours = false;
+    while (mounts && getline(&line, &size, mounts) > 0) {
+        char point[4096];
+        char *type = strstr(line, " - ");
+        if (!type || sscanf(line, "%*s %*s %*s %*s %4095s", point) != 1)
+            continue;
+        unescape(point);
+        if (strcmp(point, path) == 0)
+            is_ours = strncmp(type + 3, "fuse.seedancefs ", 16) == 0;
+    }
+    free(line);
+    if (mounts)
+        (void)fclose(mounts);
+    return is_ours;
+}
+
+/* Absolute and without symbolic links, without asking the last component, which may be dead. */
+static char *resolve(const char *path)
+{
+    char *whole = realpath(path, NULL);
+    if (whole)
+        return whole;
+    char *copy = strdup(path);
+    if (!copy)
+        return NULL;
+    size_t len = strlen(copy);
+    while (len > 1 && copy[len - 1] == '/')
+        copy[--len] = '\0';
+    char *slash = strrchr(copy, '/');
+    char *result = NULL;
+    if (slash) {
+        *slash = '\0';
+        char *parent = realpath(slash == copy ? "/" : copy, NULL);
+        if (parent && asprintf(&result, "%s/%s", strcmp(parent, "/") == 0 ? "" : parent,
+                               slash + 1) < 0)
+            result = NULL;
+        free(parent);
+    }
+    free(copy);
+    return result;
+}
+
+static bool unmount_stale(const char *path)
+{
+    if (umount2(path, MNT_DETACH) == 0)
+        return true;
+    char *arguments[] = {(char[]){"fusermount3"}, (char[]){"-uz"}, strdup(path), NULL};
+    pid_t child;
+    int status = -1;
+    if (arguments[2] && posix_spawnp(&child, arguments[0], NULL, NULL, arguments, environ) == 0) {
+        while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+            continue;
+    }
+    free(arguments[2]);
+    return status == 0;
+}
+
+static enum exit_code refuse(const char *path, const char *why)
+{
+    (void)fprintf(stderr, "seedancefs: %s: %s\n", path, why);
+    return EXIT_CONFIGURATION;
+}
+
+enum exit_code mountpoint_prepare(const char *path)
+{
+    struct stat st;
+    char *real = resolve(path);
+    bool is_ours = real && is_seedancefs(real);
+    int r = stat(path, &st) < 0 ? errno : 0;
+    if (is_ours && (r == ENOTCONN || r == ECONNABORTED)) {
+        if (unmount_stale(real)) {
+            (void)fprintf(stderr, "seedancefs: %s: the mount of a seedancefs that was killed was "
+                                  "still there; it has been removed.\n", path);
+            is_ours = false;
+            r = stat(path, &st) < 0 ? errno : 0;
+        }
+    }
+    free(real);
+    if (r == ENOTCONN || r == ECONNABORTED)
+        return refuse(path, "a dead FUSE mount is in the way (\"Transport endpoint is not "
+                            "connected\"). Remove it with: fusermount3 -uz MOUNTPOINT");
+    if (r == ENOENT)
+        return refuse(path, "there is no such directory. Make it with mkdir, then try again.");
+    if (r != 0)
+        return refuse(path, strerror(r));
+    if (!S_ISDIR(st.st_mode))
+        return refuse(path, "the mount point must be a directory.");
+    if (is_ours)
+        return refuse(path, "a seedancefs is mounted here already. Unmount it with: fusermount3 -u "
+                            "MOUNTPOINT");
+    return EXIT_DONE;
+}

@@ -1,0 +1,349 @@
+/*
+ * One row per option: its names, its argument, where it goes and what --help says. Nothing else in the
+ * program knows the names.
+ */
+#include "options.h"
+
+#include "seedancefs/base/buf.h"
+#include "seedancefs/base/text.h"
+#include "seedancefs/prompt/model.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum option_type {
+    OPTION_TEXT,
+    OPTION_PATH,
+    OPTION_SIZE,
+    OPTION_SECONDS,
+    OPTION_LEVEL,
+    OPTION_FLAG,
+    OPTION_FUSE,
+    OPTION_HELP,
+    OPTION_VERSION,
+};
+
+struct option_row {
+    const char *name;
+    char letter; /* 0: none */
+    enum option_type type;
+    size_t offset;
+    const char *argument; /* NULL: none */
+    const char *help;
+};
+
+#define FIELD(name) offsetof(struct options, name)
+
+static const struct option_row option_rows[] = {
+    {"api-url", 0, OPTION_TEXT, FIELD(api_url), "URL",
+     "the service (default https://tokenhub.store/api/v1)"},
+    {"api-key-file", 0, OPTION_PATH, FIELD(api_key_file), "FILE",
+     "file with the API key; else $TOKENHUB_API_KEY,\n"
+     "else $CREDENTIALS_DIRECTORY/tokenhub-api-key"},
+    {"data-dir", 0, OPTION_PATH, FIELD(data_directory), "DIR",
+     "jobs, files and videos (default $XDG_DATA_HOME/seedancefs,\n"
+     "else ~/.local/share/seedancefs)"},
+    {"model", 0, OPTION_TEXT, FIELD(model), "MODEL",
+     "for prompts that name none (default " MODEL_DEFAULT_NAME ")"},
+    {"max-file-size", 0, OPTION_SIZE, FIELD(max_file_bytes), "SIZE",
+     "largest file of your own in a job (default 64M)"},
+    {"poll-interval", 0, OPTION_SECONDS, FIELD(poll_interval_ms), "SECONDS",
+     "ask the service at this interval (fractions allowed)\n"
+     "instead of the adaptive schedule"},
+    {"allow-unknown", 0, OPTION_FLAG, FIELD(is_unknown_allowed), NULL,
+     "pass request fields on that seedancefs does not know"},
+    {"allow-core-dumps", 0, OPTION_FLAG, FIELD(is_core_allowed), NULL,
+     "for debugging; a core dump holds the API key"},
+    {"log-level", 0, OPTION_LEVEL, FIELD(log_level), "LEVEL",
+     "error, warn, info or debug (default info)"},
+    {"foreground", 'f', OPTION_FLAG, FIELD(is_foreground), NULL,
+     "stay in the foreground, log to standard error"},
+    {"debug", 'd', OPTION_FLAG, FIELD(is_debug), NULL,
+     "print every FUSE request; implies -f"},
+    {"options", 'o', OPTION_FUSE, 0, "OPT,...",
+     "FUSE mount options, and every option above\n"
+     "as name_with_underscores[=value]"},
+    {"help", 'h', OPTION_HELP, 0, NULL, "show this help"},
+    {"version", 'V', OPTION_VERSION, 0, NULL, "show the version"},
+};
+
+enum { OPTION_COUNT = (int)ARRAY_COUNT(option_rows), OPTION_CODE = 1000 };
+
+static void help_print(FILE *out)
+{
+    (void)fprintf(out, "Usage: seedancefs [OPTION]... MOUNTPOINT\n"
+                       "Generate videos with ByteDance Seedance 2.0 by working with files.\n\n");
+    for (size_t i = 0; i < ARRAY_COUNT(option_rows); i++) {
+        const struct option_row *row = &option_rows[i];
+        char left[64];
+        (void)snprintf(left, sizeof(left), "%c%c%s --%s%s%s", row->letter ? '-' : ' ',
+                       row->letter ? row->letter : ' ', row->letter ? "," : " ", row->name,
+                       row->argument ? " " : "", row->argument ? row->argument : "");
+        (void)fprintf(out, "  %-28s", left);
+        for (const char *p = row->help; *p; p++) {
+            (void)fputc(*p, out);
+            if (*p == '\n')
+                (void)fprintf(out, "  %-28s", "");
+        }
+        (void)fputc('\n', out);
+    }
+    (void)fprintf(out, "\nUnmount with: fusermount3 -u MOUNTPOINT\n"
+                       "SIGHUP reads the API key file again. Exit codes: 0 done, 1 failure while "
+                       "running,\n2 wrong usage or configuration.\n");
+}
+
+static int wrong(const struct option_row *row, const char *value, const char *rule)
+{
+    (void)fprintf(stderr, "seedancefs: --%s %s: %s. See seedancefs --help.\n", row->name, value,
+                  rule);
+    return -EINVAL;
+}
+
+/* Seconds with a fraction, in milliseconds, without floating point. */
+static int seconds_parse(const char *text, int64_t *ms)
+{
+    int64_t micros;
+    int r = text_usd_parse(text, &micros); /* the same grammar: digits and up to six decimals */
+    if (r < 0 || micros < 1000 || micros > INT64_C(86400) * 1000000)
+        return -EINVAL;
+    *ms = micros / 1000;
+    return 0;
+}
+
+static int text_replace(char **place, const char *value)
+{
+    char *copy = strdup(value);
+    if (!copy)
+        return -ENOMEM;
+    free(*place);
+    *place = copy;
+    return 0;
+}
+
+/* Paths are made absolute here: the program leaves its directory when it goes to the background. */
+static int path_replace(char **place, const char *value)
+{
+    struct buf path;
+    buf_init(&path, 8192);
+    if (value[0] != '/') {
+        char *here = realpath(".", NULL);
+        if (here)
+            buf_addf(&path, "%s/", here);
+        free(here);
+    }
+    int r = buf_add_text(&path, value);
+    if (r == 0)
+        r = text_replace(place, buf_text(&path));
+    buf_fini(&path);
+    return r;
+}
+
+static int fuse_options_add(struct options *options, const char *option)
+{
+    if (strcmp(option, "allow_other") == 0 || strcmp(option, "allow_root") == 0)
+        options->is_any_user_allowed = true;
+    struct buf all;
+    buf_init(&all, 8192);
+    int r = options->fuse_options ? buf_addf(&all, "%s,%s", options->fuse_options, option)
+                                  : buf_add_text(&all, option);
+    if (r == 0)
+        r = text_replace(&options->fuse_options, buf_text(&all));
+    buf_fini(&all);
+    return r;
+}
+
+static int option_list_apply(struct options *options, const char *list);
+
+static int option_apply(struct options *options, const struct option_row *row, const char *value)
+{
+    void *place = (char *)options + row->offset;
+    switch (row->type) {
+    case OPTION_TEXT:
+        return *value ? text_replace(place, value) : wrong(row, "''", "it is empty");
+    case OPTION_PATH:
+        return *value ? path_replace(place, value) : wrong(row, "''", "it is empty");
+    case OPTION_SIZE:
+        return text_size_parse(value, place) < 0 || *(int64_t *)place <= 0
+                   ? wrong(row, value, "a size is a number with K, M, G or T")
+                   : 0;
+    case OPTION_SECONDS:
+        return seconds_parse(value, place) < 0
+                   ? wrong(row, value, "an interval is from 0.001 to 86400 seconds")
+                   : 0;
+    case OPTION_LEVEL:
+        return log_level_parse(value, place) < 0
+                   ? wrong(row, value, "a level is error, warn, info or debug")
+                   : 0;
+    case OPTION_FLAG:
+        *(bool *)place = true;
+        return 0;
+    case OPTION_FUSE:
+        return option_list_apply(options, value);
+    case OPTION_HELP:
+    case OPTION_VERSION:
+        break;
+    }
+    return 0;
+}
+
+/* "api_key_file=/etc/key" for the row "api-key-file". */
+static bool is_row_named(const struct option_row *row, const char *option, size_t len)
+{
+    if (strlen(row->name) != len || row->type >= OPTION_FUSE)
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        if (option[i] != (row->name[i] == '-' ? '_' : row->name[i]))
+            return false;
+    }
+    return true;
+}
+
+static int option_item_apply(struct options *options, const char *item)
+{
+    size_t len = strcspn(item, "=");
+    for (size_t i = 0; i < ARRAY_COUNT(option_rows); i++) {
+        const struct option_row *row = &option_rows[i];
+        if (!is_row_named(row, item, len))
+            continue;
+        if (!row->argument != !item[len]) {
+            (void)fprintf(stderr, "seedancefs: -o %s: %s.\n", item,
+                          row->argument ? "a value is missing" : "it takes no value");
+            return -EINVAL;
+        }
+        return option_apply(options, row, row->argument ? item + len + 1 : "");
+    }
+    /* mount(8) passes these for itself, and to mount helpers. */
+    static const char *const ignored[] = {"rw", "auto", "noauto", "user", "nouser", "users",
+                                          "_netdev", "nofail", "defaults"};
+    for (size_t i = 0; i < ARRAY_COUNT(ignored); i++) {
+        if (strcmp(item, ignored[i]) == 0)
+            return 0;
+    }
+    return strncmp(item, "x-", 2) == 0 ? 0 : fuse_options_add(options, item);
+}
+
+static int option_list_apply(struct options *options, const char *list)
+{
+    char *copy = strdup(list);
+    if (!copy)
+        return -ENOMEM;
+    int r = 0;
+    char *rest = NULL;
+    for (char *item = strtok_r(copy, ",", &rest); item && r == 0; item = strtok_r(NULL, ",", &rest))
+        r = option_item_apply(options, item);
+    free(copy);
+    return r;
+}
+
+static int data_directory_default(struct options *options)
+{
+    const char *base = getenv("XDG_DATA_HOME");
+    const char *home = getenv("HOME");
+    struct buf path;
+    buf_init(&path, 8192);
+    if (base && base[0] == '/')
+        buf_addf(&path, "%s/seedancefs", base);
+    else if (home && home[0] == '/')
+        buf_addf(&path, "%s/.local/share/seedancefs", home);
+    int r = path.error;
+    if (r == 0 && path.len == 0) {
+        (void)fprintf(stderr, "seedancefs: neither $XDG_DATA_HOME nor $HOME is set: say with "
+                              "--data-dir DIR where jobs and videos shall be kept.\n");
+        r = -EINVAL;
+    }
+    if (r == 0)
+        r = text_replace(&options->data_directory, buf_text(&path));
+    buf_fini(&path);
+    return r;
+}
+
+static int options_complete(struct options *options, int argc, char **argv)
+{
+    if (optind + 1 != argc) {
+        (void)fprintf(stderr, "seedancefs: %s. See seedancefs --help.\n",
+                      optind >= argc ? "the mount point is missing"
+                                     : "only one mount point can be given");
+        return -EINVAL;
+    }
+    if (model_find(options->model) == NULL && !options->is_unknown_allowed) {
+        (void)fprintf(stderr, "seedancefs: --model %s: unknown; the models are", options->model);
+        for (size_t i = 0; i < model_count(); i++)
+            (void)fprintf(stderr, "%s %s", i ? "," : "", model_at(i)->name);
+        (void)fprintf(stderr, ". (--allow-unknown passes others on.)\n");
+        return -EINVAL;
+    }
+    int r = path_replace(&options->mountpoint, argv[optind]);
+    if (r == 0 && !options->data_directory)
+        r = data_directory_default(options);
+    options->is_foreground = options->is_foreground || options->is_debug;
+    return r;
+}
+
+static void getopt_tables_fill(struct option *longs, char *shorts)
+{
+    for (int i = 0; i < OPTION_COUNT; i++) {
+        const struct option_row *row = &option_rows[i];
+        longs[i] = (struct option){row->name, row->argument ? required_argument : no_argument,
+                                   NULL, OPTION_CODE + i};
+        if (!row->letter)
+            continue;
+        *shorts++ = row->letter;
+        if (row->argument)
+            *shorts++ = ':';
+    }
+    *shorts = '\0';
+    longs[OPTION_COUNT] = (struct option){0};
+}
+
+static const struct option_row *row_of(int code)
+{
+    for (int i = 0; i < OPTION_COUNT; i++) {
+        if (code == OPTION_CODE + i || (option_rows[i].letter && code == option_rows[i].letter))
+            return &option_rows[i];
+    }
+    return NULL;
+}
+
+enum options_result options_parse(struct options *options, int argc, char **argv)
+{
+    struct option longs[OPTION_COUNT + 1];
+    char shorts[2 * OPTION_COUNT + 1];
+    *options = (struct options){.max_file_bytes = INT64_C(64) << 20, .log_level = LOG_INFO};
+    getopt_tables_fill(longs, shorts);
+    if (text_replace(&options->api_url, "https://tokenhub.store/api/v1") < 0 ||
+        text_replace(&options->model, MODEL_DEFAULT_NAME) < 0)
+        return OPTIONS_WRONG;
+    int code;
+    while ((code = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
+        const struct option_row *row = row_of(code);
+        if (!row) {
+            (void)fprintf(stderr, "See seedancefs --help.\n");
+            return OPTIONS_WRONG;
+        }
+        if (row->type == OPTION_HELP) {
+            help_print(stdout);
+            return OPTIONS_DONE;
+        }
+        if (row->type == OPTION_VERSION) {
+            (void)printf("seedancefs %s\n", SEEDANCEFS_VERSION);
+            return OPTIONS_DONE;
+        }
+        if (option_apply(options, row, optarg ? optarg : "") < 0)
+            return OPTIONS_WRONG;
+    }
+    return options_complete(options, argc, argv) < 0 ? OPTIONS_WRONG : OPTIONS_RUN;
+}
+
+void options_fini(struct options *options)
+{
+    free(options->mountpoint);
+    free(options->api_url);
+    free(options->api_key_file);
+    free(options->data_directory);
+    free(options->model);
+    free(options->fuse_options);
+    *options = (struct options){0};
+}

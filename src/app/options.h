@@ -1,0 +1,39 @@
+/*
+ * What: the command line, from one table: the parser, --help and every long option as -o
+ * name_with_underscores=value (for fstab) come from it.
+ * Lifetime: options_init() .. options_fini(); texts are owned by the options.
+ * Errors: options_parse() has said on standard error what is wrong.
+ */
+#ifndef SEEDANCEFS_APP_OPTIONS_H
+#define SEEDANCEFS_APP_OPTIONS_H
+
+#include "seedancefs/base/attributes.h"
+#include "seedancefs/base/log.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct options {
+    char *mountpoint;
+    char *api_url;
+    char *api_key_file; /* NULL: from the environment */
+    char *data_directory;
+    char *model;
+    int64_t max_file_bytes;
+    int64_t poll_interval_ms; /* 0: adaptive */
+    enum log_level log_level;
+    bool is_foreground;
+    bool is_debug;
+    bool is_unknown_allowed;
+    bool is_core_allowed;
+    bool is_any_user_allowed; /* allow_other or allow_root among the FUSE options */
+    char *fuse_options;       /* what -o named and no option of ours is; NULL: none */
+};
+
+enum options_result { OPTIONS_RUN, OPTIONS_DONE, OPTIONS_WRONG };
+
+/* Fills `options`. OPTIONS_DONE: --help or --version was asked for and answered. */
+enum options_result options_parse(struct options *options, int argc, char **argv);
+void options_fini(struct options *options);
+
+#endif
