@@ -1,0 +1,128 @@
+# What every end-to-end test on a mount needs: a directory, a simulator and a mount of its own, and an end
+# that leaves no process and no mount. In the words of a user's shell.
+#
+#   setup/teardown call start_world / end_world; a test then uses
+#     $DIR  its directory   $MNT the mount point   $DATA the data directory   $API the service's address
+#     $LOG  the simulator's request log (the oracle)   $SIM_PID   $FS_PID
+
+BUILD=${BUILD:-build}
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+SEEDANCEFS=${SEEDANCEFS:-$ROOT/$BUILD/seedancefs}
+SEEDANCE_SIM=${SEEDANCE_SIM:-$ROOT/$BUILD/seedance-sim}
+KEY=th-simulator
+
+# Sanitizer reports go to files: the program's standard error is closed once it is in the background.
+export ASAN_OPTIONS="log_path=${BATS_RUN_TMPDIR:-/tmp}/sanitizer:exitcode=99:detect_leaks=1"
+export UBSAN_OPTIONS="log_path=${BATS_RUN_TMPDIR:-/tmp}/sanitizer:print_stacktrace=1"
+
+# start_sim [OPTION]...   fast by default: a task takes a quarter of a second.
+start_sim() {
+    "$SEEDANCE_SIM" --port "${API_PORT:-0}" --media-port "${MEDIA_PORT:-0}" --port-file "$DIR/ports" \
+        --log "$LOG" --api-key "$KEY" --queue-seconds 0.05 --generation-seconds 0.2 \
+        --data "$DIR/tasks" --die-with-parent "$@" >"$DIR/sim.out" 2>&1 3>&- &
+    SIM_PID=$!
+    wait_until 10 test -s "$DIR/ports"
+    read -r API_PORT MEDIA_PORT <"$DIR/ports"
+    API=http://127.0.0.1:$API_PORT/api/v1
+}
+
+end_sim() {
+    if [ -n "${SIM_PID:-}" ]; then
+        kill "$SIM_PID" 2>/dev/null || true
+        wait "$SIM_PID" 2>/dev/null || true
+    fi
+    SIM_PID=
+    rm -f "$DIR/ports"
+}
+
+# mount_fs [OPTION]...   in the background, as a user does it; $FS_PID is the daemon.
+mount_fs() {
+    "$SEEDANCEFS" --api-url "$API" --api-key-file "$DIR/key" --data-dir "$DATA" \
+        --poll-interval 0.05 --log-level debug "$@" "$MNT" 3>&-
+    FS_PID=$(daemon_pid)
+}
+
+# The process that holds the lock of this test's data directory.
+daemon_pid() {
+    local inode
+    inode=$(stat -c %i "$DATA/lock")
+    awk -v i=":$inode\$" '$0 ~ i || $6 ~ i { print $5; exit }' /proc/locks
+}
+
+unmount_fs() {
+    fusermount3 -u "$MNT" || return 1
+    wait_until 10 process_is_gone "$FS_PID"
+}
+
+# A process that has ended; its parent (whoever adopted it) may not have fetched it yet.
+process_is_gone() {
+    local state
+    state=$(awk '/^State:/ { print $2 }' "/proc/$1/status" 2>/dev/null)
+    [ -z "$state" ] || [ "$state" = Z ]
+}
+
+# kill -9, and the dead mount removed, as after a crash.
+kill_fs() {
+    kill -9 "$FS_PID"
+    wait_until 10 process_is_gone "$FS_PID"
+    fusermount3 -uz "$MNT" 2>/dev/null || true
+}
+
+# wait_until SECONDS COMMAND...
+wait_until() {
+    local seconds=$1 end
+    shift
+    end=$((SECONDS + seconds + 1))
+    until "$@"; do
+        [ "$SECONDS" -lt "$end" ] || { echo "waited ${seconds}s in vain for: $*" >&2; return 1; }
+        sleep 0.02
+    done
+}
+
+status_is() { [ "$(cat "$MNT/jobs/$1/status" 2>/dev/null)" = "$2" ]; }
+
+# wait_status JOB WORD [SECONDS]
+wait_status() {
+    wait_until "${3:-20}" status_is "$1" "$2" || {
+        cat "$MNT/jobs/$1/status" "$MNT/jobs/$1/error" "$MNT/jobs/$1/log" >&2
+        return 1
+    }
+}
+
+# How many creates the service has seen, or has seen for prompts that contain a text.
+creates() {
+    if [ $# -eq 0 ]; then
+        grep -c '"kind":"create"' "$LOG" || true
+    else
+        jq -rs --arg text "$1" \
+            '[.[] | select(.kind == "create" and (.body | contains($text)))] | length' "$LOG"
+    fi
+}
+
+start_world() {
+    DIR=$(mktemp -d "${BATS_TEST_TMPDIR:-/tmp}/world.XXXXXX")
+    MNT=$DIR/mnt DATA=$DIR/data LOG=$DIR/requests.jsonl
+    API_PORT=0 MEDIA_PORT=0
+    mkdir "$MNT"
+    : >"$LOG"
+    printf '%s\n' "$KEY" >"$DIR/key"
+    start_sim "$@"
+}
+
+end_world() {
+    local code=0
+    if [ -n "${FS_PID:-}" ]; then
+        fusermount3 -uz "$MNT" 2>/dev/null || true
+        kill "$FS_PID" 2>/dev/null || true
+        wait_until 10 process_is_gone "$FS_PID" || { kill -9 "$FS_PID"; code=1; }
+    fi
+    end_sim
+    # A sanitizer's report fails the test in which it was made.
+    for report in "${BATS_RUN_TMPDIR:-/tmp}"/sanitizer.*; do
+        [ -e "$report" ] || continue
+        cat "$report" >&2
+        rm -f "$report"
+        code=1
+    done
+    return $code
+}
