@@ -56,7 +56,7 @@ archives = $(patsubst %,$(obj)/lib%.a,$(1))
 unit_sources := $(sort $(wildcard tests/unit/*/test_*.c))
 unit_tests   := $(patsubst tests/unit/%.c,$(out)/unit/%,$(unit_sources))
 
-.PHONY: all demo test check unit e2e bench campaign asan lint install uninstall clean deps format
+.PHONY: all demo test unit unit-build e2e bench campaign asan lint install uninstall clean deps format
 .SECONDARY:
 .DEFAULT_GOAL := all
 
@@ -108,6 +108,8 @@ demo: deps
 test: deps
 	$(Q)scripts/run-tests.sh
 
+unit-build: $(unit_tests)
+
 unit: $(unit_tests)
 	$(Q)scripts/run-unit.sh $(unit_tests)
 
@@ -116,8 +118,8 @@ e2e: all
 
 # Address and undefined behaviour sanitizers over the unit and the end-to-end tests.
 asan: deps
-	$(Q)$(MAKE) --no-print-directory V=asan unit
-	$(Q)$(MAKE) --no-print-directory V=asan e2e
+	$(Q)$(MAKE) --no-print-directory V=asan all unit
+	$(Q)scripts/run-e2e.sh build/asan
 
 bench: all
 	$(Q)scripts/install-deps.sh --bench

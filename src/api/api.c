@@ -156,7 +156,7 @@ static void take_error_texts(const struct http_answer *head, struct api_answer *
     if (answer->request_id[0])
         return;
     size_t len = 0;
-    for (; head->request_id[len] && len < sizeof(answer->request_id) - 1; len++) {
+    for (; len < sizeof(answer->request_id) - 1 && head->request_id[len]; len++) {
         char c = head->request_id[len];
         answer->request_id[len] = c > 0x20 && c < 0x7f ? c : '?';
     }

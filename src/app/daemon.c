@@ -1,8 +1,9 @@
 /*
- * Birth, from the ground floor up: data directory, store, loop, HTTP, service, jobs, media, tree, session.
- * Death in the opposite order, but the mount goes first, so that nobody waits for a program that ends.
- * A create whose answer is under way is waited for after that, within its own deadline: an answer thrown
- * away would be a paid video in state `unknown`. A second signal ends that, too.
+ * Birth, from the ground floor up: data directory, store, loop, HTTP, service, jobs, media, tree,
+ * session. Death in the opposite order, but the mount goes first, so that nobody waits for a
+ * program that ends. A create whose answer is under way is waited for after that, within its own
+ * deadline: an answer thrown away would be a paid video in state `unknown`. A second signal ends
+ * that, too.
  */
 #include "daemon.h"
 
@@ -131,7 +132,8 @@ static enum exit_code directories_make(struct daemon *daemon)
     char why[512];
     (void)snprintf(why, sizeof(why),
                    "the data directory cannot be written to: %s. Make it writable for this user, "
-                   "or choose another with --data-dir DIR.", err_sentence(r));
+                   "or choose another with --data-dir DIR.",
+                   err_sentence(r));
     return complain(base, why);
 }
 
@@ -142,8 +144,9 @@ static enum exit_code store_start(struct daemon *daemon)
     if (r == 0)
         return EXIT_DONE;
     if (r == -ERR_STORE_LOCKED)
-        return complain(base, "another seedancefs uses this data directory. Unmount that one first, "
-                              "or choose another with --data-dir DIR.");
+        return complain(base,
+                        "another seedancefs uses this data directory. Unmount that one first, "
+                        "or choose another with --data-dir DIR.");
     return complain_err(base, r);
 }
 
@@ -153,8 +156,8 @@ static enum exit_code places_check(const struct options *options)
     char *mount = realpath(options->mountpoint, NULL);
     char *data = realpath(options->data_directory, NULL);
     size_t len = mount ? strlen(mount) : 0;
-    bool is_inside = mount && data && strncmp(data, mount, len) == 0 &&
-                     (data[len] == '/' || data[len] == '\0');
+    bool is_inside =
+        mount && data && strncmp(data, mount, len) == 0 && (data[len] == '/' || data[len] == '\0');
     free(mount);
     free(data);
     return is_inside ? complain(options->data_directory,
@@ -321,10 +324,8 @@ static int watches_add(struct daemon *daemon)
         return -errno;
     daemon->signal_watch =
         (struct loop_watch){.fd = fd, .events = POLLIN, .fn = on_signal, .context = daemon};
-    daemon->session_watch = (struct loop_watch){.fd = session_fd(daemon->session),
-                                                .events = POLLIN,
-                                                .fn = on_session,
-                                                .context = daemon};
+    daemon->session_watch = (struct loop_watch){
+        .fd = session_fd(daemon->session), .events = POLLIN, .fn = on_session, .context = daemon};
     int r = loop_watch_add(daemon->loop, &daemon->signal_watch);
     return r < 0 ? r : loop_watch_add(daemon->loop, &daemon->session_watch);
 }

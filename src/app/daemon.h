@@ -1,6 +1,6 @@
 /*
- * What: the program's birth, wiring and death: makes every floor, hands the lower ones the callbacks of the
- * upper ones, runs the loop, and takes all down again in order.
+ * What: the program's birth, wiring and death: makes every floor, hands the lower ones the
+ * callbacks of the upper ones, runs the loop, and takes all down again in order.
  */
 #ifndef SEEDANCEFS_APP_DAEMON_H
 #define SEEDANCEFS_APP_DAEMON_H
@@ -11,8 +11,8 @@
 
 enum exit_code { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_CONFIGURATION = 2 };
 
-/* Runs until the mount is gone or a signal ends it. `ready_fd` gets one byte when the mount answers; -1:
- * nobody waits for it. Messages for people go to standard error. */
+/* Runs until the mount is gone or a signal ends it. `ready_fd` gets one byte when the mount
+ * answers; -1: nobody waits for it. Messages for people go to standard error. */
 enum exit_code daemon_run(const struct options *options, int ready_fd);
 
 #endif

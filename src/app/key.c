@@ -41,8 +41,10 @@ static int key_from_environment(struct secret *out)
         return -ENOENT;
     int r = secret_init(out, value, strlen(value));
     if (r < 0)
-        (void)fprintf(stderr, "seedancefs: $%s is not an API key: visible characters without "
-                              "blanks are expected, like th-....\n", key_variable);
+        (void)fprintf(stderr,
+                      "seedancefs: $%s is not an API key: visible characters without "
+                      "blanks are expected, like th-....\n",
+                      key_variable);
     explicit_bzero(value, strlen(value));
     (void)unsetenv(key_variable);
     return r;

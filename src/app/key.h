@@ -8,9 +8,9 @@
 #include "seedancefs/base/attributes.h"
 #include "seedancefs/base/secret.h"
 
-/* Reads the key. Taken from the environment it is wiped there, so that neither /proc/PID/environ nor a child
- * has it; reading it again then keeps the old one (-ENODATA). Says on standard error and in the log
- * what is wrong. -ENOENT: there is none at all. */
+/* Reads the key. Taken from the environment it is wiped there, so that neither /proc/PID/environ
+ * nor a child has it; reading it again then keeps the old one (-ENODATA). Says on standard error
+ * and in the log what is wrong. -ENOENT: there is none at all. */
 int key_read(const char *key_file, struct secret *out) NODISCARD;
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * The program: options, then the daemon, in the background unless told otherwise. The parent stays until
- * the mount answers, so that `seedancefs mnt && ls mnt` works, and ends with the child's exit code if it
- * never does.
+ * The program: options, then the daemon, in the background unless told otherwise. The parent
+ * stays until the mount answers, so that `seedancefs mnt && ls mnt` works, and ends with the
+ * child's exit code if it never does.
  */
 #include "daemon.h"
 #include "options.h"

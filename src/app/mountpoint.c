@@ -67,8 +67,8 @@ static char *resolve(const char *path)
     if (slash) {
         *slash = '\0';
         char *parent = realpath(slash == copy ? "/" : copy, NULL);
-        if (parent && asprintf(&result, "%s/%s", strcmp(parent, "/") == 0 ? "" : parent,
-                               slash + 1) < 0)
+        if (parent &&
+            asprintf(&result, "%s/%s", strcmp(parent, "/") == 0 ? "" : parent, slash + 1) < 0)
             result = NULL;
         free(parent);
     }
@@ -105,8 +105,10 @@ enum exit_code mountpoint_prepare(const char *path)
     int r = stat(path, &st) < 0 ? errno : 0;
     if (is_ours && (r == ENOTCONN || r == ECONNABORTED)) {
         if (unmount_stale(real)) {
-            (void)fprintf(stderr, "seedancefs: %s: the mount of a seedancefs that was killed was "
-                                  "still there; it has been removed.\n", path);
+            (void)fprintf(stderr,
+                          "seedancefs: %s: the mount of a seedancefs that was killed was "
+                          "still there; it has been removed.\n",
+                          path);
             is_ours = false;
             r = stat(path, &st) < 0 ? errno : 0;
         }

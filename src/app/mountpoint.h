@@ -8,8 +8,9 @@
 
 #include "daemon.h"
 
-/* Checks that `path` is a directory and that no seedancefs is mounted on it. What a killed seedancefs left
- * ("Transport endpoint is not connected") is unmounted. EXIT_DONE, or says what is wrong. */
+/* Checks that `path` is a directory and that no seedancefs is mounted on it. What a killed
+ * seedancefs left ("Transport endpoint is not connected") is unmounted. EXIT_DONE, or says what
+ * is wrong. */
 enum exit_code mountpoint_prepare(const char *path);
 
 #endif

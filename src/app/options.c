@@ -1,6 +1,6 @@
 /*
- * One row per option: its names, its argument, where it goes and what --help says. Nothing else in the
- * program knows the names.
+ * One row per option: its names, its argument, where it goes and what --help says. Nothing else
+ * in the program knows the names.
  */
 #include "options.h"
 
@@ -61,8 +61,7 @@ static const struct option_row option_rows[] = {
      "error, warn, info or debug (default info)"},
     {"foreground", 'f', OPTION_FLAG, FIELD(is_foreground), NULL,
      "stay in the foreground, log to standard error"},
-    {"debug", 'd', OPTION_FLAG, FIELD(is_debug), NULL,
-     "print every FUSE request; implies -f"},
+    {"debug", 'd', OPTION_FLAG, FIELD(is_debug), NULL, "print every FUSE request; implies -f"},
     {"options", 'o', OPTION_FUSE, 0, "OPT,...",
      "FUSE mount options, and every option above\n"
      "as name_with_underscores[=value]"},
@@ -216,8 +215,8 @@ static int option_item_apply(struct options *options, const char *item)
         return option_apply(options, row, row->argument ? item + len + 1 : "");
     }
     /* mount(8) passes these for itself, and to mount helpers. */
-    static const char *const ignored[] = {"rw", "auto", "noauto", "user", "nouser", "users",
-                                          "_netdev", "nofail", "defaults"};
+    static const char *const ignored[] = {"rw",    "auto",    "noauto", "user",    "nouser",
+                                          "users", "_netdev", "nofail", "defaults"};
     for (size_t i = 0; i < ARRAY_COUNT(ignored); i++) {
         if (strcmp(item, ignored[i]) == 0)
             return 0;
@@ -286,8 +285,8 @@ static void getopt_tables_fill(struct option *longs, char *shorts)
 {
     for (int i = 0; i < OPTION_COUNT; i++) {
         const struct option_row *row = &option_rows[i];
-        longs[i] = (struct option){row->name, row->argument ? required_argument : no_argument,
-                                   NULL, OPTION_CODE + i};
+        longs[i] = (struct option){row->name, row->argument ? required_argument : no_argument, NULL,
+                                   OPTION_CODE + i};
         if (!row->letter)
             continue;
         *shorts++ = row->letter;

@@ -1,8 +1,9 @@
 /*
- * `echo … > jobs/cat/prompt.json` where jobs/cat does not exist: the kernel looks `cat` up before it says
- * what for. Answering every lookup would break mkdir, test -e and file managers, so the calling thread
- * is looked at: it waits in its system call while we decide, and the call's number and arguments
- * stand in /proc/TID/syscall. Left out: guessing from the command's name or from timing.
+ * `echo … > jobs/cat/prompt.json` where jobs/cat does not exist: the kernel looks `cat` up before
+ * it says what for. Answering every lookup would break mkdir, test -e and file managers, so the
+ * calling thread is looked at: it waits in its system call while we decide, and the call's number
+ * and arguments stand in /proc/TID/syscall. Left out: guessing from the command's name or from
+ * timing.
  */
 #include "caller.h"
 
@@ -22,7 +23,7 @@
 #include <unistd.h>
 
 struct open_call {
-    uint64_t path;  /* address in the caller */
+    uint64_t path; /* address in the caller */
     uint64_t flags;
 };
 
@@ -130,8 +131,8 @@ bool caller_is_dying(pid_t tid)
     uint64_t harmless = status_mask(status, "\nSigIgn:") | status_mask(status, "\nSigCgt:") |
                         status_mask(status, "\nSigBlk:");
     /* Those whose default is to do nothing, or to stop (signal(7)). */
-    static const int defaults[] = {SIGCHLD, SIGURG, SIGWINCH, SIGCONT,
-                                   SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU};
+    static const int defaults[] = {SIGCHLD, SIGURG,  SIGWINCH, SIGCONT,
+                                   SIGSTOP, SIGTSTP, SIGTTIN,  SIGTTOU};
     for (size_t i = 0; i < ARRAY_COUNT(defaults); i++)
         harmless |= UINT64_C(1) << (defaults[i] - 1);
     return (pending & ~harmless) != 0 || (pending & UINT64_C(1) << (SIGKILL - 1)) != 0;

@@ -8,10 +8,10 @@
 #include <sys/types.h>
 
 /*
- * True when thread `tid` is inside open(2), openat(2), openat2(2) or creat(2) with O_CREAT, and `name` is a
- * component of its path but not the last: something is about to be created below `name`. False
- * whenever that cannot be seen (another pid namespace, ptrace restricted, see proc(5) and
- * process_vm_readv(2)).
+ * True when thread `tid` is inside open(2), openat(2), openat2(2) or creat(2) with O_CREAT, and
+ * `name` is a component of its path but not the last: something is about to be created below
+ * `name`. False whenever that cannot be seen (another pid namespace, ptrace restricted, see
+ * proc(5) and process_vm_readv(2)).
  */
 bool caller_is_creating_below(pid_t tid, const char *name);
 

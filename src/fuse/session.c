@@ -3,10 +3,11 @@
  * checks. Every path of a function ends in exactly one reply; errors are replied and logged in
  * reply_error() alone.
  *
- * A read that must wait is a `struct request` on the heap: the fuse_req_t, and what the tree parked. An
- * INTERRUPT does not end it unless the caller is dying: a program that gets SIGALRM or SIGURG while it
- * reads must not see EINTR from a regular file. The kernel sends one INTERRUPT for the first signal only,
- * so from then on the caller is looked at again and again until its read ends.
+ * A read that must wait is a `struct request` on the heap: the fuse_req_t, and what the tree
+ * parked. An INTERRUPT does not end it unless the caller is dying: a program that gets SIGALRM or
+ * SIGURG while it reads must not see EINTR from a regular file. The kernel sends one INTERRUPT
+ * for the first signal only, so from then on the caller is looked at again and again until its
+ * read ends.
  */
 #include "seedancefs/fuse/session.h"
 
@@ -92,8 +93,7 @@ static void reply_entry(fuse_req_t req, const char *operation, int r,
     fuse_reply_entry(req, &param);
 }
 
-static void reply_attr(fuse_req_t req, const char *operation, int r,
-                       const struct tree_entry *entry)
+static void reply_attr(fuse_req_t req, const char *operation, int r, const struct tree_entry *entry)
 {
     if (r < 0)
         reply_error(req, operation, r);
@@ -109,10 +109,10 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
     conn->max_write = WRITE_MAX;
     /* Requests are small and copied; splicing them in would cost a pipe and two calls more. */
     conn->want &= ~(unsigned)FUSE_CAP_SPLICE_READ;
-    conn->want |= conn->capable & (FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
-                                   FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS |
-                                   FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_EXPORT_SUPPORT |
-                                   FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);
+    conn->want |= conn->capable &
+                  (FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE | FUSE_CAP_ASYNC_READ |
+                   FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_EXPORT_SUPPORT |
+                   FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);
     log_info("mount.ready", "kernel=%u.%u", conn->proto_major, conn->proto_minor);
     if (session->settings.on_ready)
         session->settings.on_ready(session->settings.context);
@@ -223,8 +223,8 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
                       const char *new_name, unsigned flags)
 {
     struct tree_caller caller = caller_of(req);
-    reply_error(req, "rename", tree_rename(tree_of(req), parent, name, new_parent, new_name, flags,
-                                           &caller));
+    reply_error(req, "rename",
+                tree_rename(tree_of(req), parent, name, new_parent, new_name, flags, &caller));
 }
 
 /* mknod(2): NFS and some archivers make regular files this way. */

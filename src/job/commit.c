@@ -1,11 +1,12 @@
 /*
- * prompt.json -> attempt. Committing is what may cost money, so it happens at exactly two places: when
- * the last handle that wrote prompt.json is released, and when another file is renamed onto it. Never at
- * FLUSH, of which one open file sees several (`echo x > f` flushes before the data, a subshell once per
- * command, a killed writer half a file).
+ * prompt.json -> attempt. Committing is what may cost money, so it happens at exactly two places:
+ * when the last handle that wrote prompt.json is released, and when another file is renamed onto
+ * it. Never at FLUSH, of which one open file sees several (`echo x > f` flushes before the data,
+ * a subshell once per command, a killed writer half a file).
  *
- * What a write or a flush may do is report: a content that no further byte can make right is told to
- * the writer at once. Content that only lacks bytes is not an error until the file is released.
+ * What a write or a flush may do is report: a content that no further byte can make right is told
+ * to the writer at once. Content that only lacks bytes is not an error until the file is
+ * released.
  */
 #include "job_private.h"
 
@@ -51,8 +52,8 @@ static bool is_blank(const struct buf *text)
 }
 
 /*
- * Checks the content as it is now. 0 and a prompt; -ENODATA for a blank file; -ERR_JSON_INCOMPLETE or
- * -ERR_PROMPT_INVALID and the text for `error`; or an error of the disk.
+ * Checks the content as it is now. 0 and a prompt; -ENODATA for a blank file;
+ * -ERR_JSON_INCOMPLETE or -ERR_PROMPT_INVALID and the text for `error`; or an error of the disk.
  */
 int job_prompt_check(const struct job_file *file, bool is_media_read, struct prompt **prompt,
                      char **problem, struct prompt_report *report)

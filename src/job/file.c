@@ -1,11 +1,11 @@
 /*
- * The user's files. The name and mode of each is a row of the store, its bytes are files/ID in the data
- * directory; size and times are those of that file. A handle on prompt.json that wrote decides, when
- * it is closed, whether the job is submitted: see commit.c.
+ * The user's files. The name and mode of each is a row of the store, its bytes are files/ID in
+ * the data directory; size and times are those of that file. A handle on prompt.json that wrote
+ * decides, when it is closed, whether the job is submitted: see commit.c.
  *
- * `is_sequential` is what makes an early report safe: only when the content was written from the first
- * byte on without a seek is a syntax error in it final. An editor that rewrites in place may pass
- * through any nonsense on its way.
+ * `is_sequential` is what makes an early report safe: only when the content was written from the
+ * first byte on without a seek is a syntax error in it final. An editor that rewrites in place
+ * may pass through any nonsense on its way.
  */
 #include "job_private.h"
 
@@ -377,8 +377,7 @@ static int rename_check(struct job_file *file, struct job *job, const char *name
         return -EEXIST;
     /* What is still being written is judged when it is closed. */
     if (is_onto_prompt)
-        return job_prompt_report(file, job,
-                                 file->writers ? JOB_REPORT_CLOSE : JOB_REPORT_COMPLETE);
+        return job_prompt_report(file, job, file->writers ? JOB_REPORT_CLOSE : JOB_REPORT_COMPLETE);
     return 0;
 }
 

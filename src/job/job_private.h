@@ -1,8 +1,12 @@
 /*
  * What: what the files of the job floor share: the collection and the calls between them.
- *   jobs.c    the collection: tables, names, birth and removal      detail.c  details and their cache
- *   state.c   the state machine: the only code that changes a state  commit.c  prompt.json -> attempt
- *   submit.c  waiting -> create                                      poll.c    queued, running -> end
+ *   jobs.c    the collection: tables, names, birth and removal
+ *   detail.c  details of jobs and their cache
+ *   state.c   the state machine: the only code that changes a state
+ *   commit.c  prompt.json -> attempt
+ *   submit.c  waiting -> create
+ *   poll.c    queued, running -> the end
+ *   resume.c  what goes on by itself: at the start, at the stop, with a new key
  *   file.c    the user's files
  */
 #ifndef SEEDANCEFS_JOB_PRIVATE_H
@@ -23,8 +27,13 @@ enum {
 };
 
 /* Why nothing at all is submitted now. */
-enum job_gate { JOB_GATE_OPEN, JOB_GATE_KEY_MISSING, JOB_GATE_KEY_REFUSED, JOB_GATE_ACCOUNT,
-                JOB_GATE_QUOTA };
+enum job_gate {
+    JOB_GATE_OPEN,
+    JOB_GATE_KEY_MISSING,
+    JOB_GATE_KEY_REFUSED,
+    JOB_GATE_ACCOUNT,
+    JOB_GATE_QUOTA
+};
 
 struct jobs {
     struct jobs_settings settings;
@@ -40,7 +49,7 @@ struct jobs {
     unsigned creates;
     unsigned polls;
     enum job_gate gate;
-    char *gate_message;        /* what the service said when it closed the gate */
+    char *gate_message;         /* what the service said when it closed the gate */
     int64_t throttled_until_ms; /* wall time; from Retry-After of a create */
     struct timer save_timer;    /* see job_fact() */
     uint64_t random_state;
@@ -62,7 +71,8 @@ int job_settle(struct job *job) NODISCARD; /* a provisional job becomes a real o
 void job_detail_touch(struct job_detail *detail);
 void job_detail_drop(struct job *job);
 void jobs_details_trim(struct jobs *jobs);
-int job_text_set(char **place, const char *text) NODISCARD; /* replaces a text by a copy; NULL: none */
+int job_text_set(char **place,
+                 const char *text) NODISCARD; /* replaces a text by a copy; NULL: none */
 void job_text_clear(char **place);
 void job_reason_set(struct job_detail *detail, const char *format, ...) PRINTF_LIKE(2, 3);
 void job_problem_set(struct job_detail *detail, const char *format, ...) PRINTF_LIKE(2, 3);
@@ -83,7 +93,8 @@ void job_to_unknown(struct job *job, const char *evidence);
 void job_to_running(struct job *job);
 void job_to_succeeded(struct job *job);
 void job_to_ended(struct job *job, enum job_state state);
-void job_keep(struct job *job, const char *note); /* persist a change of the attempt, not of the state */
+void job_keep(struct job *job,
+              const char *note); /* persist a change of the attempt, not of the state */
 void job_check(const struct job *job);
 
 /* submit.c */
@@ -105,11 +116,11 @@ int job_prompt_check(const struct job_file *file, bool is_media_read, struct pro
                      char **problem, struct prompt_report *report) NODISCARD;
 /* Submits what is acceptable, shows what is not. The result is for a rename to return. */
 int job_prompt_commit(struct job_file *file);
-/* When a report is made: after a write (local media are not looked at), at a close, or where the content
- * must be right now. */
+/* When a report is made: after a write (local media are not looked at), at a close, or where the
+ * content must be right now. */
 enum job_report { JOB_REPORT_EARLY, JOB_REPORT_CLOSE, JOB_REPORT_COMPLETE };
-/* -ERR_PROMPT_INVALID, and the reason in the `error` of `shown`, when the content cannot become right any
- * more; an error of the disk; else 0. */
+/* -ERR_PROMPT_INVALID, and the reason in the `error` of `shown`, when the content cannot become
+ * right any more; an error of the disk; else 0. */
 int job_prompt_report(struct job_file *file, struct job *shown, enum job_report when) NODISCARD;
 
 /* file.c */

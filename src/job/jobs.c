@@ -1,8 +1,9 @@
 /*
  * The collection of jobs: two tables (by id, by name), birth, renaming and removal.
  *
- * Ids only grow, and jobs enter the table of ids in their order, so that the table's own order is the
- * order of ids: a listing goes on after the last id it gave, whatever was made or removed meanwhile.
+ * Ids only grow, and jobs enter the table of ids in their order, so that the table's own order is
+ * the order of ids: a listing goes on after the last id it gave, whatever was made or removed
+ * meanwhile.
  */
 #include "job_private.h"
 
@@ -32,8 +33,8 @@ void jobs_changed(struct job *job)
 
 void job_to_text(const struct job *job, char *out, size_t size)
 {
-    (void)snprintf(out, size, "job=%s id=%lld state=%s attempt=%lld", job->name,
-                   (long long)job->id, job_state_to_text(job->state), (long long)job->attempt_id);
+    (void)snprintf(out, size, "job=%s id=%lld state=%s attempt=%lld", job->name, (long long)job->id,
+                   job_state_to_text(job->state), (long long)job->attempt_id);
 }
 
 static void job_free(struct job *job)
@@ -329,8 +330,8 @@ int jobs_create_provisional(struct jobs *jobs, const char *name, struct job **ou
     struct job_detail *detail;
     r = job_detail_get(job, &detail);
     if (r == 0)
-        r = timer_set(jobs->settings.timers, &detail->timer, JOB_PROVISIONAL_MS,
-                      provisional_expire, job);
+        r = timer_set(jobs->settings.timers, &detail->timer, JOB_PROVISIONAL_MS, provisional_expire,
+                      job);
     if (r < 0) {
         job_unlink(job);
         job_free(job);
@@ -460,7 +461,8 @@ int jobs_remove(struct job *job)
     else if (detail->is_queued)
         DL_DELETE2(jobs->poll_queue, detail, queue_prev, queue_next);
     detail->is_queued = false;
-    /* A create goes on to its answer, which is written down; anything else is of no use any more. */
+    /* A create goes on to its answer, which is written down; anything else is of no use any more.
+     * */
     if (detail->call && job->state != JOB_SUBMITTING) {
         api_cancel(detail->call);
         detail->call = NULL;

@@ -1,15 +1,16 @@
 /*
  * QUEUED, RUNNING -> the end: asking the service how a task is doing.
  *
- * The schedule: a 5 s clip takes one and a half to five minutes, so the first question comes after 20 s,
- * then one every tenth of the task's age, not more often than every 5 s and not less often than every
- * 60 s. That finds the end some 10 % late at worst, with a number of questions that grows with the
- * logarithm of the time. Every interval is spread by 10 %, so that jobs written together do not stay
- * together. --poll-interval replaces all of that by a constant.
+ * The schedule: a 5 s clip takes one and a half to five minutes, so the first question comes
+ * after 20 s, then one every tenth of the task's age, not more often than every 5 s and not less
+ * often than every 60 s. That finds the end some 10 % late at worst, with a number of questions
+ * that grows with the logarithm of the time. Every interval is spread by 10 %, so that jobs
+ * written together do not stay together. --poll-interval replaces all of that by a constant.
  *
- * A job is `succeeded` for its user when its video can be opened: between the service's word and that, the
- * size is asked from the media host, and the job is still `running`. If the size cannot be had for some
- * time the job is shown as succeeded all the same, and says why output.mp4 is not there yet.
+ * A job is `succeeded` for its user when its video can be opened: between the service's word and
+ * that, the size is asked from the media host, and the job is still `running`. If the size cannot
+ * be had for some time the job is shown as succeeded all the same, and says why output.mp4 is not
+ * there yet.
  */
 #include "job_private.h"
 
@@ -86,18 +87,19 @@ static void task_failed(struct job *job, const struct api_task *task)
     enum job_state state = task->status == API_TASK_CANCELLED ? JOB_CANCELLED
                            : task->status == API_TASK_EXPIRED ? JOB_EXPIRED
                                                               : JOB_FAILED;
-    const char *message = task->error_message[0] ? task->error_message : "the service gave no reason";
+    const char *message =
+        task->error_message[0] ? task->error_message : "the service gave no reason";
     if (job_text_set(&attempt->error_message, message) < 0 ||
         job_text_set(&attempt->error_code, task->error_code[0] ? task->error_code : NULL) < 0 ||
         (task->error_request_id[0] &&
          job_text_set(&attempt->request_id, task->error_request_id) < 0))
         log_error("memory.refused", "job=%s", job->name);
-    job_problem_set(job->detail,
-                    "The service could not make the video (%s%s%s): %s\n"
-                    "Whether a failed task is charged is not documented by the service. To try "
-                    "again, change prompt.json or write it once more: that is a new, paid attempt.\n",
-                    job_state_to_text(state), task->error_code[0] ? ", " : "", task->error_code,
-                    message);
+    job_problem_set(
+        job->detail,
+        "The service could not make the video (%s%s%s): %s\n"
+        "Whether a failed task is charged is not documented by the service. To try "
+        "again, change prompt.json or write it once more: that is a new, paid attempt.\n",
+        job_state_to_text(state), task->error_code[0] ? ", " : "", task->error_code, message);
     job_to_ended(job, state);
 }
 
@@ -148,8 +150,10 @@ static void task_going_on(struct job *job, const struct api_task *task)
         if (!detail->is_status_strange)
             log_warn("task.status", "job=%s word=\"%s\"", job->name, task->status_word);
         detail->is_status_strange = true;
-        job_reason_set(detail, "The service says \"%s\", a word that is not documented; it is asked "
-                               "again.", task->status_word);
+        job_reason_set(detail,
+                       "The service says \"%s\", a word that is not documented; it is asked "
+                       "again.",
+                       task->status_word);
         jobs_changed(job);
     } else if (task->status == API_TASK_RUNNING && job->state == JOB_QUEUED) {
         job_to_running(job);
@@ -198,8 +202,8 @@ static void task_not_learned(struct job *job, const struct api_answer *answer)
     int64_t delay_ms = job_retry_delay_ms(jobs, ++detail->failures, POLL_RETRY_CAP_MS);
     if (answer->retry_after_ms > 0)
         delay_ms = answer->retry_after_ms + delay_ms % 500;
-    bool is_refused = answer->verdict == API_KEY_REFUSED || answer->verdict == API_ACCOUNT_REFUSED ||
-                      answer->verdict == API_REFUSED;
+    bool is_refused = answer->verdict == API_KEY_REFUSED ||
+                      answer->verdict == API_ACCOUNT_REFUSED || answer->verdict == API_REFUSED;
     const char *why = answer->message[0] ? answer->message
                       : answer->result   ? err_sentence(answer->result)
                                          : "it gave no usable answer";
@@ -287,7 +291,8 @@ static void job_poll_now(struct job *job)
     struct jobs *jobs = job->jobs;
     struct job_detail *detail = job->detail;
     detail->polls++;
-    int r = api_get_task(jobs->settings.api, detail->attempt.task_id, job, poll_done, &detail->call);
+    int r =
+        api_get_task(jobs->settings.api, detail->attempt.task_id, job, poll_done, &detail->call);
     if (r == 0) {
         jobs->polls++;
         return;

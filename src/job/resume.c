@@ -7,7 +7,8 @@
 
 #include <stdlib.h>
 
-/* SUBMITTING found at the start. The service's answer may be on disk already: then the task is known. */
+/* SUBMITTING found at the start. The service's answer may be on disk already: then the task is
+ * known. */
 static void resume_submitting(struct job *job)
 {
     struct api_task task;
@@ -20,10 +21,11 @@ static void resume_submitting(struct job *job)
         log_info("job.recovered", "job=%s task=%s", job->name, task.id);
         job_to_queued(job, &task);
     } else {
-        job_to_unknown(job, body ? "the program ended before it could read the service's answer, "
-                                   "which has no usable task id (see response.json)"
-                                 : "the program ended after it began to send the request and before "
-                                   "an answer was on disk");
+        job_to_unknown(job, body
+                                ? "the program ended before it could read the service's answer, "
+                                  "which has no usable task id (see response.json)"
+                                : "the program ended after it began to send the request and before "
+                                  "an answer was on disk");
     }
     api_task_fini(&task);
     free(body);

@@ -1,33 +1,35 @@
 /*
  * The state machine of a job: the only code that changes job->state.
  *
- *                    job_to_accepted            job_to_submitting          job_to_queued
- *     DRAFT ───────────────────────▶ WAITING ──────────────────▶ SUBMITTING ───────────▶ QUEUED
- *      ▲ │ job_to_invalid               ▲        job_to_waiting     │  │ │                  │ job_to_running
- *      │ ▼                              └───────────────────────────┘  │ │                  ▼
- *     INVALID ── job_to_accepted ──▶ WAITING                           │ │               RUNNING
- *      ▲                                            job_to_rejected    │ │ job_to_unknown   │
- *      │ job_to_draft                          REJECTED ◀──────────────┘ └──────▶ UNKNOWN   │ job_to_succeeded,
- *      └── REJECTED, FAILED, CANCELLED, EXPIRED, LOST                                       │ job_to_ended
- *                                              SUCCEEDED, FAILED, CANCELLED, EXPIRED, LOST ◀┘
+ *              job_to_accepted          job_to_submitting           job_to_queued
+ *     DRAFT ─────────────────▶ WAITING ─────────────────▶ SUBMITTING ─────────────▶ QUEUED
+ *      ▲ │ job_to_invalid         ▲      job_to_waiting    │   │   │                  │ job_to_running
+ *      │ ▼                        └────────────────────────┘   │   │                  ▼
+ *     INVALID ─ job_to_accepted ─▶ WAITING    job_to_rejected  │   │ job_to_unknown  RUNNING
+ *      ▲                                           REJECTED ◀──┘   └──▶ UNKNOWN       │
+ *      │ job_to_draft                                     job_to_succeeded,           │
+ *      └─ REJECTED, FAILED, CANCELLED, EXPIRED, LOST      job_to_ended                │
+ *                                SUCCEEDED, FAILED, CANCELLED, EXPIRED, LOST ◀────────┘
  *
  * Invariants, checked by job_check() after every transition in test builds:
  *   1. DRAFT and INVALID have no attempt; every other state has one.
- *   2. WAITING: the request is durable, no byte of it has been sent (or the service has said that it made
- *      no task of it): submitted_ms is 0, there is no task id.
- *   3. SUBMITTING is durable before the first byte of the request is sent. submitted_ms is set, there
- *      is no task id. Found at the start of the program, it means UNKNOWN, unless the service's answer
- *      with a task id is on disk already.
- *   4. QUEUED, RUNNING and SUCCEEDED have a task id; it was durable, as part of the raw answer, before
- *      the answer was looked at.
- *   5. UNKNOWN: submitted_ms is set, there is no task id. No arrow leads out of it without the user.
+ *   2. WAITING: the request is durable, no byte of it has been sent (or the service has said that
+ *      it made no task of it): submitted_ms is 0, there is no task id.
+ *   3. SUBMITTING is durable before the first byte of the request is sent. submitted_ms is set,
+ *      there is no task id. Found at the start of the program, it means UNKNOWN, unless the
+ *      service's answer with a task id is on disk already.
+ *   4. QUEUED, RUNNING and SUCCEEDED have a task id; it was durable, as part of the raw answer,
+ *      before the answer was looked at.
+ *   5. UNKNOWN: submitted_ms is set, there is no task id. No arrow leads out of it without the
+ *      user.
  *   6. SUCCEEDED, FAILED, CANCELLED, EXPIRED and LOST have finished_ms.
- *   7. A timer or a call goes on only in an ACTIVE state (a timer also in a provisional directory, a
- *      call also to renew the URL of a SUCCEEDED job).
+ *   7. A timer or a call goes on only in an ACTIVE state (a timer also in a provisional directory,
+ *      a call also to renew the URL of a SUCCEEDED job).
  *
- * Two kinds of transitions: an intent (accepted, submitting, draft, invalid) fails when the store refuses
- * it, and nothing has changed. A fact (whatever the service said) is true no matter what the disk says: it
- * changes the job in memory, is logged as not yet written, and is written again and again until it is.
+ * Two kinds of transitions: an intent (accepted, submitting, draft, invalid) fails when the store
+ * refuses it, and nothing has changed. A fact (whatever the service said) is true no matter what
+ * the disk says: it changes the job in memory, is logged as not yet written, and is written again
+ * and again until it is.
  */
 #include "job_private.h"
 
@@ -159,8 +161,8 @@ static int change_history_save(struct job *job, const struct job_change *change,
     struct buf text;
     buf_init(&text, 64 * 1024);
     if (change->to != job->state)
-        buf_addf(&text, "%s -> %s%s", job_state_to_text(job->state),
-                 job_state_to_text(change->to), change->note ? ": " : "");
+        buf_addf(&text, "%s -> %s%s", job_state_to_text(job->state), job_state_to_text(change->to),
+                 change->note ? ": " : "");
     if (change->note)
         buf_add_text(&text, change->note);
     int r = text.error;
@@ -201,8 +203,8 @@ static int job_change(struct job *job, const struct job_change *change)
     int64_t now_ms = jobs_wall_ms(job->jobs);
     int r = change_save(job, change, now_ms);
     if (r < 0)
-        log_warn("store.refused", "job=%s to=%s error=%s", job->name,
-                 job_state_to_text(change->to), err_name(r));
+        log_warn("store.refused", "job=%s to=%s error=%s", job->name, job_state_to_text(change->to),
+                 err_name(r));
     else
         change_apply(job, change, now_ms);
     return r;
@@ -271,8 +273,8 @@ void job_keep(struct job *job, const char *note)
     job_fact(job, &change);
 }
 
-/* DRAFT, INVALID, REJECTED, FAILED, CANCELLED, EXPIRED, LOST -> DRAFT: prompt.json is being rewritten.
- * The attempt before stays in the store. */
+/* DRAFT, INVALID, REJECTED, FAILED, CANCELLED, EXPIRED, LOST -> DRAFT: prompt.json is being
+ * rewritten. The attempt before stays in the store. */
 int job_to_draft(struct job *job)
 {
     struct job_detail *detail;

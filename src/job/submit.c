@@ -1,12 +1,15 @@
 /*
  * WAITING -> create. One create per attempt, whatever happens:
  *
- * - A job is sent when nothing stands in its way: a key, an open gate, no Retry-After that still runs,
+ * - A job is sent when nothing stands in its way: a key, an open gate, no Retry-After that still
+ *   runs,
  *   a free place among the creates. What stands in its way is its `reason`.
- * - The state `submitting` is made durable in on_send, which the api floor calls immediately before the
+ * - The state `submitting` is made durable in on_send, which the api floor calls immediately
+ *   before the
  *   first byte of the request. If that fails nothing is sent.
  * - The raw answer is made durable in on_received, before anything looks at it.
- * - What the answer means is the api floor's verdict; here stands only what follows from it. A verdict
+ * - What the answer means is the api floor's verdict; here stands only what follows from it. A
+ *   verdict
  *   that does not prove that no task was made leads to `unknown`, and nothing leads out of that.
  */
 #include "job_private.h"
@@ -47,9 +50,9 @@ static const char *const gate_sentences[] = {
         "The service refuses this account (balance used up, overdue, or not opened), so nothing is "
         "sent. Settle that with the service, then send SIGHUP to seedancefs or start it again; the "
         "job then goes on by itself.",
-    [JOB_GATE_QUOTA] =
-        "A quota of this account is used up, so nothing is sent. Raise it at the service, then send "
-        "SIGHUP to seedancefs or start it again; the job then goes on by itself.",
+    [JOB_GATE_QUOTA] = "A quota of this account is used up, so nothing is sent. Raise it at the "
+                       "service, then send "
+                       "SIGHUP to seedancefs or start it again; the job then goes on by itself.",
 };
 
 static void job_gate_show(struct job *job)
@@ -136,8 +139,8 @@ static void create_unsent(struct job *job, const struct api_answer *answer)
     int64_t delay_ms = job_retry_delay_ms(jobs, ++detail->failures, SUBMIT_RETRY_CAP_MS);
     detail->wait_until_ms = jobs_wall_ms(jobs) + delay_ms;
     job_reason_set(detail, "%s cannot be reached: %s. Nothing was sent; it is tried again.",
-                   jobs->api_name, answer->message[0] ? answer->message
-                                                      : err_sentence(answer->result));
+                   jobs->api_name,
+                   answer->message[0] ? answer->message : err_sentence(answer->result));
     jobs_changed(job);
     job_submit_schedule(job, delay_ms);
 }
@@ -241,7 +244,8 @@ static void job_create_start(struct job *job)
     job_submit_schedule(job, job_retry_delay_ms(jobs, ++detail->failures, SUBMIT_RETRY_CAP_MS));
 }
 
-/* True when the job may be sent at this moment; else its reason is set and it will be looked at again. */
+/* True when the job may be sent at this moment; else its reason is set and it will be looked at
+ * again. */
 static bool job_may_be_sent(struct job *job)
 {
     struct jobs *jobs = job->jobs;

@@ -24,7 +24,7 @@
 
 /* uthash's own function falls through its cases in a way that clang warns of. */
 #define HASH_FUNCTION(key, len, out) ((out) = (unsigned)text_hash((key), (len)))
-#include <uthash.h>
+#include "seedancefs/base/table.h"
 
 enum {
     MEDIA_TRANSFERS_MAX = 32, /* of all items */

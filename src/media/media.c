@@ -20,7 +20,6 @@
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
-#include <utlist.h>
 
 int64_t media_now_ms(const struct media *media)
 {

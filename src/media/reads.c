@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
-#include <utlist.h>
 
 static int64_t read_end(const struct media_read *read)
 {

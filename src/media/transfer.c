@@ -27,7 +27,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <utlist.h>
 
 enum {
     TRANSFER_CONNECT_MS = 10 * 1000,

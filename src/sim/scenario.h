@@ -131,7 +131,8 @@ struct subject {
     const char *prompt;   /* NULL: unknown */
 };
 
-/* Owned by the caller (one reference). json must be NUL-terminated. *problem_out is the caller's. */
+/* Owned by the caller (one reference). json must be NUL-terminated. *problem_out is the caller's.
+ * */
 struct scenario *scenario_parse(const char *json, char **problem_out);
 struct scenario *scenario_new_empty(void);
 struct scenario *scenario_ref(struct scenario *s);

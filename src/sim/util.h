@@ -2,7 +2,8 @@
  * util: memory, growing text, time, hashing and files for the simulator.
  *
  * What:     the few things that every other file of the simulator needs.
- * Lifetime: a zeroed struct text is empty and valid; text_fini() frees it. Memory is freed by free().
+ * Lifetime: a zeroed struct text is empty and valid; text_fini() frees it. Memory is freed by
+ * free().
  * Errors:   out of memory ends the program with a message: the simulator is a test tool, and a test
  *           must not go on with an oracle that forgot something. Everything else returns -errno.
  */

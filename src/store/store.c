@@ -3,8 +3,8 @@
  *
  * One connection with two degrees of durability: in WAL mode `synchronous` only decides whether a
  * commit is followed by fsync of the log. It is set before each transaction to what that
- * transaction needs: FULL for money, NORMAL for names and drafts, which an ordinary filesystem would
- * not sync either. A FULL commit syncs the whole log, and with it every commit before.
+ * transaction needs: FULL for money, NORMAL for names and drafts, which an ordinary filesystem
+ * would not sync either. A FULL commit syncs the whole log, and with it every commit before.
  *
  * The lock is a file of its own, held by flock(2): it dies with the process, whatever kills it, and
  * is taken before SQLite looks at the database.
@@ -258,7 +258,8 @@ int store_id_take(struct store *store, int64_t *out)
             store_bind_text(statement, 1, "id_next");
             (void)sqlite3_bind_int64(statement, 2, next + STORE_ID_BATCH);
         }
-        /* Inside the caller's transaction this is rolled back with it: then nobody has used them. */
+        /* Inside the caller's transaction this is rolled back with it: then nobody has used them.
+         * */
         r = store_run(store, statement);
         if (r < 0)
             return r;

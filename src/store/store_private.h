@@ -42,14 +42,15 @@ struct store {
     sqlite3_stmt *statements[SQL_COUNT];
     int lock_fd;
     int64_t id_next;
-    int64_t id_end; /* ids below it are reserved on disk */
+    int64_t id_end;  /* ids below it are reserved on disk */
     bool is_durable; /* what PRAGMA synchronous is set to */
 };
 
 /* Turns SQLite's result into ours. 0 for SQLITE_OK, SQLITE_ROW and SQLITE_DONE. */
 int store_result(struct store *store, int rc) NODISCARD;
 
-/* Lends a reset statement without bindings; NULL on failure, then store_result() of errcode says. */
+/* Lends a reset statement without bindings; NULL on failure, then store_result() of errcode says.
+ * */
 sqlite3_stmt *store_statement(struct store *store, enum statement which);
 
 /* Runs a statement that gives no rows, and resets it. Accepts NULL (the failure of the above). */

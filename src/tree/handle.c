@@ -1,7 +1,8 @@
 /*
- * Open files. A generated file is rendered when it is opened and the handle reads that snapshot, so that a
- * reader never sees half of one state and half of the next. A user's file reads and writes its file
- * on disk. A video reads its media item, and a read whose bytes are not there yet is parked.
+ * Open files. A generated file is rendered when it is opened and the handle reads that snapshot,
+ * so that a reader never sees half of one state and half of the next. A user's file reads and
+ * writes its file on disk. A video reads its media item, and a read whose bytes are not there yet
+ * is parked.
  */
 #include "tree_private.h"
 
@@ -59,8 +60,8 @@ static int open_node(struct tree *tree, const struct node *node, int flags,
     }
     if (node->kind == NODE_VIDEO || node->kind == NODE_COVER) {
         handle->kind = HANDLE_MEDIA;
-        return output_open(tree, node->job,
-                           node->kind == NODE_VIDEO ? MEDIA_VIDEO : MEDIA_COVER, &handle->item);
+        return output_open(tree, node->job, node->kind == NODE_VIDEO ? MEDIA_VIDEO : MEDIA_COVER,
+                           &handle->item);
     }
     return open_snapshot(tree, node, handle);
 }
@@ -162,8 +163,8 @@ static void read_media(struct tree_handle *handle, size_t size, int64_t offset, 
     }
     state->fn = fn;
     state->context = context;
-    state->media = (struct media_read){
-        .offset = offset, .size = size, .fn = media_answer, .context = state};
+    state->media =
+        (struct media_read){.offset = offset, .size = size, .fn = media_answer, .context = state};
     /* Set first: the answer may come from within the start, and then nothing of this is left. */
     *parked = state;
     media_read_start(handle->item, &state->media);

@@ -1,10 +1,10 @@
 /*
  * Nodes: from inode numbers and names to what they stand for, and their attributes.
  *
- * The kernel may keep what cannot change behind its back: names (they change through the mount alone) and
- * the attributes of finished videos. It is never told that something changed, because telling it
- * from the loop could wait for a request that the loop has to answer; what may change by itself (a
- * status, the presence of `error`) is simply not kept.
+ * The kernel may keep what cannot change behind its back: names (they change through the mount
+ * alone) and the attributes of finished videos. It is never told that something changed, because
+ * telling it from the loop could wait for a request that the loop has to answer; what may change
+ * by itself (a status, the presence of `error`) is simply not kept.
  */
 #include "tree_private.h"
 
@@ -20,8 +20,8 @@ static const char video_name[] = "output.mp4";
 static const char cover_name[] = "cover.jpg";
 
 /* Beside the generated files that there are. */
-static const char *const reserved_names[] = {video_name, cover_name, "prompt.txt", "progress",
-                                             "wait", "ctl"};
+static const char *const reserved_names[] = {video_name, cover_name, "prompt.txt",
+                                             "progress", "wait",     "ctl"};
 
 uint64_t node_ino(enum node_kind kind, int64_t id)
 {
@@ -156,8 +156,7 @@ int node_entry(struct tree *tree, const struct node *node, struct tree_entry *ou
     } else if (node->generated) {
         r = generated_entry(tree, node, out);
     } else if (node->kind == NODE_VIDEO || node->kind == NODE_COVER) {
-        int64_t size =
-            node->kind == NODE_VIDEO ? node->job->video_bytes : node->job->cover_bytes;
+        int64_t size = node->kind == NODE_VIDEO ? node->job->video_bytes : node->job->cover_bytes;
         if (size < 0)
             return -ESTALE;
         stat_fill(tree, &out->st, S_IFREG | 0444, size, node->job->updated_ms);

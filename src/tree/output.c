@@ -1,7 +1,7 @@
 /*
- * Between jobs and their media: the job floor knows attempts and URLs, the media floor knows bytes, and
- * neither knows the other. When a job's video is finished its size is probed, and the cover's; when a
- * URL has died the job is asked for a new one.
+ * Between jobs and their media: the job floor knows attempts and URLs, the media floor knows
+ * bytes, and neither knows the other. When a job's video is finished its size is probed, and the
+ * cover's; when a URL has died the job is asked for a new one.
  */
 #include "tree_private.h"
 
@@ -55,7 +55,7 @@ static void on_url(void *context, struct job *job, int result)
     if (result == 0)
         result = job_detail_get(job, &detail);
     for (int kind = MEDIA_VIDEO; kind <= MEDIA_COVER; kind++) {
-        const char *url = result < 0           ? NULL
+        const char *url = result < 0            ? NULL
                           : kind == MEDIA_VIDEO ? detail->attempt.video_url
                                                 : detail->attempt.cover_url;
         if (url)

@@ -1,6 +1,6 @@
 /*
- * The generated files of a job: one table, one function each. A rendering is a snapshot: it is made when
- * the file is opened, and for its size when somebody asks.
+ * The generated files of a job: one table, one function each. A rendering is a snapshot: it is
+ * made when the file is opened, and for its size when somebody asks.
  */
 #include "tree_private.h"
 
@@ -196,10 +196,10 @@ static int render_cost(struct tree *tree UNUSED, struct job *job, struct job_det
     bool is_settled = attempt->actual_usd_micros >= 0;
     bool is_unspent = job->state == JOB_REJECTED || job->state == JOB_WAITING;
     text_usd(is_settled ? attempt->actual_usd_micros : attempt->estimated_usd_micros, usd);
-    const char *what = is_settled                                      ? "by the video's length"
-                       : job->state == JOB_REJECTED                    ? "not charged: rejected"
-                       : job->state == JOB_WAITING                     ? "estimated; not yet sent"
-                       : job->state == JOB_UNKNOWN                     ? "estimated; at risk"
+    const char *what = is_settled                   ? "by the video's length"
+                       : job->state == JOB_REJECTED ? "not charged: rejected"
+                       : job->state == JOB_WAITING  ? "estimated; not yet sent"
+                       : job->state == JOB_UNKNOWN  ? "estimated; at risk"
                        : job_state_class(job->state) == JOB_CLASS_EDITABLE
                            ? "estimated; whether this is charged is not documented"
                            : "estimated";
@@ -213,8 +213,8 @@ static int render_cost(struct tree *tree UNUSED, struct job *job, struct job_det
     return buf_add_text(out, ")\n");
 }
 
-static int render_error(struct tree *tree UNUSED, struct job *job UNUSED,
-                        struct job_detail *detail, struct buf *out)
+static int render_error(struct tree *tree UNUSED, struct job *job UNUSED, struct job_detail *detail,
+                        struct buf *out)
 {
     return buf_add_text(out, detail->problem ? detail->problem : "");
 }

@@ -1,6 +1,6 @@
 /*
- * Names: finding, listing, making, removing and renaming. What a name means is node.c's matter; what may be
- * done with a job is the job floor's.
+ * Names: finding, listing, making, removing and renaming. What a name means is node.c's matter;
+ * what may be done with a job is the job floor's.
  */
 #include "tree_private.h"
 
@@ -108,7 +108,8 @@ int tree_setattr(struct tree *tree, uint64_t ino, const struct tree_change *chan
         return node_is_directory(&node) ? -EISDIR : -EACCES;
     if (node.kind == NODE_FILE)
         r = file_change(&node, change);
-    /* Modes and times of what the program makes are its own: cp -p and rsync need not fail for it. */
+    /* Modes and times of what the program makes are its own: cp -p and rsync need not fail for
+     * it. */
     return r < 0 ? r : node_entry(tree, &node, out);
 }
 
@@ -273,7 +274,8 @@ static bool list_job(struct tree *tree, struct job *job, int64_t offset, tree_li
     const int64_t fixed = generated + (int64_t)ARRAY_COUNT(media_names);
     struct node node;
     for (int64_t i = offset - 2; i < fixed; i++) {
-        const char *name = i < generated ? generated_at((size_t)i)->name : media_names[i - generated];
+        const char *name =
+            i < generated ? generated_at((size_t)i)->name : media_names[i - generated];
         if (node_find(tree, &parent, name, &node) == 0 &&
             !list_give(tree, &node, name, i + 3, fn, context))
             return false;

@@ -1,8 +1,11 @@
 /*
  * What: what the files of the tree floor share.
- *   tree.c    names: lookup, listing, making, removing, renaming    node.c    inode numbers, attributes
- *   handle.c  open files                                            render.c  generated files
- *   output.c  between jobs and their media                          readme.c  README.txt
+ *   tree.c    names: lookup, listing, making, removing, renaming
+ *   node.c    inode numbers, attributes, rights
+ *   handle.c  open files
+ *   render.c  generated files
+ *   output.c  between jobs and their media
+ *   readme.c  README.txt
  */
 #ifndef SEEDANCEFS_TREE_PRIVATE_H
 #define SEEDANCEFS_TREE_PRIVATE_H
@@ -21,10 +24,10 @@ enum node_kind {
     NODE_ROOT = 1, /* ids 0 */
     NODE_README = 2,
     NODE_JOBS = 3,
-    NODE_JOB = 16,       /* id of the job; the generated files follow, in the order of their table */
+    NODE_JOB = 16, /* id of the job; the generated files follow, in the order of their table */
     NODE_GENERATED = 17,
-    NODE_FILE = 128,     /* id of the user's file */
-    NODE_VIDEO = 129,    /* id of the attempt */
+    NODE_FILE = 128,  /* id of the user's file */
+    NODE_VIDEO = 129, /* id of the attempt */
     NODE_COVER = 130,
 };
 
@@ -43,17 +46,17 @@ struct tree {
 struct node {
     enum node_kind kind;
     int64_t id;
-    struct job *job;                    /* NULL above the jobs */
-    struct job_file *file;              /* of NODE_FILE */
-    const struct generated *generated;  /* of a generated file */
+    struct job *job;                   /* NULL above the jobs */
+    struct job_file *file;             /* of NODE_FILE */
+    const struct generated *generated; /* of a generated file */
 };
 
 /* node.c */
 uint64_t node_ino(enum node_kind kind, int64_t id);
 int node_get(struct tree *tree, uint64_t ino, struct node *out) NODISCARD;
 int node_entry(struct tree *tree, const struct node *node, struct tree_entry *out) NODISCARD;
-int node_find(struct tree *tree, const struct node *parent, const char *name, struct node *out)
-    NODISCARD;
+int node_find(struct tree *tree, const struct node *parent, const char *name,
+              struct node *out) NODISCARD;
 bool node_is_directory(const struct node *node);
 int node_access(struct tree *tree, const struct node *node, int mask,
                 const struct tree_caller *caller) NODISCARD;

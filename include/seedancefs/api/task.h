@@ -59,8 +59,8 @@ struct api_error {
 void api_task_init(struct api_task *task);
 void api_task_fini(struct api_task *task);
 
-/* Fills `task` (initialised before, untouched on failure). A task without a usable id is -EINVAL, so
- * is a video_url or an id that is not a string; unknown fields are ignored. */
+/* Fills `task` (initialised before, untouched on failure). A task without a usable id is -EINVAL,
+ * so is a video_url or an id that is not a string; unknown fields are ignored. */
 int api_task_decode(const char *body, size_t len, struct api_task *task) NODISCARD;
 
 /* 1 to 256 bytes of printable ASCII without '/', '?', '#', '%', blanks and quotes, and neither "."

@@ -47,7 +47,7 @@ enum err_code {
 #define X(name, errno_value, retry, sentence) ERR_##name,
     ERR_TABLE(X)
 #undef X
-    ERR_END,
+        ERR_END,
 };
 
 /* The positive errno for a negative code; 0 for codes >= 0, EIO for codes nobody knows. */

@@ -15,7 +15,8 @@
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
-/* Lines above `level` are dropped. `fd` is lent, -1 drops all; the default is LOG_WARN to standard error. */
+/* Lines above `level` are dropped. `fd` is lent, -1 drops all; the default is LOG_WARN to
+ * standard error. */
 void log_configure(enum log_level level, int fd);
 
 bool log_is_enabled(enum log_level level);
@@ -23,9 +24,9 @@ bool log_is_enabled(enum log_level level);
 /* The words of --log-level; -EINVAL for any other. */
 int log_level_parse(const char *word, enum log_level *out) NODISCARD;
 
-/* `event` is noun.verb; `format` renders the key=value pairs. Control characters are replaced, a line is cut at 1,000 bytes. */
-void log_event(enum log_level level, const char *event, const char *format, ...)
-    PRINTF_LIKE(3, 4);
+/* `event` is noun.verb; `format` renders the key=value pairs. Control characters are replaced, a
+ * line is cut at 1,000 bytes. */
+void log_event(enum log_level level, const char *event, const char *format, ...) PRINTF_LIKE(3, 4);
 
 #define log_error(event, ...) log_event(LOG_ERROR, event, __VA_ARGS__)
 #define log_warn(event, ...) log_event(LOG_WARN, event, __VA_ARGS__)

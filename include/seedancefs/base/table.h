@@ -1,6 +1,6 @@
 /*
- * What: uthash, set up for this program: an allocation that fails leaves the element out of the table
- * (its handle's tbl stays NULL) instead of ending the process.
+ * What: uthash, set up for this program: an allocation that fails leaves the element out of the
+ * table (its handle's tbl stays NULL) instead of ending the process.
  *     HASH_ADD(by_id, table, id, sizeof(int64_t), item);
  *     if (!TABLE_HAS(item, by_id)) return -ENOMEM;
  */

@@ -1,8 +1,9 @@
 /*
- * What: the kernel's side: a FUSE session on a mount point, each request turned into one call of the tree
- * and each result into exactly one reply. The one door to libfuse.
- * Lifetime: session_new(), session_mount(), then session_process() whenever session_fd() is readable,
- * until session_is_ended(); session_free() unmounts. Parked reads are answered or cancelled before.
+ * What: the kernel's side: a FUSE session on a mount point, each request turned into one call of
+ * the tree and each result into exactly one reply. The one door to libfuse.
+ * Lifetime: session_new(), session_mount(), then session_process() whenever session_fd() is
+ * readable, until session_is_ended(); session_free() unmounts. Parked reads are answered or
+ * cancelled before.
  * Errors: -errno.
  */
 #ifndef SEEDANCEFS_FUSE_SESSION_H
@@ -17,9 +18,9 @@ struct session;
 struct tree;
 
 struct session_settings {
-    struct tree *tree;     /* lent, as is timers */
+    struct tree *tree; /* lent, as is timers */
     struct timers *timers;
-    const char *options;   /* FUSE mount options, comma separated; NULL: none */
+    const char *options; /* FUSE mount options, comma separated; NULL: none */
     bool is_debug;
     void *context;
     void (*on_ready)(void *context); /* the kernel has said hello: the mount answers */

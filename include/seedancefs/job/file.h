@@ -1,9 +1,10 @@
 /*
- * What: the files that a user keeps in a job's directory. Their bytes lie on disk; prompt.json is one of
- * them, and the one with a meaning: when the last handle that wrote it is closed, or another file is
- * renamed onto it, its content is committed (see commit.c).
+ * What: the files that a user keeps in a job's directory. Their bytes lie on disk; prompt.json is
+ * one of them, and the one with a meaning: when the last handle that wrote it is closed, or
+ * another file is renamed onto it, its content is committed (see commit.c).
  * Lifetime: lent by the job's detail; pinned by job_file_open() .. job_file_close().
- * Errors: -errno and codes of base/err; -ERR_PROMPT_FROZEN where an accepted prompt.json would change.
+ * Errors: -errno and codes of base/err; -ERR_PROMPT_FROZEN where an accepted prompt.json would
+ * change.
  */
 #ifndef SEEDANCEFS_JOB_FILE_H
 #define SEEDANCEFS_JOB_FILE_H
@@ -25,8 +26,8 @@ struct job_file {
     int fd;      /* -1 while no handle is open */
     unsigned handles;
     unsigned writers;
-    bool is_dirty;       /* changed since it was committed last */
-    bool is_sequential;  /* written from the first byte to the last without a seek, up to: */
+    bool is_dirty;      /* changed since it was committed last */
+    bool is_sequential; /* written from the first byte to the last without a seek, up to: */
     int64_t sequential_end;
     bool is_unlinked;
     struct job_file *next;
@@ -44,22 +45,25 @@ bool job_file_is_frozen(const struct job_file *file);
 int job_file_stat(const struct job_file *file, struct stat *st) NODISCARD;
 
 /* Makes an empty file, not yet open. -EEXIST, -ERR_PROMPT_FROZEN, -EPERM (a removed job). */
-int job_file_create(struct job *job, const char *name, mode_t mode, struct job_file **out) NODISCARD;
+int job_file_create(struct job *job, const char *name, mode_t mode,
+                    struct job_file **out) NODISCARD;
 
 /* A file that was just created is going to be written from its first byte on. */
 void job_file_begin(struct job_file *file);
 
 int job_file_open(struct job_file *file, bool is_writer, bool is_truncating) NODISCARD;
-/* The end of a handle; commits prompt.json when it was the last writer. The file may be gone after. */
+/* The end of a handle; commits prompt.json when it was the last writer. The file may be gone
+ * after. */
 void job_file_close(struct job_file *file, bool is_writer);
 
-/* Writes all or nothing. Bytes that make prompt.json definitely not acceptable are written, too, and
- * answered with -ERR_PROMPT_INVALID; `error` then says why. -EFBIG beyond the size limit. */
+/* Writes all or nothing. Bytes that make prompt.json definitely not acceptable are written, too,
+ * and answered with -ERR_PROMPT_INVALID; `error` then says why. -EFBIG beyond the size limit. */
 int job_file_write(struct job_file *file, const void *bytes, size_t len, int64_t offset) NODISCARD;
 int job_file_truncate(struct job_file *file, int64_t size) NODISCARD;
 
-/* What close(2) should report: -ERR_PROMPT_INVALID when the last writer leaves something definitely not
- * acceptable, an error of the disk when the acceptable could not be made durable. Never submits. */
+/* What close(2) should report: -ERR_PROMPT_INVALID when the last writer leaves something
+ * definitely not acceptable, an error of the disk when the acceptable could not be made durable.
+ * Never submits. */
 int job_file_flush(struct job_file *file) NODISCARD;
 
 /* fsync(2): the file and its name are on disk when it returns. Never submits. */
@@ -70,8 +74,9 @@ int job_file_times_set(struct job_file *file, const struct timespec times[2]) NO
 
 int job_file_unlink(struct job_file *file) NODISCARD;
 
-/* Moves the file to `name` in `job`, replacing what is there. Onto prompt.json it commits: an unacceptable
- * content is refused with -ERR_PROMPT_INVALID, nothing is moved, and `error` says why. */
+/* Moves the file to `name` in `job`, replacing what is there. Onto prompt.json it commits: an
+ * unacceptable content is refused with -ERR_PROMPT_INVALID, nothing is moved, and `error` says
+ * why. */
 int job_file_rename(struct job_file *file, struct job *job, const char *name,
                     bool is_replace_allowed) NODISCARD;
 

@@ -1,9 +1,10 @@
 /*
  * What: a job: one directory under jobs/, its state, and what the floors above may see of it.
- * A job is slim while it rests (some 250 bytes), and grows a `struct job_detail` while somebody looks at
- * it or something is going on; the detail of resting jobs is dropped again, oldest first.
- * Lifetime: made by jobs_new() from the store and by jobs_create(); lent everywhere else. Who keeps a
- * job over several calls holds a reference: job_ref() .. job_unref().
+ * A job is slim while it rests (some 250 bytes), and grows a `struct job_detail` while somebody
+ * looks at it or something is going on; the detail of resting jobs is dropped again, oldest
+ * first.
+ * Lifetime: made by jobs_new() from the store and by jobs_create(); lent everywhere else. Who
+ * keeps a job over several calls holds a reference: job_ref() .. job_unref().
  * Errors: -errno and codes of base/err.
  */
 #ifndef SEEDANCEFS_JOB_JOB_H
@@ -23,8 +24,8 @@ struct job_file;
 struct jobs;
 
 /*
- * X(NAME, word, class): EDITABLE states let prompt.json be rewritten, which starts a new attempt; in
- * ACTIVE states the program does something by itself; FROZEN states wait for the user alone.
+ * X(NAME, word, class): EDITABLE states let prompt.json be rewritten, which starts a new attempt;
+ * in ACTIVE states the program does something by itself; FROZEN states wait for the user alone.
  */
 #define JOB_STATE_TABLE(X)                                                                         \
     X(DRAFT, "draft", EDITABLE)                                                                    \
@@ -45,7 +46,7 @@ enum job_state {
 #define X(name, word, class) JOB_##name,
     JOB_STATE_TABLE(X)
 #undef X
-    JOB_STATE_COUNT,
+        JOB_STATE_COUNT,
 };
 
 enum job_class { JOB_CLASS_EDITABLE, JOB_CLASS_ACTIVE, JOB_CLASS_FROZEN };
@@ -70,16 +71,16 @@ struct job_detail {
     /* Going on: at most one call and one timer. */
     struct api_call *call;
     struct timer timer;
-    int64_t wait_until_ms;   /* wall time before which nothing is sent; 0: none */
-    unsigned failures;       /* of the kind of call that is tried now, in a row */
-    unsigned polls;          /* of this attempt since the program started */
-    bool is_missing_once;    /* the service said 404 once */
-    bool is_queued;          /* waits for a free place among the calls */
-    bool is_refresh_wanted;  /* somebody waits for a fresh URL */
-    bool is_status_strange;  /* a status word that nobody documented was logged */
-    bool is_unsaved;         /* the store did not take the last change */
-    bool is_result_kept;     /* the service said succeeded; the size of the video is being asked */
-    char *unsaved_response;  /* a raw answer the store did not take */
+    int64_t wait_until_ms;  /* wall time before which nothing is sent; 0: none */
+    unsigned failures;      /* of the kind of call that is tried now, in a row */
+    unsigned polls;         /* of this attempt since the program started */
+    bool is_missing_once;   /* the service said 404 once */
+    bool is_queued;         /* waits for a free place among the calls */
+    bool is_refresh_wanted; /* somebody waits for a fresh URL */
+    bool is_status_strange; /* a status word that nobody documented was logged */
+    bool is_unsaved;        /* the store did not take the last change */
+    bool is_result_kept;    /* the service said succeeded; the size of the video is being asked */
+    char *unsaved_response; /* a raw answer the store did not take */
     size_t unsaved_response_len;
 
     struct job *job;
@@ -93,8 +94,8 @@ struct job {
     int64_t id;
     char *name;
     int64_t created_ms;
-    int64_t updated_ms; /* last transition: st_mtime of the job and its generated files */
-    int64_t attempt_id; /* 0: none */
+    int64_t updated_ms;  /* last transition: st_mtime of the job and its generated files */
+    int64_t attempt_id;  /* 0: none */
     int64_t video_bytes; /* -1: output.mp4 does not exist (yet) */
     int64_t cover_bytes; /* -1: cover.jpg does not exist (yet) */
     uint32_t hidden;     /* generated files that were unlinked, one bit each */

@@ -2,7 +2,8 @@
  * What: all jobs, and everything that may be done with one: make, rename, remove, submit, follow.
  * Lifetime: one per program. timers, clock, store and api are lent and outlive it. Hooks are called
  * from the loop and from within the functions below.
- * Errors: -errno and codes of base/err. When a function fails nothing has changed, unless it says so.
+ * Errors: -errno and codes of base/err. When a function fails nothing has changed, unless it says
+ * so.
  */
 #ifndef SEEDANCEFS_JOB_JOBS_H
 #define SEEDANCEFS_JOB_JOBS_H
@@ -38,9 +39,9 @@ struct jobs_settings {
     struct api *api;
     const char *files_directory; /* copied; exists */
     const char *default_model;   /* copied; NULL: the prompt floor's default */
-    const char *api_name;        /* what messages call the service, its URL without secrets. Copied */
-    bool is_unknown_allowed;     /* pass unknown request fields through */
-    int64_t poll_interval_ms;    /* 0: adaptive */
+    const char *api_name;     /* what messages call the service, its URL without secrets. Copied */
+    bool is_unknown_allowed;  /* pass unknown request fields through */
+    int64_t poll_interval_ms; /* 0: adaptive */
     int64_t file_bytes_max;
     uint64_t random_seed;
     struct job_hooks hooks;
@@ -52,7 +53,8 @@ int jobs_new(const struct jobs_settings *settings, struct jobs **out) NODISCARD;
  * `unknown` after the next start; see jobs_is_submitting(). */
 struct jobs *jobs_free(struct jobs *jobs);
 
-/* Resumes what was going on when the program ended last; to be called once the hooks may be called. */
+/* Resumes what was going on when the program ended last; to be called once the hooks may be
+ * called. */
 void jobs_start(struct jobs *jobs);
 
 /* True while a create is under way: a clean end waits for it, within its deadline. */
@@ -86,17 +88,17 @@ int jobs_create_provisional(struct jobs *jobs, const char *name, struct job **ou
 /* rename(2) of a job; an existing target must be an empty draft. */
 int jobs_rename(struct job *job, const char *name, bool is_replace_allowed) NODISCARD;
 
-/* rmdir: the job leaves the tree; its attempts stay in the store for the ledger. A waiting job is never
- * sent; one that is being submitted is, and its answer is still written down. */
+/* rmdir: the job leaves the tree; its attempts stay in the store for the ledger. A waiting job is
+ * never sent; one that is being submitted is, and its answer is still written down. */
 int jobs_remove(struct job *job) NODISCARD;
 
 /* Appends the request as sent (STORE_DISPLAY) or the service's last answer (STORE_RESPONSE). */
-int jobs_blob_get(struct jobs *jobs, const struct job *job, enum store_blob which, struct buf *out)
-    NODISCARD;
+int jobs_blob_get(struct jobs *jobs, const struct job *job, enum store_blob which,
+                  struct buf *out) NODISCARD;
 
 /* Every line of the job's history, oldest first. */
-int jobs_history_each(struct jobs *jobs, const struct job *job, store_history_fn *fn, void *context)
-    NODISCARD;
+int jobs_history_each(struct jobs *jobs, const struct job *job, store_history_fn *fn,
+                      void *context) NODISCARD;
 
 /* Asks the service for fresh URLs, once however often it is called; answers by on_url. */
 void jobs_url_refresh(struct job *job);
@@ -108,7 +110,8 @@ struct job_media_size {
 };
 void jobs_video_set(struct job *job, const struct job_media_size *video);
 void jobs_cover_set(struct job *job, const struct job_media_size *cover);
-/* The size cannot be found out now. Also called when a video that was there changed (-ERR_MEDIA_…). */
+/* The size cannot be found out now. Also called when a video that was there changed
+ * (-ERR_MEDIA_…). */
 void jobs_video_failed(struct job *job, int result);
 
 #endif

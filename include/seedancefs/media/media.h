@@ -84,7 +84,7 @@ struct media *media_free(struct media *media);
 /* Deletes the cache files. Handles that are open read on from what they have and can fetch. */
 void media_remove(struct media *media, int64_t id, enum media_kind kind);
 
-/* The answers to request_url. `url` is copied; nothing happens when nobody waits for it any more. */
+/* The answers to request_url. `url` is copied. Nothing happens when the item is not open. */
 void media_url_set(struct media *media, int64_t id, enum media_kind kind, const char *url,
                    int64_t url_expires_ms);
 void media_url_failed(struct media *media, int64_t id, enum media_kind kind, int result);
@@ -102,7 +102,8 @@ struct media_item *media_item_close(struct media_item *item);
  * also when the size is known already, or on_probe_failed. */
 int media_item_probe(struct media_item *item) NODISCARD;
 
-/* Completes the file at low priority. Ends in on_progress with the full size, or on_fetch_failed. */
+/* Completes the file at low priority. Ends in on_progress with the full size, or
+ * on_fetch_failed. */
 int media_item_fetch(struct media_item *item) NODISCARD;
 
 /* Drops the cached bytes. -EBUSY while a reader waits or a transfer runs. The caller knows

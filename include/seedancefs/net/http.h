@@ -2,11 +2,13 @@
  * What: HTTP transfers on the event loop; the one door to libcurl. A transfer is started with a
  * description of the request and reports by callbacks from the loop: on_send (nothing has been sent
  * yet), on_headers (the final answer's head), on_body (bytes as they arrive), on_done (once).
- * It checks by itself what libcurl does not: an answer longer or shorter than its Content-Length, two
- * differing Content-Lengths, a Content-Encoding that was not asked for, heads over 64 KiB.
- * It never follows redirects, never uses a proxy or .netrc from the environment, never sends cookies, and speaks only http and https.
- * Lifetime: on_done is called exactly once for each started transfer, never from within http_start();
- * after it, or after http_cancel(), the transfer is gone. `http` outlives its transfers.
+ * It checks by itself what libcurl does not: an answer longer or shorter than its Content-Length,
+ * two differing Content-Lengths, a Content-Encoding that was not asked for, heads over 64 KiB. It
+ * never follows redirects, never uses a proxy or .netrc from the environment, never sends
+ * cookies, and speaks only http and https.
+ * Lifetime: on_done is called exactly once for each started transfer, never from within
+ * http_start(); after it, or after http_cancel(), the transfer is gone. `http` outlives its
+ * transfers.
  * Errors: on_done's `result` is 0 for a complete answer of any status, else a code of base/err:
  * HTTP_CONNECT, HTTP_TLS, HTTP_BROKEN, HTTP_MALFORMED, HTTP_TOO_LARGE, HTTP_STALLED, HTTP_DEADLINE,
  * HTTP_REPEATED, URL_REFUSED, or the negative code by which a callback ended the transfer.
@@ -40,7 +42,7 @@ struct http_answer {
     char location[4096];
     char retry_after[128]; /* verbatim; see http_retry_after_ms() */
     char date[64];
-    char request_id[128];  /* X-Request-Id, X-Tt-Logid or X-Tos-Request-Id, the first there is */
+    char request_id[128]; /* X-Request-Id, X-Tt-Logid or X-Tos-Request-Id, the first there is */
 };
 
 struct http_request {
@@ -50,19 +52,22 @@ struct http_request {
     const char *content_type;    /* of the body; NULL without one */
     const void *body;            /* lent until on_done or http_cancel() */
     size_t body_len;
-    int64_t range_first;         /* Range: bytes=first-last; -1: no Range header */
-    int64_t range_last;          /* inclusive; -1: open end */
-    int64_t connect_ms;          /* deadlines; 0: none. Connect includes TLS */
-    int64_t stall_ms;            /* longest time without a byte once connected */
+    int64_t range_first; /* Range: bytes=first-last; -1: no Range header */
+    int64_t range_last;  /* inclusive; -1: open end */
+    int64_t connect_ms;  /* deadlines; 0: none. Connect includes TLS */
+    int64_t stall_ms;    /* longest time without a byte once connected */
     int64_t total_ms;
-    size_t body_limit;           /* HTTP_TOO_LARGE beyond */
-    bool is_once;                /* a create: own fresh connection that is not reused, HTTP/1.1, and a second
-                                    on_send ends it with HTTP_REPEATED before anything is re-sent */
-    bool is_private_address_allowed; /* else every address but public ones is refused at the socket */
+    size_t body_limit; /* HTTP_TOO_LARGE beyond */
+    /* A create: own fresh connection that is not reused, HTTP/1.1, and a second on_send ends it
+     * with HTTP_REPEATED before anything is sent again. */
+    bool is_once;
+    /* Else every address but public ones is refused at the socket. */
+    bool is_private_address_allowed;
     void *context;
-    int (*on_send)(void *context);                                     /* may be NULL; < 0 ends it, unsent */
-    int (*on_headers)(void *context, const struct http_answer *answer); /* may be NULL; < 0 ends it */
-    int (*on_body)(void *context, const void *bytes, size_t len);      /* < 0 ends it */
+    int (*on_send)(void *context); /* may be NULL; < 0 ends it, unsent */
+    int (*on_headers)(void *context,
+                      const struct http_answer *answer);          /* may be NULL; < 0 ends it */
+    int (*on_body)(void *context, const void *bytes, size_t len); /* < 0 ends it */
     void (*on_done)(void *context, int result, const struct http_answer *answer);
 };
 
@@ -70,8 +75,8 @@ int http_new(struct loop *loop, struct http **out) NODISCARD;
 struct http *http_free(struct http *http); /* cancels what is under way */
 
 /* Starts a transfer. On failure (-ENOMEM, -ERR_URL_REFUSED, …) no callback is called. */
-int http_start(struct http *http, const struct http_request *request, struct http_transfer **out)
-    NODISCARD;
+int http_start(struct http *http, const struct http_request *request,
+               struct http_transfer **out) NODISCARD;
 
 /* Ends a transfer without on_done. Allowed inside its own callbacks except on_done. */
 void http_cancel(struct http_transfer *transfer);

@@ -35,7 +35,8 @@ struct loop *loop_free(struct loop *loop);
 struct timers *loop_timers(struct loop *loop);
 const struct clock *loop_clock(const struct loop *loop);
 
-/* Fill in fd, events, fn and context first. Removing is allowed at any time, inside callbacks too. */
+/* Fill in fd, events, fn and context first. Removing is allowed at any time, inside callbacks
+ * too. */
 int loop_watch_add(struct loop *loop, struct loop_watch *watch) NODISCARD;
 void loop_watch_remove(struct loop *loop, struct loop_watch *watch);
 

@@ -1,5 +1,6 @@
 /*
- * What: the URL policy, pure: which addresses may be asked at all, and how a URL is shown to people.
+ * What: the URL policy, pure: which addresses may be asked at all, and how a URL is shown to
+ * people.
  * Errors: -ERR_URL_REFUSED, -ENAMETOOLONG.
  */
 #ifndef SEEDANCEFS_NET_URL_H
@@ -15,14 +16,14 @@
 
 enum { URL_MAX = 8192 };
 
-/* https with a host and without user info, or http when the host is a loopback address written as such
- * (127.0.0.0/8, [::1], localhost) and `is_loopback_allowed`. */
+/* https with a host and without user info, or http when the host is a loopback address written as
+ * such (127.0.0.0/8, [::1], localhost) and `is_loopback_allowed`. */
 int url_check(const char *url, bool is_loopback_allowed) NODISCARD;
 bool url_is_loopback(const char *url);
 
 /* True for an address that a public service cannot have: private, loopback, link-local, multicast,
- * unspecified, documentation, carrier-grade NAT, mapped and translated forms of those, … (IANA special
- * purpose registries). */
+ * unspecified, documentation, carrier-grade NAT, mapped and translated forms of those, … (IANA
+ * special purpose registries). */
 bool url_is_forbidden_address(const struct sockaddr *address);
 
 /* Writes the URL without query, fragment and user info, for logs and messages. */

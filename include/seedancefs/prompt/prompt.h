@@ -38,9 +38,10 @@ struct prompt_settings {
 };
 
 /*
- * The words of `rule`. Whole file: incomplete, syntax, limit, type. A field: unknown-field, missing,
- * type, value, range, integer, count, exclusive, role, unknown-model. Media: url, file, media-type,
- * size. Warnings only: length, parameter, estimate (and url, role, value, unknown-* where allowed).
+ * The words of `rule`. Whole file: incomplete, syntax, limit, type. A field: unknown-field,
+ * missing, type, value, range, integer, count, exclusive, role, unknown-model. Media: url, file,
+ * media-type, size. Warnings only: length, parameter, estimate (and url, role, value, unknown-*
+ * where allowed).
  */
 struct prompt_problem {
     bool is_warning;

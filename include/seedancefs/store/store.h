@@ -1,14 +1,14 @@
 /*
  * What: the data directory's database: jobs, their attempts, their files, their history; the one
  * door to SQLite. WAL mode; each transaction says how durable it must be:
- *   STORE_LAZY     survives a crash of the program, not necessarily a power cut. For what a user can
- *                  see and do again: names, drafts (as on any filesystem before fsync).
- *   STORE_DURABLE  on disk when the call returns (synchronous=FULL). For money and task ids. It makes
- *                  every lazy commit before it durable as well, because all share one log.
+ *   STORE_LAZY     survives a crash of the program, not necessarily a power cut. For what a user
+ *                  can see and do again: names, drafts (as on any filesystem before fsync).
+ *   STORE_DURABLE  on disk when the call returns (synchronous=FULL). For money and task ids. It
+ *                  makes every lazy commit before it durable as well: all share one log.
  * Lifetime: store_open() .. store_close(); one process per data directory, kept out by a lock. Rows
  * are copied in and out; a row's texts that come out are owned by it (see the _fini functions).
- * Errors: -ENOSPC, -EIO, -EROFS, -ENOMEM, -ERR_STORE_CORRUPT, -ERR_STORE_VERSION, -ERR_STORE_LOCKED,
- * -ENOENT for a row that does not exist.
+ * Errors: -ENOSPC, -EIO, -EROFS, -ENOMEM, -ERR_STORE_CORRUPT, -ERR_STORE_VERSION,
+ * -ERR_STORE_LOCKED, -ENOENT for a row that does not exist.
  */
 #ifndef SEEDANCEFS_STORE_STORE_H
 #define SEEDANCEFS_STORE_STORE_H
@@ -26,12 +26,12 @@ enum store_durability { STORE_LAZY, STORE_DURABLE };
 /* A job as the list of jobs shows it. */
 struct store_job {
     int64_t id;
-    char *name;         /* NULL once the job was removed */
-    char *state;        /* a word of DESIGN's state table; the job floor knows them */
-    char *problem;      /* text of the `error` file; NULL: none */
+    char *name;    /* NULL once the job was removed */
+    char *state;   /* a word of DESIGN's state table; the job floor knows them */
+    char *problem; /* text of the `error` file; NULL: none */
     int64_t created_ms;
-    int64_t updated_ms; /* last transition */
-    int64_t attempt_id; /* 0: none */
+    int64_t updated_ms;  /* last transition */
+    int64_t attempt_id;  /* 0: none */
     int64_t video_bytes; /* of the current attempt; -1: not known. Read only */
     int64_t cover_bytes; /* of the current attempt; -1: not known. Read only */
     bool has_problem;    /* Read only: store_job_each() does not bring the text itself */
@@ -66,7 +66,8 @@ struct store_attempt {
     char *cover_etag;
 };
 
-/* A file that a user keeps in a job's directory; its bytes lie in files/ID of the data directory. */
+/* A file that a user keeps in a job's directory; its bytes lie in files/ID of the data directory.
+ * */
 struct store_file {
     int64_t id;
     int64_t job_id;
@@ -93,7 +94,8 @@ void store_rollback(struct store *store);
 /* Commits when `r` is 0, else rolls back and returns `r`: the end of a row of changes. */
 int store_end(struct store *store, int r) NODISCARD;
 
-/* Makes everything committed so far durable; also tells early whether the disk still takes writes. */
+/* Makes everything committed so far durable; also tells early whether the disk still takes
+ * writes. */
 int store_sync(struct store *store) NODISCARD;
 
 /* Inserts the row or replaces the one with this id. */
@@ -112,8 +114,8 @@ int store_attempt_get(struct store *store, int64_t id, struct store_attempt *out
 int store_attempt_job_get(struct store *store, int64_t id, int64_t *job_id) NODISCARD;
 int store_attempt_number_next(struct store *store, int64_t job_id, int64_t *out) NODISCARD;
 /* The service's last answer as it came. */
-int store_attempt_response_set(struct store *store, int64_t id, const void *body, size_t len)
-    NODISCARD;
+int store_attempt_response_set(struct store *store, int64_t id, const void *body,
+                               size_t len) NODISCARD;
 
 /* Owned copies (free()); *out is NULL and 0 is returned where nothing is stored. */
 enum store_blob { STORE_BODY, STORE_DISPLAY, STORE_RESPONSE };
@@ -124,12 +126,13 @@ int store_file_save(struct store *store, const struct store_file *row) NODISCARD
 int store_file_remove(struct store *store, int64_t id) NODISCARD;
 int store_file_job_get(struct store *store, int64_t id, int64_t *job_id) NODISCARD;
 typedef int store_file_fn(void *context, struct store_file *row);
-int store_file_each(struct store *store, int64_t job_id, store_file_fn *fn, void *context) NODISCARD;
+int store_file_each(struct store *store, int64_t job_id, store_file_fn *fn,
+                    void *context) NODISCARD;
 
-int store_history_add(struct store *store, int64_t job_id, int64_t time_ms, const char *text)
-    NODISCARD;
+int store_history_add(struct store *store, int64_t job_id, int64_t time_ms,
+                      const char *text) NODISCARD;
 typedef void store_history_fn(void *context, int64_t time_ms, const char *text);
-int store_history_each(struct store *store, int64_t job_id, store_history_fn *fn, void *context)
-    NODISCARD;
+int store_history_each(struct store *store, int64_t job_id, store_history_fn *fn,
+                       void *context) NODISCARD;
 
 #endif

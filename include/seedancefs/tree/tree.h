@@ -1,9 +1,10 @@
 /*
- * What: the filesystem without FUSE: names, attributes, handles, generated files. fuse/ turns requests
- * into these calls and their results into replies, one to one; tests call them directly.
- * Inode numbers are arithmetic: id << 8 | kind. The id is that of a job (its directory and generated
- * files), of an attempt (its media) or of a user's file; ids are never used twice, so that a number
- * means the same after any restart and nothing has to be remembered or forgotten for it.
+ * What: the filesystem without FUSE: names, attributes, handles, generated files. fuse/ turns
+ * requests into these calls and their results into replies, one to one; tests call them directly.
+ * Inode numbers are arithmetic: id << 8 | kind. The id is that of a job (its directory and
+ * generated files), of an attempt (its media) or of a user's file; ids are never used twice, so
+ * that a number means the same after any restart and nothing has to be remembered or forgotten
+ * for it.
  * Lifetime: one per program. Handles live from tree_open() or tree_create() to tree_release().
  * Errors: negative codes of base/err; fuse/ turns them into an errno with err_errno().
  */
@@ -37,8 +38,8 @@ struct tree_settings {
 int tree_new(const struct tree_settings *settings, struct tree **out) NODISCARD;
 struct tree *tree_free(struct tree *tree);
 
-/* The hooks that job/ and media/ call; both are born before the tree, so that they are given a slot that
- * holds it later: context is `struct tree **`. */
+/* The hooks that job/ and media/ call; both are born before the tree, so that they are given a
+ * slot that holds it later: context is `struct tree **`. */
 struct job_hooks;
 struct media_hooks;
 void tree_job_hooks_fill(struct tree **slot, struct job_hooks *hooks);
@@ -56,15 +57,16 @@ struct tree_entry {
     double attr_s;  /* how long the attributes may */
 };
 
-int tree_lookup(struct tree *tree, uint64_t parent, const char *name, struct tree_entry *out)
-    NODISCARD;
+int tree_lookup(struct tree *tree, uint64_t parent, const char *name,
+                struct tree_entry *out) NODISCARD;
 
 /* Makes the job's directory because a path that creates something below it is being looked up. */
 int tree_lookup_provisional(struct tree *tree, uint64_t parent, const char *name,
                             struct tree_entry *out) NODISCARD;
 int tree_getattr(struct tree *tree, uint64_t ino, struct tree_entry *out) NODISCARD;
 
-/* Which attributes to set; the others are ignored. Times with UTIME_NOW, as utimensat(2) has them. */
+/* Which attributes to set; the others are ignored. Times with UTIME_NOW, as utimensat(2) has
+ * them. */
 struct tree_change {
     bool has_mode, has_owner, has_size, has_times;
     mode_t mode;
@@ -77,8 +79,8 @@ int tree_setattr(struct tree *tree, uint64_t ino, const struct tree_change *chan
                  const struct tree_caller *caller, struct tree_entry *out) NODISCARD;
 
 /* access(2): `mask` of R_OK, W_OK, X_OK. */
-int tree_access(struct tree *tree, uint64_t ino, int mask, const struct tree_caller *caller)
-    NODISCARD;
+int tree_access(struct tree *tree, uint64_t ino, int mask,
+                const struct tree_caller *caller) NODISCARD;
 
 int tree_mkdir(struct tree *tree, uint64_t parent, const char *name,
                const struct tree_caller *caller, struct tree_entry *out) NODISCARD;
@@ -90,12 +92,12 @@ int tree_rmdir(struct tree *tree, uint64_t parent, const char *name,
 int tree_rename(struct tree *tree, uint64_t parent, const char *name, uint64_t new_parent,
                 const char *new_name, unsigned flags, const struct tree_caller *caller) NODISCARD;
 
-/* Calls `fn` for each entry from `offset` on until it returns false; `next` is the offset after the entry.
- * 0, or an error. "." and ".." are among them. */
+/* Calls `fn` for each entry from `offset` on until it returns false; `next` is the offset after
+ * the entry. 0, or an error. "." and ".." are among them. */
 typedef bool tree_list_fn(void *context, const char *name, const struct tree_entry *entry,
                           int64_t next);
-int tree_list(struct tree *tree, uint64_t ino, int64_t offset, tree_list_fn *fn, void *context)
-    NODISCARD;
+int tree_list(struct tree *tree, uint64_t ino, int64_t offset, tree_list_fn *fn,
+              void *context) NODISCARD;
 
 struct tree_open_result {
     struct tree_handle *handle;
@@ -110,7 +112,8 @@ int tree_create(struct tree *tree, uint64_t parent, const char *name, mode_t mod
                 const struct tree_caller *caller, struct tree_entry *entry,
                 struct tree_open_result *out) NODISCARD;
 
-/* Where the bytes of an answered read are, valid until `fn` returns: a file to splice from, or memory. */
+/* Where the bytes of an answered read are, valid until `fn` returns: a file to splice from, or
+ * memory. */
 struct tree_bytes {
     int fd; /* -1: memory */
     int64_t offset;
@@ -122,15 +125,16 @@ struct tree_bytes {
 struct tree_read_state;
 typedef void tree_read_fn(void *context, int result, const struct tree_bytes *bytes);
 
-/* Calls `fn` exactly once, now or later, unless the read is cancelled first. `*parked` (set before any
- * later call) is what tree_read_cancel() takes, NULL when `fn` was called already. */
+/* Calls `fn` exactly once, now or later, unless the read is cancelled first. `*parked` (set
+ * before any later call) is what tree_read_cancel() takes, NULL when `fn` was called already. */
 void tree_read(struct tree_handle *handle, size_t size, int64_t offset, tree_read_fn *fn,
                void *context, struct tree_read_state **parked);
 
 /* Ends a parked read without calling its fn. */
 void tree_read_cancel(struct tree_read_state *parked);
 
-int tree_write(struct tree_handle *handle, const void *bytes, size_t size, int64_t offset) NODISCARD;
+int tree_write(struct tree_handle *handle, const void *bytes, size_t size,
+               int64_t offset) NODISCARD;
 int tree_flush(struct tree_handle *handle) NODISCARD;
 int tree_fsync(struct tree_handle *handle) NODISCARD;
 void tree_release(struct tree_handle *handle);

@@ -1,0 +1,35 @@
+#!/bin/sh
+# Everything that is checked without running the program. Exits 1 when something is wrong.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+bad=0
+step() {
+    name=$1
+    shift
+    if ! "$@"; then
+        echo "lint: $name: see above"
+        bad=1
+    fi
+}
+
+sources=$(find src include tests -name '*.[ch]')
+# shellcheck disable=SC2086 # lists of words
+format() {
+    clang-format --dry-run -Werror $sources 2>&1 | head -n 40
+    clang-format --dry-run -Werror $sources >/dev/null 2>&1
+}
+# shellcheck disable=SC2046
+analyse() {
+    cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability \
+        --inline-suppr --suppress=missingIncludeSystem --suppress=unusedFunction \
+        --suppress=normalCheckLevelMaxBranches -D_GNU_SOURCE -DFUSE_USE_VERSION=35 \
+        '-DSEEDANCEFS_VERSION="0"' -Iinclude -Isrc -j "$(nproc)" \
+        $(find src -name '*.c')
+}
+
+step "clang-format (make format mends it)" format
+step "cppcheck" analyse
+step "floors" scripts/check-floors.sh
+[ ! -x scripts/check-semantics.sh ] || step "SEMANTICS ids" scripts/check-semantics.sh
+[ $bad -eq 0 ] && echo "lint: clean"
+exit $bad

@@ -1,0 +1,85 @@
+#!/bin/sh
+# `make test`: builds with gcc and clang, lints, and runs every test, as it is and under the address and
+# undefined behaviour sanitizers. The last line is "N passed, N failed".
+set -u
+cd "$(dirname "$0")/.." || exit 1
+passed=0
+failed=0
+skipped=0
+started=$(date +%s)
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+jobs=$(nproc)
+
+heading() {
+    echo "== $1 ($(($(date +%s) - started)) s)"
+}
+
+# One check that passes or fails as a whole; quiet when it passes.
+check() {
+    name=$1
+    shift
+    if "$@" >"$log" 2>&1 </dev/null && ! grep -q 'warning:' "$log"; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "failed: $name"
+        tail -n 60 "$log"
+    fi
+}
+
+# A runner whose last line counts.
+suite() {
+    "$@" 2>&1 </dev/null | tee "$log"
+    last=$(tail -n 1 "$log")
+    case $last in
+    *" passed, "*" failed"*)
+        passed=$((passed + ${last%% passed*}))
+        rest=${last#*passed, }
+        failed=$((failed + ${rest%% failed*}))
+        case $last in
+        *skipped)
+            rest=${last#*failed, }
+            skipped=$((skipped + ${rest%% skipped*}))
+            ;;
+        esac
+        ;;
+    *) failed=$((failed + 1)) ;;
+    esac
+}
+
+heading "build: gcc, clang, sanitizers"
+make_() {
+    make --no-print-directory -j"$jobs" "$@"
+}
+check "gcc builds without a warning" make_ all
+check "clang builds without a warning" make_ V=clang all
+check "the sanitizers' variant builds without a warning" make_ V=asan all
+
+heading "lint"
+check "lint" scripts/lint.sh
+
+heading "unit tests"
+check "unit tests build" make_ V=checked unit-build
+suite make --no-print-directory V=checked unit
+check "unit tests build with the sanitizers" make_ V=asan unit-build
+suite make --no-print-directory V=asan unit
+
+heading "end-to-end tests"
+suite scripts/run-e2e.sh build
+
+heading "end-to-end tests under the sanitizers"
+suite scripts/run-e2e.sh build/asan
+
+heading "the demo"
+check "make demo works without a terminal" scripts/demo.sh
+
+mounts=$(grep -c 'fuse.seedancefs' /proc/self/mounts)
+check "no mount is left" test "$mounts" -eq 0
+
+heading "done"
+if [ "$failed" -ne 0 ]; then
+    echo "$passed passed, $failed failed, $skipped skipped"
+    exit 1
+fi
+echo "$passed passed, $failed failed, $skipped skipped"
