@@ -142,8 +142,6 @@ static int path_replace(char **place, const char *value)
 
 static int fuse_options_add(struct options *options, const char *option)
 {
-    if (strcmp(option, "allow_other") == 0 || strcmp(option, "allow_root") == 0)
-        options->is_any_user_allowed = true;
     struct buf all;
     buf_init(&all, 8192);
     int r = options->fuse_options ? buf_addf(&all, "%s,%s", options->fuse_options, option)

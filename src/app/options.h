@@ -26,8 +26,7 @@ struct options {
     bool is_debug;
     bool is_unknown_allowed;
     bool is_core_allowed;
-    bool is_any_user_allowed; /* allow_other or allow_root among the FUSE options */
-    char *fuse_options;       /* what -o named and no option of ours is; NULL: none */
+    char *fuse_options; /* what -o named and no option of ours is; NULL: none */
 };
 
 enum options_result { OPTIONS_RUN, OPTIONS_DONE, OPTIONS_WRONG };

@@ -191,6 +191,8 @@ static void change_apply(struct job *job, const struct job_change *change, int64
     if (job->state != change->to)
         log_info("job.transition", "job=%s id=%lld from=%s to=%s", job->name, (long long)job->id,
                  job_state_to_text(job->state), job_state_to_text(change->to));
+    if (job->state != change->to)
+        job->hidden = 0; /* what was unlinked was the rendering of another state */
     job->state = change->to;
     job->updated_ms = now_ms;
     job_check(job);
@@ -386,6 +388,9 @@ int job_to_accepted(struct job *job, const struct prompt *prompt)
 int job_to_submitting(struct job *job)
 {
     struct job_detail *detail = job->detail;
+    /* What stood in the way does not any more. */
+    job_problem_clear(detail);
+    job_text_clear(&detail->reason);
     detail->attempt.submitted_ms = jobs_wall_ms(job->jobs);
     struct job_change change = {JOB_SUBMITTING, STORE_DURABLE, NULL, NULL};
     int r = job_change(job, &change);

@@ -138,9 +138,13 @@ static void create_unsent(struct job *job, const struct api_answer *answer)
         job_to_waiting(job, "nothing was sent");
     int64_t delay_ms = job_retry_delay_ms(jobs, ++detail->failures, SUBMIT_RETRY_CAP_MS);
     detail->wait_until_ms = jobs_wall_ms(jobs) + delay_ms;
+    const char *why = answer->message[0] ? answer->message : err_sentence(answer->result);
     job_reason_set(detail, "%s cannot be reached: %s. Nothing was sent; it is tried again.",
-                   jobs->api_name,
-                   answer->message[0] ? answer->message : err_sentence(answer->result));
+                   jobs->api_name, why);
+    job_problem_set(detail,
+                    "%s cannot be reached: %s.\nNothing was sent and nothing was charged. It is "
+                    "tried again by itself; check the network and --api-url if this lasts.\n",
+                    jobs->api_name, why);
     jobs_changed(job);
     job_submit_schedule(job, delay_ms);
 }
@@ -270,14 +274,8 @@ static bool job_may_be_sent(struct job *job)
 
 static void job_submit_now(struct job *job)
 {
-    if (!job_may_be_sent(job))
-        return;
-    if (job->has_problem || job->detail->reason) {
-        job_problem_clear(job->detail);
-        job_text_clear(&job->detail->reason);
-        jobs_changed(job);
-    }
-    job_create_start(job);
+    if (job_may_be_sent(job))
+        job_create_start(job);
 }
 
 static void job_submit_due(void *context)

@@ -16,15 +16,12 @@
 #include "media/answer.h"
 #include "media/cache_file.h"
 #include "media/range_plan.h"
+#include "seedancefs/base/table.h"
 #include "seedancefs/base/text.h"
 #include "seedancefs/media/media.h"
 #include "seedancefs/net/backoff.h"
 #include "seedancefs/net/http.h"
 #include "seedancefs/net/loop.h"
-
-/* uthash's own function falls through its cases in a way that clang warns of. */
-#define HASH_FUNCTION(key, len, out) ((out) = (unsigned)text_hash((key), (len)))
-#include "seedancefs/base/table.h"
 
 enum {
     MEDIA_TRANSFERS_MAX = 32, /* of all items */

@@ -42,13 +42,30 @@ struct tree *tree_free(struct tree *tree)
     return NULL;
 }
 
+static struct node node_parent(const struct node *node)
+{
+    if (node->kind == NODE_JOB)
+        return (struct node){.kind = NODE_JOBS};
+    if (node->kind <= NODE_JOBS)
+        return (struct node){.kind = NODE_ROOT};
+    return (struct node){.kind = NODE_JOB, .id = node->job->id, .job = node->job};
+}
+
 int tree_lookup(struct tree *tree, uint64_t parent, const char *name, struct tree_entry *out)
 {
     struct node directory;
     struct node node;
     int r = node_get(tree, parent, &directory);
-    if (r == 0)
-        r = node_find(tree, &directory, name, &node);
+    if (r < 0)
+        return r;
+    /* An NFS server asks for these when it has nothing but an inode number. */
+    if (strcmp(name, ".") == 0)
+        return node_entry(tree, &directory, out);
+    if (strcmp(name, "..") == 0) {
+        node = node_parent(&directory);
+        return node_entry(tree, &node, out);
+    }
+    r = node_find(tree, &directory, name, &node);
     return r < 0 ? r : node_entry(tree, &node, out);
 }
 
@@ -298,13 +315,12 @@ static bool list_job(struct tree *tree, struct job *job, int64_t offset, tree_li
 int tree_list(struct tree *tree, uint64_t ino, int64_t offset, tree_list_fn *fn, void *context)
 {
     struct node node;
-    struct node root = {.kind = NODE_ROOT};
     int r = node_get(tree, ino, &node);
     if (r < 0)
         return r;
     if (!node_is_directory(&node))
         return -ENOTDIR;
-    struct node up = node.kind == NODE_JOB ? (struct node){.kind = NODE_JOBS} : root;
+    struct node up = node_parent(&node);
     if (offset < 1 && !list_give(tree, &node, ".", 1, fn, context))
         return 0;
     if (offset < 2 && !list_give(tree, &up, "..", 2, fn, context))

@@ -7,7 +7,11 @@
 #ifndef SEEDANCEFS_BASE_TABLE_H
 #define SEEDANCEFS_BASE_TABLE_H
 
+#include "seedancefs/base/text.h"
+
 #define HASH_NONFATAL_OOM 1
+/* uthash's own is a ladder of falling-through cases that clang warns of in every user. */
+#define HASH_FUNCTION(key, len, out) ((out) = (unsigned)text_hash((key), (len)))
 #include <uthash.h>
 #include <utlist.h>
 

@@ -1,0 +1,339 @@
+/* The map is never ahead of the data: damage, strangers, and a crash after any step. */
+#include "media/cache_file.h"
+#include "seedancefs/base/log.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { BLOCK = BLOCK_MAP_BLOCK_BYTES };
+
+static const struct block_map_identity identity = {
+    .id = 42, .kind = MEDIA_VIDEO, .size = 10 * BLOCK + 7, .etag = "\"tag\""};
+
+static void encode(const struct intervals *present, struct buf *map, int64_t *covered)
+{
+    buf_init(map, 1 << 20);
+    assert_int_equal(block_map_encode(&identity, present, map, covered), 0);
+    assert_int_equal(map->len, block_map_bytes(identity.size));
+}
+
+static void test_block_map__round_trip_keeps_whole_blocks(void **state)
+{
+    static const struct {
+        struct interval run;
+        struct interval kept; /* first == end: nothing */
+    } rows[] = {
+        {{0, BLOCK}, {0, BLOCK}},
+        {{1, BLOCK}, {0, 0}},
+        {{0, BLOCK - 1}, {0, 0}},
+        {{BLOCK - 1, 3 * BLOCK + 1}, {BLOCK, 3 * BLOCK}},
+        {{9 * BLOCK, 10 * BLOCK + 7}, {9 * BLOCK, 10 * BLOCK + 7}},
+        {{10 * BLOCK, 10 * BLOCK + 6}, {0, 0}},
+        {{10 * BLOCK, 10 * BLOCK + 7}, {10 * BLOCK, 10 * BLOCK + 7}},
+        {{0, 10 * BLOCK + 7}, {0, 10 * BLOCK + 7}},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct intervals in = {0};
+        struct intervals out = {0};
+        struct buf map;
+        int64_t covered = -1;
+        assert_int_equal(intervals_add(&in, rows[i].run.first, rows[i].run.end), 0);
+        encode(&in, &map, &covered);
+        assert_int_equal(block_map_decode(&identity, map.data, map.len, &out), 0);
+        assert_int_equal(covered, rows[i].kept.end - rows[i].kept.first);
+        assert_int_equal(out.bytes, covered);
+        assert_true(intervals_has(&out, rows[i].kept.first, rows[i].kept.end));
+        buf_fini(&map);
+        intervals_fini(&in);
+        intervals_fini(&out);
+    }
+}
+
+static void test_block_map__no_damaged_byte_is_believed(void **state)
+{
+    struct intervals present = {0};
+    struct intervals out = {0};
+    struct buf map;
+    int64_t covered;
+    (void)state;
+    assert_int_equal(intervals_add(&present, 2 * BLOCK, 5 * BLOCK), 0);
+    encode(&present, &map, &covered);
+    for (size_t i = 0; i < map.len; i++) {
+        for (unsigned flip = 1; flip < 256; flip++) {
+            map.data[i] = (char)((unsigned char)map.data[i] ^ flip);
+            assert_int_equal(block_map_decode(&identity, map.data, map.len, &out), -EBADMSG);
+            map.data[i] = (char)((unsigned char)map.data[i] ^ flip);
+        }
+        assert_int_equal(block_map_decode(&identity, map.data, i, &out), -EBADMSG);
+    }
+    assert_int_equal(out.count, 0);
+    assert_int_equal(block_map_decode(&identity, map.data, map.len, &out), 0);
+    intervals_fini(&out);
+    buf_fini(&map);
+    intervals_fini(&present);
+}
+
+static void test_block_map__a_map_of_another_file_is_not_believed(void **state)
+{
+    struct block_map_identity others[] = {identity, identity, identity, identity};
+    struct intervals present = {0};
+    struct intervals out = {0};
+    struct buf map;
+    int64_t covered;
+    (void)state;
+    others[0].id = 43;
+    others[1].kind = MEDIA_COVER;
+    others[2].size = identity.size - 1;
+    others[3].etag = "\"other\"";
+    assert_int_equal(intervals_add(&present, 0, identity.size), 0);
+    encode(&present, &map, &covered);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(block_map_decode(&others[i], map.data, map.len, &out), -EBADMSG);
+    buf_fini(&map);
+    intervals_fini(&present);
+}
+
+struct place {
+    char path[64];
+    int fd;
+};
+
+static void place_init(struct place *place)
+{
+    (void)snprintf(place->path, sizeof(place->path), "/tmp/test-cache-XXXXXX");
+    assert_non_null(mkdtemp(place->path));
+    place->fd = open(place->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(place->fd >= 0);
+    log_configure(LOG_ERROR, 2);
+}
+
+static void place_fini(struct place *place)
+{
+    char command[96];
+    (void)snprintf(command, sizeof(command), "rm -rf %s", place->path);
+    assert_int_equal(system(command), 0);
+    (void)close(place->fd);
+}
+
+static unsigned char pattern(int64_t offset, unsigned version)
+{
+    return (unsigned char)((offset * 31 + offset / 251 + version * 97 + 1) & 0xff);
+}
+
+static bool want_all(const void *context, int64_t first, int64_t end)
+{
+    (void)context, (void)first, (void)end;
+    return true;
+}
+
+static int put(struct cache_file *cache, int64_t first, int64_t end, unsigned version)
+{
+    static unsigned char bytes[BLOCK];
+    int r = 0;
+    while (r == 0 && first < end) {
+        int64_t part = end - first < BLOCK ? end - first : BLOCK;
+        for (int64_t i = 0; i < part; i++)
+            bytes[i] = pattern(first + i, version);
+        r = cache_write(cache, 0, first, bytes, (size_t)part, want_all, NULL);
+        first += part;
+    }
+    return r;
+}
+
+/* Every byte that the cache vouches for is right. */
+static void check(const struct cache_file *cache, unsigned version)
+{
+    for (size_t i = 0; i < cache->present.count; i++)
+        for (int64_t at = cache->present.list[i].first; at < cache->present.list[i].end; at++) {
+            unsigned char byte;
+            if (at % 97 == 0) {
+                assert_int_equal(pread(cache->fd, &byte, 1, at), 1);
+                assert_int_equal(byte, pattern(at, version));
+            }
+        }
+}
+
+static void test_cache_file__survives_a_restart(void **state)
+{
+    struct place place;
+    struct cache_file cache;
+    (void)state;
+    place_init(&place);
+    cache_init(&cache, place.fd, 1, MEDIA_VIDEO);
+    cache_load(&cache, 10 * BLOCK, "e");
+    assert_int_equal(put(&cache, BLOCK, 4 * BLOCK + 100, 1), 0);
+    assert_int_equal(cache_persist(&cache, 0), 0);
+    assert_int_equal(cache.durable_bytes, 3 * BLOCK);
+    assert_int_equal(put(&cache, 6 * BLOCK, 7 * BLOCK, 1), 0); /* never made durable */
+    cache_fini(&cache);
+    cache_init(&cache, place.fd, 1, MEDIA_VIDEO);
+    cache_load(&cache, 10 * BLOCK, "e");
+    assert_int_equal(cache.present.bytes, 3 * BLOCK);
+    check(&cache, 1);
+    cache_fini(&cache);
+    /* Another version: nothing of the old one is left. */
+    cache_init(&cache, place.fd, 1, MEDIA_VIDEO);
+    cache_load(&cache, 10 * BLOCK, "f");
+    assert_int_equal(cache.present.bytes, 0);
+    assert_int_equal(faccessat(place.fd, "1.map", F_OK, 0), -1);
+    cache_fini(&cache);
+    place_fini(&place);
+}
+
+static void test_cache_file__a_map_without_its_data_is_not_believed(void **state)
+{
+    static const char *const commands[] = {"rm %s/1.mp4", "truncate -s 1000 %s/1.mp4",
+                                           "truncate -s 20 %s/1.map", ": > %s/1.map",
+                                           "echo x >> %s/1.map"};
+    (void)state;
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        struct place place;
+        struct cache_file cache;
+        char command[128];
+        place_init(&place);
+        cache_init(&cache, place.fd, 1, MEDIA_VIDEO);
+        cache_load(&cache, 10 * BLOCK, "e");
+        assert_int_equal(put(&cache, 0, 10 * BLOCK, 1), 0);
+        assert_int_equal(cache_persist(&cache, 0), 0);
+        cache_fini(&cache);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+        (void)snprintf(command, sizeof(command), commands[i], place.path);
+#pragma GCC diagnostic pop
+        assert_int_equal(system(command), 0);
+        cache_init(&cache, place.fd, 1, MEDIA_VIDEO);
+        cache_load(&cache, 10 * BLOCK, "e");
+        assert_int_equal(cache.present.bytes, 0);
+        assert_int_equal(faccessat(place.fd, "1.map", F_OK, 0), -1);
+        cache_fini(&cache);
+        place_fini(&place);
+    }
+}
+
+/* Writes, persists, drops and changes version for ever, until it is killed. */
+static void work_until_killed(int directory_fd, int ready_fd)
+{
+    char byte = 0;
+    srandom((unsigned)getpid());
+    for (unsigned version = 1;; version++) {
+        struct cache_file cache;
+        char etag[16];
+        (void)snprintf(etag, sizeof(etag), "v%u", version % 2);
+        cache_init(&cache, directory_fd, 1, MEDIA_VIDEO);
+        cache_load(&cache, 40 * BLOCK, etag);
+        for (int i = 0; i < 6; i++) {
+            int64_t first = random() % (40 * BLOCK);
+            int64_t end = first + random() % (8 * BLOCK);
+            if (put(&cache, first, end < 40 * BLOCK ? end : 40 * BLOCK, version % 2) < 0)
+                _exit(1);
+            if (i % 2 && cache_persist(&cache, 0) < 0)
+                _exit(1);
+        }
+        if (version % 3 == 0 && cache_drop(&cache) < 0)
+            _exit(1);
+        cache_fini(&cache);
+        if (version == 1 && write(ready_fd, &byte, 1) != 1)
+            _exit(1);
+    }
+}
+
+static void test_cache_file__kill_at_any_time_leaves_no_wrong_byte(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 40; round++) {
+        struct place place;
+        int ready[2];
+        char byte;
+        place_init(&place);
+        assert_int_equal(pipe(ready), 0);
+        pid_t pid = fork();
+        if (pid == 0)
+            work_until_killed(place.fd, ready[1]);
+        assert_int_equal(read(ready[0], &byte, 1), 1);
+        (void)usleep((useconds_t)(round * 700));
+        (void)kill(pid, SIGKILL);
+        int status;
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFSIGNALED(status));
+        (void)close(ready[0]);
+        (void)close(ready[1]);
+        for (unsigned version = 0; version < 2; version++) {
+            struct place copy;
+            struct cache_file cache;
+            char command[160];
+            char etag[16];
+            place_init(&copy);
+            (void)snprintf(command, sizeof(command), "cp -a %s/. %s/", place.path, copy.path);
+            assert_int_equal(system(command), 0);
+            (void)snprintf(etag, sizeof(etag), "v%u", version);
+            cache_init(&cache, copy.fd, 1, MEDIA_VIDEO);
+            cache_load(&cache, 40 * BLOCK, etag);
+            check(&cache, version);
+            cache_fini(&cache);
+            place_fini(&copy);
+        }
+        place_fini(&place);
+    }
+}
+
+static void test_cache_file__a_refusing_disk_leaves_a_window_in_memory(void **state)
+{
+    struct place place;
+    struct cache_file cache;
+    struct media_bytes bytes;
+    void *scratch;
+    (void)state;
+    place_init(&place);
+    cache_init(&cache, -1, 1, MEDIA_COVER);
+    cache.identity.size = 1000 * BLOCK;
+    assert_int_equal(put(&cache, 0, 300 * BLOCK, 1), 0);
+    assert_int_equal(cache.disk_error, -EBADF);
+    assert_true(cache.spill->present.bytes <= SPILL_RING * SPILL_BLOCK_BYTES);
+    assert_true(cache_has(&cache, 299 * BLOCK, 300 * BLOCK));
+    assert_false(cache_has(&cache, 0, 1));
+    assert_int_equal(cache_locate(&cache, 299 * BLOCK + 5, 100, &bytes, &scratch), 0);
+    assert_int_equal(bytes.fd, cache.spill->fd);
+    unsigned char byte;
+    assert_int_equal(pread(bytes.fd, &byte, 1, bytes.offset), 1);
+    assert_int_equal(byte, pattern(299 * BLOCK + 5, 1));
+    /* The disk is back: what spans both is collected. */
+    cache.directory_fd = place.fd;
+    cache.disk_retry_ms = 0;
+    assert_int_equal(put(&cache, 300 * BLOCK, 301 * BLOCK, 1), 0);
+    assert_int_equal(cache.disk_error, 0);
+    assert_int_equal(cache_locate(&cache, 300 * BLOCK - 50, 100, &bytes, &scratch), 0);
+    assert_int_equal(bytes.fd, -1);
+    for (int64_t i = 0; i < 100; i++)
+        assert_int_equal(((const unsigned char *)bytes.memory)[i],
+                         pattern(300 * BLOCK - 50 + i, 1));
+    free(scratch);
+    cache_fini(&cache);
+    place_fini(&place);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_block_map__round_trip_keeps_whole_blocks),
+        cmocka_unit_test(test_block_map__no_damaged_byte_is_believed),
+        cmocka_unit_test(test_block_map__a_map_of_another_file_is_not_believed),
+        cmocka_unit_test(test_cache_file__survives_a_restart),
+        cmocka_unit_test(test_cache_file__a_map_without_its_data_is_not_believed),
+        cmocka_unit_test(test_cache_file__kill_at_any_time_leaves_no_wrong_byte),
+        cmocka_unit_test(test_cache_file__a_refusing_disk_leaves_a_window_in_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,520 @@
+/*
+ * The whole floor against a server of its own: many readers, known bytes, and every fault. The
+ * oracle is server_byte(): no read may ever return anything else.
+ */
+#include "media_harness.h"
+
+#include "media/item.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+enum { MB = 1024 * 1024 };
+
+static void test_media__probe_finds_size_and_etag(void **state)
+{
+    struct harness h;
+    (void)state;
+    harness_init(&h, 5 * MB + 3);
+    struct media_item *item = harness_item(&h, -1, NULL);
+    assert_int_equal(media_item_probe(item), 0);
+    for (int i = 0; i < 100 && h.record_count == 0; i++)
+        harness_turn(&h);
+    assert_int_equal(h.record_size, 5 * MB + 3);
+    assert_string_equal(h.record_etag, "\"v1\"");
+    assert_int_equal(h.server.state->requests[0].first, 0);
+    assert_int_equal(h.server.state->requests[0].last, 0);
+    assert_int_equal(media_item_size(item), 5 * MB + 3);
+    media_item_close(item);
+    harness_fini(&h);
+}
+
+static void test_media__a_read_of_an_unknown_file_probes_first(void **state)
+{
+    struct harness h;
+    (void)state;
+    harness_init(&h, 100000);
+    struct media_item *item = harness_item(&h, -1, NULL);
+    read_expect(&h, item, 99000, 4096, 1000);
+    read_expect(&h, item, 100000, 4096, 0);
+    read_expect(&h, item, -1, 4096, -EINVAL);
+    assert_int_equal(h.record_count, 1);
+    media_item_close(item);
+    harness_fini(&h);
+}
+
+static void test_media__the_first_4_kib_fetch_one_window(void **state)
+{
+    struct harness h;
+    (void)state;
+    harness_init(&h, 50 * MB);
+    struct media_item *item = harness_known(&h);
+    read_expect(&h, item, 0, 4096, 4096);
+    harness_spend(&h, 300);
+    assert_int_equal(h.server.state->request_count, 1);
+    assert_int_equal(h.server.state->requests[0].last, 256 * 1024 - 1);
+    read_expect(&h, item, 4096, 100 * 1024, 100 * 1024);
+    assert_int_equal(h.server.state->request_count, 1);
+    media_item_close(item);
+    harness_fini(&h);
+}
+
+static void test_media__a_copy_and_a_second_one_from_the_cache(void **state)
+{
+    struct harness h;
+    (void)state;
+    harness_init(&h, 10 * MB + 77);
+    struct media_item *item = harness_known(&h);
+    int64_t start_ms = clock_monotonic_ms(clock_system());
+    for (int64_t offset = 0; offset < 10 * MB; offset += 131072)
+        read_expect(&h, item, offset, 131072, 131072);
+    read_expect(&h, item, 10 * MB, 131072, 77);
+    print_message("cold copy of 10 MiB: %ld ms, %d requests\n",
+                  (long)(clock_monotonic_ms(clock_system()) - start_ms),
+                  h.server.state->request_count);
+    assert_true(media_item_is_complete(item));
+    assert_int_equal(h.server.state->bytes_sent, 10 * MB + 77);
+    media_item_close(item);
+    harness_spend(&h, 1500);
+    assert_int_equal(h.progress_bytes, 10 * MB + 77);
+    media_free(h.media);
+    harness_open_media(&h);
+    h.server.state->fault = SERVER_FORBIDDEN;
+    h.server.state->fault_count = -1;
+    item = harness_known(&h);
+    assert_true(media_item_is_complete(item));
+    read_expect(&h, item, 3 * MB + 5, 131072, 131072);
+    media_item_close(item);
+    harness_fini(&h);
+}
+
+static void test_media__many_parked_readers_share_transfers(void **state)
+{
+    struct harness h;
+    struct checked_read reads[200];
+    (void)state;
+    harness_init(&h, 8 * MB);
+    h.server.state->delay_ms = 50;
+    struct media_item *item = harness_known(&h);
+    for (int i = 0; i < 200; i++)
+        read_start(&h, item, &reads[i], (int64_t)(i % 50) * 16384, 16384);
+    for (int i = 0; i < 200; i++)
+        read_wait(&reads[i]);
+    for (int i = 0; i < 200; i++)
+        assert_int_equal(reads[i].result, 16384);
+    assert_true(h.server.state->request_count <= 4);
+    media_item_close(item);
+    harness_fini(&h);
+}
+
+static void test_media__a_seek_to_the_tail_leaves_the_head_stream_alive(void **state)
+{
+    struct harness h;
+    struct checked_read head;
+    struct checked_read tail;
+    (void)state;
+    harness_init(&h, 40 * MB);
+    h.server.state->delay_ms = 30;
+    struct media_item *item = harness_known(&h);
+    read_start(&h, item, &head, 0, 65536);
+    read_start(&h, item, &tail, 40 * MB - 1000, 1000);
+    read_wait(&tail);
+    read_wait(&head);
+    assert_int_equal(head.result, 65536);
+    assert_int_equal(tail.result, 1000);
+    assert_int_equal(h.server.state->request_count, 2);
+    media_item_close(item);
+    harness_fini(&h);
+}
+
+struct fault_row {
+    enum server_fault fault;
+    int count; /* so many requests are answered like this */
+    int result;
+};
+
+/* A row says what one read of 100,000 bytes at 1,000,000 gets. */
+static void test_media__each_fault_has_its_outcome(void **state)
+{
+    static const struct fault_row rows[] = {
+        {SERVER_CUT, 1, 100000},
+        {SERVER_CUT, 6, 100000}, /* each brings something: no end of attempts */
+        {SERVER_NO_ANSWER, 2, 100000},
+        {SERVER_SHIFTED, 2, 100000},
+        {SERVER_SHIFTED, -1, -ERR_MEDIA_ANSWER},
+        {SERVER_UNSAID, -1, -ERR_MEDIA_ANSWER},
+        {SERVER_SHORT, -1, -ERR_MEDIA_ANSWER},
+        {SERVER_STAR, -1, -ERR_MEDIA_ANSWER},
+        {SERVER_MULTIPART, -1, -ERR_MEDIA_ANSWER},
+        {SERVER_LARGER, -1, -ERR_MEDIA_ANSWER},
+        {SERVER_HTML, -1, -ERR_MEDIA_ANSWER},
+        {SERVER_UNSATISFIED, -1, -ERR_MEDIA_ANSWER},
+        {SERVER_WHOLE, -1, 100000},
+        {SERVER_BUSY, 2, 100000},
+        {SERVER_BUSY, -1, -ERR_MEDIA_STATUS},
+        {SERVER_LATER, 1, -ERR_MEDIA_STATUS}, /* cannot be had within the deadline */
+        {SERVER_FORBIDDEN, 1, 100000},
+        {SERVER_FORBIDDEN, -1, -ERR_MEDIA_EXPIRED},
+        {SERVER_GONE, 1, 100000},
+        {SERVER_GONE, -1, -ERR_MEDIA_GONE},
+        {SERVER_REDIRECT, -1, 100000},
+        {SERVER_LOOP, -1, -ERR_URL_REFUSED},
+        {SERVER_FILE_URL, -1, -ERR_URL_REFUSED},
+        {SERVER_HANG, -1, -ERR_HTTP_STALLED},
+        {SERVER_TRICKLE, 1, 100000},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct harness h;
+        struct checked_read r;
+        harness_init(&h, 4 * MB);
+        h.read_deadline_ms = 4000;
+        media_free(h.media);
+        harness_open_media(&h);
+        h.server.state->fault = rows[i].fault;
+        h.server.state->fault_count = rows[i].count;
+        struct media_item *item = harness_known(&h);
+        read_start(&h, item, &r, 1000000, 100000);
+        read_wait(&r);
+        if (r.result != rows[i].result)
+            fail_msg("row %zu: %d (%s) instead of %d", i, r.result, err_name(r.result),
+                     rows[i].result);
+        assert_true(h.url_asked <= 1);
+        media_item_close(item);
+        harness_fini(&h);
+    }
+}
+
+static void test_media__an_expired_url_is_renewed_once_for_all(void **state)
+{
+    static const enum url_policy policies[] = {URL_RENEW, URL_RENEW_AT_ONCE, URL_FAIL};
+    (void)state;
+    for (size_t p = 0; p < sizeof(policies) / sizeof(policies[0]); p++) {
+        struct harness h;
+        struct checked_read reads[24];
+        harness_init(&h, 64 * MB);
+        h.server.state->token = 5;
+        h.url_policy = policies[p];
+        struct media_item *item = harness_known(&h);
+        for (int i = 0; i < 24; i++)
+            read_start(&h, item, &reads[i], (int64_t)i * 2 * MB + 5, 5000);
+        for (int i = 0; i < 24; i++) {
+            read_wait(&reads[i]);
+            assert_int_equal(reads[i].result, policies[p] == URL_FAIL ? -ERR_MEDIA_GONE : 5000);
+        }
+        assert_int_equal(h.url_asked, 1);
+        media_item_close(item);
+        harness_fini(&h);
+    }
+}
+
+static void test_media__a_url_may_expire_again_in_mid_stream(void **state)
+{
+    struct harness h;
+    (void)state;
+    harness_init(&h, 4 * MB);
+    h.server.state->token = 5;
+    h.server.state->fault = SERVER_CUT_EXPIRE;
+    h.server.state->fault_count = 4; /* refused, cut, refused, cut, refused */
+    struct media_item *item = harness_known(&h);
+    assert_int_equal(media_item_fetch(item), 0);
+    for (int i = 0; i < 200 && h.progress_bytes != 4 * MB && !h.fetch_result; i++)
+        harness_turn(&h);
+    assert_int_equal(h.progress_bytes, 4 * MB);
+    assert_int_equal(h.url_asked, 3);
+    media_item_close(item);
+    harness_fini(&h);
+}
+
+static void test_media__a_url_past_its_time_does_not_bother_the_server(void **state)
+{
+    struct harness h;
+    char url[128];
+    struct media_item *item = NULL;
+    (void)state;
+    harness_init(&h, MB);
+    harness_url(&h, url, sizeof(url));
+    struct media_record record = {.id = 7,
+                                  .kind = MEDIA_VIDEO,
+                                  .url = url,
+                                  .url_expires_ms = 1000,
+                                  .size = MB,
+                                  .etag = "\"v1\""};
+    assert_int_equal(media_item_open(h.media, &record, &item), 0);
+    read_expect(&h, item, 0, 10, 10);
+    assert_int_equal(h.url_asked, 1);
+    assert_int_equal(h.server.state->request_count, 1);
+    media_item_close(item);
+    harness_fini(&h);
+}
+
+static void test_media__a_silent_owner_costs_the_deadline_and_no_more(void **state)
+{
+    struct harness h;
+    (void)state;
+    harness_init(&h, MB);
+    media_free(h.media);
+    h.read_deadline_ms = 300;
+    harness_open_media(&h);
+    h.server.state->token = 5;
+    h.url_policy = URL_SILENT;
+    struct media_item *item = harness_known(&h);
+    read_expect(&h, item, 0, 10, -ERR_HTTP_STALLED);
+    read_expect(&h, item, 0, 10, -ERR_HTTP_STALLED);
+    assert_int_equal(h.url_asked, 1);
+    media_item_close(item);
+    harness_fini(&h);
+}
+
+static void test_media__another_version_ends_open_items_and_their_cache(void **state)
+{
+    struct harness h;
+    (void)state;
+    harness_init(&h, 4 * MB);
+    struct media_item *item = harness_known(&h);
+    read_expect(&h, item, 0, 1000, 1000);
+    h.server.state->version = 2;
+    read_expect(&h, item, 2 * MB, 1000, -ERR_MEDIA_CHANGED);
+    read_expect(&h, item, 0, 1000, -ERR_MEDIA_CHANGED);
+    assert_int_equal(h.record_size, -1);
+    assert_string_equal(h.record_etag, "");
+    struct media_item *fresh = harness_item(&h, -1, NULL);
+    assert_ptr_not_equal(fresh, item);
+    h.version = 2;
+    read_expect(&h, fresh, 0, 1000, 1000);
+    read_expect(&h, item, 0, 1000, -ERR_MEDIA_CHANGED);
+    assert_string_equal(h.record_etag, "\"v2\"");
+    media_item_close(item);
+    media_item_close(fresh);
+    harness_fini(&h);
+}
+
+static void test_media__fetch_completes_what_readers_left(void **state)
+{
+    struct harness h;
+    struct stat st;
+    char path[96];
+    (void)state;
+    harness_init(&h, 20 * MB + 1);
+    struct media_item *item = harness_known(&h);
+    read_expect(&h, item, 9 * MB, 1000, 1000);
+    assert_int_equal(media_item_fetch(item), 0);
+    media_item_close(item); /* the fetch has its own reference */
+    for (int i = 0; i < 500 && h.progress_bytes != 20 * MB + 1; i++)
+        harness_turn(&h);
+    assert_int_equal(h.progress_bytes, 20 * MB + 1);
+    assert_int_equal(h.server.state->bytes_sent, 20 * MB + 1);
+    (void)snprintf(path, sizeof(path), "%s/7.mp4", h.directory);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_size, 20 * MB + 1);
+    harness_fini(&h);
+}
+
+static void test_media__fetch_says_why_it_failed(void **state)
+{
+    struct harness h;
+    (void)state;
+    harness_init(&h, 2 * MB);
+    h.server.state->fault = SERVER_GONE;
+    h.server.state->fault_count = -1;
+    struct media_item *item = harness_item(&h, -1, NULL);
+    assert_int_equal(media_item_probe(item), 0);
+    assert_int_equal(media_item_fetch(item), 0);
+    for (int i = 0; i < 100 && !h.fetch_result; i++)
+        harness_turn(&h);
+    assert_int_equal(h.probe_result, -ERR_MEDIA_GONE);
+    assert_int_equal(h.fetch_result, -ERR_MEDIA_GONE);
+    media_item_close(item);
+    harness_fini(&h);
+}
+
+static void test_media__evict_and_remove_delete_the_files(void **state)
+{
+    struct harness h;
+    struct checked_read r;
+    char path[96];
+    (void)state;
+    harness_init(&h, 1 * MB);
+    (void)snprintf(path, sizeof(path), "%s/7.mp4", h.directory);
+    struct media_item *item = harness_known(&h);
+    h.server.state->delay_ms = 50;
+    read_start(&h, item, &r, 0, 1000);
+    assert_int_equal(media_item_evict(item), -EBUSY);
+    read_wait(&r);
+    harness_spend(&h, 200);
+    assert_int_equal(media_item_evict(item), 0);
+    assert_int_equal(media_item_cached_bytes(item), 0);
+    assert_int_equal(access(path, F_OK), -1);
+    read_expect(&h, item, 0, 1000, 1000);
+    assert_int_equal(access(path, F_OK), 0);
+    media_remove(h.media, 7, MEDIA_VIDEO);
+    assert_int_equal(access(path, F_OK), -1);
+    read_expect(&h, item, 500, 1000, 1000);
+    media_item_close(item);
+    harness_fini(&h);
+}
+
+static void test_media__free_answers_parked_reads(void **state)
+{
+    struct harness h;
+    struct checked_read reads[20];
+    (void)state;
+    harness_init(&h, 64 * MB);
+    h.server.state->fault = SERVER_HANG;
+    h.server.state->fault_count = -1;
+    struct media_item *item = harness_known(&h);
+    for (int i = 0; i < 20; i++)
+        read_start(&h, item, &reads[i], i * 3 * MB, 4096);
+    harness_spend(&h, 50);
+    media_item_close(item);
+    h.media = media_free(h.media);
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(reads[i].calls, 1);
+        assert_int_equal(reads[i].result, -ENOTCONN);
+    }
+    harness_fini(&h);
+}
+
+static void test_media__cancelled_reads_are_never_called(void **state)
+{
+    struct harness h;
+    struct checked_read *reads = calloc(1000, sizeof(*reads));
+    (void)state;
+    harness_init(&h, 64 * MB);
+    struct media_item *item = harness_known(&h);
+    for (int round = 0; round < 5; round++) {
+        for (int i = 0; i < 1000; i++)
+            read_start(&h, item, &reads[i], (int64_t)((i * 7919 + round) % 16000) * 4096, 4096);
+        for (int i = 0; i < 1000; i++) {
+            if (reads[i].calls == 0 && i % 10 != 0) {
+                media_read_cancel(&reads[i].read);
+                reads[i].calls = -1;
+            }
+            if (i % 100 == 0)
+                harness_turn(&h);
+        }
+        for (int i = 0; i < 1000; i++) {
+            if (reads[i].calls >= 0)
+                read_wait(&reads[i]);
+            media_read_cancel(&reads[i].read); /* harmless */
+            assert_true(reads[i].calls == -1 || reads[i].result == 4096);
+        }
+    }
+    media_item_close(item);
+    free(reads);
+    harness_fini(&h);
+}
+
+static void test_media__a_full_disk_streams_without_cache(void **state)
+{
+    struct harness h;
+    (void)state;
+    harness_init(&h, 12 * MB);
+    struct media_item *item = harness_known(&h);
+    read_expect(&h, item, 0, 100000, 100000);
+    /* Like a disk that fills up: every further write fails. */
+    int read_only = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    int kept = dup(item->cache.fd);
+    assert_int_equal(close(item->cache.fd), 0);
+    char path[64];
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", kept);
+    item->cache.fd = open(path, O_RDONLY | O_CLOEXEC);
+    (void)close(kept);
+    (void)close(read_only);
+    for (int64_t offset = 0; offset < 12 * MB; offset += 131072)
+        read_expect(&h, item, offset, 131072, 131072);
+    assert_non_null(item->cache.spill);
+    assert_true(item->cache.spill->present.bytes <= SPILL_RING * SPILL_BLOCK_BYTES);
+    assert_true(item->cache.present.bytes < 1 * MB);
+    assert_int_equal(media_item_fetch(item), 0);
+    harness_spend(&h, 100);
+    assert_int_equal(h.fetch_result, -EBADF);
+    media_item_close(item);
+    harness_fini(&h);
+}
+
+/* Starts reads at random places, sometimes in a row, and waits for all. */
+static void random_round(struct harness *h, struct media_item *item, int round, int *good, int *bad)
+{
+    struct checked_read reads[32];
+    int64_t size = h->server.state->size;
+    for (int i = 0; i < 32; i++) {
+        int64_t offset = random() % size;
+        if (round % 4 == 1)
+            offset = (int64_t)i * 65536;
+        read_start(h, item, &reads[i], offset, (size_t)(random() % 200000));
+        if (random() % 20 == 0)
+            harness_turn(h);
+    }
+    for (int i = 0; i < 32; i++) {
+        int64_t left = size - reads[i].offset;
+        read_wait(&reads[i]);
+        if (reads[i].result >= 0)
+            assert_int_equal(reads[i].result,
+                             (int64_t)reads[i].size < left ? (int64_t)reads[i].size : left);
+        *good += reads[i].result >= 0;
+        *bad += reads[i].result < 0;
+    }
+}
+
+/* One item, many readers at random, and every kind of passing fault. */
+static void test_media__random_reads_with_faults_are_right(void **state)
+{
+    const char *seed_text = getenv("TEST_SEED");
+    unsigned seed = seed_text ? (unsigned)strtoul(seed_text, NULL, 10) : 20261123u;
+    struct harness h;
+    int good = 0;
+    int bad = 0;
+    int evicted = 0;
+    (void)state;
+    print_message("TEST_SEED=%u\n", seed);
+    srandom(seed);
+    harness_init(&h, 30 * MB + 12345);
+    struct media_item *item = harness_known(&h);
+    for (int round = 0; round < 40; round++) {
+        h.server.state->fault_percent = round % 10 < 3 ? 0 : 15;
+        if (round % 12 == 0)
+            h.server.state->token++;
+        if (round % 5 == 4) {
+            harness_spend(&h, 50);
+            evicted += media_item_evict(item) == 0;
+        }
+        if (round % 8 == 7) { /* a restart */
+            media_free(h.media);
+            harness_open_media(&h);
+            item = harness_known(&h);
+        }
+        random_round(&h, item, round, &good, &bad);
+    }
+    print_message("%d good, %d failed, %d requests, %d evictions\n", good, bad,
+                  h.server.state->request_count, evicted);
+    assert_true(good > bad * 4);
+    media_item_close(item);
+    harness_fini(&h);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_media__probe_finds_size_and_etag),
+        cmocka_unit_test(test_media__a_read_of_an_unknown_file_probes_first),
+        cmocka_unit_test(test_media__the_first_4_kib_fetch_one_window),
+        cmocka_unit_test(test_media__a_copy_and_a_second_one_from_the_cache),
+        cmocka_unit_test(test_media__many_parked_readers_share_transfers),
+        cmocka_unit_test(test_media__a_seek_to_the_tail_leaves_the_head_stream_alive),
+        cmocka_unit_test(test_media__each_fault_has_its_outcome),
+        cmocka_unit_test(test_media__an_expired_url_is_renewed_once_for_all),
+        cmocka_unit_test(test_media__a_url_may_expire_again_in_mid_stream),
+        cmocka_unit_test(test_media__a_url_past_its_time_does_not_bother_the_server),
+        cmocka_unit_test(test_media__a_silent_owner_costs_the_deadline_and_no_more),
+        cmocka_unit_test(test_media__another_version_ends_open_items_and_their_cache),
+        cmocka_unit_test(test_media__fetch_completes_what_readers_left),
+        cmocka_unit_test(test_media__fetch_says_why_it_failed),
+        cmocka_unit_test(test_media__evict_and_remove_delete_the_files),
+        cmocka_unit_test(test_media__free_answers_parked_reads),
+        cmocka_unit_test(test_media__cancelled_reads_are_never_called),
+        cmocka_unit_test(test_media__a_full_disk_streams_without_cache),
+        cmocka_unit_test(test_media__random_reads_with_faults_are_right),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

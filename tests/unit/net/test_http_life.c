@@ -1,0 +1,439 @@
+/* How a transfer lives and ends: connections, deadlines, cancelling, pausing. */
+#include "http_client.h"
+
+#include <dlfcn.h>
+#include <netdb.h>
+
+#define OK_HEAD "HTTP/1.1 200 OK\r\n"
+#define OK OK_HEAD "Content-Length: 2\r\n\r\n{}"
+
+/* libcurl's resolver thread ends up here, so that a name server can be dead on demand. */
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+                struct addrinfo **result)
+{
+    typedef int getaddrinfo_fn(const char *, const char *, const struct addrinfo *,
+                               struct addrinfo **);
+    union {
+        void *symbol;
+        getaddrinfo_fn *fn;
+    } real = {dlsym(RTLD_NEXT, "getaddrinfo")};
+    if (node && strcmp(node, "slow.example.com") == 0) {
+        usleep(1500 * 1000);
+        return EAI_AGAIN;
+    }
+    if (node && strcmp(node, "rebound.example.com") == 0)
+        node = "10.0.0.1";
+    return real.fn(node, service, hints, result);
+}
+
+static struct raw_server server;
+
+static void start(struct client *client, const struct raw_answer *answers, int count)
+{
+    raw_server_start(&server, answers, count);
+    client_init(client, server.port);
+}
+
+static void stop(struct client *client)
+{
+    client_fini(client);
+    raw_server_stop(&server);
+}
+
+static int64_t now_ms(void)
+{
+    return clock_monotonic_ms(clock_system());
+}
+
+static void request_post(struct client *client, const char *body, size_t len)
+{
+    client->request.method = HTTP_POST;
+    client->request.body = body;
+    client->request.body_len = len;
+    client->request.content_type = "application/json";
+}
+
+static void test_http_life__a_request_says_what_it_should(void **state)
+{
+    (void)state;
+    static const struct raw_answer answers[] = {{OK, 0, RAW_KEEP}};
+    struct client client;
+    struct secret key;
+    assert_int_equal(secret_init(&key, "th-secret", 9), 0);
+    start(&client, answers, 1);
+    client.request.bearer = &key;
+    client.request.range_first = 5;
+    client.request.range_last = 9;
+    assert_int_equal(client_run(&client), 0);
+    assert_non_null(strstr(server.last_request, "GET /videos/generations HTTP/1.1\r\n"));
+    assert_non_null(strstr(server.last_request, "\r\nAuthorization: Bearer th-secret\r\n"));
+    assert_non_null(strstr(server.last_request, "\r\nRange: bytes=5-9\r\n"));
+    assert_non_null(strstr(server.last_request, "\r\nAccept-Encoding: identity\r\n"));
+    assert_non_null(strstr(server.last_request, "\r\nUser-Agent: seedancefs/"));
+    assert_null(strstr(server.last_request, "Expect"));
+    client.request.bearer = NULL;
+    client.request.range_last = -1;
+    assert_int_equal(client_run(&client), 0);
+    assert_non_null(strstr(server.last_request, "\r\nRange: bytes=5-\r\n"));
+    assert_null(strstr(server.last_request, "Authorization"));
+    assert_int_equal(atomic_load(&server.connections), 1);
+    secret_fini(&key);
+    stop(&client);
+}
+
+static void test_http_life__a_large_body_is_sent_at_once_and_whole(void **state)
+{
+    (void)state;
+    static const struct raw_answer answers[] = {{OK, 0, RAW_KEEP}};
+    static char body[65000];
+    struct client client;
+    for (size_t i = 0; i < sizeof(body); i++)
+        body[i] = (char)('a' + i % 26);
+    start(&client, answers, 1);
+    request_post(&client, body, sizeof(body));
+    client.request.is_once = true;
+    assert_int_equal(client_run(&client), 0);
+    assert_null(strstr(server.last_request, "Expect"));
+    assert_non_null(strstr(server.last_request, "\r\nContent-Length: 65000\r\n"));
+    const char *sent = strstr(server.last_request, "\r\n\r\n") + 4;
+    assert_memory_equal(sent, body, sizeof(body));
+    stop(&client);
+}
+
+/*
+ * The connection is kept alive by a first GET, and the server closes it when the next request has
+ * arrived. libcurl sends that one again by itself; a create must not be.
+ */
+static void dying_connection(struct client *client, bool is_once)
+{
+    static const struct raw_answer answers[] = {
+        {OK, 0, RAW_KEEP}, {"", 0, RAW_CLOSE}, {OK, 0, RAW_KEEP}};
+    start(client, answers, 3);
+    assert_int_equal(client_run(client), 0);
+    request_post(client, "{}", 2);
+    client->request.is_once = is_once;
+    client->sends = 0;
+    (void)client_run(client);
+}
+
+static void test_http_life__a_create_is_never_sent_twice(void **state)
+{
+    (void)state;
+    struct client client;
+    dying_connection(&client, true);
+    assert_int_equal(client.result, -ERR_HTTP_BROKEN);
+    assert_true(client.answer.is_sent);
+    assert_int_equal(client.sends, 1);
+    assert_int_equal(atomic_load(&server.requests), 2); /* the GET and one POST */
+    assert_int_equal(atomic_load(&server.connections), 2);
+    stop(&client);
+}
+
+/* The proof that the test above can fail: without is_once the POST arrives twice. */
+static void test_http_life__without_once_libcurl_does_send_twice(void **state)
+{
+    (void)state;
+    struct client client;
+    dying_connection(&client, false);
+    assert_int_equal(client.result, 0);
+    assert_int_equal(client.sends, 1);
+    assert_int_equal(atomic_load(&server.requests), 3);
+    stop(&client);
+}
+
+static void test_http_life__a_create_leaves_no_connection_behind(void **state)
+{
+    (void)state;
+    static const struct raw_answer answers[] = {{OK, 0, RAW_KEEP}};
+    struct client client;
+    start(&client, answers, 1);
+    request_post(&client, "{}", 2);
+    client.request.is_once = true;
+    assert_int_equal(client_run(&client), 0);
+    assert_int_equal(client_run(&client), 0);
+    assert_int_equal(atomic_load(&server.connections), 2);
+    stop(&client);
+}
+
+static void test_http_life__an_idle_connection_does_not_wake_the_loop(void **state)
+{
+    (void)state;
+    static const struct raw_answer answers[] = {{OK, 0, RAW_KEEP}};
+    struct client client;
+    start(&client, answers, 1);
+    assert_int_equal(client_run(&client), 0);
+    uint64_t turns = loop_turn_count(client.loop);
+    uint64_t performs = loop_perform_count(client.loop);
+    /* One spare turn is the cancelled deadline's. */
+    client_turn(&client, 2, 300);
+    assert_in_range(loop_turn_count(client.loop) - turns, 1, 2);
+    assert_int_equal(loop_perform_count(client.loop), performs);
+    stop(&client);
+}
+
+static void test_http_life__what_cannot_be_reached_is_unsent(void **state)
+{
+    (void)state;
+    static const struct raw_answer answers[] = {{OK, 0, RAW_KEEP}};
+    struct client client;
+    start(&client, answers, 1);
+    raw_server_stop(&server); /* nobody listens there now */
+    request_post(&client, "{}", 2);
+    assert_int_equal(client_run(&client), -ERR_HTTP_CONNECT);
+    assert_false(client.answer.is_sent);
+    client.request.url = "https://no-such-host.invalid/";
+    assert_int_equal(client_run(&client), -ERR_HTTP_CONNECT);
+    assert_false(client.answer.is_sent);
+    assert_int_equal(client.sends, 0);
+    client_fini(&client);
+}
+
+static void test_http_life__a_failed_handshake_is_unsent(void **state)
+{
+    (void)state;
+    static const struct raw_answer answers[] = {{OK, 0, RAW_CLOSE}};
+    struct client client;
+    start(&client, answers, 1);
+    (void)snprintf(client.url, sizeof(client.url), "https://127.0.0.1:%d/", server.port);
+    client.request.total_ms = 2000;
+    assert_int_not_equal(client_run(&client), 0);
+    assert_false(client.answer.is_sent);
+    stop(&client);
+}
+
+static void test_http_life__a_dead_name_server_does_not_stop_the_loop(void **state)
+{
+    (void)state;
+    static const struct raw_answer answers[] = {{OK, 0, RAW_KEEP}};
+    struct client client;
+    start(&client, answers, 1);
+    client.request.url = "https://slow.example.com/";
+    client.request.connect_ms = 100;
+    int64_t from_ms = now_ms();
+    assert_int_equal(client_run(&client), -ERR_HTTP_CONNECT);
+    assert_false(client.answer.is_sent);
+    assert_in_range(now_ms() - from_ms, 90, 1000);
+    /* Nor does cancelling such a transfer. */
+    from_ms = now_ms();
+    client_start(&client);
+    assert_int_equal(loop_turn(client.loop, 10), 0);
+    http_cancel(client.transfer);
+    assert_in_range(now_ms() - from_ms, 0, 1000);
+    stop(&client);
+    usleep(1600 * 1000); /* the resolver threads end, for the leak checker */
+}
+
+static void test_http_life__addresses_are_checked_when_connecting(void **state)
+{
+    (void)state;
+    static const struct raw_answer answers[] = {{OK, 0, RAW_KEEP}};
+    struct client client;
+    start(&client, answers, 1);
+    client.request.is_private_address_allowed = false;
+    client.request.url = "https://rebound.example.com/";
+    assert_int_equal(client_run(&client), -ERR_URL_REFUSED);
+    assert_false(client.answer.is_sent);
+    /* Written as such, they are refused at once, with no callback. */
+    client.request.url = client.url;
+    int dones = client.dones;
+    assert_int_equal(http_start(client.http, &client.request, &client.transfer), -ERR_URL_REFUSED);
+    client_turn(&client, dones + 1, 20);
+    assert_int_equal(client.dones, dones);
+    assert_int_equal(atomic_load(&server.connections), 0);
+    stop(&client);
+}
+
+static void test_http_life__each_deadline_ends_it(void **state)
+{
+    (void)state;
+    static const struct raw_answer answers[] = {{"", 0, RAW_HANG},
+                                                {OK_HEAD "Content-Length: 2\r\n\r\n{", 0, RAW_HANG},
+                                                {OK, 0, RAW_TRICKLE}};
+    static const struct {
+        int64_t stall_ms, total_ms;
+        int result;
+    } rows[] = {
+        {100, 5000, -ERR_HTTP_STALLED}, /* never an answer */
+        {100, 5000, -ERR_HTTP_STALLED}, /* at the last byte */
+        {600, 700, -ERR_HTTP_DEADLINE}, /* bytes come, but slowly; of a head, lines count */
+    };
+    struct client client;
+    start(&client, answers, 3);
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        client.request.stall_ms = rows[i].stall_ms;
+        client.request.total_ms = rows[i].total_ms;
+        int64_t from_ms = now_ms();
+        assert_int_equal(client_run(&client), rows[i].result);
+        assert_in_range(now_ms() - from_ms, 90, 2000);
+        assert_true(client.answer.is_sent);
+    }
+    stop(&client);
+}
+
+static void test_http_life__a_callback_can_end_it(void **state)
+{
+    (void)state;
+    static const struct raw_answer answers[] = {{OK, 0, RAW_KEEP}};
+    for (int event = ON_SEND; event < ON_DONE; event++) {
+        struct client client;
+        start(&client, answers, 1);
+        client.fail_on = (enum client_event)event;
+        assert_int_equal(client_run(&client), -ENOSPC);
+        assert_int_equal(client.answer.is_sent, event != ON_SEND);
+        assert_int_equal(atomic_load(&server.requests), event == ON_SEND ? 0 : 1);
+        stop(&client);
+    }
+}
+
+static void test_http_life__a_callback_can_cancel_it(void **state)
+{
+    (void)state;
+    static const struct raw_answer answers[] = {{OK, 0, RAW_KEEP}};
+    for (int event = ON_NOTHING; event < ON_DONE; event++) {
+        struct client client;
+        start(&client, answers, 1);
+        client.cancel_on = (enum client_event)event;
+        client_start(&client);
+        if (event == ON_NOTHING)
+            http_cancel(client.transfer);
+        client_turn(&client, 1, 100);
+        assert_int_equal(client.dones, 0);
+        assert_int_equal(client.sends, event >= ON_SEND);
+        assert_int_equal(client.heads, event >= ON_HEADERS);
+        assert_int_equal(client.bodies, event >= ON_BODY);
+        stop(&client);
+    }
+}
+
+/* The victim is in curl's hands, or already complete, when another transfer's callback cancels it;
+ * its body is freed at once, and must not be looked at. */
+static void test_http_life__a_callback_can_cancel_another(void **state)
+{
+    (void)state;
+    static const struct raw_answer answers[] = {{OK, 0, RAW_KEEP}};
+    for (int event = ON_SEND; event < ON_DONE; event++) {
+        struct client client, victim;
+        start(&client, answers, 1);
+        victim = client;
+        client_request_init(&victim, server.port);
+        char *body = malloc(60000);
+        memset(body, 'a', 60000);
+        request_post(&victim, body, 60000);
+        victim.request.context = &victim;
+        client.cancel_on = (enum client_event)event;
+        client.victim = &victim.transfer;
+        /* In both orders: the list is served newest first. */
+        client_start(&victim);
+        client_start(&client);
+        client_turn(&client, 1, 5000);
+        free(body);
+        client_turn(&client, 2, 50);
+        assert_int_equal(client.result, 0);
+        assert_true(victim.dones == 0 || event != ON_SEND);
+        buf_fini(&victim.body);
+        stop(&client);
+    }
+}
+
+static void test_http_life__freeing_ends_all_without_a_word(void **state)
+{
+    (void)state;
+    static const struct raw_answer answers[] = {{"", 0, RAW_HANG}};
+    struct client client;
+    start(&client, answers, 1);
+    for (int i = 0; i < 3; i++)
+        client_start(&client);
+    client_turn(&client, 1, 50);
+    client_start(&client); /* one that curl does not know yet */
+    stop(&client);
+    assert_int_equal(client.dones, 0);
+}
+
+static void test_http_life__a_paused_transfer_reads_nothing(void **state)
+{
+    (void)state;
+    struct buf bytes;
+    buf_init(&bytes, 64 << 20);
+    (void)buf_add_text(&bytes, OK_HEAD "Content-Length: 16777216\r\n\r\n");
+    for (int i = 0; i < 1 << 20; i++)
+        (void)buf_add_text(&bytes, "0123456789abcdef");
+    const struct raw_answer answers[] = {{bytes.data, bytes.len, RAW_KEEP}};
+    struct client client;
+    start(&client, answers, 1);
+    client.request.body_limit = 32 << 20;
+    client.request.stall_ms = 100;
+    client.pause_on = ON_HEADERS;
+    client_start(&client);
+    client_turn(&client, 1, 400); /* longer than the stall deadline, which stands still */
+    assert_int_equal(client.dones, 0);
+    assert_int_equal(client.body.len, 0);
+    client.pause_on = ON_BODY; /* after each piece */
+    size_t seen = 0;
+    for (int i = 0; i < 5; i++) {
+        http_resume(client.transfer);
+        client_turn(&client, 1, 20);
+        assert_int_equal(client.bodies, i + 1);
+        assert_true(client.body.len > seen);
+        seen = client.body.len;
+    }
+    client.pause_on = ON_NOTHING;
+    http_resume(client.transfer);
+    http_pause(client.transfer);
+    http_resume(client.transfer);
+    client_turn(&client, 1, 15000);
+    assert_int_equal(client.result, 0);
+    assert_int_equal(client.body.len, 16777216);
+    buf_fini(&bytes);
+    stop(&client);
+}
+
+static void test_http_life__a_resumed_transfer_can_be_cancelled_and_can_stall(void **state)
+{
+    (void)state;
+    static const struct raw_answer answers[] = {
+        {OK_HEAD "Content-Length: 3\r\n\r\n{}", 0, RAW_HANG}};
+    struct client client;
+    start(&client, answers, 1);
+    client.request.stall_ms = 100;
+    client.pause_on = ON_HEADERS;
+    client_start(&client);
+    client_turn(&client, 1, 200);
+    client.pause_on = ON_NOTHING;
+    client.cancel_on = ON_BODY; /* called from within the resume */
+    http_resume(client.transfer);
+    client_turn(&client, 1, 50);
+    assert_int_equal(client.bodies, 1);
+    assert_int_equal(client.dones, 0);
+    client.cancel_on = ON_NOTHING;
+    client.pause_on = ON_HEADERS;
+    client_start(&client);
+    client_turn(&client, 1, 200);
+    http_resume(client.transfer);
+    client_turn(&client, 1, 2000);
+    assert_int_equal(client.result, -ERR_HTTP_STALLED);
+    stop(&client);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_http_life__a_request_says_what_it_should),
+        cmocka_unit_test(test_http_life__a_large_body_is_sent_at_once_and_whole),
+        cmocka_unit_test(test_http_life__a_create_is_never_sent_twice),
+        cmocka_unit_test(test_http_life__without_once_libcurl_does_send_twice),
+        cmocka_unit_test(test_http_life__a_create_leaves_no_connection_behind),
+        cmocka_unit_test(test_http_life__an_idle_connection_does_not_wake_the_loop),
+        cmocka_unit_test(test_http_life__what_cannot_be_reached_is_unsent),
+        cmocka_unit_test(test_http_life__a_failed_handshake_is_unsent),
+        cmocka_unit_test(test_http_life__a_dead_name_server_does_not_stop_the_loop),
+        cmocka_unit_test(test_http_life__addresses_are_checked_when_connecting),
+        cmocka_unit_test(test_http_life__each_deadline_ends_it),
+        cmocka_unit_test(test_http_life__a_callback_can_end_it),
+        cmocka_unit_test(test_http_life__a_callback_can_cancel_it),
+        cmocka_unit_test(test_http_life__a_callback_can_cancel_another),
+        cmocka_unit_test(test_http_life__freeing_ends_all_without_a_word),
+        cmocka_unit_test(test_http_life__a_paused_transfer_reads_nothing),
+        cmocka_unit_test(test_http_life__a_resumed_transfer_can_be_cancelled_and_can_stall),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
