@@ -21,9 +21,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
-enum { CACHE_NAME_SIZE = 40, CACHE_DISK_RETRY_MS = 30 * 1000 };
+enum {
+    CACHE_NAME_SIZE = 40,
+    CACHE_DISK_RETRY_MS = 30 * 1000,
+    CACHE_KEEP_FREE_BYTES = 64 * 1024 * 1024, /* or a twentieth of a smaller disk */
+};
 
 struct cache_names {
     char data[CACHE_NAME_SIZE];
@@ -132,6 +137,19 @@ void cache_load(struct cache_file *cache, int64_t size, const char *etag)
     }
 }
 
+/* The last of the disk belongs to the jobs: a video can be streamed without a cache, but a request
+ * that cannot be written down cannot be sent. */
+static bool cache_has_room(const struct cache_file *cache, size_t len)
+{
+    struct statvfs disk;
+    if (fstatvfs(cache->fd, &disk) < 0)
+        return true;
+    uint64_t keep = (uint64_t)disk.f_blocks * disk.f_frsize / 20;
+    if (keep > CACHE_KEEP_FREE_BYTES)
+        keep = CACHE_KEEP_FREE_BYTES;
+    return (uint64_t)disk.f_bavail * disk.f_frsize >= keep + len;
+}
+
 static int cache_write_disk(struct cache_file *cache, int64_t offset, const void *bytes, size_t len)
 {
     int r = 0;
@@ -140,6 +158,8 @@ static int cache_write_disk(struct cache_file *cache, int64_t offset, const void
             return -ENOENT;
         r = cache_open_data(cache, O_RDWR | O_CREAT);
     }
+    if (r == 0 && !cache_has_room(cache, len))
+        r = -ENOSPC;
     if (r == 0)
         r = file_write_full(cache->fd, bytes, len, offset);
     if (r == 0)
