@@ -40,7 +40,10 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Ws
             -Wmissing-prototypes -Wundef -Wformat=2 -Wvla -Wcast-qual -Wwrite-strings \
             -Wswitch-enum -Wpointer-arith -Wimplicit-fallthrough
 packages := fuse3 libcurl libcjson sqlite3
-pkg_cflags = $(shell pkg-config --cflags $(packages) | sed 's/-I/-isystem /g')
+has_packages = $(shell pkg-config --exists $(packages) 2>/dev/null && echo yes)
+pkg_cflags = $(if $(has_packages),,$(error libraries are missing: run 'make deps' first, which \
+             installs them on Debian and Ubuntu ($(packages))))$(shell \
+             pkg-config --cflags $(packages) | sed 's/-I/-isystem /g')
 pkg_libs   = $(shell pkg-config --libs $(packages))
 
 CFLAGS  ?=

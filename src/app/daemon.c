@@ -150,14 +150,29 @@ static enum exit_code store_start(struct daemon *daemon)
     return complain_err(base, r);
 }
 
+/* The real path of `path`, or of the nearest directory above it that exists. Owned by the caller. */
+static char *existing_realpath(const char *path)
+{
+    char *copy = strdup(path);
+    char *real = NULL;
+    while (copy && !(real = realpath(copy, NULL))) {
+        char *slash = strrchr(copy, '/');
+        if (!slash || slash == copy)
+            break;
+        *slash = '\0';
+    }
+    free(copy);
+    return real;
+}
+
 /* A data directory inside the mount would wait for itself. */
 static enum exit_code places_check(const struct options *options)
 {
     char *mount = realpath(options->mountpoint, NULL);
-    char *data = realpath(options->data_directory, NULL);
+    char *data = existing_realpath(options->data_directory);
     size_t len = mount ? strlen(mount) : 0;
-    bool is_inside =
-        mount && data && strncmp(data, mount, len) == 0 && (data[len] == '/' || data[len] == '\0');
+    bool is_inside = mount && data && strncmp(data, mount, len) == 0 &&
+                     (data[len] == '/' || data[len] == '\0');
     free(mount);
     free(data);
     return is_inside ? complain(options->data_directory,
@@ -389,9 +404,9 @@ static enum exit_code daemon_start(struct daemon *daemon)
 {
     enum exit_code code = mountpoint_prepare(daemon->options->mountpoint);
     if (code == EXIT_DONE)
-        code = directories_make(daemon);
-    if (code == EXIT_DONE)
         code = places_check(daemon->options);
+    if (code == EXIT_DONE)
+        code = directories_make(daemon);
     if (code == EXIT_DONE)
         code = network_start(daemon);
     if (code == EXIT_DONE)
