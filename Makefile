@@ -104,7 +104,8 @@ deps:
 	$(Q)scripts/install-deps.sh
 
 # Installing may add the very headers that this make has looked for: build in a second make.
-demo: deps
+demo:
+	$(Q)scripts/install-deps.sh --build
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)scripts/demo.sh
 
