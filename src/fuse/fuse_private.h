@@ -1,0 +1,39 @@
+/*
+ * What: what the files of the fuse floor share.
+ *   session.c  birth, mounting, the queue of requests, death
+ *   ops.c      one thin function per operation
+ *   reads.c    reads, and what becomes of those that must wait
+ *   caller.c   what the thread behind a request is doing
+ */
+#ifndef SEEDANCEFS_FUSE_PRIVATE_H
+#define SEEDANCEFS_FUSE_PRIVATE_H
+
+#include "seedancefs/fuse/session.h"
+#include "seedancefs/tree/tree.h"
+
+#include <fuse_lowlevel.h>
+
+struct request;
+
+struct session {
+    struct session_settings settings;
+    struct fuse_session *fuse;
+    struct fuse_buf buffer;
+    bool is_mounted;
+    struct request *requests; /* parked reads */
+};
+
+extern const struct fuse_lowlevel_ops session_ops;
+
+/* The one place where an error is turned into an errno, logged and replied. 0 is a reply, too. */
+void reply_error(fuse_req_t req, const char *operation, int r);
+
+struct session *session_of(fuse_req_t req);
+struct tree_handle *handle_of(const struct fuse_file_info *fi);
+
+void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi);
+
+/* Answers every parked read with -ENOTCONN. */
+void reads_end(struct session *session);
+
+#endif

@@ -1,0 +1,384 @@
+/*
+ * The operations: one thin function per request, which checks nothing that the tree checks. Every
+ * path of a function ends in exactly one reply.
+ */
+#include "fuse_private.h"
+
+#include "caller.h"
+
+#include "seedancefs/base/err.h"
+#include "seedancefs/base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    /* Stalled readahead counts against max_background, and at the default of 12 a dozen stalled
+     * readers stop every buffered read of the mount. */
+    BACKGROUND_MAX = 4096,
+    WRITE_MAX = 128 * 1024,
+};
+
+struct session *session_of(fuse_req_t req)
+{
+    return fuse_req_userdata(req);
+}
+
+static struct tree *tree_of(fuse_req_t req)
+{
+    return session_of(req)->settings.tree;
+}
+
+static struct tree_caller caller_of(fuse_req_t req)
+{
+    const struct fuse_ctx *context = fuse_req_ctx(req);
+    return (struct tree_caller){context->uid, context->gid};
+}
+
+void reply_error(fuse_req_t req, const char *operation, int r)
+{
+    if (r < 0 && r != -ENOENT)
+        log_debug("fuse.error", "op=%s error=%s errno=%d", operation, err_name(r), err_errno(r));
+    fuse_reply_err(req, err_errno(r));
+}
+
+static struct fuse_entry_param entry_param(const struct tree_entry *entry)
+{
+    return (struct fuse_entry_param){.ino = entry->st.st_ino,
+                                     .attr = entry->st,
+                                     .attr_timeout = entry->attr_s,
+                                     .entry_timeout = entry->entry_s};
+}
+
+static void reply_entry(fuse_req_t req, const char *operation, int r,
+                        const struct tree_entry *entry)
+{
+    if (r < 0) {
+        reply_error(req, operation, r);
+        return;
+    }
+    struct fuse_entry_param param = entry_param(entry);
+    fuse_reply_entry(req, &param);
+}
+
+static void reply_attr(fuse_req_t req, const char *operation, int r, const struct tree_entry *entry)
+{
+    if (r < 0)
+        reply_error(req, operation, r);
+    else
+        fuse_reply_attr(req, &entry->st, entry->attr_s);
+}
+
+static void op_init(void *userdata, struct fuse_conn_info *conn)
+{
+    struct session *session = userdata;
+    conn->max_background = BACKGROUND_MAX;
+    conn->congestion_threshold = BACKGROUND_MAX / 4 * 3;
+    conn->max_write = WRITE_MAX;
+    /* Requests are small and copied; splicing them in would cost a pipe and two calls more. */
+    conn->want &= ~(unsigned)FUSE_CAP_SPLICE_READ;
+    conn->want |= conn->capable &
+                  (FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE | FUSE_CAP_ASYNC_READ |
+                   FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_EXPORT_SUPPORT |
+                   FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);
+    log_info("mount.ready", "kernel=%u.%u", conn->proto_major, conn->proto_minor);
+    if (session->settings.on_ready)
+        session->settings.on_ready(session->settings.context);
+}
+
+static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    struct tree_entry entry;
+    int r = tree_lookup(tree_of(req), parent, name, &entry);
+    if (r == -ENOENT && caller_is_creating_below(fuse_req_ctx(req)->pid, name)) {
+        struct tree_caller caller = caller_of(req);
+        r = tree_access(tree_of(req), parent, W_OK, &caller);
+        if (r == 0)
+            r = tree_lookup_provisional(tree_of(req), parent, name, &entry);
+    }
+    reply_entry(req, "lookup", r, &entry);
+}
+
+static void op_forget(fuse_req_t req, fuse_ino_t ino UNUSED, uint64_t count UNUSED)
+{
+    fuse_reply_none(req); /* inode numbers are arithmetic: nothing is remembered */
+}
+
+static void op_forget_multi(fuse_req_t req, size_t count UNUSED,
+                            struct fuse_forget_data *forgets UNUSED)
+{
+    fuse_reply_none(req);
+}
+
+static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi UNUSED)
+{
+    struct tree_entry entry;
+    int r = tree_getattr(tree_of(req), ino, &entry);
+    reply_attr(req, "getattr", r, &entry);
+}
+
+static struct timespec change_time(const struct stat *st, int to_set, bool is_access)
+{
+    struct timespec time = {.tv_nsec = UTIME_OMIT};
+    if (to_set & (is_access ? FUSE_SET_ATTR_ATIME_NOW : FUSE_SET_ATTR_MTIME_NOW))
+        time.tv_nsec = UTIME_NOW;
+    else if (to_set & (is_access ? FUSE_SET_ATTR_ATIME : FUSE_SET_ATTR_MTIME))
+        time = is_access ? st->st_atim : st->st_mtim;
+    return time;
+}
+
+struct tree_handle *handle_of(const struct fuse_file_info *fi)
+{
+    return (struct tree_handle *)(uintptr_t)fi->fh; /* NOLINT(performance-no-int-to-ptr) */
+}
+
+static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set,
+                       struct fuse_file_info *fi)
+{
+    struct tree_caller caller = caller_of(req);
+    struct tree_change change = {
+        .has_mode = (to_set & FUSE_SET_ATTR_MODE) != 0,
+        .has_owner = (to_set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)) != 0,
+        .has_size = (to_set & FUSE_SET_ATTR_SIZE) != 0,
+        .has_times = (to_set & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME |
+                                FUSE_SET_ATTR_ATIME_NOW | FUSE_SET_ATTR_MTIME_NOW)) != 0,
+        .mode = st->st_mode,
+        .uid = to_set & FUSE_SET_ATTR_UID ? st->st_uid : (uid_t)-1,
+        .gid = to_set & FUSE_SET_ATTR_GID ? st->st_gid : (gid_t)-1,
+        .size = st->st_size,
+        .times = {change_time(st, to_set, true), change_time(st, to_set, false)},
+    };
+    struct tree_entry entry;
+    int r = 0;
+    if (change.has_size && fi) { /* ftruncate(2): by the right of the handle */
+        r = tree_truncate(handle_of(fi), change.size);
+        change.has_size = false;
+    } else if (change.has_size) {
+        r = tree_access(tree_of(req), ino, W_OK, &caller);
+    }
+    if (r == 0)
+        r = tree_setattr(tree_of(req), ino, &change, &caller, &entry);
+    reply_attr(req, "setattr", r, &entry);
+}
+
+static void op_access(fuse_req_t req, fuse_ino_t ino, int mask)
+{
+    struct tree_caller caller = caller_of(req);
+    reply_error(req, "access", tree_access(tree_of(req), ino, mask, &caller));
+}
+
+static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode UNUSED)
+{
+    struct tree_caller caller = caller_of(req);
+    struct tree_entry entry;
+    int r = tree_mkdir(tree_of(req), parent, name, &caller, &entry);
+    reply_entry(req, "mkdir", r, &entry);
+}
+
+static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    struct tree_caller caller = caller_of(req);
+    reply_error(req, "unlink", tree_unlink(tree_of(req), parent, name, &caller));
+}
+
+static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    struct tree_caller caller = caller_of(req);
+    reply_error(req, "rmdir", tree_rmdir(tree_of(req), parent, name, &caller));
+}
+
+static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
+                      const char *new_name, unsigned flags)
+{
+    struct tree_caller caller = caller_of(req);
+    reply_error(req, "rename",
+                tree_rename(tree_of(req), parent, name, new_parent, new_name, flags, &caller));
+}
+
+/* mknod(2): NFS and some archivers make regular files this way. */
+static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+                     dev_t device UNUSED)
+{
+    struct tree_caller caller = caller_of(req);
+    struct tree_entry entry;
+    struct tree_open_result opened;
+    int r = S_ISREG(mode) ? tree_create(tree_of(req), parent, name, mode, O_RDONLY | O_EXCL,
+                                        &caller, &entry, &opened)
+                          : -EPERM;
+    if (r == 0)
+        tree_release(opened.handle);
+    reply_entry(req, "mknod", r, &entry);
+}
+
+static void op_link(fuse_req_t req, fuse_ino_t ino UNUSED, fuse_ino_t new_parent UNUSED,
+                    const char *new_name UNUSED)
+{
+    reply_error(req, "link", -EPERM);
+}
+
+static void op_symlink(fuse_req_t req, const char *target UNUSED, fuse_ino_t parent UNUSED,
+                       const char *name UNUSED)
+{
+    reply_error(req, "symlink", -EPERM);
+}
+
+static void file_info_fill(struct fuse_file_info *fi, const struct tree_open_result *opened)
+{
+    fi->fh = (uint64_t)(uintptr_t)opened->handle;
+    fi->direct_io = opened->is_direct;
+    fi->keep_cache = opened->is_kept;
+    fi->noflush = opened->is_flush_void;
+}
+
+static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct tree_caller caller = caller_of(req);
+    struct tree_open_result opened;
+    int r = tree_open(tree_of(req), ino, fi->flags, &caller, &opened);
+    if (r < 0) {
+        reply_error(req, "open", r);
+        return;
+    }
+    file_info_fill(fi, &opened);
+    /* The caller was interrupted and the kernel has forgotten the open: nobody will release it. */
+    if (fuse_reply_open(req, fi) == -ENOENT)
+        tree_release(opened.handle);
+}
+
+static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+                      struct fuse_file_info *fi)
+{
+    struct tree_caller caller = caller_of(req);
+    struct tree_entry entry;
+    struct tree_open_result opened;
+    int r = tree_create(tree_of(req), parent, name, mode, fi->flags, &caller, &entry, &opened);
+    if (r < 0) {
+        reply_error(req, "create", r);
+        return;
+    }
+    file_info_fill(fi, &opened);
+    struct fuse_entry_param param = entry_param(&entry);
+    if (fuse_reply_create(req, &param, fi) == -ENOENT)
+        tree_release(opened.handle);
+}
+
+static void op_write(fuse_req_t req, fuse_ino_t ino UNUSED, const char *bytes, size_t size,
+                     off_t offset, struct fuse_file_info *fi)
+{
+    int r = tree_write(handle_of(fi), bytes, size, offset);
+    if (r < 0)
+        reply_error(req, "write", r);
+    else
+        fuse_reply_write(req, size);
+}
+
+static void op_flush(fuse_req_t req, fuse_ino_t ino UNUSED, struct fuse_file_info *fi)
+{
+    reply_error(req, "flush", tree_flush(handle_of(fi)));
+}
+
+static void op_fsync(fuse_req_t req, fuse_ino_t ino UNUSED, int is_data_only UNUSED,
+                     struct fuse_file_info *fi)
+{
+    reply_error(req, "fsync", tree_fsync(handle_of(fi)));
+}
+
+static void op_release(fuse_req_t req, fuse_ino_t ino UNUSED, struct fuse_file_info *fi)
+{
+    tree_release(handle_of(fi));
+    reply_error(req, "release", 0);
+}
+
+struct listing {
+    fuse_req_t req;
+    char *bytes;
+    size_t size;
+    size_t len;
+    bool is_plus;
+};
+
+static bool listing_add(void *context, const char *name, const struct tree_entry *entry,
+                        int64_t next)
+{
+    struct listing *listing = context;
+    char *place = listing->bytes + listing->len;
+    size_t room = listing->size - listing->len;
+    size_t need;
+    if (listing->is_plus) {
+        struct fuse_entry_param param = entry_param(entry);
+        /* "." and ".." are not looked up: node id 0 (libfuse, fuse_reply_buf of readdirplus). */
+        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+            param.ino = 0;
+        need = fuse_add_direntry_plus(listing->req, place, room, name, &param, next);
+    } else {
+        need = fuse_add_direntry(listing->req, place, room, name, &entry->st, next);
+    }
+    if (need > room)
+        return false;
+    listing->len += need;
+    return true;
+}
+
+static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool is_plus)
+{
+    struct listing listing = {.req = req, .size = size, .is_plus = is_plus};
+    listing.bytes = malloc(size);
+    int r = listing.bytes ? tree_list(tree_of(req), ino, offset, listing_add, &listing) : -ENOMEM;
+    if (r < 0)
+        reply_error(req, "readdir", r);
+    else
+        fuse_reply_buf(req, listing.bytes, listing.len);
+    free(listing.bytes);
+}
+
+static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+                       struct fuse_file_info *fi UNUSED)
+{
+    list(req, ino, size, offset, false);
+}
+
+static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+                           struct fuse_file_info *fi UNUSED)
+{
+    list(req, ino, size, offset, true);
+}
+
+static void op_statfs(fuse_req_t req, fuse_ino_t ino UNUSED)
+{
+    struct statvfs st;
+    int r = tree_statfs(tree_of(req), &st);
+    if (r < 0)
+        reply_error(req, "statfs", r);
+    else
+        fuse_reply_statfs(req, &st);
+}
+
+const struct fuse_lowlevel_ops session_ops = {
+    .init = op_init,
+    .lookup = op_lookup,
+    .forget = op_forget,
+    .forget_multi = op_forget_multi,
+    .getattr = op_getattr,
+    .setattr = op_setattr,
+    .access = op_access,
+    .mknod = op_mknod,
+    .mkdir = op_mkdir,
+    .unlink = op_unlink,
+    .rmdir = op_rmdir,
+    .rename = op_rename,
+    .link = op_link,
+    .symlink = op_symlink,
+    .open = op_open,
+    .create = op_create,
+    .read = op_read,
+    .write = op_write,
+    .flush = op_flush,
+    .fsync = op_fsync,
+    .release = op_release,
+    .readdir = op_readdir,
+    .readdirplus = op_readdirplus,
+    .statfs = op_statfs,
+};

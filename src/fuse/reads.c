@@ -1,0 +1,125 @@
+/*
+ * Reads. One that must wait is a `struct request` on the heap: the fuse_req_t, and what the tree
+ * parked.
+ *
+ * An INTERRUPT does not end it unless the caller is dying: a program that gets SIGALRM or SIGURG
+ * while it reads must not see EINTR from a regular file. The kernel sends one INTERRUPT for the first
+ * signal only, so from then on the caller is looked at again and again until its read ends.
+ */
+#include "fuse_private.h"
+
+#include "caller.h"
+
+#include "seedancefs/base/log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum { INTERRUPT_LOOK_MS = 100 };
+
+struct request {
+    struct session *session;
+    fuse_req_t req;
+    struct tree_read_state *parked;
+    struct timer timer;
+    pid_t tid;
+    bool is_linked;
+    struct request *next;
+    struct request *previous;
+};
+
+static void request_free(struct request *request)
+{
+    struct session *session = request->session;
+    timer_cancel(session->settings.timers, &request->timer);
+    if (request->is_linked) {
+        if (request->next)
+            request->next->previous = request->previous;
+        if (request->previous)
+            request->previous->next = request->next;
+        else
+            session->requests = request->next;
+    }
+    free(request);
+}
+
+static void request_answer(void *context, int result, const struct tree_bytes *bytes)
+{
+    struct request *request = context;
+    fuse_req_t req = request->req;
+    request->parked = NULL;
+    request_free(request);
+    if (result < 0) {
+        reply_error(req, "read", result);
+    } else if (!bytes) {
+        fuse_reply_buf(req, NULL, 0);
+    } else if (bytes->fd < 0) {
+        fuse_reply_buf(req, bytes->memory, bytes->len);
+    } else {
+        struct fuse_bufvec data = FUSE_BUFVEC_INIT(bytes->len);
+        data.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK | FUSE_BUF_FD_RETRY;
+        data.buf[0].fd = bytes->fd;
+        data.buf[0].pos = bytes->offset;
+        fuse_reply_data(req, &data, FUSE_BUF_SPLICE_MOVE);
+    }
+}
+
+static void request_look(void *context)
+{
+    struct request *request = context;
+    if (!caller_is_dying(request->tid)) {
+        if (timer_set(request->session->settings.timers, &request->timer, INTERRUPT_LOOK_MS,
+                      request_look, request) == 0)
+            return;
+    }
+    fuse_req_t req = request->req;
+    tree_read_cancel(request->parked);
+    request_free(request);
+    reply_error(req, "read", -EINTR);
+}
+
+/* libfuse calls this with the request's lock held: only take note. */
+static void request_interrupted(fuse_req_t req UNUSED, void *data)
+{
+    struct request *request = data;
+    if (timer_set(request->session->settings.timers, &request->timer, 0, request_look, request) < 0)
+        log_error("timer.refused", "what=interrupt");
+}
+
+static void request_park(struct request *request)
+{
+    struct session *session = request->session;
+    request->next = session->requests;
+    if (session->requests)
+        session->requests->previous = request;
+    session->requests = request;
+    request->is_linked = true;
+    fuse_req_interrupt_func(request->req, request_interrupted, request);
+}
+
+void op_read(fuse_req_t req, fuse_ino_t ino UNUSED, size_t size, off_t offset,
+             struct fuse_file_info *fi)
+{
+    struct request *request = calloc(1, sizeof(*request));
+    if (!request) {
+        reply_error(req, "read", -ENOMEM);
+        return;
+    }
+    request->session = session_of(req);
+    request->req = req;
+    request->tid = fuse_req_ctx(req)->pid;
+    request_park(request);
+    tree_read(handle_of(fi), size, offset, request_answer, request, &request->parked);
+}
+
+void reads_end(struct session *session)
+{
+    while (session->requests) {
+        struct request *request = session->requests;
+        fuse_req_t req = request->req;
+        if (request->parked)
+            tree_read_cancel(request->parked);
+        request_free(request);
+        reply_error(req, "read", -ENOTCONN);
+    }
+}
