@@ -15,7 +15,8 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 for file in "$@"; do
     start=$(date +%s)
-    bats --tap "$file" >"$log" 2>&1 </dev/null
+    # A test that hangs is a failure, not a reason to wait.
+    BATS_TEST_TIMEOUT=180 timeout -k 10 900 bats --tap "$file" >"$log" 2>&1 </dev/null
     code=$?
     skips=$(grep -c '^ok .*# skip' "$log")
     ok=$(($(grep -c '^ok ' "$log") - skips))

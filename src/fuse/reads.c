@@ -3,8 +3,8 @@
  * parked.
  *
  * An INTERRUPT does not end it unless the caller is dying: a program that gets SIGALRM or SIGURG
- * while it reads must not see EINTR from a regular file. The kernel sends one INTERRUPT for the first
- * signal only, so from then on the caller is looked at again and again until its read ends.
+ * while it reads must not see EINTR from a regular file. The kernel sends one INTERRUPT for the
+ * first signal only, so from then on the caller is looked at again and again until its read ends.
  */
 #include "fuse_private.h"
 

@@ -127,7 +127,9 @@ int job_prompt_commit(struct job_file *file)
     struct prompt_report report;
     char *problem = NULL;
     prompt_report_init(&report);
-    int r = job_prompt_check(file, true, &prompt, &problem, &report);
+    int r = file->write_result;
+    if (r == 0)
+        r = job_prompt_check(file, true, &prompt, &problem, &report);
     if (r == 0) {
         r = job_to_accepted(job, prompt);
         if (r == 0) {
@@ -142,6 +144,7 @@ int job_prompt_commit(struct job_file *file)
         commit_failed(job, r);
     }
     file->is_dirty = false;
+    file->write_result = 0;
     free(problem);
     prompt_report_fini(&report);
     prompt_free(prompt);

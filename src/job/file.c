@@ -183,8 +183,9 @@ static int file_touch(struct job_file *file)
 
 void job_file_begin(struct job_file *file)
 {
-    file->is_sequential = true;
-    file->sequential_end = 0;
+    struct stat st;
+    file->is_sequential = file->writers == 1 && job_file_stat(file, &st) == 0;
+    file->sequential_end = file->is_sequential ? st.st_size : 0;
 }
 
 int job_file_open(struct job_file *file, bool is_writer, bool is_truncating)
@@ -237,16 +238,25 @@ static int64_t file_size_max(const struct job_file *file)
     return is_prompt(file) ? PROMPT_BYTES_MAX : file->job->jobs->settings.file_bytes_max;
 }
 
+/* What is in prompt.json now is not what its writer meant: it must not be submitted. */
+static int write_failed(struct job_file *file, int r)
+{
+    if (is_prompt(file) && file->is_dirty)
+        file->write_result = r;
+    return r;
+}
+
 int job_file_write(struct job_file *file, const void *bytes, size_t len, int64_t offset)
 {
     int64_t most = file_size_max(file);
     if (offset < 0 || offset > most || (int64_t)len > most - offset)
-        return -EFBIG;
+        return write_failed(file, -EFBIG);
     int r = file_touch(file);
-    if (r == 0)
-        r = file_write_full(file->fd, bytes, len, offset);
     if (r < 0)
         return r;
+    r = file_write_full(file->fd, bytes, len, offset);
+    if (r < 0)
+        return write_failed(file, r);
     file->is_sequential = file->is_sequential && offset == file->sequential_end;
     file->sequential_end = offset + (int64_t)len;
     if (!is_prompt(file) || !file->is_sequential || file->writers != 1 ||
@@ -267,7 +277,9 @@ int job_file_truncate(struct job_file *file, int64_t size)
     if (r < 0)
         return r;
     if (file->fd >= 0 ? ftruncate(file->fd, size) < 0 : truncate(path, size) < 0)
-        return -errno;
+        return write_failed(file, -errno);
+    if (size == 0)
+        file->write_result = 0;
     file->is_sequential = size == 0;
     file->sequential_end = 0;
     /* truncate(2) by path: nobody will come to close it. */

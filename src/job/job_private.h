@@ -80,7 +80,9 @@ void job_problem_clear(struct job_detail *detail);
 
 /* state.c: see there. */
 struct prompt;
+int job_save_again(struct job *job) NODISCARD; /* what the store has not taken, if anything */
 void jobs_save_later(struct jobs *jobs);
+void jobs_save_last(struct jobs *jobs); /* what the store has not taken so far: now or never */
 int job_save_new(struct job *job) NODISCARD;
 int job_to_draft(struct job *job) NODISCARD;
 int job_to_invalid(struct job *job, const char *problem) NODISCARD;
@@ -108,6 +110,7 @@ void job_poll_schedule(struct job *job, int64_t delay_ms);
 int64_t job_poll_delay_ms(struct jobs *jobs, int64_t age_ms);
 void job_poll_resume(struct job *job);
 void jobs_poll_next(struct jobs *jobs);
+void job_answer_keep(struct job *job, const struct api_answer *answer); /* for response.json */
 int job_task_apply(struct job *job, const struct api_task *task) NODISCARD;
 
 /* commit.c */

@@ -52,7 +52,8 @@ struct job *job_ref(struct job *job)
 
 struct job *job_unref(struct job *job)
 {
-    if (job && --job->references == 0 && job->is_removed && !(job->detail && job->detail->call))
+    if (job && --job->references == 0 && job->is_removed &&
+        !(job->detail && (job->detail->call || job->detail->is_unsaved)))
         job_free(job);
     return NULL;
 }
@@ -150,6 +151,7 @@ struct jobs *jobs_free(struct jobs *jobs)
         return NULL;
     struct job *job;
     struct job *next;
+    jobs_save_last(jobs);
     HASH_ITER(by_id, jobs->by_id, job, next)
     {
         job_unlink(job);
@@ -387,7 +389,9 @@ int jobs_rename(struct job *job, const char *name, bool is_replace_allowed)
     if (!copy)
         return -ENOMEM;
     job_ref(job);
-    r = store_begin(store, STORE_LAZY);
+    r = job_save_again(job); /* the new name must not carry a state whose attempt is not on disk */
+    if (r == 0)
+        r = store_begin(store, STORE_LAZY);
     if (r == 0) {
         if (target && !target->is_provisional)
             r = store_job_remove(store, target->id, jobs_wall_ms(jobs));

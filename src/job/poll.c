@@ -243,7 +243,7 @@ static void refresh_answer(struct job *job, const struct api_answer *answer)
         jobs->settings.hooks.on_url(jobs->settings.hooks.context, job, r);
 }
 
-static void poll_answer_keep(struct job *job, const struct api_answer *answer)
+void job_answer_keep(struct job *job, const struct api_answer *answer)
 {
     struct store *store = job->jobs->settings.store;
     int r = store_begin(store, STORE_LAZY);
@@ -268,7 +268,7 @@ static void poll_done(void *context, const struct api_answer *answer)
             job_problem_clear(detail);
             jobs_changed(job);
         }
-        poll_answer_keep(job, answer);
+        job_answer_keep(job, answer);
     }
     if (job->is_removed)
         ;
@@ -338,7 +338,8 @@ void jobs_url_refresh(struct job *job)
     struct jobs *jobs = job->jobs;
     struct job_detail *detail;
     int r = job_detail_get(job, &detail);
-    if (r == 0 && !detail->attempt.task_id)
+    /* Only a video that was finished has a URL; anything else is being followed, or has ended. */
+    if (r == 0 && job->state != JOB_SUCCEEDED && !(is_following(job) && detail->is_result_kept))
         r = -ERR_MEDIA_GONE;
     if (r == 0 && jobs->is_stopping)
         r = -ECANCELED;

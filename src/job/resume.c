@@ -33,9 +33,30 @@ static void resume_submitting(struct job *job)
         job_poll_schedule(job, 0);
 }
 
+/* DRAFT found at the start with something in prompt.json: whoever wrote it may believe that it was
+ * submitted, because the program ended between the close and the commit. It is not sent now: it
+ * cannot be told from a writer that was killed halfway. */
+static void resume_draft(struct job *job)
+{
+    struct job_detail *detail;
+    struct stat st;
+    if (job->has_problem || job_detail_get(job, &detail) < 0)
+        return;
+    const struct job_file *file = job_file_find(detail, JOB_PROMPT_NAME);
+    if (!file || job_file_stat(file, &st) < 0 || st.st_size == 0)
+        return;
+    job_problem_set(detail, "seedancefs ended before prompt.json was submitted.\nNothing was sent "
+                            "and nothing was charged. Write prompt.json again to submit it.\n");
+    job_keep(job, "not submitted: seedancefs ended before");
+}
+
 static void job_resume(struct job *job)
 {
     struct job_detail *detail;
+    if (job->state == JOB_DRAFT) {
+        resume_draft(job);
+        return;
+    }
     bool is_video_missing = job->state == JOB_SUCCEEDED && job->video_bytes < 0;
     if (job_state_class(job->state) != JOB_CLASS_ACTIVE && !is_video_missing)
         return;

@@ -212,27 +212,41 @@ static int job_change(struct job *job, const struct job_change *change)
     return r;
 }
 
+int job_save_again(struct job *job)
+{
+    if (!job->detail || !job->detail->is_unsaved)
+        return 0;
+    struct job_change change = {job->state, STORE_DURABLE, "written late", NULL};
+    int r = change_save(job, &change, job->updated_ms);
+    if (r < 0)
+        return r;
+    job->detail->is_unsaved = false;
+    job_text_clear(&job->detail->unsaved_response);
+    log_info("store.recovered", "job=%s", job->name);
+    return 0;
+}
+
 static void jobs_save_again(void *context)
 {
     struct jobs *jobs = context;
     struct job_detail *detail;
+    struct job_detail *next;
     bool is_more = false;
-    DL_FOREACH(jobs->details, detail)
+    DL_FOREACH_SAFE(jobs->details, detail, next)
     {
-        if (!detail->is_unsaved)
-            continue;
-        struct job *job = detail->job;
-        struct job_change change = {job->state, STORE_DURABLE, "written late", NULL};
-        detail->is_unsaved = change_save(job, &change, job->updated_ms) < 0;
-        is_more = is_more || detail->is_unsaved;
-        if (!detail->is_unsaved) {
-            free(detail->unsaved_response);
-            detail->unsaved_response = NULL;
-            log_info("store.recovered", "job=%s", job->name);
-        }
+        struct job *job = job_ref(detail->job);
+        is_more = job_save_again(job) < 0 || is_more;
+        job_unref(job); /* a removed one was kept for this alone */
     }
     if (is_more)
         jobs_save_later(jobs);
+}
+
+void jobs_save_last(struct jobs *jobs)
+{
+    if (timer_is_set(&jobs->save_timer))
+        jobs_save_again(jobs);
+    timer_cancel(jobs->settings.timers, &jobs->save_timer);
 }
 
 void jobs_save_later(struct jobs *jobs)
@@ -247,7 +261,9 @@ void jobs_save_later(struct jobs *jobs)
 /* A fact: true whatever the store says. */
 static void job_fact(struct job *job, const struct job_change *change)
 {
-    int64_t now_ms = jobs_wall_ms(job->jobs);
+    /* The time that `ls -t` sorts by is that of the last transition: a renewed URL is none. */
+    bool is_event = change->to != job->state || change->note;
+    int64_t now_ms = is_event ? jobs_wall_ms(job->jobs) : job->updated_ms;
     int r = change_save(job, change, now_ms);
     struct job_detail *detail = job->detail;
     if (r < 0) {
@@ -285,6 +301,10 @@ int job_to_draft(struct job *job)
         return r;
     if (job->state == JOB_DRAFT && !job->has_problem)
         return 0;
+    /* The attempt is about to leave the memory: what is known of it is written down first. */
+    r = job_save_again(job);
+    if (r < 0)
+        return r;
     int64_t attempt_id = job->attempt_id;
     char *problem = detail->problem;
     detail->problem = NULL;
@@ -376,6 +396,7 @@ int job_to_accepted(struct job *job, const struct prompt *prompt)
         store_attempt_fini(&detail->attempt);
         return r;
     }
+    job->hidden = 0; /* what the user removed was of the attempt before */
     detail->failures = 0;
     detail->polls = 0;
     detail->wait_until_ms = 0;

@@ -95,7 +95,7 @@ void job_submit_schedule(struct job *job, int64_t delay_ms)
 static int create_send(void *context)
 {
     struct job *job = context;
-    return job_to_submitting(job);
+    return job->jobs->is_stopping ? -ECANCELED : job_to_submitting(job);
 }
 
 /* Money has been spent: if the disk refuses the answer it is kept in memory and written later,
@@ -218,6 +218,11 @@ static void create_done(void *context, const struct api_answer *answer)
         outcome = NULL;
     if (outcome)
         outcome(job, answer);
+    /* A 2xx was kept before it was looked at. A refusal comes after the state that it led to: found with
+     * `submitting` after a crash it could be taken for a task. */
+    if ((job->state == JOB_REJECTED || job->state == JOB_UNKNOWN) && answer->body_len > 0 &&
+        (answer->http_status < 200 || answer->http_status > 299))
+        job_answer_keep(job, answer);
     if (job->is_removed)
         timer_cancel(jobs->settings.timers, &job->detail->timer);
     job_unref(job);
@@ -262,8 +267,10 @@ static bool job_may_be_sent(struct job *job)
     }
     int64_t left_ms = jobs->throttled_until_ms - jobs_wall_ms(jobs);
     if (left_ms > 0) {
-        if (left_ms > 3600 * 1000)
-            left_ms = 3600 * 1000; /* the wall clock jumped back */
+        if (left_ms > 3600 * 1000) { /* the wall clock jumped back */
+            left_ms = 3600 * 1000;
+            jobs->throttled_until_ms = jobs_wall_ms(jobs) + left_ms;
+        }
         job_reason_set(detail, "The service asked to wait before anything more is sent.");
         jobs_changed(job);
         job_submit_schedule(job, left_ms + (int64_t)(jobs_random(jobs) % 500));

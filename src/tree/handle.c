@@ -26,6 +26,7 @@ struct tree_handle {
 
 struct tree_read_state {
     struct media_read media;
+    struct tree_read_state **place; /* of the caller, valid until fn is called */
     tree_read_fn *fn;
     void *context;
 };
@@ -56,7 +57,10 @@ static int open_node(struct tree *tree, const struct node *node, int flags,
         handle->kind = HANDLE_FILE;
         handle->file = node->file;
         handle->is_writer = is_writing(flags);
-        return job_file_open(node->file, handle->is_writer, (flags & O_TRUNC) != 0);
+        int r = job_file_open(node->file, handle->is_writer, (flags & O_TRUNC) != 0);
+        if (r == 0 && handle->is_writer && (flags & O_APPEND))
+            job_file_begin(node->file);
+        return r;
     }
     if (node->kind == NODE_VIDEO || node->kind == NODE_COVER) {
         handle->kind = HANDLE_MEDIA;
@@ -149,6 +153,7 @@ static void media_answer(void *context, int result, const struct media_bytes *by
     struct tree_bytes answer = {.fd = -1};
     if (bytes)
         answer = (struct tree_bytes){bytes->fd, bytes->offset, bytes->memory, bytes->len};
+    *state->place = NULL;
     fn(fn_context, result, bytes ? &answer : NULL);
     free(state);
 }
@@ -161,6 +166,7 @@ static void read_media(struct tree_handle *handle, size_t size, int64_t offset, 
         fn(context, -ENOMEM, NULL);
         return;
     }
+    state->place = parked;
     state->fn = fn;
     state->context = context;
     state->media =

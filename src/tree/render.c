@@ -147,27 +147,45 @@ static int render_request(struct tree *tree, struct job *job, struct job_detail 
     return jobs_blob_get(tree->settings.jobs, job, STORE_DISPLAY, out);
 }
 
-/* The text as it came, but for the query of every URL in it: a signed URL is a secret. */
+/* One character of a JSON text, escaped or not: its length, and in `c` what it stands for as far as
+ * URLs go; 0 for any other escape. */
+static size_t response_unit(const char *text, size_t len, char *c)
+{
+    *c = text[0];
+    if (text[0] != '\\' || len < 2)
+        return 1;
+    *c = text[1] == '/' ? '/' : 0;
+    if (text[1] != 'u' || len < 6)
+        return 2;
+    static const struct {
+        const char *digits;
+        char c;
+    } rows[] = {{"003f", '?'}, {"002f", '/'}, {"003a", ':'}};
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        if (strncasecmp(text + 2, rows[i].digits, 4) == 0)
+            *c = rows[i].c;
+    }
+    return 6;
+}
+
+/* The text as it came, but for the query of every URL in it: a signed URL is a secret. A URL begins
+ * with "://" and ends with its string or at a blank. */
 static int response_redact(const char *text, size_t len, struct buf *out)
 {
-    bool is_in_string = false;
-    bool is_url = false;
+    unsigned matched = 0; /* of "://" */
     bool is_dropped = false;
-    for (size_t i = 0; i < len; i++) {
-        char c = text[i];
-        if (c == '"') {
-            is_in_string = !is_in_string;
-            is_url = is_in_string && len - i > 5 && strncmp(text + i + 1, "http", 4) == 0;
-            is_dropped = false;
-        } else if (is_in_string && c == '?' && is_url) {
-            is_dropped = true;
-        } else if (is_in_string && c == '\\' && i + 1 < len) {
-            if (!is_dropped)
-                buf_add_char(out, c);
-            c = text[++i]; /* an escaped quote does not end the string */
-        }
+    size_t unit;
+    for (size_t i = 0; i < len; i += unit) {
+        char c;
+        unit = response_unit(text + i, len - i, &c);
+        bool is_end = unit == 1 && (c == '"' || c == ' ' || c == '\n' || c == '\r' || c == '\t');
+        if (is_end)
+            matched = 0;
+        else if (matched < 3)
+            matched = c == ':' ? 1 : c == '/' && matched > 0 ? matched + 1 : 0;
+        is_dropped = !is_end && (is_dropped || (matched == 3 && c == '?'));
         if (!is_dropped)
-            buf_add_char(out, c);
+            buf_add(out, text + i, unit);
     }
     return out->error;
 }

@@ -10,6 +10,8 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 SEEDANCEFS=${SEEDANCEFS:-$ROOT/$BUILD/seedancefs}
 SEEDANCE_SIM=${SEEDANCE_SIM:-$ROOT/$BUILD/seedance-sim}
 KEY=th-simulator
+PYTHON=/usr/bin/python3
+[ -x $PYTHON ] || PYTHON=python3
 
 # Sanitizer reports go to files: the program's standard error is closed once it is in the background.
 export ASAN_OPTIONS="log_path=${BATS_RUN_TMPDIR:-/tmp}/sanitizer:exitcode=99:detect_leaks=1"
@@ -125,4 +127,71 @@ end_world() {
         code=1
     done
     return $code
+}
+
+# The body of the N-th create, as the service saw it.
+body() { jq -r 'select(.kind == "create") | .body' "$LOG" | sed -n "${1:-1}p"; }
+
+# sent N JQ...   exactly N creates were seen, and the last one's body is as the expression says.
+sent() {
+    [ "$(creates)" -eq "$1" ] || { echo "$(creates) creates instead of $1" >&2; return 1; }
+    body "$1" | jq -e "$2" >/dev/null || { echo "the body is $(body "$1")" >&2; return 1; }
+}
+
+# fails COMMAND...   it has to end with another code than 0.
+fails() {
+    if "$@" >"$DIR/fails.out" 2>&1; then
+        echo "did not fail: $*" >&2
+        return 1
+    fi
+}
+
+# has TEXT FILE...   each file has the text in it.
+has() {
+    local text=$1 file
+    shift
+    for file in "$@"; do
+        grep -qF -- "$text" "$file" || { echo "no \"$text\" in $file:" >&2; cat "$file" >&2; return 1; }
+    done
+}
+
+# python SCRIPT [ARGUMENT]...   M is the mount point; `gives(errno.X, f, *a)` checks an error number.
+python() {
+    local script=$1
+    shift
+    MNT=$MNT "$PYTHON" -c "
+import ctypes, errno, glob, json, mmap, os, shutil, signal, stat, subprocess, sys, tempfile, time
+M = os.environ['MNT'] + '/'
+def gives(number, f, *a, **k):
+    try:
+        f(*a, **k)
+    except OSError as e:
+        assert e.errno == number, (f, a, errno.errorcode[e.errno], 'instead of', errno.errorcode[number])
+    else:
+        raise AssertionError((f, a, 'worked instead of', errno.errorcode[number]))
+$script" "$@"
+}
+
+# scenario RULE...   the simulator plays these rules from now on, and none before.
+scenario() {
+    local IFS=,
+    printf '{"rules":[%s]}' "$*" |
+        curl -sSf -T - "${API%/api/v1}/oracle/scenario" >/dev/null
+}
+
+# how many requests of a kind the service has seen
+requests() { grep -c "\"kind\":\"$1\"" "$LOG" || true; }
+
+# one member of status.json: status_json JOB .reason
+status_json() { jq -r "$2" "$MNT/jobs/$1/status.json"; }
+
+# a job that succeeded: make JOB [PROMPT]
+make_job() {
+    printf '{"prompt": "%s"}\n' "${2:-$1}" >"$MNT/jobs/$1/prompt.json"
+    wait_status "$1" succeeded
+}
+
+restart_fs() {
+    unmount_fs
+    mount_fs "$@"
 }

@@ -29,6 +29,7 @@ struct job_file {
     bool is_dirty;      /* changed since it was committed last */
     bool is_sequential; /* written from the first byte to the last without a seek, up to: */
     int64_t sequential_end;
+    int write_result; /* of prompt.json: why a write failed since it was last empty; 0: none did */
     bool is_unlinked;
     struct job_file *next;
     struct job_file *prev;
@@ -48,7 +49,7 @@ int job_file_stat(const struct job_file *file, struct stat *st) NODISCARD;
 int job_file_create(struct job *job, const char *name, mode_t mode,
                     struct job_file **out) NODISCARD;
 
-/* A file that was just created is going to be written from its first byte on. */
+/* A file that was just created, or opened to append, is going to be written from its end on. */
 void job_file_begin(struct job_file *file);
 
 int job_file_open(struct job_file *file, bool is_writer, bool is_truncating) NODISCARD;

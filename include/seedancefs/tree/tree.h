@@ -125,8 +125,9 @@ struct tree_bytes {
 struct tree_read_state;
 typedef void tree_read_fn(void *context, int result, const struct tree_bytes *bytes);
 
-/* Calls `fn` exactly once, now or later, unless the read is cancelled first. `*parked` (set
- * before any later call) is what tree_read_cancel() takes, NULL when `fn` was called already. */
+/* Calls `fn` exactly once, now or later, unless the read is cancelled first. `*parked` is what
+ * tree_read_cancel() takes, and NULL from the moment that `fn` is called: the place stays valid until
+ * then. */
 void tree_read(struct tree_handle *handle, size_t size, int64_t offset, tree_read_fn *fn,
                void *context, struct tree_read_state **parked);
 

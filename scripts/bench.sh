@@ -1,0 +1,202 @@
+#!/bin/bash
+# `make bench`: the figures that the project promises, each beside a peer measured in the same run.
+#   scripts/bench.sh build        exit code 0 when no target is missed
+# Everything happens in a directory of its own that is removed at the end; $BENCH_DIR chooses where.
+set -eu -o pipefail
+cd "$(dirname "$0")/.."
+BUILD=${1:-build}
+BATS_TEST_TMPDIR=$(mktemp -d "${BENCH_DIR:-/tmp}/seedancefs-bench.XXXXXX")
+BATS_RUN_TMPDIR=$BATS_TEST_TMPDIR
+export LC_ALL=C
+# shellcheck source=tests/e2e/helper.bash
+source tests/e2e/helper.bash
+exec 3>/dev/null
+FS_PID=
+missed=0
+bench=$BATS_TEST_TMPDIR/fsbench
+local_dir=$BATS_TEST_TMPDIR/local
+
+finish() {
+    local code=$?
+    end_world >/dev/null 2>&1 || code=1
+    rm -rf --one-file-system "$BATS_TEST_TMPDIR"
+    exit "$code"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+now_us() { echo "${EPOCHREALTIME/[.,]/}"; }
+
+# time_us COMMAND...
+time_us() {
+    local start
+    start=$(now_us)
+    "$@" >/dev/null
+    echo $(($(now_us) - start))
+}
+
+# the middle one of the lines of standard input
+median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
+
+rss_kib() { awk '/^VmRSS/ { print $2 }' "/proc/$FS_PID/status"; }
+
+# row WHAT VALUE UNIT least|most TARGET PEER PEER_VALUE
+row() {
+    local verdict=yes
+    awk -v v="$2" -v t="$5" -v k="$4" 'BEGIN { exit !(k == "least" ? v >= t : v <= t) }' ||
+        { verdict=MISSED; missed=$((missed + 1)); }
+    printf '%-42s %9s %-6s %2s %7s  %-6s  %-28s %9s %8s\n' "$1" "$2" "$3" \
+        "$([ "$4" = least ] && echo '>=' || echo '<=')" "$5" "$verdict" "$6" "$7" \
+        "$(awk -v a="$2" -v b="$7" 'BEGIN { if (b + 0 > 0) printf "%.2f x", a / b; else print "" }')"
+}
+
+ms() { awk -v us="$1" 'BEGIN { printf "%.1f", us / 1000 }'; }
+
+# finished_jobs N   adds N finished jobs to the stopped daemon's store, like the job `model`
+finished_jobs() {
+    local first
+    first=$(sqlite3 "$DATA/jobs.sqlite" "SELECT value FROM meta WHERE key = 'id_next'")
+    sqlite3 "$DATA/jobs.sqlite" >/dev/null <<SQL
+BEGIN;
+CREATE TEMP TABLE n AS WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < $1 - 1)
+    SELECT i, $first + 3 * i AS job, $first + 3 * i + 1 AS attempt, $first + 3 * i + 2 AS file FROM n;
+CREATE TEMP TABLE j AS SELECT * FROM job WHERE name = 'model';
+CREATE TEMP TABLE a AS SELECT * FROM attempt WHERE id = (SELECT attempt_id FROM j);
+INSERT INTO job SELECT n.job, 'clip-' || n.i, NULL, NULL, j.state, NULL, j.created_ms, j.updated_ms,
+    n.attempt FROM n, j;
+CREATE TEMP TABLE b AS SELECT n.attempt AS new_id, n.job AS new_job, a.* FROM n, a;
+UPDATE b SET id = new_id, job_id = new_job;
+ALTER TABLE b DROP COLUMN new_id;
+ALTER TABLE b DROP COLUMN new_job;
+INSERT INTO attempt SELECT * FROM b;
+INSERT INTO exchange SELECT n.attempt, e.body, e.display, e.response
+    FROM n, exchange e WHERE e.attempt_id = (SELECT id FROM a);
+INSERT INTO file SELECT n.file, n.job, 'prompt.json', 420 FROM n;
+INSERT INTO history (job_id, time_ms, text) SELECT n.job, h.time_ms, h.text
+    FROM n, history h WHERE h.job_id = (SELECT id FROM j);
+UPDATE meta SET value = $first + 3 * $1 WHERE key = 'id_next';
+COMMIT;
+SQL
+    seq $((first + 2)) 3 $((first + 3 * $1)) | (cd "$DATA/files" && xargs -n 500 sh -c '
+        for id; do echo "{\"prompt\": \"a clip\"}" >"$id"; done' -)
+}
+
+start_us() {
+    local start
+    start=$(now_us)
+    mount_fs_quick
+    echo $(($(now_us) - start))
+    FS_PID=$(daemon_pid)
+    unmount_fs
+}
+
+mount_fs_quick() {
+    "$SEEDANCEFS" --api-url "$API" --api-key-file "$DIR/key" --data-dir "$DATA" "$MNT" </dev/null
+}
+
+# cold_videos PREFIX N   N finished jobs of which nothing is cached
+cold_videos() {
+    local i
+    for i in $(seq "$2"); do
+        echo "{\"prompt\": \"$1 $i\"}" >"$MNT/jobs/$1$i/prompt.json"
+    done
+    for i in $(seq "$2"); do wait_status "$1$i" succeeded; done
+}
+
+curl_us() { curl -sf -o "$local_dir/curl.mp4" -w '%{time_total}' "$1" | awk '{ print int($1 * 1e6) }'; }
+curl_first_us() {
+    curl -sf -r 0-0 -o /dev/null -w '%{time_starttransfer}' "$1" | awk '{ print int($1 * 1e6) }'
+}
+
+bench_requests() {
+    local status=$MNT/jobs/model/status shm=
+    cp "$status" "$local_dir/status"
+    row "stat of a status file, one process" "$("$bench" stat "$status")" "/s" least 30000 \
+        "stat, $(stat -f -c %T "$local_dir") here" "$("$bench" stat "$local_dir/status")"
+    row "open + read + close of it" "$("$bench" read "$status")" "/s" least 10000 \
+        "the same on $(stat -f -c %T "$local_dir")" "$("$bench" read "$local_dir/status")"
+    if shm=$(mktemp -d /dev/shm/seedancefs-bench.XXXXXX 2>/dev/null); then
+        cp "$status" "$shm/status"
+        row "open + read + close of it" "$("$bench" read "$status")" "/s" least 10000 \
+            "the same on tmpfs" "$("$bench" read "$shm/status")"
+        rm -rf "$shm"
+    fi
+}
+
+bench_many() {
+    local i rss_100 rss_full rss_listed start_0 list list_local
+    mkdir "$local_dir/jobs"
+    for i in $(seq 99); do
+        mkdir "$MNT/jobs/early-$i"
+        echo "{\"prompt\": \"early $i\"}" >"$MNT/jobs/early-$i/prompt.json"
+    done
+    for i in $(seq 99); do wait_status "early-$i" succeeded; done
+    cat "$MNT"/jobs/*/status.json >/dev/null
+    row "resident memory, 100 jobs made and looked at" "$(rss_kib)" KiB most 16384 "sleep infinity" \
+        "$(sleep 9 3>&- & awk '/^VmRSS/ { print $2 }' "/proc/$!/status"; kill $!)"
+    unmount_fs
+    start_0=$(for i in 1 2 3 4 5; do DATA=$DIR/empty; mkdir -p "$DATA"; start_us; done | median)
+    mount_fs; rss_100=$(rss_kib); unmount_fs
+    finished_jobs 9900
+    row "start with 10,000 jobs" "$(ms "$(for i in 1 2 3 4 5; do start_us; done | median)")" ms most 500 \
+        "start with none" "$(ms "$start_0")"
+    mount_fs
+    rss_full=$(rss_kib)
+    row "memory per further finished job" $(((rss_full - rss_100) * 1024 / 9900)) bytes most 400 \
+        "resident with 10,000 jobs, KiB" "$rss_full"
+    (cd "$local_dir/jobs" && mkdir $(cd "$MNT/jobs" && echo *))
+    [ "$(ls "$MNT/jobs" | wc -l)" -eq 10000 ]
+    list=$(for i in 1 2 3; do time_us ls -l "$MNT/jobs"; done | median)
+    list_local=$(for i in 1 2 3; do time_us ls -l "$local_dir/jobs"; done | median)
+    row "ls -l of 10,000 jobs" "$(ms "$list")" ms most 1000 \
+        "ls -l, $(stat -f -c %T "$local_dir") here" "$(ms "$list_local")"
+    cat "$MNT"/jobs/clip-*/status.json >/dev/null
+    row "the same, after reading all status.json" $((($(rss_kib) - rss_100) * 1024 / 9900)) bytes most 800 \
+        "resident, KiB" "$(rss_kib)"
+    unmount_fs
+}
+
+# bench_media LABEL OPTION...   of the simulator
+bench_media() {
+    local label=$1 i cold curl first round_trip
+    shift
+    end_sim
+    rm -f "$DIR/tasks"
+    API_PORT=0 MEDIA_PORT=0
+    start_sim --video-bytes 10M "$@"
+    DATA=$DIR/media-$label
+    mount_fs
+    cold_videos first 5
+    cold_videos copy 5
+    first=$(for i in 1 2 3 4 5; do "$bench" first "$MNT/jobs/first$i/output.mp4"; done | median)
+    round_trip=$(for i in 1 2 3 4 5; do curl_first_us "$(cat "$MNT/jobs/first$i/output.url")"; done | median)
+    row "first byte of a cold video, $label" "$(ms "$first")" ms most \
+        "$(ms $((round_trip + 5000)))" "curl, its first byte" "$(ms "$round_trip")"
+    cold=$(for i in 1 2 3 4 5; do
+        time_us cp "$MNT/jobs/copy$i/output.mp4" "$local_dir/copy.mp4"
+        cmp "$MNT/jobs/copy$i/output.mp4" "$local_dir/copy.mp4" >&2
+    done | median)
+    curl=$(for i in 1 2 3 4 5; do
+        url=$(cat "$MNT/jobs/copy$i/output.url")
+        time_us curl -sf -o "$local_dir/curl.mp4" "$url"
+    done | median)
+    row "cold cp of 10 MiB, $label" "$(ms "$cold")" ms most \
+        "$(ms $((curl * 3 / 2)))" "curl of the same URL" "$(ms "$curl")"
+    unmount_fs
+}
+
+mkdir -p "$local_dir"
+gcc -std=c17 -O2 -D_GNU_SOURCE -Wall -Wextra -o "$bench" tests/bench/fsbench.c
+start_world --queue-seconds 0 --generation-seconds 0.01
+mount_fs --log-level info
+mkdir "$MNT/jobs/model"
+echo '{"prompt": "a clip"}' >"$MNT/jobs/model/prompt.json"
+wait_status model succeeded
+printf '%-42s %16s %10s  %-6s  %-28s %9s %8s\n' measure value target met "peer in the same run" value ratio
+bench_requests
+bench_many
+bench_media loopback
+bench_media '50 ms away' --latency-ms 50
+bench_media 'at 10 MB/s' --latency-ms 20 --rate 10M
+echo "$missed targets missed ($(nproc) processors, $(uname -r), $(curl --version | sed 1q | cut -d' ' -f1,2))"
+[ "$missed" -eq 0 ]

@@ -1,0 +1,364 @@
+#!/usr/bin/env bats
+# Editing again, removing and renaming: which states allow what, and what becomes of the task.
+load helper
+
+setup() { start_world; J=$MNT/jobs; }
+teardown() { end_world; }
+
+# A job in each state, named like it. `submitting` and `running` last as long as the test.
+one_in_each_state() {
+    scenario '{"kind":"create","prompt_contains":"is rejected","answer":{"status":400,"body_json":{"error":{"message":"No.","code":"Bad"}}}}' \
+        '{"kind":"create","prompt_contains":"is unknown","answer":{"status":500}}' \
+        '{"kind":"create","prompt_contains":"is submitting","answer":{"delay_ms":30000}}' \
+        '{"kind":"poll","task":1,"answer":{"task_status":"queued"}}' \
+        '{"kind":"poll","task":2,"answer":{"task_status":"running"}}' \
+        '{"kind":"poll","task":4,"answer":{"task_status":"cancelled"}}' \
+        '{"kind":"poll","task":5,"answer":{"task_status":"expired"}}' \
+        '{"kind":"poll","task":6,"answer":{"status":404}}' \
+        '{"kind":"create","prompt_contains":"is waiting","answer":{"status":429,"headers":{"Retry-After":"600"}}}'
+    mkdir "$J/draft"
+    printf '{"prompt": ' >"$J/invalid/prompt.json"
+    for state in queued running failed cancelled expired lost succeeded rejected unknown submitting; do
+        echo "{\"prompt\": \"is $state$([ $state != failed ] || echo ' [[fail]]')\"}" >"$J/$state/prompt.json"
+        [ $state = submitting ] || wait_until 10 is_created $state
+    done
+    # The last one, because it makes all the others wait.
+    echo '{"prompt": "is waiting"}' >"$J/waiting/prompt.json"
+    for state in queued running failed cancelled expired succeeded rejected unknown waiting submitting lost; do
+        wait_status $state $state
+    done
+    wait_until 10 test -n "$(status_json waiting '.reason // empty')"
+}
+is_created() { [ "$(creates "is $1")" -ge 1 ] && ! status_is "$1" submitting; }
+
+EDITABLE='draft invalid rejected failed cancelled expired lost'
+FROZEN='waiting submitting unknown queued running succeeded'
+
+@test "S-EDIT-1 S-EDIT-3 S-FILE-1: the editable states start a new attempt, also with the same request" {
+    mount_fs
+    one_in_each_state
+    scenario
+    local was=$(creates)
+    for state in $EDITABLE; do
+        wait_status $state $state
+        if [ -s "$J/$state/prompt.json" ]; then
+            [ "$(stat -c %a "$J/$state/prompt.json")" = 644 ]
+        fi
+        printf '{"prompt":' >"$J/$state/prompt.json"
+        wait_status $state invalid
+        [ ! -e "$J/$state/request.json" ] && [ ! -e "$J/$state/response.json" ]
+        truncate -s 0 "$J/$state/prompt.json"
+        [ "$(cat "$J/$state/status")" = draft ]
+        [ ! -e "$J/$state/error" ]
+    done
+    has 'rejected -> draft' "$J/rejected/log"
+    has 'failed -> draft' "$J/failed/log"
+    # All wait for the Retry-After of `waiting`, which a restart forgets.
+    kill_fs
+    mount_fs
+    for state in $EDITABLE; do
+        echo "{\"prompt\": \"again is $state\"}" >"$J/$state/prompt.json"
+        wait_status $state succeeded
+        [ "$(creates "again is $state")" -eq 1 ]
+        case $state in
+        draft | invalid) [ "$(status_json $state .attempt)" = 1 ] ;;
+        *) [ "$(status_json $state .attempt)" = 2 ] ;;
+        esac
+        [ ! -e "$J/$state/error" ]
+    done
+}
+
+@test "S-EDIT-1: the same request again after a failure is a new attempt" {
+    mount_fs
+    scenario '{"kind":"create","n":1,"answer":{"status":400}}'
+    echo '{"prompt": "same"}' >"$J/cat/prompt.json"
+    wait_status cat rejected
+    cp "$J/cat/prompt.json" "$DIR/same"
+    cp "$DIR/same" "$J/cat/prompt.json"
+    wait_status cat succeeded
+    [ "$(creates same)" -eq 2 ]
+    [ "$(status_json cat .attempt)" = 2 ]
+    has 'rejected -> draft' "$J/cat/log"
+    has 'attempt 2, estimated' "$J/cat/log"
+}
+
+@test "S-EDIT-2 S-FILE-1: the frozen states refuse every change of prompt.json, to root as well" {
+    mount_fs
+    one_in_each_state
+    local was=$(creates)
+    for state in $FROZEN; do
+        python '
+J = M + "jobs/" + sys.argv[1] + "/"
+P = J + "prompt.json"
+before = open(P).read()
+assert stat.S_IMODE(os.stat(P).st_mode) == 0o444
+open(J + "mine", "w").write("{\"prompt\": \"other\"}")
+for flags in os.O_WRONLY, os.O_RDWR, os.O_WRONLY | os.O_APPEND, os.O_RDONLY | os.O_TRUNC, os.O_WRONLY | os.O_CREAT:
+    gives(errno.EPERM, os.open, P, flags)
+gives(errno.EPERM, os.truncate, P, 0)
+gives(errno.EPERM, os.rename, J + "mine", P)
+gives(errno.EPERM, os.rename, P, J + "away")
+gives(errno.EPERM, os.rename, P, M + "jobs/draft/prompt.json")
+assert not os.access(P, os.W_OK)
+assert open(P).read() == before
+assert open(J + "mine").read() == "{\"prompt\": \"other\"}"' $state
+        [ "$(cat "$J/$state/status")" = $state ]
+    done
+    for state in $FROZEN; do
+        rm -f "$J/$state/prompt.json"
+        python 'gives(errno.EPERM, open, M + "jobs/" + sys.argv[1] + "/prompt.json", "w")
+gives(errno.EPERM, os.rename, M + "jobs/" + sys.argv[1] + "/mine", M + "jobs/" + sys.argv[1] + "/prompt.json")' $state
+        [ "$(cat "$J/$state/status")" = $state ]
+    done
+    [ "$(creates)" -eq "$was" ]
+}
+
+@test "S-EDIT-4: removing prompt.json" {
+    mount_fs
+    printf '{' >"$J/bad/prompt.json"
+    [ "$(cat "$J/bad/status")" = invalid ]
+    rm "$J/bad/prompt.json"
+    [ "$(cat "$J/bad/status")" = draft ]
+    [ ! -e "$J/bad/error" ]
+    printf '{' >"$J/bad/prompt.json"
+    mv "$J/bad/prompt.json" "$J/bad/aside"
+    [ "$(cat "$J/bad/status")" = draft ]
+    echo '{"prompt": "goes on"}' >"$J/cat/prompt.json"
+    rm -f "$J/cat/prompt.json"
+    wait_status cat succeeded
+    [ "$(creates)" -eq 1 ]
+    has 'goes on' "$J/cat/request.json"
+    [ -s "$J/cat/output.mp4" ]
+}
+
+@test "S-EDIT-5: the other files can be changed in every state" {
+    mount_fs
+    one_in_each_state
+    for state in $EDITABLE $FROZEN; do
+        echo note >"$J/$state/note"
+        echo more >>"$J/$state/note"
+        mv "$J/$state/note" "$J/$state/note2"
+        [ "$(cat "$J/$state/note2")" = "$(printf 'note\nmore')" ]
+        rm "$J/$state/note2"
+        [ "$(cat "$J/$state/status")" = $state ]
+    done
+}
+
+@test "S-REMOVE-1 S-REMOVE-4: rm -r in every state; what waited is not sent" {
+    mount_fs
+    one_in_each_state
+    local was=$(creates)
+    for state in $EDITABLE $FROZEN; do
+        echo note >"$J/$state/note"
+        rm -r "$J/$state"
+        [ ! -e "$J/$state" ]
+    done
+    [ -z "$(ls -A "$J")" ]
+    scenario
+    kill_fs # a clean end would wait for the answer to `submitting`
+    mount_fs
+    [ -z "$(ls -A "$J")" ]
+    sleep 0.3
+    [ "$(creates)" -eq "$was" ]
+}
+
+@test "S-REMOVE-4: removed before it was sent, it is never sent" {
+    scenario '{"kind":"create","n":1,"answer":{"status":429,"headers":{"Retry-After":"1"}}}'
+    mount_fs
+    echo '{"prompt": "removed"}' >"$J/cat/prompt.json"
+    wait_until 5 test "$(creates)" -ge 0
+    wait_until 5 has 'the service asked to wait' "$J/cat/log"
+    rm -r "$J/cat"
+    echo '{"prompt": "later"}' >"$J/dog/prompt.json"
+    wait_status dog succeeded
+    [ "$(creates removed)" -eq 1 ]
+    [ "$(creates later)" -eq 1 ]
+}
+
+@test "S-REMOVE-5 S-SPEND-9: a removed job's task goes on at the service, and its id and cost are kept" {
+    mount_fs
+    echo '{"prompt": "goes on [[seconds=1]]"}' >"$J/cat/prompt.json"
+    wait_status cat running
+    local task=$(status_json cat .task_id)
+    rm -r "$J/cat"
+    unmount_fs
+    FS_PID=
+    curl -sf "${API%/api/v1}/oracle/tasks" | jq -e --arg id "$task" '.tasks[] | select(.id == $id)'
+    python '
+import sqlite3
+base = sqlite3.connect("file:" + glob.glob(sys.argv[1] + "/*.db")[0] + "?mode=ro", uri=True) \
+    if glob.glob(sys.argv[1] + "/*.db") else sqlite3.connect(glob.glob(sys.argv[1] + "/*.sqlite*")[0])
+text = "\n".join(base.iterdump())
+assert sys.argv[2] in text
+assert "1000000" in text' "$DATA" "$task"
+}
+
+@test "S-REMOVE-2: rmdir asks for your files to be removed first, not for generated ones" {
+    mount_fs
+    make_job cat
+    python 'gives(errno.ENOTEMPTY, os.rmdir, M + "jobs/cat")'
+    touch "$J/cat/note"
+    rm -f "$J/cat/prompt.json"
+    python 'gives(errno.ENOTEMPTY, os.rmdir, M + "jobs/cat")'
+    rm "$J/cat/note"
+    rmdir "$J/cat"
+    [ ! -e "$J/cat" ]
+    mkdir "$J/empty"
+    rmdir "$J/empty"
+    python 'gives(errno.ENOENT, os.rmdir, M + "jobs/empty")
+gives(errno.ENOTDIR, os.rmdir, M + "README.txt")'
+}
+
+@test "S-REMOVE-3: a removed generated file is hidden until a new attempt or a restart" {
+    mount_fs
+    make_job cat
+    rm -f "$J/cat/log" "$J/cat/output.mp4" "$J/cat/cover.jpg" "$J/cat/output.url"
+    fails cat "$J/cat/log"
+    fails cat "$J/cat/output.mp4"
+    [ "$(ls "$J/cat" | tr '\n' ' ')" = 'cost prompt.json request.json response.json status status.json ' ]
+    restart_fs
+    [ -s "$J/cat/log" ] && [ -s "$J/cat/output.mp4" ] && [ -s "$J/cat/output.url" ]
+    echo '{"prompt": "x [[fail]]"}' >"$J/dog/prompt.json"
+    wait_status dog failed
+    rm -f "$J/dog/error" "$J/dog/log"
+    [ ! -e "$J/dog/error" ] && [ ! -e "$J/dog/log" ]
+    echo '{"prompt": "again [[fail]]"}' >"$J/dog/prompt.json"
+    wait_status dog failed
+    [ -s "$J/dog/error" ] && [ -s "$J/dog/log" ]
+}
+
+@test "S-REMOVE-6: a job can be renamed at any time, and goes on" {
+    mount_fs
+    one_in_each_state
+    for state in $EDITABLE $FROZEN; do
+        exec 5<"$J/$state/status"
+        local inode=$(stat -c %i "$J/$state")
+        mv "$J/$state" "$J/new name $state"
+        [ ! -e "$J/$state" ]
+        [ "$(cat "$J/new name $state/status")" = "$state" ]
+        [ "$(cat <&5)" = $state ]
+        exec 5<&-
+        [ "$(stat -c %i "$J/new name $state")" = "$inode" ]
+        [ "$(status_json "new name $state" .name)" = "new name $state" ]
+        has renamed "$J/new name $state/log"
+    done
+    [ "$(ls "$J" | wc -l)" -eq 13 ]
+    kill_fs
+    mount_fs
+    [ "$(cat "$J/new name succeeded/status")" = succeeded ]
+    [ "$(ls "$J" | wc -l)" -eq 13 ]
+}
+
+@test "S-REMOVE-6: renamed while prompt.json is being written, and while the task runs" {
+    mount_fs
+    exec 7>"$J/a/prompt.json"
+    printf '{"prompt": "moved ' >&7
+    mv "$J/a" "$J/b"
+    printf 'twice"}' >&7
+    exec 7>&-
+    mv "$J/b" "$J/c"
+    wait_status c succeeded
+    [ "$(creates)" -eq 1 ]
+    body 1 | jq -e '.prompt == "moved twice"'
+    exec 6<"$J/c/output.mp4"
+    mv "$J/c" "$J/d"
+    cmp "$J/d/output.mp4" <(cat <&6)
+    exec 6<&-
+}
+
+@test "S-REMOVE-7: only an empty draft is replaced" {
+    mount_fs
+    make_job cat
+    mkdir "$J/empty" "$J/other"
+    touch "$J/other/note"
+    make_job dog
+    python '
+J = M + "jobs/"
+gives(errno.ENOTEMPTY, os.rename, J + "cat", J + "other")
+gives(errno.ENOTEMPTY, os.rename, J + "cat", J + "dog")
+gives(errno.ENOTEMPTY, os.rename, J + "other", J + "cat")
+libc = ctypes.CDLL(None, use_errno=True)
+def renameat2(a, b, flags):
+    if libc.renameat2(-100, os.fsencode(a), -100, os.fsencode(b), flags) != 0:
+        raise OSError(ctypes.get_errno(), "renameat2")
+gives(errno.EEXIST, renameat2, J + "cat", J + "empty", 1)
+gives(errno.EEXIST, renameat2, J + "cat", J + "dog", 1)
+gives(errno.EINVAL, renameat2, J + "cat", J + "dog", 2)
+open(J + "other/a", "w").write("a")
+gives(errno.EEXIST, renameat2, J + "other/note", J + "other/a", 1)
+gives(errno.EINVAL, renameat2, J + "other/note", J + "other/a", 2)
+renameat2(J + "other/note", J + "other/b", 1)
+os.rename(J + "cat", J + "empty")
+os.rename(J + "dog", J + "dog")'
+    [ "$(ls "$J" | tr '\n' ' ')" = 'dog empty other ' ]
+    [ "$(cat "$J/empty/status")" = succeeded ]
+    restart_fs
+    [ "$(ls "$J" | tr '\n' ' ')" = 'dog empty other ' ]
+    [ "$(cat "$J/other/a")" = a ]
+}
+
+@test "S-REMOVE-8: generated files stay, and jobs stay jobs" {
+    mount_fs
+    make_job cat
+    mkdir "$J/dog"
+    python '
+J = M + "jobs/"
+for name in os.listdir(J + "cat"):
+    if name != "prompt.json":
+        gives(errno.EPERM, os.rename, J + "cat/" + name, J + "cat/other")
+        gives(errno.EPERM, os.rename, J + "cat/" + name, J + "dog/other")
+gives(errno.EPERM, os.rename, J + "cat", J + "dog/cat")
+gives(errno.EPERM, os.rename, J + "cat", M + "cat")
+gives(errno.EPERM, os.rename, M + "README.txt", M + "other")
+gives(errno.EXDEV, os.rename, J + "cat", sys.argv[1] + "/cat")' "$DIR"
+    [ "$(cat "$J/cat/status")" = succeeded ]
+}
+
+@test "S-REMOVE-9: an open file stays readable when it is removed, replaced, or its job removed" {
+    mount_fs
+    mkdir "$J/cat" "$J/dog"
+    echo one >"$J/cat/a"
+    echo two >"$J/cat/b"
+    echo three >"$J/dog/c"
+    exec 4<"$J/cat/a" 5<"$J/cat/b" 6<"$J/dog/c" 7<>"$J/cat/d"
+    rm "$J/cat/a"
+    mv "$J/dog/c" "$J/cat/b"
+    rm "$J/cat/d"
+    echo four >&7
+    rm -r "$J/cat" "$J/dog"
+    [ "$(cat <&4)" = one ]
+    [ "$(cat <&5)" = two ]
+    [ "$(cat <&6)" = three ]
+    python 'assert os.pread(7, 10, 0) == b"four\n"; assert os.fstat(7).st_nlink == 0'
+    exec 4<&- 5<&- 6<&- 7<&-
+    [ -z "$(ls "$DATA/files")" ]
+}
+
+@test "S-REMOVE-10: the name is free at once, and the new job is a new one" {
+    mount_fs
+    make_job cat
+    local inode=$(stat -c %i "$J/cat")
+    rm -r "$J/cat"
+    make_job cat 'another'
+    [ "$(stat -c %i "$J/cat")" != "$inode" ]
+    [ "$(status_json cat .attempt)" = 1 ]
+    [ "$(wc -l <"$J/cat/log")" -eq 7 ]
+    cmp "$J/cat/output.mp4" <(curl -sf "${API%/api/v1}/oracle/video/$(status_json cat .task_id)")
+}
+
+@test "S-REMOVE-11: your files move within a job and to another" {
+    mount_fs
+    mkdir "$J/cat" "$J/dog"
+    echo one >"$J/cat/a"
+    local inode=$(stat -c %i "$J/cat/a")
+    mv "$J/cat/a" "$J/cat/b"
+    mv "$J/cat/b" "$J/dog/c"
+    [ "$(stat -c %i "$J/dog/c")" = "$inode" ]
+    echo two >"$J/cat/d"
+    mv -f "$J/cat/d" "$J/dog/c"
+    [ "$(cat "$J/dog/c")" = two ]
+    [ ! -e "$J/cat/a" ] && [ ! -e "$J/cat/b" ] && [ ! -e "$J/cat/d" ]
+    restart_fs
+    [ "$(cat "$J/dog/c")" = two ]
+    [ "$(ls "$J/cat" | wc -l)" -eq 4 ]
+}

@@ -1,0 +1,429 @@
+#!/usr/bin/env bats
+# Generated files, attributes, and the video (briefly): what is in them, when, and how it is shown.
+load helper
+
+setup() { start_world; J=$MNT/jobs; }
+teardown() { end_world; }
+
+# right_sizes JOB   every file of the job has as many bytes as stat says, and was named in the listing.
+right_sizes() {
+    python '
+J = M + "jobs/" + sys.argv[1] + "/"
+for name in os.listdir(J):
+    for attempt in range(20):
+        with open(J + name, "rb") as f:
+            inside = os.fstat(f.fileno()).st_size
+            content = f.read()
+        outside = os.stat(J + name).st_size
+        if outside == len(content) == inside or attempt == 19:
+            break
+    assert outside == len(content) == inside, (name, outside, inside, len(content))' "$1"
+}
+
+OUTPUTS='cover.jpg output.mp4 output.url'
+
+@test "S-FILE-3 S-FILE-4 S-FILE-5 S-FILE-7 S-FILE-10 S-ATTR-1: which files are there in which state" {
+    mount_fs
+    scenario '{"kind":"create","n":1,"answer":{"status":429,"headers":{"Retry-After":"1"}}}'
+    mkdir "$J/cat"
+    names() { ls "$J/cat" | tr '\n' ' '; }
+    [ "$(names)" = 'cost log status status.json ' ]
+    right_sizes cat
+    printf '{' >"$J/cat/prompt.json"
+    [ "$(names)" = 'cost error log prompt.json status status.json ' ]
+    right_sizes cat
+    echo '{"prompt": "x [[seconds=1]]"}' >"$J/cat/prompt.json"
+    wait_until 5 has 'the service asked to wait' "$J/cat/log"
+    [ "$(names)" = 'cost log prompt.json request.json status status.json ' ]
+    right_sizes cat
+    wait_status cat running
+    [ "$(names)" = 'cost log prompt.json request.json response.json status status.json ' ]
+    right_sizes cat
+    wait_status cat succeeded
+    wait_until 5 test -e "$J/cat/cover.jpg"
+    [ "$(names)" = "cost cover.jpg log output.mp4 output.url prompt.json request.json response.json status status.json " ]
+    right_sizes cat
+    scenario '{"kind":"create","answer":{"status":400}}'
+    echo '{"prompt": "x"}' >"$J/dog/prompt.json"
+    wait_status dog rejected
+    [ "$(ls "$J/dog" | tr '\n' ' ')" = 'cost error log prompt.json request.json response.json status status.json ' ]
+    right_sizes dog
+    [ "$(creates)" -eq 3 ]
+}
+
+@test "S-FILE-2: status.json" {
+    mount_fs
+    mkdir "$J/draft"
+    jq -e '.state == "draft" and .attempt == null and .task_id == null and .error == null and
+        .output == null and .cost == {"currency": "USD", "estimated": null, "actual": null} and
+        .progress == {"fraction": 0, "eta_s": null}' "$J/draft/status.json"
+    make_job cat
+    local members='["name","state","reason","task_id","model","resolution","duration_s","attempt","created_at","submitted_at","finished_at","updated_at","progress","cost","error","output"]'
+    for job in draft cat; do
+        jq -e "keys_unsorted == $members" "$J/$job/status.json"
+    done
+    jq -e 'def time: test("^20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9](\\.[0-9]+)?Z$");
+        .name == "cat" and .state == "succeeded" and .reason == null and .attempt == 1 and
+        (.task_id | test("^cgt-")) and .model == "doubao-seedance-2.0" and .resolution == "720p" and
+        .duration_s == 5 and ([.created_at, .submitted_at, .finished_at, .updated_at] | all(time) and . == sort)
+        and .cost == {"currency": "USD", "estimated": "1.00", "actual": "1.00"} and .error == null and
+        (.output | .bytes > 1000 and .cached_bytes >= 0 and (.url_expires_at | time) and
+            (.archived | type) == "boolean")' "$J/cat/status.json"
+    echo '{"prompt": "[[fail]]"}' >"$J/bad/prompt.json"
+    wait_status bad failed
+    jq -e '.error | keys_unsorted == ["code","message","http_status","request_id"] and
+        .code == "OutputVideoSensitiveContentDetected" and (.message | length > 9)' "$J/bad/status.json"
+}
+
+@test "S-FILE-4: response.json is the last answer, without queries of URLs" {
+    mount_fs
+    make_job cat
+    jq -e --arg id "$(status_json cat .task_id)" '.id == $id and .status == "succeeded" and
+        .usage.video_duration == 5 and (.data[0].video_url | test("^http://127.0.0.1:[0-9]+/media/[^?]*$"))' \
+        "$J/cat/response.json"
+    scenario '{"kind":"create","answer":{"status":500,"body":"<html>\"oops\"</html>"}}'
+    echo '{"prompt": "x"}' >"$J/dog/prompt.json"
+    wait_status dog unknown
+    has '<html>"oops"</html>' "$J/dog/response.json"
+}
+
+@test "S-FILE-6: log has a line for each transition" {
+    mount_fs
+    make_job cat
+    [ "$(cut -d' ' -f2- "$J/cat/log" | sed 's/: .*//')" = 'created
+draft -> waiting
+waiting -> submitting
+submitting -> queued
+queued -> running
+the service has finished the video
+running -> succeeded' ]
+    fails grep -Ev '^20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9]\.[0-9]{3}Z ' "$J/cat/log"
+    sort -c "$J/cat/log"
+    has "submitting -> queued: $(status_json cat .task_id)" "$J/cat/log"
+    restart_fs
+    [ "$(wc -l <"$J/cat/log")" -eq 7 ]
+}
+
+@test "S-FILE-8: output.url is there until the URL expires, for the owner alone" {
+    end_sim
+    start_sim --url-expires 2
+    mount_fs
+    make_job cat
+    [ "$(stat -c %a "$J/cat/output.url")" = 400 ]
+    curl -sf "$(cat "$J/cat/output.url")" | cmp - "$J/cat/output.mp4"
+    wait_until 5 test ! -e "$J/cat/output.url"
+    fails cat "$J/cat/output.url"
+    [ -e "$J/cat/output.mp4" ]
+    [ "$(cat "$J/cat/status")" = succeeded ]
+}
+
+@test "S-FILE-9: README.txt" {
+    mount_fs
+    right_sizes ''
+    for word in prompt.json output.mp4 status error 'costs money' 'rm -r'; do has "$word" "$MNT/README.txt"; done
+    python 'gives(errno.EACCES, open, M + "README.txt", "w")'
+}
+
+@test "S-FILE-11: an open file shows the moment when it was opened" {
+    mount_fs
+    echo '{"prompt": "x [[seconds=1]]"}' >"$J/cat/prompt.json"
+    wait_status cat running
+    exec 4<"$J/cat/status" 5<"$J/cat/status.json" 6<"$J/cat/log"
+    local first
+    read -r -N 10 first <&5
+    wait_status cat succeeded
+    [ "$(cat <&4)" = running ]
+    { printf %s "$first"; cat <&5; } | jq -e '.state == "running"'
+    fails grep succeeded <&6
+    exec 4<&- 5<&- 6<&-
+    [ "$(cat "$J/cat/status")" = succeeded ]
+}
+
+@test "S-FILE-12: generated files take no writing, not from root either" {
+    mount_fs
+    make_job cat
+    fails bash -c "printf '{' >$J/bad/prompt.json; echo x >$J/bad/error"
+    python '
+J = M + "jobs/cat/"
+for name in set(os.listdir(J)) - {"prompt.json"}:
+    for flags in os.O_WRONLY, os.O_RDWR, os.O_WRONLY | os.O_APPEND, os.O_WRONLY | os.O_TRUNC, os.O_WRONLY | os.O_CREAT:
+        gives(errno.EACCES, os.open, J + name, flags)
+    gives(errno.EACCES, os.truncate, J + name, 0)
+    assert not os.access(J + name, os.W_OK), name
+    assert not os.access(J + name, os.X_OK), name
+    assert os.access(J + name, os.R_OK), name
+gives(errno.EISDIR, os.open, J, os.O_WRONLY)
+gives(errno.EISDIR, os.truncate, J, 0)'
+    wait_status cat succeeded
+}
+
+@test "S-FILE-13: the key is nowhere in the mount, signed URLs only in output.url" {
+    mount_fs
+    make_job cat
+    scenario '{"kind":"poll","answer":{"status":401}}'
+    echo '{"prompt": "dog [[seconds=5]]"}' >"$J/dog/prompt.json"
+    wait_until 10 test -e "$J/dog/error"
+    scenario '{"kind":"create","answer":{"status":400,"body_json":{"error":{"message":"Key th-simulator? no."}}}}'
+    fails grep -rF "$KEY" "$MNT"
+    has X-Tos-Signature "$J/cat/output.url"
+    [ "$(grep -rlF X-Tos- "$MNT")" = "$J/cat/output.url" ]
+}
+
+@test "S-SPEND-8: cost is an estimate until the length is known" {
+    mount_fs
+    mkdir "$J/cat"
+    has '0.00 USD (nothing' "$J/cat/cost"
+    echo '{"prompt": "x [[seconds=1]]", "duration": 10, "resolution": "480p"}' >"$J/cat/prompt.json"
+    wait_status cat running
+    has '1.20 USD (estimated;' "$J/cat/cost"
+    [ "$(status_json cat .cost.estimated)" = 1.20 ]
+    [ "$(status_json cat .cost.actual)" = null ]
+    scenario '{"kind":"poll","answer":{"task":{"usage":{"video_duration":9}}}}'
+    wait_status cat succeeded
+    has "1.08 USD (by the video's length" "$J/cat/cost"
+    [ "$(status_json cat .cost.actual)" = 1.08 ]
+    echo '{"prompt": "x", "video_url": "https://example.com/v.mp4", "input_video_duration": 5, "duration": 10}' \
+        >"$J/dog/prompt.json"
+    wait_status dog succeeded
+    [ "$(status_json dog .cost.estimated)" = 3.00 ]
+}
+
+@test "S-READ-1 S-READ-3: the very bytes of the service, in any order, by GET without the key" {
+    mount_fs
+    make_job cat 'a cat [[video_bytes=3000000]]'
+    wait_until 5 test -e "$J/cat/cover.jpg"
+    curl -sf "${API%/api/v1}/oracle/video/$(status_json cat .task_id)" >"$DIR/whole"
+    python '
+import random
+whole = open(sys.argv[1], "rb").read()
+f = os.open(M + "jobs/cat/output.mp4", os.O_RDONLY)
+assert os.fstat(f).st_size == len(whole)
+r = random.Random(1)
+for i in range(60):
+    offset = r.choice([0, len(whole) - 1000, r.randrange(len(whole) + 10)])
+    size = r.choice([1, 7, 4096, 100000])
+    assert os.pread(f, size, offset) == whole[offset:offset + size], (offset, size)
+assert os.pread(f, 10, len(whole)) == b""' "$DIR/whole"
+    cmp "$DIR/whole" "$J/cat/output.mp4"
+    tail -c 500 "$J/cat/output.mp4" | cmp - <(tail -c 500 "$DIR/whole")
+    cmp "$ROOT/tests/media/cover.jpg" "$J/cat/cover.jpg"
+    jq -se '[.[] | select(.kind == "video" or .kind == "cover")] | length > 1 and
+        all(.method == "GET" and (.authorization | not))' "$LOG"
+}
+
+@test "S-READ-2: read once, it is read from disk, also after a restart and without the service" {
+    mount_fs
+    make_job cat 'a cat [[video_bytes=2000000]]'
+    cat "$J/cat/output.mp4" >"$DIR/first"
+    local was=$(requests video)
+    cmp "$J/cat/output.mp4" "$DIR/first"
+    wait_until 5 test "$(status_json cat .output.cached_bytes)" = 2000000
+    [ "$(status_json cat .output.archived)" = true ]
+    restart_fs
+    end_sim
+    cmp "$J/cat/output.mp4" "$DIR/first"
+    [ "$(requests video)" -eq "$was" ]
+    start_sim
+}
+
+@test "S-READ-4: an expired URL is renewed, once" {
+    end_sim
+    start_sim --url-expires 1
+    mount_fs
+    make_job cat 'a cat [[video_bytes=2000000]]'
+    wait_until 5 test ! -e "$J/cat/output.url"
+    local polls=$(requests poll)
+    cmp "$J/cat/output.mp4" <(curl -sf "${API%/api/v1}/oracle/video/$(status_json cat .task_id)")
+    [ "$(requests poll)" -le $((polls + 2)) ]
+    [ "$(requests poll)" -ge $((polls + 1)) ]
+    [ "$(creates)" -eq 1 ]
+}
+
+@test "S-READ-5: what cannot be had is EIO, what is wrong is not given" {
+    mount_fs
+    make_job cat 'a cat [[video_bytes=2000000]]'
+    make_job dog 'a dog [[video_bytes=2000000]]'
+    scenario '{"kind":"video","task":1,"answer":{"status":404}}' \
+        '{"kind":"video","task":2,"answer":{"size_delta":5}}'
+    python '
+gives(errno.EIO, os.pread, os.open(M + "jobs/cat/output.mp4", os.O_RDONLY), 100, 0)
+try:
+    data = os.pread(os.open(M + "jobs/dog/output.mp4", os.O_RDONLY), 100, 0)
+    raise AssertionError("it gave bytes of another file")
+except OSError as e:
+    assert e.errno in (errno.EIO, errno.ESTALE), e'
+    [ "$(cat "$J/cat/status")" = succeeded ]
+}
+
+@test "S-ATTR-1: sizes are right while everything changes" {
+    mount_fs
+    for i in 1 2 3; do echo '{"prompt": "x"}' >"$J/job$i/prompt.json"; done
+    python '
+J = M + "jobs/job1/"
+end = time.time() + 2
+done = False
+while not done and time.time() < end:
+    done = open(J + "status").read() == "succeeded\n"
+    for name in "status", "status.json", "log", "cost", "response.json", "request.json":
+        try:
+            f = os.open(J + name, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
+        content = b""
+        while part := os.read(f, 50):
+            content += part
+        os.close(f)
+        assert content.endswith(b"\n"), (name, content)
+        if name.endswith(".json"):
+            json.loads(content)
+assert done'
+    for i in 1 2 3; do
+        wait_status job$i succeeded
+        wait_until 5 test -e "$J/job$i/cover.jpg"
+        right_sizes job$i
+    done
+    [ "$(wc -c <"$J/job1/output.mp4")" -eq "$(stat -c %s "$J/job1/output.mp4")" ]
+}
+
+@test "S-ATTR-2: modes and owner" {
+    mount_fs
+    make_job cat
+    wait_until 5 test -e "$J/cat/cover.jpg"
+    echo x >"$J/cat/mine"
+    [ "$(stat -c %a "$MNT" "$J" "$J/cat" | sort -u)" = 755 ]
+    [ "$(cd "$J/cat" && stat -c '%a %n' * | sort | tr '\n' ',')" = \
+        '400 output.url,444 cost,444 cover.jpg,444 log,444 output.mp4,444 prompt.json,444 request.json,444 response.json,444 status,444 status.json,644 mine,' ]
+    [ "$(find "$MNT" -printf '%u:%g\n' | sort -u)" = "$(id -un):$(id -gn)" ]
+    [ "$(find "$MNT" -type d | wc -l)" -eq 3 ]
+    [ "$(umask 077; touch "$J/cat/secret"; stat -c %a "$J/cat/secret")" = 600 ]
+}
+
+@test "S-ATTR-3: ls -t shows the latest transition first, and nothing else moves it" {
+    end_sim
+    start_sim --url-expires 1
+    mount_fs
+    for job in a b c; do make_job $job; done
+    wait_until 5 test -e "$J/c/cover.jpg"
+    [ "$(ls -t "$J" | tr '\n' ' ')" = 'c b a ' ]
+    local was=$(stat -c %y "$J/a")
+    [ "$(stat -c %y "$J/a/status" "$J/a/output.mp4" "$J/a/log" | sort -u)" = "$was" ]
+    [ "$(date -d "$(tail -n 1 "$J/a/log" | cut -d' ' -f1)" +%s%3N)" = "$(date -d "$was" +%s%3N)" ]
+    wait_until 5 test ! -e "$J/a/output.url"
+    cat "$J/a/output.mp4" >/dev/null
+    [ -e "$J/a/output.url" ] # renewed
+    [ "$(stat -c %y "$J/a")" = "$was" ]
+    restart_fs
+    [ "$(stat -c %y "$J/a" "$J/a/status" "$J/a/output.mp4" | sort -u)" = "$was" ]
+    [ "$(ls -t "$J" | tr '\n' ' ')" = 'c b a ' ]
+    sleep 0.01
+    mkdir "$J/d"
+    [ "$(ls -t "$J" | tr '\n' ' ')" = 'd c b a ' ]
+    local jobs_time=$(stat -c %y "$J")
+    rmdir "$J/d"
+    [ "$(stat -c %y "$J")" != "$jobs_time" ]
+}
+
+@test "S-ATTR-4: inode numbers are unique, stable and never used again" {
+    mount_fs
+    make_job cat
+    make_job dog
+    echo x >"$J/cat/mine"
+    wait_until 5 test -e "$J/dog/cover.jpg"
+    find "$MNT" -printf '%i %P\n' | sort >"$DIR/before"
+    [ "$(cut -d' ' -f1 "$DIR/before" | sort | uniq -d)" = '' ]
+    python '
+for d, dirs, files in os.walk(M):
+    for e in os.scandir(d):
+        assert e.inode() == os.stat(e.path).st_ino, e.path'
+    restart_fs
+    find "$MNT" -printf '%i %P\n' | sort | diff "$DIR/before" -
+    rm -r "$J/cat"
+    for i in 1 2 3; do
+        mkdir "$J/cat"
+        echo x >"$J/cat/mine"
+        stat -c '%i' "$J/cat" "$J/cat"/* | while read -r inode; do
+            fails grep "^$inode " "$DIR/before"
+            echo "$inode $i" >>"$DIR/before"
+        done
+        rm -r "$J/cat"
+        [ $i -ne 2 ] || restart_fs
+    done
+    echo '{"prompt": "[[fail]]"}' >"$J/again/prompt.json"
+    wait_status again failed
+    echo '{"prompt": "now it works"}' >"$J/again/prompt.json"
+    wait_status again succeeded
+    fails grep "^$(stat -c %i "$J/again/output.mp4") " "$DIR/before"
+}
+
+@test "S-ATTR-5: mode and times of your own files" {
+    mount_fs
+    mkdir "$J/cat"
+    echo x >"$J/cat/mine"
+    chmod 640 "$J/cat/mine"
+    touch -d '2001-02-03 04:05:06.123456789' "$J/cat/mine"
+    python 'os.utime(M + "jobs/cat/mine", ns=(10**18 + 1, os.stat(M + "jobs/cat/mine").st_mtime_ns))'
+    local want="640 2001-02-03 04:05:06.123456789 1000000000"
+    [ "$(TZ=UTC stat -c '%a %y %X' "$J/cat/mine" | sed 's/ +0000//')" = "$want" ]
+    restart_fs
+    [ "$(TZ=UTC stat -c '%a %y %X' "$J/cat/mine" | sed 's/ +0000//')" = "$want" ]
+    touch "$J/cat/mine"
+    [ "$(stat -c %Y "$J/cat/mine")" -gt 1500000000 ]
+}
+
+@test "S-ATTR-6 S-ATTR-7: chmod, utimens and chown of what is not yours to change" {
+    mount_fs
+    make_job cat
+    local before
+    wait_until 5 test -e "$J/cat/cover.jpg"
+    before=$(stat -c '%n %a %y %u %g' "$MNT" "$MNT"/* "$J"/* "$J"/cat/* | grep -v prompt.json)
+    for path in "$MNT" "$MNT/README.txt" "$J" "$J/cat" "$J"/cat/*; do
+        chmod 600 "$path"
+        touch -c -d 2001-01-01 "$path" 2>/dev/null || touch -c -d 2001-01-01 -a "$path" || true
+        python 'os.utime(sys.argv[1], (1, 2))' "$path"
+        chown "$(id -u):$(id -g)" "$path"
+    done
+    [ "$(stat -c '%n %a %y %u %g' "$MNT" "$MNT"/* "$J"/* "$J"/cat/* | grep -v prompt.json)" = "$before" ]
+    [ "$(stat -c %a "$J/cat/prompt.json")" = 444 ]
+    python '
+J = M + "jobs/cat/"
+other = 12345
+open(J + "mine", "w").close()
+for name in "mine", "prompt.json", "status", "":
+    gives(errno.EPERM, os.chown, J + name, other, -1)
+    gives(errno.EPERM, os.chown, J + name, -1, other)
+    os.chown(J + name, os.getuid(), -1)
+    os.chown(J + name, -1, -1)'
+    [ "$(creates)" -eq 1 ]
+}
+
+@test "S-ATTR-8: cp -p and rsync -a, twice" {
+    mount_fs
+    mkdir "$DIR/src" "$J/cat" "$J/dog"
+    echo '{"prompt": "copied"}' >"$DIR/src/prompt.json"
+    echo note >"$DIR/src/note"
+    touch -d 2020-01-01 "$DIR"/src/*
+    cp -p "$DIR"/src/* "$J/cat/"
+    wait_status cat succeeded
+    [ "$(stat -c %Y "$J/cat/note" "$J/cat/prompt.json" | sort -u)" = "$(date -d 2020-01-01 +%s)" ]
+    command -v rsync >/dev/null || skip "no rsync"
+    rsync -a "$DIR/src/" "$J/dog/"
+    wait_status dog succeeded
+    [ "$(stat -c %Y "$J/dog/note" "$J/dog/prompt.json" | sort -u)" = "$(date -d 2020-01-01 +%s)" ]
+    rsync -a "$DIR/src/" "$J/dog/"
+    [ "$(cat "$J/dog/status")" = succeeded ]
+    [ "$(creates)" -eq 2 ]
+    # And out of the mount: the second time nothing is left to do.
+    wait_until 5 test -e "$J/dog/cover.jpg"
+    rsync -a "$J/dog/" "$DIR/out/"
+    [ -z "$(rsync -ai "$J/dog/" "$DIR/out/" | grep -v status.json)" ]
+    cmp "$DIR/out/output.mp4" "$J/dog/output.mp4"
+}
+
+@test "S-ATTR-9: statfs" {
+    mount_fs
+    [ "$(stat -f -c %l "$MNT")" = 128 ]
+    [ "$(stat -f -c %S "$MNT")" = "$(stat -f -c %S "$DATA")" ]
+    [ "$(stat -f -c %b "$J")" = "$(stat -f -c %b "$DATA")" ]
+    df "$MNT" | grep -q seedancefs
+    python 'assert os.pathconf(M, "PC_NAME_MAX") == 128'
+}

@@ -1,0 +1,634 @@
+#!/usr/bin/env bats
+# The writer matrix: whatever writes prompt.json, exactly one create follows, after the last writer has
+# closed it; and whatever is wrong is told to the tool that wrote it.
+load helper
+
+setup() {
+    start_world
+    mount_fs
+    GOOD=$DIR/good.json BAD=$DIR/bad.json BETTER=$DIR/better.json
+    printf '{\n  "prompt": "a good one",\n  "duration": 6\n}\n' >"$GOOD"
+    printf '{\n  "prompt": 7,\n  "duraton": 6\n}\n' >"$BAD"
+    printf '{"prompt": "corrected"}\n' >"$BETTER"
+    P=$MNT/jobs/job/prompt.json
+}
+teardown() { end_world; }
+
+has_both_mistakes() {
+    has 'line 2, column 13: prompt: must be a string' "$MNT/jobs/$1/error" &&
+        has 'line 3, column 3: duraton: unknown field; did you mean "duration"?' "$MNT/jobs/$1/error"
+}
+
+# check_writer FUNCTION [inplace|rename]   FUNCTION FROM TO writes what FROM holds to TO.
+check_writer() {
+    local write=$1 kind=${2:-inplace} job
+    mkdir "$MNT/jobs/good" "$MNT/jobs/bad"
+    "$write" "$GOOD" "$MNT/jobs/good/prompt.json"
+    wait_status good succeeded
+    sent 1 '.prompt == "a good one" and .duration == 6'
+    cmp "$GOOD" "$MNT/jobs/good/prompt.json"
+
+    fails "$write" "$BAD" "$MNT/jobs/bad/prompt.json"
+    has_both_mistakes bad
+    if [ "$kind" = inplace ]; then
+        [ "$(cat "$MNT/jobs/bad/status")" = invalid ]
+        diff <(jq -c . "$BAD") <(jq -c . "$MNT/jobs/bad/prompt.json")
+    else
+        [ "$(cat "$MNT/jobs/bad/status")" = draft ]
+        [ ! -e "$MNT/jobs/bad/prompt.json" ]
+    fi
+    [ "$(creates)" -eq 1 ]
+
+    "$write" "$BETTER" "$MNT/jobs/bad/prompt.json"
+    wait_status bad succeeded
+    sent 2 '.prompt == "corrected"'
+    [ ! -e "$MNT/jobs/bad/error" ]
+    for job in good bad; do
+        [ "$(status_json $job .attempt)" = 1 ]
+    done
+}
+
+in_shell() { "$1" -c 'printf "%s\n" "$(cat "$1")" >"$2"' "$1" "$2" "$3"; }
+with_bash() { in_shell bash "$@"; }
+with_dash() { in_shell dash "$@"; }
+with_zsh() { in_shell zsh "$@"; }
+
+@test "S-WRITE-17 S-WRITE-18: a redirection of bash" { check_writer with_bash; }
+
+@test "S-WRITE-17 S-WRITE-18: a redirection of dash" {
+    command -v dash >/dev/null || skip "no dash"
+    check_writer with_dash
+}
+
+@test "S-WRITE-17 S-WRITE-18: a redirection of zsh" {
+    command -v zsh >/dev/null || skip "no zsh"
+    check_writer with_zsh
+}
+
+with_here_document() {
+    bash -c 'cat >"$2" <<END
+$(cat "$1")
+END' bash "$1" "$2"
+}
+
+@test "S-WRITE-17 S-WRITE-18: a here-document" { check_writer with_here_document; }
+
+@test "S-WRITE-17: here-documents of dash and zsh" {
+    for shell in dash zsh; do
+        command -v $shell >/dev/null || continue
+        $shell -c 'cat >"$1"/prompt.json <<END
+{
+  "prompt": "from '$shell'"
+}
+END' $shell "$MNT/jobs/$shell"
+        wait_status $shell succeeded
+        [ "$(creates "from $shell")" -eq 1 ]
+    done
+}
+
+@test "S-WRITE-1 S-WRITE-17: a subshell with several writers sends once, after the last" {
+    for shell in bash dash zsh; do
+        command -v $shell >/dev/null || continue
+        $shell -c '(
+            echo "{"; /bin/echo "\"prompt\":"; sleep 0.05; /bin/echo "\"by '$shell'\"" | cat; echo "}"
+        ) > "$1"/prompt.json' $shell "$MNT/jobs/$shell"
+        wait_status $shell succeeded
+        [ "$(creates "by $shell")" -eq 1 ]
+    done
+    sent 3 '.prompt == "by zsh"' || sent 2 '.prompt == "by dash"'
+}
+
+@test "S-WRITE-1: nothing is sent while one writer has not closed" {
+    exec 7>"$P"
+    echo '{"prompt": "complete since long"}' >&7
+    (exec 8>>"$P")          # another writer comes and goes
+    /bin/true 7>&7          # and a child that closes what it got
+    sync "$P"
+    sleep 0.3
+    [ "$(creates)" -eq 0 ]
+    [ "$(cat "$MNT/jobs/job/status")" = draft ]
+    exec 7>&-
+    wait_status job succeeded
+    sent 1 '.prompt == "complete since long"'
+}
+
+@test "S-WRITE-1: two writers at once: the last one that closes decides" {
+    exec 7>"$P" 8>>"$P"
+    printf '{"prompt":' >&7
+    printf '"of both"}' >&8
+    exec 7>&-
+    sleep 0.2
+    [ "$(creates)" -eq 0 ]
+    exec 8>&-
+    wait_status job succeeded
+    sent 1 '.prompt == "of both"'
+}
+
+@test "S-WRITE-1: a reader that stays does not delay it" {
+    printf '{' >"$P"
+    exec 6<"$P"
+    cat "$GOOD" >"$P"
+    wait_status job succeeded
+    exec 6<&-
+    sent 1 '.duration == 6'
+}
+
+@test "S-WRITE-1: a child that inherited the file and lives on is a writer, too" {
+    python '
+f = os.open(M + "jobs/new/x", os.O_CREAT | os.O_WRONLY); os.close(f)
+f = os.open(M + "jobs/new/prompt.json", os.O_CREAT | os.O_WRONLY)
+r, w = os.pipe()
+if os.fork() == 0:
+    os.close(w); os.read(r, 1); os._exit(0)
+os.close(r)
+os.write(f, b"{\"prompt\": \"inherited\"}")
+os.close(f)
+time.sleep(0.3)
+assert open(M + "jobs/new/status").read() == "draft\n"
+os.close(w); os.wait()
+'
+    wait_status new succeeded
+    sent 1 '.prompt == "inherited"'
+}
+
+@test "S-WRITE-2: fsync and fdatasync send nothing" {
+    python '
+f = os.open(M + "jobs/job/prompt.json", os.O_CREAT | os.O_WRONLY)
+os.write(f, b"{\"prompt\": \"synced\"}")
+os.fsync(f); os.fdatasync(f)
+time.sleep(0.3)
+assert open(M + "jobs/job/status").read() == "draft\n"
+os.close(f)
+'
+    wait_status job succeeded
+    sent 1 '.prompt == "synced"'
+}
+
+with_cp() { cp "$1" "$2"; }
+@test "S-WRITE-17 S-WRITE-18: cp" { check_writer with_cp; }
+
+with_cp_p() { cp -p "$1" "$2"; }
+@test "S-WRITE-17 S-WRITE-18: cp -p" { check_writer with_cp_p; }
+
+with_mv_across() { cp "$1" "$1.moved" && mv "$1.moved" "$2"; }
+@test "S-WRITE-17 S-WRITE-18: mv from another filesystem" { check_writer with_mv_across; }
+
+with_mv_within() { cat "$1" >"${2%/*}/draft" && mv "${2%/*}/draft" "$2"; }
+@test "S-WRITE-3 S-WRITE-8 S-WRITE-17 S-WRITE-18: mv within the job" {
+    check_writer with_mv_within rename
+    cat "$BAD" >"$MNT/jobs/job/draft"
+    printf '{"prompt": ' >"$P"
+    fails mv "$MNT/jobs/job/draft" "$P"
+    python 'gives(errno.EINVAL, os.rename, M + "jobs/job/draft", M + "jobs/job/prompt.json")'
+    has_both_mistakes job
+    cmp "$BAD" "$MNT/jobs/job/draft"
+    [ "$(cat "$P")" = '{"prompt": ' ]
+    [ "$(creates)" -eq 2 ]
+}
+
+@test "S-WRITE-3: mv of a file of another job" {
+    mkdir "$MNT/jobs/other"
+    cp "$GOOD" "$MNT/jobs/other/template"
+    mkdir "$MNT/jobs/job"
+    mv "$MNT/jobs/other/template" "$P"
+    wait_status job succeeded
+    sent 1 '.duration == 6'
+    [ ! -e "$MNT/jobs/other/template" ]
+    [ "$(cat "$MNT/jobs/other/status")" = draft ]
+}
+
+@test "S-WRITE-3 S-WRITE-8: an incomplete file is refused by rename" {
+    mkdir "$MNT/jobs/job"
+    printf '{"prompt": "half' >"$MNT/jobs/job/draft"
+    fails mv "$MNT/jobs/job/draft" "$P"
+    has 'ends too early' "$MNT/jobs/job/error"
+    [ -e "$MNT/jobs/job/draft" ] && [ ! -e "$P" ]
+    [ "$(creates)" -eq 0 ]
+}
+
+@test "S-WRITE-3: what is renamed while it is still written is sent when it is closed" {
+    mkdir "$MNT/jobs/job"
+    exec 7>"$MNT/jobs/job/draft"
+    printf '{"prompt": "moved ' >&7
+    mv "$MNT/jobs/job/draft" "$P"
+    sleep 0.2
+    [ "$(creates)" -eq 0 ]
+    printf 'while open"}' >&7
+    exec 7>&-
+    wait_status job succeeded
+    sent 1 '.prompt == "moved while open"'
+}
+
+with_install() { install -m 600 "$1" "$2"; }
+@test "S-WRITE-17 S-WRITE-18: install" { check_writer with_install; }
+
+need_rsync() { command -v rsync >/dev/null || skip "no rsync"; }
+
+with_rsync() { rsync "$1" "$2"; }
+@test "S-WRITE-3 S-WRITE-17 S-WRITE-18: rsync" {
+    need_rsync
+    check_writer with_rsync rename
+}
+
+with_rsync_a() { rsync -a "$1" "$2"; }
+@test "S-WRITE-3 S-WRITE-17 S-WRITE-18: rsync -a" {
+    need_rsync
+    check_writer with_rsync_a rename
+}
+
+with_rsync_inplace() { rsync -c --inplace "$1" "$2"; }
+@test "S-WRITE-17 S-WRITE-18: rsync --inplace" {
+    need_rsync
+    check_writer with_rsync_inplace
+}
+
+with_tee() { tee "$2" <"$1" >/dev/null; }
+@test "S-WRITE-17 S-WRITE-18: tee" { check_writer with_tee; }
+
+with_dd_1() { dd if="$1" of="$2" bs=1; }
+with_dd_7() { dd if="$1" of="$2" bs=7; }
+with_dd_4k() { dd if="$1" of="$2" bs=4k conv=fsync; }
+@test "S-WRITE-17 S-WRITE-18: dd, byte by byte" { check_writer with_dd_1; }
+@test "S-WRITE-17 S-WRITE-18: dd, seven bytes at a time" { check_writer with_dd_7; }
+@test "S-WRITE-17 S-WRITE-18: dd, in one block, with fsync" { check_writer with_dd_4k; }
+
+@test "S-WRITE-17 S-WRITE-18: sed -i" {
+    mkdir "$MNT/jobs/job"
+    printf '{"prompt": "old", "duraton": 6}\n' >"$P" || true
+    [ "$(cat "$MNT/jobs/job/status")" = invalid ]
+    fails sed -i s/old/new/ "$P"
+    has 'duraton' "$MNT/jobs/job/error"
+    [ "$(ls "$MNT/jobs/job" | grep -c '^sed')" -eq 0 ] || rm -f "$MNT"/jobs/job/sed*
+    [ "$(creates)" -eq 0 ]
+    sed -i s/duraton/duration/ "$P"
+    wait_status job succeeded
+    sent 1 '.prompt == "old" and .duration == 6'
+}
+
+with_python() {
+    python 'with open(sys.argv[2], "w") as f: f.write(open(sys.argv[1]).read())' "$1" "$2"
+}
+@test "S-WRITE-17 S-WRITE-18: Python, plainly" { check_writer with_python; }
+
+with_python_json() {
+    python 'with open(sys.argv[2], "w") as f: json.dump(json.load(open(sys.argv[1])), f, indent=2); f.write("\n")' \
+        "$1" "$2"
+}
+@test "S-WRITE-17 S-WRITE-18: Python's json.dump" { check_writer with_python_json; }
+
+with_python_replace() {
+    python '
+temporary = sys.argv[2] + ".tmp"
+with open(temporary, "w") as f:
+    f.write(open(sys.argv[1]).read()); f.flush(); os.fsync(f.fileno())
+os.replace(temporary, sys.argv[2])' "$1" "$2"
+}
+@test "S-WRITE-3 S-WRITE-17 S-WRITE-18: Python's os.replace" { check_writer with_python_replace rename; }
+
+with_python_tempfile() {
+    python '
+with tempfile.NamedTemporaryFile("w", dir=os.path.dirname(sys.argv[2]), delete=False) as f:
+    f.write(open(sys.argv[1]).read())
+os.replace(f.name, sys.argv[2])' "$1" "$2"
+}
+@test "S-WRITE-3 S-WRITE-17 S-WRITE-18: Python's tempfile" { check_writer with_python_tempfile rename; }
+
+@test "S-WRITE-17: Python through mmap" {
+    mkdir "$MNT/jobs/job"
+    python '
+text = b"{\"prompt\": \"mapped\"}"
+f = os.open(M + "jobs/job/prompt.json", os.O_CREAT | os.O_RDWR)
+os.ftruncate(f, len(text))
+m = mmap.mmap(f, len(text))
+m[:] = text
+m.flush(); m.close(); os.close(f)'
+    wait_status job succeeded
+    sent 1 '.prompt == "mapped"'
+}
+
+with_vim() {
+    local clear=()
+    [ ! -s "$2" ] || clear=(-c %d)
+    HOME=$DIR vim -u NONE -i NONE -N -es "${clear[@]}" -c "r $1" -c wq "$2" </dev/null
+}
+@test "S-WRITE-17 S-WRITE-18: vim" {
+    command -v vim >/dev/null || skip "no vim"
+    check_writer with_vim
+}
+
+@test "S-WRITE-17: vim with a swap file, a backup and backupcopy=no" {
+    command -v vim >/dev/null || skip "no vim"
+    vim --version | grep -q '^Small\|tiny' && skip "this vim has no backups"
+    mkdir "$MNT/jobs/job"
+    printf '{"prompt": "first"\n' >"$P"
+    [ "$(cat "$MNT/jobs/job/status")" = invalid ]
+    HOME=$DIR vim -u NONE -i NONE -N -es -c 'set swapfile backup backupcopy=no backupskip=' -c 's/$/}/' \
+        -c 'wq' "$P" </dev/null
+    wait_status job succeeded
+    sent 1 '.prompt == "first"'
+    [ "$(cat "$P~")" = '{"prompt": "first"' ]
+    [ -z "$(find "$MNT/jobs/job" -name '.*.sw?')" ]
+}
+
+# in_terminal COMMAND   runs it in a terminal of its own; `keys` types into it.
+in_terminal() {
+    command -v tmux >/dev/null || skip "no tmux to type into an editor"
+    export TMUX_TMPDIR=$DIR
+    HOME=$DIR TERM=xterm tmux -f /dev/null new-session -d -x 100 -y 30 "$1" 3>&-
+}
+keys() { tmux send-keys "$@"; }
+terminal_is_gone() { ! tmux has-session 2>/dev/null; }
+screen_has() { tmux capture-pane -p | grep -qF "$1"; }
+
+@test "S-WRITE-17 S-WRITE-18: nano" {
+    command -v nano >/dev/null || skip "no nano"
+    mkdir "$MNT/jobs/job"
+    in_terminal "nano -I $P"
+    wait_until 10 screen_has 'GNU nano'
+    keys -l '{"prompt": 7}'
+    wait_until 10 screen_has '"prompt": 7'
+    keys C-o Enter
+    wait_until 10 screen_has 'Invalid argument'
+    keys C-k
+    keys -l '{"prompt": "by nano"}'
+    wait_until 10 screen_has 'by nano'
+    [ "$(creates)" -eq 0 ]
+    keys C-o Enter
+    wait_until 10 test -s "$LOG"
+    keys C-x
+    wait_until 10 terminal_is_gone
+    wait_status job succeeded
+    sent 1 '.prompt == "by nano"'
+}
+
+with_emacs() {
+    HOME=$DIR emacs --batch -Q --eval "(progn (find-file \"$2\") (erase-buffer)
+        (insert-file-contents \"$1\") (save-buffer))"
+}
+@test "S-WRITE-17 S-WRITE-18: emacs" {
+    command -v emacs >/dev/null || skip "no emacs"
+    check_writer with_emacs
+}
+
+@test "S-WRITE-17: emacs -nw, typed" {
+    command -v emacs >/dev/null || skip "no emacs"
+    mkdir "$MNT/jobs/job"
+    in_terminal "emacs -nw -Q $P"
+    wait_until 20 screen_has 'prompt.json'
+    keys -l '{"prompt": "by emacs"}'
+    wait_until 10 screen_has 'by emacs'
+    keys C-x C-s
+    wait_status job succeeded
+    keys C-x C-c
+    wait_until 10 terminal_is_gone
+    sent 1 '.prompt == "by emacs"'
+}
+
+# killed SCRIPT   a writer is killed after it has written and said so.
+killed() {
+    python "
+import threading
+f = os.open(M + 'jobs/job/prompt.json', os.O_CREAT | os.O_WRONLY)
+os.write(f, sys.argv[1].encode())
+os.kill(os.getpid(), signal.SIGKILL)" "$1" || true
+}
+
+@test "S-WRITE-12: a writer killed in the middle: nothing is sent, the content stays" {
+    mkdir "$MNT/jobs/job"
+    killed '{"prompt": "half a sen'
+    wait_status job invalid
+    sleep 0.3
+    [ "$(creates)" -eq 0 ]
+    [ "$(cat "$P")" = '{"prompt": "half a sen' ]
+    has 'ends too early' "$MNT/jobs/job/error"
+    printf 'tence"}' >>"$P"
+    wait_status job succeeded
+    sent 1 '.prompt == "half a sentence"'
+}
+
+@test "S-WRITE-12: a writer killed behind a complete request has written it" {
+    mkdir "$MNT/jobs/job"
+    killed '{"prompt": "complete"}'
+    wait_status job succeeded
+    sent 1 '.prompt == "complete"'
+}
+
+@test "S-WRITE-12: killed before the first byte it is a draft" {
+    mkdir "$MNT/jobs/job"
+    killed ''
+    wait_status job draft
+    [ "$(creates)" -eq 0 ]
+}
+
+@test "S-WRITE-9 S-WRITE-10: touch and : > make drafts, and opening alone sends nothing" {
+    touch "$MNT/jobs/a/prompt.json"
+    : >"$MNT/jobs/b/prompt.json"
+    printf ' \n\t\n' >"$MNT/jobs/c/prompt.json"
+    for job in a b c; do
+        [ "$(cat "$MNT/jobs/$job/status")" = draft ]
+        [ ! -e "$MNT/jobs/$job/error" ]
+    done
+    fails bash -c "echo '{\"prompt\": 1}' >$MNT/jobs/d/prompt.json"
+    touch "$MNT/jobs/d/prompt.json"
+    : >>"$MNT/jobs/d/prompt.json"
+    python 'os.close(os.open(M + "jobs/d/prompt.json", os.O_RDWR))'
+    [ "$(cat "$MNT/jobs/d/status")" = invalid ]
+    [ -s "$MNT/jobs/d/error" ]
+    sleep 0.2
+    [ "$(creates)" -eq 0 ]
+    cat "$GOOD" >"$MNT/jobs/a/prompt.json"
+    wait_status a succeeded
+    sent 1 '.duration == 6'
+}
+
+@test "S-WRITE-9 S-WRITE-11: truncate to 0 makes an invalid one a draft" {
+    printf '{' >"$P"
+    [ "$(cat "$MNT/jobs/job/status")" = invalid ]
+    truncate -s 0 "$P"
+    [ "$(cat "$MNT/jobs/job/status")" = draft ]
+    [ ! -e "$MNT/jobs/job/error" ]
+    printf '{' >"$P"
+    python 'os.truncate(M + "jobs/job/prompt.json", 0)'
+    [ "$(cat "$MNT/jobs/job/status")" = draft ]
+    [ "$(creates)" -eq 0 ]
+}
+
+@test "S-WRITE-11: truncate to what is right sends it" {
+    mkdir "$MNT/jobs/job"
+    fails bash -c "printf '%s' '{\"prompt\": \"x\"} junk' >'$P'"
+    has 'line 1, column 17' "$MNT/jobs/job/error"
+    python 'os.truncate(M + "jobs/job/prompt.json", 15)'
+    wait_status job succeeded
+    sent 1 '.prompt == "x"'
+}
+
+@test "S-WRITE-19: appending continues the content" {
+    printf '{"prompt": ' >"$P"
+    [ "$(cat "$MNT/jobs/job/status")" = invalid ]
+    printf '"appended"' >>"$P"
+    [ "$(cat "$MNT/jobs/job/status")" = invalid ]
+    printf '}' >>"$P"
+    wait_status job succeeded
+    sent 1 '.prompt == "appended"'
+}
+
+@test "S-WRITE-19: appending junk is refused and can be cut off again" {
+    printf '{"prompt": "one"' >"$P"
+    fails bash -c "echo ' } {' >>'$P'" # the write fails already: bash does not look at close
+    has 'line 1, column 20' "$MNT/jobs/job/error"
+    sed -i 's/ {$//' "$P"
+    wait_status job succeeded
+    sent 1 '.prompt == "one"'
+}
+
+@test "S-WRITE-4: the write or the close fails as soon as nothing can make it right" {
+    python '
+def attempt(*parts, fails_at):
+    f = os.open(M + "jobs/job/prompt.json", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+    at = None
+    for i, part in enumerate(parts):
+        try:
+            assert os.write(f, part) == len(part)
+        except OSError as e:
+            assert e.errno == errno.EINVAL, e
+            at = i
+            break
+    try:
+        os.close(f)
+    except OSError as e:
+        assert e.errno == errno.EINVAL, e
+        at = "close" if at is None else at
+    assert at == fails_at, (parts, at)
+os.mkdir(M + "jobs/job")
+attempt(b"{", b"x", fails_at=1)                       # syntax
+attempt(b"[1, ", b"2", b"]", fails_at=0)              # not an object
+attempt(b"{\"prompt\":", b" 1", b"}", b"\n", fails_at=2)
+attempt(b"{\"prompt\": \"\xff\"", fails_at=0)         # not UTF-8
+attempt(b"{\"prompt\": \"x\", \"image_url\": \"no.png\"}", fails_at="close")
+attempt(b"{\"prompt\": ", fails_at=None)              # incomplete is no error
+'
+    [ "$(creates)" -eq 0 ]
+    [ "$(cat "$MNT/jobs/job/status")" = invalid ]
+}
+
+@test "S-WRITE-5 S-SPEND-7: every mistake is listed with its place, all at once, and nothing is sent" {
+    mkdir "$MNT/jobs/job"
+    fails tee "$P" <<'END'
+{
+  "promt": "a typo costs money",
+  "duration": 99,
+  "resolution": "4k",
+  "image_url": "a.png", "image_urls": [],
+  "watermark": "no"
+}
+END
+    while read -r line; do
+        has "$line" "$MNT/jobs/job/error"
+    done <<'END'
+line 2, column 3: promt: unknown field; did you mean "prompt"?
+line 3, column 15: duration: must be from 4 to 15 seconds, but is 99.
+line 4, column 17: resolution: must be
+line 5, column 25: image_urls: stands beside "image_url". Use one of the two.
+line 6, column 16: watermark: must be a boolean
+prompt: is missing.
+END
+    [ "$(cat "$MNT/jobs/job/status")" = invalid ]
+    [ "$(status_json job '.error.message | length > 0')" = true ]
+    sleep 0.2
+    [ "$(creates)" -eq 0 ]
+}
+
+@test "S-WRITE-6 S-WRITE-7: incomplete is no error while it is written; closed it is invalid and stays" {
+    printf '{\n"prompt": "x",' >"$P"
+    printf '\n' >>"$P"
+    [ "$(cat "$MNT/jobs/job/status")" = invalid ]
+    has 'ends too early' "$MNT/jobs/job/error"
+    [ "$(cat "$P")" = "$(printf '{\n"prompt": "x",')" ]
+    restart_fs
+    [ "$(cat "$MNT/jobs/job/status")" = invalid ]
+    has 'ends too early' "$MNT/jobs/job/error"
+    [ "$(cat "$P")" = "$(printf '{\n"prompt": "x",')" ]
+    [ "$(creates)" -eq 0 ]
+}
+
+@test "S-WRITE-7: a large wrong one stays whole" {
+    mkdir "$MNT/jobs/job"
+    python '
+text = json.dumps({"prompt": 7, "more": ["x" * 1000] * 2000}).encode()
+open(sys.argv[1], "wb").write(text)' "$DIR/large"
+    fails cp "$DIR/large" "$P"
+    fails dd if="$DIR/large" of="$MNT/jobs/other/prompt.json" bs=64k
+    cmp "$DIR/large" "$P"
+    cmp "$DIR/large" "$MNT/jobs/other/prompt.json"
+    has 'prompt: must be a string' "$MNT/jobs/job/error" "$MNT/jobs/other/error"
+    [ "$(creates)" -eq 0 ]
+}
+
+@test "S-WRITE-13: an unknown field is refused, and sent with --allow-unknown" {
+    mkdir "$MNT/jobs/job"
+    fails bash -c "echo '{\"prompt\": \"x\", \"seed\": 5}' >'$P'"
+    has 'seed: unknown field' "$MNT/jobs/job/error"
+    [ "$(creates)" -eq 0 ]
+    restart_fs --allow-unknown
+    echo '{"prompt": "x", "seed": 5}' >"$P"
+    wait_until 10 test -s "$LOG"
+    wait_until 10 test "$(creates)" -eq 1
+    sent 1 '.seed == 5'
+}
+
+@test "S-WRITE-14: defaults are filled in, and request.json shows all of it" {
+    echo '{"prompt": "plain"}' >"$P"
+    wait_status job succeeded
+    sent 1 '. == {"model": "doubao-seedance-2.0", "prompt": "plain", "duration": 5, "resolution": "720p",
+        "aspect_ratio": "adaptive", "generate_audio": true, "watermark": false}'
+    diff <(body 1 | jq -S .) <(jq -S . "$MNT/jobs/job/request.json")
+    restart_fs --model doubao-seedance-2.0-fast
+    echo '{"prompt": "fast", "duration": 4, "resolution": "480p", "aspect_ratio": "9:16",
+        "generate_audio": false, "watermark": true}' >"$MNT/jobs/fast/prompt.json"
+    wait_status fast succeeded
+    sent 2 '. == {"model": "doubao-seedance-2.0-fast", "prompt": "fast", "duration": 4,
+        "resolution": "480p", "aspect_ratio": "9:16", "generate_audio": false, "watermark": true}'
+    echo '{"prompt": "named", "model": "doubao-seedance-2.0"}' >"$MNT/jobs/named/prompt.json"
+    wait_status named succeeded
+    sent 3 '.model == "doubao-seedance-2.0"'
+}
+
+@test "S-WRITE-15: a picture beside prompt.json is sent, and shown shortened" {
+    mkdir "$MNT/jobs/job"
+    cp "$ROOT/tests/media/cover.jpg" "$MNT/jobs/job/first.jpg"
+    echo '{"prompt": "from a picture", "image_url": "first.jpg"}' >"$P"
+    wait_status job succeeded
+    sent 1 '.image_url | startswith("data:image/jpeg;base64,")'
+    body 1 | jq -r '.image_url | sub("^[^,]*,"; "")' | base64 -d | cmp - "$ROOT/tests/media/cover.jpg"
+    [ "$(jq -r .image_url "$MNT/jobs/job/request.json")" = \
+        "data:image/jpeg;base64,$(base64 -w0 "$ROOT/tests/media/cover.jpg" | head -c 8)… ($(stat -c %s "$ROOT/tests/media/cover.jpg") bytes)" ]
+}
+
+@test "S-WRITE-15: a picture that is not there is a mistake, reported at close; adding it mends that" {
+    mkdir "$MNT/jobs/job"
+    fails tee "$P" <<<'{"prompt": "x", "image_url": "first.jpg"}'
+    has 'column 30: image_url: there is no file "first.jpg" beside prompt.json' "$MNT/jobs/job/error"
+    [ "$(cat "$MNT/jobs/job/status")" = invalid ]
+    [ "$(creates)" -eq 0 ]
+    cp "$ROOT/tests/media/cover.jpg" "$MNT/jobs/job/first.jpg"
+    echo '{"prompt": "x", "image_url": "first.jpg"}' >"$P"
+    wait_status job succeeded
+    sent 1 '.image_url | startswith("data:image/jpeg;base64,")'
+}
+
+@test "S-WRITE-15: only names beside prompt.json: no paths, no generated files" {
+    mkdir "$MNT/jobs/job"
+    for name in ../job/x.png /etc/passwd .hidden.png status file:///etc/passwd; do
+        fails tee "$P" <<<"{\"prompt\": \"x\", \"image_url\": \"$name\"}"
+        has 'image_url' "$MNT/jobs/job/error"
+    done
+    [ "$(creates)" -eq 0 ]
+}
+
+@test "S-WRITE-16: a warning is sent all the same, and stands in log" {
+    echo '{"prompt": "a cat --dur 10"}' >"$P"
+    wait_status job succeeded
+    sent 1 '.prompt == "a cat --dur 10"'
+    has 'warning: prompt: contains "--dur"' "$MNT/jobs/job/log"
+    [ ! -e "$MNT/jobs/job/error" ]
+}
