@@ -129,6 +129,10 @@ bench: all
 	$(Q)scripts/install-deps.sh --bench
 	$(Q)scripts/bench.sh $(out)
 
+# What takes too long for every change: CYCLES crashes and restarts (see docs/CONTRIBUTING.md).
+campaign: all
+	$(Q)CYCLES=$(or $(CYCLES),2000) scripts/run-e2e.sh $(out) tests/e2e/crash.bats
+
 lint:
 	$(Q)scripts/lint.sh
 

@@ -171,8 +171,8 @@ static enum exit_code places_check(const struct options *options)
     char *mount = realpath(options->mountpoint, NULL);
     char *data = existing_realpath(options->data_directory);
     size_t len = mount ? strlen(mount) : 0;
-    bool is_inside = mount && data && strncmp(data, mount, len) == 0 &&
-                     (data[len] == '/' || data[len] == '\0');
+    bool is_inside =
+        mount && data && strncmp(data, mount, len) == 0 && (data[len] == '/' || data[len] == '\0');
     free(mount);
     free(data);
     return is_inside ? complain(options->data_directory,

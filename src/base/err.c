@@ -18,10 +18,9 @@ static const struct err_row err_rows[] = {
 
 static const struct err_row *err_row_get(int r)
 {
-    int index = -r - ERR_BASE - 1;
-    if (r >= 0 || index < 0 || index >= (int)ARRAY_COUNT(err_rows))
+    if (r >= -ERR_BASE || r <= -ERR_END)
         return NULL;
-    return &err_rows[index];
+    return &err_rows[-r - ERR_BASE - 1];
 }
 
 int err_errno(int r)
@@ -31,7 +30,7 @@ int err_errno(int r)
         return row->errno_value;
     if (r >= 0)
         return 0;
-    return -r < ERR_BASE ? -r : EIO;
+    return r > -ERR_BASE ? -r : EIO;
 }
 
 const char *err_name(int r)
@@ -39,7 +38,7 @@ const char *err_name(int r)
     const struct err_row *row = err_row_get(r);
     if (row)
         return row->name;
-    const char *name = r < 0 && -r < ERR_BASE ? strerrorname_np(-r) : NULL;
+    const char *name = r < 0 && r > -ERR_BASE ? strerrorname_np(-r) : NULL;
     return name ? name : r >= 0 ? "OK" : "UNKNOWN";
 }
 
@@ -50,7 +49,8 @@ const char *err_sentence(int r)
         return row->sentence;
     if (r >= 0)
         return "no error";
-    return -r < ERR_BASE ? strerrordesc_np(-r) : "an unknown error";
+    const char *sentence = r > -ERR_BASE ? strerrordesc_np(-r) : NULL;
+    return sentence ? sentence : "an unknown error";
 }
 
 bool err_is_retryable(int r)

@@ -135,8 +135,7 @@ const struct json *json_member_get(const struct json *object, const char *key)
 {
     if (json_type_get(object) != JSON_OBJECT)
         return NULL;
-    JSON_FOR_EACH(member, object)
-    {
+    JSON_FOR_EACH (member, object) {
         if (strcmp(member->item->string, key) == 0)
             return member;
     }
@@ -156,8 +155,8 @@ const struct json *json_child_next(const struct json *child)
 size_t json_child_count(const struct json *container)
 {
     size_t count = 0;
-    JSON_FOR_EACH(child, container)
-    count++;
+    JSON_FOR_EACH (child, container)
+        count++;
     return count;
 }
 

@@ -189,8 +189,7 @@ void json_write_null(struct json_writer *w)
 static void write_container(struct json_writer *w, const struct json *node, bool is_object)
 {
     container_begin(w, is_object);
-    JSON_FOR_EACH(child, node)
-    {
+    JSON_FOR_EACH (child, node) {
         if (is_object)
             json_write_key(w, json_key_get(child));
         json_write_node(w, child);

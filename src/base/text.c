@@ -45,9 +45,10 @@ int text_usd_parse(const char *text, int64_t *usd_micros)
         }
         if (*p < '0' || *p > '9' || decimals == 6)
             return -EINVAL;
-        if (value > (INT64_MAX / 1000000 - 9) / 10)
+        int digit = *p - '0';
+        if (value > (INT64_MAX - digit) / 10)
             return -ERANGE;
-        value = value * 10 + (*p - '0');
+        value = value * 10 + digit;
         digits++;
         if (decimals >= 0)
             decimals++;

@@ -68,8 +68,7 @@ static void detail_free(struct job_detail *detail)
 {
     struct job_file *file;
     struct job_file *next;
-    DL_FOREACH_SAFE(detail->files, file, next)
-    {
+    DL_FOREACH_SAFE (detail->files, file, next) {
         if (file->fd >= 0)
             (void)close(file->fd);
         free(file->name);

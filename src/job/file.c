@@ -36,8 +36,7 @@ static bool is_prompt(const struct job_file *file)
 struct job_file *job_file_find(const struct job_detail *detail, const char *name)
 {
     struct job_file *file;
-    DL_FOREACH(detail->files, file)
-    {
+    DL_FOREACH (detail->files, file) {
         if (!file->is_unlinked && strcmp(file->name, name) == 0)
             return file;
     }
@@ -47,8 +46,7 @@ struct job_file *job_file_find(const struct job_detail *detail, const char *name
 struct job_file *job_file_get(const struct job_detail *detail, int64_t id)
 {
     struct job_file *file;
-    DL_FOREACH(detail->files, file)
-    {
+    DL_FOREACH (detail->files, file) {
         if (file->id == id)
             return file;
     }

@@ -152,8 +152,7 @@ struct jobs *jobs_free(struct jobs *jobs)
     struct job *job;
     struct job *next;
     jobs_save_last(jobs);
-    HASH_ITER(by_id, jobs->by_id, job, next)
-    {
+    HASH_ITER (by_id, jobs->by_id, job, next) {
         job_unlink(job);
         job_free(job);
     }
@@ -209,8 +208,7 @@ struct job *jobs_get_by_file(struct jobs *jobs, int64_t file_id)
     if (store_file_job_get(jobs->settings.store, file_id, &job_id) < 0) {
         /* Unlinked, but perhaps still open. */
         struct job_detail *detail;
-        DL_FOREACH(jobs->details, detail)
-        {
+        DL_FOREACH (jobs->details, detail) {
             if (job_file_get(detail, file_id))
                 return detail->job;
         }
@@ -424,8 +422,7 @@ static int job_files_remove(struct job_detail *detail)
 {
     struct job_file *file;
     struct job_file *next;
-    DL_FOREACH_SAFE(detail->files, file, next)
-    {
+    DL_FOREACH_SAFE (detail->files, file, next) {
         int r = job_file_unlink(file);
         if (r < 0)
             return r;

@@ -81,8 +81,7 @@ void jobs_start(struct jobs *jobs)
     struct job *job;
     struct job *next;
     jobs->is_started = true;
-    HASH_ITER(by_id, jobs->by_id, job, next)
-    {
+    HASH_ITER (by_id, jobs->by_id, job, next) {
         job_resume(job);
     }
 }
@@ -103,8 +102,7 @@ void jobs_key_changed(struct jobs *jobs)
     struct job *next;
     jobs->gate = JOB_GATE_OPEN;
     job_text_clear(&jobs->gate_message);
-    HASH_ITER(by_id, jobs->by_id, job, next)
-    {
+    HASH_ITER (by_id, jobs->by_id, job, next) {
         if (!job->detail || job->detail->call || job->detail->is_queued)
             continue;
         if (job->state == JOB_WAITING)

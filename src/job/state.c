@@ -232,8 +232,7 @@ static void jobs_save_again(void *context)
     struct job_detail *detail;
     struct job_detail *next;
     bool is_more = false;
-    DL_FOREACH_SAFE(jobs->details, detail, next)
-    {
+    DL_FOREACH_SAFE (jobs->details, detail, next) {
         struct job *job = job_ref(detail->job);
         is_more = job_save_again(job) < 0 || is_more;
         job_unref(job); /* a removed one was kept for this alone */
@@ -396,7 +395,6 @@ int job_to_accepted(struct job *job, const struct prompt *prompt)
         store_attempt_fini(&detail->attempt);
         return r;
     }
-    job->hidden = 0; /* what the user removed was of the attempt before */
     detail->failures = 0;
     detail->polls = 0;
     detail->wait_until_ms = 0;

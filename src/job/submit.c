@@ -74,8 +74,7 @@ void jobs_gate_close(struct jobs *jobs, enum job_gate gate, const char *message)
         job_text_clear(&jobs->gate_message);
     log_warn("gate.closed", "why=\"%s\"", gate_sentences[gate]);
     struct job_detail *detail;
-    DL_FOREACH(jobs->details, detail)
-    {
+    DL_FOREACH (jobs->details, detail) {
         if (detail->job->state == JOB_WAITING && !detail->job->is_removed) {
             timer_cancel(jobs->settings.timers, &detail->timer);
             job_gate_show(detail->job);

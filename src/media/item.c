@@ -28,17 +28,17 @@ static size_t item_transfer_count(const struct media_item *item)
 {
     const struct transfer *transfer;
     size_t count = 0;
-    DL_FOREACH(item->media->transfers, transfer)
-    count += transfer->item == item;
+    DL_FOREACH (item->media->transfers, transfer)
+        count += transfer->item == item;
     return count;
 }
 
 static bool item_has_transfer(const struct media_item *item, enum transfer_purpose purpose)
 {
     const struct transfer *transfer;
-    DL_FOREACH(item->media->transfers, transfer)
-    if (transfer->item == item && transfer->purpose == purpose)
-        return true;
+    DL_FOREACH (item->media->transfers, transfer)
+        if (transfer->item == item && transfer->purpose == purpose)
+            return true;
     return false;
 }
 
@@ -46,9 +46,9 @@ void item_stop_transfers(struct media_item *item)
 {
     struct transfer *transfer;
     struct transfer *next;
-    DL_FOREACH_SAFE(item->media->transfers, transfer, next)
-    if (transfer->item == item)
-        transfer_end(transfer);
+    DL_FOREACH_SAFE (item->media->transfers, transfer, next)
+        if (transfer->item == item)
+            transfer_end(transfer);
 }
 
 /* What the plan looks at, and which transfers its flights are. */
@@ -63,8 +63,7 @@ static void item_view_make(const struct media_item *item, struct item_view *view
     const struct cache_file *cache = &item->cache;
     struct transfer *transfer;
     size_t count = 0;
-    DL_FOREACH(item->media->transfers, transfer)
-    {
+    DL_FOREACH (item->media->transfers, transfer) {
         if (transfer->item != item || transfer->purpose == TRANSFER_PROBE ||
             transfer->position >= transfer->end)
             continue;
@@ -86,12 +85,12 @@ static void item_view_make(const struct media_item *item, struct item_view *view
 static bool media_sacrifice(struct media *media, const struct media_item *item)
 {
     struct transfer *transfer;
-    DL_FOREACH(media->transfers, transfer)
-    if ((!item || transfer->item == item) && transfer->purpose != TRANSFER_PROBE &&
-        !reads_want(transfer->item, transfer->position, transfer->end)) {
-        transfer_end(transfer);
-        return true;
-    }
+    DL_FOREACH (media->transfers, transfer)
+        if ((!item || transfer->item == item) && transfer->purpose != TRANSFER_PROBE &&
+            !reads_want(transfer->item, transfer->position, transfer->end)) {
+            transfer_end(transfer);
+            return true;
+        }
     return false;
 }
 
@@ -112,12 +111,12 @@ static int item_start(struct media_item *item, enum transfer_purpose purpose, in
     struct transfer *transfer;
     if (media_now_ms(item->media) < item->refused_until_ms)
         return item->refused_result;
-    DL_FOREACH(item->media->transfers, transfer)
-    if (transfer->item == item && transfer->purpose != TRANSFER_PROBE &&
-        transfer->position < first && first < transfer->end) {
-        transfer->end = first;
-        item_schedule(item); /* somebody may wait for what is behind both */
-    }
+    DL_FOREACH (item->media->transfers, transfer)
+        if (transfer->item == item && transfer->purpose != TRANSFER_PROBE &&
+            transfer->position < first && first < transfer->end) {
+            transfer->end = first;
+            item_schedule(item); /* somebody may wait for what is behind both */
+        }
     return transfer_start(item, purpose, first, end);
 }
 
@@ -238,9 +237,9 @@ static void item_turn_url(struct media_item *item)
     /* Each answer may end any transfer: look from the start again. */
     struct transfer *transfer;
     do {
-        DL_FOREACH(media->transfers, transfer)
-        if (transfer->item == item && transfer->state == TRANSFER_HELD)
-            break;
+        DL_FOREACH (media->transfers, transfer)
+            if (transfer->item == item && transfer->state == TRANSFER_HELD)
+                break;
         if (transfer)
             transfer_url_answered(transfer, item->url_result);
     } while (transfer && !item->is_url_asked);

@@ -42,9 +42,9 @@ static void media_turn(void *context)
     struct media_item *item;
     media->plan_turn++;
     do {
-        DL_FOREACH(media->items, item)
-        if (item->needs_plan && item->planned_turn != media->plan_turn)
-            break;
+        DL_FOREACH (media->items, item)
+            if (item->needs_plan && item->planned_turn != media->plan_turn)
+                break;
         if (item) {
             item->planned_turn = media->plan_turn;
             media_item_ref(item);
@@ -116,8 +116,7 @@ struct media *media_free(struct media *media)
     timer_cancel(media_timers(media), &media->plan_timer);
     while (media->transfers)
         transfer_end(media->transfers);
-    DL_FOREACH(media->items, item)
-    {
+    DL_FOREACH (media->items, item) {
         reads_fail(item, 0, INT64_MAX, -ENOTCONN);
         item_persist(item);
     }
@@ -302,9 +301,9 @@ int media_item_evict(struct media_item *item)
     const struct transfer *transfer;
     if (item->parked || item->ready || item->is_fetching)
         return -EBUSY;
-    DL_FOREACH(item->media->transfers, transfer)
-    if (transfer->item == item)
-        return -EBUSY;
+    DL_FOREACH (item->media->transfers, transfer)
+        if (transfer->item == item)
+            return -EBUSY;
     int r = cache_drop(&item->cache);
     item_persist(item); /* reports that nothing is left */
     return r;

@@ -1,9 +1,10 @@
 /*
  * The plan. A reader's first request is small (256 KiB, rounded up to whole blocks): most
- * programs look at a header and go away. While a stream goes on, its windows double up to 16 MiB,
- * and the next one is started when less than half a window lies ahead of the reader, so that a
- * copy never waits for a round trip. A stream has to have asked for more than half of a first
- * window before that begins.
+ * programs look at a header and go away. While a stream goes on, its windows quadruple up to
+ * 16 MiB, and the next one is started when less than a window (or 8 MiB) lies ahead of the
+ * reader, so that a copy of a clip waits for two round trips in all: 10 MiB from 50 ms away take
+ * 1.7 times as long as with curl, with windows that double 3.7 times (`make bench`). A stream has
+ * to have asked for more than half of a first window before that begins.
  *
  * A reader waits for a transfer that passes its place soon, at most 1 MiB from now (4 MiB for the
  * stream's own reader, whose readahead may be long). Anything farther, like the index at the tail
@@ -138,7 +139,7 @@ static int64_t range_stop(const struct range_view *view, int64_t first, int64_t 
 
 static void stream_grow(const struct range_view *view, struct range_stream *stream)
 {
-    stream->window = least(stream->window * 2, most(view->window_max, RANGE_WINDOW_FIRST_BYTES));
+    stream->window = least(stream->window * 4, most(view->window_max, RANGE_WINDOW_FIRST_BYTES));
 }
 
 struct range_step range_plan_step(const struct range_view *view, struct range_stream *stream,
@@ -182,7 +183,7 @@ bool range_plan_ahead(const struct range_view *view, struct range_stream *stream
     if (stream->consumed <= RANGE_WINDOW_FIRST_BYTES / 2)
         return false;
     int64_t first = frontier(view, stream->next);
-    if (first >= view->size || first - stream->next >= stream->window / 2)
+    if (first >= view->size || first - stream->next >= least(stream->window, RANGE_AHEAD_BYTES))
         return false;
     stream_grow(view, stream);
     out->first = first;

@@ -14,6 +14,7 @@ enum {
     RANGE_ALIGN_BYTES = 64 * 1024,
     RANGE_WINDOW_FIRST_BYTES = 256 * 1024,
     RANGE_WINDOW_MAX_BYTES = 16 * 1024 * 1024,
+    RANGE_AHEAD_BYTES = 8 * 1024 * 1024,           /* of a reader, no window is started beyond */
     RANGE_JOIN_BYTES = 1024 * 1024,                /* wait for a transfer that is this far away */
     RANGE_JOIN_SEQUENTIAL_BYTES = 4 * 1024 * 1024, /* the same for the stream it was started for */
     RANGE_SKIP_BYTES = 512 * 1024,  /* a read this far ahead still belongs to the stream */

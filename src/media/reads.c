@@ -75,9 +75,9 @@ static bool read_meets(const struct media_read *read, int64_t first, int64_t end
 bool reads_want(const struct media_item *item, int64_t first, int64_t end)
 {
     const struct media_read *read;
-    DL_FOREACH(item->parked, read)
-    if (read_meets(read, first, end))
-        return true;
+    DL_FOREACH (item->parked, read)
+        if (read_meets(read, first, end))
+            return true;
     return false;
 }
 
@@ -85,9 +85,9 @@ void reads_wake(struct media_item *item, int64_t first, int64_t end)
 {
     struct media_read *read;
     struct media_read *next;
-    DL_FOREACH_SAFE(item->parked, read, next)
-    if (read_meets(read, first, end) && cache_has(&item->cache, read->offset, read_end(read)))
-        read_make_ready(item, read, 0);
+    DL_FOREACH_SAFE (item->parked, read, next)
+        if (read_meets(read, first, end) && cache_has(&item->cache, read->offset, read_end(read)))
+            read_make_ready(item, read, 0);
     if (item->ready)
         reads_answer(item);
 }
@@ -97,9 +97,9 @@ void reads_fail_late(struct media_item *item, int64_t first, int64_t end, int64_
 {
     struct media_read *read;
     struct media_read *next;
-    DL_FOREACH_SAFE(item->parked, read, next)
-    if (read->due_ms < due_ms && (item->size < 0 || read_meets(read, first, end)))
-        read_make_ready(item, read, result);
+    DL_FOREACH_SAFE (item->parked, read, next)
+        if (read->due_ms < due_ms && (item->size < 0 || read_meets(read, first, end)))
+            read_make_ready(item, read, result);
     if (item->ready)
         reads_answer(item);
 }
@@ -114,8 +114,7 @@ void reads_plan(struct media_item *item)
 {
     struct media_read *read;
     struct media_read *next;
-    DL_FOREACH_SAFE(item->parked, read, next)
-    {
+    DL_FOREACH_SAFE (item->parked, read, next) {
         int r = item_plan_read(item, read);
         if (r < 0)
             read_make_ready(item, read, r);
@@ -135,8 +134,7 @@ void reads_clip(struct media_item *item)
 {
     struct media_read *read;
     struct media_read *next;
-    DL_FOREACH_SAFE(item->parked, read, next)
-    {
+    DL_FOREACH_SAFE (item->parked, read, next) {
         read_clip(item, read);
         if (cache_has(&item->cache, read->offset, read_end(read)))
             read_make_ready(item, read, 0);

@@ -61,9 +61,9 @@ void transfer_end(struct transfer *transfer)
     /* A slot is free, and somebody may have waited for what comes no more. */
     struct media_item *item;
     item_schedule(transfer->item);
-    DL_FOREACH(media->items, item)
-    if (item->is_starved || item->is_fetching)
-        item_schedule(item);
+    DL_FOREACH (media->items, item)
+        if (item->is_starved || item->is_fetching)
+            item_schedule(item);
     if (!transfer->is_busy)
         transfer_free(transfer);
 }
@@ -269,9 +269,9 @@ static bool transfer_accept_whole(struct transfer *transfer)
 {
     struct media_item *item = transfer->item;
     const struct transfer *other;
-    DL_FOREACH(item->media->transfers, other)
-    if (other->item == item && other != transfer && other->is_whole)
-        return false;
+    DL_FOREACH (item->media->transfers, other)
+        if (other->item == item && other != transfer && other->is_whole)
+            return false;
     if (!reads_want(item, 0, INT64_MAX) && transfer->purpose == TRANSFER_READ)
         return false;
     item->is_whole_only = true;

@@ -100,8 +100,8 @@ void write_media(const struct check *c, const struct field *field UNUSED, struct
         return;
     }
     json_write_array_begin(w);
-    JSON_FOR_EACH(item, node)
-    write_address(c, w, item, is_display);
+    JSON_FOR_EACH (item, node)
+        write_address(c, w, item, is_display);
     json_write_array_end(w);
 }
 
@@ -112,8 +112,7 @@ static void write_holder(const struct check *c, struct json_writer *w, const str
     json_write_object_begin(w);
     json_write_key(w, "url");
     write_address(c, w, json_member_get(holder, "url"), is_display);
-    JSON_FOR_EACH(member, holder)
-    {
+    JSON_FOR_EACH (member, holder) {
         if (strcmp(json_key_get(member), "url") == 0)
             continue;
         json_write_key(w, json_key_get(member));
@@ -133,8 +132,7 @@ static void write_item(const struct check *c, struct json_writer *w, const struc
     write_holder(c, w, json_member_get(item, type), is_display);
     if (role)
         json_write_member_string(w, "role", role);
-    JSON_FOR_EACH(member, item)
-    {
+    JSON_FOR_EACH (member, item) {
         const char *key = json_key_get(member);
         if (strcmp(key, "type") == 0 || strcmp(key, "role") == 0 || strcmp(key, type) == 0)
             continue;
@@ -148,8 +146,8 @@ void write_content(const struct check *c, const struct field *field UNUSED, stru
                    const struct json *node, bool is_display)
 {
     json_write_array_begin(w);
-    JSON_FOR_EACH(item, node)
-    write_item(c, w, item, is_display);
+    JSON_FOR_EACH (item, node)
+        write_item(c, w, item, is_display);
     json_write_array_end(w);
 }
 
@@ -165,8 +163,7 @@ void body_render(const struct check *c, struct buf *out, bool is_display)
         json_write_key(&w, fields[i].name);
         fields[i].write(c, &fields[i], &w, node, is_display);
     }
-    JSON_FOR_EACH(member, c->root)
-    {
+    JSON_FOR_EACH (member, c->root) {
         if (field_find(json_key_get(member)))
             continue;
         json_write_key(&w, json_key_get(member));

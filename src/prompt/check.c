@@ -44,8 +44,7 @@ static void check_members(struct check *c)
     const char *names[NAMES_MAX] = {NULL};
     for (size_t i = 0; i < field_count && i < NAMES_MAX - 1; i++)
         names[i] = fields[i].name;
-    JSON_FOR_EACH(member, c->root)
-    {
+    JSON_FOR_EACH (member, c->root) {
         const struct field *field = field_find(json_key_get(member));
         char path[PATH_SIZE];
         if (field) {

@@ -60,8 +60,7 @@ static void check_address(struct check *c, enum media_kind kind, const struct js
     }
     if (!expect_type(c, holder, path, JSON_OBJECT))
         return;
-    JSON_FOR_EACH(member, holder)
-    {
+    JSON_FOR_EACH (member, holder) {
         if (is_known(json_key_get(member), address_fields))
             continue;
         path_join(inner, path, json_key_get(member));
@@ -135,8 +134,7 @@ static enum role role_get(struct check *c, enum media_kind kind, const struct js
 static void check_item_fields(struct check *c, const struct json *item, const char *path,
                               enum media_kind kind)
 {
-    JSON_FOR_EACH(member, item)
-    {
+    JSON_FOR_EACH (member, item) {
         const char *key = json_key_get(member);
         char inner[PATH_SIZE];
         path_join(inner, path, key);
@@ -218,8 +216,7 @@ void check_content(struct check *c, const struct field *field, const struct json
         return;
     struct modes modes = {0};
     size_t index = 0;
-    JSON_FOR_EACH(item, node)
-    {
+    JSON_FOR_EACH (item, node) {
         char path[PATH_SIZE];
         (void)snprintf(path, sizeof(path), "content[%zu]", index++);
         check_item(c, &modes, item, path);

@@ -207,8 +207,7 @@ static void check_many(struct check *c, const struct field *field, const struct 
         problem_add(c, SEVERITY_ERROR, node, field->name, "count",
                     "has %zu addresses; the service accepts at most %u.", count, rule->max_count);
     size_t index = 0;
-    JSON_FOR_EACH(item, node)
-    {
+    JSON_FOR_EACH (item, node) {
         char path[PATH_SIZE];
         (void)snprintf(path, sizeof(path), "%s[%zu]", field->name, index++);
         check_media(c, field->kind, item, path);
@@ -240,8 +239,7 @@ static void check_durations(struct check *c, const struct field *field, const st
     int64_t sum_ms = 0;
     bool is_good = true;
     size_t index = 0;
-    JSON_FOR_EACH(item, node)
-    {
+    JSON_FOR_EACH (item, node) {
         char path[PATH_SIZE];
         (void)snprintf(path, sizeof(path), "%s[%zu]", field->name, index++);
         int64_t ms = check_seconds(c, item, path);

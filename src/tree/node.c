@@ -165,7 +165,9 @@ int node_entry(struct tree *tree, const struct node *node, struct tree_entry *ou
     } else if (node->kind == NODE_JOB) {
         stat_fill(tree, &out->st, S_IFDIR | 0755, 0, node->job->updated_ms);
         out->entry_s = node->job->is_provisional ? 0 : KEEP_LONG_S;
-        out->attr_s = node->job->is_provisional ? 0 : KEEP_SHORT_S;
+        /* The time of an active job changes by itself. */
+        bool is_active = job_state_class(node->job->state) == JOB_CLASS_ACTIVE;
+        out->attr_s = node->job->is_provisional || is_active ? 0 : KEEP_SHORT_S;
     } else if (node->kind == NODE_README) {
         buf_clear(&tree->scratch);
         readme_render(&tree->scratch);

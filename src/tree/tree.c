@@ -189,8 +189,7 @@ static bool job_has_files(struct job *job)
     if (job_detail_get(job, &detail) < 0)
         return true;
     const struct job_file *file;
-    DL_FOREACH(detail->files, file)
-    {
+    DL_FOREACH (detail->files, file) {
         if (!file->is_unlinked)
             return true;
     }
@@ -301,8 +300,7 @@ static bool list_job(struct tree *tree, struct job *job, int64_t offset, tree_li
     if (job_detail_get(job, &detail) < 0)
         return true;
     struct job_file *file;
-    DL_FOREACH(detail->files, file)
-    {
+    DL_FOREACH (detail->files, file) {
         int64_t next = fixed + 3 + file->id;
         node = (struct node){.kind = NODE_FILE, .id = file->id, .job = job, .file = file};
         if (!file->is_unlinked && next > offset &&
