@@ -27,18 +27,23 @@ one_in_each_state() {
     for state in queued running failed cancelled expired succeeded rejected unknown waiting submitting lost; do
         wait_status $state $state
     done
-    wait_until 10 test -n "$(status_json waiting '.reason // empty')"
 }
 is_created() { [ "$(creates "is $1")" -ge 1 ] && ! status_is "$1" submitting; }
 
 EDITABLE='draft invalid rejected failed cancelled expired lost'
 FROZEN='waiting submitting unknown queued running succeeded'
 
+# S-EDIT-1: In the states `draft`, `invalid`, `rejected`, `failed`, `cancelled`, `expired` and
+#   `lost`, `prompt.json` can be rewritten, and an acceptable one is a new attempt, also when it is
+#   the same as before; `attempt` in status.json counts them.
+# S-EDIT-3: With the first change of a new attempt the job is a `draft` again: `request.json`,
+#   `response.json` and `error` of the attempt before disappear, `log` keeps its history.
+# S-FILE-1: `status` is one of the words draft, invalid, waiting, submitting, unknown, rejected,
+#   queued, running, succeeded, failed, cancelled, expired, lost, and a newline.
 @test "S-EDIT-1 S-EDIT-3 S-FILE-1: the editable states start a new attempt, also with the same request" {
     mount_fs
     one_in_each_state
     scenario
-    local was=$(creates)
     for state in $EDITABLE; do
         wait_status $state $state
         if [ -s "$J/$state/prompt.json" ]; then
@@ -46,7 +51,8 @@ FROZEN='waiting submitting unknown queued running succeeded'
         fi
         printf '{"prompt":' >"$J/$state/prompt.json"
         wait_status $state invalid
-        [ ! -e "$J/$state/request.json" ] && [ ! -e "$J/$state/response.json" ]
+        [ ! -e "$J/$state/request.json" ]
+        [ ! -e "$J/$state/response.json" ]
         truncate -s 0 "$J/$state/prompt.json"
         [ "$(cat "$J/$state/status")" = draft ]
         [ ! -e "$J/$state/error" ]
@@ -82,10 +88,14 @@ FROZEN='waiting submitting unknown queued running succeeded'
     has 'attempt 2, estimated' "$J/cat/log"
 }
 
+# S-EDIT-2: In every other state `prompt.json` is frozen: its mode is 0444, and opening it for
+#   writing, truncating it, renaming it or another file onto it, and creating it anew fail with
+#   EPERM, for root as well.
 @test "S-EDIT-2 S-FILE-1: the frozen states refuse every change of prompt.json, to root as well" {
     mount_fs
     one_in_each_state
-    local was=$(creates)
+    local was
+    was=$(creates)
     for state in $FROZEN; do
         python '
 J = M + "jobs/" + sys.argv[1] + "/"
@@ -113,6 +123,8 @@ gives(errno.EPERM, os.rename, M + "jobs/" + sys.argv[1] + "/mine", M + "jobs/" +
     [ "$(creates)" -eq "$was" ]
 }
 
+# S-EDIT-4: Removing the `prompt.json` of an `invalid` job makes it a `draft`. Removing that of an
+#   accepted job changes nothing else: the task goes on.
 @test "S-EDIT-4: removing prompt.json" {
     mount_fs
     printf '{' >"$J/bad/prompt.json"
@@ -131,6 +143,7 @@ gives(errno.EPERM, os.rename, M + "jobs/" + sys.argv[1] + "/mine", M + "jobs/" +
     [ -s "$J/cat/output.mp4" ]
 }
 
+# S-EDIT-5: The other files of a job can be changed at any time.
 @test "S-EDIT-5: the other files can be changed in every state" {
     mount_fs
     one_in_each_state
@@ -144,10 +157,13 @@ gives(errno.EPERM, os.rename, M + "jobs/" + sys.argv[1] + "/mine", M + "jobs/" +
     done
 }
 
+# S-REMOVE-1: `rm -r jobs/NAME` removes a job in every state.
+# S-REMOVE-4: A job that is removed while it waits is not sent.
 @test "S-REMOVE-1 S-REMOVE-4: rm -r in every state; what waited is not sent" {
     mount_fs
     one_in_each_state
-    local was=$(creates)
+    local was
+    was=$(creates)
     for state in $EDITABLE $FROZEN; do
         echo note >"$J/$state/note"
         rm -r "$J/$state"
@@ -166,7 +182,6 @@ gives(errno.EPERM, os.rename, M + "jobs/" + sys.argv[1] + "/mine", M + "jobs/" +
     scenario '{"kind":"create","n":1,"answer":{"status":429,"headers":{"Retry-After":"1"}}}'
     mount_fs
     echo '{"prompt": "removed"}' >"$J/cat/prompt.json"
-    wait_until 5 test "$(creates)" -ge 0
     wait_until 5 has 'the service asked to wait' "$J/cat/log"
     rm -r "$J/cat"
     echo '{"prompt": "later"}' >"$J/dog/prompt.json"
@@ -175,11 +190,14 @@ gives(errno.EPERM, os.rename, M + "jobs/" + sys.argv[1] + "/mine", M + "jobs/" +
     [ "$(creates later)" -eq 1 ]
 }
 
+# S-REMOVE-5: Removing a job does not stop its task at the service.
+# S-SPEND-9: The task id and the cost of a removed job stay in the database of the data directory.
 @test "S-REMOVE-5 S-SPEND-9: a removed job's task goes on at the service, and its id and cost are kept" {
     mount_fs
     echo '{"prompt": "goes on [[seconds=1]]"}' >"$J/cat/prompt.json"
     wait_status cat running
-    local task=$(status_json cat .task_id)
+    local task
+    task=$(status_json cat .task_id)
     rm -r "$J/cat"
     unmount_fs
     FS_PID=
@@ -193,6 +211,8 @@ assert sys.argv[2] in text
 assert "1000000" in text' "$DATA" "$task"
 }
 
+# S-REMOVE-2: `rmdir` removes a job whatever generated files are in it, and fails with ENOTEMPTY
+#   while files of your own are.
 @test "S-REMOVE-2: rmdir asks for your files to be removed first, not for generated ones" {
     mount_fs
     make_job cat
@@ -209,7 +229,9 @@ assert "1000000" in text' "$DATA" "$task"
 gives(errno.ENOTDIR, os.rmdir, M + "README.txt")'
 }
 
-@test "S-REMOVE-3: a removed generated file is hidden until a new attempt or a restart" {
+# S-REMOVE-3: Removing a generated file hides it until the state of the job changes or the program
+#   starts again.
+@test "S-REMOVE-3: a removed generated file is hidden until the next state or a restart" {
     mount_fs
     make_job cat
     rm -f "$J/cat/log" "$J/cat/output.mp4" "$J/cat/cover.jpg" "$J/cat/output.url"
@@ -217,22 +239,28 @@ gives(errno.ENOTDIR, os.rmdir, M + "README.txt")'
     fails cat "$J/cat/output.mp4"
     [ "$(ls "$J/cat" | tr '\n' ' ')" = 'cost prompt.json request.json response.json status status.json ' ]
     restart_fs
-    [ -s "$J/cat/log" ] && [ -s "$J/cat/output.mp4" ] && [ -s "$J/cat/output.url" ]
+    [ -s "$J/cat/log" ]
+    [ -s "$J/cat/output.mp4" ]
+    [ -s "$J/cat/output.url" ]
     echo '{"prompt": "x [[fail]]"}' >"$J/dog/prompt.json"
     wait_status dog failed
     rm -f "$J/dog/error" "$J/dog/log"
-    [ ! -e "$J/dog/error" ] && [ ! -e "$J/dog/log" ]
+    [ ! -e "$J/dog/error" ]
+    [ ! -e "$J/dog/log" ]
     echo '{"prompt": "again [[fail]]"}' >"$J/dog/prompt.json"
     wait_status dog failed
-    [ -s "$J/dog/error" ] && [ -s "$J/dog/log" ]
+    [ -s "$J/dog/error" ]
+    [ -s "$J/dog/log" ]
 }
 
+# S-REMOVE-6: A job can be renamed at any time; its task goes on, and its open files stay open.
 @test "S-REMOVE-6: a job can be renamed at any time, and goes on" {
     mount_fs
     one_in_each_state
     for state in $EDITABLE $FROZEN; do
         exec 5<"$J/$state/status"
-        local inode=$(stat -c %i "$J/$state")
+        local inode
+        inode=$(stat -c %i "$J/$state")
         mv "$J/$state" "$J/new name $state"
         [ ! -e "$J/$state" ]
         [ "$(cat "$J/new name $state/status")" = "$state" ]
@@ -266,6 +294,8 @@ gives(errno.ENOTDIR, os.rmdir, M + "README.txt")'
     exec 6<&-
 }
 
+# S-REMOVE-7: A job renamed onto another one replaces it if that is an empty draft; otherwise
+#   ENOTEMPTY. `mv --no-clobber` and RENAME_NOREPLACE never replace; RENAME_EXCHANGE gives EINVAL.
 @test "S-REMOVE-7: only an empty draft is replaced" {
     mount_fs
     make_job cat
@@ -297,6 +327,7 @@ os.rename(J + "dog", J + "dog")'
     [ "$(cat "$J/other/a")" = a ]
 }
 
+# S-REMOVE-8: Generated files cannot be renamed, and jobs not moved into one another: EPERM.
 @test "S-REMOVE-8: generated files stay, and jobs stay jobs" {
     mount_fs
     make_job cat
@@ -314,6 +345,7 @@ gives(errno.EXDEV, os.rename, J + "cat", sys.argv[1] + "/cat")' "$DIR"
     [ "$(cat "$J/cat/status")" = succeeded ]
 }
 
+# S-REMOVE-9: A file of your own that is removed or replaced stays readable where it is open.
 @test "S-REMOVE-9: an open file stays readable when it is removed, replaced, or its job removed" {
     mount_fs
     mkdir "$J/cat" "$J/dog"
@@ -334,10 +366,13 @@ gives(errno.EXDEV, os.rename, J + "cat", sys.argv[1] + "/cat")' "$DIR"
     [ -z "$(ls "$DATA/files")" ]
 }
 
+# S-REMOVE-10: The name of a removed job is free at once, for a new job that knows nothing of the
+#   old one.
 @test "S-REMOVE-10: the name is free at once, and the new job is a new one" {
     mount_fs
     make_job cat
-    local inode=$(stat -c %i "$J/cat")
+    local inode
+    inode=$(stat -c %i "$J/cat")
     rm -r "$J/cat"
     make_job cat 'another'
     [ "$(stat -c %i "$J/cat")" != "$inode" ]
@@ -346,18 +381,22 @@ gives(errno.EXDEV, os.rename, J + "cat", sys.argv[1] + "/cat")' "$DIR"
     cmp "$J/cat/output.mp4" <(curl -sf "${API%/api/v1}/oracle/video/$(status_json cat .task_id)")
 }
 
+# S-REMOVE-11: A file of your own can be renamed within its job and to another job.
 @test "S-REMOVE-11: your files move within a job and to another" {
     mount_fs
     mkdir "$J/cat" "$J/dog"
     echo one >"$J/cat/a"
-    local inode=$(stat -c %i "$J/cat/a")
+    local inode
+    inode=$(stat -c %i "$J/cat/a")
     mv "$J/cat/a" "$J/cat/b"
     mv "$J/cat/b" "$J/dog/c"
     [ "$(stat -c %i "$J/dog/c")" = "$inode" ]
     echo two >"$J/cat/d"
     mv -f "$J/cat/d" "$J/dog/c"
     [ "$(cat "$J/dog/c")" = two ]
-    [ ! -e "$J/cat/a" ] && [ ! -e "$J/cat/b" ] && [ ! -e "$J/cat/d" ]
+    [ ! -e "$J/cat/a" ]
+    [ ! -e "$J/cat/b" ]
+    [ ! -e "$J/cat/d" ]
     restart_fs
     [ "$(cat "$J/dog/c")" = two ]
     [ "$(ls "$J/cat" | wc -l)" -eq 4 ]

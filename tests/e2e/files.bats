@@ -20,8 +20,14 @@ for name in os.listdir(J):
     assert outside == len(content) == inside, (name, outside, inside, len(content))' "$1"
 }
 
-OUTPUTS='cover.jpg output.mp4 output.url'
-
+# S-FILE-3: `request.json` is there from the moment a request was accepted, and shows what is or was
+#   sent.
+# S-FILE-4: `response.json` is there once the service has answered: its last usable answer, or its
+#   refusal of the request, without the query of any URL.
+# S-FILE-5: `error` is there only while something is wrong, and says what is wrong and what to do.
+# S-FILE-7: `output.mp4` is there from success on, `cover.jpg` when the service gave a cover image.
+# S-FILE-10: `status`, `status.json`, `cost` and `log` are always there.
+# S-ATTR-1: `st_size` is right: a file read to its end has as many bytes as `stat` says.
 @test "S-FILE-3 S-FILE-4 S-FILE-5 S-FILE-7 S-FILE-10 S-ATTR-1: which files are there in which state" {
     mount_fs
     scenario '{"kind":"create","n":1,"answer":{"status":429,"headers":{"Retry-After":"1"}}}'
@@ -51,6 +57,11 @@ OUTPUTS='cover.jpg output.mp4 output.url'
     [ "$(creates)" -eq 3 ]
 }
 
+# S-FILE-2: `status.json` is one JSON object with the members name, state, reason, task_id, model,
+#   resolution, duration_s, attempt, created_at, submitted_at, finished_at, updated_at, progress
+#   (fraction, eta_s), cost (currency, estimated, actual), error (code, message, http_status,
+#   request_id) and output (bytes, cached_bytes, url_expires_at, archived). Times are RFC 3339 in
+#   UTC, money is a decimal string, what is not known is null.
 @test "S-FILE-2: status.json" {
     mount_fs
     mkdir "$J/draft"
@@ -87,6 +98,8 @@ OUTPUTS='cover.jpg output.mp4 output.url'
     has '<html>"oops"</html>' "$J/dog/response.json"
 }
 
+# S-FILE-6: `log` has a line for every transition, oldest first, each beginning with a time of RFC
+#   3339 in UTC.
 @test "S-FILE-6: log has a line for each transition" {
     mount_fs
     make_job cat
@@ -98,12 +111,14 @@ queued -> running
 the service has finished the video
 running -> succeeded' ]
     fails grep -Ev '^20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9]\.[0-9]{3}Z ' "$J/cat/log"
-    sort -c "$J/cat/log"
+    cut -d" " -f1 "$J/cat/log" | sort -c
     has "submitting -> queued: $(status_json cat .task_id)" "$J/cat/log"
     restart_fs
     [ "$(wc -l <"$J/cat/log")" -eq 7 ]
 }
 
+# S-FILE-8: `output.url` holds the signed URL of the video, is readable for the owner alone, and is
+#   there from success until the URL expires.
 @test "S-FILE-8: output.url is there until the URL expires, for the owner alone" {
     end_sim
     start_sim --url-expires 2
@@ -117,6 +132,7 @@ running -> succeeded' ]
     [ "$(cat "$J/cat/status")" = succeeded ]
 }
 
+# S-FILE-9: `README.txt` at the root says how to use the mount.
 @test "S-FILE-9: README.txt" {
     mount_fs
     right_sizes ''
@@ -124,6 +140,7 @@ running -> succeeded' ]
     python 'gives(errno.EACCES, open, M + "README.txt", "w")'
 }
 
+# S-FILE-11: An open generated file shows the state of the moment when it was opened, to its end.
 @test "S-FILE-11: an open file shows the moment when it was opened" {
     mount_fs
     echo '{"prompt": "x [[seconds=1]]"}' >"$J/cat/prompt.json"
@@ -139,6 +156,7 @@ running -> succeeded' ]
     [ "$(cat "$J/cat/status")" = succeeded ]
 }
 
+# S-FILE-12: Generated files cannot be opened for writing, nor truncated: EACCES, for root as well.
 @test "S-FILE-12: generated files take no writing, not from root either" {
     mount_fs
     make_job cat
@@ -157,6 +175,7 @@ gives(errno.EISDIR, os.truncate, J, 0)'
     wait_status cat succeeded
 }
 
+# S-FILE-13: The API key is in no file of the mount, and signed URLs are in none but `output.url`.
 @test "S-FILE-13: the key is nowhere in the mount, signed URLs only in output.url" {
     mount_fs
     make_job cat
@@ -169,6 +188,8 @@ gives(errno.EISDIR, os.truncate, J, 0)'
     [ "$(grep -rlF X-Tos- "$MNT")" = "$J/cat/output.url" ]
 }
 
+# S-SPEND-8: `cost` is an estimate until the length of the video is known, and says which of the two
+#   it is.
 @test "S-SPEND-8: cost is an estimate until the length is known" {
     mount_fs
     mkdir "$J/cat"
@@ -188,6 +209,9 @@ gives(errno.EISDIR, os.truncate, J, 0)'
     [ "$(status_json dog .cost.estimated)" = 3.00 ]
 }
 
+# S-READ-1: `output.mp4` and `cover.jpg` hold exactly the bytes at the service's URLs, in whatever
+#   order they are read.
+# S-READ-3: The media host is asked by GET only and never sees the API key.
 @test "S-READ-1 S-READ-3: the very bytes of the service, in any order, by GET without the key" {
     mount_fs
     make_job cat 'a cat [[video_bytes=3000000]]'
@@ -211,13 +235,16 @@ assert os.pread(f, 10, len(whole)) == b""' "$DIR/whole"
         all(.method == "GET" and (.authorization | not))' "$LOG"
 }
 
+# S-READ-2: Bytes that were read once are on disk: reading them again, also after a restart, asks
+#   nobody.
 @test "S-READ-2: read once, it is read from disk, also after a restart and without the service" {
     mount_fs
     make_job cat 'a cat [[video_bytes=2000000]]'
     cat "$J/cat/output.mp4" >"$DIR/first"
-    local was=$(requests video)
+    local was
+    was=$(requests video)
     cmp "$J/cat/output.mp4" "$DIR/first"
-    wait_until 5 test "$(status_json cat .output.cached_bytes)" = 2000000
+    wait_until 5 json_is cat .output.cached_bytes 2000000
     [ "$(status_json cat .output.archived)" = true ]
     restart_fs
     end_sim
@@ -226,19 +253,22 @@ assert os.pread(f, 10, len(whole)) == b""' "$DIR/whole"
     start_sim
 }
 
+# S-READ-4: When the URL has expired the service is asked once for a new one, and reading goes on.
 @test "S-READ-4: an expired URL is renewed, once" {
     end_sim
     start_sim --url-expires 1
     mount_fs
     make_job cat 'a cat [[video_bytes=2000000]]'
     wait_until 5 test ! -e "$J/cat/output.url"
-    local polls=$(requests poll)
+    local polls
+    polls=$(requests poll)
     cmp "$J/cat/output.mp4" <(curl -sf "${API%/api/v1}/oracle/video/$(status_json cat .task_id)")
     [ "$(requests poll)" -le $((polls + 2)) ]
     [ "$(requests poll)" -ge $((polls + 1)) ]
     [ "$(creates)" -eq 1 ]
 }
 
+# S-READ-5: When bytes cannot be had the read fails with EIO; wrong bytes are never given.
 @test "S-READ-5: what cannot be had is EIO, what is wrong is not given" {
     mount_fs
     make_job cat 'a cat [[video_bytes=2000000]]'
@@ -285,6 +315,8 @@ assert done'
     [ "$(wc -c <"$J/job1/output.mp4")" -eq "$(stat -c %s "$J/job1/output.mp4")" ]
 }
 
+# S-ATTR-2: Directories have mode 0755, generated files 0444, `output.url` 0400; everything belongs
+#   to the user who runs the program.
 @test "S-ATTR-2: modes and owner" {
     mount_fs
     make_job cat
@@ -298,6 +330,8 @@ assert done'
     [ "$(umask 077; touch "$J/cat/secret"; stat -c %a "$J/cat/secret")" = 600 ]
 }
 
+# S-ATTR-3: The modification time of a job and of its generated files is that of the job's last
+#   transition, so that `ls -t jobs` shows the latest first.
 @test "S-ATTR-3: ls -t shows the latest transition first, and nothing else moves it" {
     end_sim
     start_sim --url-expires 1
@@ -305,7 +339,8 @@ assert done'
     for job in a b c; do make_job $job; done
     wait_until 5 test -e "$J/c/cover.jpg"
     [ "$(ls -t "$J" | tr '\n' ' ')" = 'c b a ' ]
-    local was=$(stat -c %y "$J/a")
+    local was
+    was=$(stat -c %y "$J/a")
     [ "$(stat -c %y "$J/a/status" "$J/a/output.mp4" "$J/a/log" | sort -u)" = "$was" ]
     [ "$(date -d "$(tail -n 1 "$J/a/log" | cut -d' ' -f1)" +%s%3N)" = "$(date -d "$was" +%s%3N)" ]
     wait_until 5 test ! -e "$J/a/output.url"
@@ -318,11 +353,14 @@ assert done'
     sleep 0.01
     mkdir "$J/d"
     [ "$(ls -t "$J" | tr '\n' ' ')" = 'd c b a ' ]
-    local jobs_time=$(stat -c %y "$J")
+    local jobs_time
+    jobs_time=$(stat -c %y "$J")
     rmdir "$J/d"
     [ "$(stat -c %y "$J")" != "$jobs_time" ]
 }
 
+# S-ATTR-4: Inode numbers are unique, the same after a restart, and never used for anything else
+#   again.
 @test "S-ATTR-4: inode numbers are unique, stable and never used again" {
     mount_fs
     make_job cat
@@ -355,6 +393,7 @@ for d, dirs, files in os.walk(M):
     fails grep "^$(stat -c %i "$J/again/output.mp4") " "$DIR/before"
 }
 
+# S-ATTR-5: Mode and times of your own files can be set and are kept.
 @test "S-ATTR-5: mode and times of your own files" {
     mount_fs
     mkdir "$J/cat"
@@ -370,6 +409,9 @@ for d, dirs, files in os.walk(M):
     [ "$(stat -c %Y "$J/cat/mine")" -gt 1500000000 ]
 }
 
+# S-ATTR-6: Setting mode and times of generated files and directories, and the mode of a frozen
+#   `prompt.json`, succeeds and changes nothing.
+# S-ATTR-7: Giving a file to its owner and group again succeeds; to anybody else fails with EPERM.
 @test "S-ATTR-6 S-ATTR-7: chmod, utimens and chown of what is not yours to change" {
     mount_fs
     make_job cat
@@ -396,6 +438,7 @@ for name in "mine", "prompt.json", "status", "":
     [ "$(creates)" -eq 1 ]
 }
 
+# S-ATTR-8: `cp -p` and `rsync -a` work, also a second time.
 @test "S-ATTR-8: cp -p and rsync -a, twice" {
     mount_fs
     mkdir "$DIR/src" "$J/cat" "$J/dog"
@@ -419,6 +462,7 @@ for name in "mine", "prompt.json", "status", "":
     cmp "$DIR/out/output.mp4" "$J/dog/output.mp4"
 }
 
+# S-ATTR-9: `statfs` answers for the disk of the data directory, with a name length of 128.
 @test "S-ATTR-9: statfs" {
     mount_fs
     [ "$(stat -f -c %l "$MNT")" = 128 ]

@@ -97,7 +97,7 @@ creates() {
         grep -c '"kind":"create"' "$LOG" || true
     else
         jq -rs --arg text "$1" \
-            '[.[] | select(.kind == "create" and (.body | contains($text)))] | length' "$LOG"
+            '[.[] | select(.kind == "create" and (.body // "" | contains($text)))] | length' "$LOG"
     fi
 }
 
@@ -178,6 +178,11 @@ scenario() {
     printf '{"rules":[%s]}' "$*" |
         curl -sSf -T - "${API%/api/v1}/oracle/scenario" >/dev/null
 }
+
+# For wait_until: values that are looked at again each time.
+creates_are() { [ "$(creates)" -eq "$1" ]; }
+json_is() { [ "$(status_json "$1" "$2")" = "$3" ]; }
+reason_has() { status_json "$1" '.reason // ""' | grep -qF -- "$2"; }
 
 # how many requests of a kind the service has seen
 requests() { grep -c "\"kind\":\"$1\"" "$LOG" || true; }

@@ -5,6 +5,8 @@ load helper
 setup() { start_world; mount_fs; J=$MNT/jobs; }
 teardown() { end_world; }
 
+# S-NAME-1: `mkdir jobs/NAME` makes an empty job whose `status` is `draft`; for a name that is taken
+#   it fails with EEXIST.
 @test "S-NAME-1: mkdir makes a draft, once" {
     mkdir "$J/cat"
     [ "$(cat "$J/cat/status")" = draft ]
@@ -15,6 +17,8 @@ teardown() { end_world; }
     [ "$(creates)" -eq 0 ]
 }
 
+# S-NAME-2: Creating a file in a job that does not exist makes the job: no `mkdir` is needed before
+#   `echo … > jobs/NAME/prompt.json`.
 @test "S-NAME-2: a file in a job that does not exist makes the job" {
     echo '{"prompt": "x"}' >"$J/a/prompt.json"
     echo note >"$J/b/note.txt"
@@ -37,7 +41,8 @@ os.close(os.open(M + "jobs/j/x", os.O_CREAT | os.O_EXCL | os.O_RDWR))'
 
 @test "S-NAME-2: with mkdir it is the same job" {
     mkdir "$J/cat"
-    local inode=$(stat -c %i "$J/cat")
+    local inode
+    inode=$(stat -c %i "$J/cat")
     echo '{"prompt": "x"}' >"$J/cat/prompt.json"
     wait_status cat succeeded
     [ "$(stat -c %i "$J/cat")" = "$inode" ]
@@ -55,6 +60,8 @@ os.close(os.open(M + "jobs/j/x", os.O_CREAT | os.O_EXCL | os.O_RDWR))'
     [ "$(cat "$J"/same/file* | sort -n | tr -d '\n')" = "$(seq 20 | tr -d '\n')" ]
 }
 
+# S-NAME-3: Looking at a name never makes a job: asking for one that does not exist gives ENOENT,
+#   and nothing is there afterwards.
 @test "S-NAME-3: looking makes nothing" {
     fails test -e "$J/x"
     fails stat "$J/x"
@@ -96,6 +103,9 @@ gives(errno.ENOENT, os.open, M + "jobs/z/sub/file", os.O_WRONLY | os.O_CREAT)'
     [ "$(cat "$J/x/status")" = draft ]
 }
 
+# S-NAME-4: NAME has 1 to 128 bytes of valid UTF-8 without control characters, and no dot at the
+#   beginning. Otherwise: ENAMETOOLONG for a longer one, EILSEQ for invalid UTF-8, EINVAL for
+#   control characters, EPERM for a leading dot.
 @test "S-NAME-4: the rules of NAME, each with its own error number" {
     python '
 for name in "a", "A cat, surfing (1)", "Katze-ä-猫-🐈", "a.b", "a" * 128, "猫" * 42 + "ab", "-rf", "~", "a\\b", "prompt.json":
@@ -121,6 +131,8 @@ for hidden in b".hidden", b"..a", b".prompt.json.swp":
 assert os.listdir(M + "jobs") == []'
 }
 
+# S-NAME-5: Files cannot be created in `jobs/` or at the root, nor directories at the root or in a
+#   job: EPERM.
 @test "S-NAME-5: nothing but jobs in jobs, nothing new at the root, no directories in jobs" {
     mkdir "$J/cat"
     python '
@@ -142,6 +154,8 @@ gives(errno.EPERM, os.rename, M + "jobs/cat/f", M + "jobs/f")'
     [ "$(ls "$J")" = cat ]
 }
 
+# S-NAME-6: Files of your own lie beside the generated ones. Their names follow the rules of NAME,
+#   but may begin with a dot.
 @test "S-NAME-6: files of your own" {
     mkdir "$J/cat"
     python '
@@ -168,6 +182,7 @@ assert open(J + "data", "rb").read() == data'
     [ "$(creates)" -eq 0 ]
 }
 
+# S-NAME-7: Links, devices, pipes and sockets cannot be made: EPERM.
 @test "S-NAME-7: no links, devices, pipes, sockets" {
     mkdir "$J/cat"
     echo x >"$J/cat/file"
@@ -186,8 +201,10 @@ os.mknod(J + "plain", stat.S_IFREG | 0o600)
 assert open(J + "plain").read() == ""'
 }
 
+# S-NAME-8: The names of generated files, and `prompt.txt`, `progress`, `wait` and `ctl`, cannot be
+#   given to files of your own: EPERM.
 @test "S-NAME-8: reserved names" {
-    make_job done
+    make_job ready
     mkdir "$J/cat"
     python '
 J = M + "jobs/cat/"
@@ -201,11 +218,14 @@ for name in reserved.split():
         gives(errno.ENOENT, os.stat, J + name)
     gives(errno.EPERM, os.mkdir, J + name) if name not in os.listdir(J) else None
 assert open(J + "mine").read() == "mine"
-for name in set(os.listdir(M + "jobs/done")) - {"prompt.json"}:
-    gives(errno.EPERM, os.rename, M + "jobs/done/" + name, M + "jobs/done/other")'
+for name in set(os.listdir(M + "jobs/ready")) - {"prompt.json"}:
+    gives(errno.EPERM, os.rename, M + "jobs/ready/" + name, M + "jobs/ready/other")'
     [ "$(cat "$J/cat/status")" = draft ]
 }
 
+# S-NAME-9: A file of your own has at most `--max-file-size` bytes (64 MiB unless set),
+#   `prompt.json` at most 64 MiB: a write or truncate beyond that fails with EFBIG and changes
+#   nothing.
 @test "S-NAME-9: --max-file-size bounds your files, and 64 MiB prompt.json" {
     restart_fs --max-file-size 1M
     mkdir "$J/cat"
@@ -227,6 +247,8 @@ os.close(f)'
     [ "$(creates)" -eq 0 ]
 }
 
+# S-NAME-10: A listing shows everything that is there all the time exactly once, while other jobs
+#   and files come and go.
 @test "S-NAME-10: a listing of many jobs is complete while others come and go" {
     python '
 stay = ["stay%04d" % i for i in range(400)]
@@ -248,13 +270,31 @@ while True:
     if os.waitpid(child, os.WNOHANG)[0]:
         break
 assert sorted(os.listdir(M + "jobs")) == sorted(stay + ["come%04d" % i for i in range(400)])
-# The same with a listing that is interrupted by removals of what was listed already.
-with os.scandir(M + "jobs") as entries:
-    first = [next(entries).name for i in range(20)]
-    for name in first:
-        os.rmdir(M + "jobs/" + name)
-    rest = [e.name for e in entries]
-assert sorted(first + rest) == sorted(stay + ["come%04d" % i for i in range(400)])'
+# And with a listing that stands at what is being removed.
+libc = ctypes.CDLL(None, use_errno=True)
+def listing(path, size):
+    f = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    room = ctypes.create_string_buffer(size)
+    while (n := libc.getdents64(f, room, size)) > 0:
+        at = 0
+        while at < n:
+            length = int.from_bytes(room.raw[at + 16:at + 18], sys.byteorder)
+            name = room.raw[at + 19:at + length].split(b"\0")[0].decode()
+            at += length
+            if name not in (".", ".."):
+                yield name
+    assert n == 0
+    os.close(f)
+for size in 40, 64, 200:
+    before = set(os.listdir(M + "jobs"))
+    seen = []
+    for name in listing(M + "jobs", size):
+        seen.append(name)
+        if name.startswith("come") and len(seen) % 2:
+            os.rmdir(M + "jobs/" + name)
+            os.mkdir(M + "jobs/late" + name + str(size))
+    assert len(seen) == len(set(seen)), "twice"
+    assert before <= set(seen), before - set(seen)'
 }
 
 @test "S-NAME-10: the same for files in a job" {
@@ -282,6 +322,8 @@ while True:
     [ -z "$(ls "$J")" ]
 }
 
+# S-NAME-11: Directories can be copied out, and directories with a `prompt.json` can be copied in,
+#   with `cp -r`; generated files can be copied out only.
 @test "S-NAME-11: cp -r out of the mount and into it" {
     make_job cat
     echo note >"$J/cat/note.txt"
@@ -300,6 +342,9 @@ while True:
     fails cp "$J/cat/output.mp4" "$J/new/"
 }
 
+# S-NAME-12: Where the program cannot see which file a caller is about to create (the caller's
+#   processes are hidden from it, as from a container to its host), `mkdir` is needed first, and
+#   leaving it out gives ENOENT.
 @test "S-NAME-12: where the caller's processes are hidden, mkdir is needed" {
     [ "$(id -u)" -eq 0 ] || skip "needs root for another pid namespace"
     unmount_fs
@@ -317,6 +362,8 @@ while True:
     wait $shell
 }
 
+# S-SPEND-2: Listing, searching, reading, copying out, measuring and identifying files never start a
+#   task, and ask the media host for nothing but the size of a finished video and of its cover.
 @test "S-SPEND-2: looking at everything never creates a task and asks the media host for sizes alone" {
     make_job cat 'a cat [[video_bytes=2000000]]'
     mkdir "$J/draft" "$J/files"

@@ -12,7 +12,10 @@ setup() {
     printf '{"prompt": "corrected"}\n' >"$BETTER"
     P=$MNT/jobs/job/prompt.json
 }
-teardown() { end_world; }
+teardown() {
+    [ -z "${TMUX_TMPDIR:-}" ] || tmux kill-server 2>/dev/null || true
+    end_world
+}
 
 has_both_mistakes() {
     has 'line 2, column 13: prompt: must be a string' "$MNT/jobs/$1/error" &&
@@ -53,6 +56,10 @@ with_bash() { in_shell bash "$@"; }
 with_dash() { in_shell dash "$@"; }
 with_zsh() { in_shell zsh "$@"; }
 
+# S-WRITE-17: All common ways of writing work and send exactly one request each: redirections and
+#   here-documents of bash, dash and zsh, `cp`, `mv`, `install`, `rsync`, `tee`, `dd`, `sed -i`,
+#   vim, nano, emacs, and Python with and without a temporary file.
+# S-WRITE-18: Each of these tools reports a failure when what it writes is refused.
 @test "S-WRITE-17 S-WRITE-18: a redirection of bash" { check_writer with_bash; }
 
 @test "S-WRITE-17 S-WRITE-18: a redirection of dash" {
@@ -86,6 +93,8 @@ END' $shell "$MNT/jobs/$shell"
     done
 }
 
+# S-WRITE-1: The request is sent when the last of all programs that have `prompt.json` open for
+#   writing has closed it; closing, flushing and forking in between do not matter.
 @test "S-WRITE-1 S-WRITE-17: a subshell with several writers sends once, after the last" {
     for shell in bash dash zsh; do
         command -v $shell >/dev/null || continue
@@ -151,6 +160,7 @@ os.close(w); os.wait()
     sent 1 '.prompt == "inherited"'
 }
 
+# S-WRITE-2: `fsync` puts what was written on disk and sends nothing.
 @test "S-WRITE-2: fsync and fdatasync send nothing" {
     python '
 f = os.open(M + "jobs/job/prompt.json", os.O_CREAT | os.O_WRONLY)
@@ -174,6 +184,11 @@ with_mv_across() { cp "$1" "$1.moved" && mv "$1.moved" "$2"; }
 @test "S-WRITE-17 S-WRITE-18: mv from another filesystem" { check_writer with_mv_across; }
 
 with_mv_within() { cat "$1" >"${2%/*}/draft" && mv "${2%/*}/draft" "$2"; }
+# S-WRITE-3: Renaming a file onto `prompt.json` is writing it: the request is sent when the rename
+#   is done.
+# S-WRITE-8: Renaming something unacceptable onto `prompt.json` fails with EINVAL: both files stay
+#   as they were, and `error` says why. (`mv` then speaks of a subdirectory of itself, which is how
+#   it reads EINVAL.)
 @test "S-WRITE-3 S-WRITE-8 S-WRITE-17 S-WRITE-18: mv within the job" {
     check_writer with_mv_within rename
     cat "$BAD" >"$MNT/jobs/job/draft"
@@ -202,7 +217,8 @@ with_mv_within() { cat "$1" >"${2%/*}/draft" && mv "${2%/*}/draft" "$2"; }
     printf '{"prompt": "half' >"$MNT/jobs/job/draft"
     fails mv "$MNT/jobs/job/draft" "$P"
     has 'ends too early' "$MNT/jobs/job/error"
-    [ -e "$MNT/jobs/job/draft" ] && [ ! -e "$P" ]
+    [ -e "$MNT/jobs/job/draft" ]
+    [ ! -e "$P" ]
     [ "$(creates)" -eq 0 ]
 }
 
@@ -334,7 +350,7 @@ with_vim() {
 in_terminal() {
     command -v tmux >/dev/null || skip "no tmux to type into an editor"
     export TMUX_TMPDIR=$DIR
-    HOME=$DIR TERM=xterm tmux -f /dev/null new-session -d -x 100 -y 30 "$1" 3>&-
+    HOME=$DIR TERM=xterm LC_ALL=C.UTF-8 tmux -f /dev/null new-session -d -x 240 -y 30 "$1" 3>&-
 }
 keys() { tmux send-keys "$@"; }
 terminal_is_gone() { ! tmux has-session 2>/dev/null; }
@@ -393,6 +409,8 @@ os.write(f, sys.argv[1].encode())
 os.kill(os.getpid(), signal.SIGKILL)" "$1" || true
 }
 
+# S-WRITE-12: When a writer dies in the middle, nothing is sent unless what it leaves is a complete,
+#   acceptable request.
 @test "S-WRITE-12: a writer killed in the middle: nothing is sent, the content stays" {
     mkdir "$MNT/jobs/job"
     killed '{"prompt": "half a sen'
@@ -420,6 +438,8 @@ os.kill(os.getpid(), signal.SIGKILL)" "$1" || true
     [ "$(creates)" -eq 0 ]
 }
 
+# S-WRITE-9: An empty or blank `prompt.json` is a draft, and no error.
+# S-WRITE-10: Opening for writing and closing without a change does nothing.
 @test "S-WRITE-9 S-WRITE-10: touch and : > make drafts, and opening alone sends nothing" {
     touch "$MNT/jobs/a/prompt.json"
     : >"$MNT/jobs/b/prompt.json"
@@ -441,6 +461,7 @@ os.kill(os.getpid(), signal.SIGKILL)" "$1" || true
     sent 1 '.duration == 6'
 }
 
+# S-WRITE-11: `truncate` without opening the file counts as opening, changing and closing it.
 @test "S-WRITE-9 S-WRITE-11: truncate to 0 makes an invalid one a draft" {
     printf '{' >"$P"
     [ "$(cat "$MNT/jobs/job/status")" = invalid ]
@@ -462,6 +483,7 @@ os.kill(os.getpid(), signal.SIGKILL)" "$1" || true
     sent 1 '.prompt == "x"'
 }
 
+# S-WRITE-19: Appending continues the content: it is judged as a whole when it is closed.
 @test "S-WRITE-19: appending continues the content" {
     printf '{"prompt": ' >"$P"
     [ "$(cat "$MNT/jobs/job/status")" = invalid ]
@@ -481,6 +503,8 @@ os.kill(os.getpid(), signal.SIGKILL)" "$1" || true
     sent 1 '.prompt == "one"'
 }
 
+# S-WRITE-4: As soon as the content cannot become acceptable by any further byte, the write, or at
+#   the latest the close, fails with EINVAL.
 @test "S-WRITE-4: the write or the close fails as soon as nothing can make it right" {
     python '
 def attempt(*parts, fails_at):
@@ -511,6 +535,9 @@ attempt(b"{\"prompt\": ", fails_at=None)              # incomplete is no error
     [ "$(cat "$MNT/jobs/job/status")" = invalid ]
 }
 
+# S-WRITE-5: `error` then names each mistake with the field, line, column, the rule it breaks and
+#   what to do.
+# S-SPEND-7: A request that breaks a documented rule is not sent.
 @test "S-WRITE-5 S-SPEND-7: every mistake is listed with its place, all at once, and nothing is sent" {
     mkdir "$MNT/jobs/job"
     fails tee "$P" <<'END'
@@ -538,6 +565,9 @@ END
     [ "$(creates)" -eq 0 ]
 }
 
+# S-WRITE-6: Content that is only incomplete is no error while it is written. If it is incomplete
+#   when it is closed, the job is `invalid`, and `error` says where the text ends too early.
+# S-WRITE-7: What was written stays as it is, however wrong, so that it can be corrected.
 @test "S-WRITE-6 S-WRITE-7: incomplete is no error while it is written; closed it is invalid and stays" {
     printf '{\n"prompt": "x",' >"$P"
     printf '\n' >>"$P"
@@ -564,6 +594,8 @@ open(sys.argv[1], "wb").write(text)' "$DIR/large"
     [ "$(creates)" -eq 0 ]
 }
 
+# S-WRITE-13: An unknown field is refused, with the nearest known name; with `--allow-unknown` it is
+#   sent.
 @test "S-WRITE-13: an unknown field is refused, and sent with --allow-unknown" {
     mkdir "$MNT/jobs/job"
     fails bash -c "echo '{\"prompt\": \"x\", \"seed\": 5}' >'$P'"
@@ -571,11 +603,12 @@ open(sys.argv[1], "wb").write(text)' "$DIR/large"
     [ "$(creates)" -eq 0 ]
     restart_fs --allow-unknown
     echo '{"prompt": "x", "seed": 5}' >"$P"
-    wait_until 10 test -s "$LOG"
-    wait_until 10 test "$(creates)" -eq 1
+    wait_status job succeeded
     sent 1 '.seed == 5'
 }
 
+# S-WRITE-14: What is left out has the documented defaults, `model` that of `--model`;
+#   `request.json` shows the whole request.
 @test "S-WRITE-14: defaults are filled in, and request.json shows all of it" {
     echo '{"prompt": "plain"}' >"$P"
     wait_status job succeeded
@@ -593,6 +626,8 @@ open(sys.argv[1], "wb").write(text)' "$DIR/large"
     sent 3 '.model == "doubao-seedance-2.0"'
 }
 
+# S-WRITE-15: Where a field for images or audio names a file that lies beside `prompt.json`, its
+#   bytes are sent; `request.json` shows them shortened. A file that is not there is a mistake.
 @test "S-WRITE-15: a picture beside prompt.json is sent, and shown shortened" {
     mkdir "$MNT/jobs/job"
     cp "$ROOT/tests/media/cover.jpg" "$MNT/jobs/job/first.jpg"
@@ -625,10 +660,55 @@ open(sys.argv[1], "wb").write(text)' "$DIR/large"
     [ "$(creates)" -eq 0 ]
 }
 
+# S-WRITE-16: What is allowed but unwise is a warning: it is sent, and `log` has the warning.
 @test "S-WRITE-16: a warning is sent all the same, and stands in log" {
     echo '{"prompt": "a cat --dur 10"}' >"$P"
     wait_status job succeeded
     sent 1 '.prompt == "a cat --dur 10"'
     has 'warning: prompt: contains "--dur"' "$MNT/jobs/job/log"
     [ ! -e "$MNT/jobs/job/error" ]
+}
+
+# S-SPEND-1: A paid task is requested when the last program that changed `prompt.json` has closed it
+#   and it holds one acceptable request, or when a file that holds one is renamed onto
+#   `prompt.json`; in no other way.
+@test "S-SPEND-1: nothing else sends anything" {
+    mkdir "$MNT/jobs/job"
+    for name in prompt.txt.json prompt.json~ .prompt.json.swp Prompt.json prompt.json.orig; do
+        cp "$GOOD" "$MNT/jobs/job/$name"
+    done
+    fails cp "$GOOD" "$MNT/jobs/job/request.json"
+    fails cp "$GOOD" "$MNT/jobs/prompt.json"
+    mv "$MNT/jobs/job" "$MNT/jobs/renamed"
+    chmod 600 "$MNT"/jobs/renamed/*
+    sync "$MNT"/jobs/renamed/*
+    cat "$MNT"/jobs/renamed/* >/dev/null
+    kill -HUP "$FS_PID"
+    restart_fs
+    sleep 0.3
+    [ "$(creates)" -eq 0 ]
+    [ "$(cat "$MNT/jobs/renamed/status")" = draft ]
+    mv "$MNT/jobs/renamed/prompt.json~" "$MNT/jobs/renamed/prompt.json"
+    wait_status renamed succeeded
+    sent 1 '.duration == 6'
+}
+
+# S-WRITE-20: A request that was written but not yet closed when the program ended is not sent at
+#   the next start; the job is a draft, and `error` says that it was not submitted.
+@test "S-WRITE-20 S-SPEND-1: written but not closed when the program was killed: not sent" {
+    exec 7>"$P"
+    cat "$GOOD" >&7
+    sync "$P"
+    kill_fs
+    exec 7>&- || true
+    mount_fs
+    wait_until 5 test -e "$MNT/jobs/job/error"
+    [ "$(cat "$MNT/jobs/job/status")" = draft ]
+    has 'ended before prompt.json was submitted' "$MNT/jobs/job/error"
+    cmp "$GOOD" "$P"
+    sleep 0.3
+    [ "$(creates)" -eq 0 ]
+    cp "$GOOD" "$P"
+    wait_status job succeeded
+    sent 1 '.duration == 6'
 }

@@ -174,8 +174,7 @@ static void test_json__lends_values_and_their_places(void **state UNUSED)
     } numbers[] = {{true, INT64_MAX}, {true, 5}, {false, 0}, {false, 0}, {true, 0}, {false, 0}};
     const struct json *array = json_member_get(root, "n");
     size_t i = 0;
-    JSON_FOR_EACH(item, array)
-    {
+    JSON_FOR_EACH (item, array) {
         int64_t value = -7;
         assert_int_equal(json_int64_get(item, &value), numbers[i].is_int);
         assert_true(value == (numbers[i].is_int ? numbers[i].value : -7));

@@ -1,0 +1,306 @@
+#!/usr/bin/env bats
+# Starting and ending: exit codes, messages that say what to do, the lock, the dead mount, the key.
+load helper
+
+setup() { start_world; J=$MNT/jobs; }
+teardown() { end_world; }
+
+# refused CODE TEXT OPTION...   it ends with this code and says this, and nothing is mounted.
+refused() {
+    local code=$1 text=$2
+    shift 2
+    run timeout 20 "$SEEDANCEFS" "$@" 3>&-
+    [ "$status" -eq "$code" ] && [[ $output == *"$text"* ]] && [[ $output == *seedancefs* ]] &&
+        ! mountpoint -q "$MNT" || {
+        echo "code $status instead of $code, or not \"$text\": $output" >&2
+        return 1
+    }
+}
+usual() { USUAL=(--api-url "$API" --api-key-file "$DIR/key" --data-dir "$DATA"); }
+
+# S-RUN-1: Without `-f` the program returns 0 as soon as the mount answers.
+# S-RUN-6: `fusermount3 -u` and SIGTERM end the program with 0; the mount point is then free.
+@test "S-RUN-1 S-RUN-6: it returns when the mount answers; unmounting and SIGTERM end it" {
+    mount_fs
+    [ -s "$MNT/README.txt" ]
+    kill -0 "$FS_PID"
+    unmount_fs
+    [ -z "$(ls -A "$MNT")" ]
+    mount_fs
+    kill -TERM "$FS_PID"
+    wait_until 10 process_is_gone "$FS_PID"
+    [ -z "$(ls -A "$MNT")" ]
+}
+
+# S-RUN-14: In the background the log is `seedancefs.log` in the data directory, with `-f` standard
+#   error.
+@test "S-RUN-6 S-RUN-14: with -f it logs to standard error and ends with 0" {
+    usual
+    for how in unmount TERM INT; do
+        "$SEEDANCEFS" "${USUAL[@]}" -f --log-level info "$MNT" 3>&- 2>"$DIR/stderr" &
+        local pid=$!
+        FS_PID=$pid
+        wait_until 10 test -e "$MNT/README.txt"
+        [ -d "$J" ]
+        if [ $how = unmount ]; then fusermount3 -u "$MNT"; else kill -$how $pid; fi
+        wait $pid
+        [ -z "$(ls -A "$MNT")" ]
+        has event=start "$DIR/stderr"
+        has event=stop "$DIR/stderr"
+    done
+    FS_PID=
+    [ ! -e "$DATA/seedancefs.log" ]
+}
+
+@test "S-RUN-14: in the background the log is in the data directory" {
+    mount_fs
+    mkdir "$J/cat"
+    unmount_fs
+    has event=start "$DATA/seedancefs.log"
+    has event=stop "$DATA/seedancefs.log"
+}
+
+# S-RUN-2: Wrong usage ends with 2 and a message that names the option and `--help`.
+@test "S-RUN-2: wrong usage" {
+    usual
+    refused 2 'mount point is missing'
+    refused 2 '--help'
+    refused 2 '--help' "${USUAL[@]}"
+    refused 2 'only one mount point' "$MNT" "$DIR"
+    refused 2 "--nonsense" --nonsense "$MNT"
+    refused 2 '--help' --nonsense "$MNT"
+    refused 2 "api-url" "$MNT" --api-url
+    refused 2 '--poll-interval' "${USUAL[@]}" --poll-interval never "$MNT"
+    refused 2 '--help' "${USUAL[@]}" --poll-interval 0 "$MNT"
+    refused 2 '--max-file-size' "${USUAL[@]}" --max-file-size lots "$MNT"
+    refused 2 '--log-level' "${USUAL[@]}" --log-level loud "$MNT"
+    refused 2 'the models are' "${USUAL[@]}" --model sora "$MNT"
+    refused 2 'data-dir' "${USUAL[@]}" --data-dir '' "$MNT"
+    refused 2 'value is missing' "${USUAL[@]}" -o data_dir "$MNT"
+    refused 2 'takes no value' "${USUAL[@]}" -o allow_unknown=1 "$MNT"
+    refused 2 'nonsense' "${USUAL[@]}" -o nonsense "$MNT"
+}
+
+# S-RUN-3: A configuration that cannot work ends with 2 and a message that says what to do: no key,
+#   an unreadable or unusable key file, a data directory that cannot be written to or lies inside
+#   the mount, a mount point that is missing, no directory, or in use, an address that is not
+#   allowed.
+@test "S-RUN-3: no key, or one that cannot be used" {
+    unset TOKENHUB_API_KEY CREDENTIALS_DIRECTORY
+    refused 2 '--api-key-file FILE, or in the environment variable TOKENHUB_API_KEY' \
+        --api-url "$API" --data-dir "$DATA" "$MNT"
+    refused 2 "$DIR/none: the API key cannot be read: No such file" \
+        --api-url "$API" --data-dir "$DATA" --api-key-file "$DIR/none" "$MNT"
+    : >"$DIR/empty"
+    refused 2 'this is no API key' --api-url "$API" --data-dir "$DATA" --api-key-file "$DIR/empty" "$MNT"
+    printf 'th-two\nlines' >"$DIR/two"
+    refused 2 'this is no API key' --api-url "$API" --data-dir "$DATA" --api-key-file "$DIR/two" "$MNT"
+    TOKENHUB_API_KEY='a b' refused 2 'TOKENHUB_API_KEY is not an API key' --api-url "$API" --data-dir "$DATA" "$MNT"
+    [ "$(requests create)" -eq 0 ]
+}
+
+@test "S-RUN-3: a data directory that cannot be written to" {
+    touch "$DIR/file"
+    refused 2 '--data-dir DIR' --api-url "$API" --api-key-file "$DIR/key" --data-dir "$DIR/file/data" "$MNT"
+    refused 2 '--data-dir DIR' --api-url "$API" --api-key-file "$DIR/key" --data-dir "$DIR/file" "$MNT"
+    refused 2 '--data-dir DIR' --api-url "$API" --api-key-file "$DIR/key" --data-dir /proc/none "$MNT"
+    refused 2 'inside the mount point' --api-url "$API" --api-key-file "$DIR/key" --data-dir "$MNT/data" "$MNT"
+    if [ "$(id -u)" -ne 0 ]; then
+        mkdir -m 500 "$DIR/readonly"
+        refused 2 '--data-dir DIR' --api-url "$API" --api-key-file "$DIR/key" --data-dir "$DIR/readonly" "$MNT"
+    fi
+    HOME='' XDG_DATA_HOME='' refused 2 '--data-dir DIR' --api-url "$API" --api-key-file "$DIR/key" "$MNT"
+}
+
+@test "S-RUN-3: a mount point that is missing, a file, or in use" {
+    usual
+    refused 2 'Make it with mkdir' "${USUAL[@]}" "$DIR/none"
+    refused 2 'must be a directory' "${USUAL[@]}" "$DIR/key"
+    mount_fs
+    run "$SEEDANCEFS" --api-url "$API" --api-key-file "$DIR/key" --data-dir "$DIR/data2" "$MNT" 3>&-
+    [ "$status" -eq 2 ]
+    [[ $output == *'mounted here already. Unmount it with: fusermount3 -u'* ]]
+    make_job cat
+}
+
+@test "S-RUN-3: an address that is not allowed" {
+    for url in http://example.com/api ftp://127.0.0.1/ nonsense https://user:secret@example.com/api \
+        https://example.com/api?x=y; do
+        refused 2 '--api-url takes an https:// address' --api-url "$url" --api-key-file "$DIR/key" \
+            --data-dir "$DATA" "$MNT"
+        [[ $output != *secret* ]]
+    done
+}
+
+# S-RUN-4: A second program on the same data directory is refused with 2; the first one is not
+#   disturbed.
+@test "S-RUN-4: a second program on the same data directory" {
+    mount_fs
+    echo '{"prompt": "x [[seconds=1]]"}' >"$J/cat/prompt.json"
+    mkdir "$DIR/second"
+    run "$SEEDANCEFS" --api-url "$API" --api-key-file "$DIR/key" --data-dir "$DATA" "$DIR/second" 3>&-
+    [ "$status" -eq 2 ]
+    [[ $output == *'another seedancefs uses this data directory. Unmount that one first'* ]]
+    [[ $output == *'--data-dir DIR'* ]]
+    fails mountpoint -q "$DIR/second"
+    wait_status cat succeeded
+    [ "$(creates)" -eq 1 ]
+    unmount_fs
+    MNT=$DIR/second mount_fs
+    [ "$(cat "$DIR/second/jobs/cat/status")" = succeeded ]
+    fusermount3 -u "$DIR/second"
+    wait_until 10 process_is_gone "$FS_PID"
+}
+
+# S-RUN-5: A dead mount ("Transport endpoint is not connected") of a seedancefs that was killed is
+#   removed at the next start on it.
+@test "S-RUN-5: a dead mount is removed at the next start on it" {
+    mount_fs
+    make_job cat
+    kill -9 "$FS_PID"
+    wait_until 10 process_is_gone "$FS_PID"
+    python 'gives(errno.ENOTCONN, os.stat, M)'
+    usual
+    run "$SEEDANCEFS" "${USUAL[@]}" "$MNT" 3>&-
+    [ "$status" -eq 0 ]
+    [[ $output == *'it has been removed'* ]]
+    FS_PID=$(daemon_pid)
+    [ "$(cat "$J/cat/status")" = succeeded ]
+    [ "$(grep -c " $MNT " /proc/self/mountinfo)" -eq 1 ]
+}
+
+# S-RUN-8: SIGHUP reads the key file again; a file that cannot be used leaves the old key in use.
+# S-WAIT-4: After the key file was corrected, SIGHUP or a restart lets waiting jobs go on by
+#   themselves.
+@test "S-RUN-8 S-WAIT-4: SIGHUP takes a new key; an unusable one leaves the old" {
+    end_sim
+    start_sim --api-key second-key
+    mount_fs
+    make_job one
+    for content in '' 'two words'; do
+        printf '%s' "$content" >"$DIR/key"
+        kill -HUP "$FS_PID"
+        wait_until 5 log_has_new key.kept
+        make_job "kept$log_lines"
+    done
+    rm "$DIR/key"
+    kill -HUP "$FS_PID"
+    wait_until 5 log_has_new key.kept
+    make_job gone
+    echo second-key >"$DIR/key"
+    kill -HUP "$FS_PID"
+    wait_until 5 log_has_new key.changed
+    make_job two
+}
+# log_has_new EVENT   once more than when it was asked last
+log_has_new() {
+    local now
+    now=$(grep -c "event=$1" "$DATA/seedancefs.log" || true)
+    if [ "$1" = key.kept ]; then
+        [ "$now" -gt "${log_lines:-0}" ] || return 1
+        log_lines=$now
+    fi
+    [ "$now" -gt 0 ]
+}
+
+# S-RUN-9: The key comes from `--api-key-file`, else from `$TOKENHUB_API_KEY`, else from
+#   `$CREDENTIALS_DIRECTORY/tokenhub-api-key`.
+@test "S-RUN-9: where the key comes from" {
+    mkdir "$DIR/credentials"
+    echo "$KEY" >"$DIR/credentials/tokenhub-api-key"
+    local common=(--api-url "$API" --data-dir "$DATA" --poll-interval 0.05)
+    unset TOKENHUB_API_KEY CREDENTIALS_DIRECTORY
+    CREDENTIALS_DIRECTORY=$DIR/credentials "$SEEDANCEFS" "${common[@]}" "$MNT" 3>&-
+    FS_PID=$(daemon_pid)
+    make_job a
+    unmount_fs
+    echo wrong >"$DIR/credentials/tokenhub-api-key"
+    CREDENTIALS_DIRECTORY=$DIR/credentials TOKENHUB_API_KEY=$KEY "$SEEDANCEFS" "${common[@]}" "$MNT" 3>&-
+    FS_PID=$(daemon_pid)
+    make_job b
+    unmount_fs
+    TOKENHUB_API_KEY=wrong "$SEEDANCEFS" "${common[@]}" --api-key-file "$DIR/key" "$MNT" 3>&-
+    FS_PID=$(daemon_pid)
+    make_job c
+}
+
+# S-RUN-10: The key is neither in the program's arguments and environment nor in its log, its data
+#   directory or a core dump.
+@test "S-RUN-10: the key is not in arguments, environment, log, data directory or a core dump" {
+    TOKENHUB_API_KEY=$KEY "$SEEDANCEFS" --api-url "$API" --data-dir "$DATA" --poll-interval 0.05 \
+        --log-level debug "$MNT" 3>&-
+    FS_PID=$(daemon_pid)
+    make_job cat
+    cat "$J/cat/output.mp4" >/dev/null
+    scenario '{"kind":"create","answer":{"status":401}}'
+    echo '{"prompt": "x"}' >"$J/dog/prompt.json"
+    wait_until 5 test -e "$J/dog/error"
+    fails grep -aF "$KEY" "/proc/$FS_PID/cmdline"
+    if [ -r "/proc/$FS_PID/environ" ]; then
+        grep -az '^PATH=' "/proc/$FS_PID/environ" >/dev/null
+        fails grep -aF "$KEY" "/proc/$FS_PID/environ"
+    fi
+    grep -E '^Max core file size +0 +0' "/proc/$FS_PID/limits"
+    [ "$(stat -c %u "/proc/$FS_PID/mem")" -eq 0 ] # not dumpable: it belongs to root
+    unmount_fs
+    mount_fs
+    unmount_fs
+    fails grep -raF "$KEY" "$DATA"
+    has 'event=' "$DATA/seedancefs.log"
+    fails grep -raF X-Tos-Signature "$DATA/seedancefs.log"
+    [ "$(stat -c %a "$DATA")" = 700 ]
+}
+
+# S-RUN-11: A request that is being sent when the program is ended is waited for, and its answer is
+#   kept.
+@test "S-RUN-11: a request that is being sent is waited for at the end" {
+    scenario '{"kind":"create","answer":{"delay_ms":1500}}'
+    mount_fs
+    echo '{"prompt": "x"}' >"$J/cat/prompt.json"
+    wait_status cat submitting
+    unmount_fs
+    mount_fs
+    [ "$(cat "$J/cat/status")" != unknown ]
+    wait_status cat succeeded
+    [ "$(creates)" -eq 1 ]
+}
+
+# S-RUN-12: Every long option can be given as `-o name_with_underscores=value`, as in fstab.
+@test "S-RUN-12: options as in fstab" {
+    "$SEEDANCEFS" -o "rw,noauto,x-systemd.automount,_netdev,api_url=$API,api_key_file=$DIR/key,data_dir=$DATA" \
+        -o poll_interval=0.05,allow_unknown,max_file_size=1M,model=doubao-seedance-2.0-fast,log_level=debug,nodev \
+        "$MNT" 3>&-
+    FS_PID=$(daemon_pid)
+    echo '{"prompt": "x", "seed": 1}' >"$J/cat/prompt.json"
+    wait_status cat succeeded
+    sent 1 '.seed == 1 and .model == "doubao-seedance-2.0-fast"'
+    fails dd if=/dev/zero of="$J/cat/large" bs=1M count=2
+    has event=fuse.error "$DATA/seedancefs.log"
+    grep " $MNT " /proc/self/mountinfo | grep nodev | grep -q fuse.seedancefs
+}
+
+# S-RUN-13: `--help` and `--version` print to standard output and end with 0.
+@test "S-RUN-13: --help and --version" {
+    "$SEEDANCEFS" --help >"$DIR/help" 2>"$DIR/stderr"
+    "$SEEDANCEFS" --version >"$DIR/version" 2>>"$DIR/stderr"
+    [ ! -s "$DIR/stderr" ]
+    has 'Usage: seedancefs [OPTION]... MOUNTPOINT' "$DIR/help"
+    grep -qE '^seedancefs [0-9]+\.[0-9]+\.[0-9]+$' "$DIR/version"
+    # Every option that the help names is one.
+    for option in $(grep -oE '^ +(-.,)? *--[a-z-]+ [A-Z]' "$DIR/help" | grep -oE -- '--[a-z-]+'); do
+        run "$SEEDANCEFS" "$option"
+        [[ $output == *'requires an argument'* ]]
+    done
+    "$SEEDANCEFS" -h | diff - "$DIR/help"
+    "$SEEDANCEFS" -V | diff - "$DIR/version"
+}
+
+# S-RUN-15: When mounting fails the program ends with 1.
+@test "S-RUN-15: when mounting fails it ends with 1" {
+    unshare -Ur true 2>/dev/null || skip "no user namespaces here"
+    run unshare -Ur "$SEEDANCEFS" --api-url "$API" --api-key-file "$DIR/key" --data-dir "$DATA" "$MNT" 3>&-
+    [ "$status" -eq 1 ]
+    [[ $output == *'could not be mounted'* ]]
+    mount_fs # and nothing is in the way afterwards
+    make_job cat
+}

@@ -1,0 +1,380 @@
+/*
+ * What: the job floor on a real store in a directory of its own, a clock that stands still, and the fake
+ * service. A crash is the copy of the directory at that instant: what SIGKILL would leave.
+ * Syncs are counted by standing before libc's fdatasync(2), so that "durable" is seen and not believed.
+ */
+#ifndef TESTS_UNIT_JOB_JOB_HARNESS_H
+#define TESTS_UNIT_JOB_JOB_HARNESS_H
+
+#include "fake_api.h"
+
+#include "job/job_private.h"
+#include "seedancefs/base/clock.h"
+#include "seedancefs/base/file.h"
+#include "seedancefs/base/log.h"
+#include "seedancefs/base/text.h"
+#include "seedancefs/prompt/prompt.h"
+#include "seedancefs/store/store.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define PROMPT "{\"prompt\": \"A cat surfing at sunset\"}"
+#define WALL_START_MS INT64_C(1795420800000) /* 2026-11-23T08:00:00Z */
+#define HOUR_MS (3600 * INT64_C(1000))
+
+static int sync_count;
+static int sync_errno; /* of the next syncs; 0: they work */
+
+int fdatasync(int fd)
+{
+    sync_count++;
+    if (sync_errno) {
+        errno = sync_errno;
+        return -1;
+    }
+    return (int)syscall(SYS_fdatasync, fd);
+}
+
+struct world {
+    char directory[64];
+    char files[80];
+    struct fake_clock clock;
+    struct timers timers;
+    struct store *store;
+    struct api api;
+    struct jobs *jobs;
+    int64_t poll_interval_ms;
+    uint64_t random_seed;
+    void (*on_change)(struct world *w, struct job *job);
+    unsigned changes, videos, urls, unwanted;
+    int url_result;
+    int64_t unwanted_attempt;
+    int64_t video_job; /* that on_video was last called for; 0: none */
+    bool is_disk_full;
+    void *context;
+};
+
+static void world_changed(void *context, struct job *job)
+{
+    struct world *w = context;
+    w->changes++;
+    if (w->on_change)
+        w->on_change(w, job);
+}
+
+static void world_video(void *context, struct job *job)
+{
+    struct world *w = context;
+    w->videos++;
+    w->video_job = job->id;
+}
+
+static void world_url(void *context, struct job *job UNUSED, int result)
+{
+    struct world *w = context;
+    w->urls++;
+    w->url_result = result;
+}
+
+static void world_unwanted(void *context, int64_t attempt_id)
+{
+    struct world *w = context;
+    w->unwanted++;
+    w->unwanted_attempt = attempt_id;
+}
+
+static inline int remove_one(const char *path, const struct stat *st UNUSED, int kind UNUSED,
+                             struct FTW *ftw UNUSED)
+{
+    return remove(path);
+}
+
+/* What a failed test has left; a file system in memory would keep it until the next boot. */
+static char directories_left[32][64];
+
+static void directories_clean(void)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(directories_left); i++) {
+        if (directories_left[i][0])
+            (void)nftw(directories_left[i], remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    }
+}
+
+static inline void directory_make(char path[static 64])
+{
+    static bool is_registered;
+    const char *parent = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+    (void)snprintf(path, 64, "%s/seedancefs-unit-XXXXXX", parent);
+    assert_non_null(mkdtemp(path));
+    if (!is_registered)
+        (void)atexit(directories_clean);
+    is_registered = true;
+    for (size_t i = 0; i < ARRAY_COUNT(directories_left); i++) {
+        if (!directories_left[i][0]) {
+            memcpy(directories_left[i], path, 64);
+            break;
+        }
+    }
+}
+
+static inline void directory_remove(const char *path)
+{
+    assert_int_equal(nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+    for (size_t i = 0; i < ARRAY_COUNT(directories_left); i++) {
+        if (strcmp(directories_left[i], path) == 0)
+            directories_left[i][0] = '\0';
+    }
+}
+
+static inline void file_copy(const char *from, const char *to)
+{
+    struct buf bytes;
+    buf_init(&bytes, 256 << 20);
+    assert_int_equal(file_read_all(from, &bytes), 0);
+    int fd = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(file_write_full(fd, buf_text(&bytes), bytes.len, 0), 0);
+    (void)close(fd);
+    buf_fini(&bytes);
+}
+
+static inline void directory_copy(const char *from, const char *to)
+{
+    DIR *directory = opendir(from);
+    assert_non_null(directory);
+    struct dirent *entry;
+    while ((entry = readdir(directory)) != NULL) {
+        char a[600];
+        char b[600];
+        (void)snprintf(a, sizeof(a), "%s/%s", from, entry->d_name);
+        (void)snprintf(b, sizeof(b), "%s/%s", to, entry->d_name);
+        if (entry->d_type == DT_REG)
+            file_copy(a, b);
+    }
+    (void)closedir(directory);
+}
+
+/* Every write to a file fails from now on: what a full disk does, seen from above. */
+static inline void disk_limit(bool is_full)
+{
+    struct rlimit limit;
+    (void)signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = is_full ? 0 : limit.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static inline void world_disk_full(struct world *w, bool is_full)
+{
+    w->is_disk_full = is_full;
+    disk_limit(is_full);
+}
+
+static inline void world_open(struct world *w)
+{
+    struct jobs_settings settings = {
+        .timers = &w->timers,
+        .clock = &w->clock.clock,
+        .store = NULL,
+        .api = &w->api,
+        .files_directory = w->files,
+        .api_name = "https://service.example/api/v1",
+        .poll_interval_ms = w->poll_interval_ms,
+        .file_bytes_max = 1 << 20,
+        .random_seed = w->random_seed,
+        .hooks = {w, world_changed, world_video, world_url, world_unwanted},
+    };
+    (void)snprintf(w->files, sizeof(w->files), "%s/files", w->directory);
+    assert_int_equal(file_make_directories(w->files, 0700), 0);
+    timers_init(&w->timers, &w->clock.clock);
+    assert_int_equal(store_open(w->directory, &w->store), 0);
+    settings.store = w->store;
+    assert_int_equal(jobs_new(&settings, &w->jobs), 0);
+}
+
+static inline void world_close(struct world *w)
+{
+    w->jobs = jobs_free(w->jobs);
+    assert_int_equal(w->timers.count, 0); /* nothing may fire into what is gone */
+    assert_null(w->api.calls);
+    timers_fini(&w->timers);
+    w->store = store_close(w->store);
+}
+
+static inline void world_init(struct world *w)
+{
+    *w = (struct world){.api = {.has_key = true}, .random_seed = 1};
+    log_configure(LOG_ERROR, -1);
+    disk_limit(false); /* a test that failed may have left it */
+    sync_errno = 0;
+    directory_make(w->directory);
+    fake_clock_init(&w->clock, WALL_START_MS);
+    world_open(w);
+    jobs_start(w->jobs);
+}
+
+static inline void world_fini(struct world *w)
+{
+    world_disk_full(w, false);
+    sync_errno = 0;
+    if (w->jobs)
+        world_close(w);
+    api_fini(&w->api);
+    directory_remove(w->directory);
+}
+
+/* What is on disk at this instant, as a new program finds it; the old one is left alone. */
+static inline void world_init_copy(struct world *copy, const struct world *w)
+{
+    char to[160];
+    char from[160];
+    *copy = (struct world){.api = {.has_key = true}, .random_seed = 2};
+    directory_make(copy->directory);
+    (void)snprintf(to, sizeof(to), "%s/files", copy->directory);
+    (void)snprintf(from, sizeof(from), "%s/files", w->directory);
+    assert_int_equal(file_make_directories(to, 0700), 0);
+    directory_copy(w->directory, copy->directory);
+    directory_copy(from, to);
+    copy->clock = w->clock;
+    copy->poll_interval_ms = w->poll_interval_ms;
+    world_open(copy);
+}
+
+/* SIGKILL and start: what the old program had in memory is gone. */
+static inline void world_crash(struct world *w)
+{
+    struct world copy;
+    bool was_full = w->is_disk_full;
+    world_disk_full(w, false);
+    world_init_copy(&copy, w);
+    world_disk_full(w, was_full);
+    world_close(w);
+    world_disk_full(w, false);
+    world_close(&copy);
+    directory_remove(w->directory);
+    memcpy(w->directory, copy.directory, sizeof(w->directory));
+    world_open(w);
+}
+
+static inline void world_restart(struct world *w)
+{
+    world_close(w);
+    world_open(w);
+    jobs_start(w->jobs);
+}
+
+/* Lets time pass, firing each timer when it is due. */
+static inline void world_run(struct world *w, int64_t ms)
+{
+    timers_run(&w->timers);
+    for (int64_t next; (next = timers_next_ms(&w->timers)) >= 0 && next <= ms; ms -= next) {
+        fake_clock_advance(&w->clock, next);
+        timers_run(&w->timers);
+    }
+    fake_clock_advance(&w->clock, ms);
+}
+
+static inline struct job *job_make_named(struct world *w, const char *name)
+{
+    struct job *job;
+    assert_int_equal(jobs_create(w->jobs, name, &job), 0);
+    return job;
+}
+
+static inline struct job_detail *detail_of(struct job *job)
+{
+    struct job_detail *detail;
+    assert_int_equal(job_detail_get(job, &detail), 0);
+    return detail;
+}
+
+/* `echo text > jobs/NAME/file`: open or create, write, flush, release. The first error. */
+static inline int user_write(struct job *job, const char *name, const char *text)
+{
+    struct job_file *file = job_file_find(detail_of(job), name);
+    int r = file ? 0 : job_file_create(job, name, 0644, &file);
+    if (r == 0)
+        r = job_file_open(file, true, true);
+    if (r < 0)
+        return r;
+    job_file_begin(file);
+    r = job_file_write(file, text, strlen(text), 0);
+    int flushed = job_file_flush(file);
+    job_file_close(file, true);
+    return r < 0 ? r : flushed;
+}
+
+/* A job whose request is about to be sent: the fake's newest call is its create. */
+static inline struct job *job_submitted(struct world *w, const char *name)
+{
+    struct job *job = job_make_named(w, name);
+    assert_int_equal(user_write(job, JOB_PROMPT_NAME, PROMPT), 0);
+    world_run(w, 0);
+    assert_non_null(w->api.calls);
+    return job;
+}
+
+static inline struct api_call *call_of(struct world *w, const struct job *job)
+{
+    struct api_call *call;
+    DL_FOREACH (w->api.calls, call) {
+        if (call->job_id == job->id)
+            return call;
+    }
+    return NULL;
+}
+
+/* A job that the service has queued. */
+static inline struct job *job_queued(struct world *w, const char *name, const char *task_id)
+{
+    struct job *job = job_submitted(w, name);
+    create_accept(call_of(w, job), task_id);
+    assert_int_equal(job->state, JOB_QUEUED);
+    return job;
+}
+
+/* Lets time pass until the job is asked about, or sent. */
+static inline struct api_call *call_wait(struct world *w, const struct job *job)
+{
+    for (int i = 0; i < 4000 && !call_of(w, job); i++)
+        world_run(w, 1000);
+    assert_non_null(call_of(w, job));
+    return call_of(w, job);
+}
+
+static inline void assert_state(const struct job *job, enum job_state expected)
+{
+    assert_string_equal(job_state_to_text(job->state), job_state_to_text(expected));
+    job_check(job);
+}
+
+/* What is written of a job at this instant, read from a copy of the disk. */
+static inline enum job_state state_on_disk(const struct world *w, const char *name)
+{
+    struct world copy;
+    int saved_errno = sync_errno;
+    disk_limit(false);
+    sync_errno = 0;
+    world_init_copy(&copy, w);
+    struct job *job = jobs_find(copy.jobs, name);
+    enum job_state state = job ? job->state : JOB_STATE_COUNT;
+    world_fini(&copy);
+    disk_limit(w->is_disk_full);
+    sync_errno = saved_errno;
+    return state;
+}
+
+static inline bool problem_has(struct job *job, const char *part)
+{
+    const char *problem = detail_of(job)->problem;
+    return problem && strstr(problem, part);
+}
+
+#endif

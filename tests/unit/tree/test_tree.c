@@ -1,0 +1,936 @@
+/* The filesystem without FUSE: what each name is, who may do what with it, and what reading it gives. */
+#include "../job/job_harness.h"
+
+#include "fake_media.h"
+#include "seedancefs/base/json.h"
+#include "tree/tree_private.h"
+
+enum { OWNER = 1000, OTHER = 2000 };
+
+static const struct tree_caller owner = {OWNER, OWNER};
+
+struct forest {
+    struct world w;
+    struct media media;
+    struct tree *tree;
+};
+
+static void forest_open(struct forest *f)
+{
+    struct tree_settings settings = {.jobs = f->w.jobs,
+                                     .media = &f->media,
+                                     .timers = &f->w.timers,
+                                     .clock = &f->w.clock.clock,
+                                     .data_directory = f->w.directory};
+    assert_int_equal(tree_new(&settings, &f->tree), 0);
+    f->tree->uid = OWNER; /* whoever runs the test */
+    f->tree->gid = OWNER;
+    f->w.jobs->settings.hooks = (struct job_hooks){.context = NULL};
+    tree_job_hooks_fill(&f->tree, &f->w.jobs->settings.hooks);
+}
+
+static void forest_init(struct forest *f)
+{
+    *f = (struct forest){.tree = NULL};
+    world_init(&f->w);
+    /* URLs are held against the machine's clock. */
+    f->w.clock.wall_ms = clock_wall_ms(clock_system());
+    forest_open(f);
+}
+
+static void forest_fini(struct forest *f)
+{
+    assert_int_equal(f->media.opened, f->media.closed);
+    f->tree = tree_free(f->tree);
+    world_fini(&f->w);
+}
+
+static uint64_t ino_of(struct forest *f, uint64_t parent, const char *name)
+{
+    struct tree_entry entry;
+    assert_int_equal(tree_lookup(f->tree, parent, name, &entry), 0);
+    return entry.st.st_ino;
+}
+
+static uint64_t jobs_ino(struct forest *f)
+{
+    return ino_of(f, TREE_ROOT_INO, "jobs");
+}
+
+static uint64_t job_ino(struct forest *f, const char *name)
+{
+    return ino_of(f, jobs_ino(f), name);
+}
+
+struct answer {
+    struct buf bytes;
+    int result;
+    int calls;
+};
+
+static void read_answer(void *context, int result, const struct tree_bytes *bytes)
+{
+    struct answer *answer = context;
+    answer->result = result;
+    answer->calls++;
+    assert_int_equal(bytes != NULL, result > 0);
+    if (!bytes)
+        return;
+    assert_int_equal(bytes->len, result);
+    if (bytes->fd < 0) {
+        assert_int_equal(buf_add(&answer->bytes, bytes->memory, bytes->len), 0);
+        return;
+    }
+    assert_int_equal(buf_reserve(&answer->bytes, bytes->len), 0);
+    char *end = answer->bytes.data + answer->bytes.len;
+    assert_int_equal(file_read_full(bytes->fd, end, bytes->len, bytes->offset), bytes->len);
+    answer->bytes.len += bytes->len;
+    end[bytes->len] = '\0';
+}
+
+/* Reads to the end in pieces; the caller buf_fini()s. */
+static void handle_read(struct tree_handle *handle, struct buf *out)
+{
+    struct answer answer = {.calls = 0};
+    struct tree_read_state *parked;
+    buf_init(&answer.bytes, 1 << 20);
+    do {
+        tree_read(handle, 7, (int64_t)answer.bytes.len, read_answer, &answer, &parked);
+        assert_null(parked);
+        assert_true(answer.result >= 0);
+    } while (answer.result > 0);
+    *out = answer.bytes;
+}
+
+static void node_read(struct forest *f, uint64_t ino, struct buf *out)
+{
+    struct tree_open_result opened;
+    assert_int_equal(tree_open(f->tree, ino, O_RDONLY, &owner, &opened), 0);
+    handle_read(opened.handle, out);
+    tree_release(opened.handle);
+}
+
+static void assert_content(struct forest *f, uint64_t parent, const char *name,
+                           const char *expected)
+{
+    struct buf text;
+    node_read(f, ino_of(f, parent, name), &text);
+    assert_string_equal(buf_text(&text), expected);
+    buf_fini(&text);
+}
+
+struct listed {
+    char name[TEXT_NAME_MAX + 1];
+    uint64_t ino;
+    mode_t mode;
+    int64_t size;
+    int64_t next;
+};
+
+struct listing {
+    struct listed rows[64];
+    size_t count;
+    size_t most;
+};
+
+static bool list_add(void *context, const char *name, const struct tree_entry *entry, int64_t next)
+{
+    struct listing *list = context;
+    if (list->count == list->most)
+        return false;
+    struct listed *row = &list->rows[list->count++];
+    (void)snprintf(row->name, sizeof(row->name), "%s", name);
+    row->ino = entry->st.st_ino;
+    row->mode = entry->st.st_mode;
+    row->size = entry->st.st_size;
+    row->next = next;
+    return true;
+}
+
+static void list(struct forest *f, uint64_t ino, int64_t offset, size_t most, struct listing *out)
+{
+    *out = (struct listing){.most = most < 64 ? most : 64};
+    assert_int_equal(tree_list(f->tree, ino, offset, list_add, out), 0);
+}
+
+static struct job *succeeded(struct forest *f, const char *name)
+{
+    char id[32];
+    (void)snprintf(id, sizeof(id), "cgt-%s", name);
+    struct job *job = job_queued(&f->w, name, id);
+    char body[512];
+    (void)snprintf(body, sizeof(body),
+                   "{\"id\":\"%s\",\"status\":\"succeeded\",\"data\":[{\"video_url\":"
+                   "\"https:\\/\\/media.example/v.mp4?sig=s3cret&a=\\\"b\",\"cover_image_url\":"
+                   "\"https://media.example/c.jpg?sig=s3cret\"}],\"usage\":{\"video_duration\":5}}",
+                   id);
+    poll_answer(call_wait(&f->w, job), body);
+    struct job_media_size video = {10, "e"};
+    struct job_media_size cover = {4, NULL};
+    jobs_video_set(job, &video);
+    jobs_cover_set(job, &cover);
+    assert_state(job, JOB_SUCCEEDED);
+    return job;
+}
+
+static void test_tree__each_name_is_what_it_is(void **state UNUSED)
+{
+    char long_name[TEXT_NAME_MAX + 2];
+    memset(long_name, 'x', sizeof(long_name));
+    long_name[sizeof(long_name) - 1] = '\0';
+    struct forest f;
+    forest_init(&f);
+    job_make_named(&f.w, "draft");
+    struct job *done = succeeded(&f, "done");
+    assert_int_equal(user_write(done, "note", "text"), 0);
+    const struct {
+        const char *directory; /* "": the root, "jobs", or a job */
+        const char *name;
+        mode_t expected; /* 0: not there */
+    } rows[] = {
+        {"", "README.txt", S_IFREG | 0444},
+        {"", "jobs", S_IFDIR | 0755},
+        {"", "nothing", 0},
+        {"", "Jobs", 0},
+        {"jobs", "draft", S_IFDIR | 0755},
+        {"jobs", "nothing", 0},
+        {"", ".", S_IFDIR | 0755},
+        {"draft", "..", S_IFDIR | 0755},
+        {"draft", "status", S_IFREG | 0444},
+        {"draft", "status.json", S_IFREG | 0444},
+        {"draft", "cost", S_IFREG | 0444},
+        {"draft", "log", S_IFREG | 0444},
+        {"draft", "request.json", 0},
+        {"draft", "response.json", 0},
+        {"draft", "error", 0},
+        {"draft", "output.url", 0},
+        {"draft", "output.mp4", 0},
+        {"draft", "cover.jpg", 0},
+        {"draft", "prompt.json", 0},
+        {"done", "prompt.json", S_IFREG | 0444},
+        {"done", "request.json", S_IFREG | 0444},
+        {"done", "response.json", S_IFREG | 0444},
+        {"done", "error", 0},
+        {"done", "output.url", S_IFREG | 0400},
+        {"done", "output.mp4", S_IFREG | 0444},
+        {"done", "cover.jpg", S_IFREG | 0444},
+        {"done", "note", S_IFREG | 0644},
+        {"done", "Note", 0},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct tree_entry entry;
+        uint64_t parent = *rows[i].directory == '\0'               ? TREE_ROOT_INO
+                          : strcmp(rows[i].directory, "jobs") == 0 ? jobs_ino(&f)
+                                                                   : job_ino(&f, rows[i].directory);
+        int r = tree_lookup(f.tree, parent, rows[i].name, &entry);
+        assert_int_equal(r, rows[i].expected ? 0 : -ENOENT);
+        if (r < 0)
+            continue;
+        assert_int_equal(entry.st.st_mode, rows[i].expected);
+        assert_int_equal(entry.st.st_uid, OWNER);
+        assert_int_equal(entry.st.st_gid, OWNER);
+    }
+    struct tree_entry entry;
+    assert_int_equal(tree_lookup(f.tree, jobs_ino(&f), long_name, &entry), -ENAMETOOLONG);
+    assert_int_equal(tree_lookup(f.tree, ino_of(&f, TREE_ROOT_INO, "README.txt"), "x", &entry),
+                     -ENOTDIR);
+    assert_int_equal(tree_lookup(f.tree, node_ino(NODE_JOB, 999), "x", &entry), -ESTALE);
+    forest_fini(&f);
+}
+
+/* Each regular file in the directory: what stat says is what reading gives. */
+static size_t sizes_verify(struct forest *f, const char *name)
+{
+    struct listing all;
+    size_t files = 0;
+    list(f, job_ino(f, name), 0, 64, &all);
+    for (size_t i = 0; i < all.count; i++) {
+        struct tree_entry entry;
+        struct buf bytes;
+        assert_int_equal(tree_getattr(f->tree, all.rows[i].ino, &entry), 0);
+        assert_int_equal(entry.st.st_ino, all.rows[i].ino);
+        assert_int_equal(entry.st.st_mode, all.rows[i].mode);
+        if (S_ISDIR(entry.st.st_mode))
+            continue;
+        node_read(f, all.rows[i].ino, &bytes);
+        assert_int_equal(bytes.len, entry.st.st_size);
+        assert_int_equal(bytes.len, all.rows[i].size);
+        assert_null(strstr(buf_text(&bytes), "(null)"));
+        if (strcmp(all.rows[i].name, "output.url") != 0)
+            assert_null(strstr(buf_text(&bytes), "s3cret"));
+        if (strcmp(all.rows[i].name, "status.json") == 0) {
+            struct json_document *document = NULL;
+            assert_int_equal(json_parse(buf_text(&bytes), bytes.len, NULL, &document, NULL), 0);
+            assert_string_equal(
+                json_text_get(json_member_get(json_document_root(document), "name")), name);
+            json_document_free(document);
+        }
+        buf_fini(&bytes);
+        files++;
+    }
+    return files;
+}
+
+static void test_tree__sizes_are_right_in_every_state(void **state UNUSED)
+{
+    struct forest f;
+    forest_init(&f);
+    struct job *job = job_make_named(&f.w, "cat");
+    uint64_t directory = job_ino(&f, "cat");
+    assert_int_equal(sizes_verify(&f, "cat"), 4);
+    assert_content(&f, directory, "status", "draft\n");
+    assert_content(&f, directory, "cost", "0.00 USD (nothing has been submitted)\n");
+    assert_int_equal(user_write(job, JOB_PROMPT_NAME, "{"), 0);
+    assert_int_equal(sizes_verify(&f, "cat"), 6); /* and the prompt, and error */
+    assert_int_equal(user_write(job, JOB_PROMPT_NAME, PROMPT), 0);
+    assert_int_equal(sizes_verify(&f, "cat"), 6); /* request.json for error */
+    assert_content(&f, directory, "cost",
+                   "1.00 USD (estimated; not yet sent; 5.000 s of doubao-seedance-2.0 at 720p)\n");
+    assert_int_equal(call_send(call_wait(&f.w, job)), 0);
+    assert_content(&f, directory, "status", "submitting\n");
+    (void)sizes_verify(&f, "cat");
+    create_end(call_of(&f.w, job), API_REJECTED, 400, -1, "no\nway");
+    assert_content(&f, directory, "status", "rejected\n");
+    (void)sizes_verify(&f, "cat");
+    assert_int_equal(user_write(job, JOB_PROMPT_NAME, PROMPT), 0);
+    create_accept(call_wait(&f.w, job), "cgt-1");
+    (void)sizes_verify(&f, "cat");
+    poll_status(call_wait(&f.w, job), "running");
+    (void)sizes_verify(&f, "cat");
+    poll_status(call_wait(&f.w, job), "failed");
+    assert_content(&f, directory, "status", "failed\n");
+    (void)sizes_verify(&f, "cat");
+    assert_int_equal(user_write(job, JOB_PROMPT_NAME, PROMPT), 0);
+    assert_int_equal(call_send(call_wait(&f.w, job)), 0);
+    create_end(call_of(&f.w, job), API_AMBIGUOUS, 500, -1, "");
+    assert_content(&f, directory, "status", "unknown\n");
+    (void)sizes_verify(&f, "cat");
+    job = succeeded(&f, "dog");
+    assert_int_equal(sizes_verify(&f, "dog"), 10);
+    assert_content(&f, job_ino(&f, "dog"), "cost",
+                   "1.00 USD (by the video's length; 5.000 s of doubao-seedance-2.0 at 720p)\n");
+    assert_content(&f, job_ino(&f, "dog"), "output.mp4", "0123456789");
+    assert_content(&f, job_ino(&f, "dog"), "output.url",
+                   "https://media.example/v.mp4?sig=s3cret&a=\"b\n");
+    forest_fini(&f);
+}
+
+static void test_tree__an_answer_is_shown_without_the_query_of_any_url(void **state UNUSED)
+{
+    static const char *const rows[][2] = {
+        {"{\"id\":\"a\"}", "{\"id\":\"a\"}\n"},
+        {"{\"u\":\"https://h/p?q=1\"}\n", "{\"u\":\"https://h/p\"}\n"},
+        {"{\"u\":\"https:\\/\\/h\\/p?q=\\/1\",\"v\":2}", "{\"u\":\"https:\\/\\/h\\/p\",\"v\":2}\n"},
+        {"{\"u\":\"http://h?a=\\\"b\\\\\",\"v\":\"?\"}", "{\"u\":\"http://h\",\"v\":\"?\"}\n"},
+        {"{\"u\":\"https://h/p\\u003Fq=1&\\u0026s\"}", "{\"u\":\"https://h/p\"}\n"},
+        {"{\"u\":\"\\u0068ttps\\u003a\\u002f/h?q\"}", "{\"u\":\"\\u0068ttps\\u003a\\u002f/h\"}\n"},
+        {"{\"m\":\"see https://h/p?q=1 and what?\"}", "{\"m\":\"see https://h/p and what?\"}\n"},
+        {"{\"m\":\"what? a:/b?c //d?e\"}", "{\"m\":\"what? a:/b?c //d?e\"}\n"},
+        {"{\"https://h?k\":\"why?\"}", "{\"https://h\":\"why?\"}\n"},
+        {"<a href=\"HTTPS://h/p?q=1\">x?y</a>", "<a href=\"HTTPS://h/p\">x?y</a>\n"},
+        {"{\"u\":\"https://h?q\\", "{\"u\":\"https://h\n"},
+        {"{\"u\":\"https://h\\u00", "{\"u\":\"https://h\\u00\n"},
+        {"", ""},
+    };
+    struct forest f;
+    forest_init(&f);
+    struct job *job = job_queued(&f.w, "cat", "cgt-1");
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        assert_int_equal(
+            store_attempt_response_set(f.w.store, job->attempt_id, rows[i][0], strlen(rows[i][0])),
+            0);
+        assert_content(&f, job_ino(&f, "cat"), "response.json", rows[i][1]);
+    }
+    forest_fini(&f);
+}
+
+static void test_tree__inode_numbers_are_arithmetic_and_stay(void **state UNUSED)
+{
+    struct forest f;
+    struct listing before;
+    struct listing after;
+    forest_init(&f);
+    succeeded(&f, "cat");
+    uint64_t directory = job_ino(&f, "cat");
+    assert_int_equal(directory, node_ino(NODE_JOB, jobs_find(f.w.jobs, "cat")->id));
+    list(&f, directory, 0, 64, &before);
+    f.tree = tree_free(f.tree);
+    world_restart(&f.w);
+    forest_open(&f);
+    list(&f, directory, 0, 64, &after);
+    assert_int_equal(before.count, after.count);
+    for (size_t i = 0; i < before.count; i++) {
+        struct node node;
+        assert_int_equal(before.rows[i].ino, after.rows[i].ino);
+        assert_string_equal(before.rows[i].name, after.rows[i].name);
+        assert_int_equal(node_get(f.tree, before.rows[i].ino, &node), 0);
+        assert_int_equal(node_ino(node.kind, node.id), before.rows[i].ino);
+        for (size_t k = i + 1; k < before.count; k++)
+            assert_int_not_equal(before.rows[i].ino, before.rows[k].ino);
+    }
+    const uint64_t wrong[] = {
+        0,
+        4,
+        15,
+        16,
+        17,
+        255,
+        NODE_FILE,
+        node_ino(NODE_ROOT, 1),
+        node_ino(NODE_JOB, 77777),
+        node_ino(NODE_FILE, 77777),
+        node_ino(NODE_VIDEO, 77777),
+        node_ino((enum node_kind)100, 1),
+        node_ino((enum node_kind)(NODE_GENERATED + generated_count()),
+                 jobs_find(f.w.jobs, "cat")->id),
+        UINT64_MAX,
+        (uint64_t)1 << 63,
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(wrong); i++) {
+        struct tree_entry entry;
+        assert_int_equal(tree_getattr(f.tree, wrong[i], &entry), -ESTALE);
+    }
+    forest_fini(&f);
+}
+
+enum act {
+    READ,
+    WRITE,
+    BOTH,
+    MAKE,
+    CREATE,
+    UNLINK,
+    RMDIR,
+    TRUNCATE,
+    CHMOD,
+    CHOWN,
+    GIVE,
+    UTIMES,
+    ACCESS_X
+};
+
+static int act_on(struct forest *f, enum act act, uint64_t parent, const char *name,
+                  const struct tree_caller *caller)
+{
+    struct tree_entry entry;
+    struct tree_open_result opened;
+    struct tree_change change = {.uid = (uid_t)-1, .gid = (gid_t)-1};
+    uint64_t ino = parent == 0 ? TREE_ROOT_INO : ino_of(f, parent, name);
+    static const int flags[] = {[READ] = O_RDONLY, [WRITE] = O_WRONLY, [BOTH] = O_RDWR};
+    int r;
+    switch (act) {
+    case READ:
+    case WRITE:
+    case BOTH:
+        r = tree_open(f->tree, ino, flags[act], caller, &opened);
+        if (r == 0)
+            tree_release(opened.handle);
+        return r;
+    case MAKE:
+        r = tree_mkdir(f->tree, ino, "made", caller, &entry);
+        if (r == 0)
+            assert_int_equal(tree_rmdir(f->tree, ino, "made", caller), 0);
+        return r;
+    case CREATE:
+        r = tree_create(f->tree, ino, "made", 0600, O_WRONLY, caller, &entry, &opened);
+        if (r == 0) {
+            tree_release(opened.handle);
+            assert_int_equal(tree_unlink(f->tree, ino, "made", caller), 0);
+        }
+        return r;
+    case UNLINK:
+        return tree_unlink(f->tree, parent, name, caller);
+    case RMDIR:
+        return tree_rmdir(f->tree, parent, name, caller);
+    case ACCESS_X:
+        return tree_access(f->tree, ino, X_OK, caller);
+    case TRUNCATE:
+        change.has_size = true;
+        break;
+    case CHMOD:
+        change.has_mode = true;
+        change.mode = 0600;
+        break;
+    case CHOWN:
+        change.has_owner = true;
+        change.uid = OWNER;
+        break;
+    case GIVE:
+        change.has_owner = true;
+        change.uid = OTHER;
+        break;
+    case UTIMES:
+        change.has_times = true;
+        change.times[0].tv_nsec = change.times[1].tv_nsec = UTIME_NOW;
+        break;
+    }
+    return tree_setattr(f->tree, ino, &change, caller, &entry);
+}
+
+static void test_tree__who_may_do_what(void **state UNUSED)
+{
+    static const struct {
+        enum act act;
+        const char *directory; /* NULL: the root itself; "": in the root; "jobs"; or a job */
+        const char *name;
+        int root, owner, other;
+    } rows[] = {
+        {MAKE, NULL, NULL, -EPERM, -EPERM, -EACCES},
+        {CREATE, NULL, NULL, -EPERM, -EPERM, -EACCES},
+        {READ, NULL, NULL, -EISDIR, -EISDIR, -EISDIR},
+        {ACCESS_X, NULL, NULL, 0, 0, 0},
+        {READ, "", "README.txt", 0, 0, 0},
+        {WRITE, "", "README.txt", -EACCES, -EACCES, -EACCES},
+        {UNLINK, "", "README.txt", -EPERM, -EPERM, -EACCES},
+        {RMDIR, "", "README.txt", -ENOTDIR, -ENOTDIR, -EACCES},
+        {TRUNCATE, "", "README.txt", -EACCES, -EACCES, -EPERM},
+        {CREATE, "", "README.txt", -ENOTDIR, -ENOTDIR, -ENOTDIR},
+        {MAKE, "", "jobs", 0, 0, -EACCES},
+        {CREATE, "", "jobs", -EPERM, -EPERM, -EACCES},
+        {UNLINK, "", "jobs", -EISDIR, -EISDIR, -EACCES},
+        {RMDIR, "", "jobs", -EPERM, -EPERM, -EACCES},
+        {TRUNCATE, "", "jobs", -EISDIR, -EISDIR, -EPERM},
+        {MAKE, "jobs", "cat", -EPERM, -EPERM, -EACCES},
+        {CREATE, "jobs", "cat", 0, 0, -EACCES},
+        {UNLINK, "jobs", "cat", -EISDIR, -EISDIR, -EACCES},
+        {RMDIR, "jobs", "cat", -ENOTEMPTY, -ENOTEMPTY, -EACCES},
+        {CHMOD, "jobs", "cat", 0, 0, -EPERM},
+        {READ, "cat", "status", 0, 0, 0},
+        {WRITE, "cat", "status", -EACCES, -EACCES, -EACCES},
+        {BOTH, "cat", "status", -EACCES, -EACCES, -EACCES},
+        {TRUNCATE, "cat", "status", -EACCES, -EACCES, -EPERM},
+        {CHMOD, "cat", "status", 0, 0, -EPERM},
+        {UTIMES, "cat", "status", 0, 0, -EPERM},
+        {CHOWN, "cat", "status", 0, 0, -EPERM},
+        {GIVE, "cat", "status", -EPERM, -EPERM, -EPERM},
+        {RMDIR, "cat", "status", -ENOTDIR, -ENOTDIR, -EACCES},
+        {ACCESS_X, "cat", "status", -EACCES, -EACCES, -EACCES},
+        {READ, "done", "output.url", 0, 0, -EACCES},
+        {READ, "done", "output.mp4", 0, 0, 0},
+        {WRITE, "done", "output.mp4", -EACCES, -EACCES, -EACCES},
+        {TRUNCATE, "done", "output.mp4", -EACCES, -EACCES, -EPERM},
+        {READ, "done", "prompt.json", 0, 0, 0},
+        {WRITE, "done", "prompt.json", -ERR_PROMPT_FROZEN, -ERR_PROMPT_FROZEN, -ERR_PROMPT_FROZEN},
+        {TRUNCATE, "done", "prompt.json", -ERR_PROMPT_FROZEN, -ERR_PROMPT_FROZEN, -EPERM},
+        {CHMOD, "done", "prompt.json", 0, 0, -EPERM},
+        {UTIMES, "done", "prompt.json", 0, 0, -EPERM},
+        {WRITE, "cat", "note", 0, 0, -EACCES},
+        {READ, "cat", "note", 0, 0, 0},
+        {READ, "cat", "secret", 0, 0, -EACCES},
+        {WRITE, "cat", "secret", 0, 0, -EACCES},
+        {ACCESS_X, "cat", "note", -EACCES, -EACCES, -EACCES},
+        {GIVE, "cat", "note", -EPERM, -EPERM, -EPERM},
+        {CHOWN, "cat", "note", 0, 0, -EPERM},
+        {TRUNCATE, "cat", "secret", 0, 0, -EPERM},
+        {UNLINK, "done", "output.mp4", 0, 0, -EACCES},
+        {UNLINK, "done", "status", 0, 0, -EACCES},
+        {UNLINK, "cat", "note", 0, 0, -EACCES},
+        {UNLINK, "done", "prompt.json", 0, 0, -EACCES},
+    };
+    static const struct tree_caller callers[] = {{0, 0}, {OWNER, OWNER}, {OTHER, OTHER}};
+    for (size_t k = 0; k < ARRAY_COUNT(callers); k++) {
+        struct forest f;
+        forest_init(&f);
+        succeeded(&f, "done");
+        struct job *job = job_make_named(&f.w, "cat");
+        assert_int_equal(user_write(job, "note", "x"), 0);
+        assert_int_equal(user_write(job, "secret", "x"), 0);
+        assert_int_equal(job_file_mode_set(job_file_find(detail_of(job), "secret"), 0600), 0);
+        for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+            const char *in = rows[i].directory;
+            uint64_t parent = !in                       ? 0
+                              : *in == '\0'             ? TREE_ROOT_INO
+                              : strcmp(in, "jobs") == 0 ? jobs_ino(&f)
+                                                        : job_ino(&f, in);
+            int expected = k == 0 ? rows[i].root : k == 1 ? rows[i].owner : rows[i].other;
+            int r = act_on(&f, rows[i].act, parent, rows[i].name, &callers[k]);
+            if (r != expected)
+                fail_msg("caller %d, act %d on %s/%s: %s, not %s", (int)k, (int)rows[i].act,
+                         in ? in : "", rows[i].name ? rows[i].name : "", err_name(r),
+                         err_name(expected));
+        }
+        forest_fini(&f);
+    }
+}
+
+static void test_tree__reserved_names_are_not_for_users(void **state UNUSED)
+{
+    static const char *const names[] = {
+        "status", "status.json", "request.json", "response.json", "cost",
+        "error",  "log",         "output.url",   "output.mp4",    "cover.jpg",
+        "wait",   "ctl",         "progress",     "prompt.txt",
+    };
+    struct forest f;
+    forest_init(&f);
+    struct job *job = job_make_named(&f.w, "cat");
+    assert_int_equal(user_write(job, "note", "x"), 0);
+    uint64_t directory = job_ino(&f, "cat");
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        struct tree_entry entry;
+        struct tree_open_result opened;
+        bool is_there = tree_lookup(f.tree, directory, names[i], &entry) == 0;
+        int r = tree_create(f.tree, directory, names[i], 0600, O_WRONLY, &owner, &entry, &opened);
+        assert_int_equal(r, is_there ? -EACCES : -ERR_NAME_RESERVED);
+        r = tree_create(f.tree, directory, names[i], 0600, O_WRONLY | O_EXCL, &owner, &entry,
+                        &opened);
+        assert_int_equal(r, is_there ? -EEXIST : -ERR_NAME_RESERVED);
+        r = tree_rename(f.tree, directory, "note", directory, names[i], 0, &owner);
+        assert_int_equal(r, -ERR_NAME_RESERVED);
+        assert_int_equal(err_errno(r), EPERM);
+    }
+    forest_fini(&f);
+}
+
+static void test_tree__renames_stay_in_their_kind(void **state UNUSED)
+{
+    struct forest f;
+    forest_init(&f);
+    struct job *job = job_make_named(&f.w, "cat");
+    struct job *dog = job_make_named(&f.w, "dog");
+    assert_int_equal(user_write(job, "note", "x"), 0);
+    assert_int_equal(user_write(dog, "note", "y"), 0);
+    const uint64_t cat = job_ino(&f, "cat");
+    const uint64_t jobs = jobs_ino(&f);
+    const struct {
+        uint64_t from;
+        const char *name;
+        uint64_t to;
+        const char *new_name;
+        unsigned flags;
+        int expected;
+    } rows[] = {
+        {cat, "nothing", cat, "x", 0, -ENOENT},
+        {cat, "status", cat, "x", 0, -EPERM},
+        {cat, "note", jobs, "x", 0, -EPERM},
+        {cat, "note", TREE_ROOT_INO, "x", 0, -EPERM},
+        {jobs, "cat", TREE_ROOT_INO, "cat", 0, -EPERM},
+        {jobs, "cat", cat, "cat", 0, -EPERM},
+        {TREE_ROOT_INO, "jobs", jobs, "jobs", 0, -EPERM},
+        {TREE_ROOT_INO, "README.txt", cat, "x", 0, -EPERM},
+        {jobs, "cat", jobs, "dog", 0, -ENOTEMPTY},
+        {jobs, "cat", jobs, "dog", RENAME_NOREPLACE, -EEXIST},
+        {jobs, "cat", jobs, ".cat", 0, -EPERM},
+        {jobs, "cat", jobs, "dog", RENAME_EXCHANGE, -EINVAL},
+        {jobs, "cat", jobs, "dog", RENAME_WHITEOUT, -EINVAL},
+        {cat, "note", cat, "note", 0, 0},
+        {cat, "note", job_ino(&f, "dog"), "note", RENAME_NOREPLACE, -EEXIST},
+        {cat, "note", job_ino(&f, "dog"), "note", 0, 0},
+        {jobs, "cat", jobs, "bird", 0, 0},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
+        assert_int_equal(tree_rename(f.tree, rows[i].from, rows[i].name, rows[i].to,
+                                     rows[i].new_name, rows[i].flags, &owner),
+                         rows[i].expected);
+    assert_content(&f, job_ino(&f, "dog"), "note", "x");
+    assert_int_equal(job_ino(&f, "bird"), cat);
+    static const struct tree_caller other = {OTHER, OTHER};
+    assert_int_equal(tree_rename(f.tree, jobs, "bird", jobs, "x", 0, &other), -EACCES);
+    forest_fini(&f);
+}
+
+static void test_tree__a_listing_resumes_at_any_offset(void **state UNUSED)
+{
+    struct forest f;
+    struct listing all;
+    struct listing rest;
+    forest_init(&f);
+    succeeded(&f, "done");
+    struct job *job = jobs_find(f.w.jobs, "done");
+    for (int i = 0; i < 5; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof(name), "note%d", i);
+        assert_int_equal(user_write(job, name, "x"), 0);
+        job_make_named(&f.w, name);
+    }
+    const uint64_t directories[] = {TREE_ROOT_INO, jobs_ino(&f), job_ino(&f, "done")};
+    static const size_t counts[] = {4, 8, 2 + 10 + 5};
+    for (size_t d = 0; d < ARRAY_COUNT(directories); d++) {
+        list(&f, directories[d], 0, 64, &all);
+        assert_int_equal(all.count, counts[d]);
+        assert_string_equal(all.rows[0].name, ".");
+        assert_string_equal(all.rows[1].name, "..");
+        for (size_t i = 0; i < all.count; i++) {
+            assert_true(all.rows[i].next > (i ? all.rows[i - 1].next : 0));
+            list(&f, directories[d], all.rows[i].next, 64, &rest);
+            assert_int_equal(rest.count, all.count - i - 1);
+            for (size_t k = 0; k < rest.count; k++)
+                assert_string_equal(rest.rows[k].name, all.rows[i + 1 + k].name);
+            /* One at a time as well. */
+            list(&f, directories[d], all.rows[i].next, 1, &rest);
+            assert_int_equal(rest.count, i + 1 < all.count);
+        }
+    }
+    assert_int_equal(tree_list(f.tree, ino_of(&f, TREE_ROOT_INO, "README.txt"), 0, list_add, &all),
+                     -ENOTDIR);
+    /* What goes away or comes while a reader stands somewhere costs it no other entry. */
+    list(&f, directories[2], 0, 64, &all);
+    size_t at = 0;
+    int64_t offset = 0;
+    char seen[512] = "";
+    for (;; at++) {
+        list(&f, directories[2], offset, 1, &rest);
+        if (rest.count == 0)
+            break;
+        offset = rest.rows[0].next;
+        strcat(seen, rest.rows[0].name);
+        strcat(seen, " ");
+        if (strcmp(rest.rows[0].name, "note1") == 0) {
+            assert_int_equal(tree_unlink(f.tree, directories[2], "note1", &owner), 0);
+            assert_int_equal(tree_unlink(f.tree, directories[2], "note2", &owner), 0);
+            assert_int_equal(tree_unlink(f.tree, directories[2], "status", &owner), 0);
+            assert_int_equal(user_write(job, "late", "x"), 0);
+        }
+    }
+    assert_non_null(strstr(seen, "note0 note1 note3 note4 late "));
+    list(&f, directories[2], 0, 64, &rest);
+    assert_int_equal(rest.count, all.count - 2);
+    forest_fini(&f);
+}
+
+static void test_tree__a_job_is_made_written_read_and_removed(void **state UNUSED)
+{
+    struct forest f;
+    struct tree_entry entry;
+    struct tree_open_result opened;
+    struct listing all;
+    forest_init(&f);
+    uint64_t jobs = jobs_ino(&f);
+    assert_int_equal(tree_mkdir(f.tree, jobs, "cat", &owner, &entry), 0);
+    assert_int_equal(tree_mkdir(f.tree, jobs, "cat", &owner, &entry), -EEXIST);
+    assert_int_equal(tree_mkdir(f.tree, jobs, "\xff", &owner, &entry), -EILSEQ);
+    assert_int_equal(tree_mkdir(f.tree, jobs, "", &owner, &entry), -EINVAL);
+    uint64_t cat = job_ino(&f, "cat");
+    assert_int_equal(
+        tree_create(f.tree, cat, "prompt.json", 0640, O_WRONLY | O_TRUNC, &owner, &entry, &opened),
+        0);
+    assert_int_equal(entry.st.st_mode, S_IFREG | 0640);
+    assert_int_equal(entry.st.st_nlink, 1);
+    assert_false(opened.is_flush_void);
+    assert_int_equal(tree_write(opened.handle, PROMPT, strlen(PROMPT), 0), 0);
+    assert_int_equal(tree_getattr(f.tree, entry.st.st_ino, &entry), 0);
+    assert_int_equal(entry.st.st_size, strlen(PROMPT));
+    assert_int_equal(tree_flush(opened.handle), 0);
+    assert_int_equal(tree_fsync(opened.handle), 0);
+    assert_content(&f, cat, "status", "draft\n");
+    tree_release(opened.handle);
+    assert_content(&f, cat, "status", "waiting\n");
+    assert_content(&f, cat, "prompt.json", PROMPT);
+    assert_int_equal(tree_getattr(f.tree, entry.st.st_ino, &entry), 0);
+    assert_int_equal(entry.st.st_mode, S_IFREG | 0444);
+    /* rm -r: every entry, then the directory; open files live on. */
+    assert_int_equal(tree_open(f.tree, entry.st.st_ino, O_RDONLY, &owner, &opened), 0);
+    list(&f, cat, 0, 64, &all);
+    for (size_t i = 2; i < all.count; i++)
+        assert_int_equal(tree_unlink(f.tree, cat, all.rows[i].name, &owner), 0);
+    list(&f, cat, 0, 64, &all);
+    assert_int_equal(all.count, 2);
+    assert_int_equal(tree_unlink(f.tree, cat, "status", &owner), -ENOENT);
+    assert_int_equal(tree_rmdir(f.tree, jobs, "cat", &owner), 0);
+    assert_int_equal(tree_rmdir(f.tree, jobs, "cat", &owner), -ENOENT);
+    assert_int_equal(tree_getattr(f.tree, cat, &entry), -ESTALE);
+    struct buf bytes;
+    handle_read(opened.handle, &bytes);
+    assert_string_equal(buf_text(&bytes), PROMPT);
+    buf_fini(&bytes);
+    tree_release(opened.handle);
+    world_run(&f.w, HOUR_MS);
+    assert_int_equal(f.w.api.creates, 0);
+    assert_int_equal(f.media.removed, 2);
+    forest_fini(&f);
+}
+
+static void test_tree__what_was_unlinked_comes_back_with_the_next_state(void **state UNUSED)
+{
+    struct forest f;
+    struct tree_entry entry;
+    forest_init(&f);
+    struct job *job = job_queued(&f.w, "cat", "cgt-1");
+    uint64_t cat = job_ino(&f, "cat");
+    assert_int_equal(tree_unlink(f.tree, cat, "status", &owner), 0);
+    assert_int_equal(tree_lookup(f.tree, cat, "status", &entry), -ENOENT);
+    poll_status(call_wait(&f.w, job), "queued"); /* nothing new */
+    assert_int_equal(tree_lookup(f.tree, cat, "status", &entry), -ENOENT);
+    poll_status(call_wait(&f.w, job), "failed");
+    assert_content(&f, cat, "status", "failed\n");
+    assert_int_equal(tree_unlink(f.tree, cat, "error", &owner), 0);
+    assert_int_equal(user_write(job, JOB_PROMPT_NAME, "{"), 0);
+    assert_int_equal(tree_lookup(f.tree, cat, "error", &entry), 0);
+    forest_fini(&f);
+}
+
+static void test_tree__a_path_may_make_its_directory_on_the_way(void **state UNUSED)
+{
+    struct forest f;
+    struct tree_entry entry;
+    struct tree_entry file;
+    struct tree_open_result opened;
+    forest_init(&f);
+    uint64_t jobs = jobs_ino(&f);
+    assert_int_equal(tree_lookup_provisional(f.tree, TREE_ROOT_INO, "cat", &entry), -ENOENT);
+    assert_int_equal(tree_lookup_provisional(f.tree, jobs, ".git", &entry), -EPERM);
+    assert_int_equal(tree_lookup_provisional(f.tree, jobs, "cat", &entry), 0);
+    assert_true(S_ISDIR(entry.st.st_mode));
+    assert_true(entry.entry_s == 0 && entry.attr_s == 0);
+    assert_int_equal(tree_lookup(f.tree, jobs, "cat", &file), -ENOENT);
+    assert_int_equal(
+        tree_create(f.tree, entry.st.st_ino, "prompt.json", 0644, O_WRONLY, &owner, &file, &opened),
+        0);
+    tree_release(opened.handle);
+    assert_int_equal(job_ino(&f, "cat"), entry.st.st_ino);
+    assert_int_equal(tree_lookup_provisional(f.tree, jobs, "dog", &entry), 0);
+    world_run(&f.w, JOB_PROVISIONAL_MS);
+    assert_int_equal(
+        tree_create(f.tree, entry.st.st_ino, "x", 0644, O_WRONLY, &owner, &file, &opened), -ESTALE);
+    forest_fini(&f);
+}
+
+static void test_tree__a_handle_reads_the_moment_of_its_opening(void **state UNUSED)
+{
+    struct forest f;
+    struct tree_open_result opened;
+    struct tree_entry entry;
+    struct buf bytes;
+    forest_init(&f);
+    struct job *job = job_queued(&f.w, "cat", "cgt-1");
+    uint64_t status = ino_of(&f, job_ino(&f, "cat"), "status");
+    assert_int_equal(tree_open(f.tree, status, O_RDONLY, &owner, &opened), 0);
+    assert_true(opened.is_direct && opened.is_flush_void && !opened.is_kept);
+    poll_status(call_wait(&f.w, job), "cancelled");
+    handle_read(opened.handle, &bytes);
+    assert_string_equal(buf_text(&bytes), "queued\n");
+    buf_fini(&bytes);
+    assert_int_equal(tree_write(opened.handle, "x", 1, 0), -EBADF);
+    assert_int_equal(tree_truncate(opened.handle, 0), -EINVAL);
+    tree_release(opened.handle);
+    assert_int_equal(tree_getattr(f.tree, status, &entry), 0);
+    assert_int_equal(entry.st.st_size, strlen("cancelled\n"));
+    assert_true(entry.attr_s == 0);
+    assert_int_equal(entry.st.st_mtim.tv_sec, job->updated_ms / 1000);
+    struct answer answer = {.calls = 0};
+    struct tree_read_state *parked;
+    assert_int_equal(tree_open(f.tree, status, O_RDONLY, &owner, &opened), 0);
+    static const int64_t outside[] = {10, 11, INT64_MAX, -1};
+    for (size_t i = 0; i < ARRAY_COUNT(outside); i++) {
+        tree_read(opened.handle, 100, outside[i], read_answer, &answer, &parked);
+        assert_int_equal(answer.result, 0);
+    }
+    tree_release(opened.handle);
+    forest_fini(&f);
+}
+
+static void test_tree__a_read_of_media_waits_without_a_thread(void **state UNUSED)
+{
+    struct forest f;
+    struct tree_open_result opened;
+    struct tree_entry entry;
+    struct tree_read_state *parked = NULL;
+    struct answer answer = {.calls = 0};
+    forest_init(&f);
+    struct job *job = succeeded(&f, "cat");
+    uint64_t video = ino_of(&f, job_ino(&f, "cat"), "output.mp4");
+    assert_int_equal(video, node_ino(NODE_VIDEO, job->attempt_id));
+    assert_int_equal(tree_getattr(f.tree, video, &entry), 0);
+    assert_true(entry.attr_s > 3600);
+    assert_int_equal(tree_open(f.tree, video, O_RDONLY, &owner, &opened), 0);
+    assert_true(opened.is_kept && !opened.is_direct);
+    assert_int_equal(f.media.record_id, job->attempt_id);
+    assert_int_equal(f.media.record_kind, MEDIA_VIDEO);
+    assert_int_equal(f.media.record_size, 10);
+    assert_int_equal(f.media.record_expires_ms, -1);
+    assert_non_null(strstr(f.media.record_url, "sig=s3cret"));
+    buf_init(&answer.bytes, 100);
+    f.media.is_parking = true;
+    tree_read(opened.handle, 4, 2, read_answer, &answer, &parked);
+    assert_non_null(parked);
+    assert_int_equal(answer.calls, 0);
+    media_answer(f.media.parked, 10);
+    assert_null(parked);
+    assert_string_equal(buf_text(&answer.bytes), "2345");
+    tree_read(opened.handle, 4, 2, read_answer, &answer, &parked);
+    tree_read_cancel(parked);
+    assert_int_equal(f.media.cancelled, 1);
+    assert_int_equal(answer.calls, 1);
+    /* A reader keeps its job: it may be removed meanwhile. */
+    assert_int_equal(jobs_remove(job), 0);
+    assert_int_equal(f.media.removed, 2);
+    f.media.is_parking = false;
+    tree_read(opened.handle, 100, 8, read_answer, &answer, &parked);
+    assert_null(parked);
+    assert_string_equal(buf_text(&answer.bytes), "234589");
+    tree_release(opened.handle);
+    buf_fini(&answer.bytes);
+    assert_int_equal(tree_getattr(f.tree, video, &entry), -ESTALE);
+    forest_fini(&f);
+}
+
+static void test_tree__a_finished_video_is_measured_and_its_url_renewed(void **state UNUSED)
+{
+    struct forest f;
+    struct media_hooks hooks = {.context = NULL};
+    forest_init(&f);
+    tree_media_hooks_fill(&f.tree, &hooks);
+    struct job *job = job_queued(&f.w, "cat", "cgt-1");
+    poll_succeeded(call_wait(&f.w, job));
+    assert_int_equal(f.media.probed, 1);
+    assert_int_equal(f.media.record_size, -1);
+    hooks.on_probe_failed(hooks.context, job->attempt_id, MEDIA_VIDEO, -ERR_MEDIA_STATUS);
+    assert_state(job, JOB_SUCCEEDED);
+    assert_true(job->has_problem);
+    world_run(&f.w, 30 * 1000);
+    assert_int_equal(f.media.probed, 2); /* again after a while */
+    struct media_record record = {
+        .id = job->attempt_id, .kind = MEDIA_VIDEO, .size = 4711, .etag = "e"};
+    hooks.on_record(hooks.context, &record);
+    assert_int_equal(job->video_bytes, 4711);
+    assert_false(job->has_problem);
+    hooks.request_url(hooks.context, job->attempt_id, MEDIA_VIDEO);
+    hooks.request_url(hooks.context, job->attempt_id, MEDIA_COVER);
+    poll_succeeded(call_of(&f.w, job));
+    assert_int_equal(f.media.urls_set, 1);
+    assert_non_null(strstr(f.media.set_url, "sig=s3cret"));
+    assert_int_equal(f.media.urls_failed, 1); /* there is no cover */
+    hooks.request_url(hooks.context, 9999, MEDIA_VIDEO);
+    assert_int_equal(f.media.failed_result, -ERR_MEDIA_GONE);
+    /* Another file lies at the URL: the size is not known any more, and asked for. */
+    record.size = -1;
+    record.etag = NULL;
+    hooks.on_record(hooks.context, &record);
+    assert_int_equal(job->video_bytes, -1);
+    assert_int_equal(f.media.probed, 3);
+    struct tree_entry entry;
+    assert_int_equal(tree_lookup(f.tree, job_ino(&f, "cat"), "output.mp4", &entry), -ENOENT);
+    forest_fini(&f);
+}
+
+static void test_tree__statfs_is_answered_from_the_data_directory(void **state UNUSED)
+{
+    struct forest f;
+    struct statvfs out;
+    forest_init(&f);
+    assert_int_equal(tree_statfs(f.tree, &out), 0);
+    assert_int_equal(out.f_namemax, TEXT_NAME_MAX);
+    assert_true(out.f_bsize > 0);
+    forest_fini(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_tree__each_name_is_what_it_is),
+        cmocka_unit_test(test_tree__sizes_are_right_in_every_state),
+        cmocka_unit_test(test_tree__an_answer_is_shown_without_the_query_of_any_url),
+        cmocka_unit_test(test_tree__inode_numbers_are_arithmetic_and_stay),
+        cmocka_unit_test(test_tree__who_may_do_what),
+        cmocka_unit_test(test_tree__reserved_names_are_not_for_users),
+        cmocka_unit_test(test_tree__renames_stay_in_their_kind),
+        cmocka_unit_test(test_tree__a_listing_resumes_at_any_offset),
+        cmocka_unit_test(test_tree__a_job_is_made_written_read_and_removed),
+        cmocka_unit_test(test_tree__what_was_unlinked_comes_back_with_the_next_state),
+        cmocka_unit_test(test_tree__a_path_may_make_its_directory_on_the_way),
+        cmocka_unit_test(test_tree__a_handle_reads_the_moment_of_its_opening),
+        cmocka_unit_test(test_tree__a_read_of_media_waits_without_a_thread),
+        cmocka_unit_test(test_tree__a_finished_video_is_measured_and_its_url_renewed),
+        cmocka_unit_test(test_tree__statfs_is_answered_from_the_data_directory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
