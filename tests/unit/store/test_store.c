@@ -25,25 +25,46 @@ struct fixture {
     struct store *store;
 };
 
-static void setup(struct fixture *f)
-{
-    const char *parent = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-    (void)snprintf(f->directory, sizeof(f->directory), "%s/seedancefs-store-XXXXXX", parent);
-    assert_non_null(mkdtemp(f->directory));
-    (void)snprintf(f->database, sizeof(f->database), "%s/jobs.sqlite", f->directory);
-    assert_int_equal(store_open(f->directory, &f->store), 0);
-}
-
 static int remove_one(const char *path, const struct stat *st UNUSED, int kind UNUSED,
                       struct FTW *ftw UNUSED)
 {
     return remove(path);
 }
 
+/* What a failed test has left; a file system in memory would keep it until the next boot. */
+static char directories_left[16][64];
+
+static void directories_clean(void)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(directories_left); i++) {
+        if (directories_left[i][0])
+            (void)nftw(directories_left[i], remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    }
+}
+
+static void setup(struct fixture *f)
+{
+    const char *parent = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+    (void)snprintf(f->directory, sizeof(f->directory), "%s/seedancefs-store-XXXXXX", parent);
+    assert_non_null(mkdtemp(f->directory));
+    for (size_t i = 0; i < ARRAY_COUNT(directories_left); i++) {
+        if (!directories_left[i][0]) {
+            memcpy(directories_left[i], f->directory, sizeof(f->directory));
+            break;
+        }
+    }
+    (void)snprintf(f->database, sizeof(f->database), "%s/jobs.sqlite", f->directory);
+    assert_int_equal(store_open(f->directory, &f->store), 0);
+}
+
 static void teardown(struct fixture *f)
 {
     f->store = store_close(f->store);
     assert_int_equal(nftw(f->directory, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+    for (size_t i = 0; i < ARRAY_COUNT(directories_left); i++) {
+        if (strcmp(directories_left[i], f->directory) == 0)
+            directories_left[i][0] = '\0';
+    }
 }
 
 static void reopen(struct fixture *f)
@@ -285,14 +306,22 @@ static void test_store__a_lazy_commit_survives_the_program(void **state UNUSED)
     teardown(&f);
 }
 
-static void user_version_set(const char *path, int version)
+/* Sets the version and returns the one before. */
+static int user_version_set(const char *path, int version)
 {
     sqlite3 *db;
+    sqlite3_stmt *statement;
     char sql[64];
     (void)snprintf(sql, sizeof(sql), "PRAGMA user_version = %d", version);
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &statement, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    int before = sqlite3_column_int(statement, 0);
+    assert_int_equal(sqlite3_finalize(statement), SQLITE_OK);
     assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    return before;
 }
 
 static void test_store__a_newer_database_is_left_alone(void **state UNUSED)
@@ -301,10 +330,10 @@ static void test_store__a_newer_database_is_left_alone(void **state UNUSED)
     setup(&f);
     assert_int_equal(job_add(f.store, STORE_DURABLE, 1, "a"), 0);
     f.store = store_close(f.store);
-    user_version_set(f.database, 2);
+    int ours = user_version_set(f.database, 9999);
     assert_int_equal(store_open(f.directory, &f.store), -ERR_STORE_VERSION);
     assert_null(f.store);
-    user_version_set(f.database, 1);
+    assert_int_equal(user_version_set(f.database, ours), 9999);
     assert_int_equal(store_open(f.directory, &f.store), 0);
     assert_jobs(&f, "a ");
     teardown(&f);
@@ -607,5 +636,6 @@ int main(void)
         cmocka_unit_test(test_store__files_are_rows_of_their_job),
         cmocka_unit_test(test_store__a_disk_that_refuses_leaves_nothing_half_written),
     };
+    (void)atexit(directories_clean);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
