@@ -244,6 +244,8 @@ static int floors_start(struct daemon *daemon)
                                  .default_model = options->model,
                                  .api_name = shown,
                                  .is_unknown_allowed = options->is_unknown_allowed,
+                                 .budget = options->budget,
+                                 .active_max = (unsigned)options->active_max,
                                  .poll_interval_ms = options->poll_interval_ms,
                                  .file_bytes_max = options->max_file_bytes,
                                  .random_seed = seed};

@@ -18,6 +18,8 @@ enum option_type {
     OPTION_TEXT,
     OPTION_PATH,
     OPTION_SIZE,
+    OPTION_NUMBER,
+    OPTION_BUDGET,
     OPTION_SECONDS,
     OPTION_LEVEL,
     OPTION_FLAG,
@@ -48,6 +50,10 @@ static const struct option_row option_rows[] = {
      "else ~/.local/share/seedancefs)"},
     {"model", 0, OPTION_TEXT, FIELD(model), "MODEL",
      "for prompts that name none (default " MODEL_DEFAULT_NAME ")"},
+    {"budget", 0, OPTION_BUDGET, FIELD(budget), "USD[/day|/month]",
+     "never let requests cost more, in all or per UTC day or month"},
+    {"max-active", 0, OPTION_NUMBER, FIELD(active_max), "N",
+     "submit a job only while fewer than N are under way"},
     {"max-file-size", 0, OPTION_SIZE, FIELD(max_file_bytes), "SIZE",
      "largest file of your own in a job (default 64M)"},
     {"poll-interval", 0, OPTION_SECONDS, FIELD(poll_interval_ms), "SECONDS",
@@ -112,6 +118,29 @@ static int seconds_parse(const char *text, int64_t *ms)
     return 0;
 }
 
+/* "12.50", "12.50/day", "300/month" */
+static int budget_parse(const char *text, struct job_budget *out)
+{
+    static const struct {
+        const char *suffix;
+        enum job_budget_period period;
+    } rows[] = {{"", JOB_BUDGET_TOTAL}, {"/day", JOB_BUDGET_DAY}, {"/month", JOB_BUDGET_MONTH}};
+    size_t len = strcspn(text, "/");
+    char amount[TEXT_MONEY_SIZE];
+    if (len >= sizeof(amount))
+        return -EINVAL;
+    memcpy(amount, text, len);
+    amount[len] = '\0';
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        if (strcmp(text + len, rows[i].suffix) == 0) {
+            out->period = rows[i].period;
+            int r = text_usd_parse(amount, &out->limit_usd_micros);
+            return r == 0 && out->limit_usd_micros == 0 ? -EINVAL : r;
+        }
+    }
+    return -EINVAL;
+}
+
 static int text_replace(char **place, const char *value)
 {
     char *copy = strdup(value);
@@ -165,6 +194,15 @@ static int option_apply(struct options *options, const struct option_row *row, c
     case OPTION_SIZE:
         return text_size_parse(value, place) < 0 || *(int64_t *)place <= 0
                    ? wrong(row, value, "a size is a number with K, M, G or T")
+                   : 0;
+    case OPTION_NUMBER:
+        return text_size_parse(value, place) < 0 || *(int64_t *)place <= 0 ||
+                       *(int64_t *)place > 1000000
+                   ? wrong(row, value, "a number from 1 to 1000000 is expected")
+                   : 0;
+    case OPTION_BUDGET:
+        return budget_parse(value, place) < 0
+                   ? wrong(row, value, "a budget is dollars, as in 20, 7.50/day or 100/month")
                    : 0;
     case OPTION_SECONDS:
         return seconds_parse(value, place) < 0

@@ -9,6 +9,7 @@
 
 #include "seedancefs/base/attributes.h"
 #include "seedancefs/base/log.h"
+#include "seedancefs/job/jobs.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,6 +20,8 @@ struct options {
     char *api_key_file; /* NULL: from the environment */
     char *data_directory;
     char *model;
+    struct job_budget budget;
+    int64_t active_max; /* 0: no limit */
     int64_t max_file_bytes;
     int64_t poll_interval_ms; /* 0: adaptive */
     enum log_level log_level;

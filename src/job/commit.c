@@ -12,6 +12,7 @@
 
 #include "seedancefs/base/file.h"
 #include "seedancefs/base/log.h"
+#include "seedancefs/base/text.h"
 #include "seedancefs/prompt/prompt.h"
 
 #include <fcntl.h>
@@ -51,6 +52,31 @@ static bool is_blank(const struct buf *text)
     return strspn(buf_text(text), " \t\r\n") == text->len;
 }
 
+/* A single request above the whole budget could wait for ever: it is refused where it is written. */
+static int budget_check_alone(const struct jobs *jobs, struct prompt **prompt, char **problem)
+{
+    const struct job_budget *budget = &jobs->settings.budget;
+    int64_t cost = (*prompt)->estimate_usd_micros;
+    if (budget->limit_usd_micros == 0 || cost <= budget->limit_usd_micros)
+        return 0;
+    char limit[TEXT_MONEY_SIZE];
+    char needs[TEXT_MONEY_SIZE];
+    text_usd(budget->limit_usd_micros, limit);
+    text_usd(cost, needs);
+    *prompt = prompt_free(*prompt);
+    struct buf text;
+    buf_init(&text, 1024);
+    buf_addf(
+        &text,
+        "The request would cost about %s USD, more than the whole budget of %s USD%s.\n"
+        "Nothing was sent. Ask for less (duration, resolution, model), or start seedancefs with "
+        "a larger --budget.\n",
+        needs, limit, job_budget_period_to_text(budget->period));
+    *problem = buf_take(&text);
+    buf_fini(&text);
+    return -ERR_BUDGET;
+}
+
 /*
  * Checks the content as it is now. 0 and a prompt; -ENODATA for a blank file;
  * -ERR_JSON_INCOMPLETE or -ERR_PROMPT_INVALID and the text for `error`; or an error of the disk.
@@ -72,6 +98,8 @@ int job_prompt_check(const struct job_file *file, bool is_media_read, struct pro
                                        is_media_read ? media_read : NULL, detail};
     if (r == 0)
         r = prompt_check(buf_text(&content), content.len, &settings, prompt, report);
+    if (r == 0)
+        r = budget_check_alone(jobs, prompt, problem);
     if (r == -ERR_JSON_INCOMPLETE || r == -ERR_PROMPT_INVALID) {
         buf_init(&text, 256 * 1024);
         prompt_report_render(report, file->name, &text);
@@ -138,7 +166,8 @@ int job_prompt_commit(struct job_file *file)
         } else {
             commit_failed(job, r);
         }
-    } else if (r == -ENODATA || r == -ERR_JSON_INCOMPLETE || r == -ERR_PROMPT_INVALID) {
+    } else if (r == -ENODATA || r == -ERR_JSON_INCOMPLETE || r == -ERR_PROMPT_INVALID ||
+               r == -ERR_BUDGET) {
         commit_refused(job, r, problem);
     } else {
         commit_failed(job, r);
@@ -156,7 +185,7 @@ int job_prompt_commit(struct job_file *file)
 static int report_show(struct job *job, int r, char *problem)
 {
     struct job_detail *detail;
-    if (r != -ERR_PROMPT_INVALID) {
+    if (r != -ERR_PROMPT_INVALID && r != -ERR_BUDGET) {
         free(problem);
         return r == -ERR_JSON_INCOMPLETE || r == -ENODATA ? 0 : r;
     }

@@ -78,6 +78,7 @@ static void detail_free(struct job_detail *detail)
     store_attempt_fini(&detail->attempt);
     free(detail->problem);
     free(detail->reason);
+    free(detail->ctl_problem);
     free(detail->unsaved_response);
     free(detail);
 }

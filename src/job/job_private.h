@@ -3,6 +3,9 @@
  *   jobs.c    the collection: tables, names, birth and removal
  *   detail.c  details of jobs and their cache
  *   state.c   the state machine: the only code that changes a state
+ *   change.c  how a transition is written down
+ *   budget.c  what may be spent
+ *   ctl.c     the user's commands
  *   commit.c  prompt.json -> attempt
  *   submit.c  waiting -> create
  *   poll.c    queued, running -> the end
@@ -46,11 +49,13 @@ struct jobs {
     size_t details_count;
     struct job_detail *submit_queue;
     struct job_detail *poll_queue;
-    unsigned creates;
+    unsigned creates;   /* under way, sent or not yet */
+    unsigned following; /* QUEUED and RUNNING */
     unsigned polls;
     enum job_gate gate;
     char *gate_message;         /* what the service said when it closed the gate */
     int64_t throttled_until_ms; /* wall time; from Retry-After of a create */
+    struct timer submit_timer;  /* looks at the submit queue */
     struct timer save_timer;    /* see job_fact() */
     uint64_t random_state;
     bool is_started;
@@ -60,6 +65,11 @@ struct jobs {
 static inline int64_t jobs_wall_ms(const struct jobs *jobs)
 {
     return clock_wall_ms(jobs->settings.clock);
+}
+
+static inline bool job_is_following(const struct job *job)
+{
+    return !job->is_removed && (job->state == JOB_QUEUED || job->state == JOB_RUNNING);
 }
 
 /* jobs.c */
@@ -78,11 +88,24 @@ void job_reason_set(struct job_detail *detail, const char *format, ...) PRINTF_L
 void job_problem_set(struct job_detail *detail, const char *format, ...) PRINTF_LIKE(2, 3);
 void job_problem_clear(struct job_detail *detail);
 
-/* state.c: see there. */
+/* change.c: see there. */
 struct prompt;
+struct job_change {
+    enum job_state to;
+    enum store_durability durability;
+    const char *note;            /* for the log, after the states; NULL: none */
+    const struct prompt *prompt; /* of a new attempt; NULL: none */
+    int64_t copied_id;           /* the new attempt has the request of this one; 0: none */
+    bool is_adopted;             /* the new attempt has no request */
+};
+int job_change(struct job *job, const struct job_change *change) NODISCARD;
+void job_fact(struct job *job, const struct job_change *change);
+int change_save(struct job *job, const struct job_change *change, int64_t now_ms) NODISCARD;
 int job_save_again(struct job *job) NODISCARD; /* what the store has not taken, if anything */
 void jobs_save_later(struct jobs *jobs);
 void jobs_save_last(struct jobs *jobs); /* what the store has not taken so far: now or never */
+
+/* state.c: see there. */
 int job_save_new(struct job *job) NODISCARD;
 int job_to_draft(struct job *job) NODISCARD;
 int job_to_invalid(struct job *job, const char *problem) NODISCARD;
@@ -99,10 +122,30 @@ void job_keep(struct job *job,
               const char *note); /* persist a change of the attempt, not of the state */
 void job_check(const struct job *job);
 
+/* DRAFT … LOST but ACTIVE and SUCCEEDED -> QUEUED: a task that exists is followed. */
+int job_to_adopted(struct job *job, const char *task_id) NODISCARD;
+/* UNKNOWN, REJECTED, FAILED, CANCELLED, EXPIRED, LOST -> WAITING: the same request as a new attempt.
+ * -ENODATA when the attempt has no request (it was adopted). */
+int job_to_retried(struct job *job) NODISCARD;
+
+/* budget.c */
+void job_budget_period_get(enum job_budget_period period, int64_t wall_ms, int64_t *start_ms,
+                           int64_t *end_ms);
+/* 0 when the job's attempt fits into what is left, else -ERR_BUDGET and the state. */
+int job_budget_check(struct job *job, struct job_budget_state *state) NODISCARD;
+
+/* gate.c */
+void jobs_gate_close(struct jobs *jobs, enum job_gate gate, const char *message);
+/* 0 when nothing stands in the way of sending the job. -EAGAIN: something that concerns every job; the
+ * job says so and is looked at again when that changes. -EBUSY: it stays in the queue until there is a
+ * place or money. */
+int job_gate_pass(struct job *job) NODISCARD;
+
 /* submit.c */
+void jobs_submit_soon(struct jobs *jobs); /* something changed that a waiting job may wait for */
+void jobs_submit_at(struct jobs *jobs, int64_t delay_ms);
 void job_submit_schedule(struct job *job, int64_t delay_ms);
 void jobs_submit_next(struct jobs *jobs);
-void jobs_gate_close(struct jobs *jobs, enum job_gate gate, const char *message);
 int64_t job_retry_delay_ms(struct jobs *jobs, unsigned failures, int64_t cap_ms);
 
 /* poll.c */

@@ -120,6 +120,8 @@ static int job_load(void *context, struct store_job *row)
     job->video_bytes = state == JOB_SUCCEEDED ? row->video_bytes : -1;
     job->cover_bytes = state == JOB_SUCCEEDED ? row->cover_bytes : -1;
     job->has_problem = row->has_problem;
+    if (job_is_following(job))
+        jobs->following++;
     return 0;
 }
 
@@ -152,6 +154,7 @@ struct jobs *jobs_free(struct jobs *jobs)
     struct job *job;
     struct job *next;
     jobs_save_last(jobs);
+    timer_cancel(jobs->settings.timers, &jobs->submit_timer);
     HASH_ITER (by_id, jobs->by_id, job, next) {
         job_unlink(job);
         job_free(job);
@@ -455,6 +458,10 @@ int jobs_remove(struct job *job)
     log_info("job.removed", "job=%s id=%lld state=%s", job->name, (long long)job->id,
              job_state_to_text(job->state));
     job_unlink(job);
+    if (job_is_following(job)) {
+        jobs->following--;
+        jobs_submit_soon(jobs);
+    }
     job->is_removed = true;
     timer_cancel(jobs->settings.timers, &detail->timer);
     if (detail->is_queued && job->state == JOB_WAITING)
@@ -487,6 +494,11 @@ int jobs_blob_get(struct jobs *jobs, const struct job *job, enum store_blob whic
         r = buf_add(out, blob, len);
     free(blob);
     return r;
+}
+
+int jobs_spending_each(struct jobs *jobs, store_spending_fn *fn, void *context)
+{
+    return store_spending_each(jobs->settings.store, fn, context);
 }
 
 int jobs_history_each(struct jobs *jobs, const struct job *job, store_history_fn *fn, void *context)

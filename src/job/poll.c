@@ -67,11 +67,6 @@ void job_poll_resume(struct job *job)
     job_poll_schedule(job, job_poll_delay_ms(job->jobs, job_age_ms(job)));
 }
 
-static bool is_following(const struct job *job)
-{
-    return job->state == JOB_QUEUED || job->state == JOB_RUNNING;
-}
-
 static int64_t attempt_cost(const struct store_attempt *attempt)
 {
     if (attempt->output_ms < 0)
@@ -264,7 +259,7 @@ static void poll_done(void *context, const struct api_answer *answer)
     if (answer->verdict == API_TASK) {
         detail->failures = 0;
         detail->is_missing_once = false;
-        if (job->has_problem && is_following(job)) {
+        if (job->has_problem && job_is_following(job)) {
             job_problem_clear(detail);
             jobs_changed(job);
         }
@@ -274,7 +269,7 @@ static void poll_done(void *context, const struct api_answer *answer)
         ;
     else if (detail->is_refresh_wanted)
         refresh_answer(job, answer);
-    else if (!is_following(job) || detail->is_result_kept)
+    else if (!job_is_following(job) || detail->is_result_kept)
         log_debug("poll.late", "job=%s", job->name);
     else if (answer->verdict == API_TASK)
         task_apply(job, answer->task);
@@ -339,7 +334,7 @@ void jobs_url_refresh(struct job *job)
     struct job_detail *detail;
     int r = job_detail_get(job, &detail);
     /* Only a video that was finished has a URL; anything else is being followed, or has ended. */
-    if (r == 0 && job->state != JOB_SUCCEEDED && !(is_following(job) && detail->is_result_kept))
+    if (r == 0 && job->state != JOB_SUCCEEDED && !(job_is_following(job) && detail->is_result_kept))
         r = -ERR_MEDIA_GONE;
     if (r == 0 && jobs->is_stopping)
         r = -ECANCELED;
@@ -368,7 +363,7 @@ void jobs_video_set(struct job *job, const struct job_media_size *video)
         log_error("memory.refused", "job=%s", job->name);
         return;
     }
-    if (is_following(job) && detail->is_result_kept) {
+    if (job_is_following(job) && detail->is_result_kept) {
         job_to_succeeded(job);
     } else if (job->state == JOB_SUCCEEDED) {
         job->video_bytes = video->size;
@@ -404,7 +399,7 @@ void jobs_video_failed(struct job *job, int result)
                     err_sentence(result));
     job_reason_set(detail, "The media server does not answer as it should: %s.",
                    err_sentence(result));
-    if (is_following(job) && detail->is_result_kept)
+    if (job_is_following(job) && detail->is_result_kept)
         job_to_succeeded(job);
     else
         job_keep(job, NULL);

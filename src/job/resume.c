@@ -102,6 +102,7 @@ void jobs_key_changed(struct jobs *jobs)
     struct job *next;
     jobs->gate = JOB_GATE_OPEN;
     job_text_clear(&jobs->gate_message);
+    jobs_submit_soon(jobs);
     HASH_ITER (by_id, jobs->by_id, job, next) {
         if (!job->detail || job->detail->call || job->detail->is_queued)
             continue;

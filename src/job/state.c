@@ -21,7 +21,7 @@
  *   4. QUEUED, RUNNING and SUCCEEDED have a task id; it was durable, as part of the raw answer,
  *      before the answer was looked at.
  *   5. UNKNOWN: submitted_ms is set, there is no task id. No arrow leads out of it without the
- *      user.
+ *      user (job_to_retried, job_to_adopted).
  *   6. SUCCEEDED, FAILED, CANCELLED, EXPIRED and LOST have finished_ms.
  *   7. A timer or a call goes on only in an ACTIVE state (a timer also in a provisional directory,
  *      a call also to renew the URL of a SUCCEEDED job).
@@ -114,179 +114,15 @@ void job_check(const struct job *job UNUSED)
 }
 #endif
 
-/* What a transition writes beside the new state. */
-struct job_change {
-    enum job_state to;
-    enum store_durability durability;
-    const char *note;            /* for the log, after the states; NULL: none */
-    const struct prompt *prompt; /* of a new attempt; NULL: none */
-};
-
-static int change_attempt_save(struct job *job, const struct job_change *change)
-{
-    struct store *store = job->jobs->settings.store;
-    struct job_detail *detail = job->detail;
-    if (job->attempt_id == 0)
-        return 0;
-    if (change->prompt)
-        return store_attempt_insert(store, &detail->attempt, change->prompt->body,
-                                    change->prompt->body_len, change->prompt->display,
-                                    change->prompt->display_len);
-    int r = 0;
-    if (detail->unsaved_response)
-        r = store_attempt_response_set(store, job->attempt_id, detail->unsaved_response,
-                                       detail->unsaved_response_len);
-    return r < 0 ? r : store_attempt_update(store, &detail->attempt);
-}
-
-static int change_job_save(struct job *job, const struct job_change *change, int64_t now_ms)
-{
-    char *name = strdup(job->name);
-    char *state = strdup(job_state_to_text(change->to));
-    struct store_job row = {.id = job->id,
-                            .name = job->is_removed ? NULL : name,
-                            .state = state,
-                            .problem = job->detail ? job->detail->problem : NULL,
-                            .created_ms = job->created_ms,
-                            .updated_ms = now_ms,
-                            .attempt_id = job->attempt_id};
-    int r = name && state ? store_job_save(job->jobs->settings.store, &row) : -ENOMEM;
-    free(name);
-    free(state);
-    return r;
-}
-
-static int change_history_save(struct job *job, const struct job_change *change, int64_t now_ms)
-{
-    struct buf text;
-    buf_init(&text, 64 * 1024);
-    if (change->to != job->state)
-        buf_addf(&text, "%s -> %s%s", job_state_to_text(job->state), job_state_to_text(change->to),
-                 change->note ? ": " : "");
-    if (change->note)
-        buf_add_text(&text, change->note);
-    int r = text.error;
-    if (r == 0 && text.len)
-        r = store_history_add(job->jobs->settings.store, job->id, now_ms, buf_text(&text));
-    buf_fini(&text);
-    return r;
-}
-
-static int change_save(struct job *job, const struct job_change *change, int64_t now_ms)
-{
-    struct store *store = job->jobs->settings.store;
-    int r = store_begin(store, change->durability);
-    if (r < 0)
-        return r;
-    r = change_attempt_save(job, change);
-    if (r == 0)
-        r = change_job_save(job, change, now_ms);
-    if (r == 0)
-        r = change_history_save(job, change, now_ms);
-    return store_end(store, r);
-}
-
-static void change_apply(struct job *job, const struct job_change *change, int64_t now_ms)
-{
-    if (job->state != change->to)
-        log_info("job.transition", "job=%s id=%lld from=%s to=%s", job->name, (long long)job->id,
-                 job_state_to_text(job->state), job_state_to_text(change->to));
-    if (job->state != change->to)
-        job->hidden = 0; /* what was unlinked was the rendering of another state */
-    job->state = change->to;
-    job->updated_ms = now_ms;
-    job_check(job);
-    jobs_changed(job);
-}
-
-/* An intent: all or nothing. */
-static int job_change(struct job *job, const struct job_change *change)
-{
-    int64_t now_ms = jobs_wall_ms(job->jobs);
-    int r = change_save(job, change, now_ms);
-    if (r < 0)
-        log_warn("store.refused", "job=%s to=%s error=%s", job->name, job_state_to_text(change->to),
-                 err_name(r));
-    else
-        change_apply(job, change, now_ms);
-    return r;
-}
-
-int job_save_again(struct job *job)
-{
-    if (!job->detail || !job->detail->is_unsaved)
-        return 0;
-    struct job_change change = {job->state, STORE_DURABLE, "written late", NULL};
-    int r = change_save(job, &change, job->updated_ms);
-    if (r < 0)
-        return r;
-    job->detail->is_unsaved = false;
-    job_text_clear(&job->detail->unsaved_response);
-    log_info("store.recovered", "job=%s", job->name);
-    return 0;
-}
-
-static void jobs_save_again(void *context)
-{
-    struct jobs *jobs = context;
-    struct job_detail *detail;
-    struct job_detail *next;
-    bool is_more = false;
-    DL_FOREACH_SAFE (jobs->details, detail, next) {
-        struct job *job = job_ref(detail->job);
-        is_more = job_save_again(job) < 0 || is_more;
-        job_unref(job); /* a removed one was kept for this alone */
-    }
-    if (is_more)
-        jobs_save_later(jobs);
-}
-
-void jobs_save_last(struct jobs *jobs)
-{
-    if (timer_is_set(&jobs->save_timer))
-        jobs_save_again(jobs);
-    timer_cancel(jobs->settings.timers, &jobs->save_timer);
-}
-
-void jobs_save_later(struct jobs *jobs)
-{
-    if (timer_is_set(&jobs->save_timer))
-        return;
-    if (timer_set(jobs->settings.timers, &jobs->save_timer, JOB_SAVE_AGAIN_MS, jobs_save_again,
-                  jobs) < 0)
-        log_error("store.unsaved", "error=ENOMEM");
-}
-
-/* A fact: true whatever the store says. */
-static void job_fact(struct job *job, const struct job_change *change)
-{
-    /* The time that `ls -t` sorts by is that of the last transition: a renewed URL is none. */
-    bool is_event = change->to != job->state || change->note;
-    int64_t now_ms = is_event ? jobs_wall_ms(job->jobs) : job->updated_ms;
-    int r = change_save(job, change, now_ms);
-    struct job_detail *detail = job->detail;
-    if (r < 0) {
-        log_error("store.unsaved", "job=%s to=%s error=%s", job->name,
-                  job_state_to_text(change->to), err_name(r));
-        detail->is_unsaved = true;
-        jobs_save_later(job->jobs);
-    } else {
-        detail->is_unsaved = false;
-        free(detail->unsaved_response);
-        detail->unsaved_response = NULL;
-    }
-    change_apply(job, change, now_ms);
-}
-
 int job_save_new(struct job *job)
 {
-    struct job_change change = {JOB_DRAFT, STORE_LAZY, "created", NULL};
+    struct job_change change = {.to = JOB_DRAFT, .durability = STORE_LAZY, .note = "created"};
     return change_save(job, &change, job->created_ms);
 }
 
 void job_keep(struct job *job, const char *note)
 {
-    struct job_change change = {job->state, STORE_LAZY, note, NULL};
+    struct job_change change = {.to = job->state, .durability = STORE_LAZY, .note = note};
     job_fact(job, &change);
 }
 
@@ -310,7 +146,7 @@ int job_to_draft(struct job *job)
     job->attempt_id = 0;
     struct store_attempt attempt = detail->attempt;
     detail->attempt = (struct store_attempt){0};
-    struct job_change change = {JOB_DRAFT, STORE_LAZY, NULL, NULL};
+    struct job_change change = {.to = JOB_DRAFT, .durability = STORE_LAZY};
     bool had_problem = job->has_problem;
     job->has_problem = false;
     r = job_change(job, &change);
@@ -341,8 +177,17 @@ int job_to_invalid(struct job *job, const char *problem)
     if (r < 0)
         return r;
     job->has_problem = true;
-    struct job_change change = {JOB_INVALID, STORE_LAZY, NULL, NULL};
+    struct job_change change = {.to = JOB_INVALID, .durability = STORE_LAZY};
     return job_change(job, &change);
+}
+
+static void attempt_begin(struct job_detail *detail)
+{
+    detail->failures = 0;
+    detail->polls = 0;
+    detail->wait_until_ms = 0;
+    detail->is_missing_once = false;
+    detail->is_result_kept = false;
 }
 
 static int attempt_init(struct store_attempt *attempt, struct job *job, const struct prompt *prompt)
@@ -388,19 +233,151 @@ int job_to_accepted(struct job *job, const struct prompt *prompt)
     text_usd(attempt.estimated_usd_micros, usd);
     (void)snprintf(note, sizeof(note), "attempt %lld, estimated %s USD", (long long)attempt.number,
                    usd);
-    struct job_change change = {JOB_WAITING, STORE_DURABLE, note, prompt};
+    struct job_change change = {
+        .to = JOB_WAITING, .durability = STORE_DURABLE, .note = note, .prompt = prompt};
     r = job_change(job, &change);
     if (r < 0) {
         job->attempt_id = 0;
         store_attempt_fini(&detail->attempt);
         return r;
     }
-    detail->failures = 0;
-    detail->polls = 0;
-    detail->wait_until_ms = 0;
-    detail->is_missing_once = false;
-    detail->is_result_kept = false;
+    attempt_begin(detail);
     return 0;
+}
+
+static int attempt_copy_texts(struct store_attempt *to, const struct store_attempt *from)
+{
+    to->model = to->resolution = NULL;
+    int r = job_text_set(&to->model, from->model);
+    return r == 0 ? job_text_set(&to->resolution, from->resolution) : r;
+}
+
+/* Puts `attempt` in the place of the one there is, and takes it back when the change is refused. */
+static int attempt_replace(struct job *job, struct store_attempt *attempt,
+                           const struct job_change *change)
+{
+    struct job_detail *detail = job->detail;
+    struct store_attempt before = detail->attempt;
+    char *problem = detail->problem;
+    bool had_problem = job->has_problem;
+    detail->attempt = *attempt;
+    detail->problem = NULL;
+    job->has_problem = false;
+    job->attempt_id = attempt->id;
+    int r = job_change(job, change);
+    if (r < 0) {
+        store_attempt_fini(&detail->attempt);
+        detail->attempt = before;
+        detail->problem = problem;
+        job->has_problem = had_problem;
+        job->attempt_id = before.id;
+        return r;
+    }
+    store_attempt_fini(&before);
+    free(problem);
+    job_text_clear(&detail->reason);
+    attempt_begin(detail);
+    job->video_bytes = job->cover_bytes = -1;
+    return 0;
+}
+
+/* UNKNOWN, REJECTED, FAILED, CANCELLED, EXPIRED, LOST -> WAITING: the user says that the same request
+ * shall be sent once more, as an attempt of its own. */
+int job_to_retried(struct job *job)
+{
+    struct store *store = job->jobs->settings.store;
+    const struct store_attempt *from = &job->detail->attempt;
+    char *body = NULL;
+    size_t len = 0;
+    int r = store_attempt_blob_get(store, from->id, STORE_BODY, &body, &len);
+    free(body);
+    if (r == 0 && len == 0)
+        r = -ENODATA;
+    struct store_attempt attempt = {.job_id = job->id,
+                                    .duration_ms = from->duration_ms,
+                                    .input_video_ms = from->input_video_ms,
+                                    .estimated_usd_micros = from->estimated_usd_micros,
+                                    .actual_usd_micros = -1,
+                                    .intent_ms = jobs_wall_ms(job->jobs),
+                                    .output_ms = -1,
+                                    .video_bytes = -1,
+                                    .cover_bytes = -1};
+    if (r == 0)
+        r = store_id_take(store, &attempt.id);
+    if (r == 0)
+        r = store_attempt_number_next(store, job->id, &attempt.number);
+    if (r == 0)
+        r = attempt_copy_texts(&attempt, from);
+    if (r < 0) {
+        store_attempt_fini(&attempt);
+        return r;
+    }
+    struct job_change change = {.to = JOB_WAITING,
+                                .durability = STORE_DURABLE,
+                                .note = "retried by the user",
+                                .copied_id = from->id};
+    return attempt_replace(job, &attempt, &change);
+}
+
+/* DRAFT, INVALID, REJECTED, FAILED, CANCELLED, EXPIRED, LOST -> QUEUED, in an attempt without a request. */
+static int adopt_anew(struct job *job, const char *task_id)
+{
+    struct store *store = job->jobs->settings.store;
+    int64_t now_ms = jobs_wall_ms(job->jobs);
+    struct store_attempt attempt = {.job_id = job->id,
+                                    .intent_ms = now_ms,
+                                    .submitted_ms = now_ms,
+                                    .actual_usd_micros = -1,
+                                    .output_ms = -1,
+                                    .video_bytes = -1,
+                                    .cover_bytes = -1};
+    int r = store_id_take(store, &attempt.id);
+    if (r == 0)
+        r = store_attempt_number_next(store, job->id, &attempt.number);
+    if (r == 0)
+        r = job_text_set(&attempt.model, MODEL_DEFAULT_NAME);
+    if (r == 0)
+        r = job_text_set(&attempt.resolution, MODEL_DEFAULT_RESOLUTION);
+    if (r == 0)
+        r = job_text_set(&attempt.task_id, task_id);
+    if (r < 0) {
+        store_attempt_fini(&attempt);
+        return r;
+    }
+    struct job_change change = {.to = JOB_QUEUED,
+                                .durability = STORE_DURABLE,
+                                .note = "task adopted by the user",
+                                .is_adopted = true};
+    return attempt_replace(job, &attempt, &change);
+}
+
+/* UNKNOWN -> QUEUED: the user has found the task that this attempt made. */
+static int adopt_unknown(struct job *job, const char *task_id)
+{
+    struct job_detail *detail = job->detail;
+    int r = job_text_set(&detail->attempt.task_id, task_id);
+    if (r < 0)
+        return r;
+    struct job_change change = {
+        .to = JOB_QUEUED, .durability = STORE_DURABLE, .note = "task adopted by the user"};
+    char *problem = detail->problem;
+    detail->problem = NULL;
+    job->has_problem = false;
+    r = job_change(job, &change);
+    if (r < 0) {
+        job_text_clear(&detail->attempt.task_id);
+        detail->problem = problem;
+        job->has_problem = problem != NULL;
+        return r;
+    }
+    free(problem);
+    attempt_begin(detail);
+    return 0;
+}
+
+int job_to_adopted(struct job *job, const char *task_id)
+{
+    return job->state == JOB_UNKNOWN ? adopt_unknown(job, task_id) : adopt_anew(job, task_id);
 }
 
 /* WAITING -> SUBMITTING: durable on return, immediately before the first byte is sent. */
@@ -411,7 +388,7 @@ int job_to_submitting(struct job *job)
     job_problem_clear(detail);
     job_text_clear(&detail->reason);
     detail->attempt.submitted_ms = jobs_wall_ms(job->jobs);
-    struct job_change change = {JOB_SUBMITTING, STORE_DURABLE, NULL, NULL};
+    struct job_change change = {.to = JOB_SUBMITTING, .durability = STORE_DURABLE};
     int r = job_change(job, &change);
     if (r < 0)
         detail->attempt.submitted_ms = 0;
@@ -422,7 +399,7 @@ int job_to_submitting(struct job *job)
 void job_to_waiting(struct job *job, const char *note)
 {
     job->detail->attempt.submitted_ms = 0;
-    struct job_change change = {JOB_WAITING, STORE_DURABLE, note, NULL};
+    struct job_change change = {.to = JOB_WAITING, .durability = STORE_DURABLE, .note = note};
     job_fact(job, &change);
 }
 
@@ -438,7 +415,7 @@ void job_to_queued(struct job *job, const struct api_task *task)
     job_text_clear(&detail->reason);
     job_problem_clear(detail);
     detail->failures = 0;
-    struct job_change change = {JOB_QUEUED, STORE_DURABLE, task->id, NULL};
+    struct job_change change = {.to = JOB_QUEUED, .durability = STORE_DURABLE, .note = task->id};
     job_fact(job, &change);
 }
 
@@ -467,7 +444,8 @@ void job_to_rejected(struct job *job, const struct api_answer *answer)
                     answer->message[0] ? answer->message : "it gave no reason",
                     answer->request_id[0] ? "Request id: " : "", answer->request_id,
                     answer->request_id[0] ? "\n" : "");
-    struct job_change change = {JOB_REJECTED, STORE_DURABLE, answer->message, NULL};
+    struct job_change change = {
+        .to = JOB_REJECTED, .durability = STORE_DURABLE, .note = answer->message};
     job_fact(job, &change);
 }
 
@@ -480,21 +458,22 @@ void job_to_unknown(struct job *job, const char *evidence)
     text_usd(detail->attempt.estimated_usd_micros, usd);
     text_time_rfc3339(detail->attempt.submitted_ms, when);
     (void)!job_text_set(&detail->attempt.error_message, evidence);
-    job_problem_set(detail,
-                    "It is not known whether the service created a task: %s.\n"
-                    "The request was sent at %s; about %s USD may have been charged for it.\n"
-                    "Nothing is sent again by itself. Look at your account's task list or bill. To "
-                    "try again, write the same prompt.json in a new job, knowing that it may be "
-                    "charged a second time.\n",
-                    evidence, when, usd);
-    struct job_change change = {JOB_UNKNOWN, STORE_DURABLE, evidence, NULL};
+    job_problem_set(
+        detail,
+        "It is not known whether the service created a task: %s.\n"
+        "The request was sent at %s; about %s USD may have been charged for it.\n"
+        "Nothing is sent again by itself. Look at your account's task list or bill. To "
+        "go on with a task that you find there: echo 'adopt TASK_ID' > ctl. To send the "
+        "request again, which may be charged a second time: echo retry > ctl.\n",
+        evidence, when, usd);
+    struct job_change change = {.to = JOB_UNKNOWN, .durability = STORE_DURABLE, .note = evidence};
     job_fact(job, &change);
 }
 
 /* QUEUED -> RUNNING. */
 void job_to_running(struct job *job)
 {
-    struct job_change change = {JOB_RUNNING, STORE_LAZY, NULL, NULL};
+    struct job_change change = {.to = JOB_RUNNING, .durability = STORE_LAZY};
     job_fact(job, &change);
 }
 
@@ -505,7 +484,7 @@ void job_to_succeeded(struct job *job)
     detail->attempt.finished_ms = jobs_wall_ms(job->jobs);
     job->video_bytes = detail->attempt.video_bytes;
     job->cover_bytes = detail->attempt.cover_bytes;
-    struct job_change change = {JOB_SUCCEEDED, STORE_DURABLE, NULL, NULL};
+    struct job_change change = {.to = JOB_SUCCEEDED, .durability = STORE_DURABLE};
     job_fact(job, &change);
 }
 
@@ -514,6 +493,7 @@ void job_to_ended(struct job *job, enum job_state state)
 {
     struct job_detail *detail = job->detail;
     detail->attempt.finished_ms = jobs_wall_ms(job->jobs);
-    struct job_change change = {state, STORE_DURABLE, detail->attempt.error_message, NULL};
+    struct job_change change = {
+        .to = state, .durability = STORE_DURABLE, .note = detail->attempt.error_message};
     job_fact(job, &change);
 }

@@ -37,51 +37,6 @@ int64_t job_retry_delay_ms(struct jobs *jobs, unsigned failures, int64_t cap_ms)
            (spread > 0 ? (int64_t)(jobs_random(jobs) % (uint64_t)spread) : 0);
 }
 
-static const char *const gate_sentences[] = {
-    [JOB_GATE_OPEN] = "",
-    [JOB_GATE_KEY_MISSING] =
-        "There is no API key, so nothing is sent. Give one with --api-key-file FILE or in the "
-        "environment variable TOKENHUB_API_KEY and start seedancefs again, or write the key into "
-        "the key file and send SIGHUP to seedancefs.",
-    [JOB_GATE_KEY_REFUSED] =
-        "The service refused the API key, so nothing is sent. Correct the key file and send SIGHUP "
-        "to seedancefs, or start it again with the right key; the job then goes on by itself.",
-    [JOB_GATE_ACCOUNT] =
-        "The service refuses this account (balance used up, overdue, or not opened), so nothing is "
-        "sent. Settle that with the service, then send SIGHUP to seedancefs or start it again; the "
-        "job then goes on by itself.",
-    [JOB_GATE_QUOTA] = "A quota of this account is used up, so nothing is sent. Raise it at the "
-                       "service, then send "
-                       "SIGHUP to seedancefs or start it again; the job then goes on by itself.",
-};
-
-static void job_gate_show(struct job *job)
-{
-    struct jobs *jobs = job->jobs;
-    struct job_detail *detail = job->detail;
-    const char *sentence = gate_sentences[jobs->gate];
-    const char *message = jobs->gate_message ? jobs->gate_message : "";
-    job_reason_set(detail, "%s", sentence);
-    job_problem_set(detail, "%s\n%s%s%sNothing was charged, and nothing is lost.\n", sentence,
-                    *message ? "The service said: " : "", message, *message ? "\n" : "");
-    jobs_changed(job);
-}
-
-void jobs_gate_close(struct jobs *jobs, enum job_gate gate, const char *message)
-{
-    jobs->gate = gate;
-    if (job_text_set(&jobs->gate_message, message && *message ? message : NULL) < 0)
-        job_text_clear(&jobs->gate_message);
-    log_warn("gate.closed", "why=\"%s\"", gate_sentences[gate]);
-    struct job_detail *detail;
-    DL_FOREACH (jobs->details, detail) {
-        if (detail->job->state == JOB_WAITING && !detail->job->is_removed) {
-            timer_cancel(jobs->settings.timers, &detail->timer);
-            job_gate_show(detail->job);
-        }
-    }
-}
-
 static void job_submit_due(void *context);
 
 void job_submit_schedule(struct job *job, int64_t delay_ms)
@@ -94,7 +49,11 @@ void job_submit_schedule(struct job *job, int64_t delay_ms)
 static int create_send(void *context)
 {
     struct job *job = context;
-    return job->jobs->is_stopping ? -ECANCELED : job_to_submitting(job);
+    struct job_budget_state state;
+    if (job->jobs->is_stopping)
+        return -ECANCELED;
+    int r = job_budget_check(job, &state);
+    return r < 0 ? r : job_to_submitting(job);
 }
 
 /* Money has been spent: if the disk refuses the answer it is kept in memory and written later,
@@ -122,6 +81,8 @@ static int create_received(void *context, int http_status, const char *body, siz
     return 0;
 }
 
+static void submit_enqueue(struct job *job);
+
 static void create_accepted(struct job *job, const struct api_answer *answer)
 {
     job_to_queued(job, answer->task);
@@ -133,6 +94,11 @@ static void create_unsent(struct job *job, const struct api_answer *answer)
 {
     struct jobs *jobs = job->jobs;
     struct job_detail *detail = job->detail;
+    if (answer->result == -ERR_BUDGET && job->state == JOB_WAITING) {
+        /* Another job took what was left while this one was being connected. */
+        submit_enqueue(job);
+        return;
+    }
     if (job->state == JOB_SUBMITTING)
         job_to_waiting(job, "nothing was sent");
     int64_t delay_ms = job_retry_delay_ms(jobs, ++detail->failures, SUBMIT_RETRY_CAP_MS);
@@ -252,59 +218,65 @@ static void job_create_start(struct job *job)
     job_submit_schedule(job, job_retry_delay_ms(jobs, ++detail->failures, SUBMIT_RETRY_CAP_MS));
 }
 
-/* True when the job may be sent at this moment; else its reason is set and it will be looked at
- * again. */
-static bool job_may_be_sent(struct job *job)
+static void submit_enqueue(struct job *job)
 {
-    struct jobs *jobs = job->jobs;
-    struct job_detail *detail = job->detail;
-    if (!api_has_key(jobs->settings.api) && jobs->gate == JOB_GATE_OPEN)
-        jobs->gate = JOB_GATE_KEY_MISSING;
-    if (jobs->gate != JOB_GATE_OPEN) {
-        job_gate_show(job);
-        return false;
-    }
-    int64_t left_ms = jobs->throttled_until_ms - jobs_wall_ms(jobs);
-    if (left_ms > 0) {
-        if (left_ms > 3600 * 1000) { /* the wall clock jumped back */
-            left_ms = 3600 * 1000;
-            jobs->throttled_until_ms = jobs_wall_ms(jobs) + left_ms;
-        }
-        job_reason_set(detail, "The service asked to wait before anything more is sent.");
-        jobs_changed(job);
-        job_submit_schedule(job, left_ms + (int64_t)(jobs_random(jobs) % 500));
-        return false;
-    }
-    return true;
-}
-
-static void job_submit_now(struct job *job)
-{
-    if (job_may_be_sent(job))
-        job_create_start(job);
+    job->detail->is_queued = true;
+    DL_APPEND2(job->jobs->submit_queue, job->detail, queue_prev, queue_next);
 }
 
 static void job_submit_due(void *context)
 {
     struct job *job = context;
-    struct job_detail *detail = job->detail;
     struct jobs *jobs = job->jobs;
-    if (!jobs->is_started || jobs->is_stopping || detail->call || detail->is_queued)
+    if (!jobs->is_started || jobs->is_stopping || job->detail->call || job->detail->is_queued)
         return;
-    if (jobs->creates >= JOB_CREATES_MAX) {
-        detail->is_queued = true;
-        DL_APPEND2(jobs->submit_queue, detail, queue_prev, queue_next);
-        return;
-    }
-    job_submit_now(job);
+    submit_enqueue(job);
+    jobs_submit_next(jobs);
 }
 
+/* Those that joined the queue behind a job that waits say why they wait, too: the youngest stand at
+ * its end. */
+static void submit_queue_explain(struct jobs *jobs)
+{
+    struct job_detail *head = jobs->submit_queue;
+    for (struct job_detail *detail = head->queue_prev; detail != head && !detail->reason;
+         detail = detail->queue_prev) {
+        if (job_gate_pass(detail->job) == 0)
+            job_reason_set(detail, "Waits for its turn.");
+    }
+}
+
+/* In the order in which they became due; the first one that waits for a place or for money holds up
+ * those behind it, so that a dear job is not overtaken for ever by cheap ones. */
 void jobs_submit_next(struct jobs *jobs)
 {
     while (jobs->submit_queue && jobs->creates < JOB_CREATES_MAX && !jobs->is_stopping) {
         struct job_detail *detail = jobs->submit_queue;
+        int r = job_gate_pass(detail->job);
+        if (r == -EBUSY) {
+            submit_queue_explain(jobs);
+            return;
+        }
         DL_DELETE2(jobs->submit_queue, detail, queue_prev, queue_next);
         detail->is_queued = false;
-        job_submit_now(detail->job);
+        if (r == 0)
+            job_create_start(detail->job);
     }
+}
+
+static void jobs_submit_due(void *context)
+{
+    jobs_submit_next(context);
+}
+
+void jobs_submit_at(struct jobs *jobs, int64_t delay_ms)
+{
+    if (timer_set(jobs->settings.timers, &jobs->submit_timer, delay_ms, jobs_submit_due, jobs) < 0)
+        log_error("timer.refused", "what=submit");
+}
+
+void jobs_submit_soon(struct jobs *jobs)
+{
+    if (jobs->submit_queue)
+        jobs_submit_at(jobs, 0);
 }

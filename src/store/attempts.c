@@ -97,6 +97,22 @@ int store_attempt_insert(struct store *store, const struct store_attempt *row, c
                  : attempt_exchange_insert(store, row->id, body, body_len, display, display_len);
 }
 
+int store_attempt_copy(struct store *store, const struct store_attempt *row, int64_t from_id)
+{
+    sqlite3_stmt *statement = store_statement(store, SQL_ATTEMPT_INSERT);
+    if (statement)
+        attempt_bind(statement, row);
+    int r = store_run(store, statement);
+    if (r < 0)
+        return r;
+    statement = store_statement(store, SQL_EXCHANGE_COPY);
+    if (statement) {
+        (void)sqlite3_bind_int64(statement, 1, row->id);
+        (void)sqlite3_bind_int64(statement, 2, from_id);
+    }
+    return store_run(store, statement);
+}
+
 int store_attempt_update(struct store *store, const struct store_attempt *row)
 {
     sqlite3_stmt *statement = store_statement(store, SQL_ATTEMPT_UPDATE);

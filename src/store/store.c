@@ -20,7 +20,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-enum { STORE_SCHEMA_VERSION = 1, STORE_ID_BATCH = 1024 };
+enum { STORE_SCHEMA_VERSION = 2, STORE_ID_BATCH = 1024 };
 
 static const char store_schema[] =
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;"
@@ -44,8 +44,14 @@ static const char store_schema[] =
     "CREATE TABLE history (id INTEGER PRIMARY KEY, job_id INTEGER NOT NULL REFERENCES job(id),"
     "  time_ms INTEGER NOT NULL, text TEXT NOT NULL) STRICT;"
     "CREATE INDEX history_of_job ON history (job_id, id);"
-    "INSERT INTO meta VALUES ('id_next', 1), ('syncs', 0);"
-    "PRAGMA user_version = 1;";
+    "INSERT INTO meta VALUES ('id_next', 1), ('syncs', 0);";
+
+/* What each version added; all that a database lacks is run at its next opening. */
+static const char *const store_migrations[STORE_SCHEMA_VERSION] = {
+    store_schema,
+    "CREATE INDEX attempt_by_time ON attempt (submitted_ms);"
+    "CREATE INDEX attempt_by_task ON attempt (task_id) WHERE task_id IS NOT NULL;",
+};
 
 #define JOB_COLUMNS "id, name, state, problem, created_ms, updated_ms, attempt_id"
 #define ATTEMPT_COLUMNS                                                                            \
@@ -83,6 +89,19 @@ static const char *const store_sql[SQL_COUNT] = {
     [SQL_ATTEMPT_GET] = "SELECT " ATTEMPT_COLUMNS " FROM attempt WHERE id = ?1",
     [SQL_ATTEMPT_JOB] = "SELECT job_id FROM attempt WHERE id = ?1",
     [SQL_ATTEMPT_NUMBER] = "SELECT ifnull(max(number), 0) + 1 FROM attempt WHERE job_id = ?1",
+    [SQL_EXCHANGE_COPY] = "INSERT INTO exchange (attempt_id, body, display) "
+                          "SELECT ?1, body, display FROM exchange WHERE attempt_id = ?2",
+    /* A refusal has an end and neither a task nor a cost. */
+    [SQL_SPENT] = "SELECT ifnull(sum(CASE WHEN actual_usd_micros >= 0 THEN actual_usd_micros "
+                  "WHEN task_id IS NULL AND finished_ms != 0 THEN 0 "
+                  "ELSE estimated_usd_micros END), 0) FROM attempt "
+                  "WHERE submitted_ms != 0 AND submitted_ms >= ?1",
+    [SQL_TASK_FIND] = "SELECT job_id FROM attempt WHERE task_id = ?1 ORDER BY id DESC LIMIT 1",
+    [SQL_SPENDING] =
+        "SELECT ifnull(job.name, job.removed_name), job.name IS NULL, "
+        "CASE WHEN job.attempt_id = attempt.id THEN job.state END, attempt.id, number, task_id, "
+        "model, estimated_usd_micros, actual_usd_micros, submitted_ms, finished_ms "
+        "FROM attempt JOIN job ON job.id = attempt.job_id ORDER BY attempt.id",
     [SQL_RESPONSE_SET] = "UPDATE exchange SET response = ?2 WHERE attempt_id = ?1",
     [SQL_BODY_GET] = "SELECT body FROM exchange WHERE attempt_id = ?1",
     [SQL_DISPLAY_GET] = "SELECT display FROM exchange WHERE attempt_id = ?1",
@@ -311,7 +330,14 @@ static int store_migrate(struct store *store)
     if (version == STORE_SCHEMA_VERSION)
         return 0;
     r = store_begin(store, STORE_DURABLE);
-    return r < 0 ? r : store_end(store, store_exec(store, store_schema));
+    if (r < 0)
+        return r;
+    for (; version < STORE_SCHEMA_VERSION && r == 0; version++)
+        r = store_exec(store, store_migrations[version]);
+    char set_version[64];
+    (void)snprintf(set_version, sizeof(set_version), "PRAGMA user_version = %d",
+                   (int)STORE_SCHEMA_VERSION);
+    return store_end(store, r == 0 ? store_exec(store, set_version) : r);
 }
 
 static int store_connect(struct store *store, const char *directory)

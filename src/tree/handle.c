@@ -6,17 +6,19 @@
  */
 #include "tree_private.h"
 
+#include "seedancefs/job/ctl.h"
+
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum handle_kind { HANDLE_SNAPSHOT, HANDLE_FILE, HANDLE_MEDIA };
+enum handle_kind { HANDLE_SNAPSHOT, HANDLE_FILE, HANDLE_MEDIA, HANDLE_CTL };
 
 struct tree_handle {
     enum handle_kind kind;
     bool is_writer;
-    struct job *job; /* referenced; NULL for README.txt */
+    struct job *job; /* referenced; NULL for files at the root */
     union {
         struct buf snapshot;
         struct job_file *file;
@@ -40,11 +42,9 @@ static int open_snapshot(struct tree *tree, const struct node *node, struct tree
 {
     handle->kind = HANDLE_SNAPSHOT;
     buf_init(&handle->snapshot, 128 * 1024 * 1024);
-    if (node->kind == NODE_README) {
-        readme_render(&handle->snapshot);
-        return handle->snapshot.error;
-    }
-    int r = generated_render(tree, node->job, node->generated, &handle->snapshot);
+    const struct node_root_entry *file = node_root_file(node);
+    int r = file ? file->render(tree, &handle->snapshot)
+                 : generated_render(tree, node->job, node->generated, &handle->snapshot);
     if (r < 0)
         buf_fini(&handle->snapshot);
     return r;
@@ -66,6 +66,10 @@ static int open_node(struct tree *tree, const struct node *node, int flags,
         handle->kind = HANDLE_MEDIA;
         return output_open(tree, node->job, node->kind == NODE_VIDEO ? MEDIA_VIDEO : MEDIA_COVER,
                            &handle->item);
+    }
+    if (node->generated && is_writing(flags)) {
+        handle->kind = HANDLE_CTL;
+        return 0;
     }
     return open_snapshot(tree, node, handle);
 }
@@ -218,6 +222,8 @@ void tree_read_cancel(struct tree_read_state *parked)
 
 int tree_write(struct tree_handle *handle, const void *bytes, size_t size, int64_t offset)
 {
+    if (handle->kind == HANDLE_CTL)
+        return job_ctl_run(handle->job, bytes, size);
     if (handle->kind != HANDLE_FILE || !handle->is_writer)
         return -EBADF;
     return job_file_write(handle->file, bytes, size, offset);

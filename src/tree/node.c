@@ -20,8 +20,8 @@ static const char video_name[] = "output.mp4";
 static const char cover_name[] = "cover.jpg";
 
 /* Beside the generated files that there are. */
-static const char *const reserved_names[] = {video_name, cover_name, "prompt.txt",
-                                             "progress", "wait",     "ctl"};
+static const char *const reserved_names[] = {video_name, cover_name, "prompt.txt", "progress",
+                                             "wait"};
 
 uint64_t node_ino(enum node_kind kind, int64_t id)
 {
@@ -44,6 +44,21 @@ bool node_name_is_reserved(const char *name)
             return true;
     }
     return false;
+}
+
+const struct node_root_entry node_root_entries[NODE_ROOT_ENTRIES] = {
+    {"README.txt", NODE_README, readme_render, true},
+    {"jobs", NODE_JOBS, NULL, false},
+    {"spend.json", NODE_SPEND, spend_render, false},
+};
+
+const struct node_root_entry *node_root_file(const struct node *node)
+{
+    for (size_t i = 0; i < NODE_ROOT_ENTRIES; i++) {
+        if (node_root_entries[i].kind == node->kind && node_root_entries[i].render)
+            return &node_root_entries[i];
+    }
+    return NULL;
 }
 
 static bool is_hidden(const struct job *job, unsigned bit)
@@ -102,7 +117,7 @@ int node_get(struct tree *tree, uint64_t ino, struct node *out)
     *out = (struct node){.kind = (enum node_kind)(ino & 0xff), .id = (int64_t)(ino >> 8)};
     if (out->id != 0)
         return node_get_in_job(tree, out);
-    return out->kind >= NODE_ROOT && out->kind <= NODE_JOBS ? 0 : -ESTALE;
+    return out->kind >= NODE_ROOT && out->kind <= NODE_SPEND ? 0 : -ESTALE;
 }
 
 static void stat_fill(const struct tree *tree, struct stat *st, mode_t mode, int64_t size,
@@ -168,11 +183,14 @@ int node_entry(struct tree *tree, const struct node *node, struct tree_entry *ou
         /* The time of an active job changes by itself. */
         bool is_active = job_state_class(node->job->state) == JOB_CLASS_ACTIVE;
         out->attr_s = node->job->is_provisional || is_active ? 0 : KEEP_SHORT_S;
-    } else if (node->kind == NODE_README) {
+    } else if (node_root_file(node)) {
+        const struct node_root_entry *file = node_root_file(node);
         buf_clear(&tree->scratch);
-        readme_render(&tree->scratch);
-        stat_fill(tree, &out->st, S_IFREG | 0444, (int64_t)tree->scratch.len, tree->born_ms);
-        out->entry_s = out->attr_s = KEEP_LONG_S;
+        r = file->render(tree, &tree->scratch);
+        stat_fill(tree, &out->st, S_IFREG | 0444, (int64_t)tree->scratch.len,
+                  file->is_constant ? tree->born_ms : clock_wall_ms(tree->settings.clock));
+        out->entry_s = KEEP_LONG_S;
+        out->attr_s = file->is_constant ? KEEP_LONG_S : 0;
     } else {
         stat_fill(tree, &out->st, S_IFDIR | 0755, 0,
                   node->kind == NODE_JOBS ? tree->jobs_changed_ms : tree->born_ms);
@@ -184,13 +202,9 @@ int node_entry(struct tree *tree, const struct node *node, struct tree_entry *ou
 
 static int find_in_root(const char *name, struct node *out)
 {
-    static const struct {
-        const char *name;
-        enum node_kind kind;
-    } rows[] = {{"README.txt", NODE_README}, {"jobs", NODE_JOBS}};
-    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        if (strcmp(rows[i].name, name) == 0) {
-            *out = (struct node){.kind = rows[i].kind};
+    for (size_t i = 0; i < ARRAY_COUNT(node_root_entries); i++) {
+        if (strcmp(node_root_entries[i].name, name) == 0) {
+            *out = (struct node){.kind = node_root_entries[i].kind};
             return 0;
         }
     }

@@ -48,7 +48,7 @@ static const char readme_text[] =
     "sent a second time by itself.\n"
     "Remove a job: rm -r jobs/cat. Its task and cost stay in the records.\n";
 
-void readme_render(struct buf *out)
+int readme_render(struct tree *tree UNUSED, struct buf *out)
 {
-    buf_add(out, readme_text, sizeof(readme_text) - 1);
+    return buf_add(out, readme_text, sizeof(readme_text) - 1);
 }

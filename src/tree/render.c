@@ -6,6 +6,7 @@
 
 #include "seedancefs/base/json.h"
 #include "seedancefs/base/text.h"
+#include "seedancefs/job/ctl.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +30,7 @@ static bool has_url(const struct job *job, const struct job_detail *detail)
 
 static bool has_problem(const struct job *job, const struct job_detail *detail)
 {
-    return job->has_problem && detail->problem;
+    return (job->has_problem && detail->problem) || detail->ctl_problem;
 }
 
 static int render_status(struct tree *tree UNUSED, struct job *job,
@@ -234,7 +235,15 @@ static int render_cost(struct tree *tree UNUSED, struct job *job, struct job_det
 static int render_error(struct tree *tree UNUSED, struct job *job UNUSED, struct job_detail *detail,
                         struct buf *out)
 {
+    buf_add_text(out, detail->ctl_problem ? detail->ctl_problem : "");
     return buf_add_text(out, detail->problem ? detail->problem : "");
+}
+
+static int render_ctl(struct tree *tree UNUSED, struct job *job UNUSED,
+                      struct job_detail *detail UNUSED, struct buf *out)
+{
+    buf_add_text(out, "Write one of these commands into this file:\n");
+    return job_ctl_help(out);
 }
 
 static void render_log_line(void *context, int64_t time_ms, const char *text)
@@ -271,6 +280,7 @@ static const struct generated generated_table[] = {
     {"error", 0444, false, has_problem, render_error},
     {"log", 0444, true, NULL, render_log},
     {"output.url", 0400, false, has_url, render_url},
+    {"ctl", 0600, true, NULL, render_ctl},
 };
 
 size_t generated_count(void)

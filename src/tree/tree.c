@@ -121,7 +121,9 @@ int tree_setattr(struct tree *tree, uint64_t ino, const struct tree_change *chan
     if (change->has_owner && ((change->uid != (uid_t)-1 && change->uid != tree->uid) ||
                               (change->gid != (gid_t)-1 && change->gid != tree->gid)))
         return -EPERM;
-    if (change->has_size && node.kind != NODE_FILE)
+    /* ctl has nothing that could be cut off, but `>` asks for it. */
+    bool is_ctl = node.generated && (node.generated->mode & 0222);
+    if (change->has_size && node.kind != NODE_FILE && !is_ctl)
         return node_is_directory(&node) ? -EISDIR : -EACCES;
     if (node.kind == NODE_FILE)
         r = file_change(&node, change);
@@ -335,12 +337,11 @@ int tree_list(struct tree *tree, uint64_t ino, int64_t offset, tree_list_fn *fn,
         job_unref(job);
         return 0;
     }
-    struct node readme = {.kind = NODE_README};
-    struct node jobs = {.kind = NODE_JOBS};
-    if (offset < 3 && !list_give(tree, &readme, "README.txt", 3, fn, context))
-        return 0;
-    if (offset < 4)
-        (void)list_give(tree, &jobs, "jobs", 4, fn, context);
+    for (int64_t i = offset - 2; i < NODE_ROOT_ENTRIES; i++) {
+        node = (struct node){.kind = node_root_entries[i].kind};
+        if (!list_give(tree, &node, node_root_entries[i].name, i + 3, fn, context))
+            break;
+    }
     return 0;
 }
 

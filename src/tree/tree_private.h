@@ -6,6 +6,7 @@
  *   render.c  generated files
  *   output.c  between jobs and their media
  *   readme.c  README.txt
+ *   spend.c   spend.json
  */
 #ifndef SEEDANCEFS_TREE_PRIVATE_H
 #define SEEDANCEFS_TREE_PRIVATE_H
@@ -24,6 +25,7 @@ enum node_kind {
     NODE_ROOT = 1, /* ids 0 */
     NODE_README = 2,
     NODE_JOBS = 3,
+    NODE_SPEND = 4,
     NODE_JOB = 16, /* id of the job; the generated files follow, in the order of their table */
     NODE_GENERATED = 17,
     NODE_FILE = 128,  /* id of the user's file */
@@ -52,6 +54,16 @@ struct node {
 };
 
 /* node.c */
+enum { NODE_ROOT_ENTRIES = 3 };
+struct node_root_entry {
+    const char *name;
+    enum node_kind kind;
+    int (*render)(struct tree *tree, struct buf *out); /* NULL: a directory */
+    bool is_constant;
+};
+extern const struct node_root_entry node_root_entries[NODE_ROOT_ENTRIES];
+/* The entry of a file at the root; NULL for any other node. */
+const struct node_root_entry *node_root_file(const struct node *node);
 uint64_t node_ino(enum node_kind kind, int64_t id);
 int node_get(struct tree *tree, uint64_t ino, struct node *out) NODISCARD;
 int node_entry(struct tree *tree, const struct node *node, struct tree_entry *out) NODISCARD;
@@ -76,7 +88,8 @@ size_t generated_count(void);
 const struct generated *generated_at(size_t index);
 int generated_render(struct tree *tree, struct job *job, const struct generated *generated,
                      struct buf *out) NODISCARD;
-void readme_render(struct buf *out);
+int readme_render(struct tree *tree, struct buf *out);
+int spend_render(struct tree *tree, struct buf *out);
 
 /* output.c */
 int output_open(struct tree *tree, struct job *job, enum media_kind kind,

@@ -20,6 +20,7 @@
     X(JSON_LIMIT, EINVAL, false, "the JSON text is larger or deeper than allowed")                 \
     X(PROMPT_INVALID, EINVAL, false, "the request breaks a rule of the service")                   \
     X(PROMPT_FROZEN, EPERM, false, "the request was accepted and cannot be changed any more")      \
+    X(BUDGET, EDQUOT, false, "the request costs more than the budget allows")                      \
     X(NAME_RESERVED, EPERM, false, "this name belongs to the filesystem")                          \
     X(STORE_CORRUPT, EIO, false, "the job database is damaged")                                    \
     X(STORE_VERSION, EIO, false, "the job database was written by a newer version")                \

@@ -32,6 +32,13 @@ struct job_hooks {
     void (*on_media_unwanted)(void *context, int64_t attempt_id);
 };
 
+/* What may be spent, in all or in each day or month of UTC. */
+enum job_budget_period { JOB_BUDGET_TOTAL, JOB_BUDGET_DAY, JOB_BUDGET_MONTH };
+struct job_budget {
+    int64_t limit_usd_micros; /* 0: no limit */
+    enum job_budget_period period;
+};
+
 struct jobs_settings {
     struct timers *timers;
     const struct clock *clock;
@@ -42,6 +49,8 @@ struct jobs_settings {
     const char *api_name;     /* what messages call the service, its URL without secrets. Copied */
     bool is_unknown_allowed;  /* pass unknown request fields through */
     int64_t poll_interval_ms; /* 0: adaptive */
+    struct job_budget budget;
+    unsigned active_max; /* jobs submitted and not finished at one time; 0: no limit */
     int64_t file_bytes_max;
     uint64_t random_seed;
     struct job_hooks hooks;
@@ -99,6 +108,19 @@ int jobs_blob_get(struct jobs *jobs, const struct job *job, enum store_blob whic
 /* Every line of the job's history, oldest first. */
 int jobs_history_each(struct jobs *jobs, const struct job *job, store_history_fn *fn,
                       void *context) NODISCARD;
+
+/* The budget as it stands now. `used` counts what is settled, reserved and at risk. */
+struct job_budget_state {
+    struct job_budget budget;
+    int64_t used_usd_micros;
+    int64_t until_ms; /* wall time at which the period ends; INT64_MAX: never */
+};
+int jobs_budget_get(struct jobs *jobs, struct job_budget_state *out) NODISCARD;
+/* "", " per day", " per month". Static storage. */
+const char *job_budget_period_to_text(enum job_budget_period period);
+
+/* Every attempt there ever was, oldest first, those of removed jobs too. */
+int jobs_spending_each(struct jobs *jobs, store_spending_fn *fn, void *context) NODISCARD;
 
 /* Asks the service for fresh URLs, once however often it is called; answers by on_url. */
 void jobs_url_refresh(struct job *job);

@@ -113,6 +113,32 @@ int store_attempt_update(struct store *store, const struct store_attempt *row) N
 int store_attempt_get(struct store *store, int64_t id, struct store_attempt *out) NODISCARD;
 int store_attempt_job_get(struct store *store, int64_t id, int64_t *job_id) NODISCARD;
 int store_attempt_number_next(struct store *store, int64_t job_id, int64_t *out) NODISCARD;
+/* Gives the new attempt the request of an older one. */
+int store_attempt_copy(struct store *store, const struct store_attempt *row,
+                       int64_t from_id) NODISCARD;
+/* What attempts whose request may have been sent since `since_ms` (wall time) cost or may cost: the
+ * actual cost where it is known, the estimate where it is not, nothing for a definite refusal. */
+int store_spent_get(struct store *store, int64_t since_ms, int64_t *usd_micros) NODISCARD;
+/* The job that has this task in any attempt, removed jobs too: 0 when there is none. */
+int store_task_find(struct store *store, const char *task_id, int64_t *job_id) NODISCARD;
+
+/* One attempt as the ledger shows it. Texts are lent. */
+struct store_spending {
+    const char *job_name;
+    bool is_removed;
+    const char *state; /* of the job, if this is its attempt now; else NULL */
+    int64_t attempt_id;
+    int64_t number;
+    const char *task_id;
+    const char *model;
+    int64_t estimated_usd_micros;
+    int64_t actual_usd_micros; /* -1: not settled */
+    int64_t submitted_ms;      /* 0: never sent */
+    int64_t finished_ms;       /* 0: not yet */
+};
+typedef void store_spending_fn(void *context, const struct store_spending *row);
+int store_spending_each(struct store *store, store_spending_fn *fn, void *context) NODISCARD;
+
 /* The service's last answer as it came. */
 int store_attempt_response_set(struct store *store, int64_t id, const void *body,
                                size_t len) NODISCARD;

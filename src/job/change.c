@@ -1,0 +1,183 @@
+/*
+ * How a transition is written down and takes effect: the attempt, the job's row and a line of history in one
+ * transaction, then the job in memory. Only state.c calls this.
+ *
+ * An intent is all or nothing. A fact is true whatever the store says: when the store refuses it, the
+ * job changes in memory, and the whole of it is written again until it is stored.
+ */
+#include "job_private.h"
+
+#include "seedancefs/base/log.h"
+#include "seedancefs/prompt/prompt.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int change_attempt_save(struct job *job, const struct job_change *change)
+{
+    struct store *store = job->jobs->settings.store;
+    struct job_detail *detail = job->detail;
+    if (job->attempt_id == 0)
+        return 0;
+    if (change->prompt)
+        return store_attempt_insert(store, &detail->attempt, change->prompt->body,
+                                    change->prompt->body_len, change->prompt->display,
+                                    change->prompt->display_len);
+    if (change->copied_id)
+        return store_attempt_copy(store, &detail->attempt, change->copied_id);
+    if (change->is_adopted)
+        return store_attempt_insert(store, &detail->attempt, "", 0, "", 0);
+    int r = 0;
+    if (detail->unsaved_response)
+        r = store_attempt_response_set(store, job->attempt_id, detail->unsaved_response,
+                                       detail->unsaved_response_len);
+    return r < 0 ? r : store_attempt_update(store, &detail->attempt);
+}
+
+static int change_job_save(struct job *job, const struct job_change *change, int64_t now_ms)
+{
+    char *name = strdup(job->name);
+    char *state = strdup(job_state_to_text(change->to));
+    struct store_job row = {.id = job->id,
+                            .name = job->is_removed ? NULL : name,
+                            .state = state,
+                            .problem = job->detail ? job->detail->problem : NULL,
+                            .created_ms = job->created_ms,
+                            .updated_ms = now_ms,
+                            .attempt_id = job->attempt_id};
+    int r = name && state ? store_job_save(job->jobs->settings.store, &row) : -ENOMEM;
+    free(name);
+    free(state);
+    return r;
+}
+
+static int change_history_save(struct job *job, const struct job_change *change, int64_t now_ms)
+{
+    struct buf text;
+    buf_init(&text, 64 * 1024);
+    if (change->to != job->state)
+        buf_addf(&text, "%s -> %s%s", job_state_to_text(job->state), job_state_to_text(change->to),
+                 change->note ? ": " : "");
+    if (change->note)
+        buf_add_text(&text, change->note);
+    int r = text.error;
+    if (r == 0 && text.len)
+        r = store_history_add(job->jobs->settings.store, job->id, now_ms, buf_text(&text));
+    buf_fini(&text);
+    return r;
+}
+
+int change_save(struct job *job, const struct job_change *change, int64_t now_ms)
+{
+    struct store *store = job->jobs->settings.store;
+    int r = store_begin(store, change->durability);
+    if (r < 0)
+        return r;
+    r = change_attempt_save(job, change);
+    if (r == 0)
+        r = change_job_save(job, change, now_ms);
+    if (r == 0)
+        r = change_history_save(job, change, now_ms);
+    return store_end(store, r);
+}
+
+static void change_apply(struct job *job, const struct job_change *change, int64_t now_ms)
+{
+    bool was_following = job_is_following(job);
+    if (job->state != change->to)
+        log_info("job.transition", "job=%s id=%lld from=%s to=%s", job->name, (long long)job->id,
+                 job_state_to_text(job->state), job_state_to_text(change->to));
+    if (job->state != change->to)
+        job->hidden = 0; /* what was unlinked was the rendering of another state */
+    job->state = change->to;
+    job->updated_ms = now_ms;
+    bool is_following = job_is_following(job);
+    if (is_following && !was_following)
+        job->jobs->following++;
+    if (was_following && !is_following) {
+        job->jobs->following--;
+        jobs_submit_soon(job->jobs);
+    }
+    job_check(job);
+    jobs_changed(job);
+}
+
+/* An intent: all or nothing. */
+int job_change(struct job *job, const struct job_change *change)
+{
+    int64_t now_ms = jobs_wall_ms(job->jobs);
+    int r = change_save(job, change, now_ms);
+    if (r < 0)
+        log_warn("store.refused", "job=%s to=%s error=%s", job->name, job_state_to_text(change->to),
+                 err_name(r));
+    else
+        change_apply(job, change, now_ms);
+    return r;
+}
+
+int job_save_again(struct job *job)
+{
+    if (!job->detail || !job->detail->is_unsaved)
+        return 0;
+    struct job_change change = {
+        .to = job->state, .durability = STORE_DURABLE, .note = "written late"};
+    int r = change_save(job, &change, job->updated_ms);
+    if (r < 0)
+        return r;
+    job->detail->is_unsaved = false;
+    job_text_clear(&job->detail->unsaved_response);
+    log_info("store.recovered", "job=%s", job->name);
+    return 0;
+}
+
+static void jobs_save_again(void *context)
+{
+    struct jobs *jobs = context;
+    struct job_detail *detail;
+    struct job_detail *next;
+    bool is_more = false;
+    DL_FOREACH_SAFE (jobs->details, detail, next) {
+        struct job *job = job_ref(detail->job);
+        is_more = job_save_again(job) < 0 || is_more;
+        job_unref(job); /* a removed one was kept for this alone */
+    }
+    if (is_more)
+        jobs_save_later(jobs);
+}
+
+void jobs_save_last(struct jobs *jobs)
+{
+    if (timer_is_set(&jobs->save_timer))
+        jobs_save_again(jobs);
+    timer_cancel(jobs->settings.timers, &jobs->save_timer);
+}
+
+void jobs_save_later(struct jobs *jobs)
+{
+    if (timer_is_set(&jobs->save_timer))
+        return;
+    if (timer_set(jobs->settings.timers, &jobs->save_timer, JOB_SAVE_AGAIN_MS, jobs_save_again,
+                  jobs) < 0)
+        log_error("store.unsaved", "error=ENOMEM");
+}
+
+/* A fact: true whatever the store says. */
+void job_fact(struct job *job, const struct job_change *change)
+{
+    /* The time that `ls -t` sorts by is that of the last transition: a renewed URL is none. */
+    bool is_event = change->to != job->state || change->note;
+    int64_t now_ms = is_event ? jobs_wall_ms(job->jobs) : job->updated_ms;
+    int r = change_save(job, change, now_ms);
+    struct job_detail *detail = job->detail;
+    if (r < 0) {
+        log_error("store.unsaved", "job=%s to=%s error=%s", job->name,
+                  job_state_to_text(change->to), err_name(r));
+        detail->is_unsaved = true;
+        jobs_save_later(job->jobs);
+    } else {
+        detail->is_unsaved = false;
+        free(detail->unsaved_response);
+        detail->unsaved_response = NULL;
+    }
+    change_apply(job, change, now_ms);
+}

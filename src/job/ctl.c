@@ -1,0 +1,184 @@
+/*
+ * Commands written into a job's ctl. A command does what it says or fails as a whole: the write gives
+ * the errno, and the sentence stands in `error` until the next command.
+ */
+#include "job_private.h"
+
+#include "seedancefs/base/log.h"
+#include "seedancefs/job/ctl.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { CTL_LINE_MAX = 512 };
+
+static int ctl_refuse(struct job *job, int r, const char *command, const char *why)
+{
+    struct job_detail *detail = job->detail;
+    char text[CTL_LINE_MAX + 256];
+    (void)snprintf(text, sizeof(text), "ctl: %s: %s\n", command, why);
+    if (job_text_set(&detail->ctl_problem, text) < 0)
+        job_text_clear(&detail->ctl_problem);
+    jobs_changed(job);
+    return r;
+}
+
+/* Why a command that only rests on the state is not possible in this one. */
+static int ctl_refuse_state(struct job *job, const char *command)
+{
+    char why[128];
+    bool is_active = job_state_class(job->state) == JOB_CLASS_ACTIVE;
+    (void)snprintf(why, sizeof(why), "not possible while the job is %s.%s",
+                   job_state_to_text(job->state), is_active ? " It goes on by itself." : "");
+    return ctl_refuse(job, is_active ? -EBUSY : -EINVAL, command, why);
+}
+
+static int ctl_submit(struct job *job, const char *argument UNUSED)
+{
+    struct job_detail *detail = job->detail;
+    struct jobs *jobs = job->jobs;
+    if (job->state == JOB_WAITING) {
+        if (detail->call)
+            return ctl_refuse(job, -EBUSY, "submit", "it is being submitted at this moment.");
+        /* The user says that what stood in the way has been settled. */
+        if (jobs->gate != JOB_GATE_OPEN)
+            jobs_key_changed(jobs);
+        else if (!detail->is_queued)
+            job_submit_schedule(job, 0);
+        return 0;
+    }
+    if (job->state != JOB_DRAFT && job->state != JOB_INVALID)
+        return ctl_refuse_state(job, "submit");
+    struct job_file *file = job_file_find(detail, JOB_PROMPT_NAME);
+    if (!file)
+        return ctl_refuse(job, -EINVAL, "submit", "there is no prompt.json.");
+    if (file->writers)
+        return ctl_refuse(job, -EBUSY, "submit", "prompt.json is open for writing.");
+    int r = job_prompt_commit(file);
+    return r == -ENODATA ? ctl_refuse(job, -EINVAL, "submit", "prompt.json is empty.") : r;
+}
+
+static int ctl_retry(struct job *job, const char *argument UNUSED)
+{
+    switch (job->state) {
+    case JOB_UNKNOWN:
+    case JOB_REJECTED:
+    case JOB_FAILED:
+    case JOB_CANCELLED:
+    case JOB_EXPIRED:
+    case JOB_LOST:
+        break;
+    case JOB_SUCCEEDED:
+        return ctl_refuse(job, -EINVAL, "retry",
+                          "the job has succeeded, and its video would be lost. Write the same "
+                          "prompt.json into a new job for another one.");
+    case JOB_DRAFT:
+    case JOB_INVALID:
+    case JOB_WAITING:
+    case JOB_SUBMITTING:
+    case JOB_QUEUED:
+    case JOB_RUNNING:
+    case JOB_STATE_COUNT:
+        return ctl_refuse_state(job, "retry");
+    }
+    int r = job_to_retried(job);
+    if (r == -ENODATA)
+        return ctl_refuse(job, -EINVAL, "retry",
+                          "there is no request to send again: the task was adopted. Write a "
+                          "prompt.json.");
+    if (r == 0)
+        job_submit_schedule(job, 0);
+    return r;
+}
+
+static int ctl_adopt(struct job *job, const char *task_id)
+{
+    struct jobs *jobs = job->jobs;
+    if (job_state_class(job->state) == JOB_CLASS_ACTIVE || job->state == JOB_SUCCEEDED)
+        return ctl_refuse_state(job, "adopt");
+    if (api_task_id_check(task_id) < 0)
+        return ctl_refuse(job, -EINVAL, "adopt",
+                          "a task id is expected, as in: echo 'adopt TASK_ID' > ctl");
+    int64_t owner_id = 0;
+    int r = store_task_find(jobs->settings.store, task_id, &owner_id);
+    const struct job *owner = r == 0 && owner_id ? jobs_get(jobs, owner_id) : NULL;
+    if (owner && owner != job) {
+        char why[CTL_LINE_MAX];
+        (void)snprintf(why, sizeof(why), "this task belongs to the job %s already.", owner->name);
+        return ctl_refuse(job, -EBUSY, "adopt", why);
+    }
+    if (r == 0)
+        r = job_to_adopted(job, task_id);
+    if (r == 0)
+        job_poll_schedule(job, 0);
+    return r;
+}
+
+static int ctl_refresh(struct job *job, const char *argument UNUSED)
+{
+    if (job->state == JOB_SUCCEEDED)
+        jobs_url_refresh(job);
+    else if (job->state != JOB_QUEUED && job->state != JOB_RUNNING)
+        return ctl_refuse_state(job, "refresh");
+    else if (!job->detail->call && !job->detail->is_queued && !job->detail->is_result_kept)
+        job_poll_schedule(job, 0);
+    return 0;
+}
+
+struct ctl_command {
+    const char *word;
+    bool has_argument;
+    int (*run)(struct job *job, const char *argument);
+    const char *help;
+};
+
+static const struct ctl_command ctl_commands[] = {
+    {"submit", false, ctl_submit, "submit prompt.json now; a waiting job tries again now"},
+    {"retry", false, ctl_retry,
+     "send the same request again as a new, paid attempt (unknown, rejected, failed, …)"},
+    {"adopt", true, ctl_adopt, "adopt TASK_ID: follow a task that exists at the service"},
+    {"refresh", false, ctl_refresh, "ask the service now; of a finished video, for a new URL"},
+};
+
+int job_ctl_help(struct buf *out)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(ctl_commands); i++)
+        buf_addf(out, "%-8s  %s\n", ctl_commands[i].word, ctl_commands[i].help);
+    return out->error;
+}
+
+int job_ctl_run(struct job *job, const char *bytes, size_t len)
+{
+    struct job_detail *detail;
+    char line[CTL_LINE_MAX];
+    int r = job_detail_get(job, &detail);
+    if (r < 0)
+        return r;
+    if (job->is_removed)
+        return -ENOENT;
+    job_text_clear(&detail->ctl_problem);
+    if (len >= sizeof(line) || memchr(bytes, '\0', len))
+        return ctl_refuse(job, -EINVAL, "…", "a command is one short line of text.");
+    memcpy(line, bytes, len);
+    line[len] = '\0';
+    char *rest = NULL;
+    const char *word = strtok_r(line, " \t\r\n", &rest);
+    const char *argument = strtok_r(NULL, " \t\r\n", &rest);
+    if (!word)
+        return 0; /* blank: nothing was asked */
+    for (size_t i = 0; i < ARRAY_COUNT(ctl_commands); i++) {
+        const struct ctl_command *command = &ctl_commands[i];
+        if (strcmp(command->word, word) != 0)
+            continue;
+        if (!argument != !command->has_argument || strtok_r(NULL, " \t\r\n", &rest))
+            return ctl_refuse(job, -EINVAL, word,
+                              command->has_argument ? "exactly one argument is expected."
+                                                    : "no argument is expected.");
+        r = command->run(job, argument);
+        log_info("ctl", "job=%s command=%s result=%s", job->name, word, err_name(r));
+        jobs_changed(job);
+        return r;
+    }
+    return ctl_refuse(job, -EINVAL, word,
+                      "unknown; the commands are submit, retry, adopt TASK_ID, refresh.");
+}

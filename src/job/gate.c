@@ -1,0 +1,150 @@
+/*
+ * What stands between a waiting job and its create, and how the job says so. Gates that the user has to
+ * open (key, account, quota) close for all jobs at once; a Retry-After passes by itself; places and
+ * money are given out in the order in which jobs ask.
+ */
+#include "job_private.h"
+
+#include "seedancefs/base/log.h"
+#include "seedancefs/base/text.h"
+
+#include <string.h>
+
+static const char *const gate_sentences[] = {
+    [JOB_GATE_OPEN] = "",
+    [JOB_GATE_KEY_MISSING] =
+        "There is no API key, so nothing is sent. Give one with --api-key-file FILE or in the "
+        "environment variable TOKENHUB_API_KEY and start seedancefs again, or write the key into "
+        "the key file and send SIGHUP to seedancefs.",
+    [JOB_GATE_KEY_REFUSED] =
+        "The service refused the API key, so nothing is sent. Correct the key file and send SIGHUP "
+        "to seedancefs, or start it again with the right key; the job then goes on by itself.",
+    [JOB_GATE_ACCOUNT] =
+        "The service refuses this account (balance used up, overdue, or not opened), so nothing is "
+        "sent. Settle that with the service, then send SIGHUP to seedancefs or start it again; the "
+        "job then goes on by itself.",
+    [JOB_GATE_QUOTA] = "A quota of this account is used up, so nothing is sent. Raise it at the "
+                       "service, then send "
+                       "SIGHUP to seedancefs or start it again; the job then goes on by itself.",
+};
+
+static void job_gate_show(struct job *job)
+{
+    struct jobs *jobs = job->jobs;
+    struct job_detail *detail = job->detail;
+    const char *sentence = gate_sentences[jobs->gate];
+    const char *message = jobs->gate_message ? jobs->gate_message : "";
+    job_reason_set(detail, "%s", sentence);
+    job_problem_set(detail, "%s\n%s%s%sNothing was charged, and nothing is lost.\n", sentence,
+                    *message ? "The service said: " : "", message, *message ? "\n" : "");
+    jobs_changed(job);
+}
+
+void jobs_gate_close(struct jobs *jobs, enum job_gate gate, const char *message)
+{
+    jobs->gate = gate;
+    if (job_text_set(&jobs->gate_message, message && *message ? message : NULL) < 0)
+        job_text_clear(&jobs->gate_message);
+    log_warn("gate.closed", "why=\"%s\"", gate_sentences[gate]);
+    struct job_detail *detail;
+    DL_FOREACH (jobs->details, detail) {
+        if (detail->job->state == JOB_WAITING && !detail->job->is_removed) {
+            timer_cancel(jobs->settings.timers, &detail->timer);
+            job_gate_show(detail->job);
+        }
+    }
+}
+
+static bool is_throttled(struct job *job)
+{
+    struct jobs *jobs = job->jobs;
+    int64_t left_ms = jobs->throttled_until_ms - jobs_wall_ms(jobs);
+    if (left_ms <= 0)
+        return false;
+    if (left_ms > 3600 * 1000) { /* the wall clock jumped back */
+        left_ms = 3600 * 1000;
+        jobs->throttled_until_ms = jobs_wall_ms(jobs) + left_ms;
+    }
+    char until[TEXT_TIME_SIZE];
+    text_time_rfc3339(jobs->throttled_until_ms, until);
+    job_reason_set(job->detail, "The service asked to wait before anything more is sent, until %s.",
+                   until);
+    jobs_changed(job);
+    job_submit_schedule(job, left_ms + (int64_t)(jobs_random(jobs) % 500));
+    return true;
+}
+
+static bool is_without_place(struct job *job)
+{
+    struct jobs *jobs = job->jobs;
+    unsigned most = jobs->settings.active_max;
+    if (most == 0 || jobs->following + jobs->creates < most)
+        return false;
+    job_reason_set(job->detail, "Waits for a free place: %u jobs are under way (--max-active %u).",
+                   jobs->following + jobs->creates, most);
+    jobs_changed(job);
+    return true;
+}
+
+static void budget_show(struct job *job, const struct job_budget_state *state)
+{
+    struct job_detail *detail = job->detail;
+    const char *period = job_budget_period_to_text(state->budget.period);
+    char limit[TEXT_MONEY_SIZE];
+    char used[TEXT_MONEY_SIZE];
+    char cost[TEXT_MONEY_SIZE];
+    char until[TEXT_TIME_SIZE] = "";
+    text_usd(state->budget.limit_usd_micros, limit);
+    text_usd(state->used_usd_micros, used);
+    text_usd(detail->attempt.estimated_usd_micros, cost);
+    bool is_ending = state->until_ms != INT64_MAX;
+    if (is_ending)
+        text_time_rfc3339(state->until_ms, until);
+    job_reason_set(detail,
+                   "The budget of %s USD%s does not allow it: %s USD are used, it needs %s "
+                   "USD.%s%s",
+                   limit, period, used, cost, is_ending ? " It is tried again at " : "", until);
+    job_problem_set(detail,
+                    "The budget of %s USD%s does not allow this request: %s USD are used or "
+                    "reserved, and it needs about %s USD.\n%s%s%sNothing was sent and nothing was "
+                    "charged. A larger --budget lets it go on at once.\n",
+                    limit, period, used, cost, is_ending ? "It is tried again at " : "", until,
+                    is_ending ? ".\n" : "");
+    jobs_changed(job);
+}
+
+static bool is_without_money(struct job *job)
+{
+    struct jobs *jobs = job->jobs;
+    struct job_budget_state state;
+    int r = job_budget_check(job, &state);
+    if (r == 0)
+        return false;
+    if (r != -ERR_BUDGET) {
+        job_reason_set(job->detail, "What has been spent cannot be read: %s.", err_sentence(r));
+        jobs_changed(job);
+        jobs_submit_at(jobs, JOB_SAVE_AGAIN_MS);
+        return true;
+    }
+    budget_show(job, &state);
+    if (state.until_ms != INT64_MAX) {
+        /* The wall clock may be set meanwhile: look at least every hour. */
+        int64_t left_ms = state.until_ms - jobs_wall_ms(jobs);
+        jobs_submit_at(jobs, left_ms < 3600 * 1000 ? left_ms : 3600 * 1000);
+    }
+    return true;
+}
+
+int job_gate_pass(struct job *job)
+{
+    struct jobs *jobs = job->jobs;
+    if (!api_has_key(jobs->settings.api) && jobs->gate == JOB_GATE_OPEN)
+        jobs->gate = JOB_GATE_KEY_MISSING;
+    if (jobs->gate != JOB_GATE_OPEN) {
+        job_gate_show(job);
+        return -EAGAIN;
+    }
+    if (is_throttled(job))
+        return -EAGAIN;
+    return is_without_place(job) || is_without_money(job) ? -EBUSY : 0;
+}

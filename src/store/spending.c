@@ -1,0 +1,60 @@
+/*
+ * The ledger's questions. Nothing is kept for it but the attempts themselves, which are never deleted:
+ * what was spent follows from what was durable before it was sent.
+ */
+#include "store_private.h"
+
+int store_spent_get(struct store *store, int64_t since_ms, int64_t *usd_micros)
+{
+    sqlite3_stmt *statement = store_statement(store, SQL_SPENT);
+    if (statement)
+        (void)sqlite3_bind_int64(statement, 1, since_ms);
+    int r = store_step(store, statement);
+    if (r <= 0)
+        return r < 0 ? r : -ERR_STORE_CORRUPT;
+    *usd_micros = sqlite3_column_int64(statement, 0);
+    (void)sqlite3_reset(statement);
+    return 0;
+}
+
+int store_task_find(struct store *store, const char *task_id, int64_t *job_id)
+{
+    sqlite3_stmt *statement = store_statement(store, SQL_TASK_FIND);
+    if (statement)
+        store_bind_text(statement, 1, task_id);
+    int r = store_step(store, statement);
+    if (r < 0)
+        return r;
+    *job_id = r > 0 ? sqlite3_column_int64(statement, 0) : 0;
+    if (r > 0)
+        (void)sqlite3_reset(statement);
+    return 0;
+}
+
+static const char *column_text(sqlite3_stmt *statement, int index)
+{
+    return (const char *)sqlite3_column_text(statement, index);
+}
+
+int store_spending_each(struct store *store, store_spending_fn *fn, void *context)
+{
+    sqlite3_stmt *statement = store_statement(store, SQL_SPENDING);
+    int r;
+    while ((r = store_step(store, statement)) > 0) {
+        struct store_spending row = {
+            .job_name = column_text(statement, 0),
+            .is_removed = sqlite3_column_int(statement, 1) != 0,
+            .state = column_text(statement, 2),
+            .attempt_id = sqlite3_column_int64(statement, 3),
+            .number = sqlite3_column_int64(statement, 4),
+            .task_id = column_text(statement, 5),
+            .model = column_text(statement, 6),
+            .estimated_usd_micros = sqlite3_column_int64(statement, 7),
+            .actual_usd_micros = sqlite3_column_int64(statement, 8),
+            .submitted_ms = sqlite3_column_int64(statement, 9),
+            .finished_ms = sqlite3_column_int64(statement, 10),
+        };
+        fn(context, &row);
+    }
+    return r;
+}
