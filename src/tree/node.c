@@ -188,7 +188,7 @@ int node_entry(struct tree *tree, const struct node *node, struct tree_entry *ou
         buf_clear(&tree->scratch);
         r = file->render(tree, &tree->scratch);
         stat_fill(tree, &out->st, S_IFREG | 0444, (int64_t)tree->scratch.len,
-                  file->is_constant ? tree->born_ms : clock_wall_ms(tree->settings.clock));
+                  file->is_constant ? tree->born_ms : tree->changed_ms);
         out->entry_s = KEEP_LONG_S;
         out->attr_s = file->is_constant ? KEEP_LONG_S : 0;
     } else {
@@ -215,6 +215,8 @@ static int find_in_job(struct job *job, const char *name, struct node *out)
 {
     struct job_detail *detail;
     *out = (struct node){.job = job, .id = job->id};
+    if (job->is_provisional)
+        return -ENOENT; /* there is nothing in it but what is about to be created */
     for (size_t i = 0; i < generated_count(); i++) {
         if (strcmp(generated_at(i)->name, name) == 0) {
             out->kind = (enum node_kind)(NODE_GENERATED + i);

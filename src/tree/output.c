@@ -39,6 +39,13 @@ static int output_probe(struct tree *tree, struct job *job, enum media_kind kind
     return r;
 }
 
+static void on_change(void *context, struct job *job)
+{
+    struct tree *tree = *(struct tree **)context;
+    if (tree && job->updated_ms > tree->changed_ms)
+        tree->changed_ms = job->updated_ms;
+}
+
 static void on_video(void *context, struct job *job)
 {
     struct tree *tree = *(struct tree **)context;
@@ -138,6 +145,7 @@ static void on_probe_failed(void *context, int64_t id, enum media_kind kind, int
 void tree_job_hooks_fill(struct tree **slot, struct job_hooks *hooks)
 {
     hooks->context = slot;
+    hooks->on_change = on_change;
     hooks->on_video = on_video;
     hooks->on_url = on_url;
     hooks->on_media_unwanted = on_media_unwanted;

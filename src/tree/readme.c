@@ -26,6 +26,7 @@ static const char readme_text[] =
     "    cost           estimated or actual cost\n"
     "    error          what is wrong and what to do about it\n"
     "    log            what happened when\n"
+    "    ctl            write a command: submit, retry, adopt TASK_ID, refresh\n"
     "    output.mp4     the video, fetched as it is read\n"
     "    output.url     its address at the service, for the owner alone, until it expires\n"
     "    cover.jpg      a still picture, if the service made one\n"
@@ -46,6 +47,7 @@ static const char readme_text[] =
     "listing, copying out and removing never do. A request that may have reached the service is "
     "never\n"
     "sent a second time by itself.\n"
+    "What was spent: spend.json.\n"
     "Remove a job: rm -r jobs/cat. Its task and cost stay in the records.\n";
 
 int readme_render(struct tree *tree UNUSED, struct buf *out)

@@ -25,7 +25,7 @@ int tree_new(const struct tree_settings *settings, struct tree **out)
     }
     tree->uid = getuid();
     tree->gid = getgid();
-    tree->born_ms = tree->jobs_changed_ms = clock_wall_ms(settings->clock);
+    tree->born_ms = tree->jobs_changed_ms = tree->changed_ms = clock_wall_ms(settings->clock);
     buf_init(&tree->scratch, 128 * 1024 * 1024);
     *out = tree;
     return 0;

@@ -40,6 +40,7 @@ struct tree {
     gid_t gid;
     int64_t born_ms;
     int64_t jobs_changed_ms; /* when a name under jobs/ changed last */
+    int64_t changed_ms;      /* when any job changed last */
     struct timer probe_timer;
     struct buf scratch; /* for sizes of generated files */
 };

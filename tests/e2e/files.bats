@@ -33,26 +33,26 @@ for name in os.listdir(J):
     scenario '{"kind":"create","n":1,"answer":{"status":429,"headers":{"Retry-After":"1"}}}'
     mkdir "$J/cat"
     names() { ls "$J/cat" | tr '\n' ' '; }
-    [ "$(names)" = 'cost log status status.json ' ]
+    [ "$(names)" = 'cost ctl log status status.json ' ]
     right_sizes cat
     printf '{' >"$J/cat/prompt.json"
-    [ "$(names)" = 'cost error log prompt.json status status.json ' ]
+    [ "$(names)" = 'cost ctl error log prompt.json status status.json ' ]
     right_sizes cat
     echo '{"prompt": "x [[seconds=1]]"}' >"$J/cat/prompt.json"
     wait_until 5 has 'the service asked to wait' "$J/cat/log"
-    [ "$(names)" = 'cost log prompt.json request.json status status.json ' ]
+    [ "$(names)" = 'cost ctl log prompt.json request.json status status.json ' ]
     right_sizes cat
     wait_status cat running
-    [ "$(names)" = 'cost log prompt.json request.json response.json status status.json ' ]
+    [ "$(names)" = 'cost ctl log prompt.json request.json response.json status status.json ' ]
     right_sizes cat
     wait_status cat succeeded
     wait_until 5 test -e "$J/cat/cover.jpg"
-    [ "$(names)" = "cost cover.jpg log output.mp4 output.url prompt.json request.json response.json status status.json " ]
+    [ "$(names)" = "cost cover.jpg ctl log output.mp4 output.url prompt.json request.json response.json status status.json " ]
     right_sizes cat
     scenario '{"kind":"create","answer":{"status":400}}'
     echo '{"prompt": "x"}' >"$J/dog/prompt.json"
     wait_status dog rejected
-    [ "$(ls "$J/dog" | tr '\n' ' ')" = 'cost error log prompt.json request.json response.json status status.json ' ]
+    [ "$(ls "$J/dog" | tr '\n' ' ')" = 'cost ctl error log prompt.json request.json response.json status status.json ' ]
     right_sizes dog
     [ "$(creates)" -eq 3 ]
 }
@@ -156,14 +156,15 @@ running -> succeeded' ]
     [ "$(cat "$J/cat/status")" = succeeded ]
 }
 
-# S-FILE-12: Generated files cannot be opened for writing, nor truncated: EACCES, for root as well.
+# S-FILE-12: Generated files but `ctl` cannot be opened for writing, nor truncated: EACCES, for root
+#   as well.
 @test "S-FILE-12: generated files take no writing, not from root either" {
     mount_fs
     make_job cat
     fails bash -c "printf '{' >$J/bad/prompt.json; echo x >$J/bad/error"
     python '
 J = M + "jobs/cat/"
-for name in set(os.listdir(J)) - {"prompt.json"}:
+for name in set(os.listdir(J)) - {"prompt.json", "ctl"}:
     for flags in os.O_WRONLY, os.O_RDWR, os.O_WRONLY | os.O_APPEND, os.O_WRONLY | os.O_TRUNC, os.O_WRONLY | os.O_CREAT:
         gives(errno.EACCES, os.open, J + name, flags)
     gives(errno.EACCES, os.truncate, J + name, 0)
@@ -324,7 +325,7 @@ assert done'
     echo x >"$J/cat/mine"
     [ "$(stat -c %a "$MNT" "$J" "$J/cat" | sort -u)" = 755 ]
     [ "$(cd "$J/cat" && stat -c '%a %n' * | sort | tr '\n' ',')" = \
-        '400 output.url,444 cost,444 cover.jpg,444 log,444 output.mp4,444 prompt.json,444 request.json,444 response.json,444 status,444 status.json,644 mine,' ]
+        '400 output.url,444 cost,444 cover.jpg,444 log,444 output.mp4,444 prompt.json,444 request.json,444 response.json,444 status,444 status.json,600 ctl,644 mine,' ]
     [ "$(find "$MNT" -printf '%u:%g\n' | sort -u)" = "$(id -un):$(id -gn)" ]
     [ "$(find "$MNT" -type d | wc -l)" -eq 3 ]
     [ "$(umask 077; touch "$J/cat/secret"; stat -c %a "$J/cat/secret")" = 600 ]

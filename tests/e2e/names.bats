@@ -10,7 +10,7 @@ teardown() { end_world; }
 @test "S-NAME-1: mkdir makes a draft, once" {
     mkdir "$J/cat"
     [ "$(cat "$J/cat/status")" = draft ]
-    [ "$(ls "$J/cat" | tr '\n' ' ')" = 'cost log status status.json ' ]
+    [ "$(ls "$J/cat" | tr '\n' ' ')" = 'cost ctl log status status.json ' ]
     python 'gives(errno.EEXIST, os.mkdir, M + "jobs/cat")'
     fails mkdir "$J/cat"
     mkdir -p "$J/cat"
@@ -95,7 +95,7 @@ gives(errno.ENOENT, os.stat, M + "nothing")' "$MNT/README.txt"
 
 @test "S-NAME-3: what a failed create looked up is gone as well" {
     python '
-gives(errno.EACCES, os.open, M + "jobs/x/status", os.O_WRONLY | os.O_CREAT)
+gives(errno.EPERM, os.open, M + "jobs/x/status", os.O_WRONLY | os.O_CREAT)
 gives(errno.EPERM, os.open, M + "jobs/y/ctl", os.O_WRONLY | os.O_CREAT)
 gives(errno.ENOENT, os.open, M + "jobs/z/sub/file", os.O_WRONLY | os.O_CREAT)'
     [ -z "$(ls -A "$J")" ]
@@ -150,7 +150,7 @@ gives(errno.EPERM, os.rename, M + "jobs/cat/f", M + "f")
 gives(errno.EPERM, os.rename, M + "jobs/cat/f", M + "jobs/f")'
     fails touch "$J/x"
     fails cp "$DIR/key" "$J/"
-    [ "$(ls "$MNT" | tr '\n' ' ')" = 'README.txt jobs ' ]
+    [ "$(ls "$MNT" | tr '\n' ' ')" = 'README.txt jobs spend.json ' ]
     [ "$(ls "$J")" = cat ]
 }
 
@@ -376,7 +376,7 @@ while True:
     ls -lR "$MNT" >/dev/null
     ls -la "$J"/* >/dev/null
     find "$MNT" -name prompt.json -size +1k -newer /etc/passwd
-    [ "$(find "$MNT" | wc -l)" -eq $((3 + 11 + 5 + 6 + 7)) ]
+    [ "$(find "$MNT" | wc -l)" -eq $((4 + 12 + 6 + 7 + 8)) ]
     du -a "$MNT" >/dev/null
     stat "$J"/*/* >/dev/null
     (shopt -s globstar && echo "$MNT"/**/* >/dev/null)

@@ -9,7 +9,8 @@ scenario() {
     curl -sf -X PUT --data "$1" "${API%/api/v1}/oracle/scenario" >/dev/null
 }
 
-# S-CTL-1: `retry` sends the same request again as a new attempt, from unknown too.
+# S-CTL-1: `retry` sends the same request again as a new, paid attempt, from `unknown`,
+# `rejected`, `failed`, `cancelled`, `expired` and `lost`.
 @test "S-CTL-1: an unknown job is sent again only by retry" {
     scenario '{"rules":[{"kind":"create","n":1,"answer":{"status":500,"accept":true}}]}'
     mount_fs
@@ -23,7 +24,7 @@ scenario() {
     [ ! -e "$MNT/jobs/doubt/error" ]
 }
 
-# S-CTL-2: `adopt TASK_ID` follows a task that exists at the service, without a new create.
+# S-CTL-2: `adopt TASK_ID` follows a task that exists at the service, without a new request.
 @test "S-CTL-2: the task of an unknown job is adopted" {
     scenario '{"rules":[{"kind":"create","n":1,"answer":{"status":500,"accept":true}}]}'
     mount_fs
@@ -36,7 +37,8 @@ scenario() {
     cmp "$MNT/jobs/doubt/output.mp4" <(curl -sf "${API%/api/v1}/oracle/video/$task")
 }
 
-# S-CTL-3: `adopt` works for the task of a removed job, and in a job without a request.
+# S-CTL-3: `adopt` works for the task of a removed job and in a job without a request; one task
+# cannot belong to two jobs.
 @test "S-CTL-3: a removed job's task is in the ledger and can be adopted" {
     mount_fs
     echo '{"prompt": "gone"}' >"$MNT/jobs/gone/prompt.json"
@@ -57,8 +59,8 @@ scenario() {
     grep -q "belongs to the job back" "$MNT/jobs/other/error"
 }
 
-# S-CTL-4: A command that is not one, or not possible in this state, fails at the write, and `error`
-# says why; the job is as it was.
+# S-CTL-4: A command that is none, or that is not possible in this state, fails at the write
+# with EINVAL or EBUSY, and `error` says why; the job is as it was.
 @test "S-CTL-4: wrong commands fail at the write with a sentence" {
     mount_fs
     mkdir "$MNT/jobs/job"
@@ -79,7 +81,8 @@ scenario() {
     [ "$(creates)" -eq 1 ]
 }
 
-# S-BUDGET-1: A request that alone costs more than the budget is refused at the write with EDQUOT.
+# S-BUDGET-1: With `--budget`, a request that alone costs more than the budget is refused at the
+# write with EDQUOT.
 @test "S-BUDGET-1: a job above the budget is refused at the write" {
     mount_fs --budget 2
     run bash -c "echo '{\"prompt\": \"long\", \"duration\": 15}' > '$MNT/jobs/long/prompt.json'"
@@ -89,8 +92,9 @@ scenario() {
     [ "$(creates)" -eq 0 ]
 }
 
-# S-BUDGET-2: What is settled, reserved and at risk never exceeds the budget, whatever is written at
-# once and however often the program starts again; what does not fit waits and says so.
+# S-BUDGET-2: What is settled, reserved and at risk never exceeds the budget (in all, or in a
+# day or month of UTC), whatever is written at once and however often the program starts again;
+# what does not fit waits, says so, and goes on when the period ends or the budget is raised.
 @test "S-BUDGET-2: 64 writers at once do not exceed the budget, nor after a restart" {
     mount_fs --budget 10.50
     for i in $(seq 64); do
@@ -127,9 +131,9 @@ scenario() {
     [ "$(jq -r .settled "$MNT/spend.json")" = 1.00 ]
 }
 
-# S-GATE-10: With --max-active N, at most N jobs are under way; the others wait, say so, and go on by
-# themselves.
-@test "S-GATE-10: --max-active holds, and every job has its turn" {
+# S-GATE-1: With `--max-active N`, at most N jobs are under way; the others wait, say so, and go
+# on by themselves.
+@test "S-GATE-1: --max-active holds, and every job has its turn" {
     mount_fs --max-active 2
     for i in 1 2 3 4 5 6; do
         echo "{\"prompt\": \"p$i [[seconds=0.5]]\"}" >"$MNT/jobs/j$i/prompt.json"
@@ -143,7 +147,9 @@ scenario() {
     [ "$(creates)" -eq 6 ]
 }
 
-# S-SPEND-20: spend.json counts every attempt once, by day, month and model, over restarts.
+# S-SPEND-20: `spend.json` at the root counts every attempt once: `settled` by the length of the
+# video, `reserved` while it is under way, `at_risk` where it may have been charged (`unknown`,
+# a task that failed); in all, by day, month and model, removed jobs with their task ids.
 @test "S-SPEND-20: the ledger adds up" {
     mount_fs
     echo '{"prompt": "a"}' >"$MNT/jobs/a/prompt.json"
@@ -163,4 +169,21 @@ scenario() {
     mount_fs
     check
     [ "$(stat -c %s "$MNT/spend.json")" -eq "$(wc -c <"$MNT/spend.json")" ]
+}
+
+# S-CTL-5: `submit` submits a draft's prompt.json now, and lets a waiting job try again now;
+# `refresh` asks the service now.
+@test "S-CTL-5: submit sends a draft once, and a waiting job after the account was settled" {
+    mount_fs
+    mkdir "$MNT/jobs/draft"
+    echo '{"prompt": "kept"}' >"$MNT/jobs/draft/note"
+    run bash -c "echo submit > '$MNT/jobs/draft/ctl'"
+    [ "$status" -ne 0 ]
+    grep -q "there is no prompt.json" "$MNT/jobs/draft/error"
+    scenario '{"rules":[{"kind":"create","n":1,"answer":{"status":402}}]}'
+    echo '{"prompt": "paid"}' >"$MNT/jobs/paid/prompt.json"
+    wait_until 5 grep -q "refuses this account" "$MNT/jobs/paid/error"
+    echo submit >"$MNT/jobs/paid/ctl"
+    wait_status paid succeeded
+    [ "$(jq -s '[.[] | select(.created != null)] | length' "$LOG")" -eq 1 ]
 }
