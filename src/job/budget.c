@@ -1,7 +1,7 @@
 /*
- * The budget: what attempts cost or may cost, against --budget. Nothing is counted in memory: the sum is
- * asked from the store each time, where every attempt is durable before its request is sent. So
- * the sum holds over restarts, and for any number of writers at once.
+ * The budget: what attempts cost or may cost, against --budget. Nothing is counted in memory: the
+ * sum is asked from the store each time, where every attempt is durable before its request is sent.
+ * So the sum holds over restarts, and for any number of writers at once.
  *
  * It is asked twice: before a create starts, so that a job says why it waits, and again immediately
  * before the first byte is sent, when no other create can come in between.

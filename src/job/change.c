@@ -1,9 +1,9 @@
 /*
- * How a transition is written down and takes effect: the attempt, the job's row and a line of history in one
- * transaction, then the job in memory. Only state.c calls this.
+ * How a transition is written down and takes effect: the attempt, the job's row and a line of
+ * history in one transaction, then the job in memory. Only state.c calls this.
  *
- * An intent is all or nothing. A fact is true whatever the store says: when the store refuses it, the
- * job changes in memory, and the whole of it is written again until it is stored.
+ * An intent is all or nothing. A fact is true whatever the store says: when the store refuses it,
+ * the job changes in memory, and the whole of it is written again until it is stored.
  */
 #include "job_private.h"
 

@@ -52,7 +52,8 @@ static bool is_blank(const struct buf *text)
     return strspn(buf_text(text), " \t\r\n") == text->len;
 }
 
-/* A single request above the whole budget could wait for ever: it is refused where it is written. */
+/* A single request above the whole budget could wait for ever: it is refused where it is
+ * written. */
 static int budget_check_alone(const struct jobs *jobs, struct prompt **prompt, char **problem)
 {
     const struct job_budget *budget = &jobs->settings.budget;

@@ -1,6 +1,6 @@
 /*
- * Commands written into a job's ctl. A command does what it says or fails as a whole: the write gives
- * the errno, and the sentence stands in `error` until the next command.
+ * Commands written into a job's ctl. A command does what it says or fails as a whole: the write
+ * gives the errno, and the sentence stands in `error` until the next command.
  */
 #include "job_private.h"
 

@@ -1,7 +1,7 @@
 /*
- * What stands between a waiting job and its create, and how the job says so. Gates that the user has to
- * open (key, account, quota) close for all jobs at once; a Retry-After passes by itself; places and
- * money are given out in the order in which jobs ask.
+ * What stands between a waiting job and its create, and how the job says so. Gates that the user
+ * has to open (key, account, quota) close for all jobs at once; a Retry-After passes by itself;
+ * places and money are given out in the order in which jobs ask.
  */
 #include "job_private.h"
 

@@ -319,7 +319,8 @@ int job_to_retried(struct job *job)
     return attempt_replace(job, &attempt, &change);
 }
 
-/* DRAFT, INVALID, REJECTED, FAILED, CANCELLED, EXPIRED, LOST -> QUEUED, in an attempt without a request. */
+/* DRAFT, INVALID, REJECTED, FAILED, CANCELLED, EXPIRED, LOST -> QUEUED, in an attempt without a
+ * request. */
 static int adopt_anew(struct job *job, const char *task_id)
 {
     struct store *store = job->jobs->settings.store;

@@ -1,6 +1,6 @@
 /*
- * The ledger's questions. Nothing is kept for it but the attempts themselves, which are never deleted:
- * what was spent follows from what was durable before it was sent.
+ * The ledger's questions. Nothing is kept for it but the attempts themselves, which are never
+ * deleted: what was spent follows from what was durable before it was sent.
  */
 #include "store_private.h"
 

@@ -1,6 +1,6 @@
 /*
- * spend.json: the ledger. It is summed up from the attempts in the store whenever it is opened; attempts of
- * removed jobs are among them, with the task ids by which they can be adopted again.
+ * spend.json: the ledger. It is summed up from the attempts in the store whenever it is opened;
+ * attempts of removed jobs are among them, with the task ids by which they can be adopted again.
  *
  *   settled   the cost by the length of a finished video
  *   reserved  the estimate of what is under way
