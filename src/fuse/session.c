@@ -76,6 +76,7 @@ struct session *session_free(struct session *session)
     if (session->is_mounted)
         fuse_session_unmount(session->fuse);
     fuse_session_destroy(session->fuse);
+    tree_abandon(session->settings.tree);
     free(session->buffer.mem);
     free(session);
     return NULL;

@@ -231,6 +231,12 @@ void job_file_close(struct job_file *file, bool is_writer)
     job_unref(job);
 }
 
+void job_file_abandon(struct job_file *file, bool is_writer)
+{
+    file->is_dirty = false;
+    job_file_close(file, is_writer);
+}
+
 static int64_t file_size_max(const struct job_file *file)
 {
     return is_prompt(file) ? PROMPT_BYTES_MAX : file->job->jobs->settings.file_bytes_max;

@@ -19,6 +19,9 @@ struct tree_handle {
     enum handle_kind kind;
     bool is_writer;
     struct job *job; /* referenced; NULL for files at the root */
+    struct tree *tree;
+    struct tree_handle *next;
+    struct tree_handle *prev;
     union {
         struct buf snapshot;
         struct job_file *file;
@@ -86,6 +89,8 @@ static int handle_new(struct tree *tree, const struct node *node, int flags,
         return r;
     }
     handle->job = node->job ? job_ref(node->job) : NULL;
+    handle->tree = tree;
+    DL_APPEND(tree->handles, handle);
     *out = (struct tree_open_result){.handle = handle,
                                      .is_direct = node->generated != NULL,
                                      .is_kept = handle->kind == HANDLE_MEDIA,
@@ -246,14 +251,28 @@ int tree_fsync(struct tree_handle *handle)
     return handle->kind == HANDLE_FILE ? job_file_sync(handle->file) : 0;
 }
 
-void tree_release(struct tree_handle *handle)
+static void handle_end(struct tree_handle *handle, bool is_abandoned)
 {
-    if (handle->kind == HANDLE_FILE)
+    if (handle->kind == HANDLE_FILE && is_abandoned)
+        job_file_abandon(handle->file, handle->is_writer);
+    else if (handle->kind == HANDLE_FILE)
         job_file_close(handle->file, handle->is_writer);
     else if (handle->kind == HANDLE_MEDIA)
         media_item_close(handle->item);
-    else
+    else if (handle->kind == HANDLE_SNAPSHOT)
         buf_fini(&handle->snapshot);
+    DL_DELETE(handle->tree->handles, handle);
     job_unref(handle->job);
     free(handle);
+}
+
+void tree_release(struct tree_handle *handle)
+{
+    handle_end(handle, false);
+}
+
+void tree_abandon(struct tree *tree)
+{
+    while (tree->handles)
+        handle_end(tree->handles, true);
 }

@@ -43,6 +43,7 @@ struct tree {
     int64_t changed_ms;      /* when any job changed last */
     struct timer probe_timer;
     struct buf scratch; /* for sizes of generated files */
+    struct tree_handle *handles;
 };
 
 /* A node found. Everything is lent. */

@@ -693,7 +693,7 @@ open(sys.argv[1], "wb").write(text)' "$DIR/large"
     sent 1 '.duration == 6'
 }
 
-# S-WRITE-20: A request that was written but not yet closed when the program ended is not sent at
+# S-WRITE-20: A request that was written but not yet submitted when the program ended is not sent at
 #   the next start; the job is a draft, and `error` says that it was not submitted.
 @test "S-WRITE-20 S-SPEND-1: written but not closed when the program was killed: not sent" {
     exec 7>"$P"

@@ -56,6 +56,8 @@ int job_file_open(struct job_file *file, bool is_writer, bool is_truncating) NOD
 /* The end of a handle; commits prompt.json when it was the last writer. The file may be gone
  * after. */
 void job_file_close(struct job_file *file, bool is_writer);
+/* The same when nobody said that the writer is done: nothing is committed. */
+void job_file_abandon(struct job_file *file, bool is_writer);
 
 /* Writes all or nothing. Bytes that make prompt.json definitely not acceptable are written, too,
  * and answered with -ERR_PROMPT_INVALID; `error` then says why. -EFBIG beyond the size limit. */

@@ -139,6 +139,10 @@ int tree_write(struct tree_handle *handle, const void *bytes, size_t size,
 int tree_flush(struct tree_handle *handle) NODISCARD;
 int tree_fsync(struct tree_handle *handle) NODISCARD;
 void tree_release(struct tree_handle *handle);
+
+/* The mount is gone: ends every handle whose release never came (the kernel drops those under way when it
+ * unmounts). Nothing is submitted for them. */
+void tree_abandon(struct tree *tree);
 int tree_truncate(struct tree_handle *handle, int64_t size) NODISCARD;
 
 int tree_statfs(struct tree *tree, struct statvfs *out) NODISCARD;
