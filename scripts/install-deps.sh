@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what building and testing need from Debian or Ubuntu packages; does nothing, and asks the
-# network for nothing, when all is there. `--bench` adds the peers that `make bench` compares with.
+# network for nothing, when all is there. `--bench`: only what `make bench` needs beside.
 set -eu
 
 build="gcc libc6-dev make pkg-config libfuse3-dev fuse3 libcurl4-openssl-dev libcjson-dev
@@ -9,7 +9,7 @@ tests="clang libclang-rt-14-dev clang-format clang-tidy cppcheck libcmocka-dev b
        file rsync zsh dash vim-tiny nano procps util-linux strace sqlite3 git python3 sudo"
 packages="$build $tests"
 [ "${1:-}" = --build ] && packages=$build
-[ "${1:-}" = --bench ] && packages="curl nginx-light ffmpeg python3 procps"
+[ "${1:-}" = --bench ] && packages="gcc libc6-dev curl jq sqlite3 procps"
 
 is_installed() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]

@@ -38,7 +38,8 @@ teardown() {
 # begin_traced CALL N   the daemon, to be killed when it enters the N-th system call of this name.
 begin_traced() {
     # The leak checker cannot work under a tracer.
-    ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 strace -f -qq -o /dev/null -e trace="$1" -e inject="$1:signal=SIGKILL:when=$2" \
+    ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 strace -f -qq -o /dev/null \
+        -e trace="$1" -e inject="$1:signal=SIGKILL:when=$2" \
         "$SEEDANCEFS" -f --api-url "$API" --api-key-file "$DIR/key" --data-dir "$DATA" \
         --poll-interval 0.05 "$MNT" >>"$DIR/daemon.log" 2>&1 3>&- &
     TRACER=$!

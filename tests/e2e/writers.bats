@@ -712,3 +712,20 @@ open(sys.argv[1], "wb").write(text)' "$DIR/large"
     wait_status job succeeded
     sent 1 '.duration == 6'
 }
+
+@test "S-WRITE-20 S-SPEND-1: written but not closed when the program was ended: not sent" {
+    exec 7>"$P" 6<"$MNT/README.txt" 5<"$MNT/jobs/job/status"
+    cat "$GOOD" >&7
+    kill -TERM "$FS_PID"
+    wait_until 10 process_is_gone "$FS_PID"
+    exec 7>&- 6<&- 5<&- || true
+    mount_fs
+    wait_until 5 test -e "$MNT/jobs/job/error"
+    [ "$(cat "$MNT/jobs/job/status")" = draft ]
+    cmp "$GOOD" "$P"
+    sleep 0.3
+    [ "$(creates)" -eq 0 ]
+    cp "$GOOD" "$P"
+    wait_status job succeeded
+    sent 1 '.duration == 6'
+}
