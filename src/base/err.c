@@ -58,3 +58,8 @@ bool err_is_retryable(int r)
     const struct err_row *row = err_row_get(r);
     return row ? row->retry : r == -EINTR || r == -EAGAIN;
 }
+
+bool err_is_network(int r)
+{
+    return r <= -ERR_HTTP_CONNECT && r >= -ERR_URL_REFUSED;
+}

@@ -99,18 +99,19 @@ static int ctl_adopt(struct job *job, const char *task_id)
     if (api_task_id_check(task_id) < 0)
         return ctl_refuse(job, -EINVAL, "adopt",
                           "a task id is expected, as in: echo 'adopt TASK_ID' > ctl");
-    int64_t owner_id = 0;
-    int r = store_task_find(jobs->settings.store, task_id, &owner_id);
-    const struct job *owner = r == 0 && owner_id ? jobs_get(jobs, owner_id) : NULL;
+    struct store_attempt known = {0};
+    int r = store_task_find(jobs->settings.store, task_id, &known);
+    const struct job *owner = r == 0 ? jobs_get(jobs, known.job_id) : NULL;
     if (owner && owner != job) {
         char why[CTL_LINE_MAX];
         (void)snprintf(why, sizeof(why), "this task belongs to the job %s already.", owner->name);
-        return ctl_refuse(job, -EBUSY, "adopt", why);
+        r = ctl_refuse(job, -EBUSY, "adopt", why);
+    } else if (r == 0 || r == -ENOENT) {
+        r = job_to_adopted(job, task_id, r == 0 ? &known : NULL);
+        if (r == 0)
+            job_poll_schedule(job, 0);
     }
-    if (r == 0)
-        r = job_to_adopted(job, task_id);
-    if (r == 0)
-        job_poll_schedule(job, 0);
+    store_attempt_fini(&known);
     return r;
 }
 

@@ -123,7 +123,9 @@ void job_keep(struct job *job,
 void job_check(const struct job *job);
 
 /* DRAFT … LOST but ACTIVE and SUCCEEDED -> QUEUED: a task that exists is followed. */
-int job_to_adopted(struct job *job, const char *task_id) NODISCARD;
+/* `known`: the attempt that had the task before, whose cost goes over; NULL: none here. */
+int job_to_adopted(struct job *job, const char *task_id,
+                   const struct store_attempt *known) NODISCARD;
 /* UNKNOWN, REJECTED, FAILED, CANCELLED, EXPIRED, LOST -> WAITING: the same request as a new attempt.
  * -ENODATA when the attempt has no request (it was adopted). */
 int job_to_retried(struct job *job) NODISCARD;

@@ -8,6 +8,7 @@
 #include "job_private.h"
 
 #include "seedancefs/base/log.h"
+#include "seedancefs/base/random.h"
 #include "seedancefs/base/text.h"
 
 #include <stdio.h>
@@ -15,13 +16,9 @@
 #include <string.h>
 #include <unistd.h>
 
-/* splitmix64 (Steele, Lea, Flood 2014): enough for jitter. */
 uint64_t jobs_random(struct jobs *jobs)
 {
-    uint64_t z = jobs->random_state += UINT64_C(0x9E3779B97F4A7C15);
-    z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
-    return z ^ (z >> 31);
+    return random_next(&jobs->random_state);
 }
 
 void jobs_changed(struct job *job)
@@ -458,10 +455,8 @@ int jobs_remove(struct job *job)
     log_info("job.removed", "job=%s id=%lld state=%s", job->name, (long long)job->id,
              job_state_to_text(job->state));
     job_unlink(job);
-    if (job_is_following(job)) {
+    if (job_is_following(job))
         jobs->following--;
-        jobs_submit_soon(jobs);
-    }
     job->is_removed = true;
     timer_cancel(jobs->settings.timers, &detail->timer);
     if (detail->is_queued && job->state == JOB_WAITING)
@@ -469,6 +464,7 @@ int jobs_remove(struct job *job)
     else if (detail->is_queued)
         DL_DELETE2(jobs->poll_queue, detail, queue_prev, queue_next);
     detail->is_queued = false;
+    jobs_submit_soon(jobs); /* it may have held a place, or up those behind it */
     /* A create goes on to its answer, which is written down; anything else is of no use any more.
      * */
     if (detail->call && job->state != JOB_SUBMITTING) {

@@ -285,7 +285,6 @@ static void job_poll_now(struct job *job)
 {
     struct jobs *jobs = job->jobs;
     struct job_detail *detail = job->detail;
-    detail->polls++;
     int r =
         api_get_task(jobs->settings.api, detail->attempt.task_id, job, poll_done, &detail->call);
     if (r == 0) {

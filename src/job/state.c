@@ -184,19 +184,16 @@ int job_to_invalid(struct job *job, const char *problem)
 static void attempt_begin(struct job_detail *detail)
 {
     detail->failures = 0;
-    detail->polls = 0;
-    detail->wait_until_ms = 0;
     detail->is_missing_once = false;
     detail->is_result_kept = false;
 }
 
-static int attempt_init(struct store_attempt *attempt, struct job *job, const struct prompt *prompt)
+/* A new attempt of the job: its number, when, and nothing known of it but what is going to be asked. */
+static int attempt_init(struct store_attempt *attempt, struct job *job, const char *model,
+                        const char *resolution)
 {
     struct store *store = job->jobs->settings.store;
     *attempt = (struct store_attempt){.job_id = job->id,
-                                      .duration_ms = prompt->duration_s * 1000,
-                                      .input_video_ms = prompt->input_video_ms,
-                                      .estimated_usd_micros = prompt->estimate_usd_micros,
                                       .actual_usd_micros = -1,
                                       .intent_ms = jobs_wall_ms(job->jobs),
                                       .output_ms = -1,
@@ -206,12 +203,20 @@ static int attempt_init(struct store_attempt *attempt, struct job *job, const st
     if (r == 0)
         r = store_attempt_number_next(store, job->id, &attempt->number);
     if (r == 0)
-        r = job_text_set(&attempt->model, prompt->model);
+        r = job_text_set(&attempt->model, model);
     if (r == 0)
-        r = job_text_set(&attempt->resolution, prompt->resolution);
+        r = job_text_set(&attempt->resolution, resolution);
     if (r < 0)
         store_attempt_fini(attempt);
     return r;
+}
+
+/* The same request as that of another attempt, so it costs the same. */
+static void attempt_copy_cost(struct store_attempt *to, const struct store_attempt *from)
+{
+    to->duration_ms = from->duration_ms;
+    to->input_video_ms = from->input_video_ms;
+    to->estimated_usd_micros = from->estimated_usd_micros;
 }
 
 /* DRAFT, INVALID -> WAITING: the user's intent, durable with the exact bytes that will be sent. */
@@ -223,9 +228,12 @@ int job_to_accepted(struct job *job, const struct prompt *prompt)
     if (r == 0)
         r = job_detail_get(job, &detail);
     if (r == 0)
-        r = attempt_init(&attempt, job, prompt);
+        r = attempt_init(&attempt, job, prompt->model, prompt->resolution);
     if (r < 0)
         return r;
+    attempt.duration_ms = prompt->duration_s * 1000;
+    attempt.input_video_ms = prompt->input_video_ms;
+    attempt.estimated_usd_micros = prompt->estimate_usd_micros;
     detail->attempt = attempt;
     job->attempt_id = attempt.id;
     char note[128];
@@ -245,18 +253,19 @@ int job_to_accepted(struct job *job, const struct prompt *prompt)
     return 0;
 }
 
-static int attempt_copy_texts(struct store_attempt *to, const struct store_attempt *from)
-{
-    to->model = to->resolution = NULL;
-    int r = job_text_set(&to->model, from->model);
-    return r == 0 ? job_text_set(&to->resolution, from->resolution) : r;
-}
-
 /* Puts `attempt` in the place of the one there is, and takes it back when the change is refused. */
 static int attempt_replace(struct job *job, struct store_attempt *attempt,
                            const struct job_change *change)
 {
     struct job_detail *detail = job->detail;
+    /* The attempt is about to leave the memory: what is known of it is written down first. */
+    if (detail->is_unsaved) {
+        int saved = job_save_again(job);
+        if (saved < 0) {
+            store_attempt_fini(attempt);
+            return saved;
+        }
+    }
     struct store_attempt before = detail->attempt;
     char *problem = detail->problem;
     bool had_problem = job->has_problem;
@@ -293,25 +302,12 @@ int job_to_retried(struct job *job)
     free(body);
     if (r == 0 && len == 0)
         r = -ENODATA;
-    struct store_attempt attempt = {.job_id = job->id,
-                                    .duration_ms = from->duration_ms,
-                                    .input_video_ms = from->input_video_ms,
-                                    .estimated_usd_micros = from->estimated_usd_micros,
-                                    .actual_usd_micros = -1,
-                                    .intent_ms = jobs_wall_ms(job->jobs),
-                                    .output_ms = -1,
-                                    .video_bytes = -1,
-                                    .cover_bytes = -1};
+    struct store_attempt attempt;
     if (r == 0)
-        r = store_id_take(store, &attempt.id);
-    if (r == 0)
-        r = store_attempt_number_next(store, job->id, &attempt.number);
-    if (r == 0)
-        r = attempt_copy_texts(&attempt, from);
-    if (r < 0) {
-        store_attempt_fini(&attempt);
+        r = attempt_init(&attempt, job, from->model, from->resolution);
+    if (r < 0)
         return r;
-    }
+    attempt_copy_cost(&attempt, from);
     struct job_change change = {.to = JOB_WAITING,
                                 .durability = STORE_DURABLE,
                                 .note = "retried by the user",
@@ -321,26 +317,17 @@ int job_to_retried(struct job *job)
 
 /* DRAFT, INVALID, REJECTED, FAILED, CANCELLED, EXPIRED, LOST -> QUEUED, in an attempt without a
  * request. */
-static int adopt_anew(struct job *job, const char *task_id)
+static int adopt_anew(struct job *job, const char *task_id, const struct store_attempt *known)
 {
-    struct store *store = job->jobs->settings.store;
-    int64_t now_ms = jobs_wall_ms(job->jobs);
-    struct store_attempt attempt = {.job_id = job->id,
-                                    .intent_ms = now_ms,
-                                    .submitted_ms = now_ms,
-                                    .actual_usd_micros = -1,
-                                    .output_ms = -1,
-                                    .video_bytes = -1,
-                                    .cover_bytes = -1};
-    int r = store_id_take(store, &attempt.id);
-    if (r == 0)
-        r = store_attempt_number_next(store, job->id, &attempt.number);
-    if (r == 0)
-        r = job_text_set(&attempt.model, MODEL_DEFAULT_NAME);
-    if (r == 0)
-        r = job_text_set(&attempt.resolution, MODEL_DEFAULT_RESOLUTION);
-    if (r == 0)
-        r = job_text_set(&attempt.task_id, task_id);
+    struct store_attempt attempt;
+    int r = attempt_init(&attempt, job, known ? known->model : MODEL_DEFAULT_NAME,
+                         known ? known->resolution : MODEL_DEFAULT_RESOLUTION);
+    if (r < 0)
+        return r;
+    attempt.submitted_ms = known ? known->submitted_ms : attempt.intent_ms;
+    if (known)
+        attempt_copy_cost(&attempt, known);
+    r = job_text_set(&attempt.task_id, task_id);
     if (r < 0) {
         store_attempt_fini(&attempt);
         return r;
@@ -376,9 +363,10 @@ static int adopt_unknown(struct job *job, const char *task_id)
     return 0;
 }
 
-int job_to_adopted(struct job *job, const char *task_id)
+int job_to_adopted(struct job *job, const char *task_id, const struct store_attempt *known)
 {
-    return job->state == JOB_UNKNOWN ? adopt_unknown(job, task_id) : adopt_anew(job, task_id);
+    return job->state == JOB_UNKNOWN ? adopt_unknown(job, task_id)
+                                     : adopt_anew(job, task_id, known);
 }
 
 /* WAITING -> SUBMITTING: durable on return, immediately before the first byte is sent. */

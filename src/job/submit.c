@@ -90,6 +90,32 @@ static void create_accepted(struct job *job, const struct api_answer *answer)
         job_poll_resume(job);
 }
 
+static void unsent_explain(struct job *job, const struct api_answer *answer)
+{
+    struct job_detail *detail = job->detail;
+    const char *why = answer->message[0] ? answer->message : err_sentence(answer->result);
+    const char *name = job->jobs->api_name;
+    /* on_send refused: the disk, not the network. */
+    if (!err_is_network(answer->result) && answer->result != 0) {
+        job_reason_set(detail,
+                       "The request could not be written down: %s. Nothing was sent; it is "
+                       "tried again.",
+                       why);
+        job_problem_set(detail,
+                        "The request could not be written down before sending it: %s.\nNothing was "
+                        "sent and nothing was charged. It is tried again by itself; look after the "
+                        "disk of the data directory.\n",
+                        why);
+        return;
+    }
+    job_reason_set(detail, "%s cannot be reached: %s. Nothing was sent; it is tried again.", name,
+                   why);
+    job_problem_set(detail,
+                    "%s cannot be reached: %s.\nNothing was sent and nothing was charged. It is "
+                    "tried again by itself; check the network and --api-url if this lasts.\n",
+                    name, why);
+}
+
 static void create_unsent(struct job *job, const struct api_answer *answer)
 {
     struct jobs *jobs = job->jobs;
@@ -102,14 +128,7 @@ static void create_unsent(struct job *job, const struct api_answer *answer)
     if (job->state == JOB_SUBMITTING)
         job_to_waiting(job, "nothing was sent");
     int64_t delay_ms = job_retry_delay_ms(jobs, ++detail->failures, SUBMIT_RETRY_CAP_MS);
-    detail->wait_until_ms = jobs_wall_ms(jobs) + delay_ms;
-    const char *why = answer->message[0] ? answer->message : err_sentence(answer->result);
-    job_reason_set(detail, "%s cannot be reached: %s. Nothing was sent; it is tried again.",
-                   jobs->api_name, why);
-    job_problem_set(detail,
-                    "%s cannot be reached: %s.\nNothing was sent and nothing was charged. It is "
-                    "tried again by itself; check the network and --api-url if this lasts.\n",
-                    jobs->api_name, why);
+    unsent_explain(job, answer);
     jobs_changed(job);
     job_submit_schedule(job, delay_ms);
 }
@@ -123,9 +142,9 @@ static void create_throttled(struct job *job, const struct api_answer *answer)
     if (told_ms > 0)
         delay_ms = told_ms + delay_ms % 500; /* never earlier than told, not all at once */
     job_to_waiting(job, "the service asked to wait");
-    detail->wait_until_ms = jobs->throttled_until_ms = jobs_wall_ms(jobs) + delay_ms;
+    jobs->throttled_until_ms = jobs_wall_ms(jobs) + delay_ms;
     char until[TEXT_TIME_SIZE];
-    text_time_rfc3339(detail->wait_until_ms, until);
+    text_time_rfc3339(jobs->throttled_until_ms, until);
     job_reason_set(detail, "The service asked to wait (HTTP 429%s%s); tried again at %s.",
                    answer->message[0] ? ": " : "", answer->message, until);
     jobs_changed(job);

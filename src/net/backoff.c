@@ -5,14 +5,6 @@
 
 enum { COOL_DOWN_MAX_MS = 60 * 1000 };
 
-uint64_t random_next(uint64_t *state)
-{
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
 int64_t backoff_delay_ms(unsigned failures, int64_t cap_ms, uint64_t *random_state)
 {
     int64_t most_ms = BACKOFF_BASE_MS;

@@ -17,18 +17,17 @@ int store_spent_get(struct store *store, int64_t since_ms, int64_t *usd_micros)
     return 0;
 }
 
-int store_task_find(struct store *store, const char *task_id, int64_t *job_id)
+int store_task_find(struct store *store, const char *task_id, struct store_attempt *out)
 {
     sqlite3_stmt *statement = store_statement(store, SQL_TASK_FIND);
     if (statement)
         store_bind_text(statement, 1, task_id);
     int r = store_step(store, statement);
-    if (r < 0)
-        return r;
-    *job_id = r > 0 ? sqlite3_column_int64(statement, 0) : 0;
-    if (r > 0)
-        (void)sqlite3_reset(statement);
-    return 0;
+    if (r <= 0)
+        return r < 0 ? r : -ENOENT;
+    int64_t id = sqlite3_column_int64(statement, 0);
+    (void)sqlite3_reset(statement);
+    return store_attempt_get(store, id, out);
 }
 
 static const char *column_text(sqlite3_stmt *statement, int index)
@@ -53,6 +52,7 @@ int store_spending_each(struct store *store, store_spending_fn *fn, void *contex
             .actual_usd_micros = sqlite3_column_int64(statement, 8),
             .submitted_ms = sqlite3_column_int64(statement, 9),
             .finished_ms = sqlite3_column_int64(statement, 10),
+            .is_taken_over = sqlite3_column_int(statement, 11) != 0,
         };
         fn(context, &row);
     }

@@ -60,6 +60,11 @@ static const char *const store_migrations[STORE_SCHEMA_VERSION] = {
     "error_code, error_message, video_url, cover_url, url_expires_ms, output_ms, video_bytes, "    \
     "video_etag, cover_bytes, cover_etag"
 
+/* A task is charged once: where it was adopted again, its latest attempt counts for it. */
+#define IS_TAKEN_OVER                                                                              \
+    "EXISTS (SELECT 1 FROM attempt AS later "                                                      \
+    "WHERE later.task_id = attempt.task_id AND later.id > attempt.id)"
+
 static const char *const store_sql[SQL_COUNT] = {
     [SQL_META_GET] = "SELECT value FROM meta WHERE key = ?1",
     [SQL_META_SET] = "UPDATE meta SET value = ?2 WHERE key = ?1",
@@ -95,12 +100,13 @@ static const char *const store_sql[SQL_COUNT] = {
     [SQL_SPENT] = "SELECT ifnull(sum(CASE WHEN actual_usd_micros >= 0 THEN actual_usd_micros "
                   "WHEN task_id IS NULL AND finished_ms != 0 THEN 0 "
                   "ELSE estimated_usd_micros END), 0) FROM attempt "
-                  "WHERE submitted_ms != 0 AND submitted_ms >= ?1",
-    [SQL_TASK_FIND] = "SELECT job_id FROM attempt WHERE task_id = ?1 ORDER BY id DESC LIMIT 1",
+                  "WHERE submitted_ms != 0 AND submitted_ms >= ?1 AND NOT " IS_TAKEN_OVER,
+    [SQL_TASK_FIND] = "SELECT id FROM attempt WHERE task_id = ?1 ORDER BY id DESC LIMIT 1",
     [SQL_SPENDING] =
         "SELECT ifnull(job.name, job.removed_name), job.name IS NULL, "
         "CASE WHEN job.attempt_id = attempt.id THEN job.state END, attempt.id, number, task_id, "
-        "model, estimated_usd_micros, actual_usd_micros, submitted_ms, finished_ms "
+        "model, estimated_usd_micros, actual_usd_micros, submitted_ms, finished_ms, " IS_TAKEN_OVER
+        " "
         "FROM attempt JOIN job ON job.id = attempt.job_id ORDER BY attempt.id",
     [SQL_RESPONSE_SET] = "UPDATE exchange SET response = ?2 WHERE attempt_id = ?1",
     [SQL_BODY_GET] = "SELECT body FROM exchange WHERE attempt_id = ?1",

@@ -38,7 +38,7 @@ struct spend {
 
 static enum spend_class spend_class_of(const struct store_spending *row)
 {
-    if (row->submitted_ms == 0)
+    if (row->submitted_ms == 0 || row->is_taken_over)
         return SPEND_NOTHING;
     if (row->actual_usd_micros >= 0)
         return SPEND_SETTLED;

@@ -141,6 +141,15 @@ static int directory_for_change(struct tree *tree, uint64_t ino, const struct tr
     return r < 0 ? r : node_access(tree, out, W_OK | X_OK, caller);
 }
 
+/* A name that is going to be removed or renamed, and the directory that it stands in. */
+static int child_for_change(struct tree *tree, uint64_t parent, const char *name,
+                            const struct tree_caller *caller, struct node *directory,
+                            struct node *out)
+{
+    int r = directory_for_change(tree, parent, caller, directory);
+    return r < 0 ? r : node_find(tree, directory, name, out);
+}
+
 int tree_mkdir(struct tree *tree, uint64_t parent, const char *name,
                const struct tree_caller *caller, struct tree_entry *out)
 {
@@ -167,9 +176,7 @@ int tree_unlink(struct tree *tree, uint64_t parent, const char *name,
 {
     struct node directory;
     struct node node;
-    int r = directory_for_change(tree, parent, caller, &directory);
-    if (r == 0)
-        r = node_find(tree, &directory, name, &node);
+    int r = child_for_change(tree, parent, name, caller, &directory, &node);
     if (r < 0)
         return r;
     if (node_is_directory(&node))
@@ -203,9 +210,7 @@ int tree_rmdir(struct tree *tree, uint64_t parent, const char *name,
 {
     struct node directory;
     struct node node;
-    int r = directory_for_change(tree, parent, caller, &directory);
-    if (r == 0)
-        r = node_find(tree, &directory, name, &node);
+    int r = child_for_change(tree, parent, name, caller, &directory, &node);
     if (r < 0)
         return r;
     if (!node_is_directory(&node))
@@ -239,9 +244,7 @@ int tree_rename(struct tree *tree, uint64_t parent, const char *name, uint64_t n
     struct node node;
     if (flags & ~(unsigned)RENAME_NOREPLACE)
         return -EINVAL;
-    int r = directory_for_change(tree, parent, caller, &directory);
-    if (r == 0)
-        r = node_find(tree, &directory, name, &node);
+    int r = child_for_change(tree, parent, name, caller, &directory, &node);
     if (r < 0)
         return r;
     /* Finding the second directory may not make the first one's detail go. */

@@ -51,6 +51,8 @@ scenario() {
     wait_status back succeeded
     cmp "$MNT/jobs/back/output.mp4" <(curl -sf "${API%/api/v1}/oracle/video/$task")
     [ "$(creates)" -eq 1 ]
+    [ "$(jq -r .settled "$MNT/spend.json")" = 1.00 ]
+    [ "$(jq -r '.attempts | length' "$MNT/spend.json")" = 2 ]
     # A second job cannot have the same task.
     mkdir "$MNT/jobs/other"
     run bash -c "echo 'adopt $task' > '$MNT/jobs/other/ctl'"
@@ -148,8 +150,9 @@ scenario() {
 }
 
 # S-SPEND-20: `spend.json` at the root counts every attempt once: `settled` by the length of the
-# video, `reserved` while it is under way, `at_risk` where it may have been charged (`unknown`,
-# a task that failed); in all, by day, month and model, removed jobs with their task ids.
+#   video, `reserved` while it is under way, `at_risk` where it may have been charged
+#   (`unknown`, a task that failed); in all, by day, month and model, removed jobs with their
+#   task ids. A task that was adopted counts once.
 @test "S-SPEND-20: the ledger adds up" {
     mount_fs
     echo '{"prompt": "a"}' >"$MNT/jobs/a/prompt.json"

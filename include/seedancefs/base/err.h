@@ -63,4 +63,7 @@ const char *err_sentence(int r);
 /* Whether trying the same thing again may help. False for plain errnos but EINTR and EAGAIN. */
 bool err_is_retryable(int r);
 
+/* True for the codes of a transfer: HTTP_* and URL_REFUSED. */
+bool err_is_network(int r);
+
 #endif

@@ -72,9 +72,7 @@ struct job_detail {
     /* Going on: at most one call and one timer. */
     struct api_call *call;
     struct timer timer;
-    int64_t wait_until_ms;  /* wall time before which nothing is sent; 0: none */
     unsigned failures;      /* of the kind of call that is tried now, in a row */
-    unsigned polls;         /* of this attempt since the program started */
     bool is_missing_once;   /* the service said 404 once */
     bool is_queued;         /* waits for a free place among the calls */
     bool is_refresh_wanted; /* somebody waits for a fresh URL */

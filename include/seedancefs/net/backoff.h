@@ -10,6 +10,7 @@
 #define SEEDANCEFS_NET_BACKOFF_H
 
 #include "seedancefs/base/attributes.h"
+#include "seedancefs/base/random.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,9 +20,6 @@ enum {
     BACKOFF_CAP_MS = 20 * 1000,
     BACKOFF_POLL_CAP_MS = 60 * 1000,
 };
-
-/* SplitMix64 (Steele, Lea, Flood 2014). Any seed will do. */
-uint64_t random_next(uint64_t *state);
 
 /* A delay from 0 to min(cap_ms, 0.5 s doubled with each failure after the first), each of them as
  * likely. `failures` in a row, from 1. */

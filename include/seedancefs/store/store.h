@@ -119,8 +119,8 @@ int store_attempt_copy(struct store *store, const struct store_attempt *row,
 /* What attempts whose request may have been sent since `since_ms` (wall time) cost or may cost: the
  * actual cost where it is known, the estimate where it is not, nothing for a definite refusal. */
 int store_spent_get(struct store *store, int64_t since_ms, int64_t *usd_micros) NODISCARD;
-/* The job that has this task in any attempt, removed jobs too: 0 when there is none. */
-int store_task_find(struct store *store, const char *task_id, int64_t *job_id) NODISCARD;
+/* The latest attempt with this task, of removed jobs too; owned by the caller. -ENOENT: there is none. */
+int store_task_find(struct store *store, const char *task_id, struct store_attempt *out) NODISCARD;
 
 /* One attempt as the ledger shows it. Texts are lent. */
 struct store_spending {
@@ -135,6 +135,7 @@ struct store_spending {
     int64_t actual_usd_micros; /* -1: not settled */
     int64_t submitted_ms;      /* 0: never sent */
     int64_t finished_ms;       /* 0: not yet */
+    bool is_taken_over;        /* a later attempt has adopted the task and counts for it */
 };
 typedef void store_spending_fn(void *context, const struct store_spending *row);
 int store_spending_each(struct store *store, store_spending_fn *fn, void *context) NODISCARD;

@@ -1,0 +1,117 @@
+/*
+ * Commands, the queue of what waits for money, and what the ledger counts.
+ */
+#include "job_harness.h"
+
+#include "job/job_private.h"
+#include "seedancefs/job/ctl.h"
+
+static int command(struct job *job, const char *text)
+{
+    return job_ctl_run(job, text, strlen(text));
+}
+
+/* `retry` leaves the attempt before it for good: what the disk has not taken of it comes first. */
+static void test_spending__retry_writes_down_the_attempt_before_it_first(void **state UNUSED)
+{
+    struct world w;
+    struct store_attempt attempt;
+    world_init(&w);
+    struct job *job = job_submitted(&w, "cat");
+    int64_t first = job->attempt_id;
+    assert_int_equal(call_send(call_of(&w, job)), 0);
+    world_disk_full(&w, true);
+    create_accept(call_of(&w, job), "cgt-1");
+    poll_status(call_wait(&w, job), "failed");
+    assert_true(command(job, "retry") < 0);
+    assert_state(job, JOB_FAILED);
+    world_disk_full(&w, false);
+    assert_int_equal(command(job, "retry"), 0);
+    assert_int_equal(store_attempt_get(w.store, first, &attempt), 0);
+    assert_string_equal(attempt.task_id, "cgt-1");
+    assert_true(attempt.finished_ms > 0);
+    store_attempt_fini(&attempt);
+    assert_int_equal(call_send(call_wait(&w, job)), 0);
+    world_crash(&w);
+    jobs_start(w.jobs);
+    job = jobs_find(w.jobs, "cat");
+    assert_int_not_equal(job->attempt_id, first);
+    assert_state(job, JOB_UNKNOWN); /* not taken for the task of the attempt before */
+    world_fini(&w);
+}
+
+static void
+test_spending__removing_the_job_that_waits_for_money_frees_those_behind(void **state UNUSED)
+{
+    struct world w;
+    world_init(&w);
+    w.jobs->settings.budget = (struct job_budget){2500000, JOB_BUDGET_TOTAL};
+    struct job *spent = job_submitted(&w, "spent"); /* 1.00 USD */
+    assert_int_equal(call_send(call_of(&w, spent)), 0);
+    create_accept(call_of(&w, spent), "cgt-1");
+    struct job *dear = job_make_named(&w, "dear");
+    assert_int_equal(user_write(dear, JOB_PROMPT_NAME, "{\"prompt\": \"x\", \"duration\": 12}"), 0);
+    struct job *cheap = job_make_named(&w, "cheap");
+    assert_int_equal(user_write(cheap, JOB_PROMPT_NAME, PROMPT), 0);
+    world_run(&w, 1000);
+    assert_int_equal(w.api.creates, 1);
+    assert_state(dear, JOB_WAITING);
+    assert_state(cheap, JOB_WAITING);
+    struct job_detail *detail = detail_of(dear);
+    struct job_file *file = job_file_find(detail, JOB_PROMPT_NAME);
+    assert_int_equal(job_file_unlink(file), 0);
+    assert_int_equal(jobs_remove(dear), 0);
+    world_run(&w, 1000);
+    assert_int_equal(w.api.creates, 2);
+    world_fini(&w);
+}
+
+static void test_spending__a_full_disk_is_not_called_an_unreachable_service(void **state UNUSED)
+{
+    struct world w;
+    world_init(&w);
+    struct job *job = job_submitted(&w, "cat");
+    world_disk_full(&w, true);
+    int r = call_send(call_of(&w, job));
+    assert_true(r < 0);
+    assert_state(job, JOB_WAITING);
+    assert_false(problem_has(job, "cannot be reached"));
+    assert_true(problem_has(job, err_sentence(r)));
+    world_disk_full(&w, false);
+    world_fini(&w);
+}
+
+/* One task is charged once, in however many attempts it stands. */
+static void test_spending__an_adopted_task_counts_once(void **state UNUSED)
+{
+    struct world w;
+    int64_t before = 0;
+    int64_t after = 0;
+    world_init(&w);
+    struct job *job = job_queued(&w, "gone", "cgt-1");
+    assert_int_equal(store_spent_get(w.store, 0, &before), 0);
+    assert_true(before > 0);
+    struct job_file *file = job_file_find(detail_of(job), JOB_PROMPT_NAME);
+    assert_int_equal(job_file_unlink(file), 0);
+    assert_int_equal(jobs_remove(job), 0);
+    job = job_make_named(&w, "back");
+    assert_int_equal(command(job, "adopt cgt-1"), 0);
+    poll_succeeded(call_wait(&w, job));
+    struct job_media_size size = {1000, NULL};
+    jobs_video_set(job, &size);
+    assert_state(job, JOB_SUCCEEDED);
+    assert_int_equal(store_spent_get(w.store, 0, &after), 0);
+    assert_int_equal(after, detail_of(job)->attempt.actual_usd_micros);
+    world_fini(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_spending__retry_writes_down_the_attempt_before_it_first),
+        cmocka_unit_test(test_spending__removing_the_job_that_waits_for_money_frees_those_behind),
+        cmocka_unit_test(test_spending__a_full_disk_is_not_called_an_unreachable_service),
+        cmocka_unit_test(test_spending__an_adopted_task_counts_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
