@@ -59,7 +59,7 @@ archives = $(patsubst %,$(obj)/lib%.a,$(1))
 unit_sources := $(sort $(wildcard tests/unit/*/test_*.c))
 unit_tests   := $(patsubst tests/unit/%.c,$(out)/unit/%,$(unit_sources))
 
-.PHONY: all demo test unit unit-build e2e bench campaign asan lint install uninstall clean deps format
+.PHONY: all demo test unit unit-build e2e bench campaign broken asan lint install uninstall clean deps format
 .SECONDARY:
 .DEFAULT_GOAL := all
 
@@ -132,6 +132,10 @@ bench: all
 # What takes too long for every change: CYCLES crashes and restarts (see docs/CONTRIBUTING.md).
 campaign: all
 	$(Q)CYCLES=$(or $(CYCLES),2000) scripts/run-e2e.sh $(out) tests/e2e/crash.bats
+
+# Tests that must notice: each patch of tests/broken breaks the program in one place.
+broken:
+	$(Q)scripts/run-broken.sh $(BROKEN)
 
 lint:
 	$(Q)scripts/lint.sh
