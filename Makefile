@@ -44,7 +44,7 @@ has_packages = $(shell pkg-config --exists $(packages) 2>/dev/null && echo yes)
 pkg_cflags = $(if $(has_packages),,$(error libraries are missing: run 'make deps' first, which \
              installs them on Debian and Ubuntu ($(packages))))$(shell \
              pkg-config --cflags $(packages) | sed 's/-I/-isystem /g')
-pkg_libs   = $(shell pkg-config --libs $(packages))
+pkg_libs   = $(shell pkg-config --libs $(packages)) -lm
 
 CFLAGS  ?=
 LDFLAGS ?=

@@ -7,6 +7,7 @@
 
 #include "seedancefs/base/buf.h"
 #include "seedancefs/base/err.h"
+#include "seedancefs/net/backoff.h"
 #include "seedancefs/net/url.h"
 
 #include <stdlib.h>
@@ -16,6 +17,9 @@ enum {
     CONNECT_MS = 10 * 1000,
     STALL_MS = 30 * 1000,
     TOTAL_MS = 60 * 1000,
+    BREAKER_FAILURES = 5, /* in a row, after which the service is left alone for */
+    BREAKER_REST_MS = 5 * 1000,
+    PROBE_REST_MS = 1000, /* between looks at whether the probe has come back */
 };
 
 static const size_t request_max = (size_t)64 << 20; /* as the service's documentation says */
@@ -28,6 +32,7 @@ struct api {
     bool is_loopback;
     struct secret key;
     struct api_call *calls;
+    struct breaker breaker; /* of questions; each create has its own back-off */
 };
 
 struct api_call {
@@ -40,6 +45,7 @@ struct api_call {
     void *request_body;
     struct buf body;
     struct api_task task;
+    bool is_probe;     /* asked whether the service is back; the others wait for it */
     bool is_ending;    /* the transfer is over, a last callback is on the stack */
     bool is_cancelled; /* in that callback */
 };
@@ -78,6 +84,8 @@ const char *api_verdict_to_text(enum api_verdict verdict)
 
 static void call_free(struct api_call *call)
 {
+    if (call->is_probe)
+        breaker_abandon(&call->api->breaker);
     if (call->previous)
         call->previous->next = call->next;
     else if (call->api->calls == call)
@@ -163,6 +171,18 @@ static void take_error_texts(const struct http_answer *head, struct api_answer *
     answer->request_id[len] = '\0';
 }
 
+/* A service that answers is there, whatever it answers; 5xx and silence are failures (FAULTS: GETs only). */
+static void breaker_feed(struct api_call *call, int result, int http_status)
+{
+    struct breaker *breaker = &call->api->breaker;
+    if (is_create(call))
+        return;
+    if (result == 0 && http_status < 500)
+        breaker_success(breaker);
+    else
+        breaker_failure(breaker, clock_monotonic_ms(call->api->clock));
+}
+
 static int call_send(void *context)
 {
     struct api_call *call = context;
@@ -188,6 +208,8 @@ static void call_done(void *context, int result, const struct http_answer *head)
     };
     call->transfer = NULL;
     call->is_ending = true;
+    breaker_feed(call, result, head->status);
+    call->is_probe = false;
     bool is_success = result == 0 && head->status >= 200 && head->status <= 299;
     if (!is_success)
         take_error_texts(head, &answer);
@@ -230,6 +252,7 @@ int api_new(struct http *http, const struct clock *clock, const char *base_url, 
         return r;
     }
     api->is_loopback = url_is_loopback(base_url);
+    breaker_init(&api->breaker, BREAKER_FAILURES, BREAKER_REST_MS);
     *out = api;
     return 0;
 }
@@ -262,6 +285,14 @@ int api_key_set(struct api *api, const struct secret *key)
 bool api_has_key(const struct api *api)
 {
     return secret_is_set(&api->key);
+}
+
+int64_t api_rest_ms(const struct api *api)
+{
+    int64_t left_ms = api->breaker.open_until_ms - clock_monotonic_ms(api->clock);
+    if (api->breaker.is_probing)
+        return PROBE_REST_MS;
+    return api->breaker.state == BREAKER_OPEN && left_ms > 0 ? left_ms : 0;
 }
 
 const char *api_base_url(const struct api *api)
@@ -362,6 +393,9 @@ int api_get_task(struct api *api, const char *task_id, void *context, api_done_f
         call_free(call);
         return -ENOMEM;
     }
+    /* Whoever asks in spite of api_rest_ms() has a reason. */
+    call->is_probe =
+        breaker_admit(&api->breaker, clock_monotonic_ms(api->clock)) && api->breaker.is_probing;
     struct http_request request = {.method = HTTP_GET};
     return call_start(call, &request, out);
 }

@@ -78,6 +78,8 @@ int change_save(struct job *job, const struct job_change *change, int64_t now_ms
         r = change_job_save(job, change, now_ms);
     if (r == 0)
         r = change_history_save(job, change, now_ms);
+    if (r == 0 && job->attempt_id)
+        r = store_ledger_add(store, job->attempt_id, now_ms);
     return store_end(store, r);
 }
 

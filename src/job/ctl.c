@@ -109,7 +109,7 @@ static int ctl_adopt(struct job *job, const char *task_id)
     } else if (r == 0 || r == -ENOENT) {
         r = job_to_adopted(job, task_id, r == 0 ? &known : NULL);
         if (r == 0)
-            job_poll_schedule(job, 0);
+            job_poll_follow(job, 0);
     }
     store_attempt_fini(&known);
     return r;

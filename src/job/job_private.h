@@ -8,7 +8,8 @@
  *   ctl.c     the user's commands
  *   commit.c  prompt.json -> attempt
  *   submit.c  waiting -> create
- *   poll.c    queued, running -> the end
+ *   poll.c    queued, running -> the end: what an answer means
+ *   poll_plan.c, poll_history.c, poll_queue.c    when to ask, what was learned, how much is asked
  *   resume.c  what goes on by itself: at the start, at the stop, with a new key
  *   file.c    the user's files
  */
@@ -24,6 +25,7 @@
 enum {
     JOB_CREATES_MAX = 4, /* creates under way at once: each has a connection of its own */
     JOB_POLLS_MAX = 16,
+    JOB_POLL_RETRY_CAP_MS = 60 * 1000,
     JOB_DETAILS_RESTING = 64,  /* details kept of jobs where nothing is going on */
     JOB_PROVISIONAL_MS = 5000, /* between the lookup and the create of one open(2) */
     JOB_SAVE_AGAIN_MS = 5000,  /* between attempts to write down what the store refused */
@@ -48,9 +50,13 @@ struct jobs {
     struct job_detail *details; /* most recently used first */
     size_t details_count;
     struct job_detail *submit_queue;
-    struct job_detail *poll_queue;
-    unsigned creates;   /* under way, sent or not yet */
-    unsigned following; /* QUEUED and RUNNING */
+    struct job_detail *poll_queue; /* in the order in which they became due */
+    struct poll_kind *poll_kinds;  /* what was learned of each kind of task */
+    struct timer poll_timer;       /* looks at the poll queue */
+    int64_t poll_next_ms;          /* monotonic: when the rate limit is at rest again */
+    int64_t poll_paused_until_ms;  /* monotonic; from Retry-After of a poll */
+    unsigned creates;              /* under way, sent or not yet */
+    unsigned following;            /* QUEUED and RUNNING */
     unsigned polls;
     enum job_gate gate;
     char *gate_message;         /* what the service said when it closed the gate */
@@ -151,12 +157,22 @@ void jobs_submit_next(struct jobs *jobs);
 int64_t job_retry_delay_ms(struct jobs *jobs, unsigned failures, int64_t cap_ms);
 
 /* poll.c */
-void job_poll_schedule(struct job *job, int64_t delay_ms);
-int64_t job_poll_delay_ms(struct jobs *jobs, int64_t age_ms);
-void job_poll_resume(struct job *job);
-void jobs_poll_next(struct jobs *jobs);
+/* Follows a task that exists: asks in `delay_ms`, or when the plan says (< 0: the task was just made). */
+void job_poll_follow(struct job *job, int64_t delay_ms);
+void job_poll_done(void *context, const struct api_answer *answer);     /* an api_done_fn */
 void job_answer_keep(struct job *job, const struct api_answer *answer); /* for response.json */
-int job_task_apply(struct job *job, const struct api_task *task) NODISCARD;
+
+/* poll_queue.c: see there. */
+void job_poll_schedule(struct job *job, int64_t delay_ms);
+void job_poll_ask(struct job *job); /* as soon as possible: somebody waits for the answer */
+void jobs_poll_next(struct jobs *jobs);
+void jobs_poll_pause(struct jobs *jobs, int64_t delay_ms); /* nothing is asked before that */
+
+/* poll_history.c: see there. */
+struct poll_learned;
+void job_poll_learned_get(struct job *job, struct poll_learned *out);
+void job_poll_learn(struct job *job); /* its task has ended well, just now */
+void jobs_poll_kinds_free(struct jobs *jobs);
 
 /* commit.c */
 struct prompt_report;

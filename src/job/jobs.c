@@ -152,6 +152,8 @@ struct jobs *jobs_free(struct jobs *jobs)
     struct job *next;
     jobs_save_last(jobs);
     timer_cancel(jobs->settings.timers, &jobs->submit_timer);
+    timer_cancel(jobs->settings.timers, &jobs->poll_timer);
+    jobs_poll_kinds_free(jobs);
     HASH_ITER (by_id, jobs->by_id, job, next) {
         job_unlink(job);
         job_free(job);
@@ -475,6 +477,7 @@ int jobs_remove(struct job *job)
         else
             jobs->polls--;
     }
+    jobs_poll_next(jobs); /* another one may have its place */
     if (job->attempt_id && jobs->settings.hooks.on_media_unwanted)
         jobs->settings.hooks.on_media_unwanted(jobs->settings.hooks.context, job->attempt_id);
     job_unref(job);

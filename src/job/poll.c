@@ -1,11 +1,9 @@
 /*
  * QUEUED, RUNNING -> the end: asking the service how a task is doing.
  *
- * The schedule: a 5 s clip takes one and a half to five minutes, so the first question comes
- * after 20 s, then one every tenth of the task's age, not more often than every 5 s and not less
- * often than every 60 s. That finds the end some 10 % late at worst, with a number of questions
- * that grows with the logarithm of the time. Every interval is spread by 10 %, so that jobs
- * written together do not stay together. --poll-interval replaces all of that by a constant.
+ * When to ask is decided by poll_plan.c, from how long like tasks took; how many questions may be asked
+ * at all, by poll_queue.c. A task that is still queued has not begun, so its age counts from there.
+ * --poll-interval replaces the plan by a constant.
  *
  * A job is `succeeded` for its user when its video can be opened: between the service's word and
  * that, the size is asked from the media host, and the job is still `running`. If the size cannot
@@ -14,6 +12,7 @@
  */
 #include "job_private.h"
 
+#include "poll_plan.h"
 #include "seedancefs/base/log.h"
 #include "seedancefs/base/text.h"
 #include "seedancefs/prompt/model.h"
@@ -23,48 +22,42 @@
 #include <string.h>
 
 enum {
-    POLL_FIRST_MS = 20 * 1000,
-    POLL_INTERVAL_LEAST_MS = 5 * 1000,
-    POLL_INTERVAL_MOST_MS = 60 * 1000,
-    POLL_RETRY_CAP_MS = 60 * 1000,
     POLL_MISSING_AGAIN_MS = 5 * 1000, /* the second look after a 404 */
     POLL_STALE_FAILURES = 2,          /* from so many failures in a row on the job says so */
 };
 
-int64_t job_poll_delay_ms(struct jobs *jobs, int64_t age_ms)
+static int64_t monotonic_ms(const struct job *job)
 {
-    int64_t delay_ms = jobs->settings.poll_interval_ms;
-    if (delay_ms == 0 && age_ms < POLL_FIRST_MS - POLL_INTERVAL_LEAST_MS)
-        delay_ms = POLL_FIRST_MS - (age_ms > 0 ? age_ms : 0);
-    if (delay_ms == 0) {
-        delay_ms = age_ms / 10;
-        if (delay_ms < POLL_INTERVAL_LEAST_MS)
-            delay_ms = POLL_INTERVAL_LEAST_MS;
-        if (delay_ms > POLL_INTERVAL_MOST_MS)
-            delay_ms = POLL_INTERVAL_MOST_MS;
-    }
-    int64_t spread_ms = delay_ms / 5;
-    if (spread_ms > 0)
-        delay_ms += (int64_t)(jobs_random(jobs) % (uint64_t)spread_ms) - spread_ms / 2;
-    return delay_ms > 0 ? delay_ms : 1;
+    return clock_monotonic_ms(job->jobs->settings.clock);
 }
 
-static void job_poll_due(void *context);
-
-void job_poll_schedule(struct job *job, int64_t delay_ms)
+static int64_t job_poll_delay_ms(struct job *job)
 {
-    if (timer_set(job->jobs->settings.timers, &job->detail->timer, delay_ms, job_poll_due, job) < 0)
-        log_error("timer.refused", "job=%s", job->name);
+    struct jobs *jobs = job->jobs;
+    unsigned spread_permille = 900 + (unsigned)(jobs_random(jobs) % 200);
+    int64_t interval_ms = jobs->settings.poll_interval_ms;
+    if (interval_ms > 0)
+        return (interval_ms * spread_permille + 500) / 1000;
+    struct poll_learned learned;
+    job_poll_learned_get(job, &learned);
+    return poll_plan_delay_ms(&learned, monotonic_ms(job) - job->detail->start_ms, spread_permille);
 }
 
-static int64_t job_age_ms(const struct job *job)
+static void job_poll_resume(struct job *job)
 {
-    return jobs_wall_ms(job->jobs) - job->detail->attempt.submitted_ms;
+    job_poll_schedule(job, job_poll_delay_ms(job));
 }
 
-void job_poll_resume(struct job *job)
+void job_poll_follow(struct job *job, int64_t delay_ms)
 {
-    job_poll_schedule(job, job_poll_delay_ms(job->jobs, job_age_ms(job)));
+    const struct store_attempt *attempt = &job->detail->attempt;
+    /* The wall clock may have been set since; whatever it says, the task is between new and forgotten. */
+    const int64_t oldest_ms = INT64_C(7) * 86400 * 1000;
+    int64_t age_ms = jobs_wall_ms(job->jobs) - attempt->submitted_ms;
+    age_ms = age_ms < 0 ? 0 : age_ms > oldest_ms ? oldest_ms : age_ms;
+    job->detail->start_ms = monotonic_ms(job) - age_ms;
+    job->detail->going_ms = delay_ms < 0 ? monotonic_ms(job) : -1;
+    job_poll_schedule(job, delay_ms < 0 ? job_poll_delay_ms(job) : delay_ms);
 }
 
 static int64_t attempt_cost(const struct store_attempt *attempt)
@@ -128,6 +121,7 @@ static void task_succeeded(struct job *job, const struct api_task *task)
     if (task->video_duration_ms >= 0)
         detail->attempt.output_ms = task->video_duration_ms;
     detail->attempt.actual_usd_micros = attempt_cost(&detail->attempt);
+    job_poll_learn(job);
     detail->is_result_kept = true;
     job_text_clear(&detail->reason);
     job_keep(job, "the service has finished the video");
@@ -141,6 +135,9 @@ static void task_going_on(struct job *job, const struct api_task *task)
 {
     struct job_detail *detail = job->detail;
     job_text_clear(&detail->reason);
+    detail->going_ms = monotonic_ms(job);
+    if (task->status == API_TASK_QUEUED && job->state == JOB_QUEUED)
+        detail->start_ms = detail->going_ms;
     if (task->status == API_TASK_UNKNOWN) {
         if (!detail->is_status_strange)
             log_warn("task.status", "job=%s word=\"%s\"", job->name, task->status_word);
@@ -194,16 +191,18 @@ static void task_not_learned(struct job *job, const struct api_answer *answer)
 {
     struct jobs *jobs = job->jobs;
     struct job_detail *detail = job->detail;
-    int64_t delay_ms = job_retry_delay_ms(jobs, ++detail->failures, POLL_RETRY_CAP_MS);
-    if (answer->retry_after_ms > 0)
+    int64_t delay_ms = job_retry_delay_ms(jobs, ++detail->failures, JOB_POLL_RETRY_CAP_MS);
+    if (answer->retry_after_ms > 0) {
         delay_ms = answer->retry_after_ms + delay_ms % 500;
+        jobs_poll_pause(jobs, answer->retry_after_ms);
+    }
     bool is_refused = answer->verdict == API_KEY_REFUSED ||
                       answer->verdict == API_ACCOUNT_REFUSED || answer->verdict == API_REFUSED;
     const char *why = answer->message[0] ? answer->message
                       : answer->result   ? err_sentence(answer->result)
                                          : "it gave no usable answer";
     if (is_refused) {
-        delay_ms = POLL_RETRY_CAP_MS;
+        delay_ms = JOB_POLL_RETRY_CAP_MS;
         job_problem_set(detail,
                         "The service refuses to say how the task %s is doing (HTTP %d): %s\n%s\n",
                         detail->attempt.task_id, answer->http_status, why,
@@ -249,7 +248,7 @@ void job_answer_keep(struct job *job, const struct api_answer *answer)
         log_warn("store.refused", "job=%s what=answer error=%s", job->name, err_name(r));
 }
 
-static void poll_done(void *context, const struct api_answer *answer)
+void job_poll_done(void *context, const struct api_answer *answer)
 {
     struct job *job = job_ref(context);
     struct jobs *jobs = job->jobs;
@@ -281,52 +280,6 @@ static void poll_done(void *context, const struct api_answer *answer)
     jobs_poll_next(jobs);
 }
 
-static void job_poll_now(struct job *job)
-{
-    struct jobs *jobs = job->jobs;
-    struct job_detail *detail = job->detail;
-    int r =
-        api_get_task(jobs->settings.api, detail->attempt.task_id, job, poll_done, &detail->call);
-    if (r == 0) {
-        jobs->polls++;
-        return;
-    }
-    if (detail->is_refresh_wanted) {
-        detail->is_refresh_wanted = false;
-        if (jobs->settings.hooks.on_url)
-            jobs->settings.hooks.on_url(jobs->settings.hooks.context, job, r);
-        return;
-    }
-    job_reason_set(detail, "stale: the service cannot be asked: %s.", err_sentence(r));
-    jobs_changed(job);
-    job_poll_schedule(job, job_retry_delay_ms(jobs, ++detail->failures, POLL_RETRY_CAP_MS));
-}
-
-static void job_poll_due(void *context)
-{
-    struct job *job = context;
-    struct jobs *jobs = job->jobs;
-    struct job_detail *detail = job->detail;
-    if (jobs->is_stopping || detail->call || detail->is_queued)
-        return;
-    if (jobs->polls >= JOB_POLLS_MAX) {
-        detail->is_queued = true;
-        DL_APPEND2(jobs->poll_queue, detail, queue_prev, queue_next);
-        return;
-    }
-    job_poll_now(job);
-}
-
-void jobs_poll_next(struct jobs *jobs)
-{
-    while (jobs->poll_queue && jobs->polls < JOB_POLLS_MAX && !jobs->is_stopping) {
-        struct job_detail *detail = jobs->poll_queue;
-        DL_DELETE2(jobs->poll_queue, detail, queue_prev, queue_next);
-        detail->is_queued = false;
-        job_poll_now(detail->job);
-    }
-}
-
 void jobs_url_refresh(struct job *job)
 {
     struct jobs *jobs = job->jobs;
@@ -343,7 +296,7 @@ void jobs_url_refresh(struct job *job)
         return;
     }
     detail->is_refresh_wanted = true;
-    job_poll_due(job);
+    job_poll_ask(job);
 }
 
 static int size_copy(const struct job_media_size *from, int64_t *bytes, char **etag)

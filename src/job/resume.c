@@ -30,7 +30,7 @@ static void resume_submitting(struct job *job)
     api_task_fini(&task);
     free(body);
     if (job->state == JOB_QUEUED)
-        job_poll_schedule(job, 0);
+        job_poll_follow(job, 0);
 }
 
 /* DRAFT found at the start with something in prompt.json: whoever wrote it may believe that it was
@@ -71,7 +71,7 @@ static void job_resume(struct job *job)
     else if (job->state == JOB_SUBMITTING)
         resume_submitting(job);
     else if (job->state != JOB_SUCCEEDED)
-        job_poll_schedule(job, (int64_t)(jobs_random(job->jobs) % 1000));
+        job_poll_follow(job, (int64_t)(jobs_random(job->jobs) % 1000));
     else if (hooks->on_video)
         hooks->on_video(hooks->context, job);
 }

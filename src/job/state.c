@@ -197,6 +197,7 @@ static int attempt_init(struct store_attempt *attempt, struct job *job, const ch
                                       .actual_usd_micros = -1,
                                       .intent_ms = jobs_wall_ms(job->jobs),
                                       .output_ms = -1,
+                                      .generation_ms = -1,
                                       .video_bytes = -1,
                                       .cover_bytes = -1};
     int r = store_id_take(store, &attempt->id);
@@ -325,6 +326,7 @@ static int adopt_anew(struct job *job, const char *task_id, const struct store_a
     if (r < 0)
         return r;
     attempt.submitted_ms = known ? known->submitted_ms : attempt.intent_ms;
+    attempt.generation_ms = STORE_GENERATION_UNSEEN;
     if (known)
         attempt_copy_cost(&attempt, known);
     r = job_text_set(&attempt.task_id, task_id);

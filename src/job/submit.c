@@ -87,7 +87,7 @@ static void create_accepted(struct job *job, const struct api_answer *answer)
 {
     job_to_queued(job, answer->task);
     if (job->state == JOB_QUEUED && !job->is_removed)
-        job_poll_resume(job);
+        job_poll_follow(job, -1);
 }
 
 static void unsent_explain(struct job *job, const struct api_answer *answer)

@@ -28,6 +28,7 @@ static const struct column integer_columns[] = {
     {21, offsetof(struct store_attempt, output_ms)},
     {22, offsetof(struct store_attempt, video_bytes)},
     {24, offsetof(struct store_attempt, cover_bytes)},
+    {26, offsetof(struct store_attempt, generation_ms)},
 };
 
 static const struct column text_columns[] = {

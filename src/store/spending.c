@@ -1,6 +1,7 @@
 /*
- * The ledger's questions. Nothing is kept for it but the attempts themselves, which are never
- * deleted: what was spent follows from what was durable before it was sent.
+ * The ledger's questions, answered from the attempts, which are never deleted: what was spent follows from
+ * what was durable before it was sent. Beside them stands the ledger proper, an entry for each change of an
+ * attempt's money, in the same transaction as that change.
  */
 #include "store_private.h"
 
@@ -15,6 +16,32 @@ int store_spent_get(struct store *store, int64_t since_ms, int64_t *usd_micros)
     *usd_micros = sqlite3_column_int64(statement, 0);
     (void)sqlite3_reset(statement);
     return 0;
+}
+
+int store_ledger_add(struct store *store, int64_t attempt_id, int64_t now_ms)
+{
+    sqlite3_stmt *statement = store_statement(store, SQL_LEDGER_ADD);
+    if (statement) {
+        (void)sqlite3_bind_int64(statement, 1, attempt_id);
+        (void)sqlite3_bind_int64(statement, 2, now_ms);
+    }
+    return store_run(store, statement);
+}
+
+int store_generation_each(struct store *store, const struct store_attempt *like, int64_t most,
+                          store_generation_fn *fn, void *context)
+{
+    sqlite3_stmt *statement = store_statement(store, SQL_GENERATION_EACH);
+    if (statement) {
+        store_bind_text(statement, 1, like->model);
+        store_bind_text(statement, 2, like->resolution);
+        (void)sqlite3_bind_int64(statement, 3, like->duration_ms);
+        (void)sqlite3_bind_int64(statement, 4, most);
+    }
+    int r;
+    while ((r = store_step(store, statement)) > 0)
+        fn(context, sqlite3_column_int64(statement, 0));
+    return r;
 }
 
 int store_task_find(struct store *store, const char *task_id, struct store_attempt *out)

@@ -20,7 +20,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-enum { STORE_SCHEMA_VERSION = 2, STORE_ID_BATCH = 1024 };
+enum { STORE_SCHEMA_VERSION = 3, STORE_ID_BATCH = 1024 };
 
 static const char store_schema[] =
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;"
@@ -51,6 +51,22 @@ static const char *const store_migrations[STORE_SCHEMA_VERSION] = {
     store_schema,
     "CREATE INDEX attempt_by_time ON attempt (submitted_ms);"
     "CREATE INDEX attempt_by_task ON attempt (task_id) WHERE task_id IS NOT NULL;",
+    "ALTER TABLE attempt ADD COLUMN generation_ms INTEGER NOT NULL DEFAULT -1;"
+    "CREATE INDEX attempt_by_kind ON attempt (model, resolution, duration_ms, id)"
+    "  WHERE generation_ms >= 0;"
+    /* What happened to money, entry by entry. Neither it nor what it speaks of is ever changed back or
+     * deleted, by whatever program. */
+    "CREATE TABLE ledger (id INTEGER PRIMARY KEY, attempt_id INTEGER NOT NULL REFERENCES "
+    "attempt(id),"
+    "  time_ms INTEGER NOT NULL, kind TEXT NOT NULL, usd_micros INTEGER NOT NULL, task_id TEXT) "
+    "STRICT;"
+    "CREATE INDEX ledger_of_attempt ON ledger (attempt_id, id);"
+    "CREATE TRIGGER ledger_stays_as_it_is BEFORE UPDATE ON ledger"
+    "  BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;"
+    "CREATE TRIGGER ledger_is_kept BEFORE DELETE ON ledger"
+    "  BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;"
+    "CREATE TRIGGER attempt_is_kept BEFORE DELETE ON attempt"
+    "  BEGIN SELECT RAISE(ABORT, 'an attempt is never deleted'); END;",
 };
 
 #define JOB_COLUMNS "id, name, state, problem, created_ms, updated_ms, attempt_id"
@@ -58,12 +74,20 @@ static const char *const store_migrations[STORE_SCHEMA_VERSION] = {
     "id, job_id, number, model, resolution, duration_ms, input_video_ms, estimated_usd_micros, "   \
     "actual_usd_micros, intent_ms, submitted_ms, finished_ms, task_id, http_status, request_id, "  \
     "error_code, error_message, video_url, cover_url, url_expires_ms, output_ms, video_bytes, "    \
-    "video_etag, cover_bytes, cover_etag"
+    "video_etag, cover_bytes, cover_etag, generation_ms"
 
 /* A task is charged once: where it was adopted again, its latest attempt counts for it. */
 #define IS_TAKEN_OVER                                                                              \
     "EXISTS (SELECT 1 FROM attempt AS later "                                                      \
     "WHERE later.task_id = attempt.task_id AND later.id > attempt.id)"
+
+/* What the money of an attempt is: free, spent, promised, or perhaps spent. */
+#define LEDGER_KIND                                                                                \
+    "CASE WHEN submitted_ms = 0 OR " IS_TAKEN_OVER " THEN 'released' "                             \
+    "WHEN actual_usd_micros >= 0 THEN 'settled' "                                                  \
+    "WHEN task_id IS NULL AND finished_ms != 0 THEN 'released' "                                   \
+    "WHEN finished_ms = 0 AND job.attempt_id = attempt.id AND job.state != 'unknown' "             \
+    "THEN 'reserved' ELSE 'at_risk' END"
 
 static const char *const store_sql[SQL_COUNT] = {
     [SQL_META_GET] = "SELECT value FROM meta WHERE key = ?1",
@@ -81,7 +105,7 @@ static const char *const store_sql[SQL_COUNT] = {
     [SQL_JOB_PROBLEM] = "SELECT problem FROM job WHERE id = ?1",
     [SQL_ATTEMPT_INSERT] = "INSERT INTO attempt (" ATTEMPT_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, "
                            "?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, "
-                           "?20, ?21, ?22, ?23, ?24, ?25)",
+                           "?20, ?21, ?22, ?23, ?24, ?25, ?26)",
     [SQL_EXCHANGE_INSERT] = "INSERT INTO exchange (attempt_id, body, display) VALUES (?1, ?2, ?3)",
     [SQL_ATTEMPT_UPDATE] =
         "UPDATE attempt SET job_id = ?2, number = ?3, model = ?4, resolution = ?5, "
@@ -90,7 +114,7 @@ static const char *const store_sql[SQL_COUNT] = {
         "task_id = ?13, http_status = ?14, request_id = ?15, error_code = ?16, "
         "error_message = ?17, video_url = ?18, cover_url = ?19, url_expires_ms = ?20, "
         "output_ms = ?21, video_bytes = ?22, video_etag = ?23, cover_bytes = ?24, "
-        "cover_etag = ?25 WHERE id = ?1",
+        "cover_etag = ?25, generation_ms = ?26 WHERE id = ?1",
     [SQL_ATTEMPT_GET] = "SELECT " ATTEMPT_COLUMNS " FROM attempt WHERE id = ?1",
     [SQL_ATTEMPT_JOB] = "SELECT job_id FROM attempt WHERE id = ?1",
     [SQL_ATTEMPT_NUMBER] = "SELECT ifnull(max(number), 0) + 1 FROM attempt WHERE job_id = ?1",
@@ -101,6 +125,23 @@ static const char *const store_sql[SQL_COUNT] = {
                   "WHEN task_id IS NULL AND finished_ms != 0 THEN 0 "
                   "ELSE estimated_usd_micros END), 0) FROM attempt "
                   "WHERE submitted_ms != 0 AND submitted_ms >= ?1 AND NOT " IS_TAKEN_OVER,
+    /* An entry only where something has changed; also of the attempt whose task is taken over. */
+    [SQL_LEDGER_ADD] =
+        "INSERT INTO ledger (attempt_id, time_ms, kind, usd_micros, task_id) "
+        "SELECT now.id, ?2, now.kind, now.usd_micros, now.task_id FROM "
+        "(SELECT attempt.id AS id, task_id, " LEDGER_KIND " AS kind, CASE " LEDGER_KIND
+        " WHEN 'settled' THEN actual_usd_micros WHEN 'released' THEN 0 "
+        "ELSE estimated_usd_micros END AS usd_micros "
+        "FROM attempt JOIN job ON job.id = attempt.job_id WHERE attempt.id = ?1 OR "
+        "task_id = (SELECT task_id FROM attempt WHERE id = ?1)) AS now "
+        "LEFT JOIN ledger AS last ON last.id = "
+        "(SELECT max(id) FROM ledger WHERE attempt_id = now.id) "
+        "WHERE now.kind != ifnull(last.kind, 'released') OR (last.id IS NOT NULL AND "
+        "(now.usd_micros != last.usd_micros OR now.task_id IS NOT last.task_id))",
+    [SQL_GENERATION_EACH] =
+        "SELECT generation_ms FROM (SELECT id, generation_ms FROM attempt WHERE model = ?1 AND "
+        "resolution = ?2 AND duration_ms = ?3 AND generation_ms >= 0 ORDER BY id DESC LIMIT ?4) "
+        "ORDER BY id",
     [SQL_TASK_FIND] = "SELECT id FROM attempt WHERE task_id = ?1 ORDER BY id DESC LIMIT 1",
     [SQL_SPENDING] =
         "SELECT ifnull(job.name, job.removed_name), job.name IS NULL, "

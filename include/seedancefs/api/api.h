@@ -101,6 +101,9 @@ int api_create(struct api *api, const void *body, size_t len,
 int api_get_task(struct api *api, const char *task_id, void *context, api_done_fn *on_done,
                  struct api_call **out) NODISCARD;
 
+/* Milliseconds for which the service should be left alone, because question after question failed; 0: ask. */
+int64_t api_rest_ms(const struct api *api);
+
 /* Ends a call without on_done; allowed inside on_send and on_received. A create that was cancelled
  * after on_send is as ambiguous as one whose answer was lost: the caller knows whether it was. */
 void api_cancel(struct api_call *call);

@@ -72,6 +72,8 @@ struct job_detail {
     /* Going on: at most one call and one timer. */
     struct api_call *call;
     struct timer timer;
+    int64_t start_ms;       /* monotonic: when the task began, as far as it is known */
+    int64_t going_ms;       /* monotonic: when it was last said to go on; -1: not to this program */
     unsigned failures;      /* of the kind of call that is tried now, in a row */
     bool is_missing_once;   /* the service said 404 once */
     bool is_queued;         /* waits for a free place among the calls */

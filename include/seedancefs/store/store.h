@@ -37,6 +37,9 @@ struct store_job {
     bool has_problem;    /* Read only: store_job_each() does not bring the text itself */
 };
 
+/* generation_ms of a task that was adopted: nobody here saw it begin. */
+enum { STORE_GENERATION_UNSEEN = -2 };
+
 /* One attempt to have a request fulfilled: at most one create is ever sent for it. */
 struct store_attempt {
     int64_t id;
@@ -64,6 +67,7 @@ struct store_attempt {
     char *video_etag;
     int64_t cover_bytes;
     char *cover_etag;
+    int64_t generation_ms; /* of the task, from its start to its end; -1: not known */
 };
 
 /* A file that a user keeps in a job's directory; its bytes lie in files/ID of the data directory.
@@ -119,6 +123,16 @@ int store_attempt_copy(struct store *store, const struct store_attempt *row,
 /* What attempts whose request may have been sent since `since_ms` (wall time) cost or may cost: the
  * actual cost where it is known, the estimate where it is not, nothing for a definite refusal. */
 int store_spent_get(struct store *store, int64_t since_ms, int64_t *usd_micros) NODISCARD;
+/* Writes an entry into the ledger if the attempt's money is not what its last entry says: `reserved` when
+ * its request is going to be sent, `settled`, `at_risk`, or `released` when it is known that no task was
+ * made. Entries are never changed. */
+int store_ledger_add(struct store *store, int64_t attempt_id, int64_t now_ms) NODISCARD;
+
+/* How long tasks of this kind took, the latest `most` of them, oldest first. */
+typedef void store_generation_fn(void *context, int64_t generation_ms);
+int store_generation_each(struct store *store, const struct store_attempt *like, int64_t most,
+                          store_generation_fn *fn, void *context) NODISCARD;
+
 /* The latest attempt with this task, of removed jobs too; owned by the caller. -ENOENT: there is none. */
 int store_task_find(struct store *store, const char *task_id, struct store_attempt *out) NODISCARD;
 

@@ -302,6 +302,53 @@ static void test_api__what_cannot_be_reached_is_unsent(void **state)
     teardown(&fixture);
 }
 
+static void test_api__a_service_that_fails_again_and_again_is_left_alone(void **state)
+{
+    (void)state;
+    static const struct raw_answer answers[] = {{REPLY("500 Oops", ""), 0, RAW_CLOSE},
+                                                {REPLY("503 Oops", ""), 0, RAW_CLOSE},
+                                                {"", 0, RAW_RESET},
+                                                {REPLY("502 Oops", ""), 0, RAW_CLOSE},
+                                                {REPLY("500 Oops", ""), 0, RAW_CLOSE},
+                                                {REPLY("500 Oops", ""), 0, RAW_CLOSE},
+                                                {REPLY("200 OK", TASK), 0, RAW_CLOSE},
+                                                {REPLY("404 None", ""), 0, RAW_CLOSE}};
+    static struct fixture fixture;
+    struct fake_clock clock;
+    setup(&fixture, answers, 8);
+    char url[64];
+    (void)snprintf(url, sizeof(url), "%s", api_base_url(fixture.api));
+    api_free(fixture.api);
+    fake_clock_init(&clock, 1000);
+    assert_int_equal(api_new(fixture.http, &clock.clock, url, &fixture.api), 0);
+    struct secret key;
+    assert_int_equal(secret_init(&key, "th-key", 6), 0);
+    assert_int_equal(api_key_set(fixture.api, &key), 0);
+    secret_fini(&key);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(api_rest_ms(fixture.api), 0);
+        poll_task(&fixture);
+    }
+    assert_int_equal(api_rest_ms(fixture.api), 5000);
+    fake_clock_advance(&clock, 5000);
+    assert_int_equal(api_rest_ms(fixture.api), 0);
+    /* One asks whether it is back; the others wait for it. */
+    fixture.order[0] = '\0';
+    assert_int_equal(api_get_task(fixture.api, "cgt-1", &fixture, on_done, &fixture.call), 0);
+    assert_true(api_rest_ms(fixture.api) > 0);
+    api_cancel(fixture.call);
+    assert_int_equal(api_rest_ms(fixture.api), 0);
+    poll_task(&fixture);
+    assert_int_equal(api_rest_ms(fixture.api), 10000);
+    fake_clock_advance(&clock, 10000);
+    poll_task(&fixture);
+    assert_int_equal(fixture.answer.verdict, API_TASK);
+    assert_int_equal(api_rest_ms(fixture.api), 0);
+    poll_task(&fixture);
+    assert_int_equal(api_rest_ms(fixture.api), 0);
+    teardown(&fixture);
+}
+
 static void test_api__a_call_can_be_cancelled_anywhere(void **state)
 {
     (void)state;
@@ -399,6 +446,7 @@ int main(void)
         cmocka_unit_test(test_api__a_refusal_is_explained),
         cmocka_unit_test(test_api__what_cannot_be_made_durable_is_not_sent),
         cmocka_unit_test(test_api__what_cannot_be_reached_is_unsent),
+        cmocka_unit_test(test_api__a_service_that_fails_again_and_again_is_left_alone),
         cmocka_unit_test(test_api__a_call_can_be_cancelled_anywhere),
         cmocka_unit_test(test_api__freeing_ends_calls_without_a_word),
         cmocka_unit_test(test_api__without_a_key_nothing_is_sent),

@@ -52,12 +52,18 @@ struct api {
     unsigned creates;       /* calls of api_create() that started */
     unsigned polls;
     unsigned tasks_made;
+    int64_t rest_ms; /* for which the breaker says to leave the service alone */
     struct api_attempt *attempts;
 };
 
 bool api_has_key(const struct api *api)
 {
     return api->has_key;
+}
+
+int64_t api_rest_ms(const struct api *api)
+{
+    return api->rest_ms;
 }
 
 static inline struct api_attempt *api_attempt_get(struct api *api, int64_t id)

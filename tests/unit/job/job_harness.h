@@ -15,6 +15,7 @@
 #include "seedancefs/base/text.h"
 #include "seedancefs/prompt/prompt.h"
 #include "seedancefs/store/store.h"
+#include "store/store_private.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -369,6 +370,26 @@ static inline enum job_state state_on_disk(const struct world *w, const char *na
     disk_limit(w->is_disk_full);
     sync_errno = saved_errno;
     return state;
+}
+
+static inline int64_t store_ask(const struct world *w, const char *sql)
+{
+    sqlite3_stmt *statement;
+    assert_int_equal(sqlite3_prepare_v2(w->store->db, sql, -1, &statement, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    int64_t value = sqlite3_column_int64(statement, 0);
+    assert_int_equal(sqlite3_finalize(statement), SQLITE_OK);
+    return value;
+}
+
+/* The last entries of the ledger and the sum over the attempts are kept apart, and must agree. */
+static inline void ledger_verify(const struct world *w)
+{
+    int64_t spent;
+    assert_int_equal(store_spent_get(w->store, 0, &spent), 0);
+    assert_int_equal(store_ask(w, "SELECT ifnull(sum(usd_micros), 0) FROM ledger WHERE id IN "
+                                  "(SELECT max(id) FROM ledger GROUP BY attempt_id)"),
+                     spent);
 }
 
 static inline bool problem_has(struct job *job, const char *part)

@@ -545,8 +545,10 @@ static void test_model__no_order_of_events_spends_twice_or_loses_what_was_paid(v
     m.w.on_change = on_change;
     for (unsigned i = 1; i <= steps; i++) {
         step(&m);
-        if (i % 500 == 0)
+        if (i % 500 == 0) {
             answers_verify(&m);
+            ledger_verify(&m.w);
+        }
         if (i % 3000 == 0)
             all_comes_to_an_end(&m);
     }

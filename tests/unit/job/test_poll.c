@@ -156,48 +156,6 @@ static void test_poll__retry_after_is_honoured(void **state UNUSED)
     }
 }
 
-static void test_poll__the_schedule_follows_the_age_of_the_task(void **state UNUSED)
-{
-    static const struct {
-        int64_t interval_ms, age_ms, expected_ms;
-    } rows[] = {
-        {0, 0, 20000},      {0, -5, 20000},         {0, 1000, 19000},     {0, 14999, 5001},
-        {0, 15000, 5000},   {0, 20000, 5000},       {0, 49999, 5000},     {0, 100000, 10000},
-        {0, 300000, 30000}, {0, 600000, 60000},     {0, 86400000, 60000}, {0, -24 * HOUR_MS, 20000},
-        {5000, 0, 5000},    {5000, 86400000, 5000}, {100, 3, 100},        {1, 0, 1},
-    };
-    struct world w;
-    world_init(&w);
-    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        int64_t spread_ms = rows[i].expected_ms / 10;
-        w.jobs->settings.poll_interval_ms = rows[i].interval_ms;
-        for (int k = 0; k < 100; k++) {
-            int64_t delay_ms = job_poll_delay_ms(w.jobs, rows[i].age_ms);
-            assert_in_range(delay_ms, rows[i].expected_ms - spread_ms,
-                            rows[i].expected_ms + spread_ms);
-        }
-    }
-    world_fini(&w);
-}
-
-static void test_poll__five_minutes_cost_some_thirty_questions(void **state UNUSED)
-{
-    struct world w;
-    world_init(&w);
-    struct job *job = job_queued(&w, "cat", "cgt-1");
-    int64_t end_ms = w.clock.monotonic_ms + 5 * 60 * 1000;
-    int count = 0;
-    while (w.clock.monotonic_ms < end_ms) {
-        world_run(&w, timers_next_ms(&w.timers));
-        if (call_of(&w, job)) {
-            poll_status(call_of(&w, job), "running");
-            count++;
-        }
-    }
-    assert_in_range(count, 20, 40);
-    world_fini(&w);
-}
-
 static void test_poll__after_a_start_or_a_long_sleep_it_asks_at_once(void **state UNUSED)
 {
     struct world w;
@@ -229,13 +187,16 @@ static void test_poll__few_questions_at_once_and_every_job_gets_its_turn(void **
     }
     world_run(&w, 60 * 1000);
     int answered = 0;
-    while (w.api.calls) {
+    for (int i = 0; answered < COUNT && i < 1000; i++) {
         struct api_call *call;
+        world_run(&w, 100);
         int count = 0;
         DL_COUNT(w.api.calls, call, count);
         assert_true(count <= JOB_POLLS_MAX);
-        poll_status(w.api.calls, "failed");
-        answered++;
+        if (w.api.calls) {
+            poll_status(w.api.calls, "failed");
+            answered++;
+        }
     }
     assert_int_equal(answered, COUNT);
     for (int i = 0; i < COUNT; i++)
@@ -432,8 +393,6 @@ int main(void)
         cmocka_unit_test(test_poll__an_answer_that_says_nothing_changes_nothing),
         cmocka_unit_test(test_poll__a_refused_key_of_a_poll_is_tried_at_once_when_the_key_changes),
         cmocka_unit_test(test_poll__retry_after_is_honoured),
-        cmocka_unit_test(test_poll__the_schedule_follows_the_age_of_the_task),
-        cmocka_unit_test(test_poll__five_minutes_cost_some_thirty_questions),
         cmocka_unit_test(test_poll__after_a_start_or_a_long_sleep_it_asks_at_once),
         cmocka_unit_test(test_poll__few_questions_at_once_and_every_job_gets_its_turn),
         cmocka_unit_test(test_poll__a_success_is_one_when_the_video_can_be_opened),

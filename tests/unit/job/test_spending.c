@@ -105,6 +105,63 @@ static void test_spending__an_adopted_task_counts_once(void **state UNUSED)
     world_fini(&w);
 }
 
+static void assert_ledger(struct world *w, int64_t attempt_id, const char *kinds)
+{
+    char sql[256];
+    (void)snprintf(
+        sql, sizeof(sql),
+        "SELECT ifnull(group_concat(kind || ' ' || (usd_micros / 1000)), '') = '%s' FROM "
+        "(SELECT * FROM ledger WHERE attempt_id = %lld ORDER BY id)",
+        kinds, (long long)attempt_id);
+    if (!store_ask(w, sql))
+        fail_msg("the ledger does not say \"%s\"", kinds);
+    ledger_verify(w);
+}
+
+static void test_spending__the_ledger_has_an_entry_for_each_change_of_money(void **state UNUSED)
+{
+    struct world w;
+    struct job_media_size size = {1000, NULL};
+    world_init(&w);
+    struct job *job = job_submitted(&w, "cat");
+    int64_t first = job->attempt_id;
+    assert_ledger(&w, first, "");
+    assert_int_equal(call_send(call_of(&w, job)), 0);
+    assert_ledger(&w, first, "reserved 1000");
+    create_end(call_of(&w, job), API_THROTTLED, 429, 1000, "slow down");
+    assert_ledger(&w, first, "reserved 1000,released 0");
+    struct api_call *call = call_wait(&w, job);
+    assert_int_equal(call_send(call), 0);
+    create_end(call, API_AMBIGUOUS, 500, -1, "oops");
+    assert_ledger(&w, first, "reserved 1000,released 0,reserved 1000,at_risk 1000");
+    assert_int_equal(command(job, "retry"), 0);
+    int64_t second = job->attempt_id;
+    create_accept(call_wait(&w, job), "cgt-1");
+    poll_succeeded(call_wait(&w, job));
+    jobs_video_set(job, &size);
+    assert_ledger(&w, first, "reserved 1000,released 0,reserved 1000,at_risk 1000");
+    assert_ledger(&w, second, "reserved 1000,reserved 1000,settled 1000"); /* its task id came */
+    assert_int_equal(jobs_remove(job), 0);
+    job = job_make_named(&w, "back");
+    assert_int_equal(command(job, "adopt cgt-1"), 0);
+    assert_ledger(&w, second, "reserved 1000,reserved 1000,settled 1000,released 0");
+    assert_ledger(&w, job->attempt_id, "reserved 1000");
+    world_fini(&w);
+}
+
+static void test_spending__nothing_in_the_ledger_is_ever_changed(void **state UNUSED)
+{
+    static const char *const commands[] = {"DELETE FROM ledger", "UPDATE ledger SET usd_micros = 0",
+                                           "DELETE FROM attempt"};
+    struct world w;
+    world_init(&w);
+    (void)job_queued(&w, "cat", "cgt-1");
+    for (size_t i = 0; i < ARRAY_COUNT(commands); i++)
+        assert_int_equal(sqlite3_exec(w.store->db, commands[i], NULL, NULL, NULL),
+                         SQLITE_CONSTRAINT);
+    world_fini(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -112,6 +169,8 @@ int main(void)
         cmocka_unit_test(test_spending__removing_the_job_that_waits_for_money_frees_those_behind),
         cmocka_unit_test(test_spending__a_full_disk_is_not_called_an_unreachable_service),
         cmocka_unit_test(test_spending__an_adopted_task_counts_once),
+        cmocka_unit_test(test_spending__the_ledger_has_an_entry_for_each_change_of_money),
+        cmocka_unit_test(test_spending__nothing_in_the_ledger_is_ever_changed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,131 @@
+#include "poll_plan.h"
+
+#include <math.h>
+
+enum {
+    INTERVAL_LEAST_MS = 1000,
+    INTERVAL_MOST_MS =
+        30 * 1000, /* so that `running` is seen and a surprise is not missed for long */
+    INTERVAL_MOST_OLD_MS = 60 * 1000, /* of a task far beyond its time */
+    INTERVALS_PER_AGE =
+        80, /* an overdue task is asked a number of times that grows with log(age) */
+    CLIENT_INTERVAL_MS = 5 * 1000, /* of the client whose number of questions is not exceeded */
+    QUESTIONS_LEAST = 8,           /* per task, however quick it is */
+    STEPS = 256,
+};
+
+/* Measured by users: a 5 s clip takes 84 to 290 s, one of 15 s about 170 s (API.md, Life of a task). */
+static const double prior_base_ms = 80 * 1000;
+static const double prior_per_video_ms = 6;
+static const double prior_sigma = 0.5;
+/* The prior counts as so many samples, of the median and of the spread. */
+static const double prior_weight = 2;
+static const double prior_freedom = 4;
+static const double sigma_least = 0.1;
+static const double sigma_most = 1.0;
+/* Of the client's questions: the first and the last one are not shared out by the rate. */
+static const double question_share = 0.95;
+
+static double normal_density(double z)
+{
+    return exp(-z * z / 2) / sqrt(2 * M_PI);
+}
+
+static double normal_tail(double z)
+{
+    return erfc(z * M_SQRT1_2) / 2;
+}
+
+/* ∫ sqrt(S f) dt of the log-normal law, in sqrt(ms): substituted to z = (log t - median) / sigma. */
+static double bound_root(const struct poll_learned *learned)
+{
+    const double z_most = 7;
+    const double step = 2 * z_most / STEPS;
+    double sum = 0;
+    for (int i = 0; i < STEPS; i++) {
+        double z = -z_most + (i + 0.5) * step;
+        double t = exp(learned->log_median + learned->log_sigma * z);
+        sum += sqrt(normal_density(z) * normal_tail(z) * learned->log_sigma * t) * step;
+    }
+    return sum;
+}
+
+static double limited(double value, double least, double most)
+{
+    return value < least ? least : value > most ? most : value;
+}
+
+static void believe(struct poll_learned *learned)
+{
+    double n = learned->weight;
+    double apart = learned->mean_log_ms - learned->prior_log_ms;
+    double all = prior_weight + n;
+    learned->log_median = (prior_weight * learned->prior_log_ms + n * learned->mean_log_ms) / all;
+    double squares = prior_freedom * prior_sigma * prior_sigma + learned->squares +
+                     prior_weight * n / all * apart * apart;
+    /* The median is not known exactly either: the law of the next task is wider by 1 / all. */
+    double variance = squares / (prior_freedom + n) * (1 + 1 / all);
+    learned->log_sigma = limited(sqrt(variance), sigma_least, sigma_most);
+    double mean_ms = exp(learned->log_median + learned->log_sigma * learned->log_sigma / 2);
+    double questions = question_share * mean_ms / CLIENT_INTERVAL_MS;
+    learned->rate_scale =
+        (questions > QUESTIONS_LEAST ? questions : QUESTIONS_LEAST) / bound_root(learned);
+}
+
+void poll_learned_init(struct poll_learned *learned, int64_t duration_ms)
+{
+    *learned = (struct poll_learned){
+        .prior_log_ms = log(prior_base_ms + prior_per_video_ms * (double)duration_ms)};
+    learned->mean_log_ms = learned->prior_log_ms;
+    believe(learned);
+}
+
+void poll_learned_add(struct poll_learned *learned, int64_t generation_ms)
+{
+    /* One strange task (the machine slept, the service stood still) must not widen everything. */
+    const double strange = 4;
+    double x = log((double)(generation_ms > 0 ? generation_ms : 1));
+    x = limited(x, learned->log_median - strange * learned->log_sigma,
+                learned->log_median + strange * learned->log_sigma);
+    if (learned->weight >= POLL_LEARNED_MAX) {
+        double kept = (POLL_LEARNED_MAX - 1) / learned->weight;
+        learned->weight *= kept;
+        learned->squares *= kept;
+    }
+    learned->weight += 1;
+    double before = x - learned->mean_log_ms;
+    learned->mean_log_ms += before / learned->weight;
+    learned->squares += before * (x - learned->mean_log_ms);
+    believe(learned);
+}
+
+/* f / S, per millisecond. */
+static double hazard(const struct poll_learned *learned, double age_ms)
+{
+    const double z_far = 6; /* from here on the quotient is its limit; the tail would underflow */
+    double z = (log(age_ms) - learned->log_median) / learned->log_sigma;
+    double quotient = z < z_far ? normal_density(z) / normal_tail(z) : z + 1 / z;
+    return quotient / (learned->log_sigma * age_ms);
+}
+
+int64_t poll_plan_delay_ms(const struct poll_learned *learned, int64_t age_ms,
+                           unsigned spread_permille)
+{
+    double age = age_ms > 1 ? (double)age_ms : 1;
+    double least = limited(age / INTERVALS_PER_AGE, INTERVAL_LEAST_MS, INTERVAL_MOST_OLD_MS);
+    double most = limited(age / 20, INTERVAL_MOST_MS, INTERVAL_MOST_OLD_MS);
+    double median = exp(learned->log_median);
+    double step = (age > median ? age : median) / STEPS;
+    double target = spread_permille / 1000.0;
+    double expected = 0;
+    double delay = 0;
+    double added = 0;
+    while (expected < target && delay < most) {
+        added = learned->rate_scale * sqrt(hazard(learned, age + delay + step / 2)) * step;
+        expected += added;
+        delay += step;
+    }
+    if (expected > target) /* only a part of the last step was needed */
+        delay -= step * (expected - target) / added;
+    return (int64_t)limited(delay, least, most);
+}

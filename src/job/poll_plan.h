@@ -1,0 +1,44 @@
+/*
+ * What: when to ask how a task is doing, learned from how long like tasks took; pure.
+ *
+ * How long a task takes is log-normal near enough. Asking at the rate r(t) costs N = ∫ r S dt questions
+ * and finds the end D = ∫ f / (2 r) dt late (f: density of the end, S: share still going on). By Cauchy and
+ * Schwarz N x 2D >= (∫ sqrt(S f) dt)^2, and a rate in proportion to sqrt(f / S), the square root of the
+ * hazard, reaches that bound: few questions while no like task has ever been ready, many when
+ * most were. The number of questions is that of a client which asks every five seconds.
+ *
+ * What is believed of a kind of task is a normal-inverse-gamma posterior over the logarithm of its
+ * time: it starts from the service's documented times and moves to what was seen.
+ * Lifetime: plain structs. Errors: none.
+ */
+#ifndef SEEDANCEFS_JOB_POLL_PLAN_H
+#define SEEDANCEFS_JOB_POLL_PLAN_H
+
+#include <stdint.h>
+
+/* The times of tasks that were alike: model, resolution, length of the video. */
+struct poll_learned {
+    double prior_log_ms;
+    double weight;      /* samples seen; old ones fade beyond POLL_LEARNED_MAX */
+    double mean_log_ms; /* of the samples */
+    double squares;     /* sum of their squared distances from it */
+    double log_median;  /* what is believed now */
+    double log_sigma;
+    double rate_scale; /* of sqrt(hazard), per sqrt(ms) */
+};
+
+enum { POLL_LEARNED_MAX = 100 };
+
+/* Nothing was seen yet of videos of this length. */
+void poll_learned_init(struct poll_learned *learned, int64_t duration_ms);
+
+/* One more task took `generation_ms` (> 0) from its start to its end. */
+void poll_learned_add(struct poll_learned *learned, int64_t generation_ms);
+
+/* Milliseconds until the next question to a task that is `age_ms` old and was going on when it was
+ * asked last, just now. `spread_permille` stretches it (1000: as planned), so that tasks that began
+ * together are not asked together. */
+int64_t poll_plan_delay_ms(const struct poll_learned *learned, int64_t age_ms,
+                           unsigned spread_permille);
+
+#endif
