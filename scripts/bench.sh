@@ -194,6 +194,31 @@ bench_media() {
     unmount_fs
 }
 
+cpu_ticks() { awk '{ print $14 + $15 }' "/proc/$FS_PID/stat"; }
+
+# 2,000 tasks that go on for an hour, asked about as the plan says.
+bench_polls() {
+    local i ticks polls seconds=20
+    end_sim
+    rm -f "$DIR/tasks"
+    API_PORT=0 MEDIA_PORT=0
+    start_sim --queue-seconds 0 --generation-seconds 3600
+    DATA=$DIR/polls
+    mount_fs_quick
+    FS_PID=$(daemon_pid)
+    for i in $(seq 2000); do echo "{\"prompt\": \"poll $i\"}" >"$MNT/jobs/poll$i/prompt.json"; done
+    wait_until 120 bash -c "! grep -qLE 'queued|running' '$MNT'/jobs/*/status"
+    sleep 30 # the first questions come now
+    polls=$(requests poll)
+    ticks=$(cpu_ticks)
+    sleep $seconds
+    row "polls with 2,000 tasks under way" "$(awk -v n=$(($(requests poll) - polls)) -v s=$seconds \
+        'BEGIN { printf "%.1f", n / s }')" "/s" most 10.5 "each every 5 s" 400
+    row "processor time of that, of one" "$(awk -v t=$(($(cpu_ticks) - ticks)) -v s=$seconds \
+        -v hz="$(getconf CLK_TCK)" 'BEGIN { printf "%.2f", 100 * t / hz / s }')" "%" most 10 "" ""
+    unmount_fs
+}
+
 mkdir -p "$local_dir"
 gcc -std=c17 -O2 -D_GNU_SOURCE -Wall -Wextra -o "$bench" tests/bench/fsbench.c
 start_world --queue-seconds 0 --generation-seconds 0.01
@@ -204,6 +229,7 @@ wait_status model succeeded
 printf '%-42s %15s %9s  %-6s  %-30s %9s %8s\n' measure value target met "peer in the same run" value ratio
 bench_requests
 bench_many
+bench_polls
 bench_media loopback most
 bench_media '50 ms away' none --latency-ms 50 # two round trips instead of one
 bench_media 'at 10 MB/s' most --latency-ms 20 --rate 10M

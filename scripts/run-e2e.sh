@@ -1,33 +1,51 @@
-#!/bin/sh
-# Runs end-to-end tests on the programs in a build directory:  run-e2e.sh build [FILE.bats]...
-# Shows failures and skips. The last line is "N passed, N failed, N skipped".
+#!/bin/bash
+# Runs end-to-end tests on the programs in one or more build directories:
+#   run-e2e.sh build [build/asan]... [FILE.bats]...      all files without one
+# JOBS files at a time (one more than there are processors: most tests wait most of the time). Shows failures and
+# skips. The last line is "N passed, N failed, N skipped".
 set -u
 cd "$(dirname "$0")/.." || exit 1
-BUILD=$1
-shift
-export BUILD
-export SEEDANCEFS="$PWD/$BUILD/seedancefs" SEEDANCE_SIM="$PWD/$BUILD/seedance-sim"
-[ $# -gt 0 ] || set -- tests/e2e/*.bats
-passed=0
-failed=0
-skipped=0
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-for file in "$@"; do
+builds=()
+files=()
+for argument in "$@"; do
+    case $argument in
+    *.bats) files+=("$argument") ;;
+    *) builds+=("$argument") ;;
+    esac
+done
+# The longest first, so that none of them is left alone at the end; a longer file takes longer, near enough.
+[ ${#files[@]} -gt 0 ] || mapfile -t files < <(ls -S tests/e2e/*.bats)
+results=$(mktemp -d)
+trap 'rm -rf "$results"' EXIT
+export results
+
+# run_file BUILD FILE   leaves "passed failed skipped" in a file of its own, and prints what people should see.
+run_file() {
+    export BUILD=$1 SEEDANCEFS=$PWD/$1/seedancefs SEEDANCE_SIM=$PWD/$1/seedance-sim
+    local file=$2 name=${2##*/} start code ok bad skips log
+    log=$results/${1//\//-}-$name
     start=$(date +%s)
     # A test that hangs is a failure, not a reason to wait.
-    BATS_TEST_TIMEOUT=180 timeout -k 10 900 bats --tap "$file" >"$log" 2>&1 </dev/null
+    BATS_TEST_TIMEOUT=${BATS_TEST_TIMEOUT:-180} timeout -k 10 900 bats --tap "$file" >"$log" 2>&1 </dev/null
     code=$?
     skips=$(grep -c '^ok .*# skip' "$log")
     ok=$(($(grep -c '^ok ' "$log") - skips))
     bad=$(grep -c '^not ok ' "$log")
     [ "$code" -ne 0 ] && [ "$bad" -eq 0 ] && bad=1
-    echo "  $BUILD ${file##*/}: $ok passed, $bad failed, $skips skipped in $(($(date +%s) - start)) s"
-    grep '^ok .*# skip' "$log" | sed 's/^ok [0-9]*/    skipped:/'
-    [ "$bad" -eq 0 ] || grep -v '^ok ' "$log"
-    passed=$((passed + ok))
-    failed=$((failed + bad))
-    skipped=$((skipped + skips))
-done
+    {
+        echo "  $BUILD $name: $ok passed, $bad failed, $skips skipped in $(($(date +%s) - start)) s"
+        grep '^#' "$log" | grep -v '^# (' | sed 's/^#/   /' | head -n 20
+        grep '^ok .*# skip' "$log" | sed 's/^ok [0-9]*/    skipped:/'
+        [ "$bad" -eq 0 ] || grep -v '^ok ' "$log"
+    } >"$log.shown"
+    cat "$log.shown"
+    echo "$ok $bad $skips" >"$log.counts"
+}
+export -f run_file
+
+for build in "${builds[@]}"; do
+    for file in "${files[@]}"; do printf '%s\0%s\0' "$build" "$file"; done
+done | xargs -0 -n 2 -P "${JOBS:-$(($(nproc) + 1))}" bash -c 'run_file "$@"' run_file
+read -r passed failed skipped < <(cat "$results"/*.counts | awk '{ p += $1; f += $2; s += $3 } END { print p + 0, f + 0, s + 0 }')
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

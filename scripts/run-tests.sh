@@ -70,11 +70,8 @@ suite make --no-print-directory V=checked unit
 check "unit tests build with the sanitizers" make_ V=asan unit-build
 suite make --no-print-directory V=asan unit
 
-heading "end-to-end tests"
-suite scripts/run-e2e.sh build
-
-heading "end-to-end tests under the sanitizers"
-suite scripts/run-e2e.sh build/asan
+heading "end-to-end tests, as it is and under the sanitizers"
+suite scripts/run-e2e.sh build build/asan
 
 heading "the demo"
 check "make demo works without a terminal" scripts/demo.sh

@@ -154,7 +154,8 @@ static void take_task(struct api_call *call, struct api_answer *answer)
         answer->verdict = is_create(call) ? API_AMBIGUOUS : API_UNUSABLE;
 }
 
-static void take_error_texts(const struct http_answer *head, struct api_answer *answer)
+static void take_error_texts(const struct secret *key, const struct http_answer *head,
+                             struct api_answer *answer)
 {
     struct api_error error;
     api_error_decode(answer->body, answer->body_len, &error);
@@ -169,6 +170,7 @@ static void take_error_texts(const struct http_answer *head, struct api_answer *
         answer->request_id[len] = c > 0x20 && c < 0x7f ? c : '?';
     }
     answer->request_id[len] = '\0';
+    secret_mask(key, answer->request_id, len);
 }
 
 /* A service that answers is there, whatever it answers; 5xx and silence are failures (FAULTS: GETs only). */
@@ -208,18 +210,21 @@ static void call_done(void *context, int result, const struct http_answer *head)
     };
     call->transfer = NULL;
     call->is_ending = true;
+    /* A service that says the key back must not get it written down. */
+    if (call->body.len > 0)
+        secret_mask(&call->api->key, call->body.data, call->body.len);
     breaker_feed(call, result, head->status);
     call->is_probe = false;
     bool is_success = result == 0 && head->status >= 200 && head->status <= 299;
     if (!is_success)
-        take_error_texts(head, &answer);
+        take_error_texts(&call->api->key, head, &answer);
     answer.verdict =
         result < 0 ? verdict_of_failure(call, head->is_sent) : verdict_of_status(call, &answer);
     if (is_success)
         take_task(call, &answer);
     /* What was written down first may now be shown: an error in a 2xx without a task. */
     if (is_success && !answer.task)
-        take_error_texts(head, &answer);
+        take_error_texts(&call->api->key, head, &answer);
     if (!call->is_cancelled)
         call->callbacks.on_done(call->callbacks.context, &answer);
     call_free(call);

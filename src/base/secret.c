@@ -32,6 +32,19 @@ int secret_init(struct secret *secret, const char *text, size_t len)
     return 0;
 }
 
+void secret_mask(const struct secret *secret, char *bytes, size_t len)
+{
+    enum { SHORTEST = 8 };
+    if (!secret_is_set(secret) || secret->len < SHORTEST)
+        return;
+    char *at;
+    while ((at = memmem(bytes, len, secret->text, secret->len)) != NULL) {
+        memset(at, '*', secret->len);
+        len -= (size_t)(at - bytes) + secret->len;
+        bytes = at + secret->len;
+    }
+}
+
 void secret_fini(struct secret *secret)
 {
     if (secret->text)

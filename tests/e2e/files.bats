@@ -183,7 +183,10 @@ gives(errno.EISDIR, os.truncate, J, 0)'
     scenario '{"kind":"poll","answer":{"status":401}}'
     echo '{"prompt": "dog [[seconds=5]]"}' >"$J/dog/prompt.json"
     wait_until 10 test -e "$J/dog/error"
-    scenario '{"kind":"create","answer":{"status":400,"body_json":{"error":{"message":"Key th-simulator? no."}}}}'
+    scenario '{"kind":"create","answer":{"status":400,"body_json":{"error":{"message":"Key '"$KEY"'? no."}}}}'
+    echo '{"prompt": "bird"}' >"$J/bird/prompt.json"
+    wait_status bird rejected
+    has 'Key ***' "$J/bird/error" "$J/bird/response.json"
     fails grep -rF "$KEY" "$MNT"
     has X-Tos-Signature "$J/cat/output.url"
     [ "$(grep -rlF X-Tos- "$MNT")" = "$J/cat/output.url" ]

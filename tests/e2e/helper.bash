@@ -9,7 +9,7 @@ BUILD=${BUILD:-build}
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 SEEDANCEFS=${SEEDANCEFS:-$ROOT/$BUILD/seedancefs}
 SEEDANCE_SIM=${SEEDANCE_SIM:-$ROOT/$BUILD/seedance-sim}
-KEY=th-simulator
+KEY=th-canary-5cf1d1b6a9e04c7f # looked for after every test, wherever it must not be
 PYTHON=/usr/bin/python3
 [ -x $PYTHON ] || PYTHON=python3
 
@@ -20,7 +20,7 @@ export UBSAN_OPTIONS="log_path=${BATS_RUN_TMPDIR:-/tmp}/sanitizer:print_stacktra
 # start_sim [OPTION]...   fast by default: a task takes a quarter of a second.
 start_sim() {
     "$SEEDANCE_SIM" --port "${API_PORT:-0}" --media-port "${MEDIA_PORT:-0}" --port-file "$DIR/ports" \
-        --log "$LOG" --api-key "$KEY" --queue-seconds 0.05 --generation-seconds 0.2 \
+        --log "$LOG" --log-headers --api-key "$KEY" --queue-seconds 0.05 --generation-seconds 0.2 \
         --data "$DIR/tasks" --die-with-parent "$@" >"$DIR/sim.out" 2>&1 3>&- &
     SIM_PID=$!
     wait_until 10 test -s "$DIR/ports"
@@ -111,14 +111,41 @@ start_world() {
     start_sim "$@"
 }
 
+# Whatever a test was about: the key is in nothing that others can see, in no file of the data directory, and never
+# went to the media host.
+key_is_nowhere_alive() {
+    local process place code=0
+    for process in "$FS_PID" $(pgrep -P "$FS_PID" || true); do
+        for place in cmdline environ; do
+            ! grep -aqsF "$KEY" "/proc/$process/$place" || { echo "the key is in /proc/…/$place" >&2; code=1; }
+        done
+    done
+    # Videos would be fetched by looking into them.
+    ! timeout 20 grep -rlF --exclude=output.mp4 --exclude=cover.jpg "$KEY" "$MNT/" 2>/dev/null >&2 ||
+        { echo "the key is in the mount" >&2; code=1; }
+    return $code
+}
+
+key_is_nowhere_left() {
+    local code=0
+    ! grep -rlaF --exclude='key*' --exclude=tokenhub-api-key --exclude="${LOG##*/}" --exclude-dir=mnt "$KEY" \
+        "$DIR" >&2 || { echo "the key is in the file above" >&2; code=1; }
+    # Of the service's own requests the head has it, and nothing else.
+    ! sed -E '/"kind":"(create|poll|other)"/s/,"headers":.*//' "$LOG" | grep -F "$KEY" >&2 ||
+        { echo "the key went where it must not go" >&2; code=1; }
+    return $code
+}
+
 end_world() {
     local code=0
     if [ -n "${FS_PID:-}" ]; then
+        process_is_gone "$FS_PID" || key_is_nowhere_alive || code=1
         fusermount3 -uz "$MNT" 2>/dev/null || true
         kill "$FS_PID" 2>/dev/null || true
         wait_until 10 process_is_gone "$FS_PID" || { kill -9 "$FS_PID"; code=1; }
     fi
     end_sim
+    key_is_nowhere_left || code=1
     # A sanitizer's report fails the test in which it was made.
     for report in "${BATS_RUN_TMPDIR:-/tmp}"/sanitizer.*; do
         [ -e "$report" ] || continue

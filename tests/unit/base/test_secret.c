@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,11 +56,36 @@ static void test_secret__a_key_has_at_most_4096_bytes(void **state UNUSED)
     free(text);
 }
 
+static void test_secret__a_text_that_says_it_is_masked(void **state UNUSED)
+{
+    static const struct {
+        const char *key, *text, *expected;
+    } rows[] = {
+        {"th-12345", "", ""},
+        {"th-12345", "th-12345", "********"},
+        {"th-12345", "a th-12345, th-12345b", "a ********, ********b"},
+        {"th-12345", "th-1234", "th-1234"},
+        {"th-12345", "th-th-12345", "th-********"},
+        {"aaaaaaaa", "aaaaaaaaaaaaaaaaaaaa", "****************aaaa"},
+        {"short", "a short word", "a short word"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct secret secret;
+        char text[64];
+        (void)snprintf(text, sizeof(text), "%s", rows[i].text);
+        assert_int_equal(secret_init(&secret, rows[i].key, strlen(rows[i].key)), 0);
+        secret_mask(&secret, text, strlen(text));
+        assert_string_equal(text, rows[i].expected);
+        secret_fini(&secret);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_secret__a_key_is_one_printable_word),
         cmocka_unit_test(test_secret__a_key_has_at_most_4096_bytes),
+        cmocka_unit_test(test_secret__a_text_that_says_it_is_masked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
