@@ -207,7 +207,7 @@ bench_polls() {
     mount_fs_quick
     FS_PID=$(daemon_pid)
     for i in $(seq 2000); do echo "{\"prompt\": \"poll $i\"}" >"$MNT/jobs/poll$i/prompt.json"; done
-    wait_until 120 bash -c "! grep -qLE 'queued|running' '$MNT'/jobs/*/status"
+    wait_until 120 bash -c "! cat '$MNT'/jobs/*/status | grep -qvE 'queued|running'"
     sleep 30 # the first questions come now
     polls=$(requests poll)
     ticks=$(cpu_ticks)
