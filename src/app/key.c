@@ -8,8 +8,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static const char key_variable[] = "TOKENHUB_API_KEY";
+
+/* The key spends money for whoever reads it. Not refused: a mounted secret may not have other modes. */
+static void key_mode_look(const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) < 0 || (st.st_mode & (S_IRGRP | S_IROTH)) == 0)
+        return;
+    (void)fprintf(stderr,
+                  "seedancefs: warning: %s can be read by others, and with it the API key: "
+                  "chmod 600 %s\n",
+                  path, path);
+    log_warn("key.readable", "file=%s mode=%04o", path, (unsigned)st.st_mode & 07777);
+}
 
 static int key_from_file(const char *path, struct secret *out)
 {
@@ -26,7 +40,9 @@ static int key_from_file(const char *path, struct secret *out)
     else if (r < 0)
         (void)fprintf(stderr, "seedancefs: %s: the API key cannot be read: %s.\n", path,
                       err_sentence(r));
-    if (r < 0)
+    if (r == 0)
+        key_mode_look(path);
+    else
         log_warn("key.unreadable", "file=%s error=%s", path, err_name(r));
     if (text.data)
         explicit_bzero(text.data, text.len);

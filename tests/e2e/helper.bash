@@ -107,7 +107,7 @@ start_world() {
     API_PORT=0 MEDIA_PORT=0
     mkdir "$MNT"
     : >"$LOG"
-    printf '%s\n' "$KEY" >"$DIR/key"
+    (umask 077 && printf '%s\n' "$KEY" >"$DIR/key")
     start_sim "$@"
 }
 

@@ -224,6 +224,27 @@ log_has_new() {
     make_job c
 }
 
+# S-RUN-16: A key file that others can read is used, and a warning at the start says how to close
+#   it.
+@test "S-RUN-16: a key file that others can read" {
+    for mode in 600 400; do
+        chmod $mode "$DIR/key"
+        run mount_fs
+        [ "$status" -eq 0 ]
+        [ -z "$output" ]
+        FS_PID=$(daemon_pid)
+        unmount_fs
+    done
+    for mode in 640 604 644; do
+        chmod $mode "$DIR/key"
+        run mount_fs
+        [ "$status" -eq 0 ]
+        [[ $output == "seedancefs: warning: $DIR/key can be read by others"*"chmod 600 $DIR/key" ]]
+        FS_PID=$(daemon_pid)
+        unmount_fs
+    done
+}
+
 # S-RUN-10: The key is neither in the program's arguments and environment nor in its log, its data
 #   directory or a core dump.
 @test "S-RUN-10: the key is not in arguments, environment, log, data directory or a core dump" {
