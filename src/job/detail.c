@@ -5,9 +5,12 @@
  */
 #include "job_private.h"
 
+#include "seedancefs/base/log.h"
+
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int job_text_set(char **place, const char *text)
@@ -96,6 +99,25 @@ static int file_load(void *context, struct store_file *row)
     return 0;
 }
 
+/* A file's bytes are unlinked as soon as its row is, but only the unlinking may have reached the disk
+ * before a power cut. Such a row is finished off, or its name could be neither used nor removed. */
+static void files_without_bytes_drop(struct job_detail *detail)
+{
+    struct job_file *file;
+    struct job_file *next;
+    struct stat st;
+    DL_FOREACH_SAFE (detail->files, file, next) {
+        if (job_file_stat(file, &st) != -ENOENT)
+            continue;
+        int r = store_file_remove(detail->job->jobs->settings.store, file->id);
+        log_warn("file.gone", "job=%s name=%s result=%s", detail->job->name, file->name,
+                 r < 0 ? err_name(r) : "removed");
+        DL_DELETE(detail->files, file);
+        free(file->name);
+        free(file);
+    }
+}
+
 static int detail_load(struct job_detail *detail)
 {
     struct job *job = detail->job;
@@ -105,7 +127,11 @@ static int detail_load(struct job_detail *detail)
     int r = job->attempt_id ? store_attempt_get(store, job->attempt_id, &detail->attempt) : 0;
     if (r == 0 && job->has_problem)
         r = store_job_problem_get(store, job->id, &detail->problem);
-    return r < 0 ? r : store_file_each(store, job->id, file_load, detail);
+    if (r == 0)
+        r = store_file_each(store, job->id, file_load, detail);
+    if (r == 0)
+        files_without_bytes_drop(detail);
+    return r;
 }
 
 void job_detail_touch(struct job_detail *detail)

@@ -425,6 +425,28 @@ static void test_file__a_failed_write_is_never_submitted(void **state UNUSED)
     }
 }
 
+static void test_file__one_whose_bytes_are_gone_is_gone(void **state UNUSED)
+{
+    struct world w;
+    char path[4096];
+    world_init(&w);
+    struct job *job = job_make_named(&w, "cat");
+    assert_int_equal(user_write(job, "note", "x"), 0);
+    assert_int_equal(user_write(job, "other", "y"), 0);
+    assert_int_equal(job_file_path(job_file_find(detail_of(job), "note"), path, sizeof(path)), 0);
+    assert_int_equal(unlink(path), 0);
+    world_restart(&w);
+    job = jobs_find(w.jobs, "cat");
+    assert_null(job_file_find(detail_of(job), "note"));
+    assert_non_null(job_file_find(detail_of(job), "other"));
+    assert_int_equal(user_write(job, "note", "z"), 0); /* its name is free */
+    world_restart(&w);
+    job = jobs_find(w.jobs, "cat");
+    assert_non_null(job_file_find(detail_of(job), "note"));
+    assert_int_equal(jobs_remove(job), 0);
+    world_fini(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -444,6 +466,7 @@ int main(void)
         cmocka_unit_test(test_file__removing_an_invalid_prompt_removes_what_is_wrong),
         cmocka_unit_test(test_file__names_and_modes_survive_a_start),
         cmocka_unit_test(test_file__a_failed_write_is_never_submitted),
+        cmocka_unit_test(test_file__one_whose_bytes_are_gone_is_gone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
