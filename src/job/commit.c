@@ -15,6 +15,7 @@
 #include "seedancefs/base/text.h"
 #include "seedancefs/prompt/prompt.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -149,6 +150,22 @@ static void commit_failed(struct job *job, int r)
     jobs_changed(job);
 }
 
+/* The content is on disk before the state that says that it was accepted. close(2) has seen to that, a
+ * rename has not: what it puts in place was never flushed as prompt.json. */
+static int content_sync(const struct job_file *file)
+{
+    char path[4096];
+    int r = job_file_path(file, path, sizeof(path));
+    if (r < 0)
+        return r;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    r = fsync(fd) < 0 ? -errno : 0;
+    (void)close(fd);
+    return r;
+}
+
 int job_prompt_commit(struct job_file *file)
 {
     struct job *job = file->job;
@@ -160,7 +177,9 @@ int job_prompt_commit(struct job_file *file)
     if (r == 0)
         r = job_prompt_check(file, true, &prompt, &problem, &report);
     if (r == 0) {
-        r = job_to_accepted(job, prompt);
+        r = content_sync(file);
+        if (r == 0)
+            r = job_to_accepted(job, prompt);
         if (r == 0) {
             warnings_keep(job, &report);
             job_submit_schedule(job, 0);
