@@ -442,8 +442,9 @@ int jobs_remove(struct job *job)
         return r;
     job_ref(job);
     r = job_files_remove(detail);
+    /* One that comes back after a power cut would be sent, if it was going to be. */
     if (r == 0)
-        r = store_begin(store, STORE_LAZY);
+        r = store_begin(store, job->state == JOB_WAITING ? STORE_DURABLE : STORE_LAZY);
     if (r == 0) {
         r = store_history_add(store, job->id, jobs_wall_ms(jobs), "removed by the user");
         if (r == 0)
