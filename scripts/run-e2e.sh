@@ -26,7 +26,8 @@ run_file() {
     log=$results/${1//\//-}-$name
     start=$(date +%s)
     # A test that hangs is a failure, not a reason to wait.
-    BATS_TEST_TIMEOUT=${BATS_TEST_TIMEOUT:-180} timeout -k 10 900 bats --tap "$file" >"$log" 2>&1 </dev/null
+    local seconds=${TEST_TIMEOUT_S:-180}
+    BATS_TEST_TIMEOUT=$seconds timeout -k 10 $((seconds * 5)) bats --tap "$file" >"$log" 2>&1 </dev/null
     code=$?
     skips=$(grep -c '^ok .*# skip' "$log")
     ok=$(($(grep -c '^ok ' "$log") - skips))

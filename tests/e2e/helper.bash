@@ -70,6 +70,15 @@ kill_fs() {
     fusermount3 -uz "$MNT" 2>/dev/null || true
 }
 
+# unmount_all DIRECTORY   what a test that was cut off has left mounted there, the last one first.
+unmount_all() {
+    local point
+    awk -v directory="$1/" 'index($2, directory) == 1 { print $2 }' /proc/self/mounts | tac |
+        while read -r point; do
+            fusermount3 -uz "$point" 2>/dev/null || umount -l "$point" 2>/dev/null || true
+        done
+}
+
 # wait_until SECONDS COMMAND...
 wait_until() {
     local seconds=$1 end
