@@ -45,7 +45,7 @@ static uint64_t get_le(const unsigned char *in, size_t bytes)
 
 static size_t block_count(int64_t size)
 {
-    return (size_t)((size + BLOCK_MAP_BLOCK_BYTES - 1) / BLOCK_MAP_BLOCK_BYTES);
+    return (size_t)(size / BLOCK_MAP_BLOCK_BYTES + (size % BLOCK_MAP_BLOCK_BYTES != 0));
 }
 
 static size_t bitmap_bytes(int64_t size)

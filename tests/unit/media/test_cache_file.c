@@ -88,7 +88,7 @@ static void test_block_map__no_damaged_byte_is_believed(void **state)
 
 static void test_block_map__a_map_of_another_file_is_not_believed(void **state)
 {
-    struct block_map_identity others[] = {identity, identity, identity, identity};
+    struct block_map_identity others[] = {identity, identity, identity, identity, identity};
     struct intervals present = {0};
     struct intervals out = {0};
     struct buf map;
@@ -98,9 +98,10 @@ static void test_block_map__a_map_of_another_file_is_not_believed(void **state)
     others[1].kind = MEDIA_COVER;
     others[2].size = identity.size - 1;
     others[3].etag = "\"other\"";
+    others[4].size = INT64_MAX;
     assert_int_equal(intervals_add(&present, 0, identity.size), 0);
     encode(&present, &map, &covered);
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
         assert_int_equal(block_map_decode(&others[i], map.data, map.len, &out), -EBADMSG);
     buf_fini(&map);
     intervals_fini(&present);
