@@ -40,8 +40,9 @@ static int check_text(const char *url)
 /* Copies the host as written; what may hide another host in it is refused. */
 static int copy_written_host(const char *url, char *out, size_t size)
 {
-    const char *start = strstr(url, "://");
-    if (!start)
+    /* Directly behind the scheme: curl repairs "https:/a/://b" to the host a. */
+    const char *start = strchr(url, ':');
+    if (!start || strncmp(start, "://", 3) != 0)
         return -ERR_URL_REFUSED;
     start += 3;
     size_t len = strcspn(start, "/?#");
