@@ -9,6 +9,8 @@
 
 enum { RETRY_AFTER_MAX_MS = 3600 * 1000 };
 
+#define DATE_MAX_S INT64_C(253402300799) /* an HTTP-date has four digits for the year */
+
 struct span {
     const char *text;
     size_t len;
@@ -109,20 +111,23 @@ static const struct text_field text_fields[] = {
     TEXT_FIELD("X-Tos-Request-Id", request_id),
 };
 
-static int take_text_field(struct span name, struct span value, struct http_answer *answer)
+static int take_text_field(struct http_head *head, struct span name, struct span value,
+                           struct http_answer *answer)
 {
     for (size_t i = 0; i < ARRAY_COUNT(text_fields); i++) {
         const struct text_field *field = &text_fields[i];
         if (!span_is(name, field->name))
             continue;
         char *out = (char *)answer + field->offset;
-        /* A cut Location would be another place, and two Content-Ranges are no range at all. */
-        bool is_location = out == answer->location;
-        bool is_range = out == answer->content_range;
-        if ((is_location || is_range) && (value.len >= field->size || out[0] != '\0'))
+        /* A cut Location would be another place, and two Content-Ranges are no range at all, even
+         * if the first is empty. */
+        bool *has_one = out == answer->location        ? &head->has_location
+                        : out == answer->content_range ? &answer->has_content_range
+                                                       : NULL;
+        if (has_one && (*has_one || value.len >= field->size))
             return -ERR_HTTP_MALFORMED;
-        if (is_range)
-            answer->has_content_range = true;
+        if (has_one)
+            *has_one = true;
         if (out[0] == '\0')
             span_copy(value, out, field->size);
     }
@@ -154,7 +159,7 @@ static int take_field(struct http_head *head, struct span line, struct http_answ
         return take_transfer_encoding(head, value);
     if (span_is(name, "Content-Encoding"))
         return value.len == 0 || span_is(value, "identity") ? 0 : -ERR_HTTP_MALFORMED;
-    return take_text_field(name, value, answer);
+    return take_text_field(head, name, value, answer);
 }
 
 static int end_head(struct http_head *head, struct http_answer *answer)
@@ -197,6 +202,13 @@ int http_head_line(struct http_head *head, const char *line, size_t len, struct 
     return 0;
 }
 
+/* In milliseconds; -1 for no date. curl_getdate() reads years of any length. */
+static int64_t date_parse_ms(const char *text)
+{
+    time_t seconds = curl_getdate(text, NULL);
+    return seconds < 0 || seconds > DATE_MAX_S ? -1 : (int64_t)seconds * 1000;
+}
+
 int64_t http_retry_after_ms(const struct http_answer *answer, int64_t wall_ms)
 {
     const char *text = answer->retry_after;
@@ -214,13 +226,11 @@ int64_t http_retry_after_ms(const struct http_answer *answer, int64_t wall_ms)
      * time of day; curl_getdate() alone is more lenient than that. */
     if (strspn(text, "MTWFS") == 0 || !strchr(text, ':'))
         return -1;
-    time_t until = curl_getdate(text, NULL);
-    if (until < 0)
+    int64_t until_ms = date_parse_ms(text);
+    if (until_ms < 0)
         return -1;
     /* Both dates by the server's clock, so that ours may be wrong. */
-    time_t now = answer->date[0] ? curl_getdate(answer->date, NULL) : -1;
-    if (now > 0)
-        wall_ms = (int64_t)now * 1000;
-    wait_ms = (int64_t)until * 1000 - wall_ms;
+    int64_t now_ms = answer->date[0] ? date_parse_ms(answer->date) : -1;
+    wait_ms = until_ms - (now_ms > 0 ? now_ms : wall_ms);
     return wait_ms < 0 ? 0 : wait_ms < RETRY_AFTER_MAX_MS ? wait_ms : RETRY_AFTER_MAX_MS;
 }

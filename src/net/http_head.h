@@ -22,6 +22,7 @@ struct http_head {
     bool is_interim; /* a 1xx head, which is skipped */
     bool is_chunked;
     bool has_content_length;
+    bool has_location;
 };
 
 /* Takes one line with its line end. 1 when it completes the final head, 0, or an error. */

@@ -76,6 +76,10 @@ static void test_http_head__a_value_that_matters_is_never_cut(void **state)
     assert_int_equal(strlen(answer.content_type), sizeof(answer.content_type) - 1);
     assert_int_equal(field(&answer, "Content-Range: bytes 0-1/2", "Content-Range: bytes 0-1/2"),
                      -ERR_HTTP_MALFORMED);
+    answer = (struct http_answer){0};
+    assert_int_equal(field(&answer, "Content-Range:", "Content-Range: bytes 0-1/2"),
+                     -ERR_HTTP_MALFORMED);
+    assert_int_equal(field(&answer, "Location:", "Location: https://e.com/"), -ERR_HTTP_MALFORMED);
 }
 
 static void test_http_head__retry_after_is_seconds_or_a_date(void **state)
@@ -104,6 +108,9 @@ static void test_http_head__retry_after_is_seconds_or_a_date(void **state)
         {"Mon, 23 Nov 2026 07:00:00 GMT", "", 0},
         {"Mon, 23 Nov 2099 08:00:00 GMT", "", 3600000},
         {"Mon, 99 Foo 2026 08:00:30 GMT", "", -1},
+        {"Fri, 31 Dec 9999 23:59:59 GMT", "", 3600000},
+        {"Mon Nov 23 555555555 08:06", "", -1},
+        {"Mon, 23 Nov 2026 08:00:30 GMT", "Mon Nov 23 555555555 08:06", 30000},
         /* By the server's own clock, whatever ours says. */
         {"Sun, 22 Nov 2026 08:00:30 GMT", "Sun, 22 Nov 2026 08:00:00 GMT", 30000},
         {"Mon, 23 Nov 2026 08:00:30 GMT", "junk", 30000},
