@@ -6,6 +6,7 @@
 #include "job_private.h"
 
 #include "seedancefs/base/log.h"
+#include "seedancefs/base/text.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -89,6 +90,8 @@ static void detail_free(struct job_detail *detail)
 static int file_load(void *context, struct store_file *row)
 {
     struct job_detail *detail = context;
+    if (text_name_check(row->name) < 0)
+        return -ERR_STORE_CORRUPT;
     struct job_file *file = calloc(1, sizeof(*file));
     if (!file)
         return -ENOMEM;
@@ -118,6 +121,17 @@ static void files_without_bytes_drop(struct job_detail *detail)
     }
 }
 
+/* Rows that no transition can have left: nothing may be sent or asked because of them. An attempt of
+ * another job would even be sent twice. */
+static bool detail_is_sound(const struct job_detail *detail)
+{
+    const struct job *job = detail->job;
+    const struct store_attempt *attempt = &detail->attempt;
+    return (!job->attempt_id || attempt->job_id == job->id) &&
+           (!attempt->task_id || api_task_id_check(attempt->task_id) == 0) &&
+           job_broken_invariant(job, detail) == 0;
+}
+
 static int detail_load(struct job_detail *detail)
 {
     struct job *job = detail->job;
@@ -125,6 +139,8 @@ static int detail_load(struct job_detail *detail)
     if (job->is_provisional)
         return 0;
     int r = job->attempt_id ? store_attempt_get(store, job->attempt_id, &detail->attempt) : 0;
+    if (r == -ENOENT || (r == 0 && !detail_is_sound(detail)))
+        r = -ERR_STORE_CORRUPT;
     if (r == 0 && job->has_problem)
         r = store_job_problem_get(store, job->id, &detail->problem);
     if (r == 0)

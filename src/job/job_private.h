@@ -127,6 +127,8 @@ void job_to_ended(struct job *job, enum job_state state);
 void job_keep(struct job *job,
               const char *note); /* persist a change of the attempt, not of the state */
 void job_check(const struct job *job);
+/* Which of the invariants of state.c the two break, of those that the store can break; 0: none. */
+int job_broken_invariant(const struct job *job, const struct job_detail *detail) NODISCARD;
 
 /* DRAFT … LOST but ACTIVE and SUCCEEDED -> QUEUED: a task that exists is followed. */
 /* `known`: the attempt that had the task before, whose cost goes over; NULL: none here. */

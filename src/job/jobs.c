@@ -96,6 +96,14 @@ static int job_new(struct jobs *jobs, int64_t id, char *name, struct job **out)
     return 0;
 }
 
+static int job_name_check(const char *name)
+{
+    int r = text_name_check(name);
+    if (r < 0)
+        return r;
+    return name[0] == '.' ? -EPERM : 0;
+}
+
 static int job_load(void *context, struct store_job *row)
 {
     struct jobs *jobs = context;
@@ -104,6 +112,10 @@ static int job_load(void *context, struct store_job *row)
     int r = job_state_parse(row->state, &state);
     if (r < 0) {
         log_error("store.state", "job=%s word=%s", row->name, row->state);
+        return -ERR_STORE_CORRUPT;
+    }
+    if (job_name_check(row->name) < 0) {
+        log_error("store.name", "id=%lld name=\"%s\"", (long long)row->id, row->name);
         return -ERR_STORE_CORRUPT;
     }
     r = job_new(jobs, row->id, row->name, &job);
@@ -238,14 +250,6 @@ struct job *jobs_next(struct jobs *jobs, int64_t id)
 size_t jobs_count(const struct jobs *jobs)
 {
     return HASH_CNT(by_id, jobs->by_id);
-}
-
-static int job_name_check(const char *name)
-{
-    int r = text_name_check(name);
-    if (r < 0)
-        return r;
-    return name[0] == '.' ? -EPERM : 0;
 }
 
 static int job_make(struct jobs *jobs, const char *name, struct job **out)

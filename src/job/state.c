@@ -11,7 +11,8 @@
  *      └─ REJECTED, FAILED, CANCELLED, EXPIRED, LOST      job_to_ended                │
  *                                SUCCEEDED, FAILED, CANCELLED, EXPIRED, LOST ◀────────┘
  *
- * Invariants, checked by job_check() after every transition in test builds:
+ * Invariants, checked by job_check() after every transition in test builds, and whenever a job is
+ * read from the store:
  *   1. DRAFT and INVALID have no attempt; every other state has one.
  *   2. WAITING: the request is durable, no byte of it has been sent (or the service has said that
  *      it made no task of it): submitted_ms is 0, there is no task id.
@@ -74,6 +75,28 @@ int job_state_parse(const char *word, enum job_state *out)
     return -EINVAL;
 }
 
+int job_broken_invariant(const struct job *job, const struct job_detail *detail)
+{
+    const struct store_attempt *attempt = &detail->attempt;
+    enum job_state state = job->state;
+    bool is_unstarted = state == JOB_DRAFT || state == JOB_INVALID;
+    bool is_sent = attempt->submitted_ms != 0;
+    bool has_task = attempt->task_id != NULL;
+    if (is_unstarted != (job->attempt_id == 0) || attempt->id != job->attempt_id)
+        return 1;
+    if (state == JOB_WAITING && (is_sent || has_task))
+        return 2;
+    if (state == JOB_SUBMITTING && (!is_sent || has_task))
+        return 3;
+    if ((state == JOB_QUEUED || state == JOB_RUNNING || state == JOB_SUCCEEDED) && !has_task)
+        return 4;
+    if (state == JOB_UNKNOWN && (!is_sent || has_task))
+        return 5;
+    if ((state == JOB_SUCCEEDED || state >= JOB_FAILED) && attempt->finished_ms == 0)
+        return 6;
+    return 0;
+}
+
 #ifdef SEEDANCEFS_CHECKS
 static void job_require(bool is_kept, int invariant, const struct job *job)
 {
@@ -88,25 +111,14 @@ static void job_require(bool is_kept, int invariant, const struct job *job)
 void job_check(const struct job *job)
 {
     const struct job_detail *detail = job->detail;
-    enum job_state state = job->state;
-    bool is_unstarted = state == JOB_DRAFT || state == JOB_INVALID;
+    bool is_unstarted = job->state == JOB_DRAFT || job->state == JOB_INVALID;
     job_require(is_unstarted == (job->attempt_id == 0), 1, job);
     if (!detail)
         return;
-    const struct store_attempt *attempt = &detail->attempt;
-    job_require(attempt->id == job->attempt_id, 1, job);
-    if (state == JOB_WAITING)
-        job_require(attempt->submitted_ms == 0 && !attempt->task_id, 2, job);
-    if (state == JOB_SUBMITTING)
-        job_require(attempt->submitted_ms != 0 && !attempt->task_id, 3, job);
-    if (state == JOB_QUEUED || state == JOB_RUNNING || state == JOB_SUCCEEDED)
-        job_require(attempt->task_id != NULL, 4, job);
-    if (state == JOB_UNKNOWN)
-        job_require(attempt->submitted_ms != 0 && !attempt->task_id, 5, job);
-    if (state == JOB_SUCCEEDED || state >= JOB_FAILED)
-        job_require(attempt->finished_ms != 0, 6, job);
+    int broken = job_broken_invariant(job, detail);
+    job_require(broken == 0, broken, job);
     if (timer_is_set(&detail->timer))
-        job_require(job->is_provisional || job_state_class(state) == JOB_CLASS_ACTIVE, 7, job);
+        job_require(job->is_provisional || job_state_class(job->state) == JOB_CLASS_ACTIVE, 7, job);
 }
 #else
 void job_check(const struct job *job UNUSED)

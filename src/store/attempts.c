@@ -10,38 +10,41 @@
 struct column {
     int index; /* of the parameter, from 1; the result column is one less */
     size_t offset;
+    int64_t least; /* of what is read back, of integers */
+    int64_t most;
 };
 
+/* The URL says when it ends: a date, and a number of seconds after it. */
 static const struct column integer_columns[] = {
-    {1, offsetof(struct store_attempt, id)},
-    {2, offsetof(struct store_attempt, job_id)},
-    {3, offsetof(struct store_attempt, number)},
-    {6, offsetof(struct store_attempt, duration_ms)},
-    {7, offsetof(struct store_attempt, input_video_ms)},
-    {8, offsetof(struct store_attempt, estimated_usd_micros)},
-    {9, offsetof(struct store_attempt, actual_usd_micros)},
-    {10, offsetof(struct store_attempt, intent_ms)},
-    {11, offsetof(struct store_attempt, submitted_ms)},
-    {12, offsetof(struct store_attempt, finished_ms)},
-    {14, offsetof(struct store_attempt, http_status)},
-    {20, offsetof(struct store_attempt, url_expires_ms)},
-    {21, offsetof(struct store_attempt, output_ms)},
-    {22, offsetof(struct store_attempt, video_bytes)},
-    {24, offsetof(struct store_attempt, cover_bytes)},
-    {26, offsetof(struct store_attempt, generation_ms)},
+    {1, offsetof(struct store_attempt, id), 1, STORE_ID_MAX},
+    {2, offsetof(struct store_attempt, job_id), 1, STORE_ID_MAX},
+    {3, offsetof(struct store_attempt, number), 1, INT32_MAX},
+    {6, offsetof(struct store_attempt, duration_ms), 0, STORE_LENGTH_MAX_MS},
+    {7, offsetof(struct store_attempt, input_video_ms), 0, STORE_LENGTH_MAX_MS},
+    {8, offsetof(struct store_attempt, estimated_usd_micros), 0, STORE_USD_MICROS_MAX},
+    {9, offsetof(struct store_attempt, actual_usd_micros), -1, STORE_USD_MICROS_MAX},
+    {10, offsetof(struct store_attempt, intent_ms), 0, STORE_TIME_MAX_MS},
+    {11, offsetof(struct store_attempt, submitted_ms), 0, STORE_TIME_MAX_MS},
+    {12, offsetof(struct store_attempt, finished_ms), 0, STORE_TIME_MAX_MS},
+    {14, offsetof(struct store_attempt, http_status), 0, INT32_MAX},
+    {20, offsetof(struct store_attempt, url_expires_ms), 0, 2 * STORE_TIME_MAX_MS},
+    {21, offsetof(struct store_attempt, output_ms), -1, STORE_LENGTH_MAX_MS},
+    {22, offsetof(struct store_attempt, video_bytes), -1, STORE_BYTES_MAX},
+    {24, offsetof(struct store_attempt, cover_bytes), -1, STORE_BYTES_MAX},
+    {26, offsetof(struct store_attempt, generation_ms), STORE_GENERATION_UNSEEN, STORE_TIME_MAX_MS},
 };
 
 static const struct column text_columns[] = {
-    {4, offsetof(struct store_attempt, model)},
-    {5, offsetof(struct store_attempt, resolution)},
-    {13, offsetof(struct store_attempt, task_id)},
-    {15, offsetof(struct store_attempt, request_id)},
-    {16, offsetof(struct store_attempt, error_code)},
-    {17, offsetof(struct store_attempt, error_message)},
-    {18, offsetof(struct store_attempt, video_url)},
-    {19, offsetof(struct store_attempt, cover_url)},
-    {23, offsetof(struct store_attempt, video_etag)},
-    {25, offsetof(struct store_attempt, cover_etag)},
+    {4, offsetof(struct store_attempt, model), 0, 0},
+    {5, offsetof(struct store_attempt, resolution), 0, 0},
+    {13, offsetof(struct store_attempt, task_id), 0, 0},
+    {15, offsetof(struct store_attempt, request_id), 0, 0},
+    {16, offsetof(struct store_attempt, error_code), 0, 0},
+    {17, offsetof(struct store_attempt, error_message), 0, 0},
+    {18, offsetof(struct store_attempt, video_url), 0, 0},
+    {19, offsetof(struct store_attempt, cover_url), 0, 0},
+    {23, offsetof(struct store_attempt, video_etag), 0, 0},
+    {25, offsetof(struct store_attempt, cover_etag), 0, 0},
 };
 
 /* memcpy keeps the compilers' alias and qualifier rules out of the tables. */
@@ -133,8 +136,11 @@ int store_attempt_get(struct store *store, int64_t id, struct store_attempt *out
     r = 0;
     struct store_attempt row = {0};
     for (size_t i = 0; i < ARRAY_COUNT(integer_columns); i++) {
-        int64_t value = sqlite3_column_int64(statement, integer_columns[i].index - 1);
-        memcpy((char *)&row + integer_columns[i].offset, &value, sizeof(value));
+        const struct column *column = &integer_columns[i];
+        int64_t value = sqlite3_column_int64(statement, column->index - 1);
+        if (!store_is_within(value, column->least, column->most))
+            r = -ERR_STORE_CORRUPT;
+        memcpy((char *)&row + column->offset, &value, sizeof(value));
     }
     for (size_t i = 0; i < ARRAY_COUNT(text_columns); i++) {
         char *text = store_column_text(statement, text_columns[i].index - 1, &r);

@@ -44,6 +44,16 @@ int store_job_remove(struct store *store, int64_t id, int64_t now_ms)
     return store_run(store, statement);
 }
 
+static bool job_is_sound(const struct store_job *row)
+{
+    return store_is_within(row->id, 1, STORE_ID_MAX) &&
+           store_is_within(row->created_ms, 0, STORE_TIME_MAX_MS) &&
+           store_is_within(row->updated_ms, 0, STORE_TIME_MAX_MS) &&
+           store_is_within(row->attempt_id, 0, STORE_ID_MAX) &&
+           store_is_within(row->video_bytes, -1, STORE_BYTES_MAX) &&
+           store_is_within(row->cover_bytes, -1, STORE_BYTES_MAX);
+}
+
 int store_job_each(struct store *store, store_job_fn *fn, void *context)
 {
     sqlite3_stmt *statement = store_statement(store, SQL_JOB_EACH);
@@ -58,7 +68,7 @@ int store_job_each(struct store *store, store_job_fn *fn, void *context)
             .cover_bytes = sqlite3_column_int64(statement, 8),
             .has_problem = sqlite3_column_int(statement, 3) != 0,
         };
-        r = 0;
+        r = job_is_sound(&row) ? 0 : -ERR_STORE_CORRUPT;
         row.name = store_column_text(statement, 1, &r);
         row.state = store_column_text(statement, 2, &r);
         if (r == 0)
@@ -85,6 +95,8 @@ int store_job_problem_get(struct store *store, int64_t id, char **out)
     (void)sqlite3_reset(statement);
     if (r == 0)
         *out = problem;
+    else
+        free(problem);
     return r;
 }
 
@@ -149,7 +161,9 @@ int store_file_each(struct store *store, int64_t job_id, store_file_fn *fn, void
             .job_id = sqlite3_column_int64(statement, 1),
             .mode = sqlite3_column_int64(statement, 3),
         };
-        r = 0;
+        bool is_sound =
+            store_is_within(row.id, 1, STORE_ID_MAX) && store_is_within(row.mode, 0, 07777);
+        r = is_sound ? 0 : -ERR_STORE_CORRUPT;
         row.name = store_column_text(statement, 2, &r);
         if (r == 0)
             r = fn(context, &row);

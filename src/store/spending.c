@@ -14,8 +14,10 @@ int store_spent_get(struct store *store, int64_t since_ms, int64_t *usd_micros)
     if (r <= 0)
         return r < 0 ? r : -ERR_STORE_CORRUPT;
     *usd_micros = sqlite3_column_int64(statement, 0);
+    /* A cost below zero would give money that nobody has. */
+    bool is_negative = sqlite3_column_int(statement, 1) != 0;
     (void)sqlite3_reset(statement);
-    return 0;
+    return is_negative ? -ERR_STORE_CORRUPT : 0;
 }
 
 int store_ledger_add(struct store *store, int64_t attempt_id, int64_t now_ms)
@@ -62,6 +64,15 @@ static const char *column_text(sqlite3_stmt *statement, int index)
     return (const char *)sqlite3_column_text(statement, index);
 }
 
+static bool spending_is_sound(const struct store_spending *row)
+{
+    return row->job_name && store_is_within(row->attempt_id, 1, STORE_ID_MAX) &&
+           store_is_within(row->estimated_usd_micros, 0, STORE_USD_MICROS_MAX) &&
+           store_is_within(row->actual_usd_micros, -1, STORE_USD_MICROS_MAX) &&
+           store_is_within(row->submitted_ms, 0, STORE_TIME_MAX_MS) &&
+           store_is_within(row->finished_ms, 0, STORE_TIME_MAX_MS);
+}
+
 int store_spending_each(struct store *store, store_spending_fn *fn, void *context)
 {
     sqlite3_stmt *statement = store_statement(store, SQL_SPENDING);
@@ -81,6 +92,10 @@ int store_spending_each(struct store *store, store_spending_fn *fn, void *contex
             .finished_ms = sqlite3_column_int64(statement, 10),
             .is_taken_over = sqlite3_column_int(statement, 11) != 0,
         };
+        if (!spending_is_sound(&row)) {
+            (void)sqlite3_reset(statement);
+            return -ERR_STORE_CORRUPT;
+        }
         fn(context, &row);
     }
     return r;

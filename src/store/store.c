@@ -90,7 +90,10 @@ static const char *const store_migrations[STORE_SCHEMA_VERSION] = {
     "THEN 'reserved' ELSE 'at_risk' END"
 
 static const char *const store_sql[SQL_COUNT] = {
-    [SQL_META_GET] = "SELECT value FROM meta WHERE key = ?1",
+    /* Above every id there is, should the counter ever be behind: ids are not given out twice. */
+    [SQL_ID_NEXT] = "SELECT max(value, 1 + ifnull((SELECT max(id) FROM job), 0), "
+                    "1 + ifnull((SELECT max(id) FROM attempt), 0), "
+                    "1 + ifnull((SELECT max(id) FROM file), 0)) FROM meta WHERE key = 'id_next'",
     [SQL_META_SET] = "UPDATE meta SET value = ?2 WHERE key = ?1",
     [SQL_JOB_SAVE] = "INSERT INTO job (" JOB_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) "
                      "ON CONFLICT (id) DO UPDATE SET name = ?2, state = ?3, problem = ?4, "
@@ -121,10 +124,6 @@ static const char *const store_sql[SQL_COUNT] = {
     [SQL_EXCHANGE_COPY] = "INSERT INTO exchange (attempt_id, body, display) "
                           "SELECT ?1, body, display FROM exchange WHERE attempt_id = ?2",
     /* A refusal has an end and neither a task nor a cost. */
-    [SQL_SPENT] = "SELECT ifnull(sum(CASE WHEN actual_usd_micros >= 0 THEN actual_usd_micros "
-                  "WHEN task_id IS NULL AND finished_ms != 0 THEN 0 "
-                  "ELSE estimated_usd_micros END), 0) FROM attempt "
-                  "WHERE submitted_ms != 0 AND submitted_ms >= ?1 AND NOT " IS_TAKEN_OVER,
     /* An entry only where something has changed; also of the attempt whose task is taken over. */
     [SQL_LEDGER_ADD] =
         "INSERT INTO ledger (attempt_id, time_ms, kind, usd_micros, task_id) "
@@ -142,6 +141,12 @@ static const char *const store_sql[SQL_COUNT] = {
         "SELECT generation_ms FROM (SELECT id, generation_ms FROM attempt WHERE model = ?1 AND "
         "resolution = ?2 AND duration_ms = ?3 AND generation_ms >= 0 ORDER BY id DESC LIMIT ?4) "
         "ORDER BY id",
+    [SQL_SPENT] =
+        "SELECT ifnull(sum(CASE WHEN actual_usd_micros >= 0 THEN actual_usd_micros "
+        "WHEN task_id IS NULL AND finished_ms != 0 THEN 0 "
+        "ELSE estimated_usd_micros END), 0), "
+        "ifnull(min(min(estimated_usd_micros, actual_usd_micros + 1)), 0) < 0 FROM attempt "
+        "WHERE submitted_ms != 0 AND submitted_ms >= ?1 AND NOT " IS_TAKEN_OVER,
     [SQL_TASK_FIND] = "SELECT id FROM attempt WHERE task_id = ?1 ORDER BY id DESC LIMIT 1",
     [SQL_SPENDING] =
         "SELECT ifnull(job.name, job.removed_name), job.name IS NULL, "
@@ -241,6 +246,8 @@ char *store_column_text(sqlite3_stmt *statement, int index, int *r)
     char *copy = strdup((const char *)text);
     if (!copy)
         *r = -ENOMEM;
+    else if (strlen(copy) != (size_t)sqlite3_column_bytes(statement, index))
+        *r = -ERR_STORE_CORRUPT;
     return copy;
 }
 
@@ -298,17 +305,15 @@ int store_sync(struct store *store)
                      store_exec(store, "UPDATE meta SET value = value + 1 WHERE key = 'syncs'"));
 }
 
-static int store_meta_get(struct store *store, const char *key, int64_t *value)
+static int store_id_next(struct store *store, int64_t *next)
 {
-    sqlite3_stmt *statement = store_statement(store, SQL_META_GET);
-    if (statement)
-        store_bind_text(statement, 1, key);
+    sqlite3_stmt *statement = store_statement(store, SQL_ID_NEXT);
     int r = store_step(store, statement);
     if (r <= 0)
         return r < 0 ? r : -ERR_STORE_CORRUPT;
-    *value = sqlite3_column_int64(statement, 0);
+    *next = sqlite3_column_int64(statement, 0);
     (void)sqlite3_reset(statement);
-    return 0;
+    return store_is_within(*next, 1, STORE_ID_MAX - STORE_ID_BATCH) ? 0 : -ERR_STORE_CORRUPT;
 }
 
 /* Ids are reserved in batches, so that taking one costs nothing; a crash wastes what is left. */
@@ -316,7 +321,7 @@ int store_id_take(struct store *store, int64_t *out)
 {
     if (store->id_next == store->id_end) {
         int64_t next;
-        int r = store_meta_get(store, "id_next", &next);
+        int r = store_id_next(store, &next);
         sqlite3_stmt *statement = r == 0 ? store_statement(store, SQL_META_SET) : NULL;
         if (r < 0)
             return r;

@@ -12,7 +12,7 @@
 #include <sqlite3.h>
 
 enum statement {
-    SQL_META_GET,
+    SQL_ID_NEXT,
     SQL_META_SET,
     SQL_JOB_SAVE,
     SQL_JOB_REMOVE,
@@ -68,7 +68,13 @@ int store_step(struct store *store, sqlite3_stmt *statement) NODISCARD;
 /* Binds a text or NULL; the text is lent until the statement has run. */
 void store_bind_text(sqlite3_stmt *statement, int index, const char *text);
 
-/* An owned copy of a column, NULL for NULL; sets *r to -ENOMEM when it cannot be made. */
+/* An owned copy of a column, NULL for NULL; sets *r when it cannot be made: -ENOMEM, or
+ * -ERR_STORE_CORRUPT for a text with a NUL in it, which would be another one when it is cut there. */
 char *store_column_text(sqlite3_stmt *statement, int index, int *r);
+
+static inline bool store_is_within(int64_t value, int64_t least, int64_t most)
+{
+    return value >= least && value <= most;
+}
 
 #endif

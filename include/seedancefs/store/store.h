@@ -7,6 +7,8 @@
  *                  makes every lazy commit before it durable as well: all share one log.
  * Lifetime: store_open() .. store_close(); one process per data directory, kept out by a lock. Rows
  * are copied in and out; a row's texts that come out are owned by it (see the _fini functions).
+ * Rows that come out hold texts without NUL, and numbers within the bounds below; a damaged row that
+ * does not is -ERR_STORE_CORRUPT.
  * Errors: -ENOSPC, -EIO, -EROFS, -ENOMEM, -ERR_STORE_CORRUPT, -ERR_STORE_VERSION,
  * -ERR_STORE_LOCKED, -ENOENT for a row that does not exist.
  */
@@ -20,6 +22,13 @@
 #include <stdint.h>
 
 struct store;
+
+/* No number of a row is larger; so sums and products of some of them fit into an int64. */
+#define STORE_ID_MAX (INT64_C(1) << 54)            /* an inode number is id << 8 */
+#define STORE_TIME_MAX_MS INT64_C(253402300799999) /* the year 9999 */
+#define STORE_LENGTH_MAX_MS INT64_C(0x7fffffff)
+#define STORE_USD_MICROS_MAX (INT64_C(1000000) * 1000000)
+#define STORE_BYTES_MAX (INT64_C(1) << 40)
 
 enum store_durability { STORE_LAZY, STORE_DURABLE };
 

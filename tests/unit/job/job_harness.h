@@ -178,12 +178,12 @@ static inline void world_disk_full(struct world *w, bool is_full)
     disk_limit(is_full);
 }
 
-static inline void world_open(struct world *w)
+static inline int world_open_jobs(struct world *w)
 {
     struct jobs_settings settings = {
         .timers = &w->timers,
         .clock = &w->clock.clock,
-        .store = NULL,
+        .store = w->store,
         .api = &w->api,
         .files_directory = w->files,
         .api_name = "https://service.example/api/v1",
@@ -192,20 +192,29 @@ static inline void world_open(struct world *w)
         .random_seed = w->random_seed,
         .hooks = {w, world_changed, world_video, world_url, world_unwanted},
     };
-    (void)snprintf(w->files, sizeof(w->files), "%s/files", w->directory);
-    assert_int_equal(file_make_directories(w->files, 0700), 0);
     timers_init(&w->timers, &w->clock.clock);
-    assert_int_equal(store_open(w->directory, &w->store), 0);
-    settings.store = w->store;
-    assert_int_equal(jobs_new(&settings, &w->jobs), 0);
+    return jobs_new(&settings, &w->jobs);
 }
 
-static inline void world_close(struct world *w)
+static inline void world_open(struct world *w)
+{
+    (void)snprintf(w->files, sizeof(w->files), "%s/files", w->directory);
+    assert_int_equal(file_make_directories(w->files, 0700), 0);
+    assert_int_equal(store_open(w->directory, &w->store), 0);
+    assert_int_equal(world_open_jobs(w), 0);
+}
+
+static inline void world_close_jobs(struct world *w)
 {
     w->jobs = jobs_free(w->jobs);
     assert_int_equal(w->timers.count, 0); /* nothing may fire into what is gone */
     assert_null(w->api.calls);
     timers_fini(&w->timers);
+}
+
+static inline void world_close(struct world *w)
+{
+    world_close_jobs(w);
     w->store = store_close(w->store);
 }
 

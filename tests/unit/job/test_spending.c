@@ -162,6 +162,57 @@ static void test_spending__nothing_in_the_ledger_is_ever_changed(void **state UN
     world_fini(&w);
 }
 
+static void damage_sent(struct store_attempt *attempt)
+{
+    attempt->submitted_ms = WALL_START_MS;
+}
+
+static void damage_task(struct store_attempt *attempt)
+{
+    attempt->task_id = strdup("cgt-1");
+}
+
+static void damage_cost(struct store_attempt *attempt)
+{
+    attempt->estimated_usd_micros = -1000000;
+}
+
+static void damage_owner(struct store_attempt *attempt)
+{
+    attempt->job_id++; /* that of the other job */
+    attempt->number++;
+}
+
+/* A damaged row is an error of its own job: nothing is sent because of it. */
+static void test_spending__a_waiting_row_that_no_transition_left_is_not_sent(void **state UNUSED)
+{
+    static void (*const damages[])(struct store_attempt *) = {damage_sent, damage_task, damage_cost,
+                                                              damage_owner};
+    for (size_t i = 0; i < ARRAY_COUNT(damages); i++) {
+        struct world w;
+        struct store_attempt attempt;
+        struct job_detail *detail;
+        world_init(&w);
+        w.api.has_key = false;
+        struct job *job = job_make_named(&w, "cat");
+        (void)job_make_named(&w, "dog");
+        assert_int_equal(user_write(job, JOB_PROMPT_NAME, PROMPT), 0);
+        world_run(&w, 0);
+        assert_state(job, JOB_WAITING);
+        assert_int_equal(store_attempt_get(w.store, job->attempt_id, &attempt), 0);
+        damages[i](&attempt);
+        assert_int_equal(store_attempt_update(w.store, &attempt), 0);
+        store_attempt_fini(&attempt);
+        w.api.has_key = true;
+        world_restart(&w);
+        world_run(&w, HOUR_MS);
+        assert_int_equal(w.api.creates, 0);
+        job = jobs_find(w.jobs, "cat");
+        assert_int_equal(job_detail_get(job, &detail), -ERR_STORE_CORRUPT);
+        world_fini(&w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -171,6 +222,7 @@ int main(void)
         cmocka_unit_test(test_spending__an_adopted_task_counts_once),
         cmocka_unit_test(test_spending__the_ledger_has_an_entry_for_each_change_of_money),
         cmocka_unit_test(test_spending__nothing_in_the_ledger_is_ever_changed),
+        cmocka_unit_test(test_spending__a_waiting_row_that_no_transition_left_is_not_sent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -437,8 +437,8 @@ static void test_store__every_column_of_an_attempt_comes_back_where_it_went(void
     int64_t value;
     setup(&f);
     assert_int_equal(job_add(f.store, STORE_LAZY, 1, "a"), 0);
-    attempt_fill(&first, INT64_C(-5000000000));
-    attempt_fill(&second, INT64_C(7000000000000));
+    attempt_fill(&first, 20000000);
+    attempt_fill(&second, 2000000000);
     assert_int_equal(store_attempt_insert(f.store, &first, "B", 1, "D", 1), 0);
     assert_attempt(f.store, &first);
     assert_int_equal(store_attempt_update(f.store, &second), 0);
@@ -460,6 +460,40 @@ static void test_store__every_column_of_an_attempt_comes_back_where_it_went(void
     store_attempt_fini(&first);
     store_attempt_fini(&second);
     store_attempt_fini(&first);
+    teardown(&f);
+}
+
+static void test_store__a_number_that_cannot_be_is_damage(void **state UNUSED)
+{
+    struct fixture f;
+    struct store_attempt row = {0};
+    struct store_attempt none;
+    int64_t usd_micros;
+    setup(&f);
+    assert_int_equal(job_add(f.store, STORE_LAZY, 1, "a"), 0);
+    attempt_fill(&row, 20000000);
+    assert_int_equal(store_attempt_insert(f.store, &row, "B", 1, "D", 1), 0);
+    for (int i = 0; i < 2; i++) {
+        int64_t value;
+#define X(field)                                                                                   \
+    value = row.field;                                                                             \
+    row.field = i ? INT64_MAX : INT64_MIN;                                                         \
+    if (row.id == 10 && row.job_id == 1) {                                                         \
+        assert_int_equal(store_attempt_update(f.store, &row), 0);                                  \
+        assert_int_equal(store_attempt_get(f.store, 10, &none), -ERR_STORE_CORRUPT);               \
+    }                                                                                              \
+    row.field = value;
+        INTEGER_FIELDS(X)
+#undef X
+    }
+    /* What is below zero would add to the budget. */
+    row.actual_usd_micros = -1;
+    assert_int_equal(store_attempt_update(f.store, &row), 0);
+    assert_int_equal(store_spent_get(f.store, 0, &usd_micros), 0);
+    row.estimated_usd_micros = -1;
+    assert_int_equal(store_attempt_update(f.store, &row), 0);
+    assert_int_equal(store_spent_get(f.store, 0, &usd_micros), -ERR_STORE_CORRUPT);
+    store_attempt_fini(&row);
     teardown(&f);
 }
 
@@ -631,6 +665,7 @@ int main(void)
         cmocka_unit_test(test_store__a_newer_database_is_left_alone),
         cmocka_unit_test(test_store__a_damaged_database_is_told_and_not_used),
         cmocka_unit_test(test_store__every_column_of_an_attempt_comes_back_where_it_went),
+        cmocka_unit_test(test_store__a_number_that_cannot_be_is_damage),
         cmocka_unit_test(test_store__blobs_come_back_byte_for_byte),
         cmocka_unit_test(test_store__history_is_told_in_the_order_of_writing),
         cmocka_unit_test(test_store__files_are_rows_of_their_job),
