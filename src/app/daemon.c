@@ -286,8 +286,7 @@ static void on_ready(void *context)
 {
     struct daemon *daemon = context;
     daemon->is_ready = true;
-    if (timer_set(loop_timers(daemon->loop), &daemon->start_timer, 0, jobs_begin, daemon) < 0)
-        daemon_end(daemon);
+    timer_set(loop_timers(daemon->loop), &daemon->start_timer, 0, jobs_begin, daemon);
     if (daemon->ready_fd < 0)
         return;
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);

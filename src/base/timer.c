@@ -1,7 +1,11 @@
+/*
+ * A pairing heap whose nodes are the timers themselves: setting one needs no memory, so that no deadline
+ * is ever lost for want of it. (An array would be faster by a constant, and would have to grow.)
+ *
+ * A node's children are a list; each knows what points to it: its left sibling, or its parent when it is
+ * the first child.
+ */
 #include "seedancefs/base/timer.h"
-
-#include <errno.h>
-#include <stdlib.h>
 
 void timers_init(struct timers *timers, const struct clock *clock)
 {
@@ -10,84 +14,90 @@ void timers_init(struct timers *timers, const struct clock *clock)
 
 void timers_fini(struct timers *timers)
 {
-    free(timers->heap);
     *timers = (struct timers){0};
 }
 
-static void timers_put(struct timers *timers, size_t index, struct timer *timer)
+/* Two heaps into one: the later root becomes the first child of the earlier one. Either may be NULL. */
+static struct timer *heap_meld(struct timer *a, struct timer *b)
 {
-    timers->heap[index] = timer;
-    timer->place = index + 1;
-}
-
-static void timers_sift_up(struct timers *timers, size_t index, struct timer *timer)
-{
-    while (index > 0) {
-        size_t parent = (index - 1) / 2;
-        if (timers->heap[parent]->due_ms <= timer->due_ms)
-            break;
-        timers_put(timers, index, timers->heap[parent]);
-        index = parent;
+    if (!a || !b)
+        return a ? a : b;
+    if (b->due_ms < a->due_ms) {
+        struct timer *later = a;
+        a = b;
+        b = later;
     }
-    timers_put(timers, index, timer);
+    b->next = a->child;
+    if (b->next)
+        b->next->prev = b;
+    b->prev = a;
+    a->child = b;
+    return a;
 }
 
-static void timers_sift_down(struct timers *timers, size_t index, struct timer *timer)
+/* A list of siblings into one heap: in pairs, then from the last pair on, which is what keeps it flat. */
+static struct timer *heap_meld_siblings(struct timer *first)
 {
-    for (;;) {
-        size_t child = 2 * index + 1;
-        if (child >= timers->count)
-            break;
-        if (child + 1 < timers->count &&
-            timers->heap[child + 1]->due_ms < timers->heap[child]->due_ms)
-            child++;
-        if (timers->heap[child]->due_ms >= timer->due_ms)
-            break;
-        timers_put(timers, index, timers->heap[child]);
-        index = child;
+    struct timer *pairs = NULL;
+    while (first) {
+        struct timer *a = first;
+        struct timer *b = a->next;
+        first = b ? b->next : NULL;
+        a->next = a->prev = NULL;
+        if (b)
+            b->next = b->prev = NULL;
+        struct timer *pair = heap_meld(a, b);
+        pair->next = pairs;
+        pairs = pair;
     }
-    timers_put(timers, index, timer);
+    struct timer *root = NULL;
+    while (pairs) {
+        struct timer *next = pairs->next;
+        pairs->next = NULL;
+        root = heap_meld(root, pairs);
+        pairs = next;
+    }
+    return root;
 }
 
-int timer_set(struct timers *timers, struct timer *timer, int64_t delay_ms, timer_fn *fn,
-              void *context)
+void timer_set(struct timers *timers, struct timer *timer, int64_t delay_ms, timer_fn *fn,
+               void *context)
 {
     timer_cancel(timers, timer);
-    if (timers->count == timers->capacity) {
-        size_t capacity = timers->capacity ? timers->capacity * 2 : 16;
-        struct timer **heap = realloc(timers->heap, capacity * sizeof(struct timer *));
-        if (!heap)
-            return -ENOMEM;
-        timers->heap = heap;
-        timers->capacity = capacity;
-    }
     timer->due_ms = clock_monotonic_ms(timers->clock) + (delay_ms > 0 ? delay_ms : 0);
     timer->fn = fn;
     timer->context = context;
-    timers_sift_up(timers, timers->count++, timer);
-    return 0;
+    timer->is_set = true;
+    timers->count++;
+    timers->root = heap_meld(timers->root, timer);
 }
 
 void timer_cancel(struct timers *timers, struct timer *timer)
 {
-    if (!timer->place)
+    if (!timer->is_set)
         return;
-    size_t index = timer->place - 1;
-    timer->place = 0;
-    struct timer *last = timers->heap[--timers->count];
-    if (last == timer)
-        return;
-    if (index > 0 && timers->heap[(index - 1) / 2]->due_ms > last->due_ms)
-        timers_sift_up(timers, index, last);
-    else
-        timers_sift_down(timers, index, last);
+    struct timer *children = heap_meld_siblings(timer->child);
+    if (timer == timers->root) {
+        timers->root = children;
+    } else {
+        if (timer->prev->child == timer)
+            timer->prev->child = timer->next;
+        else
+            timer->prev->next = timer->next;
+        if (timer->next)
+            timer->next->prev = timer->prev;
+        timers->root = heap_meld(timers->root, children);
+    }
+    timer->child = timer->next = timer->prev = NULL;
+    timer->is_set = false;
+    timers->count--;
 }
 
 int64_t timers_next_ms(const struct timers *timers)
 {
-    if (timers->count == 0)
+    if (!timers->root)
         return -1;
-    int64_t wait_ms = timers->heap[0]->due_ms - clock_monotonic_ms(timers->clock);
+    int64_t wait_ms = timers->root->due_ms - clock_monotonic_ms(timers->clock);
     return wait_ms > 0 ? wait_ms : 0;
 }
 
@@ -96,8 +106,8 @@ void timers_run(struct timers *timers)
     /* A callback that sets its own timer to 0 ms must not keep the loop here for ever. */
     size_t most = timers->count;
     int64_t now_ms = clock_monotonic_ms(timers->clock);
-    while (most-- > 0 && timers->count > 0 && timers->heap[0]->due_ms <= now_ms) {
-        struct timer *timer = timers->heap[0];
+    while (most-- > 0 && timers->root && timers->root->due_ms <= now_ms) {
+        struct timer *timer = timers->root;
         timer_cancel(timers, timer);
         timer->fn(timer->context);
     }

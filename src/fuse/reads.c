@@ -68,9 +68,9 @@ static void request_look(void *context)
 {
     struct request *request = context;
     if (!caller_is_dying(request->tid)) {
-        if (timer_set(request->session->settings.timers, &request->timer, INTERRUPT_LOOK_MS,
-                      request_look, request) == 0)
-            return;
+        timer_set(request->session->settings.timers, &request->timer, INTERRUPT_LOOK_MS,
+                  request_look, request);
+        return;
     }
     fuse_req_t req = request->req;
     tree_read_cancel(request->parked);
@@ -82,8 +82,7 @@ static void request_look(void *context)
 static void request_interrupted(fuse_req_t req UNUSED, void *data)
 {
     struct request *request = data;
-    if (timer_set(request->session->settings.timers, &request->timer, 0, request_look, request) < 0)
-        log_error("timer.refused", "what=interrupt");
+    timer_set(request->session->settings.timers, &request->timer, 0, request_look, request);
 }
 
 static void request_park(struct request *request)

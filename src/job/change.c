@@ -156,11 +156,9 @@ void jobs_save_last(struct jobs *jobs)
 
 void jobs_save_later(struct jobs *jobs)
 {
-    if (timer_is_set(&jobs->save_timer))
-        return;
-    if (timer_set(jobs->settings.timers, &jobs->save_timer, JOB_SAVE_AGAIN_MS, jobs_save_again,
-                  jobs) < 0)
-        log_error("store.unsaved", "error=ENOMEM");
+    if (!timer_is_set(&jobs->save_timer))
+        timer_set(jobs->settings.timers, &jobs->save_timer, JOB_SAVE_AGAIN_MS, jobs_save_again,
+                  jobs);
 }
 
 /* A fact: true whatever the store says. */

@@ -312,9 +312,9 @@ static void provisional_expire(void *context)
     struct job *job = context;
     if (job->references) {
         struct job_detail *detail = job->detail;
-        /* Somebody is at it: look again later. A timer of a set timer's place cannot fail. */
-        (void)!timer_set(job->jobs->settings.timers, &detail->timer, JOB_PROVISIONAL_MS,
-                         provisional_expire, job);
+        /* Somebody is at it: look again later. */
+        timer_set(job->jobs->settings.timers, &detail->timer, JOB_PROVISIONAL_MS,
+                  provisional_expire, job);
         return;
     }
     job_unlink(job);
@@ -335,14 +335,12 @@ int jobs_create_provisional(struct jobs *jobs, const char *name, struct job **ou
     }
     struct job_detail *detail;
     r = job_detail_get(job, &detail);
-    if (r == 0)
-        r = timer_set(jobs->settings.timers, &detail->timer, JOB_PROVISIONAL_MS, provisional_expire,
-                      job);
     if (r < 0) {
         job_unlink(job);
         job_free(job);
         return r;
     }
+    timer_set(jobs->settings.timers, &detail->timer, JOB_PROVISIONAL_MS, provisional_expire, job);
     *out = job;
     return 0;
 }

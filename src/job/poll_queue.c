@@ -14,8 +14,6 @@
  */
 #include "job_private.h"
 
-#include "seedancefs/base/log.h"
-
 enum {
     POLLS_PER_S = 10,
     POLL_BURST = 10,
@@ -80,9 +78,7 @@ void jobs_poll_next(struct jobs *jobs)
         struct job_detail *detail = jobs->poll_queue;
         int64_t wait_ms = detail->is_refresh_wanted ? 0 : poll_wait_ms(jobs);
         if (wait_ms > 0) {
-            if (timer_set(jobs->settings.timers, &jobs->poll_timer, wait_ms, jobs_poll_due, jobs) <
-                0)
-                log_error("timer.refused", "what=poll");
+            timer_set(jobs->settings.timers, &jobs->poll_timer, wait_ms, jobs_poll_due, jobs);
             return;
         }
         DL_DELETE2(jobs->poll_queue, detail, queue_prev, queue_next);
@@ -104,8 +100,7 @@ static void job_poll_due(void *context)
 
 void job_poll_schedule(struct job *job, int64_t delay_ms)
 {
-    if (timer_set(job->jobs->settings.timers, &job->detail->timer, delay_ms, job_poll_due, job) < 0)
-        log_error("timer.refused", "job=%s", job->name);
+    timer_set(job->jobs->settings.timers, &job->detail->timer, delay_ms, job_poll_due, job);
 }
 
 void job_poll_ask(struct job *job)

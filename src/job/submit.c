@@ -41,9 +41,7 @@ static void job_submit_due(void *context);
 
 void job_submit_schedule(struct job *job, int64_t delay_ms)
 {
-    if (timer_set(job->jobs->settings.timers, &job->detail->timer, delay_ms, job_submit_due, job) <
-        0)
-        log_error("timer.refused", "job=%s", job->name);
+    timer_set(job->jobs->settings.timers, &job->detail->timer, delay_ms, job_submit_due, job);
 }
 
 static int create_send(void *context)
@@ -290,8 +288,7 @@ static void jobs_submit_due(void *context)
 
 void jobs_submit_at(struct jobs *jobs, int64_t delay_ms)
 {
-    if (timer_set(jobs->settings.timers, &jobs->submit_timer, delay_ms, jobs_submit_due, jobs) < 0)
-        log_error("timer.refused", "what=submit");
+    timer_set(jobs->settings.timers, &jobs->submit_timer, delay_ms, jobs_submit_due, jobs);
 }
 
 void jobs_submit_soon(struct jobs *jobs)

@@ -376,8 +376,6 @@ static void item_persist_due(void *context)
 void item_persist_soon(struct media_item *item)
 {
     struct timers *timers = media_timers(item->media);
-    if (item->cache.dirty_bytes == 0 || timer_is_set(&item->timer))
-        return;
-    if (timer_set(timers, &item->timer, ITEM_PERSIST_MS, item_persist_due, item) < 0)
-        item_persist(item);
+    if (item->cache.dirty_bytes > 0 && !timer_is_set(&item->timer))
+        timer_set(timers, &item->timer, ITEM_PERSIST_MS, item_persist_due, item);
 }

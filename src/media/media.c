@@ -58,9 +58,7 @@ void media_schedule(struct media *media)
 {
     if (media->is_closing || timer_is_set(&media->plan_timer))
         return;
-    int r = timer_set(media_timers(media), &media->plan_timer, 0, media_turn, media);
-    if (r < 0) /* reads that wait have their deadlines */
-        log_warn("media.plan", "result=%s", err_name(r));
+    timer_set(media_timers(media), &media->plan_timer, 0, media_turn, media);
 }
 
 int media_new(const struct media_settings *settings, struct media **out)
@@ -149,8 +147,9 @@ void media_item_unref(struct media_item *item)
         return;
     item_stop_transfers(item);
     bool is_dirty = item->is_listed && item->cache.dirty_bytes > 0;
-    if (!is_dirty ||
-        timer_set(media_timers(media), &item->timer, ITEM_LINGER_MS, item_linger_over, item) < 0)
+    if (is_dirty)
+        timer_set(media_timers(media), &item->timer, ITEM_LINGER_MS, item_linger_over, item);
+    else
         item_free(item);
 }
 

@@ -172,14 +172,12 @@ static int read_park(struct media_item *item, struct media_read *read)
 {
     struct media *media = item->media;
     int64_t deadline_ms = media->settings.read_deadline_ms;
-    int r = timer_set(media_timers(media), &read->timer, deadline_ms, read_is_late, read);
-    if (r < 0)
-        return r;
+    timer_set(media_timers(media), &read->timer, deadline_ms, read_is_late, read);
     media_item_ref(item); /* the read's */
     read->due_ms = media_now_ms(media) + deadline_ms;
     read->queue = READ_PARKED;
     DL_APPEND(item->parked, read);
-    r = item_plan_read(item, read);
+    int r = item_plan_read(item, read);
     if (r < 0) {
         read_unlink(item, read);
         media_item_unref(item);

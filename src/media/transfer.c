@@ -166,11 +166,8 @@ static void transfer_failed(struct transfer *transfer, int result, bool is_retry
         delay_ms = transfer->told_ms;
     transfer_log(transfer, result);
     transfer->state = TRANSFER_WAITING;
-    int r = timer_set(media_timers(media), &transfer->timer, delay_ms, transfer_attempt_again,
-                      transfer);
-    if (r < 0)
-        transfer_give_up(transfer, r);
-    else if (transfer->told_ms >= 0)
+    timer_set(media_timers(media), &transfer->timer, delay_ms, transfer_attempt_again, transfer);
+    if (transfer->told_ms >= 0)
         /* Who cannot wait that long need not wait at all. */
         reads_fail_late(item, transfer->position, transfer->end, media_now_ms(media) + delay_ms,
                         result);
@@ -224,11 +221,11 @@ static int64_t low_speed_ms(const struct transfer *transfer)
 
 static void transfer_watch(void *context);
 
-static int transfer_watch_set(struct transfer *transfer)
+static void transfer_watch_set(struct transfer *transfer)
 {
     transfer->watched = transfer->position;
-    return timer_set(media_timers(transfer->item->media), &transfer->timer, low_speed_ms(transfer),
-                     transfer_watch, transfer);
+    timer_set(media_timers(transfer->item->media), &transfer->timer, low_speed_ms(transfer),
+              transfer_watch, transfer);
 }
 
 static void transfer_watch(void *context)
@@ -236,10 +233,12 @@ static void transfer_watch(void *context)
     struct transfer *transfer = context;
     transfer_enter(transfer);
     bool is_slow = transfer->position - transfer->watched < low_speed_ms(transfer);
-    if (is_slow || transfer_watch_set(transfer) < 0) {
+    if (is_slow) {
         http_cancel(transfer->http);
         transfer->http = NULL;
         transfer_failed(transfer, -ERR_HTTP_STALLED, true);
+    } else {
+        transfer_watch_set(transfer);
     }
     transfer_leave(transfer);
 }
@@ -457,10 +456,8 @@ static int transfer_request(struct transfer *transfer, const char *url)
     transfer->is_judged = false;
     transfer->is_whole = false;
     transfer->told_ms = -1;
-    r = transfer_watch_set(transfer);
-    if (r == 0)
-        r = http_start(media->settings.http, &request, &transfer->http);
-    return r;
+    transfer_watch_set(transfer);
+    return http_start(media->settings.http, &request, &transfer->http);
 }
 
 static bool url_is_usable(const struct transfer *transfer)

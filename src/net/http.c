@@ -80,9 +80,9 @@ static void on_stall_deadline(void *context)
     int64_t left_ms = transfer->last_byte_ms + transfer->request.stall_ms - now_ms(transfer);
     if (left_ms <= 0)
         transfer_finish(transfer, -ERR_HTTP_STALLED);
-    else if (timer_set(timers_of(transfer), &transfer->stall_timer, left_ms, on_stall_deadline,
-                       transfer) < 0)
-        transfer_finish(transfer, -ENOMEM);
+    else
+        timer_set(timers_of(transfer), &transfer->stall_timer, left_ms, on_stall_deadline,
+                  transfer);
 }
 
 void http_stall_restart(struct http_transfer *transfer)
@@ -90,9 +90,8 @@ void http_stall_restart(struct http_transfer *transfer)
     if (transfer->request.stall_ms <= 0 || transfer->is_paused || !transfer->answer.is_sent)
         return;
     transfer->last_byte_ms = now_ms(transfer);
-    if (timer_set(timers_of(transfer), &transfer->stall_timer, transfer->request.stall_ms,
-                  on_stall_deadline, transfer) < 0)
-        transfer->failure = -ENOMEM; /* the next callback ends it */
+    timer_set(timers_of(transfer), &transfer->stall_timer, transfer->request.stall_ms,
+              on_stall_deadline, transfer);
 }
 
 static void transfer_resume(struct http_transfer *transfer)
@@ -204,13 +203,13 @@ int http_start(struct http *http, const struct http_request *request, struct htt
     transfer->started_ms = now_ms(transfer);
     transfer->url = strdup(request->url);
     r = transfer->url ? http_easy_open(transfer) : -ENOMEM;
-    if (r == 0 && request->total_ms > 0)
-        r = timer_set(timers_of(transfer), &transfer->total_timer, request->total_ms,
-                      on_total_deadline, transfer);
     if (r < 0) {
         transfer_free(transfer);
         return r;
     }
+    if (request->total_ms > 0)
+        timer_set(timers_of(transfer), &transfer->total_timer, request->total_ms, on_total_deadline,
+                  transfer);
     transfer->request.url = transfer->url;
     transfer->request.bearer = NULL;
     transfer->request.content_type = NULL;

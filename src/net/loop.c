@@ -177,7 +177,7 @@ static int64_t loop_timer_arm(struct loop *loop, int64_t wait_ms)
         return wait_ms;
     if (next_ms == 0)
         return 0;
-    int64_t due_ms = loop->timers.heap[0]->due_ms;
+    int64_t due_ms = loop->timers.root->due_ms;
     if (loop->armed_due_ms >= 0 && loop->armed_due_ms <= due_ms)
         return wait_ms;
     struct itimerspec at = {.it_value = {.tv_sec = (time_t)(next_ms / 1000),

@@ -137,9 +137,7 @@ static void on_probe_failed(void *context, int64_t id, enum media_kind kind, int
     /* What the service no longer has will not come back. */
     if (result == -ERR_MEDIA_GONE || timer_is_set(&(*slot)->probe_timer))
         return;
-    if (timer_set((*slot)->settings.timers, &(*slot)->probe_timer, PROBE_AGAIN_MS, probe_again,
-                  slot) < 0)
-        log_error("timer.refused", "what=probe");
+    timer_set((*slot)->settings.timers, &(*slot)->probe_timer, PROBE_AGAIN_MS, probe_again, slot);
 }
 
 void tree_job_hooks_fill(struct tree **slot, struct job_hooks *hooks)

@@ -1,6 +1,7 @@
 /*
- * What: deadlines of one thread, kept in a binary heap: setting and cancelling costs O(log n), the
- * next due time O(1), so that thousands of jobs may each have one.
+ * What: deadlines of one thread, kept in a heap of the timers themselves: setting needs no memory and
+ * cannot fail, and costs O(1), cancelling O(log n), the next due time O(1), so that thousands of jobs
+ * may each have one.
  * Lifetime: a `struct timer` lives inside its owner, zeroed at birth, and must be cancelled before
  * its owner dies. `struct timers` outlives all of its timers.
  * Units: monotonic milliseconds of the clock given to timers_init().
@@ -21,29 +22,31 @@ struct timer {
     int64_t due_ms;
     timer_fn *fn;
     void *context;
-    size_t place; /* index in the heap + 1; 0 while not set */
+    bool is_set;
+    struct timer *child; /* see timer.c */
+    struct timer *next;
+    struct timer *prev;
 };
 
 struct timers {
     const struct clock *clock;
-    struct timer **heap;
+    struct timer *root; /* the one that is due first; NULL: none is set */
     size_t count;
-    size_t capacity;
 };
 
 void timers_init(struct timers *timers, const struct clock *clock);
 void timers_fini(struct timers *timers);
 
-/* Sets or moves `timer` to fire `delay_ms` (>= 0) from now. -ENOMEM when the heap cannot grow. */
-int timer_set(struct timers *timers, struct timer *timer, int64_t delay_ms, timer_fn *fn,
-              void *context) NODISCARD;
+/* Sets or moves `timer` to fire `delay_ms` (>= 0) from now. */
+void timer_set(struct timers *timers, struct timer *timer, int64_t delay_ms, timer_fn *fn,
+               void *context);
 
 /* Does nothing when the timer is not set. */
 void timer_cancel(struct timers *timers, struct timer *timer);
 
 static inline bool timer_is_set(const struct timer *timer)
 {
-    return timer->place != 0;
+    return timer->is_set;
 }
 
 /* Milliseconds until the next timer is due (0 when one is overdue), or -1 when none is set. */
