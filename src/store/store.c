@@ -90,6 +90,9 @@ static const char *const store_migrations[STORE_SCHEMA_VERSION] = {
     "THEN 'reserved' ELSE 'at_risk' END"
 
 static const char *const store_sql[SQL_COUNT] = {
+    [SQL_BEGIN] = "BEGIN IMMEDIATE",
+    [SQL_COMMIT] = "COMMIT",
+    [SQL_ROLLBACK] = "ROLLBACK",
     /* Above every id there is, should the counter ever be behind: ids are not given out twice. */
     [SQL_ID_NEXT] = "SELECT max(value, 1 + ifnull((SELECT max(id) FROM job), 0), "
                     "1 + ifnull((SELECT max(id) FROM attempt), 0), "
@@ -240,10 +243,11 @@ void store_bind_text(sqlite3_stmt *statement, int index, const char *text)
 
 char *store_column_text(sqlite3_stmt *statement, int index, int *r)
 {
-    const unsigned char *text = sqlite3_column_text(statement, index);
-    if (!text)
+    bool is_null = sqlite3_column_type(statement, index) == SQLITE_NULL;
+    const unsigned char *text = is_null ? NULL : sqlite3_column_text(statement, index);
+    if (is_null)
         return NULL;
-    char *copy = strdup((const char *)text);
+    char *copy = text ? strdup((const char *)text) : NULL;
     if (!copy)
         *r = -ENOMEM;
     else if (strlen(copy) != (size_t)sqlite3_column_bytes(statement, index))
@@ -256,34 +260,47 @@ static int store_exec(struct store *store, const char *sql)
     return store_result(store, sqlite3_exec(store->db, sql, NULL, NULL, NULL));
 }
 
-/* Outside transactions only: SQLite ignores the change within one. */
-static int store_synchronous_set(struct store *store, bool is_durable)
+/* Outside transactions only: SQLite ignores the change within one. It takes effect before all that may
+ * fail has been done, so that after a failure neither the old nor the new value can be relied on. */
+static int store_synchronous_set(struct store *store, enum store_durability durability)
 {
-    if (store->is_durable == is_durable)
+    if (store->synchronous == (int)durability)
         return 0;
-    int r = store_exec(store, is_durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL");
+    store->synchronous = -1;
+    int r = store_exec(store, durability == STORE_DURABLE ? "PRAGMA synchronous=FULL"
+                                                          : "PRAGMA synchronous=NORMAL");
     if (r == 0)
-        store->is_durable = is_durable;
+        store->synchronous = (int)durability;
     return r;
 }
 
 int store_begin(struct store *store, enum store_durability durability)
 {
-    int r = store_synchronous_set(store, durability == STORE_DURABLE);
-    return r < 0 ? r : store_exec(store, "BEGIN IMMEDIATE");
+    if (store->is_in_transaction)
+        return -EIO; /* a mistake of the caller */
+    /* A transaction whose end failed must not take in what comes after it. */
+    store_rollback(store);
+    int r = store_synchronous_set(store, durability);
+    if (r == 0)
+        r = store_run(store, store_statement(store, SQL_BEGIN));
+    store->is_in_transaction = r == 0;
+    return r;
 }
 
 void store_rollback(struct store *store)
 {
+    store->is_in_transaction = false;
+    /* Where this fails the next transaction, or the next id, tries it again. */
     if (!sqlite3_get_autocommit(store->db))
-        (void)sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+        (void)!store_run(store, store_statement(store, SQL_ROLLBACK));
 }
 
 int store_commit(struct store *store)
 {
-    int r = store_exec(store, "COMMIT");
+    int r = store_run(store, store_statement(store, SQL_COMMIT));
     if (r < 0)
         store_rollback(store);
+    store->is_in_transaction = false;
     return r;
 }
 
@@ -319,6 +336,8 @@ static int store_id_next(struct store *store, int64_t *next)
 /* Ids are reserved in batches, so that taking one costs nothing; a crash wastes what is left. */
 int store_id_take(struct store *store, int64_t *out)
 {
+    if (!store->is_in_transaction)
+        store_rollback(store); /* that of others, whose end failed */
     if (store->id_next == store->id_end) {
         int64_t next;
         int r = store_id_next(store, &next);
@@ -404,7 +423,13 @@ static int store_connect(struct store *store, const char *directory)
                               "PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;"
                               "PRAGMA cache_size=-1024; PRAGMA temp_store=MEMORY;"
                               "PRAGMA trusted_schema=OFF; PRAGMA journal_size_limit=4194304;");
-    return r < 0 ? r : store_migrate(store);
+    if (r == 0)
+        r = store_migrate(store);
+    /* Ending a transaction must not need memory to be prepared. */
+    if (r == 0 && (!store_statement(store, SQL_BEGIN) || !store_statement(store, SQL_COMMIT) ||
+                   !store_statement(store, SQL_ROLLBACK)))
+        r = store_result(store, sqlite3_errcode(store->db));
+    return r;
 }
 
 int store_open(const char *directory, struct store **out)
@@ -413,6 +438,7 @@ int store_open(const char *directory, struct store **out)
     if (!store)
         return -ENOMEM;
     store->lock_fd = -1;
+    store->synchronous = -1;
     int r = store_lock(store, directory);
     if (r == 0)
         r = store_connect(store, directory);

@@ -12,6 +12,9 @@
 #include <sqlite3.h>
 
 enum statement {
+    SQL_BEGIN,
+    SQL_COMMIT,
+    SQL_ROLLBACK,
     SQL_ID_NEXT,
     SQL_META_SET,
     SQL_JOB_SAVE,
@@ -48,8 +51,9 @@ struct store {
     sqlite3_stmt *statements[SQL_COUNT];
     int lock_fd;
     int64_t id_next;
-    int64_t id_end;  /* ids below it are reserved on disk */
-    bool is_durable; /* what PRAGMA synchronous is set to */
+    int64_t id_end; /* ids below it are reserved on disk */
+    int synchronous; /* what that PRAGMA is set to; -1: not known, because setting it failed halfway */
+    bool is_in_transaction; /* of a caller, from store_begin() on */
 };
 
 /* Turns SQLite's result into ours. 0 for SQLITE_OK, SQLITE_ROW and SQLITE_DONE. */
