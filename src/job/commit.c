@@ -124,18 +124,6 @@ static void warnings_keep(struct job *job, const struct prompt_report *report)
     }
 }
 
-/* The content is not acceptable: keep it, say why, send nothing. */
-static void commit_refused(struct job *job, int r, const char *problem)
-{
-    int saved;
-    if (r == -ENODATA)
-        saved = job_to_draft(job);
-    else
-        saved = job_to_invalid(job, problem);
-    if (saved < 0)
-        log_error("store.unsaved", "job=%s error=%s", job->name, err_name(saved));
-}
-
 /* Nobody waits for the answer any more, so it goes where the user will look. */
 static void commit_failed(struct job *job, int r)
 {
@@ -166,6 +154,16 @@ static int content_sync(const struct job_file *file)
     return r;
 }
 
+/* The content is not acceptable: keep it, say why, send nothing. */
+static void commit_refused(struct job *job, int r, const char *problem)
+{
+    int saved = r == -ENODATA ? job_to_draft(job) : job_to_invalid(job, problem);
+    if (saved < 0 && r != -ENODATA && !job->has_problem)
+        commit_failed(job, saved);
+    else if (saved < 0)
+        log_error("store.unsaved", "job=%s error=%s", job->name, err_name(saved));
+}
+
 int job_prompt_commit(struct job_file *file)
 {
     struct job *job = file->job;
@@ -173,7 +171,7 @@ int job_prompt_commit(struct job_file *file)
     struct prompt_report report;
     char *problem = NULL;
     prompt_report_init(&report);
-    int r = file->write_result;
+    int r = file->write_result ? file->write_result : file->flush_result;
     if (r == 0)
         r = job_prompt_check(file, true, &prompt, &problem, &report);
     if (r == 0) {
@@ -193,7 +191,7 @@ int job_prompt_commit(struct job_file *file)
         commit_failed(job, r);
     }
     file->is_dirty = false;
-    file->write_result = 0;
+    file->write_result = file->flush_result = 0;
     free(problem);
     prompt_report_fini(&report);
     prompt_free(prompt);

@@ -218,8 +218,10 @@ void job_file_close(struct job_file *file, bool is_writer)
         file->writers--;
     if (file->writers == 0 && file->is_dirty && is_prompt(file) && !job->is_removed)
         (void)job_prompt_commit(file);
-    if (file->writers == 0)
+    if (file->writers == 0) {
         file->is_sequential = false;
+        file->write_result = file->flush_result = 0;
+    }
     if (--file->handles == 0) {
         (void)close(file->fd);
         file->fd = -1;
@@ -257,7 +259,7 @@ int job_file_write(struct job_file *file, const void *bytes, size_t len, int64_t
         return write_failed(file, -EFBIG);
     int r = file_touch(file);
     if (r < 0)
-        return r;
+        return write_failed(file, r);
     r = file_write_full(file->fd, bytes, len, offset);
     if (r < 0)
         return write_failed(file, r);
@@ -266,7 +268,9 @@ int job_file_write(struct job_file *file, const void *bytes, size_t len, int64_t
     if (!is_prompt(file) || !file->is_sequential || file->writers != 1 ||
         file->sequential_end > REPORT_BYTES_MAX)
         return 0;
-    return job_prompt_report(file, file->job, JOB_REPORT_EARLY);
+    r = job_prompt_report(file, file->job, JOB_REPORT_EARLY);
+    /* The bytes are written. A report that could not be made comes with the close. */
+    return r == -ERR_PROMPT_INVALID || r == -ERR_BUDGET ? r : 0;
 }
 
 int job_file_truncate(struct job_file *file, int64_t size)
@@ -283,7 +287,7 @@ int job_file_truncate(struct job_file *file, int64_t size)
     if (file->fd >= 0 ? ftruncate(file->fd, size) < 0 : truncate(path, size) < 0)
         return write_failed(file, -errno);
     if (size == 0)
-        file->write_result = 0;
+        file->write_result = file->flush_result = 0;
     file->is_sequential = size == 0;
     file->sequential_end = 0;
     /* truncate(2) by path: nobody will come to close it. */
@@ -294,14 +298,27 @@ int job_file_truncate(struct job_file *file, int64_t size)
 
 int job_file_flush(struct job_file *file)
 {
+    file->flush_result = 0;
     if (!is_prompt(file) || !file->is_dirty || file->writers != 1)
         return 0;
     int r = job_prompt_report(file, file->job, JOB_REPORT_CLOSE);
-    if (r < 0)
-        return r;
+    if (r == -ERR_PROMPT_INVALID || r == -ERR_BUDGET)
+        return r; /* the release comes to the same verdict */
     /* Submitting happens at the release, which can report nothing: find out now whether the disk
      * takes what that will write. */
-    return job_file_sync(file);
+    if (r == 0)
+        r = job_file_sync(file);
+    /* Who was told that closing failed writes it again: it must not have been sent meanwhile. */
+    file->flush_result = r;
+    return r;
+}
+
+void job_file_write_lost(struct job_file *file, bool is_flush)
+{
+    if (is_flush)
+        file->flush_result = -ENOMEM;
+    else if (is_prompt(file))
+        file->write_result = -ENOMEM;
 }
 
 int job_file_sync(struct job_file *file)

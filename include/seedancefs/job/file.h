@@ -30,6 +30,7 @@ struct job_file {
     bool is_sequential; /* written from the first byte to the last without a seek, up to: */
     int64_t sequential_end;
     int write_result; /* of prompt.json: why a write failed since it was last empty; 0: none did */
+    int flush_result; /* of prompt.json: the error that its last close reported; 0: none */
     bool is_unlinked;
     struct job_file *next;
     struct job_file *prev;
@@ -68,6 +69,10 @@ int job_file_truncate(struct job_file *file, int64_t size) NODISCARD;
  * definitely not acceptable, an error of the disk when the acceptable could not be made durable.
  * Never submits. */
 int job_file_flush(struct job_file *file) NODISCARD;
+
+/* A write or a flush failed with -ENOMEM before it could be passed on: what is in prompt.json is not what its
+ * writer meant, or its writer was told that closing failed. Nothing is submitted. */
+void job_file_write_lost(struct job_file *file, bool is_flush);
 
 /* fsync(2): the file and its name are on disk when it returns. Never submits. */
 int job_file_sync(struct job_file *file) NODISCARD;
