@@ -3,6 +3,7 @@
  *   session.c  birth, mounting, the queue of requests, death
  *   ops.c      one thin function per operation
  *   reads.c    reads, and what becomes of those that must wait
+ *   lost.c     requests that libfuse had no memory for
  *   caller.c   what the thread behind a request is doing
  */
 #ifndef SEEDANCEFS_FUSE_PRIVATE_H
@@ -20,6 +21,7 @@ struct session {
     struct fuse_session *fuse;
     struct fuse_buf buffer;
     bool is_mounted;
+    bool is_request_taken;    /* the one that is being processed has come to its operation */
     struct request *requests; /* parked reads */
 };
 

@@ -271,6 +271,7 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 static void op_write(fuse_req_t req, fuse_ino_t ino UNUSED, const char *bytes, size_t size,
                      off_t offset, struct fuse_file_info *fi)
 {
+    session_of(req)->is_request_taken = true;
     int r = tree_write(handle_of(fi), bytes, size, offset);
     if (r < 0)
         reply_error(req, "write", r);
@@ -280,6 +281,7 @@ static void op_write(fuse_req_t req, fuse_ino_t ino UNUSED, const char *bytes, s
 
 static void op_flush(fuse_req_t req, fuse_ino_t ino UNUSED, struct fuse_file_info *fi)
 {
+    session_of(req)->is_request_taken = true;
     reply_error(req, "flush", tree_flush(handle_of(fi)));
 }
 
@@ -291,6 +293,7 @@ static void op_fsync(fuse_req_t req, fuse_ino_t ino UNUSED, int is_data_only UNU
 
 static void op_release(fuse_req_t req, fuse_ino_t ino UNUSED, struct fuse_file_info *fi)
 {
+    session_of(req)->is_request_taken = true;
     tree_release(handle_of(fi));
     reply_error(req, "release", 0);
 }

@@ -3,6 +3,10 @@
  */
 #include "fuse_private.h"
 
+#include "lost.h"
+
+#include "seedancefs/base/log.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -48,6 +52,23 @@ int session_fd(const struct session *session)
     return fuse_session_fd(session->fuse);
 }
 
+static void request_process(struct session *session)
+{
+    const struct fuse_buf *buffer = &session->buffer;
+    uint64_t fh = 0;
+    enum lost_kind kind = lost_kind_get(buffer->mem, buffer->size, &fh);
+    session->is_request_taken = false;
+    fuse_session_process_buf(session->fuse, buffer);
+    if (kind == LOST_NOTHING || session->is_request_taken)
+        return;
+    const struct fuse_file_info info = {.fh = fh};
+    log_warn("request.lost", "kind=%d error=ENOMEM", (int)kind);
+    if (kind == LOST_RELEASE)
+        tree_release(handle_of(&info));
+    else
+        tree_write_lost(handle_of(&info), kind == LOST_FLUSH);
+}
+
 int session_process(struct session *session, unsigned most)
 {
     for (unsigned i = 0; i < most && !fuse_session_exited(session->fuse); i++) {
@@ -58,7 +79,7 @@ int session_process(struct session *session, unsigned most)
             return r;
         if (r == 0)
             break; /* unmounted */
-        fuse_session_process_buf(session->fuse, &session->buffer);
+        request_process(session);
     }
     return 0;
 }

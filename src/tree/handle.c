@@ -246,6 +246,12 @@ int tree_flush(struct tree_handle *handle)
     return handle->is_writer ? job_file_flush(handle->file) : 0;
 }
 
+void tree_write_lost(struct tree_handle *handle, bool is_flush)
+{
+    if (handle->kind == HANDLE_FILE && handle->is_writer)
+        job_file_write_lost(handle->file, is_flush);
+}
+
 int tree_fsync(struct tree_handle *handle)
 {
     return handle->kind == HANDLE_FILE ? job_file_sync(handle->file) : 0;

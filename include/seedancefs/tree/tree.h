@@ -138,6 +138,8 @@ int tree_write(struct tree_handle *handle, const void *bytes, size_t size,
                int64_t offset) NODISCARD;
 int tree_flush(struct tree_handle *handle) NODISCARD;
 int tree_fsync(struct tree_handle *handle) NODISCARD;
+/* A write, or the flush after it, was answered with -ENOMEM before it came here. */
+void tree_write_lost(struct tree_handle *handle, bool is_flush);
 void tree_release(struct tree_handle *handle);
 
 /* The mount is gone: ends every handle whose release never came (the kernel drops those under way when it
