@@ -38,16 +38,20 @@ static int change_job_save(struct job *job, const struct job_change *change, int
 {
     char *name = strdup(job->name);
     char *state = strdup(job_state_to_text(change->to));
+    const char *shown = job_problem_get(job);
+    char *problem = shown ? strdup(shown) : NULL;
     struct store_job row = {.id = job->id,
                             .name = job->is_removed ? NULL : name,
                             .state = state,
-                            .problem = job->detail ? job->detail->problem : NULL,
+                            .problem = problem,
                             .created_ms = job->created_ms,
                             .updated_ms = now_ms,
                             .attempt_id = job->attempt_id};
-    int r = name && state ? store_job_save(job->jobs->settings.store, &row) : -ENOMEM;
+    int r = name && state && !problem == !shown ? store_job_save(job->jobs->settings.store, &row)
+                                                : -ENOMEM;
     free(name);
     free(state);
+    free(problem);
     return r;
 }
 

@@ -360,16 +360,20 @@ static int job_save_row(struct job *job, const char *name)
         return r;
     char *state = strdup(job_state_to_text(job->state));
     char *new_name = strdup(name);
+    const char *shown = job_problem_get(job);
+    char *problem = shown ? strdup(shown) : NULL;
     struct store_job row = {.id = job->id,
                             .name = new_name,
                             .state = state,
-                            .problem = detail->problem,
+                            .problem = problem,
                             .created_ms = job->created_ms,
                             .updated_ms = job->updated_ms,
                             .attempt_id = job->attempt_id};
-    r = state && new_name ? store_job_save(job->jobs->settings.store, &row) : -ENOMEM;
+    r = state && new_name && !problem == !shown ? store_job_save(job->jobs->settings.store, &row)
+                                                : -ENOMEM;
     free(state);
     free(new_name);
+    free(problem);
     return r;
 }
 

@@ -184,11 +184,11 @@ int job_to_invalid(struct job *job, const char *problem)
     int r = job_to_draft(job);
     if (r == 0)
         r = job_detail_get(job, &detail);
-    if (r == 0)
-        r = job_text_set(&detail->problem, problem);
     if (r < 0)
         return r;
-    job->has_problem = true;
+    if (job_text_set(&detail->problem, problem) < 0)
+        job_text_clear(&detail->problem);
+    job->has_problem = true; /* also without memory for the text */
     struct job_change change = {.to = JOB_INVALID, .durability = STORE_LAZY};
     return job_change(job, &change);
 }

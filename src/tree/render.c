@@ -30,7 +30,7 @@ static bool has_url(const struct job *job, const struct job_detail *detail)
 
 static bool has_problem(const struct job *job, const struct job_detail *detail)
 {
-    return (job->has_problem && detail->problem) || detail->ctl_problem;
+    return job->has_problem || detail->ctl_problem;
 }
 
 static int render_status(struct tree *tree UNUSED, struct job *job,
@@ -76,8 +76,8 @@ static void write_error(struct json_writer *w, const struct job *job,
     }
     json_write_object_begin(w);
     json_write_member_string(w, "code", attempt->error_code);
-    json_write_member_string(w, "message",
-                             attempt->error_message ? attempt->error_message : detail->problem);
+    json_write_member_string(
+        w, "message", attempt->error_message ? attempt->error_message : job_problem_get(job));
     write_number(w, "http_status", attempt->http_status > 0 ? attempt->http_status : -1);
     json_write_member_string(w, "request_id", attempt->request_id);
     json_write_object_end(w);
@@ -232,11 +232,12 @@ static int render_cost(struct tree *tree UNUSED, struct job *job, struct job_det
     return buf_add_text(out, ")\n");
 }
 
-static int render_error(struct tree *tree UNUSED, struct job *job UNUSED, struct job_detail *detail,
+static int render_error(struct tree *tree UNUSED, struct job *job, struct job_detail *detail,
                         struct buf *out)
 {
+    const char *problem = job_problem_get(job);
     buf_add_text(out, detail->ctl_problem ? detail->ctl_problem : "");
-    return buf_add_text(out, detail->problem ? detail->problem : "");
+    return buf_add_text(out, problem ? problem : "");
 }
 
 static int render_ctl(struct tree *tree UNUSED, struct job *job UNUSED,

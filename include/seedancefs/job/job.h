@@ -64,7 +64,7 @@ static inline bool job_state_is_editable(enum job_state state)
 /* What is known of a job while it is looked at or active. */
 struct job_detail {
     struct store_attempt attempt; /* id 0: none */
-    char *problem;                /* text of `error`; NULL: nothing is wrong */
+    char *problem;                /* text of `error`: use job_problem_get() */
     char *ctl_problem;            /* why the last command failed; NULL: it did not */
     char *reason;                 /* why the job waits or is stale, one sentence; NULL: none */
     struct job_file *files;       /* what the user keeps here, prompt.json among it */
@@ -117,6 +117,9 @@ struct job *job_unref(struct job *job);
 /* Lends the detail, loading it when needed: valid until the next call that may load another one,
  * unless the job is referenced or active. */
 int job_detail_get(struct job *job, struct job_detail **out) NODISCARD;
+
+/* The text of `error`, of a job whose detail is there; NULL: nothing is wrong. Lent. */
+const char *job_problem_get(const struct job *job);
 
 /* "name state=… attempt=…", for log lines and debuggers. */
 void job_to_text(const struct job *job, char *out, size_t size);

@@ -403,7 +403,8 @@ static inline void ledger_verify(const struct world *w)
 
 static inline bool problem_has(struct job *job, const char *part)
 {
-    const char *problem = detail_of(job)->problem;
+    (void)detail_of(job);
+    const char *problem = job_problem_get(job);
     return problem && strstr(problem, part);
 }
 
