@@ -22,6 +22,8 @@ enum {
     PROBE_REST_MS = 1000, /* between looks at whether the probe has come back */
 };
 
+enum { ANSWER_ROOM_BYTES = 4095 }; /* set aside before a create is sent: it must not be lost */
+
 static const size_t request_max = (size_t)64 << 20; /* as the service's documentation says */
 static const char generations[] = "/videos/generations";
 
@@ -372,6 +374,11 @@ int api_create(struct api *api, const void *body, size_t len,
         return -ENOMEM;
     }
     memcpy(call->request_body, body, len);
+    r = buf_reserve(&call->body, ANSWER_ROOM_BYTES);
+    if (r < 0) {
+        call_free(call);
+        return r;
+    }
     struct http_request request = {
         .method = HTTP_POST,
         .content_type = "application/json",

@@ -96,6 +96,7 @@ static void change_apply(struct job *job, const struct job_change *change, int64
     if (job->state != change->to)
         job->hidden = 0; /* what was unlinked was the rendering of another state */
     job->state = change->to;
+    job->is_resume_due = false; /* it goes on already */
     job->updated_ms = now_ms;
     bool is_following = job_is_following(job);
     if (is_following && !was_following)

@@ -124,6 +124,7 @@ static void detail_free(struct job_detail *detail)
     free(detail->reason);
     free(detail->ctl_problem);
     free(detail->unsaved_response);
+    job_answer_unreserve(detail);
     free(detail);
 }
 

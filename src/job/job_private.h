@@ -8,6 +8,7 @@
  *   ctl.c     the user's commands
  *   commit.c  prompt.json -> attempt
  *   submit.c  waiting -> create
+ *   answer.c  the raw answer to a create
  *   poll.c    queued, running -> the end: what an answer means
  *   poll_plan.c, poll_history.c, poll_queue.c    when to ask, what was learned, how much is asked
  *   resume.c  what goes on by itself: at the start, at the stop, with a new key
@@ -63,6 +64,7 @@ struct jobs {
     int64_t throttled_until_ms; /* wall time; from Retry-After of a create */
     struct timer submit_timer;  /* looks at the submit queue */
     struct timer save_timer;    /* see job_fact() */
+    struct timer resume_timer;  /* see jobs_start() */
     uint64_t random_state;
     bool is_started;
     bool is_stopping;
@@ -118,7 +120,7 @@ int job_to_invalid(struct job *job, const char *problem) NODISCARD;
 int job_to_accepted(struct job *job, const struct prompt *prompt) NODISCARD;
 int job_to_submitting(struct job *job) NODISCARD;
 void job_to_waiting(struct job *job, const char *note);
-void job_to_queued(struct job *job, const struct api_task *task);
+int job_to_queued(struct job *job, const struct api_task *task) NODISCARD; /* -ENOMEM */
 void job_to_rejected(struct job *job, const struct api_answer *answer);
 void job_to_unknown(struct job *job, const char *evidence);
 void job_to_running(struct job *job);
@@ -162,7 +164,6 @@ int64_t job_retry_delay_ms(struct jobs *jobs, unsigned failures, int64_t cap_ms)
 /* Follows a task that exists: asks in `delay_ms`, or when the plan says (< 0: the task was just made). */
 void job_poll_follow(struct job *job, int64_t delay_ms);
 void job_poll_done(void *context, const struct api_answer *answer);     /* an api_done_fn */
-void job_answer_keep(struct job *job, const struct api_answer *answer); /* for response.json */
 
 /* poll_queue.c: see there. */
 void job_poll_schedule(struct job *job, int64_t delay_ms);
@@ -175,6 +176,17 @@ struct poll_learned;
 void job_poll_learned_get(struct job *job, struct poll_learned *out);
 void job_poll_learn(struct job *job); /* its task has ended well, just now */
 void jobs_poll_kinds_free(struct jobs *jobs);
+
+/* answer.c */
+/* Sets memory aside for the answer of a create, before it is sent. */
+int job_answer_reserve(struct job_detail *detail) NODISCARD;
+void job_answer_unreserve(struct job_detail *detail);
+/* Keeps the raw body of a 2xx: durable, or in memory until it is. */
+void job_answer_received(struct job *job, int http_status, const char *body, size_t len);
+void job_answer_show(struct job *job, const struct api_answer *answer); /* for response.json */
+/* SUBMITTING -> QUEUED or UNKNOWN, as the kept answer says; later when there is no memory to read it. */
+void job_answer_read(struct job *job);
+void job_answer_read_later(struct job *job);
 
 /* commit.c */
 struct prompt_report;

@@ -166,6 +166,7 @@ struct jobs *jobs_free(struct jobs *jobs)
     timer_cancel(jobs->settings.timers, &jobs->submit_timer);
     timer_cancel(jobs->settings.timers, &jobs->poll_timer);
     jobs_poll_kinds_free(jobs);
+    timer_cancel(jobs->settings.timers, &jobs->resume_timer);
     HASH_ITER (by_id, jobs->by_id, job, next) {
         job_unlink(job);
         job_free(job);
@@ -467,7 +468,8 @@ int jobs_remove(struct job *job)
     if (job_is_following(job))
         jobs->following--;
     job->is_removed = true;
-    timer_cancel(jobs->settings.timers, &detail->timer);
+    if (job->state != JOB_SUBMITTING) /* else for the answer that came */
+        timer_cancel(jobs->settings.timers, &detail->timer);
     if (detail->is_queued && job->state == JOB_WAITING)
         DL_DELETE2(jobs->submit_queue, detail, queue_prev, queue_next);
     else if (detail->is_queued)

@@ -237,17 +237,6 @@ static void refresh_answer(struct job *job, const struct api_answer *answer)
         jobs->settings.hooks.on_url(jobs->settings.hooks.context, job, r);
 }
 
-void job_answer_keep(struct job *job, const struct api_answer *answer)
-{
-    struct store *store = job->jobs->settings.store;
-    int r = store_begin(store, STORE_LAZY);
-    if (r == 0)
-        r = store_end(store, store_attempt_response_set(store, job->attempt_id, answer->body,
-                                                        answer->body_len));
-    if (r < 0)
-        log_warn("store.refused", "job=%s what=answer error=%s", job->name, err_name(r));
-}
-
 void job_poll_done(void *context, const struct api_answer *answer)
 {
     struct job *job = job_ref(context);
@@ -262,7 +251,7 @@ void job_poll_done(void *context, const struct api_answer *answer)
             job_problem_clear(detail);
             jobs_changed(job);
         }
-        job_answer_keep(job, answer);
+        job_answer_show(job, answer);
     }
     if (job->is_removed)
         ;

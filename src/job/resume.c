@@ -5,75 +5,66 @@
 
 #include "seedancefs/base/log.h"
 
-#include <stdlib.h>
-
-/* SUBMITTING found at the start. The service's answer may be on disk already: then the task is
- * known. */
-static void resume_submitting(struct job *job)
-{
-    struct api_task task;
-    char *body = NULL;
-    size_t len = 0;
-    int r = store_attempt_blob_get(job->jobs->settings.store, job->attempt_id, STORE_RESPONSE,
-                                   &body, &len);
-    api_task_init(&task);
-    if (r == 0 && body && api_task_decode(body, len, &task) == 0) {
-        log_info("job.recovered", "job=%s task=%s", job->name, task.id);
-        job_to_queued(job, &task);
-    } else {
-        job_to_unknown(job, body
-                                ? "the program ended before it could read the service's answer, "
-                                  "which has no usable task id (see response.json)"
-                                : "the program ended after it began to send the request and before "
-                                  "an answer was on disk");
-    }
-    api_task_fini(&task);
-    free(body);
-    if (job->state == JOB_QUEUED)
-        job_poll_follow(job, 0);
-}
-
 /* DRAFT found at the start with something in prompt.json: whoever wrote it may believe that it was
  * submitted, because the program ended between the close and the commit. It is not sent now: it
  * cannot be told from a writer that was killed halfway. */
-static void resume_draft(struct job *job)
+static int resume_draft(struct job *job)
 {
     struct job_detail *detail;
     struct stat st;
-    if (job->has_problem || job_detail_get(job, &detail) < 0)
-        return;
+    int r = job->has_problem ? 0 : job_detail_get(job, &detail);
+    if (r < 0 || job->has_problem)
+        return r;
     const struct job_file *file = job_file_find(detail, JOB_PROMPT_NAME);
-    if (!file || job_file_stat(file, &st) < 0 || st.st_size == 0)
-        return;
+    if (!file || file->writers > 0 || job_file_stat(file, &st) < 0 || st.st_size == 0)
+        return 0;
     job_problem_set(detail, "seedancefs ended before prompt.json was submitted.\nNothing was sent "
                             "and nothing was charged. Write prompt.json again to submit it.\n");
     job_keep(job, "not submitted: seedancefs ended before");
+    return 0;
 }
 
-static void job_resume(struct job *job)
+static int job_resume(struct job *job)
 {
     struct job_detail *detail;
-    if (job->state == JOB_DRAFT) {
-        resume_draft(job);
-        return;
-    }
+    if (job->state == JOB_DRAFT)
+        return resume_draft(job);
     bool is_video_missing = job->state == JOB_SUCCEEDED && job->video_bytes < 0;
     if (job_state_class(job->state) != JOB_CLASS_ACTIVE && !is_video_missing)
-        return;
+        return 0;
     int r = job_detail_get(job, &detail);
-    if (r < 0) {
-        log_error("job.unreadable", "job=%s error=%s", job->name, err_name(r));
-        return;
-    }
+    if (r < 0)
+        return r;
     const struct job_hooks *hooks = &job->jobs->settings.hooks;
     if (job->state == JOB_WAITING)
         job_submit_schedule(job, 0);
     else if (job->state == JOB_SUBMITTING)
-        resume_submitting(job);
+        job_answer_read(job); /* it may be on disk already: then the task is known */
     else if (job->state != JOB_SUCCEEDED)
         job_poll_follow(job, (int64_t)(jobs_random(job->jobs) % 1000));
     else if (hooks->on_video)
         hooks->on_video(hooks->context, job);
+    return 0;
+}
+
+/* A job that cannot be loaded now (no memory, a disk error) is not given up. */
+static void jobs_resume(void *context)
+{
+    struct jobs *jobs = context;
+    struct job *job;
+    struct job *next;
+    bool is_more = false;
+    HASH_ITER (by_id, jobs->by_id, job, next) {
+        if (!job->is_resume_due)
+            continue;
+        int r = job_resume(job);
+        job->is_resume_due = r < 0;
+        is_more = is_more || r < 0;
+        if (r < 0)
+            log_error("job.unreadable", "job=%s error=%s", job->name, err_name(r));
+    }
+    if (is_more)
+        timer_set(jobs->settings.timers, &jobs->resume_timer, JOB_SAVE_AGAIN_MS, jobs_resume, jobs);
 }
 
 void jobs_start(struct jobs *jobs)
@@ -82,8 +73,9 @@ void jobs_start(struct jobs *jobs)
     struct job *next;
     jobs->is_started = true;
     HASH_ITER (by_id, jobs->by_id, job, next) {
-        job_resume(job);
+        job->is_resume_due = true;
     }
+    jobs_resume(jobs);
 }
 
 bool jobs_is_submitting(const struct jobs *jobs)

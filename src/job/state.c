@@ -406,20 +406,20 @@ void job_to_waiting(struct job *job, const char *note)
     job_fact(job, &change);
 }
 
-/* SUBMITTING -> QUEUED: the service made a task. */
-void job_to_queued(struct job *job, const struct api_task *task)
+/* SUBMITTING -> QUEUED: the service made a task. Without memory for its id nothing changes: the id is
+ * still in the raw answer, which is read again (see answer.c). */
+int job_to_queued(struct job *job, const struct api_task *task)
 {
     struct job_detail *detail = job->detail;
-    /* A task id that cannot be copied is still in the raw answer, which is on disk. */
-    if (job_text_set(&detail->attempt.task_id, task->id) < 0) {
-        job_to_unknown(job, "the program ran out of memory; the answer is in response.json");
-        return;
-    }
+    int r = job_text_set(&detail->attempt.task_id, task->id);
+    if (r < 0)
+        return r;
     job_text_clear(&detail->reason);
     job_problem_clear(detail);
     detail->failures = 0;
     struct job_change change = {.to = JOB_QUEUED, .durability = STORE_DURABLE, .note = task->id};
     job_fact(job, &change);
+    return 0;
 }
 
 static void attempt_error_set(struct store_attempt *attempt, int http_status, const char *code,

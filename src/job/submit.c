@@ -54,37 +54,45 @@ static int create_send(void *context)
     return r < 0 ? r : job_to_submitting(job);
 }
 
-/* Money has been spent: if the disk refuses the answer it is kept in memory and written later,
- * rather than thrown away. */
 static int create_received(void *context, int http_status, const char *body, size_t len)
 {
-    struct job *job = context;
-    struct job_detail *detail = job->detail;
-    struct store *store = job->jobs->settings.store;
-    detail->attempt.http_status = http_status;
-    int r = store_begin(store, STORE_DURABLE);
-    if (r == 0)
-        r = store_end(store, store_attempt_response_set(store, job->attempt_id, body, len));
-    if (r == 0)
-        return 0;
-    log_error("store.unsaved", "job=%s what=answer error=%s", job->name, err_name(r));
-    char *copy = malloc(len + 1);
-    if (copy) {
-        memcpy(copy, body, len);
-        copy[len] = '\0';
-        free(detail->unsaved_response);
-        detail->unsaved_response = copy;
-        detail->unsaved_response_len = len;
-    }
+    job_answer_received(context, http_status, body, len);
     return 0;
 }
 
 static void submit_enqueue(struct job *job);
 
+static void create_unknown(struct job *job, const struct api_answer *answer)
+{
+    char evidence[API_MESSAGE_SIZE + 256];
+    if (answer->http_status)
+        (void)snprintf(evidence, sizeof(evidence), "the answer was HTTP %d%s%s%s%s",
+                       answer->http_status, answer->result ? ", and " : "",
+                       answer->result ? err_sentence(answer->result) : "",
+                       answer->message[0] ? ": " : "", answer->message);
+    else
+        (void)snprintf(evidence, sizeof(evidence), "there was no answer (%s)",
+                       err_sentence(answer->result));
+    (void)!job_text_set(&job->detail->attempt.request_id,
+                        answer->request_id[0] ? answer->request_id : NULL);
+    job->detail->attempt.http_status = answer->http_status;
+    job_to_unknown(job, evidence);
+}
+
+/* There is an answer, and no memory to read it: it is read again, if it could be kept. */
+static void create_unread(struct job *job, const struct api_answer *answer)
+{
+    if (job->detail->is_answer_kept)
+        job_answer_read_later(job);
+    else
+        create_unknown(job, answer);
+}
+
 static void create_accepted(struct job *job, const struct api_answer *answer)
 {
-    job_to_queued(job, answer->task);
-    if (job->state == JOB_QUEUED && !job->is_removed)
+    if (job_to_queued(job, answer->task) < 0)
+        create_unread(job, answer);
+    else if (!job->is_removed)
         job_poll_follow(job, -1);
 }
 
@@ -158,23 +166,6 @@ static void create_gated(struct job *job, const struct api_answer *answer)
     jobs_gate_close(job->jobs, gate, answer->message);
 }
 
-static void create_unknown(struct job *job, const struct api_answer *answer)
-{
-    char evidence[API_MESSAGE_SIZE + 256];
-    if (answer->http_status)
-        (void)snprintf(evidence, sizeof(evidence), "the answer was HTTP %d%s%s%s%s",
-                       answer->http_status, answer->result ? ", and " : "",
-                       answer->result ? err_sentence(answer->result) : "",
-                       answer->message[0] ? ": " : "", answer->message);
-    else
-        (void)snprintf(evidence, sizeof(evidence), "there was no answer (%s)",
-                       err_sentence(answer->result));
-    (void)!job_text_set(&job->detail->attempt.request_id,
-                        answer->request_id[0] ? answer->request_id : NULL);
-    job->detail->attempt.http_status = answer->http_status;
-    job_to_unknown(job, evidence);
-}
-
 typedef void create_outcome_fn(struct job *job, const struct api_answer *answer);
 
 static create_outcome_fn *const create_outcomes[] = {
@@ -193,6 +184,8 @@ static void create_done(void *context, const struct api_answer *answer)
     size_t index = (size_t)answer->verdict;
     create_outcome_fn *outcome =
         index < ARRAY_COUNT(create_outcomes) ? create_outcomes[index] : create_unknown;
+    if (answer->verdict == API_AMBIGUOUS && answer->result == -ENOMEM)
+        outcome = create_unread;
     if (job->state == JOB_WAITING)
         outcome = create_unsent; /* on_send was never called, or refused */
     /* A removed job that was not sent after all is not sent any more. */
@@ -204,9 +197,10 @@ static void create_done(void *context, const struct api_answer *answer)
      * `submitting` after a crash it could be taken for a task. */
     if ((job->state == JOB_REJECTED || job->state == JOB_UNKNOWN) && answer->body_len > 0 &&
         (answer->http_status < 200 || answer->http_status > 299))
-        job_answer_keep(job, answer);
-    if (job->is_removed)
+        job_answer_show(job, answer);
+    if (job->is_removed && job->state != JOB_SUBMITTING)
         timer_cancel(jobs->settings.timers, &job->detail->timer);
+    job_answer_unreserve(job->detail);
     job_unref(job);
     jobs_submit_next(jobs);
 }
@@ -220,6 +214,8 @@ static void job_create_start(struct job *job)
     int r = store_attempt_blob_get(jobs->settings.store, job->attempt_id, STORE_BODY, &body, &len);
     if (r == 0 && !body)
         r = -ERR_STORE_CORRUPT;
+    if (r == 0)
+        r = job_answer_reserve(detail);
     if (r == 0) {
         struct api_create_callbacks callbacks = {job, create_send, create_received, create_done};
         r = api_create(jobs->settings.api, body, len, &callbacks, &detail->call);

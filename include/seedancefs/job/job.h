@@ -81,8 +81,10 @@ struct job_detail {
     bool is_status_strange; /* a status word that nobody documented was logged */
     bool is_unsaved;        /* the store did not take the last change */
     bool is_result_kept;    /* the service said succeeded; the size of the video is being asked */
+    bool is_answer_kept;    /* the raw answer of the create is on disk, or in: */
     char *unsaved_response; /* a raw answer the store did not take */
     size_t unsaved_response_len;
+    char *answer_room; /* set aside for it while a create is under way; see job/answer.c */
 
     struct job *job;
     struct job_detail *next; /* of the least recently used list */
@@ -105,6 +107,7 @@ struct job {
     bool has_problem;
     bool is_provisional; /* looked up by a path that is about to create something below it */
     bool is_removed;
+    bool is_resume_due; /* the start could not load it */
     struct job_detail *detail; /* NULL while nobody asks: use job_detail_get() */
     struct jobs *jobs;
     UT_hash_handle by_id;
