@@ -58,15 +58,11 @@ void jobs_gate_close(struct jobs *jobs, enum job_gate gate, const char *message)
 static bool is_throttled(struct job *job)
 {
     struct jobs *jobs = job->jobs;
-    int64_t left_ms = jobs->throttled_until_ms - jobs_wall_ms(jobs);
+    int64_t left_ms = jobs->throttled_until_ms - clock_monotonic_ms(jobs->settings.clock);
     if (left_ms <= 0)
         return false;
-    if (left_ms > 3600 * 1000) { /* the wall clock jumped back */
-        left_ms = 3600 * 1000;
-        jobs->throttled_until_ms = jobs_wall_ms(jobs) + left_ms;
-    }
     char until[TEXT_TIME_SIZE];
-    text_time_rfc3339(jobs->throttled_until_ms, until);
+    text_time_rfc3339(jobs_wall_ms(jobs) + left_ms, until);
     job_reason_set(job->detail, "The service asked to wait before anything more is sent, until %s.",
                    until);
     jobs_changed(job);

@@ -61,7 +61,7 @@ struct jobs {
     unsigned polls;
     enum job_gate gate;
     char *gate_message;         /* what the service said when it closed the gate */
-    int64_t throttled_until_ms; /* wall time; from Retry-After of a create */
+    int64_t throttled_until_ms; /* monotonic; from Retry-After of a create */
     struct timer submit_timer;  /* looks at the submit queue */
     struct timer save_timer;    /* see job_fact() */
     struct timer resume_timer;  /* see jobs_start() */
