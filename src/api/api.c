@@ -10,6 +10,7 @@
 #include "seedancefs/net/backoff.h"
 #include "seedancefs/net/url.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -147,8 +148,10 @@ static void take_task(struct api_call *call, struct api_answer *answer)
                                         answer->body_len);
     if (r >= 0)
         r = api_task_decode(answer->body, answer->body_len, &call->task);
+    if (r == -EINVAL)
+        r = -ERR_TASK_UNUSABLE;
     if (r == 0 && !is_create(call) && strcmp(call->task.id, call->task_id) != 0)
-        r = -EINVAL;
+        r = -ERR_TASK_OTHER;
     answer->result = r;
     if (r == 0)
         answer->task = &call->task;
@@ -164,6 +167,10 @@ static void take_error_texts(const struct secret *key, const struct http_answer 
     memcpy(answer->code, error.code, sizeof(error.code));
     memcpy(answer->message, error.message, sizeof(error.message));
     memcpy(answer->request_id, error.request_id, sizeof(error.request_id));
+    /* Whatever a redirect says about itself: this is what it means here. */
+    if (answer->result == 0 && answer->http_status >= 300 && answer->http_status <= 399)
+        (void)snprintf(answer->message, sizeof(answer->message),
+                       "a redirect to another address, which is never followed");
     if (answer->request_id[0])
         return;
     size_t len = 0;

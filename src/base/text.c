@@ -143,6 +143,12 @@ int text_name_check(const char *name)
     return 0;
 }
 
+const char *text_full_stop(const char *text)
+{
+    size_t len = strlen(text);
+    return len > 0 && strchr(".!?", text[len - 1]) ? "" : ".";
+}
+
 uint64_t text_hash(const void *bytes, size_t len)
 {
     const unsigned char *s = bytes;

@@ -30,6 +30,7 @@ enum {
     JOB_DETAILS_RESTING = 64,  /* details kept of jobs where nothing is going on */
     JOB_PROVISIONAL_MS = 5000, /* between the lookup and the create of one open(2) */
     JOB_SAVE_AGAIN_MS = 5000,  /* between attempts to write down what the store refused */
+    JOB_ANSWER_SIZE = API_MESSAGE_SIZE + 256,
 };
 
 /* Why nothing at all is submitted now. */
@@ -159,6 +160,8 @@ void jobs_submit_at(struct jobs *jobs, int64_t delay_ms);
 void job_submit_schedule(struct job *job, int64_t delay_ms);
 void jobs_submit_next(struct jobs *jobs);
 int64_t job_retry_delay_ms(struct jobs *jobs, unsigned failures, int64_t cap_ms);
+/* What came instead of a usable answer, as the part of a sentence. */
+void job_answer_to_text(const struct api_answer *answer, char out[static JOB_ANSWER_SIZE]);
 
 /* poll.c */
 /* Follows a task that exists: asks in `delay_ms`, or when the plan says (< 0: the task was just made). */

@@ -142,10 +142,14 @@ static void task_going_on(struct job *job, const struct api_task *task)
         if (!detail->is_status_strange)
             log_warn("task.status", "job=%s word=\"%s\"", job->name, task->status_word);
         detail->is_status_strange = true;
-        job_reason_set(detail,
-                       "The service says \"%s\", a word that is not documented; it is asked "
-                       "again.",
-                       task->status_word);
+        if (task->status_word[0])
+            job_reason_set(detail,
+                           "The service says \"%s\", a word that is not documented; it is asked "
+                           "again.",
+                           task->status_word);
+        else
+            job_reason_set(detail, "The service does not say how the task is doing; it is asked "
+                                   "again.");
         jobs_changed(job);
     } else if (task->status == API_TASK_RUNNING && job->state == JOB_QUEUED) {
         job_to_running(job);
@@ -186,6 +190,29 @@ static void task_missing(struct job *job, const struct api_answer *answer)
     job_to_ended(job, JOB_LOST);
 }
 
+/* What a refusal said, until a poll is answered as it should be. */
+static void attempt_answer_set(struct store_attempt *attempt, const struct api_answer *answer)
+{
+    attempt->http_status = answer->http_status;
+    /* Without memory the texts are missing, the state is not. */
+    (void)!job_text_set(&attempt->error_code, answer->code[0] ? answer->code : NULL);
+    (void)!job_text_set(&attempt->request_id, answer->request_id[0] ? answer->request_id : NULL);
+}
+
+static void refusal_show(struct job *job, const struct api_answer *answer)
+{
+    struct job_detail *detail = job->detail;
+    const char *why = answer->message[0] ? answer->message : "it gave no reason";
+    attempt_answer_set(&detail->attempt, answer);
+    job_problem_set(detail,
+                    "The service refuses to say how the task %s is doing (HTTP %d): %s%s\n%s\n",
+                    detail->attempt.task_id, answer->http_status, why, text_full_stop(why),
+                    answer->verdict == API_REFUSED
+                        ? "It is asked again every minute."
+                        : "The task itself goes on. Correct the API key (or the account) and send "
+                          "SIGHUP to seedancefs; until then it is asked every minute.");
+}
+
 /* Nothing was learned: say so after a while, ask again later. */
 static void task_not_learned(struct job *job, const struct api_answer *answer)
 {
@@ -198,22 +225,15 @@ static void task_not_learned(struct job *job, const struct api_answer *answer)
     }
     bool is_refused = answer->verdict == API_KEY_REFUSED ||
                       answer->verdict == API_ACCOUNT_REFUSED || answer->verdict == API_REFUSED;
-    const char *why = answer->message[0] ? answer->message
-                      : answer->result   ? err_sentence(answer->result)
-                                         : "it gave no usable answer";
     if (is_refused) {
         delay_ms = JOB_POLL_RETRY_CAP_MS;
-        job_problem_set(detail,
-                        "The service refuses to say how the task %s is doing (HTTP %d): %s\n%s\n",
-                        detail->attempt.task_id, answer->http_status, why,
-                        answer->verdict == API_REFUSED
-                            ? "It is asked again every minute."
-                            : "The task itself goes on. Correct the API key (or the account) and "
-                              "send SIGHUP to seedancefs; until then it is asked every minute.");
+        refusal_show(job, answer);
     }
     if (is_refused || detail->failures >= POLL_STALE_FAILURES) {
-        job_reason_set(detail, "stale: %s does not say how the task is doing: %s.", jobs->api_name,
-                       why);
+        char why[JOB_ANSWER_SIZE];
+        job_answer_to_text(answer, why);
+        job_reason_set(detail, "stale: %s does not say how the task is doing: %s%s", jobs->api_name,
+                       why, text_full_stop(why));
         jobs_changed(job);
     }
     job_poll_schedule(job, delay_ms);
@@ -248,6 +268,7 @@ void job_poll_done(void *context, const struct api_answer *answer)
         detail->failures = 0;
         detail->is_missing_once = false;
         if (job->has_problem && job_is_following(job)) {
+            attempt_answer_set(&detail->attempt, answer);
             job_problem_clear(detail);
             jobs_changed(job);
         }

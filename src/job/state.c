@@ -456,6 +456,7 @@ void job_to_rejected(struct job *job, const struct api_answer *answer)
 void job_to_unknown(struct job *job, const char *evidence)
 {
     struct job_detail *detail = job->detail;
+    const char *request_id = detail->attempt.request_id;
     char usd[TEXT_MONEY_SIZE];
     char when[TEXT_TIME_SIZE];
     text_usd(detail->attempt.estimated_usd_micros, usd);
@@ -463,12 +464,14 @@ void job_to_unknown(struct job *job, const char *evidence)
     (void)!job_text_set(&detail->attempt.error_message, evidence);
     job_problem_set(
         detail,
-        "It is not known whether the service created a task: %s.\n"
+        "It is not known whether the service created a task: %s%s\n"
         "The request was sent at %s; about %s USD may have been charged for it.\n"
         "Nothing is sent again by itself. Look at your account's task list or bill. To "
         "go on with a task that you find there: echo 'adopt TASK_ID' > ctl. To send the "
-        "request again, which may be charged a second time: echo retry > ctl.\n",
-        evidence, when, usd);
+        "request again, which may be charged a second time: echo retry > ctl.\n%s%s%s",
+        evidence, text_full_stop(evidence), when, usd,
+        request_id ? "The service can be asked about it by its request id: " : "",
+        request_id ? request_id : "", request_id ? "\n" : "");
     struct job_change change = {.to = JOB_UNKNOWN, .durability = STORE_DURABLE, .note = evidence};
     job_fact(job, &change);
 }

@@ -62,17 +62,21 @@ static int create_received(void *context, int http_status, const char *body, siz
 
 static void submit_enqueue(struct job *job);
 
-static void create_unknown(struct job *job, const struct api_answer *answer)
+void job_answer_to_text(const struct api_answer *answer, char out[static JOB_ANSWER_SIZE])
 {
-    char evidence[API_MESSAGE_SIZE + 256];
     if (answer->http_status)
-        (void)snprintf(evidence, sizeof(evidence), "the answer was HTTP %d%s%s%s%s",
-                       answer->http_status, answer->result ? ", and " : "",
+        (void)snprintf(out, JOB_ANSWER_SIZE, "the answer was HTTP %d%s%s%s%s", answer->http_status,
+                       answer->result ? ", but " : "",
                        answer->result ? err_sentence(answer->result) : "",
                        answer->message[0] ? ": " : "", answer->message);
     else
-        (void)snprintf(evidence, sizeof(evidence), "there was no answer (%s)",
-                       err_sentence(answer->result));
+        (void)snprintf(out, JOB_ANSWER_SIZE, "%s", err_sentence(answer->result));
+}
+
+static void create_unknown(struct job *job, const struct api_answer *answer)
+{
+    char evidence[JOB_ANSWER_SIZE];
+    job_answer_to_text(answer, evidence);
     (void)!job_text_set(&job->detail->attempt.request_id,
                         answer->request_id[0] ? answer->request_id : NULL);
     job->detail->attempt.http_status = answer->http_status;
@@ -114,12 +118,17 @@ static void unsent_explain(struct job *job, const struct api_answer *answer)
                         why);
         return;
     }
+    if (answer->result == -ERR_HTTP_CONNECT)
+        why = "no connection could be made";
     job_reason_set(detail, "%s cannot be reached: %s. Nothing was sent; it is tried again.", name,
                    why);
     job_problem_set(detail,
                     "%s cannot be reached: %s.\nNothing was sent and nothing was charged. It is "
-                    "tried again by itself; check the network and --api-url if this lasts.\n",
-                    name, why);
+                    "tried again by itself; check %s if this lasts.\n",
+                    name, why,
+                    answer->result == -ERR_HTTP_TLS
+                        ? "--api-url, this machine's clock and its package ca-certificates"
+                        : "the network and --api-url");
 }
 
 static void create_unsent(struct job *job, const struct api_answer *answer)

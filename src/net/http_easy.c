@@ -369,7 +369,7 @@ struct code_row {
 
 /* What is not in here is HTTP_CONNECT before the request and HTTP_BROKEN after it. */
 static const struct code_row code_rows[] = {
-    {CURLE_COULDNT_RESOLVE_HOST, -ERR_HTTP_CONNECT, -ERR_HTTP_CONNECT},
+    {CURLE_COULDNT_RESOLVE_HOST, -ERR_HTTP_RESOLVE, -ERR_HTTP_RESOLVE},
     {CURLE_COULDNT_CONNECT, -ERR_HTTP_CONNECT, -ERR_HTTP_CONNECT},
     /* curl has only the connect deadline; the others are timers of ours. */
     {CURLE_OPERATION_TIMEDOUT, -ERR_HTTP_CONNECT, -ERR_HTTP_DEADLINE},

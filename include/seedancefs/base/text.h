@@ -38,6 +38,9 @@ bool text_is_utf8(const char *bytes, size_t len);
  */
 int text_name_check(const char *name) NODISCARD;
 
+/* What a sentence that ends with `text` still needs: "." or, behind ".", "!" or "?", "". */
+const char *text_full_stop(const char *text);
+
 /* SHA-like strength is not needed here: FNV-1a, for tables and checks of identity. */
 uint64_t text_hash(const void *bytes, size_t len);
 

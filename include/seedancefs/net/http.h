@@ -10,8 +10,8 @@
  * http_start(); after it, or after http_cancel(), the transfer is gone. `http` outlives its
  * transfers.
  * Errors: on_done's `result` is 0 for a complete answer of any status, else a code of base/err:
- * HTTP_CONNECT, HTTP_TLS, HTTP_BROKEN, HTTP_MALFORMED, HTTP_TOO_LARGE, HTTP_STALLED, HTTP_DEADLINE,
- * HTTP_REPEATED, URL_REFUSED, or the negative code by which a callback ended the transfer.
+ * HTTP_CONNECT, HTTP_RESOLVE, HTTP_TLS, HTTP_BROKEN, HTTP_MALFORMED, HTTP_TOO_LARGE, HTTP_STALLED,
+ * HTTP_DEADLINE, HTTP_REPEATED, URL_REFUSED, or the negative code by which a callback ended the transfer.
  */
 #ifndef SEEDANCEFS_NET_HTTP_H
 #define SEEDANCEFS_NET_HTTP_H

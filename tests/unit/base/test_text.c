@@ -265,6 +265,16 @@ static void test_text__names_are_checked(void **state UNUSED)
         assert_int_equal(text_name_check(rows[i].name), rows[i].expected);
 }
 
+static void test_text__a_sentence_ends_with_one_full_stop(void **state UNUSED)
+{
+    static const struct {
+        const char *text;
+        const char *expected;
+    } rows[] = {{"", "."}, {"a", "."}, {"a.", ""}, {"a!", ""}, {"a?", ""}, {"a. b", "."}};
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
+        assert_string_equal(text_full_stop(rows[i].text), rows[i].expected);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -275,6 +285,7 @@ int main(void)
         cmocka_unit_test(test_text__utf8_is_what_rfc_3629_allows),
         cmocka_unit_test(test_text__every_code_point_but_surrogates_is_accepted),
         cmocka_unit_test(test_text__names_are_checked),
+        cmocka_unit_test(test_text__a_sentence_ends_with_one_full_stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

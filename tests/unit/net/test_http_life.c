@@ -182,7 +182,7 @@ static void test_http_life__what_cannot_be_reached_is_unsent(void **state)
     assert_int_equal(client_run(&client), -ERR_HTTP_CONNECT);
     assert_false(client.answer.is_sent);
     client.request.url = "https://no-such-host.invalid/";
-    assert_int_equal(client_run(&client), -ERR_HTTP_CONNECT);
+    assert_int_equal(client_run(&client), -ERR_HTTP_RESOLVE);
     assert_false(client.answer.is_sent);
     assert_int_equal(client.sends, 0);
     client_fini(&client);
