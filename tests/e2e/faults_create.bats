@@ -1,0 +1,241 @@
+#!/usr/bin/env bats
+# Every fault of a create: what becomes of the job, how many requests the service sees, and what the user reads.
+# Each test is one row of the table of faults with all its variants at once, one job each. Answers that are
+# wrong in themselves are in faults_answers.bats, what takes a minute in faults_deadlines.bats, a service that
+# cannot be reached in faults_unreachable.bats, clocks in faults_clock.bats.
+load faults
+
+only_creates() { ! grep -v '"kind":"create"' "$LOG"; }
+
+@test "create: 500 502 503 504 408: unknown" {
+    create_rows <<'END'
+s500|{"status":500}|HTTP 500: The service failed unexpectedly.
+s502|{"status":502,"accept":true}|HTTP 502: A gateway could not reach the service.
+s503|{"status":503,"headers":{"Retry-After":"0"}}|HTTP 503: The service is overloaded.
+s504|{"status":504,"accept":true}|HTTP 504: The service did not answer in time.
+s408|{"status":408}|HTTP 408: The request took too long.
+s599|{"status":599,"body":""}|HTTP 599
+no-message|{"status":500,"body":"","headers":{"X-Request-Id":"r-500"}}|request id: r-500
+html|{"status":502,"body":"<html>Bad gateway</html>"}|HTTP 502
+teapot|{"status":418,"body":"{\"message\":\"I am a teapot.\"}"}|HTTP 418: I am a teapot.
+conflict|{"status":409,"accept":true}|HTTP 409: The request conflicts with another.
+no-status|{"status":999}|the answer was not valid HTTP
+switching|{"raw":"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n"}|the answer was not valid HTTP
+END
+    unknown_for_good
+    only_creates
+}
+
+@test "create: 429 with Retry-After in seconds, as a date, past, negative, junk: waiting, then sent" {
+    local day='Wed, 25 Nov 2026' old='Sun, 06 Nov 1994 08:49:37 GMT'
+    create_rows <<END
+seconds|{"times":1,"status":429,"headers":{"Retry-After":"2"}}|
+date|{"times":1,"status":429,"headers":{"Date":"$day 08:00:00 GMT","Retry-After":"$day 08:00:02 GMT"}}|
+END
+    rows state succeeded
+    rows creates 2
+    rows gaps 2000
+    create_rows <<END
+past|{"times":1,"status":429,"headers":{"Retry-After":"$old"}}|
+zero|{"times":1,"status":429,"headers":{"Retry-After":"0"}}|
+negative|{"times":1,"status":429,"headers":{"Retry-After":"-5"}}|
+junk|{"times":1,"status":429,"headers":{"Retry-After":"soon"}}|
+fraction|{"times":1,"status":429,"headers":{"Retry-After":"1.5"}}|
+empty|{"times":1,"status":429,"headers":{"Retry-After":""}}|
+none|{"times":1,"status":429}|
+html|{"times":1,"status":429,"body":"<html>"}|
+END
+    rows state succeeded
+    rows creates 2
+    rows gaps 500
+}
+
+# soon_again JOB: when it is tried again, in seconds from now.
+tried_again_in() {
+    local at
+    at=$(status_json "$1" .reason | grep -o '20[0-9T:.-]*Z')
+    echo $(($(date -d "$at" +%s) - $(date +%s)))
+}
+
+@test "create: 429 with Retry-After 10^9 or in a hundred years: one hour at most" {
+    create_rows <<'END'
+huge|{"n":1,"status":429,"headers":{"Retry-After":"1000000000"}}|Slow down.
+END
+    wait_until 10 reason_has huge 'The service asked to wait (HTTP 429: '
+    local seconds
+    seconds=$(tried_again_in huge)
+    [ "$seconds" -ge 3500 ]
+    [ "$seconds" -le 3601 ]
+    # What comes later waits, too; asking to try again does not help.
+    echo '{"prompt": "later"}' >"$J/later/prompt.json"
+    wait_until 10 reason_has later 'The service asked to wait before anything more is sent'
+    echo submit >"$J/huge/ctl"
+    sleep 1
+    [ "$(creates)" -eq 1 ]
+    [ "$(cat "$J"/*/status | sort -u)" = waiting ]
+    rm -r "$J/later"
+    rows_read <<'END'
+huge|{"n":1,"status":429,"headers":{"Retry-After":"Fri, 01 Jan 2126 00:00:00 GMT"}}|
+END
+    rows_play create
+    restart_fs
+    wait_until 10 creates_are 2
+    wait_until 10 reason_has huge 'The service asked to wait (HTTP 429: '
+    seconds=$(tried_again_in huge)
+    [ "$seconds" -ge 3500 ]
+    [ "$seconds" -le 3601 ]
+    [ ! -e "$J/huge/error" ]
+    restart_fs
+    wait_status huge succeeded
+    [ "$(creates)" -eq 3 ]
+    [ "$(jq -s '[.[] | select(.created != null)] | length' "$LOG")" -eq 1 ]
+}
+
+@test "create: 400 405 413 415 422 with a body: rejected, message shown" {
+    create_rows <<'END'
+s400|{"status":400,"body":"{\"error\":{\"code\":\"Bad.Prompt\",\"message\":\"No faces. Request id: 0217a\"}}"}|HTTP 400, Bad.Prompt): No faces.
+s405|{"status":405}|The method is not allowed here.
+s413|{"status":413}|The request body is larger than 64 MB.
+s415|{"status":415}|The body must be JSON.
+s422|{"status":422}|The request cannot be processed.
+text|{"status":400,"body":"{\"error\":\"just text\"}"}|just text
+top|{"status":400,"body":"{\"message\":\"at the top\",\"code\":20001}"}|HTTP 400, 20001): at the top
+html|{"status":413,"body":"<html>too large</html>"}|it gave no reason
+empty|{"status":400,"body":""}|it gave no reason
+control|{"status":400,"body":"{\"message\":\"one\\nline\\u202e\"}"}|one line
+END
+    rows rejected
+    [ "$(status_json s400 .error.request_id)" = 0217a ]
+    has 'Request id: 0217a' "$J/s400/error"
+    has 'No faces.' "$J/s400/response.json"
+    scenario
+    restart_fs
+    sleep 1
+    rows rejected
+    rows creates 1
+    only_creates
+}
+
+@test "create: 404 410: rejected" {
+    create_rows <<'END'
+s404|{"status":404}|The specified resource is not found.
+s410|{"status":410}|The specified resource is gone.
+END
+    rows rejected
+    scenario
+    restart_fs
+    sleep 1
+    rows rejected
+    rows creates 1
+}
+
+# paused STATUS SENTENCE: that answer to one create stops all of them, until somebody has done something about it.
+paused() {
+    local was
+    was=$(creates)
+    scenario "{\"kind\":\"create\",\"times\":1,\"answer\":{\"status\":$1,\"body_json\":{\"error\":{\"message\":\"The words of $1.\"}}}}"
+    echo "{\"prompt\": \"first $1\"}" >"$J/first$1/prompt.json"
+    wait_until 10 reason_has "first$1" "$2"
+    echo "{\"prompt\": \"second $1\"}" >"$J/second$1/prompt.json"
+    wait_until 10 reason_has "second$1" "$2"
+    sleep 0.5
+    [ "$(creates)" -eq $((was + 1)) ]
+    for job in "first$1" "second$1"; do
+        status_is "$job" waiting
+        [ "$(status_json "$job" .submitted_at)" = null ]
+        has "$2" "$J/$job/error"
+        has "The service said: The words of $1." "$J/$job/error"
+        has 'send SIGHUP' "$J/$job/error"
+        has 'Nothing was charged, and nothing is lost.' "$J/$job/error"
+    done
+    kill -HUP "$FS_PID"
+    wait_status "first$1" succeeded
+    wait_status "second$1" succeeded
+    [ ! -e "$J/first$1/error" ]
+    [ "$(creates "first $1")" -eq 2 ]
+    [ "$(creates "second $1")" -eq 1 ]
+}
+
+@test "create: 401 402 403: waiting, all submissions paused, reason shown" {
+    mount_fs
+    paused 401 'The service refused the API key, so nothing is sent.'
+    paused 402 'The service refuses this account'
+    paused 403 'The service refuses this account'
+}
+
+@test "create: 3xx to the same host, another host, in a loop, http, file:, gopher:: unknown, never followed" {
+    create_rows < <(redirects)
+    unknown_for_good
+    only_creates
+}
+
+# either_way JOB FAULT: the connection ends before the simulator has read a byte. Whether the program had begun
+# to write is a race between the two; each outcome has its state, and none costs twice.
+either_way() {
+    scenario "{\"kind\":\"connection\",\"port\":\"api\",\"n\":1,\"answer\":{\"$2\":\"connect\"}}"
+    echo "{\"prompt\": \"[$1]\"}" >"$J/$1/prompt.json"
+    wait_until 20 grep -qxE 'unknown|succeeded' "$J/$1/status"
+    if status_is "$1" unknown; then
+        [ "$(creates "[$1]")" -eq 0 ]
+        has "$broke" "$J/$1/error"
+    else
+        [ "$(creates "[$1]")" -eq 1 ]
+    fi
+}
+
+@test "create: reset or close before the request was read: unsent and sent again, or unknown" {
+    mount_fs
+    for n in 1 2 3; do
+        either_way "reset$n" reset_at
+        either_way "close$n" cut_at
+    done
+    cat "$J"/*/status >"$DIR/before"
+    restart_fs
+    sleep 1
+    cat "$J"/*/status | diff "$DIR/before" -
+}
+
+@test "create: reset or close before, inside or after the headers or the body: unknown" {
+    create_rows < <(broken_connections)
+    unknown_for_good
+    only_creates
+}
+
+# The simulator ends these before it knows the prompt: one after the other, counted without it.
+@test "create: reset or close while the request is sent: unknown" {
+    mount_fs
+    for fault in reset_at cut_at; do
+        scenario "{\"kind\":\"create\",\"n\":1,\"answer\":{\"$fault\":\"request\"}}"
+        echo "{\"prompt\": \"[$fault]\"}" >"$J/$fault/prompt.json"
+        wait_status "$fault" unknown
+        echo "$fault|{}|$broke" >>"$DIR/rows"
+    done
+    rows unknown
+    restart_fs
+    sleep 1
+    rows unknown
+    [ "$(creates)" -eq 2 ]
+}
+
+@test "create: reset or close after the whole answer: what was received counts" {
+    create_rows <<'END'
+reset|{"reset_at":"body","cut_after_bytes":1000000}|
+close|{"cut_at":"body","cut_after_bytes":1000000}|
+END
+    wait_until 20 grep -qxE 'unknown|succeeded' "$J/reset/status"
+    wait_status close succeeded
+    sleep 0.5
+    rows creates 1
+}
+
+@test "create: a connection is never used twice, so that none can die while a request is sent over it" {
+    mount_fs
+    make_job first # leaves a connection of polls behind
+    create_rows <<'END'
+second|{"cut_at":"request_body"}|the connection broke before the answer was complete
+third|{"reset_at":"request_body"}|the connection broke before the answer was complete
+END
+    unknown_for_good
+    jq -se '[.[] | select(.kind == "create") | .connection] as $c | ($c | unique | length) == ($c | length)
+        and all(.[] | select(.kind != "create"); .connection as $x | $c | index([$x]) == null)' "$LOG"
+}
