@@ -228,6 +228,25 @@ static void test_submit__a_429_is_never_answered_earlier_than_told(void **state 
     }
 }
 
+static void test_submit__a_429_without_a_time_shortens_nothing_that_was_told(void **state UNUSED)
+{
+    struct world w;
+    world_init(&w);
+    struct job *told = job_submitted(&w, "cat");
+    struct job *untold = job_submitted(&w, "dog");
+    struct job *later = job_make_named(&w, "cow");
+    assert_int_equal(call_send(call_of(&w, told)), 0);
+    assert_int_equal(call_send(call_of(&w, untold)), 0);
+    create_end(call_of(&w, told), API_THROTTLED, 429, 30 * 1000, "");
+    create_end(call_of(&w, untold), API_THROTTLED, 429, -1, "");
+    assert_int_equal(user_write(later, JOB_PROMPT_NAME, PROMPT), 0);
+    world_run(&w, 30 * 1000 - 1);
+    assert_int_equal(w.api.creates, 2);
+    world_run(&w, 1002);
+    assert_int_equal(w.api.creates, 5);
+    world_fini(&w);
+}
+
 static void test_submit__a_429_without_a_time_backs_off_to_a_minute(void **state UNUSED)
 {
     struct world w;
@@ -574,6 +593,7 @@ int main(void)
         cmocka_unit_test(test_submit__without_a_durable_intent_nothing_is_sent),
         cmocka_unit_test(test_submit__what_cannot_start_is_tried_again_with_growing_delays),
         cmocka_unit_test(test_submit__a_429_is_never_answered_earlier_than_told),
+        cmocka_unit_test(test_submit__a_429_without_a_time_shortens_nothing_that_was_told),
         cmocka_unit_test(test_submit__a_429_without_a_time_backs_off_to_a_minute),
         cmocka_unit_test(test_submit__a_wall_clock_that_jumps_does_not_change_what_was_told),
         cmocka_unit_test(test_submit__a_wall_clock_that_jumps_sends_nothing_twice),
