@@ -96,6 +96,10 @@ static int ctl_adopt(struct job *job, const char *task_id)
     struct jobs *jobs = job->jobs;
     if (job_state_class(job->state) == JOB_CLASS_ACTIVE || job->state == JOB_SUCCEEDED)
         return ctl_refuse_state(job, "adopt");
+    /* Its close would put another request in the place of the task. */
+    const struct job_file *file = job_file_find(job->detail, JOB_PROMPT_NAME);
+    if (file && file->writers)
+        return ctl_refuse(job, -EBUSY, "adopt", "prompt.json is open for writing.");
     if (api_task_id_check(task_id) < 0)
         return ctl_refuse(job, -EINVAL, "adopt",
                           "a task id is expected, as in: echo 'adopt TASK_ID' > ctl");

@@ -40,6 +40,23 @@ static void test_spending__retry_writes_down_the_attempt_before_it_first(void **
     world_fini(&w);
 }
 
+/* The close of what is being written would send it, and the job would forget the task. */
+static void test_spending__adopt_does_not_meet_a_prompt_that_is_being_written(void **state UNUSED)
+{
+    struct world w;
+    struct job_file *file;
+    world_init(&w);
+    struct job *job = job_make_named(&w, "cat");
+    assert_int_equal(job_file_create(job, JOB_PROMPT_NAME, 0644, &file), 0);
+    assert_int_equal(job_file_open(file, true, true), 0);
+    assert_int_equal(job_file_write(file, PROMPT, strlen(PROMPT), 0), 0);
+    assert_int_equal(command(job, "adopt cgt-1"), -EBUSY);
+    assert_state(job, JOB_DRAFT);
+    job_file_close(file, true);
+    assert_state(job, JOB_WAITING);
+    world_fini(&w);
+}
+
 static void
 test_spending__removing_the_job_that_waits_for_money_frees_those_behind(void **state UNUSED)
 {
@@ -216,6 +233,7 @@ static void test_spending__a_waiting_row_that_no_transition_left_is_not_sent(voi
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_spending__adopt_does_not_meet_a_prompt_that_is_being_written),
         cmocka_unit_test(test_spending__retry_writes_down_the_attempt_before_it_first),
         cmocka_unit_test(test_spending__removing_the_job_that_waits_for_money_frees_those_behind),
         cmocka_unit_test(test_spending__a_full_disk_is_not_called_an_unreachable_service),
