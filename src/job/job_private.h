@@ -61,6 +61,7 @@ struct jobs {
     unsigned following;            /* QUEUED and RUNNING */
     unsigned polls;
     enum job_gate gate;
+    unsigned keys;              /* how often the key was given anew */
     char *gate_message;         /* what the service said when it closed the gate */
     int64_t throttled_until_ms; /* monotonic; from Retry-After of a create */
     struct timer submit_timer;  /* looks at the submit queue */

@@ -93,6 +93,7 @@ void jobs_key_changed(struct jobs *jobs)
     struct job *job;
     struct job *next;
     jobs->gate = JOB_GATE_OPEN;
+    jobs->keys++;
     job_text_clear(&jobs->gate_message);
     jobs_submit_soon(jobs);
     HASH_ITER (by_id, jobs->by_id, job, next) {

@@ -174,6 +174,11 @@ static void create_gated(struct job *job, const struct api_answer *answer)
                          : answer->verdict == API_KEY_REFUSED ? JOB_GATE_KEY_REFUSED
                                                               : JOB_GATE_ACCOUNT;
     job_to_waiting(job, "the service refused the key or the account");
+    /* What was refused has been settled meanwhile. */
+    if (job->detail->key != job->jobs->keys) {
+        job_submit_schedule(job, 0);
+        return;
+    }
     jobs_gate_close(job->jobs, gate, answer->message);
 }
 
@@ -233,6 +238,7 @@ static void job_create_start(struct job *job)
     }
     free(body);
     if (r == 0) {
+        detail->key = jobs->keys;
         jobs->creates++;
         return;
     }

@@ -75,6 +75,7 @@ struct job_detail {
     int64_t start_ms;       /* monotonic: when the task began, as far as it is known */
     int64_t going_ms;       /* monotonic: when it was last said to go on; -1: not to this program */
     unsigned failures;      /* of the kind of call that is tried now, in a row */
+    unsigned key;           /* jobs.keys when the create began */
     bool is_missing_once;   /* the service said 404 once */
     bool is_queued;         /* waits for a free place among the calls */
     bool is_refresh_wanted; /* somebody waits for a fresh URL */

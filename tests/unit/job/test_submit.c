@@ -356,6 +356,26 @@ static void test_submit__a_closed_gate_holds_all_jobs_until_the_key_changes(void
     }
 }
 
+/* A refusal of the old key may come after the new one was given: nobody would give it a second time. */
+static void test_submit__a_late_refusal_does_not_close_the_gate_again(void **state UNUSED)
+{
+    struct world w;
+    world_init(&w);
+    struct job *job = job_submitted(&w, "cat");
+    assert_int_equal(call_send(call_of(&w, job)), 0);
+    jobs_key_changed(w.jobs);
+    create_end(call_of(&w, job), API_KEY_REFUSED, 401, -1, "");
+    assert_state(job, JOB_WAITING);
+    create_accept(call_wait(&w, job), "cgt-1");
+    assert_state(job, JOB_QUEUED);
+    job = job_submitted(&w, "dog");
+    assert_int_equal(call_send(call_of(&w, job)), 0);
+    create_end(call_of(&w, job), API_KEY_REFUSED, 401, -1, "");
+    world_run(&w, HOUR_MS);
+    assert_null(call_of(&w, job)); /* of the new key it does */
+    world_fini(&w);
+}
+
 static void test_submit__a_restart_opens_the_gate_for_one_more_look(void **state UNUSED)
 {
     struct world w;
@@ -598,6 +618,7 @@ int main(void)
         cmocka_unit_test(test_submit__a_wall_clock_that_jumps_does_not_change_what_was_told),
         cmocka_unit_test(test_submit__a_wall_clock_that_jumps_sends_nothing_twice),
         cmocka_unit_test(test_submit__a_closed_gate_holds_all_jobs_until_the_key_changes),
+        cmocka_unit_test(test_submit__a_late_refusal_does_not_close_the_gate_again),
         cmocka_unit_test(test_submit__a_restart_opens_the_gate_for_one_more_look),
         cmocka_unit_test(test_submit__few_creates_are_under_way_at_once_and_all_get_their_turn),
         cmocka_unit_test(test_submit__a_removed_job_that_waits_is_never_sent),
