@@ -167,7 +167,7 @@ void job_answer_to_text(const struct api_answer *answer, char out[static JOB_ANS
 /* poll.c */
 /* Follows a task that exists: asks in `delay_ms`, or when the plan says (< 0: the task was just made). */
 void job_poll_follow(struct job *job, int64_t delay_ms);
-void job_poll_done(void *context, const struct api_answer *answer);     /* an api_done_fn */
+void job_poll_done(void *context, const struct api_answer *answer); /* an api_done_fn */
 
 /* poll_queue.c: see there. */
 void job_poll_schedule(struct job *job, int64_t delay_ms);

@@ -76,10 +76,12 @@ static const char *const store_migrations[STORE_SCHEMA_VERSION] = {
     "error_code, error_message, video_url, cover_url, url_expires_ms, output_ms, video_bytes, "    \
     "video_etag, cover_bytes, cover_etag, generation_ms"
 
-/* A task is charged once: where it was adopted again, its latest attempt counts for it. */
+/* A task is charged once, in however many attempts it stands: in the one that knows its cost, or else has the
+ * dearest estimate; the latest of those, which took both over when it adopted the task. */
 #define IS_TAKEN_OVER                                                                              \
-    "EXISTS (SELECT 1 FROM attempt AS later "                                                      \
-    "WHERE later.task_id = attempt.task_id AND later.id > attempt.id)"
+    "EXISTS (SELECT 1 FROM attempt AS other WHERE other.task_id = attempt.task_id AND "            \
+    "(other.actual_usd_micros, other.estimated_usd_micros, other.id) > "                           \
+    "(attempt.actual_usd_micros, attempt.estimated_usd_micros, attempt.id))"
 
 /* What the money of an attempt is: free, spent, promised, or perhaps spent. */
 #define LEDGER_KIND                                                                                \

@@ -108,7 +108,7 @@ struct job {
     bool has_problem;
     bool is_provisional; /* looked up by a path that is about to create something below it */
     bool is_removed;
-    bool is_resume_due; /* the start could not load it */
+    bool is_resume_due;        /* the start could not load it */
     struct job_detail *detail; /* NULL while nobody asks: use job_detail_get() */
     struct jobs *jobs;
     UT_hash_handle by_id;

@@ -158,7 +158,7 @@ struct store_spending {
     int64_t actual_usd_micros; /* -1: not settled */
     int64_t submitted_ms;      /* 0: never sent */
     int64_t finished_ms;       /* 0: not yet */
-    bool is_taken_over;        /* a later attempt has adopted the task and counts for it */
+    bool is_taken_over;        /* another attempt has the same task and counts for it */
 };
 typedef void store_spending_fn(void *context, const struct store_spending *row);
 int store_spending_each(struct store *store, store_spending_fn *fn, void *context) NODISCARD;

@@ -161,8 +161,12 @@ static void test_spending__the_ledger_has_an_entry_for_each_change_of_money(void
     assert_int_equal(jobs_remove(job), 0);
     job = job_make_named(&w, "back");
     assert_int_equal(command(job, "adopt cgt-1"), 0);
+    assert_ledger(&w, second, "reserved 1000,reserved 1000,settled 1000");
+    assert_ledger(&w, job->attempt_id, ""); /* that one knows what the task cost */
+    poll_succeeded(call_wait(&w, job));
+    jobs_video_set(job, &size);
     assert_ledger(&w, second, "reserved 1000,reserved 1000,settled 1000,released 0");
-    assert_ledger(&w, job->attempt_id, "reserved 1000");
+    assert_ledger(&w, job->attempt_id, "settled 1000");
     world_fini(&w);
 }
 
@@ -230,6 +234,24 @@ static void test_spending__a_waiting_row_that_no_transition_left_is_not_sent(voi
     }
 }
 
+/* Nothing is known of the cost of a task that is adopted before its create was answered. */
+static void test_spending__a_task_that_is_adopted_too_early_costs_what_it_costs(void **state UNUSED)
+{
+    struct world w;
+    int64_t before = 0;
+    int64_t after = 0;
+    world_init(&w);
+    struct job *job = job_submitted(&w, "cat");
+    assert_int_equal(call_send(call_of(&w, job)), 0);
+    assert_int_equal(store_spent_get(w.store, 0, &before), 0);
+    assert_true(before > 0);
+    assert_int_equal(command(job_make_named(&w, "dog"), "adopt cgt-1"), 0);
+    create_accept(call_of(&w, job), "cgt-1");
+    assert_int_equal(store_spent_get(w.store, 0, &after), 0);
+    assert_int_equal(after, before);
+    world_fini(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -241,6 +263,7 @@ int main(void)
         cmocka_unit_test(test_spending__the_ledger_has_an_entry_for_each_change_of_money),
         cmocka_unit_test(test_spending__nothing_in_the_ledger_is_ever_changed),
         cmocka_unit_test(test_spending__a_waiting_row_that_no_transition_left_is_not_sent),
+        cmocka_unit_test(test_spending__a_task_that_is_adopted_too_early_costs_what_it_costs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
