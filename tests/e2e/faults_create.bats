@@ -5,7 +5,7 @@
 # cannot be reached in faults_unreachable.bats, clocks in faults_clock.bats.
 load faults
 
-only_creates() { ! grep -v '"kind":"create"' "$LOG"; }
+only_creates() { fails grep -v '"kind":"create"' "$LOG"; }
 
 @test "create: 500 502 503 504 408: unknown" {
     create_rows <<'END'
@@ -37,13 +37,9 @@ END
     rows gaps 2000
     create_rows <<END
 past|{"times":1,"status":429,"headers":{"Retry-After":"$old"}}|
-zero|{"times":1,"status":429,"headers":{"Retry-After":"0"}}|
 negative|{"times":1,"status":429,"headers":{"Retry-After":"-5"}}|
 junk|{"times":1,"status":429,"headers":{"Retry-After":"soon"}}|
-fraction|{"times":1,"status":429,"headers":{"Retry-After":"1.5"}}|
-empty|{"times":1,"status":429,"headers":{"Retry-After":""}}|
 none|{"times":1,"status":429}|
-html|{"times":1,"status":429,"body":"<html>"}|
 END
     rows state succeeded
     rows creates 2

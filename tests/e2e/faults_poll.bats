@@ -38,7 +38,7 @@ refused_until_it_ends() {
     rows creates 1
 }
 
-nothing_but_the_api() { ! grep -vE '"kind":"(create|poll|video|cover|sent)"' "$LOG"; }
+nothing_but_the_api() { fails grep -vE '"kind":"(create|poll|video|cover|sent)"' "$LOG"; }
 
 @test "poll: 500 502 503 504 408: asked again" {
     stale_until_it_ends <<'END'
@@ -254,7 +254,7 @@ END
     sleep 0.3
     status_is back succeeded
     grep -q 'queued -> running' "$J/back/log"
-    ! grep -q 'running -> queued' "$J/back/log"
+    fails grep -q 'running -> queued' "$J/back/log"
     rows creates 1
 }
 

@@ -14,7 +14,7 @@ other-307|{"status":307,"headers":{"Location":"http://localhost:{{media_port}}/"
 slashes|{"status":307,"headers":{"Location":"//127.0.0.1:{{media_port}}/"}}|$redirect
 file|{"status":302,"headers":{"Location":"file:///etc/passwd"}}|$redirect
 gopher|{"status":307,"headers":{"Location":"gopher://127.0.0.1:{{media_port}}/_POST"}}|$redirect
-s304|{"status":304}|$redirect
+s304|{"raw":"HTTP/1.1 304 Not Modified\r\n\r\n"}|$redirect
 nowhere|{"status":302,"body":"<html>moved</html>"}|$redirect
 long|{"status":302,"headers":{"Location":"@LONG@"}}|$bad
 END

@@ -37,9 +37,11 @@ end_sim() {
     rm -f "$DIR/ports"
 }
 
-# mount_fs [OPTION]...   in the background, as a user does it; $FS_PID is the daemon.
+# mount_fs [OPTION]...   in the background, as a user does it; $FS_PID is the daemon. $RUN_FS, if set, is a command
+# that runs it in other circumstances (env, unshare).
 mount_fs() {
-    "$SEEDANCEFS" --api-url "$API" --api-key-file "$DIR/key" --data-dir "$DATA" \
+    # shellcheck disable=SC2086 # a list of words
+    ${RUN_FS:-} "$SEEDANCEFS" --api-url "$API" --api-key-file "$DIR/key" --data-dir "$DATA" \
         --poll-interval 0.05 --log-level debug "$@" "$MNT" 3>&-
     FS_PID=$(daemon_pid)
 }
