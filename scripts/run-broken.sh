@@ -16,9 +16,10 @@ trap 'rm -f "$log"' EXIT
 passed=0
 failed=0
 
-# Only what has changed is copied, so that little is compiled again.
+# Only what has changed is copied, so that little is compiled again. Without its time, which is older than what
+# was built from the file while it was broken.
 mkdir -p "$copy"
-rsync -a --delete --exclude=/build --exclude=/.git "$root/" "$copy/"
+rsync -rlpD --checksum --delete --exclude=/build --exclude=/.git "$root/" "$copy/"
 cd "$copy" || exit 1
 
 field() { sed -n "s/^$2: //p" "$1" | head -n 1; }
