@@ -151,9 +151,9 @@ class World:
             subprocess.run(['fusermount3', '-uz', self.mnt], check=False)
         self.simulator.end()
 
-    def is_mounted(self):
+    def is_mounted(self, point=None):
         with open('/proc/self/mounts', encoding='utf-8') as mounts:
-            return any(line.split()[1] == self.mnt for line in mounts)
+            return any(line.split()[1] == (point or self.mnt) for line in mounts)
 
     def start(self, prefix=(), **how):
         with open(os.path.join(self.directory, 'daemon.log'), 'ab') as log:

@@ -49,6 +49,9 @@ class Point:
         return (f'killed at boundary {self.number} ({" ".join(self.calls[-4:])}), {self.job!r}, on disk '
                 f'{self.state}, task {self.task}')
 
+    def is_on_the_way(self):
+        return self.state in (None, 'draft', 'waiting', 'submitting')
+
     def places(self):
         """Where the program was at each boundary, in terms of what the world outside can see of it: before or
         behind the n-th row of equal calls ("+fdatasync:3"), as killat takes and gives them."""
@@ -199,17 +202,17 @@ class KillPoints(World):
             if number > POINTS_MAX:
                 raise Broken(f'the task id is not durable after {POINTS_MAX} boundaries')
             point = self.kill_at(number)
-            is_behind = point.state not in (None, 'draft', 'waiting', 'submitting')
-            behind = behind + 1 if is_behind else 0
+            behind = 0 if point.is_on_the_way() else behind + 1
             number += 1 if behind else self.options.step
 
     def places(self):
-        """Where kills came, and the places that were passed without one."""
+        """Where kills came, and the places on the way that were passed without one."""
         met = {None}
         passed = set()
         for point in self.points:
             places = list(point.places())
-            passed.update(places)
+            if point.is_on_the_way():
+                passed.update(places)
             met.update(places[-1:])
         return met - {None}, passed - met
 
@@ -227,8 +230,7 @@ class KillPoints(World):
     def run(self):
         began = time.monotonic()
         self.kill_at_each()
-        if self.options.step == 1:
-            self.kill_where_none_came()
+        self.kill_where_none_came()
         self.start()
         self.wait_ready()
         self.check(self.points[-1])

@@ -10,6 +10,7 @@ Most cuts come when they hurt: as soon as the service has seen the create, or th
 """
 import argparse
 import fcntl
+import glob
 import os
 import struct
 import subprocess
@@ -53,9 +54,22 @@ class Cuts(Crashes):
         self.command('mount', '-t', 'ext4', '-o', f'loop,data=ordered,commit={commit_s}', self.image,
                      self.data)
 
+    def is_attached(self):
+        for path in glob.glob('/sys/block/loop*/loop/backing_file'):
+            try:
+                with open(path, encoding='utf-8') as file:
+                    if file.read().strip() == self.image:
+                        return True
+            except OSError:
+                pass # another one, which is just going
+        return False
+
     def unplug(self):
-        if os.path.ismount(self.data):
+        """A mount namespace that somebody made meanwhile may keep the file system, and mounting the image
+        again would give that one, without power: wait until its loop device is gone."""
+        if self.is_mounted(self.data):
             self.command('umount', self.data)
+        wait_until(lambda: not self.is_attached(), f'the end of {self.image}')
 
     def close(self):
         try:
