@@ -98,6 +98,12 @@ $(out)/unit/$(1)/%: $(obj)/tests/unit/$(1)/%.o $(call archives,$(below_$(1)))
 endef
 $(foreach floor,$(FLOORS),$(eval $(call unit_floor,$(floor))))
 
+# What the torture preloads into the daemon: see tests/tools/failing.h.
+$(out)/failing.so: tests/tools/failing.c tests/tools/failing.h
+	$(say) LD $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=c17 -D_GNU_SOURCE $(WARNINGS) -O2 -g -shared -fPIC -o $@ $<
+
 -include $(shell find build/obj/$(V) -name '*.d' 2>/dev/null)
 
 deps:

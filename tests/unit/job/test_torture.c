@@ -1,0 +1,298 @@
+/*
+ * Torture: on the way from the opening of prompt.json to a durable task id, the k-th allocation, the k-th write and
+ * the k-th sync fail, for every k, once or from then on until the disk and the memory are well again. SQLite and
+ * cJSON are hit as well, because the calls are taken where libc offers them.
+ *
+ * Whatever fails: no crash, no leak, nothing sent that is not durable, at most one paid request per attempt (the fake
+ * service ends the test otherwise), a user who is told, and a job that can be finished afterwards.
+ *
+ * TORTURE_STRIDE=N looks at every N-th allocation only, TORTURE_SEED at which of them (writes and syncs: always all);
+ * TORTURE_WAY and TORTURE_ONLY look at one way and one k, as the report of a failure gives them.
+ */
+#include "../../tools/failing.h"
+
+#define FAKE_API_ENTER() (failing_pauses++)
+#define FAKE_API_LEAVE() (failing_pauses--)
+#include "job_harness.h"
+
+#include <time.h>
+
+static struct failing_control control = {.prefix = "/dev/shm/seedancefs-unit-"};
+struct failing_control *failing = &control;
+_Thread_local unsigned failing_pauses;
+
+#define TASK_ID "cgt-4711"
+/* Good for a warning, which is noted lazily between the two commits that have to be synced. */
+#define UNWISE_PROMPT "{\"prompt\": \"A cat --seed 5\"}"
+
+enum user_step { STEP_NONE, STEP_OPEN, STEP_WRITE, STEP_CLOSE };
+
+struct torture {
+    struct world w;
+    const char *name;    /* of the job */
+    enum user_step step; /* that failed first */
+    int result;
+};
+
+/* What is being looked at, for the report of a failure. */
+static char looked_at[128];
+
+static void disarm(void)
+{
+    control.kind = FAILING_NOTHING;
+}
+
+static void arm(enum failing_kind kind, int64_t fail_at, bool is_lasting)
+{
+    control.count = control.failures = 0;
+    control.fail_at = fail_at;
+    control.is_lasting = is_lasting;
+    control.kind = (int64_t)kind;
+}
+
+static void torture_failed(struct torture *t, enum user_step step, int r)
+{
+    if (r < 0 && t->step == STEP_NONE) {
+        t->step = step;
+        t->result = r;
+    }
+}
+
+/* `echo … > jobs/NAME/prompt.json`, as the kernel asks for it: a lookup on the way, a create or an open that
+ * truncates, and what every program does after an error: close. */
+static void torture_write(struct torture *t)
+{
+    struct jobs *jobs = t->w.jobs;
+    struct job *job = jobs_find(jobs, t->name);
+    struct job_detail *detail;
+    struct job_file *file = NULL;
+    int r = job ? 0 : jobs_create_provisional(jobs, t->name, &job);
+    if (r == 0)
+        r = job_detail_get(job, &detail);
+    if (r == 0)
+        file = job_file_find(detail, JOB_PROMPT_NAME);
+    bool is_new = r == 0 && !file;
+    if (is_new)
+        r = job_file_create(job, JOB_PROMPT_NAME, 0644, &file);
+    if (r == 0)
+        r = job_file_open(file, true, !is_new);
+    torture_failed(t, STEP_OPEN, r);
+    if (r < 0)
+        return;
+    job_file_begin(file);
+    torture_failed(t, STEP_WRITE, job_file_write(file, UNWISE_PROMPT, strlen(UNWISE_PROMPT), 0));
+    torture_failed(t, STEP_CLOSE, job_file_flush(file));
+    job_file_close(file, true);
+}
+
+/* What the api floor does with the answer of the service. */
+static void service_accept(struct torture *t, struct api_call *call)
+{
+    static const char body[] = "{\"id\":\"" TASK_ID "\",\"status\":\"queued\"}";
+    struct api_task task;
+    struct api_answer answer = {.verdict = API_ACCEPTED,
+                                .http_status = 200,
+                                .is_sent = true,
+                                .retry_after_ms = -1,
+                                .body = body,
+                                .body_len = strlen(body)};
+    t->w.api.tasks_made++;
+    int r = call_receive(call, body);
+    api_task_init(&task);
+    if (r >= 0)
+        r = api_task_decode(body, strlen(body), &task);
+    answer.result = r;
+    answer.task = r == 0 ? &task : NULL;
+    if (r < 0)
+        answer.verdict = API_AMBIGUOUS;
+    call_end(call, &answer);
+    api_task_fini(&task);
+}
+
+/* The first byte is about to go out: the disk has to know. */
+static void assert_is_durable(struct torture *t, int64_t syncs_before)
+{
+    failing_pauses++;
+    assert_true(control.syncs > syncs_before);
+    assert_int_equal(state_on_disk(&t->w, t->name), JOB_SUBMITTING);
+    failing_pauses--;
+}
+
+/* Lets some time pass, in which the service answers whatever is asked. */
+static void torture_run(struct torture *t, int64_t ms)
+{
+    for (int64_t end = t->w.clock.monotonic_ms + ms; t->w.clock.monotonic_ms < end;) {
+        struct api_call *call = t->w.api.calls;
+        int64_t syncs = control.syncs;
+        if (call && call->task_id) {
+            poll_end(call, API_RETRY, 503, -1);
+        } else if (call && !call->is_sent) {
+            failing_pauses++;
+            (void)api_attempt_get(&t->w.api, call->attempt_id);
+            failing_pauses--;
+            if (call_send(call) == 0)
+                assert_is_durable(t, syncs);
+        } else if (call) {
+            service_accept(t, call);
+        } else {
+            world_run(&t->w, 250);
+        }
+    }
+}
+
+/* The user was told, by an error of open, write or close, or by `error`; then writing it again has to work. */
+static void torture_write_again(struct torture *t, struct job *job)
+{
+    if (t->step == STEP_NONE) {
+        assert_non_null(job);
+        assert_true(job->has_problem);
+        assert_true(problem_has(job, "could not be submitted"));
+    }
+    *t = (struct torture){.w = t->w, .name = t->name};
+    torture_write(t);
+    assert_int_equal(t->result, 0);
+}
+
+static void torture_check(struct torture *t)
+{
+    struct job *job = jobs_find(t->w.jobs, t->name);
+    if (t->step != STEP_NONE) { /* who was told of an error writes it again: nothing was sent */
+        assert_int_equal(t->w.api.creates, 0);
+        assert_true(!job || job_state_is_editable(job->state));
+    }
+    if (!job || job_state_is_editable(job->state)) {
+        torture_write_again(t, job);
+        job = jobs_find(t->w.jobs, t->name);
+        assert_state(job, JOB_WAITING);
+        torture_run(t, 120 * 1000);
+    }
+    assert_state(job, JOB_QUEUED);
+    assert_string_equal(detail_of(job)->attempt.task_id, TASK_ID);
+    assert_false(job->has_problem);
+    assert_false(detail_of(job)->is_unsaved);
+    assert_int_equal(t->w.api.tasks_made, 1);
+    assert_int_equal(state_on_disk(&t->w, t->name), JOB_QUEUED);
+}
+
+/* The ways that lead to a task: a new job, another attempt of one, and the next start of the program, which finds
+ * an intent or an answer on the disk. */
+enum way { WAY_NEW, WAY_AGAIN, WAY_INTENT, WAY_ANSWER, WAY_COUNT };
+
+static void way_prepare(struct torture *t, enum way way)
+{
+    struct world *w = &t->w;
+    world_init(w);
+    if (way == WAY_NEW)
+        return;
+    struct job *job = job_make_named(w, t->name);
+    assert_int_equal(user_write(job, JOB_PROMPT_NAME, UNWISE_PROMPT), 0);
+    if (way == WAY_AGAIN || way == WAY_ANSWER) {
+        world_run(w, 0);
+        assert_int_equal(call_send(call_of(w, job)), 0);
+    }
+    if (way == WAY_AGAIN)
+        create_end(call_of(w, job), API_REJECTED, 400, -1, "no good");
+    if (way == WAY_ANSWER)
+        assert_int_equal(call_receive(call_of(w, job), "{\"id\":\"" TASK_ID "\"}"), 0);
+    if (way == WAY_ANSWER)
+        w->api.tasks_made++;
+    if (way == WAY_INTENT || way == WAY_ANSWER)
+        world_crash(w);
+    w->api.creates = 0;
+}
+
+/* One k. False when so many calls were not made. */
+static bool torture_one(enum way way, enum failing_kind kind, int64_t fail_at, bool is_lasting)
+{
+    struct torture t = {.name = "cat"};
+    int64_t live = control.live;
+    way_prepare(&t, way);
+    arm(kind, fail_at, is_lasting);
+    if (way == WAY_NEW || way == WAY_AGAIN)
+        torture_write(&t);
+    else
+        jobs_start(t.w.jobs);
+    torture_run(&t, 3000);
+    disarm();
+    bool is_reached = control.failures > 0;
+    torture_run(&t, 120 * 1000);
+    torture_check(&t);
+    world_fini(&t.w);
+    assert_int_equal(control.live, live);
+    return is_reached;
+}
+
+static int64_t setting(const char *name, int64_t otherwise)
+{
+    const char *text = getenv(name);
+    return text && *text ? strtoll(text, NULL, 10) : otherwise;
+}
+
+/* Every k of one way, until there are no more. */
+static int64_t torture_way(enum way way, enum failing_kind kind, bool is_lasting, int64_t stride,
+                           int64_t seed)
+{
+    int64_t k = 1 + seed % stride;
+    int64_t only = setting("TORTURE_ONLY", 0);
+    for (k = only ? only : k;; k += stride) {
+        (void)snprintf(looked_at, sizeof(looked_at), "way %d, number %lld %s (TORTURE_SEED=%lld)",
+                       (int)way, (long long)k, is_lasting ? "and all after it" : "alone",
+                       (long long)seed);
+        if (!torture_one(way, kind, k, is_lasting) || only)
+            break;
+    }
+    looked_at[0] = '\0';
+    return k;
+}
+
+static void torture_all(enum failing_kind kind, const char *what, int64_t stride)
+{
+    int64_t seed = setting("TORTURE_SEED", (int64_t)time(NULL));
+    int64_t only = setting("TORTURE_WAY", -1);
+    for (int way = 0; way < WAY_COUNT; way++) {
+        if (only >= 0 && only != way)
+            continue;
+        (void)torture_one((enum way)way, FAILING_NOTHING, 0,
+                          false); /* once-and-for-all allocations */
+        int64_t alone = torture_way((enum way)way, kind, false, stride, seed);
+        int64_t lasting = torture_way((enum way)way, kind, true, stride, seed);
+        print_message("# way %d, %s: %lld alone, %lld and all after it\n", way, what,
+                      (long long)alone - 1, (long long)lasting - 1);
+        assert_true(alone > 1); /* or nothing was looked at */
+    }
+}
+
+static void test_torture__any_allocation_may_fail(void **state UNUSED)
+{
+    torture_all(FAILING_MEMORY, "allocation", setting("TORTURE_STRIDE", 1));
+}
+
+static void test_torture__any_write_may_fail(void **state UNUSED)
+{
+    torture_all(FAILING_WRITE, "write", 1);
+}
+
+static void test_torture__any_sync_may_fail(void **state UNUSED)
+{
+    torture_all(FAILING_SYNC, "sync", 1);
+}
+
+static int report(void **state UNUSED)
+{
+    disarm();
+    failing_pauses = 0;
+    if (looked_at[0])
+        (void)fprintf(stderr, "# failed at: %s\n", looked_at);
+    looked_at[0] = '\0';
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(test_torture__any_allocation_may_fail, report),
+        cmocka_unit_test_teardown(test_torture__any_write_may_fail, report),
+        cmocka_unit_test_teardown(test_torture__any_sync_may_fail, report),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
