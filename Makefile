@@ -30,11 +30,14 @@ CC_release := gcc
 CC_checked := gcc
 CC_asan    := gcc
 CC_clang   := clang
+CC_fuzz    := clang
 CC         := $(or $(CC_$(V)),gcc)
 FLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2
 FLAGS_checked := -O1 -g -DSEEDANCEFS_CHECKS
 FLAGS_clang   := -O2 -g
 FLAGS_asan    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+                 -fno-sanitize-recover=all -DSEEDANCEFS_CHECKS
+FLAGS_fuzz    := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
                  -fno-sanitize-recover=all -DSEEDANCEFS_CHECKS
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes \
             -Wmissing-prototypes -Wundef -Wformat=2 -Wvla -Wcast-qual -Wwrite-strings \
@@ -59,7 +62,10 @@ archives = $(patsubst %,$(obj)/lib%.a,$(1))
 unit_sources := $(sort $(wildcard tests/unit/*/test_*.c))
 unit_tests   := $(patsubst tests/unit/%.c,$(out)/unit/%,$(unit_sources))
 
-.PHONY: all demo test unit unit-build e2e bench campaign broken asan lint install uninstall clean deps format
+fuzz_sources := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+fuzz_targets := $(patsubst tests/fuzz/%.c,$(out)/%,$(fuzz_sources))
+
+.PHONY: all demo test unit unit-build fuzz fuzz-build fuzz-targets e2e bench campaign broken asan lint install uninstall clean deps format
 .SECONDARY:
 .DEFAULT_GOAL := all
 
@@ -104,6 +110,12 @@ $(out)/failing.so: tests/tools/failing.c tests/tools/failing.h
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=c17 -D_GNU_SOURCE $(WARNINGS) -O2 -g -shared -fPIC -o $@ $<
 
+# libFuzzer brings the main(); only clang has it.
+$(out)/fuzz_%: $(obj)/tests/fuzz/fuzz_%.o $(call archives,$(filter-out fuse app,$(below_app)))
+	$(say) LD $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -fsanitize=fuzzer $(all_ldflags) -o $@ $^ $(pkg_libs) -lcmocka
+
 -include $(shell find build/obj/$(V) -name '*.d' 2>/dev/null)
 
 deps:
@@ -122,6 +134,15 @@ unit-build: $(unit_tests)
 
 unit: $(unit_tests)
 	$(Q)scripts/run-unit.sh $(unit_tests)
+
+# Targets that read what comes from outside, over every input that was worth keeping.
+fuzz-targets: $(fuzz_targets)
+
+fuzz-build:
+	$(Q)$(MAKE) --no-print-directory V=fuzz fuzz-targets
+
+fuzz: fuzz-build
+	$(Q)scripts/run-fuzz.sh replay
 
 e2e: all
 	$(Q)scripts/run-e2e.sh $(out) $(TESTS)
