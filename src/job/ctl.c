@@ -33,6 +33,18 @@ static int ctl_refuse_state(struct job *job, const char *command)
     return ctl_refuse(job, is_active ? -EBUSY : -EINVAL, command, why);
 }
 
+/* When prompt.json is closed, what was written takes the place of whatever the job has become. */
+static bool is_prompt_open(const struct job *job)
+{
+    const struct job_file *file = job_file_find(job->detail, JOB_PROMPT_NAME);
+    return file && file->writers;
+}
+
+static int ctl_refuse_writer(struct job *job, const char *command)
+{
+    return ctl_refuse(job, -EBUSY, command, "prompt.json is open for writing.");
+}
+
 static int ctl_submit(struct job *job, const char *argument UNUSED)
 {
     struct job_detail *detail = job->detail;
@@ -53,7 +65,7 @@ static int ctl_submit(struct job *job, const char *argument UNUSED)
     if (!file)
         return ctl_refuse(job, -EINVAL, "submit", "there is no prompt.json.");
     if (file->writers)
-        return ctl_refuse(job, -EBUSY, "submit", "prompt.json is open for writing.");
+        return ctl_refuse_writer(job, "submit");
     int r = job_prompt_commit(file);
     return r == -ENODATA ? ctl_refuse(job, -EINVAL, "submit", "prompt.json is empty.") : r;
 }
@@ -81,6 +93,8 @@ static int ctl_retry(struct job *job, const char *argument UNUSED)
     case JOB_STATE_COUNT:
         return ctl_refuse_state(job, "retry");
     }
+    if (is_prompt_open(job))
+        return ctl_refuse_writer(job, "retry");
     int r = job_to_retried(job);
     if (r == -ENODATA)
         return ctl_refuse(job, -EINVAL, "retry",
@@ -96,10 +110,8 @@ static int ctl_adopt(struct job *job, const char *task_id)
     struct jobs *jobs = job->jobs;
     if (job_state_class(job->state) == JOB_CLASS_ACTIVE || job->state == JOB_SUCCEEDED)
         return ctl_refuse_state(job, "adopt");
-    /* Its close would put another request in the place of the task. */
-    const struct job_file *file = job_file_find(job->detail, JOB_PROMPT_NAME);
-    if (file && file->writers)
-        return ctl_refuse(job, -EBUSY, "adopt", "prompt.json is open for writing.");
+    if (is_prompt_open(job))
+        return ctl_refuse_writer(job, "adopt");
     if (api_task_id_check(task_id) < 0)
         return ctl_refuse(job, -EINVAL, "adopt",
                           "a task id is expected, as in: echo 'adopt TASK_ID' > ctl");

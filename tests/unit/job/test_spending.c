@@ -57,6 +57,23 @@ static void test_spending__adopt_does_not_meet_a_prompt_that_is_being_written(vo
     world_fini(&w);
 }
 
+/* Another file that is being written may become prompt.json, too. */
+static void test_spending__retry_does_not_meet_a_prompt_that_is_being_written(void **state UNUSED)
+{
+    struct world w;
+    struct job_file *file;
+    world_init(&w);
+    struct job *job = job_queued(&w, "cat", "cgt-1");
+    poll_status(call_wait(&w, job), "failed");
+    assert_int_equal(job_file_create(job, "new", 0644, &file), 0);
+    assert_int_equal(job_file_open(file, true, true), 0);
+    assert_int_equal(job_file_rename(file, job, JOB_PROMPT_NAME, true), 0);
+    assert_int_equal(command(job, "retry"), -EBUSY);
+    job_file_close(file, true);
+    assert_state(job, JOB_DRAFT);
+    world_fini(&w);
+}
+
 static void
 test_spending__removing_the_job_that_waits_for_money_frees_those_behind(void **state UNUSED)
 {
@@ -256,6 +273,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_spending__adopt_does_not_meet_a_prompt_that_is_being_written),
+        cmocka_unit_test(test_spending__retry_does_not_meet_a_prompt_that_is_being_written),
         cmocka_unit_test(test_spending__retry_writes_down_the_attempt_before_it_first),
         cmocka_unit_test(test_spending__removing_the_job_that_waits_for_money_frees_those_behind),
         cmocka_unit_test(test_spending__a_full_disk_is_not_called_an_unreachable_service),
