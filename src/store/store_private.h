@@ -54,6 +54,9 @@ struct store {
     int64_t id_end; /* ids below it are reserved on disk */
     int synchronous; /* what that PRAGMA is set to; -1: not known, because setting it failed halfway */
     bool is_in_transaction; /* of a caller, from store_begin() on */
+    /* A sync has failed, or may have: the log may lack on disk what reads of it still show. */
+    bool is_log_doubtful;
+    int log_pages_max; /* from so many pages on the log is copied into the database */
 };
 
 /* Turns SQLite's result into ours. 0 for SQLITE_OK, SQLITE_ROW and SQLITE_DONE. */
