@@ -60,7 +60,7 @@ objects  = $(patsubst %.c,$(obj)/%.o,$(sort $(wildcard src/$(1)/*.c)))
 archives = $(patsubst %,$(obj)/lib%.a,$(1))
 
 unit_sources := $(sort $(wildcard tests/unit/*/test_*.c))
-unit_tests   := $(patsubst tests/unit/%.c,$(out)/unit/%,$(unit_sources))
+unit_tests   := $(patsubst tests/unit/%.c,$(out)/unit/%,$(unit_sources)) $(out)/unit/simulation
 
 fuzz_sources := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 fuzz_targets := $(patsubst tests/fuzz/%.c,$(out)/%,$(fuzz_sources))
@@ -115,6 +115,13 @@ $(out)/fuzz_%: $(obj)/tests/fuzz/fuzz_%.o $(call archives,$(filter-out fuse app,
 	$(say) LD $@
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -fsanitize=fuzzer $(all_ldflags) -o $@ $^ $(pkg_libs) -lcmocka
+
+# The core in virtual time, on a disk and a network in memory: see tests/simulation/world.h.
+$(out)/unit/simulation: $(patsubst %.c,$(obj)/%.o,$(sort $(wildcard tests/simulation/*.c))) \
+                        $(call archives,$(below_job))
+	$(say) LD $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(all_ldflags) -Wl,--wrap=api_create -o $@ $^ $(pkg_libs) -lcmocka -lpthread
 
 -include $(shell find build/obj/$(V) -name '*.d' 2>/dev/null)
 

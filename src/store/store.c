@@ -488,6 +488,9 @@ static int store_connect(struct store *store, const char *directory)
                               "PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;"
                               "PRAGMA cache_size=-1024; PRAGMA temp_store=MEMORY;"
                               "PRAGMA trusted_schema=OFF; PRAGMA journal_size_limit=4194304;");
+    store->log_pages_max = STORE_LOG_PAGES;
+    store->is_log_doubtful = true;
+    (void)sqlite3_wal_hook(store->db, store_log_grown, store);
     if (r == 0)
         r = store_migrate(store);
     /* Ending a transaction must not need memory to be prepared. */
@@ -519,11 +522,11 @@ struct store *store_close(struct store *store)
 {
     if (!store)
         return NULL;
-    for (size_t i = 0; i < SQL_COUNT; i++)
-        (void)sqlite3_finalize(store->statements[i]);
     /* Closing copies the log into the database: not one that may have a hole. */
     if (store->db && store_log_heal(store) < 0)
         (void)sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    for (size_t i = 0; i < SQL_COUNT; i++)
+        (void)sqlite3_finalize(store->statements[i]);
     (void)sqlite3_close(store->db);
     if (store->lock_fd >= 0)
         (void)close(store->lock_fd);

@@ -1,0 +1,531 @@
+/*
+ * What must hold, whatever happens, from what was seen from outside:
+ *   1. No attempt makes a second task, and none is sent while an earlier send may have made one.
+ *   2. When the first byte of a create may go out, the request and `submitting` are on the durable disk.
+ *   3. A raw answer is on the durable disk before anything looks at it (or the disk has refused it, and
+ *      it is kept in memory), and its task id is never lost again.
+ *   4. States change along the arrows of src/job/state.c.
+ *   5. A crash leaves each job in a state that it had since it was last durable; a kill in the last one
+ *      committed. `submitting` becomes `unknown`, or `queued` when the answer is there.
+ *   6. At no send does what was spent or may be spent exceed the budget, by the service's own books.
+ *   7. A job that was unknown is not sent again as the same attempt.
+ *   8. In the end nothing waits but for money.
+ */
+#include "disk.h"
+#include "world.h"
+
+#include "job/job_private.h"
+#include "store/store_private.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { VERSIONS_MAX = 24 };
+
+struct version {
+    enum job_state state;
+    int64_t attempt_id;
+};
+
+/* A job as it was last seen. */
+struct seen {
+    int64_t id;
+    struct version memory;
+    struct version
+        versions[VERSIONS_MAX]; /* committed, from the last that is durable for sure on */
+    unsigned count;
+    bool is_durable; /* that the job exists is */
+    bool is_removed;
+    UT_hash_handle by_id;
+};
+
+static struct seen *jobs_seen;
+static struct attempt *attempts;
+static struct {
+    enum ending ending;
+    bool is_inside; /* something may have been on its way to the disk */
+} last_end;
+static unsigned failures_at_start;
+
+#define A(state) (1u << JOB_##state)
+static const unsigned arrows[JOB_STATE_COUNT] = {
+    [JOB_DRAFT] = A(WAITING) | A(INVALID) | A(QUEUED),
+    [JOB_INVALID] = A(DRAFT) | A(WAITING) | A(QUEUED),
+    [JOB_WAITING] = A(SUBMITTING),
+    [JOB_SUBMITTING] = A(WAITING) | A(QUEUED) | A(REJECTED) | A(UNKNOWN),
+    [JOB_UNKNOWN] = A(WAITING) | A(QUEUED),
+    [JOB_REJECTED] = A(DRAFT) | A(WAITING) | A(QUEUED),
+    [JOB_QUEUED] = A(RUNNING) | A(SUCCEEDED) | A(FAILED) | A(CANCELLED) | A(EXPIRED) | A(LOST),
+    [JOB_RUNNING] = A(SUCCEEDED) | A(FAILED) | A(CANCELLED) | A(EXPIRED) | A(LOST),
+    [JOB_SUCCEEDED] = 0,
+    [JOB_FAILED] = A(DRAFT) | A(WAITING) | A(QUEUED),
+    [JOB_CANCELLED] = A(DRAFT) | A(WAITING) | A(QUEUED),
+    [JOB_EXPIRED] = A(DRAFT) | A(WAITING) | A(QUEUED),
+    [JOB_LOST] = A(DRAFT) | A(WAITING) | A(QUEUED),
+};
+/* From these only a user leads on. */
+#define USERS_ALONE                                                                                \
+    (A(DRAFT) | A(INVALID) | A(UNKNOWN) | A(REJECTED) | A(FAILED) | A(CANCELLED) | A(EXPIRED) |    \
+     A(LOST))
+
+void oracle_reset(void)
+{
+    last_end.ending = ENDING_CLEAN;
+    last_end.is_inside = false;
+    struct seen *seen;
+    struct seen *next_seen;
+    struct attempt *attempt;
+    struct attempt *next_attempt;
+    HASH_ITER (by_id, jobs_seen, seen, next_seen) {
+        HASH_DELETE(by_id, jobs_seen, seen);
+        free(seen);
+    }
+    HASH_ITER (by_id, attempts, attempt, next_attempt) {
+        HASH_DELETE(by_id, attempts, attempt);
+        free(attempt->body);
+        free(attempt);
+    }
+}
+
+struct attempt *oracle_attempt(int64_t id)
+{
+    struct attempt *attempt;
+    HASH_FIND(by_id, attempts, &id, sizeof(id), attempt);
+    if (attempt)
+        return attempt;
+    attempt = calloc(1, sizeof(*attempt));
+    if (!attempt)
+        abort();
+    attempt->id = id;
+    HASH_ADD(by_id, attempts, id, sizeof(attempt->id), attempt);
+    return attempt;
+}
+
+static struct seen *seen_get(int64_t id, bool is_made)
+{
+    struct seen *seen;
+    HASH_FIND(by_id, jobs_seen, &id, sizeof(id), seen);
+    if (seen || !is_made)
+        return seen;
+    seen = calloc(1, sizeof(*seen));
+    if (!seen)
+        abort();
+    seen->id = id;
+    HASH_ADD(by_id, jobs_seen, id, sizeof(seen->id), seen);
+    return seen;
+}
+
+static bool version_is(const struct version *version, const struct job *job)
+{
+    return version->state == job->state && version->attempt_id == job->attempt_id;
+}
+
+static void version_push(struct seen *seen, const struct job *job)
+{
+    if (seen->count > 0 && version_is(&seen->versions[seen->count - 1], job))
+        return;
+    if (seen->count == VERSIONS_MAX) {
+        /* The oldest stays: it is the durable one. */
+        memmove(&seen->versions[1], &seen->versions[2],
+                (VERSIONS_MAX - 2) * sizeof(seen->versions[0]));
+        seen->count--;
+    }
+    seen->versions[seen->count++] = (struct version){job->state, job->attempt_id};
+}
+
+/* --- while it runs --- */
+
+static void accepted(const struct job *job)
+{
+    struct attempt *attempt = oracle_attempt(job->attempt_id);
+    figure_add(FIGURE_ACCEPTED);
+    if (attempt->sends > 0)
+        world_fail("attempt %" PRId64 " is accepted, and was sent before", attempt->id);
+    attempt->job_id = job->id;
+    attempt->is_unknown = false;
+}
+
+static void transition(const struct job *job, enum job_state from)
+{
+    world_say("job %" PRId64 " attempt %" PRId64 ": %s -> %s", job->id, job->attempt_id,
+              job_state_to_text(from), job_state_to_text(job->state));
+    figures->states[job->state]++;
+    if (!(arrows[from] & 1u << job->state))
+        world_fail("job %" PRId64 ": no arrow from %s to %s", job->id, job_state_to_text(from),
+                   job_state_to_text(job->state));
+    if ((USERS_ALONE & 1u << from) && !world.is_user_acting)
+        world_fail("job %" PRId64 " goes from %s to %s, and no user has asked for it", job->id,
+                   job_state_to_text(from), job_state_to_text(job->state));
+    if (job->state == JOB_WAITING && from != JOB_SUBMITTING)
+        accepted(job);
+    if (job->state == JOB_QUEUED && from == JOB_SUBMITTING && world.is_resuming)
+        figure_add(FIGURE_ANSWERS_RECOVERED);
+    if (job->state == JOB_UNKNOWN)
+        oracle_attempt(job->attempt_id)->is_unknown = true;
+}
+
+void oracle_job_changed(const struct job *job)
+{
+    if (job->is_provisional)
+        return;
+    struct seen *seen = seen_get(job->id, true);
+    bool is_unsaved = job->detail && job->detail->is_unsaved;
+    if (seen->memory.state != job->state)
+        transition(job, seen->memory.state);
+    seen->memory = (struct version){job->state, job->attempt_id};
+    if (!is_unsaved)
+        version_push(seen, job);
+}
+
+void oracle_adopted(const struct job *job, const char *task_id)
+{
+    struct attempt *attempt = oracle_attempt(job->attempt_id);
+    figure_add(FIGURE_ADOPTED);
+    if (strcmp(attempt->task_id, task_id) != 0)
+        attempt->is_written_off = true;
+}
+
+/* --- the durable disk --- */
+
+static bool has_row(sqlite3 *db, const char *sql, int64_t id, int64_t attempt_id, const void *body,
+                    size_t len)
+{
+    sqlite3_stmt *statement = NULL;
+    bool has = false;
+    if (db && sqlite3_prepare_v2(db, sql, -1, &statement, NULL) == SQLITE_OK) {
+        (void)sqlite3_bind_int64(statement, 1, id);
+        (void)sqlite3_bind_int64(statement, 2, attempt_id);
+        (void)sqlite3_bind_blob(statement, 3, body, (int)len, SQLITE_STATIC);
+        has = sqlite3_step(statement) == SQLITE_ROW;
+    }
+    (void)sqlite3_finalize(statement);
+    return has;
+}
+
+/* Asks the disk itself where not everything on it is synced. */
+static bool is_on_durable_disk(const char *sql, int64_t id, int64_t attempt_id, const void *body,
+                               size_t len)
+{
+    if (disk_is_clean() && world_pick(16) > 0)
+        return has_row(world.program.store->db, sql, id, attempt_id, body, len);
+    figure_add(FIGURE_INSPECTIONS);
+    sqlite3 *db = disk_inspect_open();
+    bool has = has_row(db, sql, id, attempt_id, body, len);
+    disk_inspect_close(db);
+    return has;
+}
+
+static const char submitting_sql[] =
+    "SELECT 1 FROM job JOIN attempt ON attempt.id = job.attempt_id "
+    "JOIN exchange ON exchange.attempt_id = attempt.id WHERE job.id = ?1 AND attempt.id = ?2 "
+    "AND state = 'submitting' AND submitted_ms != 0 AND body = ?3";
+static const char answer_sql[] =
+    "SELECT 1 FROM attempt JOIN exchange ON exchange.attempt_id = attempt.id "
+    "WHERE job_id = ?1 AND attempt.id = ?2 AND response = ?3";
+
+/* --- money --- */
+
+/* What has been or may be charged for an attempt, by the service's books. */
+static int64_t attempt_cost(const struct attempt *attempt)
+{
+    if (attempt->is_written_off || (attempt->possible == 0 && attempt->tasks == 0))
+        return 0;
+    return service_price_usd_micros(attempt->body, service_actual_s(attempt->task_id));
+}
+
+static void budget_check(const struct attempt *sent)
+{
+    const struct job_budget *budget = &world.program.budget;
+    int64_t start_ms;
+    int64_t end_ms;
+    int64_t sum = 0;
+    if (budget->limit_usd_micros == 0)
+        return;
+    job_budget_period_get(budget->period, world.clock.wall_ms, &start_ms, &end_ms);
+    struct attempt *attempt;
+    struct attempt *next;
+    HASH_ITER (by_id, attempts, attempt, next) {
+        if (attempt->sent_wall_ms >= start_ms && attempt->sent_wall_ms < end_ms)
+            sum += attempt_cost(attempt);
+    }
+    if (sum > budget->limit_usd_micros)
+        world_fail("attempt %" PRId64 " is sent: that makes %" PRId64
+                   " micro-dollars of a budget of %" PRId64,
+                   sent->id, sum, budget->limit_usd_micros);
+}
+
+void oracle_sent(struct job *job, struct attempt *attempt, const char *body, size_t len)
+{
+    figure_add(FIGURE_SENT);
+    if (world.program.is_ending)
+        world_fail("attempt %" PRId64 " is sent while the program ends", attempt->id);
+    if (attempt->is_unknown)
+        world_fail("attempt %" PRId64 " was unknown, and is sent again", attempt->id);
+    if (attempt->possible > 0)
+        world_fail("attempt %" PRId64 " is sent a second time", attempt->id);
+    attempt->sends++;
+    attempt->possible = 1;
+    attempt->sent_wall_ms = world.clock.wall_ms;
+    free(attempt->body);
+    attempt->body = strndup(body, len);
+    if (!is_on_durable_disk(submitting_sql, job->id, attempt->id, body, len))
+        world_fail("attempt %" PRId64 " is sent, and a power cut now would forget it", attempt->id);
+    budget_check(attempt);
+}
+
+void oracle_received(struct job *job, struct attempt *attempt, const char *body, size_t len,
+                     unsigned failures_before)
+{
+    if (is_on_durable_disk(answer_sql, job->id, attempt->id, body, len)) {
+        attempt->is_answer_kept = attempt->is_answered_well;
+        return;
+    }
+    const struct job_detail *detail = job->detail;
+    bool is_in_memory = detail->unsaved_response && detail->unsaved_response_len == len &&
+                        memcmp(detail->unsaved_response, body, len) == 0;
+    if (!is_in_memory || disk_failures() == failures_before)
+        world_fail("attempt %" PRId64 ": the answer is looked at before it is durable",
+                   attempt->id);
+}
+
+void oracle_answering(struct attempt *attempt, enum meaning meaning)
+{
+    if (meaning == MEANS_UNSENT || meaning == MEANS_REFUSED || meaning == MEANS_AGAIN)
+        attempt->possible = 0;
+}
+
+void oracle_answered(int64_t job_id, struct attempt *attempt, enum meaning meaning)
+{
+    static const enum job_state states[] = {[MEANS_UNSENT] = JOB_WAITING,
+                                            [MEANS_TASK] = JOB_QUEUED,
+                                            [MEANS_REFUSED] = JOB_REJECTED,
+                                            [MEANS_AGAIN] = JOB_WAITING,
+                                            [MEANS_NOT_KNOWN] = JOB_UNKNOWN};
+    const struct job *job = jobs_get(world.program.jobs, job_id);
+    if (!job)
+        return; /* removed */
+    if (job->attempt_id != attempt->id || job->state != states[meaning])
+        world_fail("job %" PRId64 " is %s after an answer that makes it %s", job_id,
+                   job_state_to_text(job->state), job_state_to_text(states[meaning]));
+    if (meaning == MEANS_TASK && strcmp(job->detail->attempt.task_id, attempt->task_id) != 0)
+        world_fail("job %" PRId64 " has the task %s instead of %s", job_id,
+                   job->detail->attempt.task_id, attempt->task_id);
+}
+
+/* --- after every event --- */
+
+/* The invariants of state.c, said a second time: the release build has no job_check(). */
+static void job_verify(const struct job *job)
+{
+    job_check(job);
+    unsigned bit = 1u << job->state;
+    bool is_right = (job->state <= JOB_INVALID) == (job->attempt_id == 0);
+    if (is_right && job->detail) {
+        const struct store_attempt *attempt = &job->detail->attempt;
+        is_right = attempt->id == job->attempt_id;
+        if (bit & (A(WAITING) | A(SUBMITTING) | A(UNKNOWN)))
+            is_right = is_right && !attempt->task_id;
+        if (bit & A(WAITING))
+            is_right = is_right && attempt->submitted_ms == 0;
+        if (bit & (A(SUBMITTING) | A(UNKNOWN)))
+            is_right = is_right && attempt->submitted_ms != 0;
+        if (bit & (A(QUEUED) | A(RUNNING) | A(SUCCEEDED)))
+            is_right = is_right && attempt->task_id;
+        if (bit & (A(SUCCEEDED) | A(FAILED) | A(CANCELLED) | A(EXPIRED) | A(LOST)))
+            is_right = is_right && attempt->finished_ms != 0;
+    }
+    if (!is_right)
+        world_fail("job %" PRId64 ": what it knows does not fit its state %s", job->id,
+                   job_state_to_text(job->state));
+    const struct seen *seen = seen_get(job->id, false);
+    if (!seen || !version_is(&seen->memory, job))
+        world_fail("job %" PRId64 " is %s, and nobody was told", job->id,
+                   job_state_to_text(job->state));
+}
+
+static void seen_settle(struct seen *seen)
+{
+    seen->versions[0] = seen->versions[seen->count - 1];
+    seen->count = 1;
+    seen->is_durable = true;
+}
+
+void oracle_event_end(void)
+{
+    struct jobs *jobs = world.program.jobs;
+    struct seen *seen;
+    struct seen *next;
+    bool is_clean = disk_is_clean();
+    if (jobs->creates != network_transfers(true) || jobs->polls != network_transfers(false) ||
+        jobs->creates > JOB_CREATES_MAX || jobs->polls > JOB_POLLS_MAX)
+        world_fail("%u creates and %u polls are under way, the program counts %u and %u",
+                   network_transfers(true), network_transfers(false), jobs->creates, jobs->polls);
+    for (struct job *job = jobs_next(jobs, 0); job; job = jobs_next(jobs, job->id)) {
+        job_verify(job);
+        if (!job->detail || !job->detail->is_unsaved)
+            version_push(seen_get(job->id, true), job);
+    }
+    HASH_ITER (by_id, jobs_seen, seen, next) {
+        seen->is_removed = jobs_get(jobs, seen->id) == NULL;
+        if (is_clean && seen->is_removed) {
+            HASH_DELETE(by_id, jobs_seen, seen);
+            free(seen);
+        } else if (is_clean && seen->count > 0) {
+            seen_settle(seen);
+        }
+    }
+}
+
+/* --- ends and starts --- */
+
+void oracle_ended(enum ending ending, bool is_inside)
+{
+    if (ending > last_end.ending)
+        last_end.ending = ending;
+    /* Where the disk does not even take what heals a failed commit, that may be found complete. */
+    const struct store *store = world.program.store;
+    bool is_refused = store && store->is_log_doubtful && disk_failures() > failures_at_start;
+    last_end.is_inside = last_end.is_inside || is_inside || is_refused;
+}
+
+static bool is_possible(const struct seen *seen, const struct job *job)
+{
+    const struct version *last = &seen->versions[seen->count - 1];
+    unsigned first = last_end.ending == ENDING_POWER_CUT ? 0 : seen->count - 1;
+    for (unsigned i = first; i < seen->count; i++) {
+        if (version_is(&seen->versions[i], job))
+            return true;
+    }
+    if (last_end.ending == ENDING_CLEAN && version_is(&seen->memory, job))
+        return true;
+    /* The change that it was about to write when it died, or that it had in memory alone until then. */
+    return last_end.is_inside &&
+           ((arrows[last->state] & 1u << job->state) || version_is(&seen->memory, job));
+}
+
+static void loaded_verify(struct job *job)
+{
+    struct seen *seen = seen_get(job->id, false);
+    bool is_new = !seen || seen->count == 0;
+    if (is_new ? !last_end.is_inside : !is_possible(seen, job))
+        world_fail("job %" PRId64 " attempt %" PRId64
+                   " is %s on disk, which it was not when that could be forgotten",
+                   job->id, job->attempt_id, job_state_to_text(job->state));
+    if (seen && seen->is_removed && last_end.ending != ENDING_POWER_CUT)
+        world_fail("job %" PRId64 " was removed and is there again", job->id);
+    seen = seen_get(job->id, true);
+    seen->memory = (struct version){job->state, job->attempt_id};
+    version_push(seen, job);
+    if (job->attempt_id)
+        oracle_attempt(job->attempt_id)->job_id = job->id;
+}
+
+/* An answer that was durable once is there for ever, whatever happened to its job. */
+static void answers_verify(void)
+{
+    struct attempt *attempt;
+    struct attempt *next;
+    HASH_ITER (by_id, attempts, attempt, next) {
+        struct store_attempt row;
+        char *answer = NULL;
+        size_t len = 0;
+        if (!attempt->is_answer_kept)
+            continue;
+        if (store_attempt_get(world.program.store, attempt->id, &row) < 0)
+            world_fail("attempt %" PRId64 " has gone, and with it a task", attempt->id);
+        if (store_attempt_blob_get(world.program.store, attempt->id, STORE_RESPONSE, &answer,
+                                   &len) < 0)
+            world_fail("the answer of attempt %" PRId64 " is unreadable", attempt->id);
+        bool is_known = row.task_id && strcmp(row.task_id, attempt->task_id) == 0;
+        if (!is_known && !(answer && strstr(answer, attempt->task_id)))
+            world_fail("the task id of attempt %" PRId64 " is lost", attempt->id);
+        free(answer);
+        store_attempt_fini(&row);
+    }
+}
+
+void oracle_loaded(void)
+{
+    struct jobs *jobs = world.program.jobs;
+    bool is_power_cut = last_end.ending == ENDING_POWER_CUT;
+    struct seen *seen;
+    struct seen *next;
+    for (struct job *job = jobs_next(jobs, 0); job; job = jobs_next(jobs, job->id))
+        loaded_verify(job);
+    HASH_ITER (by_id, jobs_seen, seen, next) {
+        bool is_there = jobs_get(jobs, seen->id) != NULL;
+        bool may_be_missing =
+            seen->is_removed || last_end.is_inside || (is_power_cut && !seen->is_durable);
+        if (!is_there && !may_be_missing)
+            world_fail("job %" PRId64 " has gone", seen->id);
+        seen->is_removed = !is_there;
+        if (is_power_cut && is_there)
+            seen_settle(seen);
+        if (is_power_cut && !is_there) {
+            HASH_DELETE(by_id, jobs_seen, seen);
+            free(seen);
+        }
+    }
+    last_end.ending = ENDING_CLEAN;
+    last_end.is_inside = false;
+    failures_at_start = disk_failures();
+    answers_verify();
+}
+
+void oracle_resumed(void)
+{
+    struct jobs *jobs = world.program.jobs;
+    for (struct job *job = jobs_next(jobs, 0); job; job = jobs_next(jobs, job->id)) {
+        const struct attempt *attempt = job->attempt_id ? oracle_attempt(job->attempt_id) : NULL;
+        if (job->state == JOB_SUBMITTING)
+            world_fail("job %" PRId64 " is submitting after a start", job->id);
+        if (job->state == JOB_WAITING && attempt->possible > 0)
+            world_fail("job %" PRId64 " waits after a start, and may have made a task", job->id);
+        if (job->state == JOB_UNKNOWN && attempt->is_answer_kept)
+            world_fail("job %" PRId64 " is unknown after a start, and its answer is on disk",
+                       job->id);
+    }
+}
+
+/* --- the end --- */
+
+bool oracle_is_money_missing(void)
+{
+    struct jobs *jobs = world.program.jobs;
+    struct job_budget_state state;
+    if (world.program.budget.limit_usd_micros == 0)
+        return false;
+    if (jobs_budget_get(jobs, &state) < 0)
+        return false;
+    int64_t left = state.budget.limit_usd_micros - state.used_usd_micros;
+    for (struct job *job = jobs_next(jobs, 0); job; job = jobs_next(jobs, job->id)) {
+        if (job->state == JOB_WAITING && job->detail->attempt.estimated_usd_micros > left)
+            return true;
+    }
+    return false;
+}
+
+void oracle_end(void)
+{
+    struct jobs *jobs = world.program.jobs;
+    if (!jobs)
+        world_fail("the program does not start any more");
+    oracle_event_end();
+    for (struct job *job = jobs_next(jobs, 0); job; job = jobs_next(jobs, job->id)) {
+        if (job_state_class(job->state) != JOB_CLASS_ACTIVE)
+            continue;
+        if (job->state == JOB_WAITING && oracle_is_money_missing()) {
+            figure_add(FIGURE_BUDGET_WAITS);
+            continue;
+        }
+        world_fail("job %" PRId64 " is still %s: %s", job->id, job_state_to_text(job->state),
+                   job->detail->reason ? job->detail->reason : "it does not say why");
+    }
+    struct job_detail *detail;
+    DL_FOREACH (jobs->details, detail) {
+        if (detail->is_unsaved)
+            world_fail("job %" PRId64 " is not written down", detail->job->id);
+    }
+    answers_verify();
+}

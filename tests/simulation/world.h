@@ -1,0 +1,244 @@
+/*
+ * What: one simulated world: the program's core (job floor, prompt, api, store) on a disk in memory, with
+ * a service, users and time that all follow from one seed. What the files of the simulation share:
+ *   disk.c     SQLite's VFS: unsynced writes, power cuts, faults
+ *   program.c  the program's life: start, end, crash; what it tells (hooks, callbacks)
+ *   network.c  the http floor: transfers, and what happens to them on the way
+ *   service.c  the service: tasks, answers, moods
+ *   users.c    what users do
+ *   oracle.c   what must hold: states, durability, money
+ *   world.c    the schedule of one seed
+ *   test_simulation.c  seeds, processes, figures
+ * Lifetime: one world per process at a time, the global `world`: SQLite's VFS has no other context.
+ */
+#ifndef TESTS_SIMULATION_WORLD_H
+#define TESTS_SIMULATION_WORLD_H
+
+#include "seedancefs/api/api.h"
+#include "seedancefs/base/clock.h"
+#include "seedancefs/base/table.h"
+#include "seedancefs/base/timer.h"
+#include "seedancefs/job/jobs.h"
+#include "seedancefs/store/store.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define MINUTE_MS (60 * INT64_C(1000))
+#define HOUR_MS (60 * MINUTE_MS)
+
+enum { NAMES_MAX = 5, HANDLES = 4, TASK_ID_BYTES = 24, DIRECTORY_BYTES = 128 };
+
+/* How much of what this seed has: each seed has a mixture of its own, so that some see nothing but one kind of
+ * trouble and others all at once. In thousandths, where nothing else is said. */
+struct mixture {
+    unsigned names;
+    unsigned acts; /* of users */
+    int64_t act_every_ms;
+    unsigned crashes;
+    unsigned power_cuts; /* of the crashes */
+    unsigned disk_faults;
+    unsigned connect_fails;
+    unsigned lost_out;  /* requests that do not arrive */
+    unsigned lost_back; /* answers that do not come back */
+    unsigned mangled;   /* answers with a body that makes no sense */
+    unsigned refused;   /* creates with a 4xx or 5xx */
+    unsigned slow;
+    unsigned strange_polls;
+    unsigned moods;
+    unsigned clock_jumps;
+    unsigned restarts;
+    unsigned media_fails;
+};
+
+struct program {
+    struct timers timers;
+    struct store *store;
+    struct api *api;
+    struct jobs *jobs; /* NULL: it does not run */
+    struct job_budget budget;
+    unsigned active_max;
+    int64_t poll_interval_ms;
+    bool has_key;
+    bool is_ending;
+};
+
+struct world {
+    uint64_t seed;
+    uint64_t random;
+    uint64_t trace; /* hash of every event */
+    bool is_verbose;
+    bool is_calm; /* nothing goes wrong any more */
+    bool is_user_acting;
+    bool is_resuming; /* the program goes on with what it has found */
+    struct fake_clock clock;
+    struct timers events; /* everything outside the program */
+    struct mixture mixture;
+    struct program program;
+    char directory[DIRECTORY_BYTES]; /* a real one, for the lock and the users' files */
+};
+
+extern struct world world;
+
+/* Figures over many seeds; they show that a run has come everywhere. */
+#define FIGURE_TABLE(X)                                                                            \
+    X(SEEDS, "seeds")                                                                              \
+    X(EVENTS, "events")                                                                            \
+    X(KILLS, "kills")                                                                              \
+    X(POWER_CUTS, "power cuts")                                                                    \
+    X(DEATHS_INSIDE, "deaths inside an operation")                                                 \
+    X(RESTARTS, "clean ends")                                                                      \
+    X(STARTS_FAILED, "failed starts")                                                              \
+    X(DISK_FAULTS, "disk faults")                                                                  \
+    X(ACCEPTED, "attempts accepted")                                                               \
+    X(SENT, "creates sent")                                                                        \
+    X(ARRIVED, "creates arrived")                                                                  \
+    X(TASKS, "tasks made")                                                                         \
+    X(ANSWERS_LOST, "answers lost")                                                                \
+    X(MANGLED, "answers mangled")                                                                  \
+    X(POLLS, "polls")                                                                              \
+    X(RETRIED, "retries")                                                                          \
+    X(ADOPTED, "adoptions")                                                                        \
+    X(BUDGET_WAITS, "waits for the budget")                                                        \
+    X(INSPECTIONS, "durable images read")                                                          \
+    X(ANSWERS_RECOVERED, "answers recovered after a crash")
+
+enum figure {
+#define X(name, text) FIGURE_##name,
+    FIGURE_TABLE(X)
+#undef X
+        FIGURE_COUNT,
+};
+struct figures {
+    uint64_t count[FIGURE_COUNT];
+    uint64_t states[JOB_STATE_COUNT];
+};
+extern struct figures *figures;
+
+static inline void figure_add(enum figure figure)
+{
+    figures->count[figure]++;
+}
+
+/* --- world.c --- */
+
+/* Runs the seed to its end; the trace's hash. A broken promise ends the process. */
+uint64_t world_run(uint64_t seed, const char *directory, bool is_verbose);
+
+unsigned world_pick(unsigned below);
+bool world_chance(unsigned thousandths);
+static inline bool world_goes_wrong(unsigned thousandths)
+{
+    return !world.is_calm && world_chance(thousandths);
+}
+
+/* One line of the run's story; part of its hash. */
+void world_say(const char *format, ...) PRINTF_LIKE(1, 2);
+/* A promise is broken: says so with the seed, and ends the process. */
+void world_fail(const char *format, ...) PRINTF_LIKE(1, 2) __attribute__((noreturn));
+/* To be called at the end of each event of `world.events`: checks, and lets a program die that has to. */
+void world_event_end(void);
+void world_timer_set(struct timer *timer, int64_t delay_ms, timer_fn *fn, void *context);
+
+/* --- program.c --- */
+
+void program_start(void); /* now, or again later when the disk does not let it */
+void program_start_at(int64_t delay_ms);
+/* `is_clean`: the program frees what it has; else its last deeds reach nothing. */
+void program_end(bool is_clean);
+void program_crash(bool is_power_cut);
+/* SIGTERM: it ends when the creates under way have their answers, or at once the second time. */
+void program_stop(void);
+void program_stop_check(void);
+void program_timers_run(void);
+void program_settings_pick(void);
+void program_key_changed(void);
+void program_fini(void);
+static inline bool program_is_up(void)
+{
+    return world.program.jobs != NULL;
+}
+
+/* --- network.c and service.c --- */
+
+/* What must have become of the job when the create's answer has been seen. */
+enum meaning { MEANS_UNSENT, MEANS_TASK, MEANS_REFUSED, MEANS_AGAIN, MEANS_NOT_KNOWN };
+
+struct reply {
+    int http_status;
+    char retry_after[64];
+    char body[640];
+    enum meaning meaning; /* of a create */
+};
+
+struct attempt;
+struct http *network_new(void);
+void network_free(void);
+unsigned network_transfers(bool is_create); /* under way */
+/* The next http_start() of a create is for this attempt. */
+void network_attempt_set(struct attempt *attempt);
+
+void service_reset(void);
+bool service_is_reachable(void);
+void service_create(struct attempt *attempt, const char *body, struct reply *out);
+void service_ask(const char *task_id, struct reply *out);
+void service_mood_change(void);
+void service_heal(void);
+/* A task that exists: any that there is, or a new one of somebody else. NULL: none. */
+const char *service_task_any(bool is_ours);
+/* Seconds of video that a task has come to; -1: none, or not yet. */
+int64_t service_actual_s(const char *task_id);
+/* The price of a request for so many seconds of output; -1: as many as it asks for. */
+int64_t service_price_usd_micros(const char *body, int64_t seconds);
+
+/* --- users.c --- */
+
+void users_reset(void);
+void users_act(void);
+void users_forget(void); /* the program is gone, and all open files with it */
+void users_leave(void);  /* they close what they have open */
+/* Removes the bytes of their files; with `is_power_cut` only some of them. */
+void users_files_clean(bool is_power_cut);
+
+/* --- oracle.c --- */
+
+/* What is known of one attempt, apart from what the program knows. */
+struct attempt {
+    int64_t id;
+    int64_t job_id;
+    char *body; /* of the request that was sent */
+    int64_t sent_wall_ms;
+    unsigned sends;
+    unsigned possible; /* sends that may have made a task, as far as the program can know */
+    unsigned arrived;
+    unsigned tasks;
+    char task_id[TASK_ID_BYTES]; /* "": none was made */
+    bool is_unknown;             /* has been; nothing may be sent any more */
+    bool is_answered_well;       /* the service's answer has the task id in its right place */
+    bool is_answer_kept;         /* such an answer was durable once */
+    bool is_written_off;         /* a user gave it the id of another's task */
+    UT_hash_handle by_id;
+};
+
+void oracle_reset(void);
+struct attempt *oracle_attempt(int64_t id);
+/* The user gives the job a task. */
+void oracle_adopted(const struct job *job, const char *task_id);
+void oracle_job_changed(const struct job *job);
+void oracle_sent(struct job *job, struct attempt *attempt, const char *body, size_t len);
+void oracle_received(struct job *job, struct attempt *attempt, const char *body, size_t len,
+                     unsigned failures_before);
+/* The program is about to learn, and has learned, what became of a create. */
+void oracle_answering(struct attempt *attempt, enum meaning meaning);
+void oracle_answered(int64_t job_id, struct attempt *attempt, enum meaning meaning);
+void oracle_event_end(void);
+/* How a program ended: what it knew in memory is on disk, what it had committed is, what it had synced is. */
+enum ending { ENDING_CLEAN, ENDING_KILL, ENDING_POWER_CUT };
+void oracle_ended(enum ending ending, bool is_inside);
+void oracle_loaded(void);  /* the new program has read the disk, and done nothing yet */
+void oracle_resumed(void); /* it has gone on */
+/* Some job needs more than is left of the budget: that one and those behind it may wait. */
+bool oracle_is_money_missing(void);
+void oracle_end(void);
+
+#endif
