@@ -65,7 +65,8 @@ unit_tests   := $(patsubst tests/unit/%.c,$(out)/unit/%,$(unit_sources)) $(out)/
 fuzz_sources := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 fuzz_targets := $(patsubst tests/fuzz/%.c,$(out)/%,$(fuzz_sources))
 
-.PHONY: all demo test unit unit-build fuzz fuzz-build fuzz-targets e2e bench campaign broken asan lint install uninstall clean deps format
+.PHONY: all demo test unit unit-build simulate fuzz fuzz-build fuzz-targets e2e bench campaign broken
+.PHONY: asan lint install uninstall clean deps format
 .SECONDARY:
 .DEFAULT_GOAL := all
 
@@ -121,7 +122,7 @@ $(out)/unit/simulation: $(patsubst %.c,$(obj)/%.o,$(sort $(wildcard tests/simula
                         $(call archives,$(below_job))
 	$(say) LD $@
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(all_ldflags) -Wl,--wrap=api_create -o $@ $^ $(pkg_libs) -lcmocka -lpthread
+	$(Q)$(CC) $(all_ldflags) -Wl,--wrap=api_create,--wrap=file_write_full -o $@ $^ $(pkg_libs) -lcmocka -lpthread
 
 -include $(shell find build/obj/$(V) -name '*.d' 2>/dev/null)
 
@@ -150,6 +151,10 @@ fuzz-build:
 
 fuzz: fuzz-build
 	$(Q)scripts/run-fuzz.sh replay
+
+# Many seeds: SEEDS=n FIRST=n JOBS=n. One that breaks a promise is printed, with how to see its story.
+simulate: $(out)/unit/simulation
+	$(Q)SEEDS=$(or $(SEEDS),20000) JOBS=$(or $(JOBS),$(shell nproc)) $<
 
 e2e: all
 	$(Q)scripts/run-e2e.sh $(out) $(TESTS)

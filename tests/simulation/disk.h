@@ -34,6 +34,8 @@ void disk_restart(bool is_power_cut);
  * fails leaves each sector that it was about written or not, and never tried again. */
 void disk_fault_set(unsigned kinds, int error, unsigned skip, unsigned count);
 void disk_fault_clear(void);
+/* A write to a file that is not SQLite's: 0, or why it fails. */
+int disk_user_write(void);
 /* Operations that failed so far. */
 unsigned disk_failures(void);
 

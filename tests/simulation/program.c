@@ -136,7 +136,8 @@ static void question_due(void *context)
 {
     struct question *question = context;
     struct job *job = program_is_up() ? jobs_get(world.program.jobs, question->job_id) : NULL;
-    struct job_media_size size = {1000 + (int64_t)world_pick(1000), world_chance(500) ? "e" : NULL};
+    struct job_media_size size = {.size = 1000 + (int64_t)world_pick(1000)};
+    size.etag = world_chance(500) ? "e" : NULL;
     if (job && world_goes_wrong(world.mixture.media_fails)) {
         world_say("job %lld: the video's size is not to be had", (long long)job->id);
         jobs_video_failed(job, -ERR_MEDIA_STATUS);

@@ -91,10 +91,10 @@ static struct task *task_make(const struct attempt *attempt, int64_t asked_s)
     if (service.count == TASKS_MAX)
         world_fail("more tasks than a seed can want");
     struct task *task = &service.tasks[service.count++];
-    *task = (struct task){.attempt = attempt,
-                          .runs_at_ms = world.clock.monotonic_ms + (int64_t)world_pick(30000),
-                          .end = ends[world_pick(ARRAY_COUNT(ends))],
-                          .output_s = 1 + (int64_t)world_pick((unsigned)asked_s)};
+    *task = (struct task){.attempt = attempt};
+    task->runs_at_ms = world.clock.monotonic_ms + (int64_t)world_pick(30000);
+    task->end = ends[world_pick(ARRAY_COUNT(ends))];
+    task->output_s = 1 + (int64_t)world_pick((unsigned)asked_s);
     (void)snprintf(task->id, sizeof(task->id), "cgt-%u-%04x", service.count, world_pick(65536));
     task->ends_at_ms = task->runs_at_ms + run_time_ms();
     if (world_goes_wrong(world.mixture.strange_polls / 4))

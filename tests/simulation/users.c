@@ -16,6 +16,16 @@
 #include <string.h>
 #include <unistd.h>
 
+/* The job floor's writes into users' files fail with the disk, too. The linker puts this between (--wrap). */
+int __real_file_write_full(int fd, const void *bytes, size_t len, int64_t offset);
+int __wrap_file_write_full(int fd, const void *bytes, size_t len, int64_t offset);
+
+int __wrap_file_write_full(int fd, const void *bytes, size_t len, int64_t offset)
+{
+    int r = disk_user_write();
+    return r < 0 ? r : __real_file_write_full(fd, bytes, len, offset);
+}
+
 struct open_file {
     struct job_file *file; /* NULL: free */
     bool is_writer;
@@ -133,15 +143,17 @@ static void do_make(void)
     int r = is_provisional ? jobs_create_provisional(world.program.jobs, name, &job)
                            : jobs_create(world.program.jobs, name, &job);
     world_say("user: mkdir %s%s: %d", name, is_provisional ? " for a file" : "", r);
-    if (r == 0 && is_provisional)
+    /* Sometimes nothing is created in it after all. */
+    if (r == 0 && is_provisional && world_chance(900))
         write_file(job, JOB_PROMPT_NAME, any_text());
 }
 
 static void do_write(void)
 {
     struct job *job = any_job();
+    const char *name = world_chance(800) ? JOB_PROMPT_NAME : "tmp";
     if (job)
-        write_file(job, world_chance(800) ? JOB_PROMPT_NAME : "tmp", any_text());
+        write_file(job, name, any_text());
     else
         do_make();
 }

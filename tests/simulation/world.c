@@ -171,27 +171,26 @@ static unsigned pick_level(unsigned most)
     return most * parts[world_pick(ARRAY_COUNT(parts))] / 4;
 }
 
+/* One by one: the order in which an initialiser is evaluated is the compiler's. */
 static void mixture_pick(struct mixture *m)
 {
-    *m = (struct mixture){
-        .names = 1 + world_pick(NAMES_MAX),
-        .acts = 8 + world_pick(30),
-        .act_every_ms = world_chance(300) ? 2000 : 40000,
-        .crashes = world_pick(4),
-        .power_cuts = world_chance(300) ? 0 : 700,
-        .disk_faults = pick_level(4),
-        .connect_fails = pick_level(300),
-        .lost_out = pick_level(300),
-        .lost_back = pick_level(400),
-        .mangled = pick_level(300),
-        .refused = pick_level(500),
-        .slow = pick_level(500),
-        .strange_polls = pick_level(400),
-        .moods = pick_level(1000),
-        .clock_jumps = pick_level(1000),
-        .restarts = pick_level(60),
-        .media_fails = pick_level(400),
-    };
+    m->names = 1 + world_pick(NAMES_MAX);
+    m->acts = 8 + world_pick(30);
+    m->act_every_ms = world_chance(300) ? 2000 : 40000;
+    m->crashes = world_pick(4);
+    m->power_cuts = world_chance(300) ? 0 : 700;
+    m->disk_faults = pick_level(4);
+    m->connect_fails = pick_level(300);
+    m->lost_out = pick_level(300);
+    m->lost_back = pick_level(400);
+    m->mangled = pick_level(300);
+    m->refused = pick_level(500);
+    m->slow = pick_level(500);
+    m->strange_polls = pick_level(400);
+    m->moods = pick_level(1000);
+    m->clock_jumps = pick_level(1000);
+    m->restarts = pick_level(60);
+    m->media_fails = pick_level(400);
 }
 
 static void schedule_begin(void)

@@ -1,7 +1,7 @@
 /*
  * What: one simulated world: the program's core (job floor, prompt, api, store) on a disk in memory, with
  * a service, users and time that all follow from one seed. What the files of the simulation share:
- *   disk.c     SQLite's VFS: unsynced writes, power cuts, faults
+ *   disk*.c    SQLite's VFS: unsynced writes, power cuts, faults
  *   program.c  the program's life: start, end, crash; what it tells (hooks, callbacks)
  *   network.c  the http floor: transfers, and what happens to them on the way
  *   service.c  the service: tasks, answers, moods
