@@ -72,6 +72,14 @@ int store_run(struct store *store, sqlite3_stmt *statement) NODISCARD;
 /* Steps to the next row: 1, or 0 at the end, or an error. */
 int store_step(struct store *store, sqlite3_stmt *statement) NODISCARD;
 
+/* Runs statements that are not worth keeping. */
+int store_exec(struct store *store, const char *sql) NODISCARD;
+
+/* transaction.c: from now on a log that grows is copied into the database, and one whose sync failed is written
+ * again before anything is promised. */
+void store_log_watch(struct store *store);
+int store_log_heal(struct store *store) NODISCARD;
+
 /* Binds a text or NULL; the text is lent until the statement has run. */
 void store_bind_text(sqlite3_stmt *statement, int index, const char *text);
 

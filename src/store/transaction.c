@@ -1,0 +1,148 @@
+/*
+ * Transactions, and what it takes that they are durable.
+ *
+ * One connection with two degrees of durability: in WAL mode `synchronous` only decides whether a
+ * commit is followed by fsync of the log. It is set before each transaction to what that
+ * transaction needs: FULL for money, NORMAL for names and drafts, which an ordinary filesystem
+ * would not sync either. A FULL commit syncs the whole log, and with it every commit before.
+ *
+ * A sync that fails is reported once: the kernel then takes the pages for clean, and the next sync succeeds
+ * without writing them. A hole in the log would end it there for the next program, whatever was synced
+ * behind. So after a failed sync, and with a log that another program has left, the log is written
+ * once more, the same bytes in the same places, before anything is promised or copied from it. And a
+ * commit whose sync failed was refused, but lies complete at the log's end: something is written over it.
+ */
+#include "store_private.h"
+
+enum { STORE_LOG_PAGES = 1000 };
+
+/* A commit that writes nothing is not synced either. */
+#define SYNCS_COUNT "UPDATE meta SET value = value + 1 WHERE key = 'syncs';"
+static const char store_sync_sql[] = SYNCS_COUNT;
+static const char store_touch_sql[] = "BEGIN IMMEDIATE;" SYNCS_COUNT "COMMIT;";
+
+int store_exec(struct store *store, const char *sql)
+{
+    return store_result(store, sqlite3_exec(store->db, sql, NULL, NULL, NULL));
+}
+
+/* Outside transactions only: SQLite ignores the change within one. It takes effect before all that may
+ * fail has been done, so that after a failure neither the old nor the new value can be relied on. */
+static int store_synchronous_set(struct store *store, enum store_durability durability)
+{
+    if (store->synchronous == (int)durability)
+        return 0;
+    store->synchronous = -1;
+    int r = store_exec(store, durability == STORE_DURABLE ? "PRAGMA synchronous=FULL"
+                                                          : "PRAGMA synchronous=NORMAL");
+    if (r == 0)
+        store->synchronous = (int)durability;
+    return r;
+}
+
+void store_rollback(struct store *store)
+{
+    store->is_in_transaction = false;
+    /* Where this fails the next transaction, or the next id, tries it again. */
+    if (!sqlite3_get_autocommit(store->db))
+        (void)!store_run(store, store_statement(store, SQL_ROLLBACK));
+}
+
+static int store_log_write_again(sqlite3_file *log, sqlite3_int64 len)
+{
+    char bytes[16384];
+    int rc = SQLITE_OK;
+    for (sqlite3_int64 at = 0; rc == SQLITE_OK && at < len; at += (sqlite3_int64)sizeof(bytes)) {
+        sqlite3_int64 left = len - at;
+        int n = left < (sqlite3_int64)sizeof(bytes) ? (int)left : (int)sizeof(bytes);
+        rc = log->pMethods->xRead(log, bytes, n, at);
+        if (rc == SQLITE_OK)
+            rc = log->pMethods->xWrite(log, bytes, n, at);
+    }
+    return rc == SQLITE_OK ? log->pMethods->xSync(log, SQLITE_SYNC_NORMAL) : rc;
+}
+
+/* See above. Outside transactions only; nobody else writes the log, because the connection is the only one. */
+int store_log_heal(struct store *store)
+{
+    sqlite3_file *log = NULL;
+    sqlite3_int64 len = 0;
+    if (!store->is_log_doubtful)
+        return 0;
+    int rc = sqlite3_file_control(store->db, NULL, SQLITE_FCNTL_JOURNAL_POINTER, &log);
+    if (rc == SQLITE_OK && log && log->pMethods)
+        rc = log->pMethods->xFileSize(log, &len);
+    if (rc == SQLITE_OK && len > 0)
+        rc = store_log_write_again(log, len);
+    if (rc != SQLITE_OK)
+        return (rc & 0xff) == SQLITE_FULL ? -ENOSPC : -EIO;
+    /* Lies where the commit lies that was refused: the next program would find that complete. */
+    int r = len > 0 ? store_exec(store, store_touch_sql) : 0;
+    if (r == 0)
+        store->is_log_doubtful = false;
+    else
+        store_rollback(store);
+    return r;
+}
+
+/* SQLite's own hook does the same, but keeps it to itself when a sync fails. */
+static int store_log_grown(void *context, sqlite3 *db, const char *name, int pages)
+{
+    struct store *store = context;
+    if (pages >= store->log_pages_max && !store->is_log_doubtful &&
+        sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL) != SQLITE_OK)
+        store->is_log_doubtful = true;
+    return SQLITE_OK;
+}
+
+void store_log_watch(struct store *store)
+{
+    store->log_pages_max = STORE_LOG_PAGES;
+    store->is_log_doubtful = true;
+    (void)sqlite3_wal_hook(store->db, store_log_grown, store);
+}
+
+int store_begin(struct store *store, enum store_durability durability)
+{
+    if (store->is_in_transaction)
+        return -EIO; /* a mistake of the caller */
+    /* A transaction whose end failed must not take in what comes after it. */
+    store_rollback(store);
+    int r = durability == STORE_DURABLE ? store_log_heal(store) : 0;
+    if (r == 0)
+        r = store_synchronous_set(store, durability);
+    if (r == 0)
+        r = store_run(store, store_statement(store, SQL_BEGIN));
+    store->is_in_transaction = r == 0;
+    return r;
+}
+
+int store_commit(struct store *store)
+{
+    int r = store_run(store, store_statement(store, SQL_COMMIT));
+    bool is_sync = r < 0 && sqlite3_extended_errcode(store->db) == SQLITE_IOERR_FSYNC;
+    if (r < 0)
+        store_rollback(store);
+    store->is_in_transaction = false;
+    if (is_sync) {
+        store->is_log_doubtful = true;
+        (void)!store_log_heal(store); /* at once, or before the next promise */
+    }
+    return r;
+}
+
+int store_end(struct store *store, int r)
+{
+    if (r == 0)
+        return store_commit(store);
+    store_rollback(store);
+    return r;
+}
+
+int store_sync(struct store *store)
+{
+    int r = store_begin(store, STORE_DURABLE);
+    if (r < 0)
+        return r;
+    return store_end(store, store_exec(store, store_sync_sql));
+}
