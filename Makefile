@@ -168,10 +168,9 @@ bench: all
 	$(Q)scripts/install-deps.sh --bench
 	$(Q)scripts/bench.sh $(out)
 
-# What takes too long for every change: CYCLES kills and CUTS power cuts (see docs/CONTRIBUTING.md).
+# What takes too long for every change: see docs/TESTING.md for its parts, its figures and how to run one of them.
 campaign: all
-	$(Q)CYCLES=$(or $(CYCLES),20000) CUTS=$(or $(CUTS),2000) TEST_TIMEOUT_S=7200 \
-		scripts/run-e2e.sh $(out) tests/e2e/crash.bats tests/e2e/power.bats
+	$(Q)scripts/campaign.sh $(out) $(PARTS)
 
 # Tests that must notice: each patch of tests/broken breaks the program in one place.
 broken:

@@ -68,7 +68,15 @@ heading "unit tests"
 check "unit tests build" make_ V=checked unit-build
 suite make --no-print-directory V=checked unit
 check "unit tests build with the sanitizers" make_ V=asan unit-build
-suite make --no-print-directory V=asan unit
+suite env TORTURE_STRIDE=7 make --no-print-directory V=asan unit
+
+heading "20,000 schedules in virtual time"
+check "no schedule breaks a promise" make_ simulate
+cat "$log" | grep 'seeds,' | fold -s -w 110 | sed 's/^/  /'
+
+heading "inputs that fuzzing has found"
+check "the fuzz targets build without a warning" make_ fuzz-build
+suite scripts/run-fuzz.sh replay
 
 heading "end-to-end tests, as it is and under the sanitizers"
 suite scripts/run-e2e.sh build build/asan

@@ -1,0 +1,34 @@
+#!/bin/bash
+# `make campaign`: what takes hours, part by part, each with its figures and its seed.
+#   campaign.sh build [PART]...    kills cuts simulation torture fuzz broken; all of them without a name
+#   CYCLES CUTS SEEDS FUZZ_SECONDS SEED    how much, and from where
+# The last line is "N passed, N failed".
+set -u
+cd "$(dirname "$0")/.." || exit 1
+build=$1
+shift
+[ $# -gt 0 ] || set -- kills cuts simulation torture fuzz broken
+export TEST_TIMEOUT_S=14400
+export SEED=${SEED:-$((RANDOM * 32768 + RANDOM))}
+passed=0
+failed=0
+
+kills() { CYCLES=${CYCLES:-20000} scripts/run-e2e.sh "$build" tests/e2e/crash.bats; }
+cuts() { CUTS=${CUTS:-2000} scripts/run-e2e.sh "$build" tests/e2e/power.bats; }
+simulation() { env -u SEED make --no-print-directory simulate SEEDS="${SEEDS:-1000000}" FIRST="${SEED}"; }
+torture() { STRIDE=1 scripts/run-e2e.sh "$build" tests/e2e/torture.bats; }
+fuzz() { make --no-print-directory fuzz-build && scripts/run-fuzz.sh run "${FUZZ_SECONDS:-300}"; }
+broken() { scripts/run-broken.sh; }
+
+for part in "$@"; do
+    start=$(date +%s)
+    echo "== $part (commit $(git rev-parse --short HEAD 2>/dev/null), seed $SEED)"
+    if "$part"; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+    fi
+    echo "== $part: $(($(date +%s) - start)) s"
+done
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
