@@ -46,6 +46,7 @@ struct api_call {
     struct api_create_callbacks callbacks; /* a poll has on_done only */
     char *task_id;                         /* that is asked for; NULL for a create */
     void *request_body;
+    size_t request_len;
     struct buf body;
     struct api_task task;
     bool is_probe;     /* asked whether the service is back; the others wait for it */
@@ -213,6 +214,8 @@ static void call_done(void *context, int result, const struct http_answer *head)
         .result = result,
         .http_status = head->status,
         .is_sent = head->is_sent,
+        .request_len = call->request_len,
+        .request_sent = head->sent_body_bytes > 0 ? (size_t)head->sent_body_bytes : 0,
         .retry_after_ms = http_retry_after_ms(head, clock_wall_ms(call->api->clock)),
         .body = buf_text(&call->body),
         .body_len = call->body.len,
@@ -381,6 +384,7 @@ int api_create(struct api *api, const void *body, size_t len,
         return -ENOMEM;
     }
     memcpy(call->request_body, body, len);
+    call->request_len = len;
     r = buf_reserve(&call->body, ANSWER_ROOM_BYTES);
     if (r < 0) {
         call_free(call);

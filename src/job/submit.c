@@ -75,8 +75,12 @@ void job_answer_to_text(const struct api_answer *answer, char out[static JOB_ANS
 
 static void create_unknown(struct job *job, const struct api_answer *answer)
 {
-    char evidence[JOB_ANSWER_SIZE];
-    job_answer_to_text(answer, evidence);
+    char why[JOB_ANSWER_SIZE];
+    char evidence[JOB_ANSWER_SIZE + 128];
+    job_answer_to_text(answer, why);
+    (void)snprintf(evidence, sizeof(evidence),
+                   "%s (%zu of %zu bytes of the request were sent, %zu bytes of an answer came)",
+                   why, answer->request_sent, answer->request_len, answer->body_len);
     (void)!job_text_set(&job->detail->attempt.request_id,
                         answer->request_id[0] ? answer->request_id : NULL);
     job->detail->attempt.http_status = answer->http_status;

@@ -61,7 +61,11 @@ static void transfer_log(const struct http_transfer *transfer, int result)
 
 static void transfer_finish(struct http_transfer *transfer, int result)
 {
+    curl_off_t sent_bytes = 0;
     transfer->is_finished = true;
+    if (transfer->easy &&
+        curl_easy_getinfo(transfer->easy, CURLINFO_SIZE_UPLOAD_T, &sent_bytes) == CURLE_OK)
+        transfer->answer.sent_body_bytes = sent_bytes;
     transfer_detach(transfer);
     transfer_log(transfer, result);
     transfer->request.on_done(transfer->request.context, result, &transfer->answer);

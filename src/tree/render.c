@@ -105,6 +105,14 @@ static void write_output(struct tree *tree, struct json_writer *w, struct job *j
     json_write_object_end(w);
 }
 
+/* What may or may not have been charged; see spend.c, which says the same of all attempts. */
+static int64_t job_at_risk_usd_micros(enum job_state state, const struct store_attempt *attempt)
+{
+    bool is_ended_badly = attempt->task_id && attempt->finished_ms && state != JOB_SUCCEEDED;
+    bool is_at_risk = attempt->actual_usd_micros < 0 && (state == JOB_UNKNOWN || is_ended_badly);
+    return is_at_risk ? attempt->estimated_usd_micros : 0;
+}
+
 static int render_status_json(struct tree *tree, struct job *job, struct job_detail *detail,
                               struct buf *out)
 {
@@ -135,6 +143,7 @@ static int render_status_json(struct tree *tree, struct job *job, struct job_det
     json_write_member_string(&w, "currency", "USD");
     write_money(&w, "estimated", is_tried ? attempt->estimated_usd_micros : -1);
     write_money(&w, "actual", is_tried ? attempt->actual_usd_micros : -1);
+    write_money(&w, "at_risk", is_tried ? job_at_risk_usd_micros(job->state, attempt) : -1);
     json_write_object_end(&w);
     write_error(&w, job, detail);
     write_output(tree, &w, job, detail);

@@ -59,14 +59,14 @@ for name in os.listdir(J):
 
 # S-FILE-2: `status.json` is one JSON object with the members name, state, reason, task_id, model,
 #   resolution, duration_s, attempt, created_at, submitted_at, finished_at, updated_at, progress
-#   (fraction, eta_s), cost (currency, estimated, actual), error (code, message, http_status,
+#   (fraction, eta_s), cost (currency, estimated, actual, at_risk), error (code, message, http_status,
 #   request_id) and output (bytes, cached_bytes, url_expires_at, archived). Times are RFC 3339 in
 #   UTC, money is a decimal string, what is not known is null.
 @test "S-FILE-2: status.json" {
     mount_fs
     mkdir "$J/draft"
     jq -e '.state == "draft" and .attempt == null and .task_id == null and .error == null and
-        .output == null and .cost == {"currency": "USD", "estimated": null, "actual": null} and
+        .output == null and .cost == {"currency": "USD", "estimated": null, "actual": null, "at_risk": null} and
         .progress == {"fraction": 0, "eta_s": null}' "$J/draft/status.json"
     make_job cat
     local members='["name","state","reason","task_id","model","resolution","duration_s","attempt","created_at","submitted_at","finished_at","updated_at","progress","cost","error","output"]'
@@ -77,7 +77,7 @@ for name in os.listdir(J):
         .name == "cat" and .state == "succeeded" and .reason == null and .attempt == 1 and
         (.task_id | test("^cgt-")) and .model == "doubao-seedance-2.0" and .resolution == "720p" and
         .duration_s == 5 and ([.created_at, .submitted_at, .finished_at, .updated_at] | all(time) and . == sort)
-        and .cost == {"currency": "USD", "estimated": "1.00", "actual": "1.00"} and .error == null and
+        and .cost == {"currency": "USD", "estimated": "1.00", "actual": "1.00", "at_risk": "0.00"} and .error == null and
         (.output | .bytes > 1000 and .cached_bytes >= 0 and (.url_expires_at | time) and
             (.archived | type) == "boolean")' "$J/cat/status.json"
     echo '{"prompt": "[[fail]]"}' >"$J/bad/prompt.json"

@@ -53,6 +53,8 @@ struct api_answer {
     int result;             /* 0, or the code of base/err that ended the transfer or the decoding */
     int http_status;        /* 0: no status line came */
     bool is_sent;           /* a byte of the request may have been written */
+    size_t request_len;     /* of the body of a create */
+    size_t request_sent;    /* and how much of it the system took, before the transfer ended */
     int64_t retry_after_ms; /* as told, at most one hour; -1: not told, use the default back-off */
     char code[API_CODE_SIZE]; /* of the body's error; "" when it has none */
     char message[API_MESSAGE_SIZE];

@@ -31,8 +31,10 @@ enum http_method { HTTP_GET, HTTP_POST };
 
 /* What is known of the answer. Texts are NUL-terminated, empty when the header is absent. */
 struct http_answer {
-    int status;             /* 0 until the status line came */
-    bool is_sent;           /* the first request byte may have been written (PREREQ was called) */
+    int status;   /* 0 until the status line came */
+    bool is_sent; /* the first request byte may have been written (PREREQ was called) */
+    int64_t
+        sent_body_bytes; /* of the request's body, as far as the system took them; at the end only */
     int64_t content_length; /* -1: unknown */
     int64_t body_bytes;     /* received so far */
     bool has_content_range;
