@@ -20,12 +20,14 @@ FINAL = {word for word, rank in RANK.items() if rank == 5}
 DEADLINE_S = 60
 KEY = 'th-simulator'
 LATE_MS = 120
+SLOW_MS = 1000
 
 # What the simulator does with a create whose prompt holds the word; the window in which a request is
-# under way is made wide by it. "late" is answered late; "drip" has been accepted while its answer
+# under way is made wide by it. "late" is answered late, "slow" mostly behind the end of the cycle; "drip" has been accepted while its answer
 # still comes in drops; "cut" is accepted and its answer never comes.
 SCENARIO = {'rules': [
     {'kind': 'create', 'prompt_contains': '(late)', 'answer': {'delay_ms': LATE_MS}},
+    {'kind': 'create', 'prompt_contains': '(slow)', 'answer': {'delay_ms': SLOW_MS}},
     {'kind': 'create', 'prompt_contains': '(drip)', 'answer': {'rate': 600}},
     {'kind': 'create', 'prompt_contains': '(cut)', 'answer': {'cut_at': 'headers'}},
 ]}

@@ -319,14 +319,15 @@ class Crashes(World):
         self.simulator.read_log()
         for job in self.jobs:
             self.check(job)
+        self.counts['creates sent'] = sum(self.simulator.sent.values())
+        self.counts['tasks made'] = len(self.simulator.tasks)
+        self.end_daemon() # after the answers to what was still under way
+        self.check_database()
+        self.simulator.read_log()
         sent = self.simulator.sent
         wrongly = [marker for marker in self.never_sent if sent[marker]]
         if wrongly:
             raise Broken(f'these were sent without having been committed: {wrongly}')
-        self.counts['creates sent'] = sum(sent.values())
-        self.counts['tasks made'] = len(self.simulator.tasks)
-        self.end_daemon()
-        self.check_database()
 
     def counts_text(self):
         return ', '.join(f'{key} {n}' for key, n in sorted(self.counts.items()))

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # The power is cut and comes back: nothing is sent twice, nothing that was shown is taken back.
-#   CUTS=2000 SEED=42 bats tests/e2e/power.bats
+#   CUTS=2000 SEED=42 bats tests/e2e/power.bats       ACT=removed: cuts of one kind only
 load helper
 
 setup() { DIR=$(mktemp -d "${BATS_TEST_TMPDIR:-/tmp}/world.XXXXXX"); }
@@ -27,7 +27,8 @@ probe_loop() {
     seed=${SEED:-$((RANDOM * 32768 + RANDOM))}
     echo "# seed $seed" >&3
     run "$PYTHON" "$ROOT/tests/e2e/power_cuts.py" --cuts "$CUTS" --seed "$seed" \
-        --seedancefs "$SEEDANCEFS" --seedance-sim "$SEEDANCE_SIM" --directory "$DIR/cuts" 3>&-
+        --seedancefs "$SEEDANCEFS" --seedance-sim "$SEEDANCE_SIM" --directory "$DIR/cuts" \
+        ${ACT:+--only "$ACT"} 3>&-
     sed 's/^/#   /' <<<"$output" >&3
     [ "$status" -eq 0 ] || { tail -n 40 "$DIR/cuts/daemon.log" >&2; false; }
 }
