@@ -17,7 +17,7 @@ esac
 @test "kill -9 at any moment: at most one create per attempt, no accepted job lost, every video right" {
     seed=${SEED:-$((RANDOM * 32768 + RANDOM))}
     echo "# seed $seed" >&3
-    run "$PYTHON" "$ROOT/tests/e2e/crash_cycles.py" --cycles "$CYCLES" --seed "$seed" \
+    run "$PYTHON" -B "$ROOT/tests/e2e/crash_cycles.py" --cycles "$CYCLES" --seed "$seed" \
         --seedancefs "$SEEDANCEFS" --seedance-sim "$SEEDANCE_SIM" --directory "$DIR/cycles" 3>&-
     sed 's/^/#   /' <<<"$output" >&3
     [ "$status" -eq 0 ] || { tail -n 40 "$DIR"/cycles/*/daemon.log >&2; false; }
@@ -43,7 +43,7 @@ esac
 kill_at_every_call() {
     "${CC:-cc}" -std=c17 -O2 -D_GNU_SOURCE -Wall -Wextra -o "$DIR/killat" "$ROOT/tests/tools/killat.c"
     "$DIR/killat" 1 true >"$DIR/probe" 2>&1 || skip "no process can be traced here: $(cat "$DIR/probe")"
-    run "$PYTHON" "$ROOT/tests/e2e/kill_points.py" --way "$1" --step "$KILL_STEP" --killat "$DIR/killat" \
+    run "$PYTHON" -B "$ROOT/tests/e2e/kill_points.py" --way "$1" --step "$KILL_STEP" --killat "$DIR/killat" \
         --seedancefs "$SEEDANCEFS" --seedance-sim "$SEEDANCE_SIM" --directory "$DIR/points" 3>&-
     sed 's/^/#   /' <<<"$output" >&3
     [ "$status" -eq 0 ] || { tail -n 40 "$DIR/points/daemon.log" >&2; false; }

@@ -70,7 +70,7 @@ def run_workers(options):
         for i in range(options.workers):
             cycles = min(share, options.cycles - i * share)
             workers.append(subprocess.Popen(
-                [sys.executable, __file__, *sys.argv[1:], '--cycles', str(cycles), '--worker', str(i)],
+                [sys.executable, '-B', __file__, *sys.argv[1:], '--cycles', str(cycles), '--worker', str(i)],
                 preexec_fn=functools.partial(die_with_parent, signal.SIGTERM)))
         codes = [worker.wait() for worker in workers]
     finally:

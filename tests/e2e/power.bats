@@ -26,7 +26,7 @@ probe_loop() {
     probe_loop
     seed=${SEED:-$((RANDOM * 32768 + RANDOM))}
     echo "# seed $seed" >&3
-    run "$PYTHON" "$ROOT/tests/e2e/power_cuts.py" --cuts "$CUTS" --seed "$seed" \
+    run "$PYTHON" -B "$ROOT/tests/e2e/power_cuts.py" --cuts "$CUTS" --seed "$seed" \
         --seedancefs "$SEEDANCEFS" --seedance-sim "$SEEDANCE_SIM" --directory "$DIR/cuts" \
         ${ACT:+--only "$ACT"} 3>&-
     sed 's/^/#   /' <<<"$output" >&3
