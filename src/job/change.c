@@ -134,6 +134,7 @@ int job_save_again(struct job *job)
     job->detail->is_unsaved = false;
     job_text_clear(&job->detail->unsaved_response);
     log_info("store.recovered", "job=%s", job->name);
+    jobs_submit_soon(job->jobs); /* what it had reserved may be free now */
     return 0;
 }
 

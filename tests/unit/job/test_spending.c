@@ -269,6 +269,26 @@ static void test_spending__a_task_that_is_adopted_too_early_costs_what_it_costs(
     world_fini(&w);
 }
 
+/* A refusal that the disk did not take is still a reservation there; when it takes it, somebody has to look. */
+static void test_spending__money_that_is_free_late_is_found(void **state UNUSED)
+{
+    struct world w;
+    world_init(&w);
+    w.jobs->settings.budget = (struct job_budget){1000000, JOB_BUDGET_TOTAL};
+    struct job *job = job_submitted(&w, "cat");
+    assert_int_equal(call_send(call_of(&w, job)), 0);
+    world_disk_full(&w, true);
+    create_end(call_of(&w, job), API_ACCOUNT_REFUSED, 402, -1, "");
+    jobs_key_changed(w.jobs);
+    world_run(&w, 60 * 1000);
+    assert_state(job, JOB_WAITING);
+    assert_null(call_of(&w, job));
+    world_disk_full(&w, false);
+    create_accept(call_wait(&w, job), "cgt-1");
+    assert_state(job, JOB_QUEUED);
+    world_fini(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -281,6 +301,7 @@ int main(void)
         cmocka_unit_test(test_spending__the_ledger_has_an_entry_for_each_change_of_money),
         cmocka_unit_test(test_spending__nothing_in_the_ledger_is_ever_changed),
         cmocka_unit_test(test_spending__a_waiting_row_that_no_transition_left_is_not_sent),
+        cmocka_unit_test(test_spending__money_that_is_free_late_is_found),
         cmocka_unit_test(test_spending__a_task_that_is_adopted_too_early_costs_what_it_costs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
