@@ -400,8 +400,8 @@ static bool is_possible(const struct seen *seen, const struct job *job)
     if (last_end.ending == ENDING_CLEAN && version_is(&seen->memory, job))
         return true;
     /* The change that it was about to write when it died, or that it had in memory alone until then. */
-    return last_end.is_inside &&
-           ((arrows[last->state] & 1u << job->state) || version_is(&seen->memory, job));
+    unsigned reach = arrows[last->state] | arrows[seen->memory.state];
+    return last_end.is_inside && ((reach & 1u << job->state) || version_is(&seen->memory, job));
 }
 
 static void loaded_verify(struct job *job)
