@@ -391,17 +391,18 @@ void oracle_ended(enum ending ending, bool is_inside)
 
 static bool is_possible(const struct seen *seen, const struct job *job)
 {
-    const struct version *last = &seen->versions[seen->count - 1];
     unsigned first = last_end.ending == ENDING_POWER_CUT ? 0 : seen->count - 1;
+    unsigned reach = arrows[seen->memory.state];
     for (unsigned i = first; i < seen->count; i++) {
         if (version_is(&seen->versions[i], job))
             return true;
+        reach |= arrows[seen->versions[i].state];
     }
-    if (last_end.ending == ENDING_CLEAN && version_is(&seen->memory, job))
-        return true;
-    /* The change that it was about to write when it died, or that it had in memory alone until then. */
-    unsigned reach = arrows[last->state] | arrows[seen->memory.state];
-    return last_end.is_inside && ((reach & 1u << job->state) || version_is(&seen->memory, job));
+    if (last_end.ending == ENDING_CLEAN || last_end.is_inside) {
+        if (version_is(&seen->memory, job))
+            return true; /* until then it may have been in memory alone */
+    }
+    return last_end.is_inside && (reach & 1u << job->state);
 }
 
 static void loaded_verify(struct job *job)
