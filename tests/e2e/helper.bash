@@ -48,9 +48,11 @@ mount_fs() {
 
 # The process that holds the lock of this test's data directory.
 daemon_pid() {
-    local inode
-    inode=$(stat -c %i "$DATA/lock")
-    awk -v i=":$inode\$" '$0 ~ i || $6 ~ i { print $5; exit }' /proc/locks
+    local lock
+    lock=$(stat -c '%Hd %Ld %i' "$DATA/lock")
+    # shellcheck disable=SC2086 # three numbers
+    lock=$(printf '%02x:%02x:%d' $lock)
+    awk -v lock="$lock" '$6 == lock { print $5; exit }' /proc/locks
 }
 
 unmount_fs() {
