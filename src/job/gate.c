@@ -55,6 +55,37 @@ void jobs_gate_close(struct jobs *jobs, enum job_gate gate, const char *message)
     }
 }
 
+/* Kept in wall time, the only one that goes on while the program does not; a clock that was set since can at most
+ * make it wait for what a service may ask for at all. */
+static const char throttle_name[] = "throttled_until_ms";
+enum { THROTTLE_MOST_MS = 3600 * 1000 };
+
+void jobs_throttle(struct jobs *jobs, int64_t delay_ms)
+{
+    int64_t until_ms = clock_monotonic_ms(jobs->settings.clock) + delay_ms;
+    if (until_ms <= jobs->throttled_until_ms) /* the longest that was told holds */
+        return;
+    jobs->throttled_until_ms = until_ms;
+    struct store *store = jobs->settings.store;
+    int r = store_begin(store, STORE_LAZY);
+    if (r == 0)
+        r = store_end(store, store_number_set(store, throttle_name, jobs_wall_ms(jobs) + delay_ms));
+    if (r < 0)
+        log_warn("store.refused", "what=throttle error=%s", err_name(r));
+}
+
+void jobs_throttle_resume(struct jobs *jobs)
+{
+    int64_t until_ms = 0;
+    int r = store_number_get(jobs->settings.store, throttle_name, &until_ms);
+    int64_t left_ms = until_ms - jobs_wall_ms(jobs);
+    if (r < 0)
+        log_warn("store.refused", "what=throttle error=%s", err_name(r));
+    else if (until_ms > 0 && left_ms > 0)
+        jobs->throttled_until_ms = clock_monotonic_ms(jobs->settings.clock) +
+                                   (left_ms < THROTTLE_MOST_MS ? left_ms : THROTTLE_MOST_MS);
+}
+
 static bool is_throttled(struct job *job)
 {
     struct jobs *jobs = job->jobs;

@@ -149,6 +149,9 @@ void job_budget_period_get(enum job_budget_period period, int64_t wall_ms, int64
 int job_budget_check(struct job *job, struct job_budget_state *state) NODISCARD;
 
 /* gate.c */
+/* The service asked to wait: nothing is sent before that, over restarts. */
+void jobs_throttle(struct jobs *jobs, int64_t delay_ms);
+void jobs_throttle_resume(struct jobs *jobs);
 void jobs_gate_close(struct jobs *jobs, enum job_gate gate, const char *message);
 /* 0 when nothing stands in the way of sending the job. -EAGAIN: something that concerns every job; the
  * job says so and is looked at again when that changes. -EBUSY: it stays in the queue until there is a

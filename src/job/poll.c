@@ -317,12 +317,25 @@ static int size_copy(const struct job_media_size *from, int64_t *bytes, char **e
     return r;
 }
 
+static void job_video_again(void *context)
+{
+    struct job *job = context;
+    const struct job_hooks *hooks = &job->jobs->settings.hooks;
+    if (hooks->on_video)
+        hooks->on_video(hooks->context, job);
+}
+
 void jobs_video_set(struct job *job, const struct job_media_size *video)
 {
     struct job_detail *detail;
-    if (job_detail_get(job, &detail) < 0 ||
-        size_copy(video, &detail->attempt.video_bytes, &detail->attempt.video_etag) < 0) {
+    int r = job_detail_get(job, &detail);
+    if (r == 0)
+        r = size_copy(video, &detail->attempt.video_bytes, &detail->attempt.video_etag);
+    if (r < 0) {
         log_error("memory.refused", "job=%s", job->name);
+        if (job_is_following(job) && job->detail)
+            timer_set(job->jobs->settings.timers, &job->detail->timer, JOB_SAVE_AGAIN_MS,
+                      job_video_again, job);
         return;
     }
     if (job_is_following(job) && detail->is_result_kept) {

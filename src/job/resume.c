@@ -72,6 +72,7 @@ void jobs_start(struct jobs *jobs)
     struct job *job;
     struct job *next;
     jobs->is_started = true;
+    jobs_throttle_resume(jobs);
     HASH_ITER (by_id, jobs->by_id, job, next) {
         job->is_resume_due = true;
     }

@@ -161,9 +161,7 @@ static void create_throttled(struct job *job, const struct api_answer *answer)
     if (told_ms > 0)
         delay_ms = told_ms + delay_ms % 500; /* never earlier than told, not all at once */
     job_to_waiting(job, "the service asked to wait");
-    int64_t until_ms = clock_monotonic_ms(jobs->settings.clock) + delay_ms;
-    if (jobs->throttled_until_ms < until_ms) /* the longest that was told holds */
-        jobs->throttled_until_ms = until_ms;
+    jobs_throttle(jobs, delay_ms);
     char until[TEXT_TIME_SIZE];
     text_time_rfc3339(jobs_wall_ms(jobs) + delay_ms, until);
     job_reason_set(detail, "The service asked to wait (HTTP 429%s%s); tried again at %s.",

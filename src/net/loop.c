@@ -11,8 +11,11 @@
  */
 #include "net/loop_internal.h"
 
+#include "seedancefs/base/log.h"
+
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -27,6 +30,7 @@ enum {
     READY_MAX = 16, /* watches served per turn; the others raise their event again */
     IDLE_CONNECTIONS_MAX = 16,
     CONNECTIONS_MAX = 64,
+    OUT_OF_MEMORY_REST_MS = 10,
 };
 
 struct loop {
@@ -279,8 +283,13 @@ int loop_run(struct loop *loop)
 {
     while (!loop->is_stopped) {
         int r = loop_turn(loop, -1);
-        if (r < 0)
+        if (r == -ENOMEM) {
+            /* libcurl found no memory in this turn. What it was about is done in a later one. */
+            log_error("loop.memory", "error=ENOMEM");
+            (void)poll(NULL, 0, OUT_OF_MEMORY_REST_MS);
+        } else if (r < 0) {
             return r;
+        }
     }
     loop->is_stopped = false;
     return 0;

@@ -134,6 +134,30 @@ static int row_integer_get(struct store *store, enum statement which, int64_t id
     return 0;
 }
 
+int store_number_get(struct store *store, const char *name, int64_t *out)
+{
+    sqlite3_stmt *statement = store_statement(store, SQL_NUMBER_GET);
+    if (statement)
+        store_bind_text(statement, 1, name);
+    int r = store_step(store, statement);
+    if (r < 0)
+        return r;
+    *out = r > 0 ? sqlite3_column_int64(statement, 0) : 0;
+    if (r > 0)
+        (void)sqlite3_reset(statement);
+    return 0;
+}
+
+int store_number_set(struct store *store, const char *name, int64_t value)
+{
+    sqlite3_stmt *statement = store_statement(store, SQL_NUMBER_SET);
+    if (statement) {
+        store_bind_text(statement, 1, name);
+        (void)sqlite3_bind_int64(statement, 2, value);
+    }
+    return store_run(store, statement);
+}
+
 int store_file_job_get(struct store *store, int64_t id, int64_t *job_id)
 {
     return row_integer_get(store, SQL_FILE_JOB, id, job_id);

@@ -95,6 +95,9 @@ static const char *const store_sql[SQL_COUNT] = {
     [SQL_ID_NEXT] = "SELECT max(value, 1 + ifnull((SELECT max(id) FROM job), 0), "
                     "1 + ifnull((SELECT max(id) FROM attempt), 0), "
                     "1 + ifnull((SELECT max(id) FROM file), 0)) FROM meta WHERE key = 'id_next'",
+    [SQL_NUMBER_GET] = "SELECT value FROM meta WHERE key = ?1",
+    [SQL_NUMBER_SET] =
+        "INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2",
     [SQL_META_SET] = "UPDATE meta SET value = ?2 WHERE key = ?1",
     [SQL_JOB_SAVE] = "INSERT INTO job (" JOB_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) "
                      "ON CONFLICT (id) DO UPDATE SET name = ?2, state = ?3, problem = ?4, "

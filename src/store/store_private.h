@@ -17,6 +17,8 @@ enum statement {
     SQL_ROLLBACK,
     SQL_ID_NEXT,
     SQL_META_SET,
+    SQL_NUMBER_GET,
+    SQL_NUMBER_SET,
     SQL_JOB_SAVE,
     SQL_JOB_REMOVE,
     SQL_JOB_EACH,

@@ -53,6 +53,13 @@ tried_again_in() {
     echo $(($(date -d "$at" +%s) - $(date +%s)))
 }
 
+# As if the hour were over.
+restart_after_the_hour() {
+    unmount_fs
+    sqlite3 "$DATA/jobs.sqlite" "UPDATE meta SET value = 1 WHERE key = 'throttled_until_ms'"
+    mount_fs
+}
+
 @test "create: 429 with Retry-After 10^9 or in a hundred years: one hour at most" {
     create_rows <<'END'
 huge|{"n":1,"status":429,"headers":{"Retry-After":"1000000000"}}|Slow down.
@@ -69,19 +76,24 @@ END
     sleep 1
     [ "$(creates)" -eq 1 ]
     [ "$(cat "$J"/*/status | sort -u)" = waiting ]
+    # Nor does a new start.
+    restart_fs
+    wait_until 10 reason_has huge 'The service asked to wait before anything more is sent, until '
+    sleep 1
+    [ "$(creates)" -eq 1 ]
     rm -r "$J/later"
     rows_read <<'END'
 huge|{"n":1,"status":429,"headers":{"Retry-After":"Fri, 01 Jan 2126 00:00:00 GMT"}}|
 END
     rows_play create
-    restart_fs
+    restart_after_the_hour
     wait_until 10 creates_are 2
     wait_until 10 reason_has huge 'The service asked to wait (HTTP 429: '
     seconds=$(tried_again_in huge)
     [ "$seconds" -ge 3500 ]
     [ "$seconds" -le 3601 ]
     [ ! -e "$J/huge/error" ]
-    restart_fs
+    restart_after_the_hour
     wait_status huge succeeded
     [ "$(creates)" -eq 3 ]
     [ "$(jq -s '[.[] | select(.created != null)] | length' "$LOG")" -eq 1 ]

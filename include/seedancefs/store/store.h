@@ -99,6 +99,10 @@ struct store *store_close(struct store *store);
 /* A number that was never given out before, over restarts: for jobs, attempts and files alike. */
 int store_id_take(struct store *store, int64_t *out) NODISCARD;
 
+/* A number that belongs to no row, by its name; 0 where none was set. */
+int store_number_get(struct store *store, const char *name, int64_t *out) NODISCARD;
+int store_number_set(struct store *store, const char *name, int64_t value) NODISCARD;
+
 /* Every change stands between begin and commit; a failed commit has rolled back. Not nested. */
 int store_begin(struct store *store, enum store_durability durability) NODISCARD;
 int store_commit(struct store *store) NODISCARD;

@@ -603,6 +603,32 @@ static void test_submit__each_rewriting_of_an_ended_job_is_one_new_attempt(void 
     world_fini(&w);
 }
 
+static void test_submit__what_a_service_asked_for_holds_over_a_restart(void **state UNUSED)
+{
+    struct world w;
+    world_init(&w);
+    struct job *job = job_submitted(&w, "cat");
+    assert_int_equal(call_send(call_of(&w, job)), 0);
+    create_end(call_of(&w, job), API_THROTTLED, 429, 600 * 1000, "slow down");
+    world_run(&w, 100 * 1000);
+    world_crash(&w);
+    jobs_start(w.jobs);
+    job = jobs_find(w.jobs, "cat");
+    world_run(&w, 500 * 1000 - 1);
+    assert_null(call_of(&w, job));
+    world_run(&w, 2000);
+    assert_non_null(call_of(&w, job));
+    /* A wall clock that was set back cannot make it more than an hour. */
+    assert_int_equal(call_send(call_of(&w, job)), 0);
+    create_end(call_of(&w, job), API_THROTTLED, 429, 600 * 1000, "slow down");
+    w.clock.wall_ms -= 24 * HOUR_MS;
+    world_restart(&w);
+    job = jobs_find(w.jobs, "cat");
+    world_run(&w, HOUR_MS + 2000);
+    assert_non_null(call_of(&w, job));
+    world_fini(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -627,6 +653,7 @@ int main(void)
         cmocka_unit_test(test_submit__a_stop_starts_nothing_new_and_waits_for_what_is_under_way),
         cmocka_unit_test(test_submit__an_end_without_the_answer_leaves_submitting_on_disk),
         cmocka_unit_test(test_submit__each_rewriting_of_an_ended_job_is_one_new_attempt),
+        cmocka_unit_test(test_submit__what_a_service_asked_for_holds_over_a_restart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
