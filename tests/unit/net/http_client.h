@@ -74,6 +74,7 @@ static inline void client_on_done(void *context, int result, const struct http_a
 {
     struct client *client = context;
     client->dones++;
+    client->transfer = NULL; /* gone after this: nobody may cancel it any more */
     client->result = result;
     client->answer = *answer;
 }
