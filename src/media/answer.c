@@ -68,7 +68,10 @@ static struct answer_finding judge_partial(const struct answer_wish *wish,
     struct answer_finding found = judge_version(wish, answer, range.total, ANSWER_RANGE);
     if (found.verdict != ANSWER_RANGE)
         return found;
-    if (range.first != wish->first || range.last != wish->last)
+    int64_t last = wish->last;
+    if (wish->size < 0 && range.total <= last)
+        last = range.total - 1;
+    if (range.first != wish->first || range.last != last)
         return disorder();
     if (answer->content_length >= 0 && answer->content_length != range.last - range.first + 1)
         return disorder();

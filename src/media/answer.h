@@ -22,7 +22,7 @@ enum answer_verdict {
 struct answer_wish {
     int64_t first;
     int64_t last;     /* inclusive */
-    int64_t size;     /* of the file; -1: that is what we want to know */
+    int64_t size;     /* of the file; -1: that is what we want to know: it may end before `last` */
     const char *etag; /* of the version we have; "": none */
 };
 

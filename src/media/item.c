@@ -24,7 +24,7 @@ void item_schedule(struct media_item *item)
     media_schedule(item->media);
 }
 
-static size_t item_transfer_count(const struct media_item *item)
+size_t item_transfer_count(const struct media_item *item)
 {
     const struct transfer *transfer;
     size_t count = 0;
@@ -33,7 +33,7 @@ static size_t item_transfer_count(const struct media_item *item)
     return count;
 }
 
-static bool item_has_transfer(const struct media_item *item, enum transfer_purpose purpose)
+bool item_has_transfer(const struct media_item *item, enum transfer_purpose purpose)
 {
     const struct transfer *transfer;
     DL_FOREACH (item->media->transfers, transfer)
@@ -51,21 +51,13 @@ void item_stop_transfers(struct media_item *item)
             transfer_end(transfer);
 }
 
-/* What the plan looks at, and which transfers its flights are. */
-struct item_view {
-    struct range_view range;
-    struct range_flight flights[MEDIA_TRANSFERS_MAX];
-    struct transfer *transfers[MEDIA_TRANSFERS_MAX];
-};
-
-static void item_view_make(const struct media_item *item, struct item_view *view)
+void item_view_make(const struct media_item *item, struct item_view *view)
 {
     const struct cache_file *cache = &item->cache;
     struct transfer *transfer;
     size_t count = 0;
     DL_FOREACH (item->media->transfers, transfer) {
-        if (transfer->item != item || transfer->purpose == TRANSFER_PROBE ||
-            transfer->position >= transfer->end)
+        if (transfer->item != item || transfer->position >= transfer->end)
             continue;
         view->flights[count] = (struct range_flight){transfer->position, transfer->end};
         view->transfers[count++] = transfer;
@@ -86,7 +78,7 @@ static bool media_sacrifice(struct media *media, const struct media_item *item)
 {
     struct transfer *transfer;
     DL_FOREACH (media->transfers, transfer)
-        if ((!item || transfer->item == item) && transfer->purpose != TRANSFER_PROBE &&
+        if ((!item || transfer->item == item) && transfer->item->size >= 0 &&
             !reads_want(transfer->item, transfer->position, transfer->end)) {
             transfer_end(transfer);
             return true;
@@ -105,15 +97,13 @@ static bool item_make_room(struct media_item *item)
 }
 
 /* Starts [first, end). A transfer that would pass there ends at `first`: it is too far away. */
-static int item_start(struct media_item *item, enum transfer_purpose purpose, int64_t first,
-                      int64_t end)
+int item_start(struct media_item *item, enum transfer_purpose purpose, int64_t first, int64_t end)
 {
     struct transfer *transfer;
     if (media_now_ms(item->media) < item->refused_until_ms)
         return item->refused_result;
     DL_FOREACH (item->media->transfers, transfer)
-        if (transfer->item == item && transfer->purpose != TRANSFER_PROBE &&
-            transfer->position < first && first < transfer->end) {
+        if (transfer->item == item && transfer->position < first && first < transfer->end) {
             transfer->end = first;
             item_schedule(item); /* somebody may wait for what is behind both */
         }
@@ -124,7 +114,7 @@ static int item_start_probe(struct media_item *item)
 {
     if (item_has_transfer(item, TRANSFER_PROBE) || !item_make_room(item))
         return 0;
-    return item_start(item, TRANSFER_PROBE, 0, 1);
+    return item_start(item, TRANSFER_PROBE, 0, RANGE_END_BYTES);
 }
 
 /* The read joins a transfer; but not one whose next attempt comes after the read's deadline. */
@@ -179,33 +169,6 @@ void item_plan_ahead(struct media_item *item, struct range_stream *stream)
         log_debug("media.ahead", "id=%" PRId64 " result=%s", item->key.id, err_name(r));
 }
 
-static void item_plan_background(struct media_item *item)
-{
-    struct media *media = item->media;
-    struct item_view view;
-    struct interval range;
-    struct cache_file *cache = &item->cache;
-    if (cache_is_complete(cache))
-        item_persist(item);
-    int result = cache->disk_error;
-    if (cache->is_detached)
-        result = -ERR_MEDIA_GONE;
-    if (result < 0 || cache->durable_bytes == item->size) {
-        item_fetch_end(item, result);
-        return;
-    }
-    if (media->background_count >= MEDIA_BACKGROUND_MAX ||
-        media->transfer_count >= MEDIA_BACKGROUND_BELOW ||
-        item_transfer_count(item) >= ITEM_AHEAD_MAX || item_has_transfer(item, TRANSFER_BACKGROUND))
-        return;
-    item_view_make(item, &view);
-    if (!range_plan_background(&view.range, &range))
-        return;
-    int r = item_start(item, TRANSFER_BACKGROUND, range.first, range.end);
-    if (r < 0)
-        item_fetch_end(item, r);
-}
-
 static void item_report_record(struct media_item *item)
 {
     struct media *media = item->media;
@@ -218,6 +181,19 @@ static void item_report_record(struct media_item *item)
         .etag = item->end_result ? NULL : item->etag,
     };
     media->settings.hooks.on_record(media->settings.hooks.context, &record);
+}
+
+/* The size has become known, or was and is asked for again: the owner is told. */
+static void item_turn_record(struct media_item *item)
+{
+    bool is_new = item->needs_record;
+    item->needs_record = false;
+    if (item->is_probing)
+        item_probe_end(item, 0);
+    else
+        item_report_record(item);
+    if (is_new && !item->end_result)
+        reads_clip(item);
 }
 
 static void item_turn_url(struct media_item *item)
@@ -259,32 +235,26 @@ void item_turn(struct media_item *item)
             item_fetch_end(item, r);
         }
     }
-    if (item->size >= 0 && item->is_probing)
-        item_probe_end(item, 0);
+    if (item->size >= 0 && (item->is_probing || item->needs_record))
+        item_turn_record(item);
     reads_plan(item);
-    if (item->size >= 0 && item->is_fetching)
-        item_plan_background(item);
+    if (item->size >= 0 && !item->end_result)
+        item_turn_background(item);
 }
 
-void item_size_known(struct media_item *item, int64_t size, const char *etag)
+int item_size_known(struct media_item *item, int64_t size, const char *etag)
 {
     char *copy = strdup(etag);
-    if (!copy) {
-        reads_fail(item, 0, INT64_MAX, -ENOMEM);
-        item_probe_end(item, -ENOMEM);
-        item_fetch_end(item, -ENOMEM);
-        return;
-    }
+    if (!copy)
+        return -ENOMEM;
     free(item->etag);
     item->etag = copy;
     item->size = size;
     cache_load(&item->cache, size, copy);
     item->reported_bytes = item->cache.durable_bytes;
-    if (!item->is_probing)
-        item_report_record(item);
-    item_probe_end(item, 0);
-    reads_clip(item);
+    item->needs_record = true;
     item_schedule(item);
+    return 0;
 }
 
 void item_probe_end(struct media_item *item, int result)
@@ -298,20 +268,6 @@ void item_probe_end(struct media_item *item, int result)
     else if (hooks->on_probe_failed)
         hooks->on_probe_failed(hooks->context, item->key.id, (enum media_kind)item->key.kind,
                                result);
-    media_item_unref(item);
-}
-
-void item_fetch_end(struct media_item *item, int result)
-{
-    const struct media_hooks *hooks = &item->media->settings.hooks;
-    enum media_kind kind = (enum media_kind)item->key.kind;
-    if (!item->is_fetching)
-        return;
-    item->is_fetching = false;
-    if (result < 0 && hooks->on_fetch_failed)
-        hooks->on_fetch_failed(hooks->context, item->key.id, kind, result);
-    else if (result == 0 && hooks->on_progress)
-        hooks->on_progress(hooks->context, item->key.id, kind, item->cache.durable_bytes);
     media_item_unref(item);
 }
 
@@ -329,6 +285,7 @@ void item_changed(struct media_item *item)
     reads_fail(item, 0, INT64_MAX, item->end_result);
     item_probe_end(item, item->end_result);
     item_fetch_end(item, item->end_result);
+    item_ends_end(item, item->end_result);
     media_item_unref(item);
 }
 

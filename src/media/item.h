@@ -3,11 +3,12 @@
  * the .c files of this floor only.
  *
  *     media.c     the collection: table, life of items, the planning turn
- *     item.c      one file: what is known of it, what is planned for it
+ *     item.c      one file: what is known of it, what is planned for its readers
+ *     background.c  what is planned for nobody in particular: its ends, its completion
  *     reads.c     parked reads: waiting, being answered, failing
  *     transfer.c  one range request with its redirects, retries and URL renewals
  *
- * References: handles, parked reads, a probe and a fetch hold one each; a callback holds one for
+ * References: handles, parked reads, a probe, a fetch and the fetching of the ends hold one each; a callback holds one for
  * as long as it works on the item. At none the item retires (media_item_unref).
  */
 #ifndef SRC_MEDIA_ITEM_H
@@ -31,6 +32,9 @@ enum {
     MEDIA_BACKGROUND_MAX = 2,
     MEDIA_BACKGROUND_BELOW = 16, /* none is started while more transfers than this run */
     ITEM_AHEAD_MAX = 3,          /* a slot stays free for somebody who waits */
+    ITEM_IDLE_MS = 30 * 1000,    /* without a read for so long, nothing is fetched ahead */
+    ITEM_COMPLETED_FROM_BYTES = 1024 * 1024, /* read in one go: more than a look at the header */
+    ITEM_COMPLETED_BYTES_MAX = 64 * 1024 * 1024,
     ITEM_PERSIST_MS = 1000,
     ITEM_PERSIST_BYTES = 8 * 1024 * 1024,
     ITEM_LINGER_MS = 1000,
@@ -60,12 +64,15 @@ struct media_item {
     bool is_url_wanted;   /* request_url is to be called in the next planning turn */
     bool is_url_answered; /* with url_result; transfers go on in the next planning turn */
     int url_result;
-    bool is_probing; /* these two hold a reference each */
+    bool is_probing; /* these three hold a reference each */
     bool is_fetching;
+    bool is_fetching_ends;
+    bool is_completing; /* somebody reads it, and the rest of it is fetched meanwhile */
+    int64_t read_ms;    /* monotonic: when it was read last */
     bool is_whole_only; /* the server ignores Range */
     bool is_starved;    /* somebody waits for a free slot */
     bool needs_plan;
-    bool needs_record; /* on_record is owed to a probe of a known size */
+    bool needs_record; /* the size became known: on_record and the clipping of reads are owed */
     uint32_t planned_turn;
     int64_t refused_until_ms;
     int refused_result;
@@ -86,7 +93,9 @@ enum transfer_state {
     TRANSFER_HELD,    /* for a new URL */
 };
 
-enum transfer_purpose { TRANSFER_PROBE, TRANSFER_READ, TRANSFER_BACKGROUND };
+/* A probe is the first range of a file whose size is not known; once it is, the probe is a transfer
+ * like any other. BACKGROUND completes the file: for a fetch, or for those who read it. */
+enum transfer_purpose { TRANSFER_PROBE, TRANSFER_READ, TRANSFER_ENDS, TRANSFER_BACKGROUND };
 
 struct transfer {
     struct media_item *item;
@@ -140,20 +149,40 @@ int64_t media_now_ms(const struct media *media);
 int64_t media_wall_ms(const struct media *media);
 struct timers *media_timers(const struct media *media);
 
+/* What the plan looks at, and which transfers its flights are. */
+struct item_view {
+    struct range_view range;
+    struct range_flight flights[MEDIA_TRANSFERS_MAX];
+    struct transfer *transfers[MEDIA_TRANSFERS_MAX];
+};
+
 /* item.c */
+void item_view_make(const struct media_item *item, struct item_view *view);
+size_t item_transfer_count(const struct media_item *item);
+bool item_has_transfer(const struct media_item *item, enum transfer_purpose purpose);
+int item_start(struct media_item *item, enum transfer_purpose purpose, int64_t first,
+               int64_t end) NODISCARD;
 void item_turn(struct media_item *item);
 int item_plan_read(struct media_item *item, struct media_read *read) NODISCARD;
 void item_plan_ahead(struct media_item *item, struct range_stream *stream);
 void item_schedule(struct media_item *item);
-void item_size_known(struct media_item *item, int64_t size, const char *etag);
+int item_size_known(struct media_item *item, int64_t size, const char *etag) NODISCARD;
 void item_changed(struct media_item *item);
 void item_probe_end(struct media_item *item, int result);
-void item_fetch_end(struct media_item *item, int result);
 void item_url_refused(struct media_item *item, int result);
 void item_url_answered(struct media_item *item, int result);
 void item_stop_transfers(struct media_item *item);
 void item_persist(struct media_item *item);
 void item_persist_soon(struct media_item *item);
+
+/* background.c */
+void item_turn_background(struct media_item *item);
+void item_ends_begin(struct media_item *item);
+void item_ends_end(struct media_item *item, int result);
+void item_fetch_end(struct media_item *item, int result);
+void item_background_failed(struct media_item *item, int result);
+void item_was_read(struct media_item *item, const struct range_stream *stream);
+bool item_is_idle(const struct media_item *item);
 
 /* reads.c */
 bool reads_want(const struct media_item *item, int64_t first, int64_t end);

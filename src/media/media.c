@@ -280,6 +280,8 @@ int media_item_probe(struct media_item *item)
     if (!item->is_probing)
         media_item_ref(item);
     item->is_probing = true;
+    if (item->size < 0)
+        item_ends_begin(item);
     item_schedule(item);
     return 0;
 }
@@ -298,11 +300,12 @@ int media_item_fetch(struct media_item *item)
 int media_item_evict(struct media_item *item)
 {
     const struct transfer *transfer;
-    if (item->parked || item->ready || item->is_fetching)
+    if (item->parked || item->ready || item->is_fetching || item->is_fetching_ends)
         return -EBUSY;
     DL_FOREACH (item->media->transfers, transfer)
         if (transfer->item == item)
             return -EBUSY;
+    item->is_completing = false;
     int r = cache_drop(&item->cache);
     item_persist(item); /* reports that nothing is left */
     return r;

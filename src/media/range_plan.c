@@ -11,10 +11,16 @@
  * of an mp4 file, is a request of its own, and the transfer that would have come there is cut off
  * at that point; the head stream lives on.
  *
+ * When a video is finished its first and its last 256 KiB are fetched: a player, ffprobe or a
+ * thumbnailer looks at the head and at the index, which is the tail of an mp4 file as services
+ * write it. The head comes with the answer that tells the size.
+ *
  * No range asks for a cached byte or for one in flight: it ends where the next of those begins.
  * Left out: merging requests over small cached gaps. Gaps come from seeks, and are rare.
  */
 #include "media/range_plan.h"
+
+#include "seedancefs/base/attributes.h"
 
 #include <stddef.h>
 
@@ -189,6 +195,21 @@ bool range_plan_ahead(const struct range_view *view, struct range_stream *stream
     out->first = first;
     out->end = range_stop(view, first, align_up(first + stream->window));
     return true;
+}
+
+bool range_plan_ends(const struct range_view *view, struct interval *out)
+{
+    int64_t tail = most(view->size - RANGE_END_BYTES, 0) / RANGE_ALIGN_BYTES * RANGE_ALIGN_BYTES;
+    const struct interval ends[] = {{0, least(RANGE_END_BYTES, view->size)}, {tail, view->size}};
+    for (size_t i = 0; i < ARRAY_COUNT(ends); i++) {
+        int64_t first = frontier(view, ends[i].first);
+        if (first >= ends[i].end)
+            continue;
+        out->first = first;
+        out->end = range_stop(view, first, ends[i].end);
+        return true;
+    }
+    return false;
 }
 
 bool range_plan_background(const struct range_view *view, struct interval *out)

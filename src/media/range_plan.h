@@ -20,6 +20,8 @@ enum {
     RANGE_SKIP_BYTES = 512 * 1024,  /* a read this far ahead still belongs to the stream */
     RANGE_BACK_BYTES = 1024 * 1024, /* or this far behind: readahead comes out of order */
     RANGE_BACKGROUND_BYTES = 8 * 1024 * 1024,
+    RANGE_END_BYTES =
+        256 * 1024, /* what players look at first: so much of the head and of the tail */
 };
 
 /* One sequential reader, recognised by its position: handles are not told apart. */
@@ -80,6 +82,10 @@ struct range_step range_plan_step(const struct range_view *view, struct range_st
  * which. */
 bool range_plan_ahead(const struct range_view *view, struct range_stream *stream,
                       struct interval *out);
+
+/* The next range of the file's two ends; false when nothing of them is missing that is not in
+ * flight. */
+bool range_plan_ends(const struct range_view *view, struct interval *out);
 
 /* The next range for completing the file in the background; false when nothing is missing that is
  * not in flight. */

@@ -197,6 +197,8 @@ void media_read_start(struct media_item *item, struct media_read *read)
     bool is_decided = read_is_decided(item, read, &result);
     if (result == 0 && item->size >= 0 && read->size > 0)
         stream = range_plan_read(&item->plan, read->offset, read_end(read));
+    if (stream)
+        item_was_read(item, stream);
     if (!is_decided) {
         result = read_park(item, read);
         is_decided = result < 0;

@@ -62,7 +62,7 @@ void transfer_end(struct transfer *transfer)
     struct media_item *item;
     item_schedule(transfer->item);
     DL_FOREACH (media->items, item)
-        if (item->is_starved || item->is_fetching)
+        if (item->is_starved || item->is_fetching || item->is_fetching_ends || item->is_completing)
             item_schedule(item);
     if (!transfer->is_busy)
         transfer_free(transfer);
@@ -103,10 +103,10 @@ static void transfer_give_up(struct transfer *transfer, int result)
     transfer_log(transfer, result);
     transfer_end(transfer);
     reads_fail(item, first, end, result);
-    if (purpose == TRANSFER_PROBE)
+    if (item->size < 0)
         item_probe_end(item, result);
     if (purpose != TRANSFER_READ)
-        item_fetch_end(item, result);
+        item_background_failed(item, result);
     media_item_unref(item);
 }
 
@@ -228,12 +228,24 @@ static void transfer_watch_set(struct transfer *transfer)
               transfer_watch, transfer);
 }
 
+/* It was started for readers, and they have gone away or fallen asleep. */
+static bool transfer_is_idle(const struct transfer *transfer)
+{
+    const struct media_item *item = transfer->item;
+    bool is_for_readers = transfer->purpose == TRANSFER_READ ||
+                          (transfer->purpose == TRANSFER_BACKGROUND && !item->is_fetching);
+    return is_for_readers && item_is_idle(item);
+}
+
 static void transfer_watch(void *context)
 {
     struct transfer *transfer = context;
     transfer_enter(transfer);
     bool is_slow = transfer->position - transfer->watched < low_speed_ms(transfer);
-    if (is_slow) {
+    if (transfer_is_idle(transfer)) {
+        transfer_log(transfer, 0);
+        transfer_end(transfer);
+    } else if (is_slow) {
         http_cancel(transfer->http);
         transfer->http = NULL;
         transfer_failed(transfer, -ERR_HTTP_STALLED, true);
@@ -271,13 +283,24 @@ static bool transfer_accept_whole(struct transfer *transfer)
     DL_FOREACH (item->media->transfers, other)
         if (other->item == item && other != transfer && other->is_whole)
             return false;
-    if (!reads_want(item, 0, INT64_MAX) && transfer->purpose == TRANSFER_READ)
-        return false;
     item->is_whole_only = true;
+    bool is_wanted = transfer->purpose == TRANSFER_BACKGROUND ||
+                     item->size <= 2 * RANGE_END_BYTES || reads_want(item, 0, INT64_MAX);
+    if (!is_wanted)
+        return false;
     transfer->is_whole = true;
     transfer->position = transfer->watched = 0;
     transfer->end = transfer->request_end = item->size;
     return true;
+}
+
+/* The answer to a probe tells the size; the bytes that follow are those of the head. */
+static int transfer_learn_size(struct transfer *transfer, const struct http_answer *answer)
+{
+    int r = item_size_known(transfer->item, transfer->finding.size, answer_etag(answer));
+    if (r == 0 && transfer->end > transfer->item->size)
+        transfer->end = transfer->request_end = transfer->item->size;
+    return r;
 }
 
 static int transfer_on_headers(void *context, const struct http_answer *answer)
@@ -303,10 +326,14 @@ static int transfer_on_headers(void *context, const struct http_answer *answer)
             transfer->finding =
                 (struct answer_finding){.verdict = ANSWER_FAILED, .result = redirected};
     }
-    if (transfer->finding.verdict == ANSWER_WHOLE) {
-        if (transfer->purpose == TRANSFER_PROBE)
-            r = -ECANCELED;
-        else if (!transfer_accept_whole(transfer)) {
+    bool is_fit =
+        transfer->finding.verdict == ANSWER_RANGE || transfer->finding.verdict == ANSWER_WHOLE;
+    if (is_fit && item->size < 0)
+        r = transfer_learn_size(transfer, answer);
+    if (r < 0)
+        transfer->finding = (struct answer_finding){.verdict = ANSWER_FAILED, .result = r};
+    else if (transfer->finding.verdict == ANSWER_WHOLE) {
+        if (!transfer_accept_whole(transfer)) {
             transfer->is_trimmed = true;
             r = -ECANCELED;
         }
@@ -349,8 +376,7 @@ static int transfer_take(struct transfer *transfer, const void *bytes, size_t le
 static int transfer_on_body(void *context, const void *bytes, size_t len)
 {
     struct transfer *transfer = context;
-    if (transfer->purpose == TRANSFER_PROBE ||
-        (transfer->finding.verdict != ANSWER_RANGE && transfer->finding.verdict != ANSWER_WHOLE))
+    if (transfer->finding.verdict != ANSWER_RANGE && transfer->finding.verdict != ANSWER_WHOLE)
         return 0;
     transfer_enter(transfer);
     int r = transfer_take(transfer, bytes, len);
@@ -366,30 +392,24 @@ static int transfer_on_body(void *context, const void *bytes, size_t len)
 }
 
 /* The answer was as wished; `result` says how it ended. */
-static void transfer_came(struct transfer *transfer, int result, const struct http_answer *answer)
+static void transfer_came(struct transfer *transfer, int result)
 {
-    if (transfer->purpose == TRANSFER_PROBE) {
-        struct media_item *item = transfer->item;
-        int64_t size = transfer->finding.size;
+    if (transfer->position >= transfer->end)
         transfer_finish(transfer);
-        item_size_known(item, size, answer_etag(answer));
-    } else if (transfer->position >= transfer->end) {
-        transfer_finish(transfer);
-    } else if (result < 0) {
+    else if (result < 0)
         transfer_failed(transfer, result,
                         err_is_retryable(result) || result == -ERR_HTTP_TOO_LARGE);
-    } else {
+    else
         transfer_failed(transfer, -ERR_HTTP_BROKEN, true);
-    }
 }
 
-static void transfer_judged(struct transfer *transfer, int result, const struct http_answer *answer)
+static void transfer_judged(struct transfer *transfer, int result)
 {
     int r;
     switch (transfer->finding.verdict) {
     case ANSWER_RANGE:
     case ANSWER_WHOLE:
-        transfer_came(transfer, result, answer);
+        transfer_came(transfer, result);
         break;
     case ANSWER_REDIRECT:
         r = transfer_begin(transfer);
@@ -411,7 +431,7 @@ static void transfer_judged(struct transfer *transfer, int result, const struct 
     }
 }
 
-static void transfer_on_done(void *context, int result, const struct http_answer *answer)
+static void transfer_on_done(void *context, int result, const struct http_answer *answer UNUSED)
 {
     struct transfer *transfer = context;
     transfer_enter(transfer);
@@ -420,7 +440,7 @@ static void transfer_on_done(void *context, int result, const struct http_answer
     if (transfer->is_trimmed)
         transfer_finish(transfer);
     else if (transfer->is_judged)
-        transfer_judged(transfer, result, answer);
+        transfer_judged(transfer, result);
     else
         transfer_failed(transfer, result < 0 ? result : -ERR_HTTP_MALFORMED,
                         result >= 0 || err_is_retryable(result));
@@ -432,6 +452,7 @@ static int transfer_request(struct transfer *transfer, const char *url)
     struct media_item *item = transfer->item;
     struct media *media = item->media;
     bool is_loopback_allowed = media->settings.is_loopback_allowed;
+    int64_t body_limit = item->size >= 0 ? item->size : 2 * RANGE_END_BYTES;
     int r = url_check(url, is_loopback_allowed);
     if (r < 0)
         return r;
@@ -442,7 +463,7 @@ static int transfer_request(struct transfer *transfer, const char *url)
         .range_last = transfer->end - 1,
         .connect_ms = TRANSFER_CONNECT_MS,
         .stall_ms = TRANSFER_STALL_MS,
-        .body_limit = item->size > TRANSFER_PAGE_BYTES ? (size_t)item->size : TRANSFER_PAGE_BYTES,
+        .body_limit = body_limit > TRANSFER_PAGE_BYTES ? (size_t)body_limit : TRANSFER_PAGE_BYTES,
         .is_private_address_allowed = is_loopback_allowed,
         .context = transfer,
         .on_headers = transfer_on_headers,

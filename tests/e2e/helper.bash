@@ -236,6 +236,12 @@ make_job() {
     wait_status "$1" succeeded
 }
 
+# Both ends of a job's video have been fetched: nothing of it is asked for any more until somebody reads.
+has_ends() {
+    [ "$(status_json "$1" '.output.cached_bytes >= ([.output.bytes, 524288] | min)')" = true ]
+}
+wait_ends() { wait_until 20 has_ends "$1"; }
+
 restart_fs() {
     unmount_fs
     mount_fs "$@"

@@ -4,8 +4,8 @@
  * read that has to wait is parked, never a thread.
  * Lifetime: `struct media` is the collection, one per program, born after loop and http and freed
  * before them. `struct media_item` is one file of it: counted references, found or made by
- * media_item_open(). A parked read, a probe and a fetch under way each hold a reference of their
- * own, so that an item may be closed at any time. Without references an item stops its transfers,
+ * media_item_open(). A parked read, a probe, a fetch and the fetching of the ends each hold a reference of
+ * their own, so that an item may be closed at any time. Without references an item stops its transfers,
  * writes its map and disappears, at the latest a second later. Hooks and read callbacks are
  * called from the loop and from within the functions below; they may call any function of this
  * header except media_free().
@@ -98,8 +98,9 @@ int media_item_open(struct media *media, const struct media_record *record,
 /* Gives the reference back. Accepts NULL, returns NULL. */
 struct media_item *media_item_close(struct media_item *item);
 
-/* Finds out the size by GET with Range: bytes=0-0 (a signed URL refuses HEAD). Ends in on_record,
- * also when the size is known already, or on_probe_failed. */
+/* Finds out the size by asking for the first 256 KiB (a signed URL refuses HEAD), and goes on to fetch
+ * both ends of the file. Ends in on_record, as soon as the size is known and also when it was
+ * before, or in on_probe_failed. */
 int media_item_probe(struct media_item *item) NODISCARD;
 
 /* Completes the file at low priority. Ends in on_progress with the full size, or

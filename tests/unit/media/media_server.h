@@ -179,6 +179,8 @@ static void server_answer(struct server_state *state, int fd, const char *reques
     int number = __atomic_fetch_add(&state->request_count, 1, __ATOMIC_SEQ_CST);
     if (range)
         (void)sscanf(range, "Range: bytes=%ld-%ld", &first, &last);
+    if (last >= state->size)
+        last = state->size - 1; /* RFC 9110, 14.1.2 */
     if (number < SERVER_REQUESTS_MAX) {
         state->requests[number].first = first;
         state->requests[number].last = last;

@@ -23,9 +23,119 @@ static void test_media__probe_finds_size_and_etag(void **state)
     assert_int_equal(h.record_size, 5 * MB + 3);
     assert_string_equal(h.record_etag, "\"v1\"");
     assert_int_equal(h.server.state->requests[0].first, 0);
-    assert_int_equal(h.server.state->requests[0].last, 0);
+    assert_int_equal(h.server.state->requests[0].last, RANGE_END_BYTES - 1);
     assert_int_equal(media_item_size(item), 5 * MB + 3);
     media_item_close(item);
+    harness_fini(&h);
+}
+
+/* Probes and waits until the ends are there, or cannot be. */
+static void probe_with_ends(struct harness *h, struct media_item *item)
+{
+    assert_int_equal(media_item_probe(item), 0);
+    for (int i = 0; i < 400 && (item->size < 0 || item->is_fetching_ends); i++)
+        harness_turn(h);
+    assert_false(item->is_fetching_ends);
+}
+
+static void test_media__a_probe_brings_both_ends(void **state)
+{
+    static const struct {
+        int64_t size;
+        int requests;
+    } rows[] = {{1, 1},      {RANGE_END_BYTES, 1}, {RANGE_END_BYTES + 1, 2},
+                {600000, 2}, {5 * MB + 3, 2},      {64 * MB, 2}};
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct harness h;
+        int64_t size = rows[i].size;
+        harness_init(&h, size);
+        struct media_item *item = harness_item(&h, -1, NULL);
+        probe_with_ends(&h, item);
+        assert_int_equal(h.record_size, size);
+        assert_int_equal(h.server.state->request_count, rows[i].requests);
+        assert_true(h.server.state->bytes_sent <= 2 * RANGE_END_BYTES + RANGE_ALIGN_BYTES);
+        int64_t head = size < RANGE_END_BYTES ? size : RANGE_END_BYTES;
+        assert_true(cache_has(&item->cache, 0, head));
+        assert_true(cache_has(&item->cache, size - head, size));
+        read_expect(&h, item, size - head, 100, head < 100 ? (int)head : 100);
+        assert_int_equal(h.server.state->request_count, rows[i].requests);
+        assert_int_equal(h.record_count, 1);
+        media_item_close(item);
+        harness_fini(&h);
+    }
+}
+
+/* The size is told as soon as it is known, whatever becomes of the ends. */
+static void test_media__a_probe_needs_the_head_of_the_answer_alone(void **state)
+{
+    static const enum server_fault faults[] = {SERVER_CUT, SERVER_TRICKLE, SERVER_WHOLE};
+    (void)state;
+    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
+        struct harness h;
+        harness_init(&h, 5 * MB);
+        h.server.state->fault = faults[i];
+        h.server.state->fault_count = -1;
+        struct media_item *item = harness_item(&h, -1, NULL);
+        assert_int_equal(media_item_probe(item), 0);
+        for (int turn = 0; turn < 100 && h.record_count == 0; turn++)
+            harness_turn(&h);
+        assert_int_equal(h.record_size, 5 * MB);
+        assert_int_equal(h.probe_result, 0);
+        assert_true(h.server.state->bytes_sent < 4 * MB);
+        media_item_close(item);
+        harness_fini(&h);
+    }
+}
+
+static void test_media__who_reads_on_gets_the_rest_who_looks_does_not(void **state)
+{
+    struct harness h;
+    (void)state;
+    harness_init(&h, 20 * MB);
+    struct media_item *item = harness_known(&h);
+    read_expect(&h, item, 0, 4096, 4096);
+    read_expect(&h, item, 20 * MB - 300000, 300000, 300000);
+    read_expect(&h, item, 10 * MB, 131072, 131072);
+    harness_spend(&h, 300);
+    assert_false(item->is_completing);
+    assert_true(h.server.state->bytes_sent <= 3 * MB / 2);
+    for (int64_t offset = 10 * MB; offset <= 11 * MB; offset += 131072)
+        read_expect(&h, item, offset, 131072, 131072);
+    for (int i = 0; i < 1000 && !media_item_is_complete(item); i++)
+        harness_turn(&h);
+    assert_true(media_item_is_complete(item));
+    assert_int_equal(h.server.state->bytes_sent, 20 * MB);
+    media_item_close(item);
+    harness_fini(&h);
+}
+
+static void test_media__what_nobody_reads_any_more_stops(void **state)
+{
+    struct harness h;
+    (void)state;
+    harness_init(&h, 60 * MB);
+    h.read_deadline_ms = 400; /* transfers look at themselves twice as often */
+    media_free(h.media);
+    harness_open_media(&h);
+    struct media_item *item = harness_known(&h);
+    for (int64_t offset = 0; offset <= 2 * MB; offset += 131072)
+        read_expect(&h, item, offset, 131072, 131072);
+    h.server.state->fault = SERVER_TRICKLE;
+    h.server.state->fault_count = -1;
+    harness_spend(&h, 50);
+    item->read_ms -= ITEM_IDLE_MS;
+    for (int i = 0; i < 100 && item_transfer_count(item) > 0; i++)
+        harness_turn(&h);
+    assert_int_equal(item_transfer_count(item), 0);
+    harness_spend(&h, 300);
+    assert_int_equal(item_transfer_count(item), 0);
+    /* With the last handle everything stops at once. */
+    h.server.state->fault = SERVER_FINE;
+    read_expect(&h, item, 30 * MB, 131072, 131072);
+    read_expect(&h, item, 30 * MB + 131072, 131072, 131072);
+    media_item_close(item);
+    assert_int_equal(h.media->transfer_count, 0);
     harness_fini(&h);
 }
 
@@ -497,6 +607,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_media__probe_finds_size_and_etag),
+        cmocka_unit_test(test_media__a_probe_brings_both_ends),
+        cmocka_unit_test(test_media__a_probe_needs_the_head_of_the_answer_alone),
+        cmocka_unit_test(test_media__who_reads_on_gets_the_rest_who_looks_does_not),
+        cmocka_unit_test(test_media__what_nobody_reads_any_more_stops),
         cmocka_unit_test(test_media__a_read_of_an_unknown_file_probes_first),
         cmocka_unit_test(test_media__the_first_4_kib_fetch_one_window),
         cmocka_unit_test(test_media__a_copy_and_a_second_one_from_the_cache),
