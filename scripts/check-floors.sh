@@ -27,6 +27,7 @@ fuse_lowlevel.h:fuse
 microhttpd.h:sim
 uthash.h:base
 utlist.h:base
+xxhash.h:base
 '
 
 broken=0

@@ -4,7 +4,7 @@
 set -eu
 
 build="gcc libc6-dev make pkg-config libfuse3-dev fuse3 libcurl4-openssl-dev libcjson-dev
-       libsqlite3-dev uthash-dev libmicrohttpd-dev"
+       libsqlite3-dev uthash-dev libxxhash-dev libmicrohttpd-dev"
 tests="clang libclang-rt-14-dev clang-format clang-tidy cppcheck libcmocka-dev bats curl jq ffmpeg
        file rsync zsh dash vim-tiny nano procps util-linux strace sqlite3 git python3 sudo patch
        e2fsprogs openssl"

@@ -6,7 +6,8 @@
  *    12  4  block size                40  8  hash of the ETag
  *    16  4  kind                      48  8  hash of the 48 bytes before
  *    20  4  zero                      56  n  bitmap, bit i of byte i/8; unused bits are zero
- *                                   56+n  8  hash of all bytes before
+ *                                   56+n  8  for each bit that is set: checksum of that block (XXH3)
+ *                                    end  8  hash of all bytes before
  *
  * The hash (FNV-1a, 64 bits) is against damage, not against malice: who can write here can write
  * the cached file itself. Any single flipped byte changes it: xor with a byte and multiplication
@@ -21,10 +22,11 @@
 #include <string.h>
 
 enum {
-    MAP_VERSION = 1,
+    MAP_VERSION = 2,
     MAP_HEADER_HASHED = 48,
     MAP_HEADER_BYTES = 56,
     MAP_HASH_BYTES = 8,
+    MAP_CHECKSUM_BYTES = 8,
 };
 
 static const char MAP_MAGIC[8] = "SDFSMAP";
@@ -43,19 +45,20 @@ static uint64_t get_le(const unsigned char *in, size_t bytes)
     return value;
 }
 
-static size_t block_count(int64_t size)
+size_t block_map_blocks(int64_t size)
 {
     return (size_t)(size / BLOCK_MAP_BLOCK_BYTES + (size % BLOCK_MAP_BLOCK_BYTES != 0));
 }
 
 static size_t bitmap_bytes(int64_t size)
 {
-    return (block_count(size) + 7) / 8;
+    return (block_map_blocks(size) + 7) / 8;
 }
 
 size_t block_map_bytes(int64_t size)
 {
-    return MAP_HEADER_BYTES + bitmap_bytes(size) + MAP_HASH_BYTES;
+    return MAP_HEADER_BYTES + bitmap_bytes(size) + block_map_blocks(size) * MAP_CHECKSUM_BYTES +
+           MAP_HASH_BYTES;
 }
 
 static void header_put(const struct block_map_identity *identity,
@@ -73,78 +76,105 @@ static void header_put(const struct block_map_identity *identity,
     put_le(out + MAP_HEADER_HASHED, text_hash(out, MAP_HEADER_HASHED), 8);
 }
 
-static int64_t block_end(size_t block, int64_t size)
+int64_t block_map_block_end(size_t block, int64_t size)
 {
     int64_t end = ((int64_t)block + 1) * BLOCK_MAP_BLOCK_BYTES;
     return end < size ? end : size;
 }
 
-/* Sets the bits of the blocks that lie wholly within one run. Returns their bytes. */
-static int64_t bitmap_put_run(unsigned char *bitmap, const struct interval *run, int64_t size)
+/* Writes the bits and checksums of the blocks that lie wholly within one run; the runs come in order. */
+struct map_writer {
+    int64_t size;
+    const uint64_t *checksums;
+    unsigned char *bitmap;
+    unsigned char *next; /* where the next checksum goes */
+    int64_t covered_bytes;
+};
+
+static void map_put_run(struct map_writer *writer, const struct interval *run)
 {
-    int64_t bytes = 0;
+    int64_t size = writer->size;
     size_t block = (size_t)((run->first + BLOCK_MAP_BLOCK_BYTES - 1) / BLOCK_MAP_BLOCK_BYTES);
-    for (; block < block_count(size) && block_end(block, size) <= run->end; block++) {
-        bitmap[block / 8] = (unsigned char)(bitmap[block / 8] | 1u << block % 8);
-        bytes += block_end(block, size) - (int64_t)block * BLOCK_MAP_BLOCK_BYTES;
+    for (; block < block_map_blocks(size) && block_map_block_end(block, size) <= run->end;
+         block++) {
+        unsigned char *byte = &writer->bitmap[block / 8];
+        *byte = (unsigned char)(*byte | 1u << block % 8);
+        put_le(writer->next, writer->checksums[block], MAP_CHECKSUM_BYTES);
+        writer->next += MAP_CHECKSUM_BYTES;
+        writer->covered_bytes +=
+            block_map_block_end(block, size) - (int64_t)block * BLOCK_MAP_BLOCK_BYTES;
     }
-    return bytes;
 }
 
 int block_map_encode(const struct block_map_identity *identity, const struct intervals *present,
-                     struct buf *out, int64_t *covered_bytes)
+                     const uint64_t *checksums, struct buf *out, int64_t *covered_bytes)
 {
-    size_t len = block_map_bytes(identity->size);
-    int r = buf_reserve(out, len);
+    size_t most = block_map_bytes(identity->size);
+    int r = buf_reserve(out, most);
     if (r < 0)
         return r;
     unsigned char *map = (unsigned char *)out->data + out->len;
-    memset(map, 0, len);
+    memset(map, 0, most);
     header_put(identity, map);
-    int64_t bytes = 0;
+    unsigned char *bitmap = map + MAP_HEADER_BYTES;
+    struct map_writer writer = {.size = identity->size,
+                                .checksums = checksums,
+                                .bitmap = bitmap,
+                                .next = bitmap + bitmap_bytes(identity->size)};
     for (size_t i = 0; i < present->count; i++)
-        bytes += bitmap_put_run(map + MAP_HEADER_BYTES, &present->list[i], identity->size);
-    put_le(map + len - MAP_HASH_BYTES, text_hash(map, len - MAP_HASH_BYTES), MAP_HASH_BYTES);
-    out->len += len;
-    *covered_bytes = bytes;
+        map_put_run(&writer, &present->list[i]);
+    size_t len = (size_t)(writer.next - map);
+    put_le(writer.next, text_hash(map, len), MAP_HASH_BYTES);
+    out->len += len + MAP_HASH_BYTES;
+    *covered_bytes = writer.covered_bytes;
     return 0;
+}
+
+static size_t bitmap_count(const unsigned char *bitmap, size_t bytes)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < bytes; i++)
+        count += (size_t)__builtin_popcount(bitmap[i]);
+    return count;
 }
 
 static bool map_is_believable(const struct block_map_identity *identity, const unsigned char *map,
                               size_t len)
 {
-    if (identity->size <= 0 || len != block_map_bytes(identity->size))
+    if (identity->size <= 0)
         return false;
+    size_t bits = bitmap_bytes(identity->size);
+    size_t least = MAP_HEADER_BYTES + bits + MAP_HASH_BYTES;
     unsigned char header[MAP_HEADER_BYTES];
     header_put(identity, header);
-    if (memcmp(map, header, sizeof(header)) != 0)
+    if (len < least || memcmp(map, header, sizeof(header)) != 0)
         return false;
-    return get_le(map + len - MAP_HASH_BYTES, MAP_HASH_BYTES) ==
-           text_hash(map, len - MAP_HASH_BYTES);
+    if (get_le(map + len - MAP_HASH_BYTES, MAP_HASH_BYTES) != text_hash(map, len - MAP_HASH_BYTES))
+        return false;
+    /* Bits beyond the last block would count, and are in no map that was written here. */
+    return len == least + bitmap_count(map + MAP_HEADER_BYTES, bits) * MAP_CHECKSUM_BYTES;
 }
 
 int block_map_decode(const struct block_map_identity *identity, const void *bytes, size_t len,
-                     struct intervals *present)
+                     struct intervals *present, uint64_t *checksums)
 {
     const unsigned char *map = bytes;
     if (!map_is_believable(identity, map, len))
         return -EBADMSG;
     const unsigned char *bitmap = map + MAP_HEADER_BYTES;
-    size_t blocks = block_count(identity->size);
-    size_t block = 0;
-    while (block < blocks) {
-        size_t first = block;
-        while (block < blocks && bitmap[block / 8] >> block % 8 & 1)
-            block++;
-        int r = 0;
-        if (block > first)
-            r = intervals_add(present, (int64_t)first * BLOCK_MAP_BLOCK_BYTES,
-                              block_end(block - 1, identity->size));
+    const unsigned char *next = bitmap + bitmap_bytes(identity->size);
+    size_t blocks = block_map_blocks(identity->size);
+    for (size_t block = 0; block < blocks; block++) {
+        if (!(bitmap[block / 8] >> block % 8 & 1))
+            continue;
+        int r = intervals_add(present, (int64_t)block * BLOCK_MAP_BLOCK_BYTES,
+                              block_map_block_end(block, identity->size));
         if (r < 0) {
             intervals_fini(present);
             return r;
         }
-        block++;
+        checksums[block] = get_le(next, MAP_CHECKSUM_BYTES);
+        next += MAP_CHECKSUM_BYTES;
     }
     return 0;
 }

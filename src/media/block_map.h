@@ -1,6 +1,7 @@
 /*
- * What: the durable form of "these bytes are in the cache file": a bitmap of whole blocks between a
- * checked header and a checksum. Pure: from a set of ranges to bytes and back.
+ * What: the durable form of "these bytes are in the cache file": a bitmap of whole blocks and the
+ * checksum of each, between a checked header and a checksum of the whole. Pure: from a set of ranges to
+ * bytes and back.
  * A map is believed only when every byte of it is as it was written, for the same file (id, kind),
  * size and ETag. Everything else is an empty cache; it costs a transfer, never a wrong byte.
  * Errors: -ENOMEM, -EBADMSG for a map that is not believed.
@@ -11,7 +12,7 @@
 #include "media/intervals.h"
 #include "seedancefs/base/buf.h"
 
-/* A bit stands for this many bytes: 40 bytes of bitmap for a clip of 20 MB, 128 KiB for the
+/* A bit and a checksum stand for this many bytes: a map of 3 KB for a clip of 20 MB, 8 MiB for the
  * largest. */
 enum { BLOCK_MAP_BLOCK_BYTES = 64 * 1024 };
 
@@ -22,16 +23,22 @@ struct block_map_identity {
     const char *etag; /* NULL is "" */
 };
 
+/* How many blocks a file of that size has, and where each ends: the last one ends with the file. */
+size_t block_map_blocks(int64_t size);
+int64_t block_map_block_end(size_t block, int64_t size);
+
 /* The most bytes a map of a file of that size has. */
 size_t block_map_bytes(int64_t size);
 
-/* Appends the map of the blocks that `present` covers wholly (the last block ends with the file).
- * `covered_bytes` is how many bytes that vouches for. */
+/* Appends the map of the blocks that `present` covers wholly; `checksums` has one for each block of
+ * the file, those of other blocks are not looked at. `covered_bytes` is how many bytes that vouches
+ * for. */
 int block_map_encode(const struct block_map_identity *identity, const struct intervals *present,
-                     struct buf *out, int64_t *covered_bytes) NODISCARD;
+                     const uint64_t *checksums, struct buf *out, int64_t *covered_bytes) NODISCARD;
 
-/* Adds the map's ranges to the empty set `present`; on failure it stays empty. */
+/* Adds the map's ranges to the empty set `present` and fills in their checksums; on failure the set
+ * stays empty. */
 int block_map_decode(const struct block_map_identity *identity, const void *bytes, size_t len,
-                     struct intervals *present) NODISCARD;
+                     struct intervals *present, uint64_t *checksums) NODISCARD;
 
 #endif

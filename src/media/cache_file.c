@@ -7,11 +7,16 @@
  *     fewer bytes:  unlink map, fsync dir, unlink data
  *     start:        map believable and data file long enough: taken; else fewer bytes, to nothing
  *
+ * Blocks that an earlier run wrote are compared with their checksums before they are read for the first
+ * time: a disk that rots, or that said it had written what it had not, costs a transfer, never a wrong
+ * byte. A block's checksum is taken when its last byte has been written, from the page cache.
+ *
  * When fdatasync fails, the kernel may have dropped the pages and called them clean; what was
  * written since the last map is then not trusted any more either, and the last map is read again.
  */
 #include "media/cache_file.h"
 
+#include "seedancefs/base/checksum.h"
 #include "seedancefs/base/file.h"
 #include "seedancefs/base/log.h"
 
@@ -70,6 +75,18 @@ static int unlink_files(int directory_fd, const struct cache_names *names)
     return r < 0 ? r : unlink_if_there(directory_fd, names->data);
 }
 
+/* Nothing is present. */
+static void cache_forget(struct cache_file *cache)
+{
+    intervals_fini(&cache->present);
+    free(cache->checksums);
+    free(cache->unchecked);
+    cache->checksums = NULL;
+    cache->unchecked = NULL;
+    cache->dirty_bytes = 0;
+    cache->durable_bytes = 0;
+}
+
 void cache_init(struct cache_file *cache, int directory_fd, int64_t id, enum media_kind kind)
 {
     *cache = (struct cache_file){
@@ -84,8 +101,94 @@ void cache_fini(struct cache_file *cache)
     if (cache->fd >= 0)
         (void)close(cache->fd);
     cache->fd = -1;
-    intervals_fini(&cache->present);
+    cache_forget(cache);
     cache->spill = spill_free(cache->spill);
+}
+
+static bool is_unchecked(const struct cache_file *cache, size_t block)
+{
+    return cache->unchecked && cache->unchecked[block / 8] >> block % 8 & 1;
+}
+
+static void unchecked_set(struct cache_file *cache, size_t block, bool is_set)
+{
+    unsigned char *byte = &cache->unchecked[block / 8];
+    *byte = (unsigned char)(is_set ? *byte | 1u << block % 8 : *byte & ~(1u << block % 8));
+}
+
+static int cache_checksums_make(struct cache_file *cache)
+{
+    size_t blocks = block_map_blocks(cache->identity.size);
+    if (cache->checksums)
+        return 0;
+    cache->checksums = calloc(blocks, sizeof(*cache->checksums));
+    cache->unchecked = calloc(blocks / 8 + 1, 1);
+    if (cache->checksums && cache->unchecked)
+        return 0;
+    cache_forget(cache);
+    return -ENOMEM;
+}
+
+/* The checksum of a block as it is in the file now. */
+static int block_read(const struct cache_file *cache, size_t block, uint64_t *checksum)
+{
+    char bytes[BLOCK_MAP_BLOCK_BYTES];
+    int64_t first = (int64_t)block * BLOCK_MAP_BLOCK_BYTES;
+    size_t len = (size_t)(block_map_block_end(block, cache->identity.size) - first);
+    ssize_t n = file_read_full(cache->fd, bytes, len, first);
+    if (n != (ssize_t)len)
+        return n < 0 ? (int)n : -EIO;
+    *checksum = checksum_64(bytes, len);
+    return 0;
+}
+
+static int block_check(struct cache_file *cache, size_t block)
+{
+    uint64_t checksum = 0;
+    int64_t first = (int64_t)block * BLOCK_MAP_BLOCK_BYTES;
+    int64_t end = block_map_block_end(block, cache->identity.size);
+    int r = block_read(cache, block, &checksum);
+    if (r == 0 && checksum != cache->checksums[block])
+        r = -EBADMSG;
+    if (r < 0) {
+        log_warn("media.cache",
+                 "id=%" PRId64 " offset=%" PRId64 " result=%d note=\"a cached block has rotted\"",
+                 cache->identity.id, first, r);
+        r = intervals_remove(&cache->present, first, end);
+        if (r < 0)
+            return r;
+        /* The map has to be written anew, without it. */
+        cache->dirty_bytes++;
+        cache->durable_bytes -= end - first;
+    }
+    unchecked_set(cache, block, false);
+    return 0;
+}
+
+int cache_check(struct cache_file *cache, int64_t first, int64_t end)
+{
+    int r = 0;
+    if (!cache->unchecked || first >= end)
+        return 0;
+    size_t last = (size_t)((end - 1) / BLOCK_MAP_BLOCK_BYTES);
+    for (size_t block = (size_t)(first / BLOCK_MAP_BLOCK_BYTES); r == 0 && block <= last; block++) {
+        if (is_unchecked(cache, block))
+            r = block_check(cache, block);
+    }
+    return r;
+}
+
+/* Takes the checksums of the blocks that the bytes [first, end) have completed. */
+static int cache_sum(struct cache_file *cache, int64_t first, int64_t end)
+{
+    int r = 0;
+    size_t last = (size_t)((end - 1) / BLOCK_MAP_BLOCK_BYTES);
+    for (size_t block = (size_t)(first / BLOCK_MAP_BLOCK_BYTES); r == 0 && block <= last; block++) {
+        if (intervals_has(&cache->present, (int64_t)block * BLOCK_MAP_BLOCK_BYTES,
+                          block_map_block_end(block, cache->identity.size)))
+            r = block_read(cache, block, &cache->checksums[block]);
+    }
+    return r;
 }
 
 static int cache_read_map(struct cache_file *cache)
@@ -93,22 +196,30 @@ static int cache_read_map(struct cache_file *cache)
     struct cache_names names = cache_names(cache);
     struct buf map;
     buf_init(&map, block_map_bytes(cache->identity.size));
+    cache_forget(cache);
     int r = file_read_all_at(cache->directory_fd, names.map, &map);
     if (r == 0)
-        r = block_map_decode(&cache->identity, map.data, map.len, &cache->present);
+        r = cache_checksums_make(cache);
+    if (r == 0)
+        r = block_map_decode(&cache->identity, map.data, map.len, &cache->present,
+                             cache->checksums);
     buf_fini(&map);
-    if (r < 0)
-        return r;
     struct stat st;
-    if (fstat(cache->fd, &st) < 0)
+    if (r == 0 && fstat(cache->fd, &st) < 0)
         r = -errno;
-    else if (cache->present.count > 0 &&
-             st.st_size < cache->present.list[cache->present.count - 1].end)
+    if (r == 0 && cache->present.count > 0 &&
+        st.st_size < cache->present.list[cache->present.count - 1].end)
         r = -EBADMSG;
-    if (r < 0)
-        intervals_fini(&cache->present);
+    if (r < 0) {
+        cache_forget(cache);
+        return r;
+    }
+    for (size_t block = 0; block < block_map_blocks(cache->identity.size); block++)
+        unchecked_set(cache, block,
+                      intervals_has(&cache->present, (int64_t)block * BLOCK_MAP_BLOCK_BYTES,
+                                    block_map_block_end(block, cache->identity.size)));
     cache->durable_bytes = cache->present.bytes;
-    return r;
+    return 0;
 }
 
 static int cache_open_data(struct cache_file *cache, int flags)
@@ -160,10 +271,21 @@ static int cache_write_disk(struct cache_file *cache, int64_t offset, const void
     }
     if (r == 0 && !cache_has_room(cache, len))
         r = -ENOSPC;
+    int64_t end = offset + (int64_t)len;
+    if (r == 0)
+        r = cache_checksums_make(cache);
+    /* What is overwritten in part has to be right as a whole before it gets a new checksum. */
+    if (r == 0)
+        r = cache_check(cache, offset, end);
     if (r == 0)
         r = file_write_full(cache->fd, bytes, len, offset);
     if (r == 0)
-        r = intervals_add(&cache->present, offset, offset + (int64_t)len);
+        r = intervals_add(&cache->present, offset, end);
+    if (r == 0) {
+        r = cache_sum(cache, offset, end);
+        if (r < 0 && intervals_remove(&cache->present, offset, end) < 0)
+            cache_forget(cache);
+    }
     if (r == 0)
         cache->dirty_bytes += (int64_t)len;
     return r;
@@ -233,11 +355,14 @@ static int cache_collect(const struct cache_file *cache, int64_t offset, char *o
     return 0;
 }
 
-int cache_locate(const struct cache_file *cache, int64_t offset, size_t len,
-                 struct media_bytes *out, void **scratch)
+int cache_locate(struct cache_file *cache, int64_t offset, size_t len, struct media_bytes *out,
+                 void **scratch)
 {
     int64_t end = offset + (int64_t)len;
     *scratch = NULL;
+    int r = cache_check(cache, offset, end);
+    if (r < 0)
+        return r;
     *out = (struct media_bytes){.fd = -1, .offset = offset, .len = len};
     if (intervals_has(&cache->present, offset, end)) {
         out->fd = cache->fd;
@@ -250,7 +375,7 @@ int cache_locate(const struct cache_file *cache, int64_t offset, size_t len,
     void *memory = malloc(len);
     if (!memory)
         return -ENOMEM;
-    int r = cache_collect(cache, offset, memory, len);
+    r = cache_collect(cache, offset, memory, len);
     if (r < 0) {
         free(memory);
         return r;
@@ -279,7 +404,8 @@ static int cache_write_map(struct cache_file *cache)
     struct buf map;
     int64_t covered_bytes = 0;
     buf_init(&map, block_map_bytes(cache->identity.size));
-    int r = block_map_encode(&cache->identity, &cache->present, &map, &covered_bytes);
+    int r =
+        block_map_encode(&cache->identity, &cache->present, cache->checksums, &map, &covered_bytes);
     if (r == 0)
         r = write_durably(cache->directory_fd, names.temporary, &map);
     buf_fini(&map);
@@ -300,14 +426,10 @@ int cache_persist(struct cache_file *cache, int64_t now_ms)
     if (cache->is_detached || cache->dirty_bytes == 0 || cache->fd < 0)
         return 0;
     int r = fdatasync(cache->fd) < 0 ? -errno : 0;
-    if (r < 0) {
-        intervals_fini(&cache->present);
-        cache->dirty_bytes = 0;
-        if (cache_read_map(cache) < 0)
-            intervals_fini(&cache->present);
-    } else {
+    if (r < 0)
+        (void)!cache_read_map(cache); /* nothing is present when that fails, too */
+    else
         r = cache_write_map(cache);
-    }
     if (r < 0)
         cache_disk_failed(cache, now_ms, r);
     else
@@ -317,10 +439,8 @@ int cache_persist(struct cache_file *cache, int64_t now_ms)
 
 int cache_drop(struct cache_file *cache)
 {
-    intervals_fini(&cache->present);
+    cache_forget(cache);
     cache->spill = spill_free(cache->spill);
-    cache->dirty_bytes = 0;
-    cache->durable_bytes = 0;
     if (cache->is_detached)
         return cache->fd >= 0 && ftruncate(cache->fd, 0) < 0 ? -errno : 0;
     struct cache_names names = cache_names(cache);

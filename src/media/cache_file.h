@@ -19,12 +19,15 @@ struct cache_file {
     struct block_map_identity identity;
     int fd;                   /* -1: not open */
     struct intervals present; /* in the file */
-    int64_t dirty_bytes;      /* written since the last map */
-    int64_t durable_bytes;    /* vouched for by the last map */
-    bool is_detached;         /* the names belong to somebody else now: no map is written */
-    int disk_error;           /* why the disk is not used, 0 while it is */
-    int64_t disk_retry_ms;    /* and when it is tried again (monotonic) */
-    struct spill *spill;      /* NULL: not needed */
+    uint64_t *checksums;      /* of each whole block of `present`; NULL: nothing was ever present */
+    unsigned char
+        *unchecked;        /* a bit for each block that an earlier run wrote and nobody has read */
+    int64_t dirty_bytes;   /* written since the last map */
+    int64_t durable_bytes; /* vouched for by the last map */
+    bool is_detached;      /* the names belong to somebody else now: no map is written */
+    int disk_error;        /* why the disk is not used, 0 while it is */
+    int64_t disk_retry_ms; /* and when it is tried again (monotonic) */
+    struct spill *spill;   /* NULL: not needed */
 };
 
 void cache_init(struct cache_file *cache, int directory_fd, int64_t id, enum media_kind kind);
@@ -38,13 +41,17 @@ void cache_load(struct cache_file *cache, int64_t size, const char *etag);
 int cache_write(struct cache_file *cache, int64_t now_ms, int64_t offset, const void *bytes,
                 size_t len, spill_wanted_fn *is_wanted, const void *context) NODISCARD;
 
+/* Compares what an earlier run wrote with its checksums, each block once; a block that has rotted,
+ * or cannot be read, is not present any more. */
+int cache_check(struct cache_file *cache, int64_t first, int64_t end) NODISCARD;
+
 bool cache_has(const struct cache_file *cache, int64_t first, int64_t end);
 bool cache_is_complete(const struct cache_file *cache);
 
 /* Says where the bytes are, which must be there: in one file, or collected into `*scratch` (free
- * it). */
-int cache_locate(const struct cache_file *cache, int64_t offset, size_t len,
-                 struct media_bytes *out, void **scratch) NODISCARD;
+ * it). -EIO when they are not right any more. */
+int cache_locate(struct cache_file *cache, int64_t offset, size_t len, struct media_bytes *out,
+                 void **scratch) NODISCARD;
 
 /* Makes what is there durable: data first, then the map. Whole blocks only. When that fails, the
  * disk is not used for a while. */

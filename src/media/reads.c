@@ -81,12 +81,19 @@ bool reads_want(const struct media_item *item, int64_t first, int64_t end)
     return false;
 }
 
+/* All of its bytes are there, and right. */
+static bool read_is_answerable(struct media_item *item, const struct media_read *read)
+{
+    return cache_check(&item->cache, read->offset, read_end(read)) == 0 &&
+           cache_has(&item->cache, read->offset, read_end(read));
+}
+
 void reads_wake(struct media_item *item, int64_t first, int64_t end)
 {
     struct media_read *read;
     struct media_read *next;
     DL_FOREACH_SAFE (item->parked, read, next)
-        if (read_meets(read, first, end) && cache_has(&item->cache, read->offset, read_end(read)))
+        if (read_meets(read, first, end) && read_is_answerable(item, read))
             read_make_ready(item, read, 0);
     if (item->ready)
         reads_answer(item);
@@ -136,7 +143,7 @@ void reads_clip(struct media_item *item)
     struct media_read *next;
     DL_FOREACH_SAFE (item->parked, read, next) {
         read_clip(item, read);
-        if (cache_has(&item->cache, read->offset, read_end(read)))
+        if (read_is_answerable(item, read))
             read_make_ready(item, read, 0);
     }
     if (item->ready)
@@ -165,7 +172,7 @@ static bool read_is_decided(struct media_item *item, struct media_read *read, in
     if (item->size < 0)
         return false;
     read_clip(item, read);
-    return cache_has(&item->cache, read->offset, read_end(read));
+    return read_is_answerable(item, read);
 }
 
 static int read_park(struct media_item *item, struct media_read *read)

@@ -22,11 +22,14 @@ enum { BLOCK = BLOCK_MAP_BLOCK_BYTES };
 static const struct block_map_identity identity = {
     .id = 42, .kind = MEDIA_VIDEO, .size = 10 * BLOCK + 7, .etag = "\"tag\""};
 
+static const uint64_t checksums[11] = {11, 22, 33, 44, 55, 66, 77, 88, 99, 1010, 1111};
+static uint64_t checksums_read[11];
+
 static void encode(const struct intervals *present, struct buf *map, int64_t *covered)
 {
     buf_init(map, 1 << 20);
-    assert_int_equal(block_map_encode(&identity, present, map, covered), 0);
-    assert_int_equal(map->len, block_map_bytes(identity.size));
+    assert_int_equal(block_map_encode(&identity, present, checksums, map, covered), 0);
+    assert_true(map->len <= block_map_bytes(identity.size));
 }
 
 static void test_block_map__round_trip_keeps_whole_blocks(void **state)
@@ -52,10 +55,12 @@ static void test_block_map__round_trip_keeps_whole_blocks(void **state)
         int64_t covered = -1;
         assert_int_equal(intervals_add(&in, rows[i].run.first, rows[i].run.end), 0);
         encode(&in, &map, &covered);
-        assert_int_equal(block_map_decode(&identity, map.data, map.len, &out), 0);
+        assert_int_equal(block_map_decode(&identity, map.data, map.len, &out, checksums_read), 0);
         assert_int_equal(covered, rows[i].kept.end - rows[i].kept.first);
         assert_int_equal(out.bytes, covered);
         assert_true(intervals_has(&out, rows[i].kept.first, rows[i].kept.end));
+        for (int64_t at = rows[i].kept.first; at < rows[i].kept.end; at += BLOCK)
+            assert_int_equal(checksums_read[at / BLOCK], checksums[at / BLOCK]);
         buf_fini(&map);
         intervals_fini(&in);
         intervals_fini(&out);
@@ -74,13 +79,14 @@ static void test_block_map__no_damaged_byte_is_believed(void **state)
     for (size_t i = 0; i < map.len; i++) {
         for (unsigned flip = 1; flip < 256; flip++) {
             map.data[i] = (char)((unsigned char)map.data[i] ^ flip);
-            assert_int_equal(block_map_decode(&identity, map.data, map.len, &out), -EBADMSG);
+            assert_int_equal(block_map_decode(&identity, map.data, map.len, &out, checksums_read),
+                             -EBADMSG);
             map.data[i] = (char)((unsigned char)map.data[i] ^ flip);
         }
-        assert_int_equal(block_map_decode(&identity, map.data, i, &out), -EBADMSG);
+        assert_int_equal(block_map_decode(&identity, map.data, i, &out, checksums_read), -EBADMSG);
     }
     assert_int_equal(out.count, 0);
-    assert_int_equal(block_map_decode(&identity, map.data, map.len, &out), 0);
+    assert_int_equal(block_map_decode(&identity, map.data, map.len, &out, checksums_read), 0);
     intervals_fini(&out);
     buf_fini(&map);
     intervals_fini(&present);
@@ -102,7 +108,8 @@ static void test_block_map__a_map_of_another_file_is_not_believed(void **state)
     assert_int_equal(intervals_add(&present, 0, identity.size), 0);
     encode(&present, &map, &covered);
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
-        assert_int_equal(block_map_decode(&others[i], map.data, map.len, &out), -EBADMSG);
+        assert_int_equal(block_map_decode(&others[i], map.data, map.len, &out, checksums_read),
+                         -EBADMSG);
     buf_fini(&map);
     intervals_fini(&present);
 }
@@ -224,6 +231,80 @@ static void test_cache_file__a_map_without_its_data_is_not_believed(void **state
     }
 }
 
+/* Rot, and writes that the disk lost: found when the block is read for the first time, and in no other
+ * block. */
+static void test_cache_file__a_rotten_block_is_not_served(void **state)
+{
+    static const char *const commands[] = {
+        "printf x | dd of=%s/1.mp4 bs=1 seek=200000 conv=notrunc status=none",
+        "dd if=/dev/zero of=%s/1.mp4 bs=4096 seek=48 count=1 conv=notrunc status=none",
+        "fallocate -p -o 196608 -l 65536 %s/1.mp4",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        struct place place;
+        struct cache_file cache;
+        struct media_bytes bytes;
+        void *scratch = NULL;
+        char command[128];
+        place_init(&place);
+        cache_init(&cache, place.fd, 1, MEDIA_VIDEO);
+        cache_load(&cache, 10 * BLOCK, "e");
+        assert_int_equal(put(&cache, 0, 10 * BLOCK, 1), 0);
+        assert_int_equal(cache_persist(&cache, 0), 0);
+        cache_fini(&cache);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+        (void)snprintf(command, sizeof(command), commands[i], place.path);
+#pragma GCC diagnostic pop
+        assert_int_equal(system(command), 0);
+        cache_init(&cache, place.fd, 1, MEDIA_VIDEO);
+        cache_load(&cache, 10 * BLOCK, "e");
+        assert_int_equal(cache.durable_bytes, 10 * BLOCK);
+        assert_int_equal(cache_locate(&cache, 3 * BLOCK + 7, 100, &bytes, &scratch), -EIO);
+        assert_int_equal(cache_check(&cache, 0, 10 * BLOCK), 0);
+        assert_int_equal(cache.present.bytes, 9 * BLOCK);
+        assert_false(cache_has(&cache, 3 * BLOCK, 3 * BLOCK + 1));
+        assert_int_equal(cache.durable_bytes, 9 * BLOCK); /* no longer complete */
+        check(&cache, 1);
+        /* It is fetched again, and then as good as new, after a restart too. */
+        assert_int_equal(put(&cache, 3 * BLOCK, 4 * BLOCK, 1), 0);
+        assert_int_equal(cache_persist(&cache, 0), 0);
+        cache_fini(&cache);
+        cache_init(&cache, place.fd, 1, MEDIA_VIDEO);
+        cache_load(&cache, 10 * BLOCK, "e");
+        assert_int_equal(cache_check(&cache, 0, 10 * BLOCK), 0);
+        assert_int_equal(cache.present.bytes, 10 * BLOCK);
+        check(&cache, 1);
+        cache_fini(&cache);
+        place_fini(&place);
+    }
+}
+
+/* A part of a block that an earlier run wrote is written again: the rest does not become right by it. */
+static void test_cache_file__writing_over_rot_does_not_hide_it(void **state)
+{
+    struct place place;
+    struct cache_file cache;
+    (void)state;
+    place_init(&place);
+    cache_init(&cache, place.fd, 1, MEDIA_VIDEO);
+    cache_load(&cache, 10 * BLOCK, "e");
+    assert_int_equal(put(&cache, 0, 10 * BLOCK, 1), 0);
+    assert_int_equal(cache_persist(&cache, 0), 0);
+    assert_int_equal(pwrite(cache.fd, "rot", 3, 3 * BLOCK + 30000), 3);
+    cache_fini(&cache);
+    cache_init(&cache, place.fd, 1, MEDIA_VIDEO);
+    cache_load(&cache, 10 * BLOCK, "e");
+    assert_int_equal(put(&cache, 3 * BLOCK - 100, 3 * BLOCK + 100, 1), 0);
+    assert_int_equal(cache_check(&cache, 0, 10 * BLOCK), 0);
+    assert_true(cache_has(&cache, 0, 3 * BLOCK + 100));
+    assert_false(cache_has(&cache, 3 * BLOCK + 30000, 3 * BLOCK + 30001));
+    check(&cache, 1);
+    cache_fini(&cache);
+    place_fini(&place);
+}
+
 /* Writes, persists, drops and changes version for ever, until it is killed. */
 static void work_until_killed(int directory_fd, int ready_fd)
 {
@@ -282,6 +363,9 @@ static void test_cache_file__kill_at_any_time_leaves_no_wrong_byte(void **state)
             (void)snprintf(etag, sizeof(etag), "v%u", version);
             cache_init(&cache, copy.fd, 1, MEDIA_VIDEO);
             cache_load(&cache, 40 * BLOCK, etag);
+            int64_t present_bytes = cache.present.bytes;
+            assert_int_equal(cache_check(&cache, 0, 40 * BLOCK), 0);
+            assert_int_equal(cache.present.bytes, present_bytes); /* the map was right */
             check(&cache, version);
             cache_fini(&cache);
             place_fini(&copy);
@@ -333,6 +417,8 @@ int main(void)
         cmocka_unit_test(test_block_map__a_map_of_another_file_is_not_believed),
         cmocka_unit_test(test_cache_file__survives_a_restart),
         cmocka_unit_test(test_cache_file__a_map_without_its_data_is_not_believed),
+        cmocka_unit_test(test_cache_file__a_rotten_block_is_not_served),
+        cmocka_unit_test(test_cache_file__writing_over_rot_does_not_hide_it),
         cmocka_unit_test(test_cache_file__kill_at_any_time_leaves_no_wrong_byte),
         cmocka_unit_test(test_cache_file__a_refusing_disk_leaves_a_window_in_memory),
     };
