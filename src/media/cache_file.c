@@ -25,6 +25,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -311,7 +312,7 @@ int cache_write(struct cache_file *cache, int64_t now_ms, int64_t offset, const 
         }
         cache_disk_failed(cache, now_ms, r);
     }
-    int r = cache->spill ? 0 : spill_new(&cache->spill);
+    int r = cache->spill ? 0 : spill_new(cache->spill_pool, &cache->spill);
     if (r == 0)
         r = spill_write(cache->spill, offset, bytes, len, is_wanted, context);
     return r;
@@ -448,6 +449,39 @@ int cache_drop(struct cache_file *cache)
         (void)close(cache->fd);
     cache->fd = -1;
     return unlink_files(cache->directory_fd, &names);
+}
+
+bool cache_name_parse(const char *name, int64_t *id, enum media_kind *kind)
+{
+    errno = 0;
+    *id = strtoll(name, NULL, 10);
+    for (int i = MEDIA_VIDEO; i <= MEDIA_COVER; i++) {
+        struct cache_names names = names_of(*id, i);
+        *kind = (enum media_kind)i;
+        if (errno == 0 && *id > 0 && strcmp(names.data, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+int cache_used_get(int directory_fd, int64_t id, enum media_kind kind, int64_t *used_ms)
+{
+    struct cache_names names = names_of(id, (int32_t)kind);
+    struct stat map;
+    if (fstatat(directory_fd, names.map, &map, AT_SYMLINK_NOFOLLOW) < 0)
+        return -errno;
+    *used_ms = (int64_t)map.st_mtim.tv_sec * 1000 + map.st_mtim.tv_nsec / 1000000;
+    return 0;
+}
+
+void cache_used_set(const struct cache_file *cache, int64_t used_ms)
+{
+    struct cache_names names = cache_names(cache);
+    struct timespec times[2] = {
+        {.tv_nsec = UTIME_OMIT},
+        {.tv_sec = (time_t)(used_ms / 1000), .tv_nsec = (long)(used_ms % 1000) * 1000000L}};
+    /* Without a map nothing is there to be evicted. */
+    (void)utimensat(cache->directory_fd, names.map, times, AT_SYMLINK_NOFOLLOW);
 }
 
 int cache_remove(int directory_fd, int64_t id, enum media_kind kind)

@@ -28,6 +28,7 @@ struct cache_file {
     int disk_error;        /* why the disk is not used, 0 while it is */
     int64_t disk_retry_ms; /* and when it is tried again (monotonic) */
     struct spill *spill;   /* NULL: not needed */
+    struct spill_pool *spill_pool; /* lent; NULL: none */
 };
 
 void cache_init(struct cache_file *cache, int directory_fd, int64_t id, enum media_kind kind);
@@ -59,6 +60,13 @@ int cache_persist(struct cache_file *cache, int64_t now_ms) NODISCARD;
 
 /* Forgets all bytes, durably, in the order map, data. */
 int cache_drop(struct cache_file *cache) NODISCARD;
+
+/* Whether that is the name of a data file, and of which. */
+bool cache_name_parse(const char *name, int64_t *id, enum media_kind *kind);
+
+/* When it was read last (wall time), kept as the time of its map. -ENOENT: there is no map. */
+int cache_used_get(int directory_fd, int64_t id, enum media_kind kind, int64_t *used_ms) NODISCARD;
+void cache_used_set(const struct cache_file *cache, int64_t used_ms);
 
 /* Deletes the files of an item. What has them open keeps its bytes; call cache_detach() for it. */
 int cache_remove(int directory_fd, int64_t id, enum media_kind kind) NODISCARD;

@@ -252,6 +252,7 @@ int item_size_known(struct media_item *item, int64_t size, const char *etag)
     item->size = size;
     cache_load(&item->cache, size, copy);
     item->reported_bytes = item->cache.durable_bytes;
+    room_changed(item);
     item->needs_record = true;
     item_schedule(item);
     return 0;
@@ -280,6 +281,7 @@ void item_changed(struct media_item *item)
     int r = cache_drop(&item->cache);
     log_warn("media.changed", "id=%" PRId64 " kind=%" PRId64 " result=%s", item->key.id,
              item->key.kind, r < 0 ? err_name(r) : "dropped");
+    room_changed(item);
     media_unlist(item);
     item_report_record(item);
     reads_fail(item, 0, INT64_MAX, item->end_result);
@@ -314,6 +316,7 @@ void item_persist(struct media_item *item)
     if (r < 0)
         log_warn("media.persist", "id=%" PRId64 " kind=%" PRId64 " result=%s", item->key.id,
                  item->key.kind, err_name(r));
+    room_changed(item);
     if (item->cache.durable_bytes == item->reported_bytes)
         return;
     item->reported_bytes = item->cache.durable_bytes;
@@ -327,6 +330,7 @@ static void item_persist_due(void *context)
     struct media_item *item = context;
     media_item_ref(item);
     item_persist(item);
+    room_want(item->media, 0);
     media_item_unref(item);
 }
 

@@ -6,6 +6,7 @@
  *     item.c      one file: what is known of it, what is planned for its readers
  *     background.c  what is planned for nobody in particular: its ends, its completion
  *     reads.c     parked reads: waiting, being answered, failing
+ *     room.c      how much the cache directory holds
  *     transfer.c  one range request with its redirects, retries and URL renewals
  *
  * References: handles, parked reads, a probe, a fetch and the fetching of the ends hold one each; a callback holds one for
@@ -16,6 +17,7 @@
 
 #include "media/answer.h"
 #include "media/cache_file.h"
+#include "media/cache_index.h"
 #include "media/range_plan.h"
 #include "seedancefs/base/table.h"
 #include "seedancefs/base/text.h"
@@ -41,16 +43,11 @@ enum {
     ITEM_REFUSED_MS = 1000, /* after a refused URL could not be renewed, nobody is asked */
 };
 
-struct item_key {
-    int64_t id;
-    int64_t kind;
-};
-
 enum read_queue { READ_IDLE, READ_PARKED, READ_READY };
 
 struct media_item {
     struct media *media;
-    struct item_key key;
+    struct cache_key key;
     int refs;
     bool is_listed; /* in the table; not when removed or ended */
     int end_result; /* every read gets this; 0 while the item lives */
@@ -137,6 +134,9 @@ struct media {
     uint64_t random_state;
     struct timer plan_timer;
     uint32_t plan_turn;
+    struct cache_index index;
+    struct spill_pool spill_pool;
+    int64_t room_wanted_bytes; /* on the disk, beyond what the limit wants */
     bool is_closing;
 };
 
@@ -145,6 +145,7 @@ void media_item_ref(struct media_item *item);
 void media_item_unref(struct media_item *item);
 void media_unlist(struct media_item *item); /* its names may be used by another item now */
 void media_schedule(struct media *media);   /* a planning turn, soon */
+struct media_item *media_find(struct media *media, int64_t id, enum media_kind kind);
 int64_t media_now_ms(const struct media *media);
 int64_t media_wall_ms(const struct media *media);
 struct timers *media_timers(const struct media *media);
@@ -192,6 +193,13 @@ void reads_fail_late(struct media_item *item, int64_t first, int64_t end, int64_
                      int result);
 void reads_clip(struct media_item *item);
 void reads_plan(struct media_item *item);
+
+/* room.c */
+void room_changed(struct media_item *item); /* its cached bytes did */
+void room_used(struct media_item *item);    /* its reader is done with it */
+void room_removed(struct media *media, const struct cache_key *key);
+void room_want(struct media *media, int64_t bytes); /* 0: what the limit wants, else so much */
+void room_turn(struct media *media);
 
 /* transfer.c */
 int transfer_start(struct media_item *item, enum transfer_purpose purpose, int64_t first,

@@ -52,6 +52,7 @@ static void media_turn(void *context)
             media_item_unref(item);
         }
     } while (item);
+    room_turn(media);
 }
 
 void media_schedule(struct media *media)
@@ -79,6 +80,11 @@ int media_new(const struct media_settings *settings, struct media **out)
     retry_bucket_init(&media->retry_bucket, MEDIA_RETRIES_MAX);
     if (getrandom(&media->random_state, sizeof(media->random_state), GRND_NONBLOCK) < 0)
         media->random_state = (uint64_t)media_now_ms(media);
+    int r = cache_index_scan(&media->index, media->directory_fd);
+    if (r < 0) /* what is not known is not evicted */
+        log_warn("media.index", "result=%s", err_name(r));
+    log_info("media.index", "bytes=%" PRId64 " files=%u", media->index.bytes,
+             HASH_COUNT(media->index.table));
     *out = media;
     return 0;
 }
@@ -96,6 +102,8 @@ static void item_free(struct media_item *item)
 {
     struct media *media = item->media;
     item_stop_transfers(item);
+    room_used(item);
+    room_want(media, 0);
     media_unlist(item);
     timer_cancel(media_timers(media), &item->timer);
     DL_DELETE(media->items, item);
@@ -120,6 +128,7 @@ struct media *media_free(struct media *media)
     }
     while (media->items)
         item_free(media->items);
+    cache_index_fini(&media->index);
     (void)close(media->directory_fd);
     free(media);
     return NULL;
@@ -153,10 +162,10 @@ void media_item_unref(struct media_item *item)
         item_free(item);
 }
 
-static struct media_item *media_find(struct media *media, int64_t id, enum media_kind kind)
+struct media_item *media_find(struct media *media, int64_t id, enum media_kind kind)
 {
     struct media_item *item = NULL;
-    struct item_key key = {.id = id, .kind = (int64_t)kind};
+    struct cache_key key = {.id = id, .kind = (int64_t)kind};
     HASH_FIND(hh, media->table, &key, sizeof(key), item);
     return item;
 }
@@ -185,7 +194,7 @@ static int media_make(struct media *media, const struct media_record *record,
     if (!item)
         return -ENOMEM;
     item->media = media;
-    item->key = (struct item_key){.id = record->id, .kind = (int64_t)record->kind};
+    item->key = (struct cache_key){.id = record->id, .kind = (int64_t)record->kind};
     item->size = record->size;
     item->url_expires_ms = -1;
     item->etag = strdup(record->etag ? record->etag : "");
@@ -198,12 +207,15 @@ static int media_make(struct media *media, const struct media_record *record,
         return r;
     }
     cache_init(&item->cache, media->directory_fd, record->id, record->kind);
+    item->cache.spill_pool = &media->spill_pool;
     if (item->size >= 0)
         cache_load(&item->cache, item->size, item->etag);
     item->reported_bytes = item->cache.durable_bytes;
     DL_APPEND(media->items, item);
     HASH_ADD(hh, media->table, key, sizeof(item->key), item);
     item->is_listed = true;
+    if (item->size >= 0)
+        room_changed(item);
     *out = item;
     return 0;
 }
@@ -240,6 +252,8 @@ void media_remove(struct media *media, int64_t id, enum media_kind kind)
         media_unlist(item);
         media_item_unref(item);
     }
+    const struct cache_key key = {id, (int64_t)kind};
+    room_removed(media, &key);
     int r = cache_remove(media->directory_fd, id, kind);
     if (r < 0)
         log_warn("media.remove", "id=%" PRId64 " result=%s", id, err_name(r));
@@ -324,4 +338,9 @@ int64_t media_item_cached_bytes(const struct media_item *item)
 bool media_item_is_complete(const struct media_item *item)
 {
     return !item->end_result && cache_is_complete(&item->cache);
+}
+
+bool media_item_is_durable(const struct media_item *item)
+{
+    return media_item_is_complete(item) && item->cache.durable_bytes == item->size;
 }

@@ -13,7 +13,14 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-int spill_new(struct spill **out)
+static void spill_count(struct spill *spill, int blocks)
+{
+    spill->count = (size_t)((int64_t)spill->count + blocks);
+    if (spill->pool)
+        spill->pool->blocks = (size_t)((int64_t)spill->pool->blocks + blocks);
+}
+
+int spill_new(struct spill_pool *pool, struct spill **out)
 {
     struct spill *spill = calloc(1, sizeof(*spill));
     if (!spill)
@@ -24,6 +31,7 @@ int spill_new(struct spill **out)
         free(spill);
         return r;
     }
+    spill->pool = pool;
     *out = spill;
     return 0;
 }
@@ -32,6 +40,7 @@ struct spill *spill_free(struct spill *spill)
 {
     if (spill) {
         (void)close(spill->fd);
+        spill_count(spill, -(int)spill->count);
         intervals_fini(&spill->present);
         free(spill);
     }
@@ -42,13 +51,14 @@ static int64_t spill_pop(struct spill *spill)
 {
     int64_t block = spill->ring[spill->head];
     spill->head = (spill->head + 1) % SPILL_RING;
-    spill->count--;
+    spill_count(spill, -1);
     return block;
 }
 
 static void spill_push(struct spill *spill, int64_t block)
 {
-    spill->ring[(spill->head + spill->count++) % SPILL_RING] = block;
+    spill->ring[(spill->head + spill->count) % SPILL_RING] = block;
+    spill_count(spill, 1);
 }
 
 static int spill_drop(struct spill *spill, int64_t block)
@@ -64,8 +74,9 @@ static int spill_drop(struct spill *spill, int64_t block)
 static int spill_trim(struct spill *spill, spill_wanted_fn *is_wanted, const void *context)
 {
     int r = 0;
-    for (size_t turns = spill->count;
-         r == 0 && turns > 0 && spill->count > SPILL_LIMIT_BYTES / SPILL_BLOCK_BYTES; turns--) {
+    bool is_poor = spill->pool && spill->pool->blocks >= SPILL_POOL_BLOCKS;
+    size_t limit = is_poor ? SPILL_POOR_BLOCKS : SPILL_LIMIT_BYTES / SPILL_BLOCK_BYTES;
+    for (size_t turns = spill->count; r == 0 && turns > 0 && spill->count > limit; turns--) {
         int64_t block = spill_pop(spill);
         int64_t first = block * SPILL_BLOCK_BYTES;
         if (is_wanted(context, first, first + SPILL_BLOCK_BYTES))

@@ -33,8 +33,9 @@ enum {
     TRANSFER_STALL_MS = 30 * 1000,
     TRANSFER_HOPS = 3,
     TRANSFER_MUCH_BYTES = 64 * 1024,
-    TRANSFER_DRAIN_BYTES = 256 * 1024, /* cheaper to read on than to connect anew */
-    TRANSFER_PAGE_BYTES = 16 * 1024,   /* the same for the body of an error */
+    TRANSFER_DRAIN_BYTES = 256 * 1024,      /* cheaper to read on than to connect anew */
+    TRANSFER_ROOM_BYTES = 64 * 1024 * 1024, /* evicted at once when the disk is full */
+    TRANSFER_PAGE_BYTES = 16 * 1024,        /* the same for the body of an error */
 };
 
 static int transfer_begin(struct transfer *transfer) NODISCARD;
@@ -359,8 +360,11 @@ static int transfer_take(struct transfer *transfer, const void *bytes, size_t le
     if ((int64_t)len > transfer->request_end - first)
         return -ERR_MEDIA_ANSWER;
     if (!cache_has(&item->cache, first, end)) {
+        bool was_full = item->cache.disk_error == -ENOSPC;
         r = cache_write(&item->cache, media_now_ms(item->media), first, bytes, len,
                         is_wanted_for_read, item);
+        if (item->cache.disk_error == -ENOSPC && !was_full)
+            room_want(item->media, TRANSFER_ROOM_BYTES);
         transfer->gained += (int64_t)len;
     }
     if (r < 0)

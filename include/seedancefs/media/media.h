@@ -58,8 +58,13 @@ struct media_hooks {
      * open anew and probe). To be persisted. */
     void (*on_record)(void *context, const struct media_record *record);
 
-    /* That many bytes are now on disk, durably; equal to the size when the file is complete. */
+    /* That many bytes are now on disk, durably; equal to the size when the file is complete, 0 when it
+     * was evicted. */
     void (*on_progress)(void *context, int64_t id, enum media_kind kind, int64_t cached_bytes);
+
+    /* Whether the cached bytes of a file that is not open may go: they can be fetched again. NULL: none
+     * can. Must not change the collection. */
+    bool (*is_refetchable)(void *context, int64_t id, enum media_kind kind);
 
     /* media_item_probe() or media_item_fetch() gave up; ask again later. */
     void (*on_probe_failed)(void *context, int64_t id, enum media_kind kind, int result);
@@ -72,6 +77,7 @@ struct media_settings {
     const char *directory;    /* of the cache files; exists. Copied */
     bool is_loopback_allowed; /* of the service's URL: media may then be http and private, too */
     int64_t read_deadline_ms; /* 0: MEDIA_READ_DEADLINE_MS */
+    int64_t cache_bytes_max;  /* what was read longest ago is evicted beyond; 0: no limit */
     struct media_hooks hooks;
 };
 
@@ -113,6 +119,8 @@ int media_item_evict(struct media_item *item) NODISCARD;
 
 int64_t media_item_size(const struct media_item *item); /* -1: not known */
 int64_t media_item_cached_bytes(const struct media_item *item);
+bool media_item_is_durable(
+    const struct media_item *item); /* complete, on disk, and so written down */
 bool media_item_is_complete(const struct media_item *item);
 
 /* Where the bytes of an answered read are, valid until its fn returns. */

@@ -36,6 +36,8 @@ struct harness {
     int64_t record_size;
     char record_etag[64];
     int64_t progress_bytes;
+    int64_t cache_bytes_max;
+    int64_t kept_id; /* cannot be fetched again */
     int probe_result;
     int fetch_result;
     uint64_t version; /* of the bytes that reads expect */
@@ -97,6 +99,12 @@ static void on_progress(void *context, int64_t id, enum media_kind kind, int64_t
     h->progress_bytes = cached_bytes;
 }
 
+static bool is_refetchable(void *context, int64_t id, enum media_kind kind)
+{
+    (void)kind;
+    return ((struct harness *)context)->kept_id != id;
+}
+
 static void on_probe_failed(void *context, int64_t id, enum media_kind kind, int result)
 {
     (void)id, (void)kind;
@@ -117,7 +125,9 @@ static void harness_open_media(struct harness *h)
         .directory = h->directory,
         .is_loopback_allowed = true,
         .read_deadline_ms = h->read_deadline_ms,
-        .hooks = {h, on_request_url, on_record, on_progress, on_probe_failed, on_fetch_failed},
+        .cache_bytes_max = h->cache_bytes_max,
+        .hooks = {h, on_request_url, on_record, on_progress, is_refetchable, on_probe_failed,
+                  on_fetch_failed},
     };
     assert_int_equal(media_new(&settings, &h->media), 0);
 }
@@ -145,15 +155,25 @@ static void harness_fini(struct harness *h)
     assert_int_equal(system(command), 0);
 }
 
-static inline struct media_item *harness_item(struct harness *h, int64_t size, const char *etag)
+static inline struct media_item *harness_item_of(struct harness *h, int64_t id, int64_t size,
+                                                 const char *etag)
 {
     char url[128];
     struct media_item *item = NULL;
     harness_url(h, url, sizeof(url));
-    struct media_record record = {
-        .id = 7, .kind = MEDIA_VIDEO, .url = url, .url_expires_ms = -1, .size = size, .etag = etag};
+    struct media_record record = {.id = id,
+                                  .kind = MEDIA_VIDEO,
+                                  .url = url,
+                                  .url_expires_ms = -1,
+                                  .size = size,
+                                  .etag = etag};
     assert_int_equal(media_item_open(h->media, &record, &item), 0);
     return item;
+}
+
+static inline struct media_item *harness_item(struct harness *h, int64_t size, const char *etag)
+{
+    return harness_item_of(h, 7, size, etag);
 }
 
 static inline struct media_item *harness_known(struct harness *h)

@@ -147,6 +147,12 @@ static bool want_all(const void *context, int64_t first, int64_t end)
     return true;
 }
 
+static bool want_none(const void *context, int64_t first, int64_t end)
+{
+    (void)context, (void)first, (void)end;
+    return false;
+}
+
 static int put(struct cache_file *cache, int64_t first, int64_t end, unsigned version)
 {
     static unsigned char bytes[BLOCK];
@@ -409,6 +415,29 @@ static void test_cache_file__a_refusing_disk_leaves_a_window_in_memory(void **st
     place_fini(&place);
 }
 
+/* Many files without a disk: together they hold little more than the pool allows. */
+static void test_spill__all_windows_share_one_pool(void **state)
+{
+    enum { FILES = 64 };
+    struct spill_pool pool = {0};
+    struct cache_file caches[FILES];
+    (void)state;
+    log_configure(LOG_ERROR, 2);
+    for (int i = 0; i < FILES; i++) {
+        cache_init(&caches[i], -1, i + 1, MEDIA_VIDEO);
+        caches[i].identity.size = 1000 * BLOCK;
+        caches[i].spill_pool = &pool;
+    }
+    for (int round = 0; round < 40; round++)
+        for (int i = 0; i < FILES; i++)
+            assert_int_equal(
+                cache_write(&caches[i], 0, (int64_t)round * BLOCK, "x", 1, want_none, NULL), 0);
+    assert_true(pool.blocks <= SPILL_POOL_BLOCKS + FILES * SPILL_POOR_BLOCKS);
+    for (int i = 0; i < FILES; i++)
+        cache_fini(&caches[i]);
+    assert_int_equal(pool.blocks, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -421,6 +450,7 @@ int main(void)
         cmocka_unit_test(test_cache_file__writing_over_rot_does_not_hide_it),
         cmocka_unit_test(test_cache_file__kill_at_any_time_leaves_no_wrong_byte),
         cmocka_unit_test(test_cache_file__a_refusing_disk_leaves_a_window_in_memory),
+        cmocka_unit_test(test_spill__all_windows_share_one_pool),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

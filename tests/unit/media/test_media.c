@@ -464,6 +464,78 @@ static void test_media__evict_and_remove_delete_the_files(void **state)
     harness_fini(&h);
 }
 
+/* Looks at n places of the item `id`, which brings 256 KiB each, closes it, and waits until that is on
+ * disk. */
+static void read_and_close(struct harness *h, int64_t id, int n)
+{
+    struct media_item *item = harness_item_of(h, id, h->server.state->size, "\"v1\"");
+    for (int i = 0; i < n; i++)
+        read_expect(h, item, (int64_t)i * 10 * MB, 4096, 4096);
+    harness_spend(h, 20);
+    for (int i = 0; i < 500 && item_transfer_count(item) > 0; i++)
+        harness_turn(h);
+    media_item_close(item);
+    for (int i = 0; i < 500 && media_find(h->media, id, MEDIA_VIDEO); i++)
+        harness_turn(h);
+    assert_null(media_find(h->media, id, MEDIA_VIDEO));
+    harness_turn(h);
+}
+
+static bool is_cached(const struct harness *h, int64_t id)
+{
+    char path[96];
+    (void)snprintf(path, sizeof(path), "%s/%ld.map", h->directory, (long)id);
+    return access(path, F_OK) == 0;
+}
+
+static void test_media__what_was_read_longest_ago_makes_room(void **state)
+{
+    struct harness h;
+    (void)state;
+    harness_init(&h, 80 * MB); /* not completed by itself */
+    for (int64_t id = 1; id <= 4; id++)
+        read_and_close(&h, id, 2);
+    assert_int_equal(h.media->index.bytes, 2 * MB);
+    read_and_close(&h, 1, 1); /* from the cache: now 2 is the oldest */
+    media_free(h.media);
+    /* After a restart the order is the same; 3 is to be kept, 4 is open. */
+    h.cache_bytes_max = 2 * MB;
+    h.kept_id = 3;
+    harness_open_media(&h);
+    struct media_item *item = harness_item_of(&h, 4, 80 * MB, "\"v1\"");
+    read_and_close(&h, 5, 1);
+    assert_true(h.media->index.bytes <= 2 * MB);
+    assert_false(is_cached(&h, 2));
+    assert_true(is_cached(&h, 1) && is_cached(&h, 3) && is_cached(&h, 4) && is_cached(&h, 5));
+    read_expect(&h, item, 0, 4096, 4096);
+    read_and_close(&h, 6, 6);
+    assert_false(is_cached(&h, 1) || is_cached(&h, 5) || is_cached(&h, 6));
+    assert_true(is_cached(&h, 3) && is_cached(&h, 4)); /* more than the limit, all the same */
+    media_item_close(item);
+    harness_fini(&h);
+}
+
+static void test_media__data_without_a_map_is_deleted_at_the_start(void **state)
+{
+    static const char *const names[] = {"/12.mp4", "/12.jpg", "/x.mp4", "/012.mp4", "/notes"};
+    struct harness h;
+    (void)state;
+    harness_init(&h, 1 * MB);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        char path[96];
+        (void)snprintf(path, sizeof(path), "%s%s", h.directory, names[i]);
+        (void)close(open(path, O_CREAT | O_WRONLY, 0600));
+    }
+    media_free(h.media);
+    harness_open_media(&h);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        char path[96];
+        (void)snprintf(path, sizeof(path), "%s%s", h.directory, names[i]);
+        assert_int_equal(access(path, F_OK), i < 2 ? -1 : 0);
+    }
+    harness_fini(&h);
+}
+
 static void test_media__free_answers_parked_reads(void **state)
 {
     struct harness h;
@@ -625,6 +697,8 @@ int main(void)
         cmocka_unit_test(test_media__fetch_completes_what_readers_left),
         cmocka_unit_test(test_media__fetch_says_why_it_failed),
         cmocka_unit_test(test_media__evict_and_remove_delete_the_files),
+        cmocka_unit_test(test_media__what_was_read_longest_ago_makes_room),
+        cmocka_unit_test(test_media__data_without_a_map_is_deleted_at_the_start),
         cmocka_unit_test(test_media__free_answers_parked_reads),
         cmocka_unit_test(test_media__cancelled_reads_are_never_called),
         cmocka_unit_test(test_media__a_full_disk_streams_without_cache),

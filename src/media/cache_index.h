@@ -1,0 +1,49 @@
+/*
+ * What: which files lie in the cache directory, how large they are, and which were read last: the
+ * order in which they may go. It holds some 100 bytes for each file; the order survives a restart as
+ * the modification time of the maps.
+ * Lifetime: a zeroed struct is empty; cache_index_fini() frees it.
+ * Errors: -errno; -ENOMEM leaves a file out, which is then never evicted.
+ */
+#ifndef SRC_MEDIA_CACHE_INDEX_H
+#define SRC_MEDIA_CACHE_INDEX_H
+
+#include "seedancefs/base/attributes.h"
+#include "seedancefs/base/table.h"
+
+#include <stdint.h>
+
+struct cache_key {
+    int64_t id;
+    int64_t kind;
+};
+
+struct cache_entry {
+    struct cache_key key;
+    int64_t bytes;
+    int64_t used_ms;          /* wall time: the order at the start */
+    int64_t ask_again_ms;     /* monotonic: until then it is known that it cannot go */
+    struct cache_entry *next; /* read later */
+    struct cache_entry *prev;
+    UT_hash_handle hh;
+};
+
+struct cache_index {
+    struct cache_entry *table;
+    struct cache_entry *oldest;
+    int64_t bytes; /* in all */
+};
+
+void cache_index_fini(struct cache_index *index);
+
+/* Takes in what earlier runs left, and deletes data for which there is no map. */
+int cache_index_scan(struct cache_index *index, int directory_fd) NODISCARD;
+
+/* So many bytes of it are there now; at 0 it is forgotten. A new one counts as read last. */
+int cache_index_set(struct cache_index *index, const struct cache_key *key,
+                    int64_t bytes) NODISCARD;
+
+/* It was read just now. */
+void cache_index_touch(struct cache_index *index, const struct cache_key *key);
+
+#endif

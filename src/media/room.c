@@ -1,0 +1,104 @@
+/*
+ * How much the cache directory holds. With a limit (--cache-size), or on a disk that has become full,
+ * the files that were read longest ago go, but never one that is open, and never one that its owner
+ * says cannot be fetched again. So the limit is a wish: what is being read, and what has to be kept,
+ * may exceed it.
+ *
+ * It happens in the planning turn. Asking the owner costs a look at the database, so a file that cannot go
+ * is not asked for again for some minutes: it will hardly be otherwise.
+ */
+#include "media/item.h"
+#include "seedancefs/base/err.h"
+#include "seedancefs/base/log.h"
+
+#include <inttypes.h>
+
+enum { ROOM_ASK_AGAIN_MS = 10 * 60 * 1000 };
+
+void room_changed(struct media_item *item)
+{
+    const struct cache_key key = {item->key.id, item->key.kind};
+    if (!item->is_listed)
+        return;
+    int r = cache_index_set(&item->media->index, &key, item->cache.present.bytes);
+    if (r < 0)
+        log_warn("media.index", "id=%" PRId64 " result=%s", key.id, err_name(r));
+}
+
+void room_used(struct media_item *item)
+{
+    const struct cache_key key = {item->key.id, item->key.kind};
+    if (!item->is_listed || item->read_ms == 0)
+        return;
+    cache_index_touch(&item->media->index, &key);
+    cache_used_set(&item->cache, media_wall_ms(item->media));
+}
+
+void room_removed(struct media *media, const struct cache_key *key)
+{
+    (void)!cache_index_set(&media->index, key, 0); /* forgetting needs no memory */
+}
+
+static bool room_may_go(struct media *media, struct cache_entry *entry)
+{
+    const struct media_hooks *hooks = &media->settings.hooks;
+    enum media_kind kind = (enum media_kind)entry->key.kind;
+    if (!hooks->is_refetchable || media_now_ms(media) < entry->ask_again_ms ||
+        media_find(media, entry->key.id, kind))
+        return false;
+    if (hooks->is_refetchable(hooks->context, entry->key.id, kind))
+        return true;
+    entry->ask_again_ms = media_now_ms(media) + ROOM_ASK_AGAIN_MS;
+    return false;
+}
+
+static int room_evict(struct media *media, const struct cache_key *key, int64_t bytes)
+{
+    const struct media_hooks *hooks = &media->settings.hooks;
+    enum media_kind kind = (enum media_kind)key->kind;
+    int r = cache_remove(media->directory_fd, key->id, kind);
+    log_event(r < 0 ? LOG_WARN : LOG_INFO, "media.evicted",
+              "id=%" PRId64 " kind=%" PRId64 " bytes=%" PRId64 " result=%s", key->id, key->kind,
+              bytes, r < 0 ? err_name(r) : "ok");
+    if (r < 0)
+        return r;
+    room_removed(media, key);
+    if (hooks->on_progress)
+        hooks->on_progress(hooks->context, key->id, kind, 0);
+    return 0;
+}
+
+/* Evicts until no more than that many bytes are left. */
+static void room_make(struct media *media, int64_t most_bytes)
+{
+    struct cache_entry *entry;
+    struct cache_entry *next;
+    /* The hooks neither add nor remove files of other videos: `next` stays. */
+    DL_FOREACH_SAFE (media->index.oldest, entry, next) {
+        const struct cache_key key = entry->key;
+        if (media->index.bytes <= most_bytes)
+            return;
+        if (room_may_go(media, entry) && room_evict(media, &key, entry->bytes) < 0)
+            return;
+    }
+}
+
+void room_want(struct media *media, int64_t bytes)
+{
+    int64_t limit = media->settings.cache_bytes_max;
+    if (bytes > media->room_wanted_bytes)
+        media->room_wanted_bytes = bytes;
+    if (media->room_wanted_bytes > 0 || (limit > 0 && media->index.bytes > limit))
+        media_schedule(media);
+}
+
+void room_turn(struct media *media)
+{
+    int64_t limit = media->settings.cache_bytes_max;
+    int64_t most_bytes = limit > 0 ? limit : INT64_MAX;
+    int64_t wanted = media->room_wanted_bytes;
+    media->room_wanted_bytes = 0;
+    if (wanted > 0 && most_bytes > media->index.bytes - wanted)
+        most_bytes = wanted < media->index.bytes ? media->index.bytes - wanted : 0;
+    room_make(media, most_bytes);
+}
