@@ -256,6 +256,7 @@ static int floors_start(struct daemon *daemon)
     struct media_settings media = {.loop = daemon->loop,
                                    .http = daemon->http,
                                    .directory = daemon->media_directory,
+                                   .cache_bytes_max = options->cache_bytes_max,
                                    .is_loopback_allowed = url_is_loopback(options->api_url)};
     tree_media_hooks_fill(&daemon->tree, &media.hooks);
     r = media_new(&media, &daemon->media);
@@ -265,7 +266,8 @@ static int floors_start(struct daemon *daemon)
                                  .media = daemon->media,
                                  .timers = timers,
                                  .clock = clock_system(),
-                                 .data_directory = options->data_directory};
+                                 .data_directory = options->data_directory,
+                                 .archive = options->archive};
     return tree_new(&tree, &daemon->tree);
 }
 
@@ -279,6 +281,7 @@ static void jobs_begin(void *context)
 {
     struct daemon *daemon = context;
     jobs_start(daemon->jobs);
+    tree_start(daemon->tree);
 }
 
 /* The kernel said hello. From here on errors go to the log. */

@@ -20,6 +20,7 @@ enum option_type {
     OPTION_SIZE,
     OPTION_NUMBER,
     OPTION_BUDGET,
+    OPTION_ARCHIVE,
     OPTION_SECONDS,
     OPTION_LEVEL,
     OPTION_FLAG,
@@ -56,6 +57,12 @@ static const struct option_row option_rows[] = {
      "submit a job only while fewer than N are under way"},
     {"max-file-size", 0, OPTION_SIZE, FIELD(max_file_bytes), "SIZE",
      "largest file of your own in a job (default 64M)"},
+    {"archive", 0, OPTION_ARCHIVE, FIELD(archive), "POLICY",
+     "save videos: expiry (shortly before their URLs expire,\n"
+     "the default), always (at once) or never"},
+    {"cache-size", 0, OPTION_SIZE, FIELD(cache_bytes_max), "SIZE",
+     "of videos that can be fetched again keep no more than\n"
+     "this on disk (default: as long as 5 % of it are free)"},
     {"poll-interval", 0, OPTION_SECONDS, FIELD(poll_interval_ms), "SECONDS",
      "ask the service at this interval (fractions allowed)\n"
      "instead of the adaptive schedule"},
@@ -141,6 +148,20 @@ static int budget_parse(const char *text, struct job_budget *out)
     return -EINVAL;
 }
 
+static int archive_parse(const char *text, enum tree_archive *out)
+{
+    static const char *const words[] = {[TREE_ARCHIVE_EXPIRY] = "expiry",
+                                        [TREE_ARCHIVE_ALWAYS] = "always",
+                                        [TREE_ARCHIVE_NEVER] = "never"};
+    for (size_t i = 0; i < ARRAY_COUNT(words); i++) {
+        if (strcmp(text, words[i]) == 0) {
+            *out = (enum tree_archive)i;
+            return 0;
+        }
+    }
+    return -EINVAL;
+}
+
 static int text_replace(char **place, const char *value)
 {
     char *copy = strdup(value);
@@ -203,6 +224,10 @@ static int option_apply(struct options *options, const struct option_row *row, c
     case OPTION_BUDGET:
         return budget_parse(value, place) < 0
                    ? wrong(row, value, "a budget is dollars, as in 20, 7.50/day or 100/month")
+                   : 0;
+    case OPTION_ARCHIVE:
+        return archive_parse(value, place) < 0
+                   ? wrong(row, value, "a policy is expiry, always or never")
                    : 0;
     case OPTION_SECONDS:
         return seconds_parse(value, place) < 0

@@ -10,6 +10,7 @@
 #include "seedancefs/base/attributes.h"
 #include "seedancefs/base/log.h"
 #include "seedancefs/job/jobs.h"
+#include "seedancefs/tree/tree.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,6 +24,8 @@ struct options {
     struct job_budget budget;
     int64_t active_max; /* 0: no limit */
     int64_t max_file_bytes;
+    int64_t cache_bytes_max; /* 0: no limit */
+    enum tree_archive archive;
     int64_t poll_interval_ms; /* 0: adaptive */
     enum log_level log_level;
     bool is_foreground;

@@ -142,6 +142,29 @@ static int ctl_refresh(struct job *job, const char *argument UNUSED)
     return 0;
 }
 
+typedef int ctl_media_fn(void *context, struct job *job, const char **why);
+
+static int ctl_media(struct job *job, const char *command, ctl_media_fn *fn)
+{
+    const char *why = "this is not possible.";
+    if (job->state != JOB_SUCCEEDED)
+        return ctl_refuse_state(job, command);
+    if (job->video_bytes < 0 || !fn)
+        return ctl_refuse(job, -EBUSY, command, "the size of the video is not known yet.");
+    int r = fn(job->jobs->settings.hooks.context, job, &why);
+    return r < 0 ? ctl_refuse(job, r, command, why) : 0;
+}
+
+static int ctl_fetch(struct job *job, const char *argument UNUSED)
+{
+    return ctl_media(job, "fetch", job->jobs->settings.hooks.on_fetch);
+}
+
+static int ctl_evict(struct job *job, const char *argument UNUSED)
+{
+    return ctl_media(job, "evict", job->jobs->settings.hooks.on_evict);
+}
+
 struct ctl_command {
     const char *word;
     bool has_argument;
@@ -155,6 +178,8 @@ static const struct ctl_command ctl_commands[] = {
      "send the same request again as a new, paid attempt (unknown, rejected, failed, …)"},
     {"adopt", true, ctl_adopt, "adopt TASK_ID: follow a task that exists at the service"},
     {"refresh", false, ctl_refresh, "ask the service now; of a finished video, for a new URL"},
+    {"fetch", false, ctl_fetch, "save the whole video on disk now"},
+    {"evict", false, ctl_evict, "drop what is on disk of the video and can be fetched again"},
 };
 
 int job_ctl_help(struct buf *out)
@@ -197,5 +222,6 @@ int job_ctl_run(struct job *job, const char *bytes, size_t len)
         return r;
     }
     return ctl_refuse(job, -EINVAL, word,
-                      "unknown; the commands are submit, retry, adopt TASK_ID, refresh.");
+                      "unknown; the commands are submit, retry, adopt TASK_ID, refresh, "
+                      "fetch, evict.");
 }

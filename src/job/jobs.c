@@ -86,6 +86,7 @@ static int job_new(struct jobs *jobs, int64_t id, char *name, struct job **out)
                         .jobs = jobs,
                         .state = JOB_DRAFT,
                         .video_bytes = -1,
+                        .url_expires_ms = -1,
                         .cover_bytes = -1};
     int r = job_link(job);
     if (r < 0) {
@@ -128,6 +129,7 @@ static int job_load(void *context, struct store_job *row)
     job->attempt_id = row->attempt_id;
     job->video_bytes = state == JOB_SUCCEEDED ? row->video_bytes : -1;
     job->cover_bytes = state == JOB_SUCCEEDED ? row->cover_bytes : -1;
+    job->url_expires_ms = row->url_expires_ms;
     job->has_problem = row->has_problem;
     if (job_is_following(job))
         jobs->following++;

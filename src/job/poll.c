@@ -91,13 +91,15 @@ static void task_failed(struct job *job, const struct api_task *task)
     job_to_ended(job, state);
 }
 
-static int attempt_urls_set(struct store_attempt *attempt, const struct api_task *task)
+static int job_urls_set(struct job *job, const struct api_task *task)
 {
+    struct store_attempt *attempt = &job->detail->attempt;
     int r = job_text_set(&attempt->video_url, task->video_url);
     if (r == 0)
         r = job_text_set(&attempt->cover_url, task->cover_image_url);
     int64_t expires_ms = api_url_expires_at_ms(task->video_url);
     attempt->url_expires_ms = expires_ms > 0 ? expires_ms : 0;
+    job->url_expires_ms = attempt->video_url ? attempt->url_expires_ms : -1;
     return r;
 }
 
@@ -113,7 +115,7 @@ static void task_succeeded(struct job *job, const struct api_task *task)
         job_poll_resume(job);
         return;
     }
-    int r = attempt_urls_set(&detail->attempt, task);
+    int r = job_urls_set(job, task);
     if (r < 0) {
         job_poll_resume(job);
         return;
@@ -248,7 +250,10 @@ static void refresh_answer(struct job *job, const struct api_answer *answer)
         r = -ERR_MEDIA_GONE;
     if (answer->verdict == API_TASK && answer->task->status == API_TASK_SUCCEEDED &&
         answer->task->video_url) {
-        r = attempt_urls_set(&detail->attempt, answer->task);
+        r = job_urls_set(job, answer->task);
+        /* A video that was gone is not, it seems. */
+        if (job->state == JOB_SUCCEEDED && job->video_bytes >= 0)
+            job_problem_clear(detail);
         if (r == 0)
             job_keep(job, NULL);
     }
@@ -307,75 +312,4 @@ void jobs_url_refresh(struct job *job)
     }
     detail->is_refresh_wanted = true;
     job_poll_ask(job);
-}
-
-static int size_copy(const struct job_media_size *from, int64_t *bytes, char **etag)
-{
-    int r = job_text_set(etag, from->etag && *from->etag ? from->etag : NULL);
-    if (r == 0)
-        *bytes = from->size;
-    return r;
-}
-
-static void job_video_again(void *context)
-{
-    struct job *job = context;
-    const struct job_hooks *hooks = &job->jobs->settings.hooks;
-    if (hooks->on_video)
-        hooks->on_video(hooks->context, job);
-}
-
-void jobs_video_set(struct job *job, const struct job_media_size *video)
-{
-    struct job_detail *detail;
-    int r = job_detail_get(job, &detail);
-    if (r == 0)
-        r = size_copy(video, &detail->attempt.video_bytes, &detail->attempt.video_etag);
-    if (r < 0) {
-        log_error("memory.refused", "job=%s", job->name);
-        if (job_is_following(job) && job->detail)
-            timer_set(job->jobs->settings.timers, &job->detail->timer, JOB_SAVE_AGAIN_MS,
-                      job_video_again, job);
-        return;
-    }
-    if (job_is_following(job) && detail->is_result_kept) {
-        job_to_succeeded(job);
-    } else if (job->state == JOB_SUCCEEDED) {
-        job->video_bytes = video->size;
-        job_problem_clear(detail);
-        job_text_clear(&detail->reason);
-        job_keep(job, NULL);
-    }
-}
-
-void jobs_cover_set(struct job *job, const struct job_media_size *cover)
-{
-    struct job_detail *detail;
-    if (job_detail_get(job, &detail) < 0 ||
-        size_copy(cover, &detail->attempt.cover_bytes, &detail->attempt.cover_etag) < 0) {
-        log_error("memory.refused", "job=%s", job->name);
-        return;
-    }
-    if (job->state == JOB_SUCCEEDED) {
-        job->cover_bytes = cover->size;
-        job_keep(job, NULL);
-    }
-}
-
-void jobs_video_failed(struct job *job, int result)
-{
-    struct job_detail *detail;
-    if (job_detail_get(job, &detail) < 0)
-        return;
-    job_problem_set(detail,
-                    "The video is finished, but its size cannot be found out: %s.\n"
-                    "It is asked again, until the URL expires; output.mp4 appears as soon as that "
-                    "succeeds. output.url holds the address for other programs.\n",
-                    err_sentence(result));
-    job_reason_set(detail, "The media server does not answer as it should: %s.",
-                   err_sentence(result));
-    if (job_is_following(job) && detail->is_result_kept)
-        job_to_succeeded(job);
-    else
-        job_keep(job, NULL);
 }

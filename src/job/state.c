@@ -138,6 +138,13 @@ void job_keep(struct job *job, const char *note)
     job_fact(job, &change);
 }
 
+/* There is another attempt now, or none. */
+static void job_media_forget(struct job *job)
+{
+    job->video_bytes = job->cover_bytes = job->url_expires_ms = -1;
+    job->media_mark = 0;
+}
+
 /* DRAFT, INVALID, REJECTED, FAILED, CANCELLED, EXPIRED, LOST -> DRAFT: prompt.json is being
  * rewritten. The attempt before stays in the store. */
 int job_to_draft(struct job *job)
@@ -172,8 +179,7 @@ int job_to_draft(struct job *job)
     free(problem);
     store_attempt_fini(&attempt);
     job_text_clear(&detail->reason);
-    job->video_bytes = -1;
-    job->cover_bytes = -1;
+    job_media_forget(job);
     return 0;
 }
 
@@ -299,7 +305,7 @@ static int attempt_replace(struct job *job, struct store_attempt *attempt,
     free(problem);
     job_text_clear(&detail->reason);
     attempt_begin(detail);
-    job->video_bytes = job->cover_bytes = -1;
+    job_media_forget(job);
     return 0;
 }
 

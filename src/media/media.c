@@ -156,8 +156,11 @@ void media_item_unref(struct media_item *item)
         return;
     item_stop_transfers(item);
     bool is_dirty = item->is_listed && item->cache.dirty_bytes > 0;
+    /* Not postponed by who opens and closes it again and again, as to look at its size. */
+    int64_t left_ms =
+        timer_is_set(&item->timer) ? item->timer.due_ms - media_now_ms(media) : ITEM_LINGER_MS;
     if (is_dirty)
-        timer_set(media_timers(media), &item->timer, ITEM_LINGER_MS, item_linger_over, item);
+        timer_set(media_timers(media), &item->timer, left_ms, item_linger_over, item);
     else
         item_free(item);
 }

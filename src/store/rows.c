@@ -66,6 +66,7 @@ int store_job_each(struct store *store, store_job_fn *fn, void *context)
             .attempt_id = sqlite3_column_int64(statement, 6),
             .video_bytes = sqlite3_column_int64(statement, 7),
             .cover_bytes = sqlite3_column_int64(statement, 8),
+            .url_expires_ms = sqlite3_column_int64(statement, 9),
             .has_problem = sqlite3_column_int(statement, 3) != 0,
         };
         r = job_is_sound(&row) ? 0 : -ERR_STORE_CORRUPT;

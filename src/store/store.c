@@ -106,7 +106,8 @@ static const char *const store_sql[SQL_COUNT] = {
                        "WHERE id = ?1",
     /* Without the problem's text: it is read when somebody looks. */
     [SQL_JOB_EACH] = "SELECT job.id, name, state, problem IS NOT NULL, created_ms, updated_ms, "
-                     "attempt_id, ifnull(video_bytes, -1), ifnull(cover_bytes, -1) FROM job "
+                     "attempt_id, ifnull(video_bytes, -1), ifnull(cover_bytes, -1), "
+                     "CASE WHEN video_url IS NULL THEN -1 ELSE url_expires_ms END FROM job "
                      "LEFT JOIN attempt ON attempt.id = attempt_id "
                      "WHERE name IS NOT NULL ORDER BY job.id",
     [SQL_JOB_PROBLEM] = "SELECT problem FROM job WHERE id = ?1",

@@ -1,7 +1,8 @@
 /*
  * Between jobs and their media: the job floor knows attempts and URLs, the media floor knows
  * bytes, and neither knows the other. When a job's video is finished its size is probed, and the
- * cover's; when a URL has died the job is asked for a new one.
+ * cover's; when a URL has died the job is asked for a new one; whether a video is saved is archive.c's
+ * matter.
  */
 #include "tree_private.h"
 
@@ -44,6 +45,8 @@ static void on_change(void *context, struct job *job)
     struct tree *tree = *(struct tree **)context;
     if (tree && job->updated_ms > tree->changed_ms)
         tree->changed_ms = job->updated_ms;
+    if (tree)
+        archive_job_changed(tree, job);
 }
 
 static void on_video(void *context, struct job *job)
@@ -72,11 +75,14 @@ static void on_url(void *context, struct job *job, int result)
             media_url_failed(tree->settings.media, id, (enum media_kind)kind,
                              result < 0 ? result : -ERR_MEDIA_GONE);
     }
+    if (result == 0)
+        archive_url_renewed(tree, job);
 }
 
 static void on_media_unwanted(void *context, int64_t attempt_id)
 {
     struct tree *tree = *(struct tree **)context;
+    archive_forget(tree, attempt_id);
     media_remove(tree->settings.media, attempt_id, MEDIA_VIDEO);
     media_remove(tree->settings.media, attempt_id, MEDIA_COVER);
 }
@@ -99,6 +105,7 @@ static void on_record(void *context, const struct media_record *record)
         return;
     struct job_media_size size = {record->size, record->etag};
     job_ref(job);
+    job->media_mark = 0;
     if (record->kind == MEDIA_COVER) {
         jobs_cover_set(job, &size);
     } else {
@@ -140,6 +147,31 @@ static void on_probe_failed(void *context, int64_t id, enum media_kind kind, int
     timer_set((*slot)->settings.timers, &(*slot)->probe_timer, PROBE_AGAIN_MS, probe_again, slot);
 }
 
+static void on_progress(void *context, int64_t id, enum media_kind kind, int64_t cached_bytes)
+{
+    archive_progress(*(struct tree **)context, id, kind, cached_bytes);
+}
+
+static void on_fetch_failed(void *context, int64_t id, enum media_kind kind, int result)
+{
+    archive_fetch_failed(*(struct tree **)context, id, kind, result);
+}
+
+static bool is_refetchable(void *context, int64_t id, enum media_kind kind UNUSED)
+{
+    return archive_is_refetchable(*(struct tree **)context, id);
+}
+
+static int on_fetch(void *context, struct job *job, const char **why)
+{
+    return archive_fetch(*(struct tree **)context, job, why);
+}
+
+static int on_evict(void *context, struct job *job, const char **why)
+{
+    return archive_evict(*(struct tree **)context, job, why);
+}
+
 void tree_job_hooks_fill(struct tree **slot, struct job_hooks *hooks)
 {
     hooks->context = slot;
@@ -147,6 +179,8 @@ void tree_job_hooks_fill(struct tree **slot, struct job_hooks *hooks)
     hooks->on_video = on_video;
     hooks->on_url = on_url;
     hooks->on_media_unwanted = on_media_unwanted;
+    hooks->on_fetch = on_fetch;
+    hooks->on_evict = on_evict;
 }
 
 void tree_media_hooks_fill(struct tree **slot, struct media_hooks *hooks)
@@ -154,5 +188,8 @@ void tree_media_hooks_fill(struct tree **slot, struct media_hooks *hooks)
     hooks->context = slot;
     hooks->request_url = request_url;
     hooks->on_record = on_record;
+    hooks->on_progress = on_progress;
+    hooks->is_refetchable = is_refetchable;
     hooks->on_probe_failed = on_probe_failed;
+    hooks->on_fetch_failed = on_fetch_failed;
 }

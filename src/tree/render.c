@@ -93,15 +93,17 @@ static void write_output(struct tree *tree, struct json_writer *w, struct job *j
     }
     struct media_item *item = NULL;
     int64_t cached_bytes = 0;
+    bool is_archived = false;
     if (output_open(tree, job, MEDIA_VIDEO, &item) == 0) {
         cached_bytes = media_item_cached_bytes(item);
+        is_archived = media_item_is_durable(item);
         media_item_close(item);
     }
     json_write_object_begin(w);
     json_write_member_int64(w, "bytes", job->video_bytes);
     json_write_member_int64(w, "cached_bytes", cached_bytes);
     write_time(w, "url_expires_at", detail->attempt.url_expires_ms);
-    json_write_member_bool(w, "archived", cached_bytes == job->video_bytes);
+    json_write_member_bool(w, "archived", is_archived);
     json_write_object_end(w);
 }
 

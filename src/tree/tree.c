@@ -36,10 +36,17 @@ struct tree *tree_free(struct tree *tree)
     if (!tree)
         return NULL;
     timer_cancel(tree->settings.timers, &tree->probe_timer);
+    archive_end(tree);
     buf_fini(&tree->scratch);
     free(tree->data_directory);
     free(tree);
     return NULL;
+}
+
+void tree_start(struct tree *tree)
+{
+    tree->is_started = true;
+    archive_soon(tree);
 }
 
 static struct node node_parent(const struct node *node)

@@ -5,6 +5,7 @@
  *   handle.c  open files
  *   render.c  generated files
  *   output.c  between jobs and their media
+ *   archive.c saving videos
  *   readme.c  README.txt
  *   spend.c   spend.json
  */
@@ -42,6 +43,10 @@ struct tree {
     int64_t jobs_changed_ms; /* when a name under jobs/ changed last */
     int64_t changed_ms;      /* when any job changed last */
     struct timer probe_timer;
+    struct timer archive_timer;
+    struct archive_file *archive_files;
+    int archive_active; /* files that are being fetched */
+    bool is_started;
     struct buf scratch; /* for sizes of generated files */
     struct tree_handle *handles;
 };
@@ -96,5 +101,19 @@ int spend_render(struct tree *tree, struct buf *out);
 /* output.c */
 int output_open(struct tree *tree, struct job *job, enum media_kind kind,
                 struct media_item **out) NODISCARD;
+
+/* archive.c */
+void archive_soon(struct tree *tree); /* looks for what has to be saved */
+void archive_end(struct tree *tree);
+void archive_job_changed(struct tree *tree, struct job *job);
+void archive_url_renewed(struct tree *tree, struct job *job);
+void archive_progress(struct tree *tree, int64_t attempt_id, enum media_kind kind,
+                      int64_t cached_bytes);
+void archive_fetch_failed(struct tree *tree, int64_t attempt_id, enum media_kind kind, int result);
+void archive_forget(struct tree *tree, int64_t attempt_id);
+bool archive_is_refetchable(struct tree *tree, int64_t attempt_id);
+/* The commands; on failure *why is a sentence. */
+int archive_fetch(struct tree *tree, struct job *job, const char **why) NODISCARD;
+int archive_evict(struct tree *tree, struct job *job, const char **why) NODISCARD;
 
 #endif

@@ -249,7 +249,7 @@ assert os.pread(f, 10, len(whole)) == b""' "$DIR/whole"
     was=$(requests video)
     cmp "$J/cat/output.mp4" "$DIR/first"
     wait_until 5 json_is cat .output.cached_bytes 2000000
-    [ "$(status_json cat .output.archived)" = true ]
+    wait_until 20 json_is cat .output.archived true
     restart_fs
     end_sim
     cmp "$J/cat/output.mp4" "$DIR/first"
@@ -261,7 +261,7 @@ assert os.pread(f, 10, len(whole)) == b""' "$DIR/whole"
 @test "S-READ-4: an expired URL is renewed, once" {
     end_sim
     start_sim --url-expires 1
-    mount_fs
+    mount_fs --archive never
     make_job cat 'a cat [[video_bytes=2000000]]'
     wait_until 5 test ! -e "$J/cat/output.url"
     local polls
@@ -277,12 +277,14 @@ assert os.pread(f, 10, len(whole)) == b""' "$DIR/whole"
     mount_fs
     make_job cat 'a cat [[video_bytes=2000000]]'
     make_job dog 'a dog [[video_bytes=2000000]]'
+    wait_ends cat
+    wait_ends dog
     scenario '{"kind":"video","task":1,"answer":{"status":404}}' \
         '{"kind":"video","task":2,"answer":{"size_delta":5}}'
     python '
-gives(errno.EIO, os.pread, os.open(M + "jobs/cat/output.mp4", os.O_RDONLY), 100, 0)
+gives(errno.EIO, os.pread, os.open(M + "jobs/cat/output.mp4", os.O_RDONLY), 100, 1000000)
 try:
-    data = os.pread(os.open(M + "jobs/dog/output.mp4", os.O_RDONLY), 100, 0)
+    data = os.pread(os.open(M + "jobs/dog/output.mp4", os.O_RDONLY), 100, 1000000)
     raise AssertionError("it gave bytes of another file")
 except OSError as e:
     assert e.errno in (errno.EIO, errno.ESTALE), e'
@@ -348,8 +350,8 @@ assert done'
     [ "$(stat -c %y "$J/a/status" "$J/a/output.mp4" "$J/a/log" | sort -u)" = "$was" ]
     [ "$(date -d "$(tail -n 1 "$J/a/log" | cut -d' ' -f1)" +%s%3N)" = "$(date -d "$was" +%s%3N)" ]
     wait_until 5 test ! -e "$J/a/output.url"
-    cat "$J/a/output.mp4" >/dev/null
-    [ -e "$J/a/output.url" ] # renewed
+    echo refresh >"$J/a/ctl"
+    wait_until 5 test -e "$J/a/output.url" # renewed
     [ "$(stat -c %y "$J/a")" = "$was" ]
     restart_fs
     [ "$(stat -c %y "$J/a" "$J/a/status" "$J/a/output.mp4" | sort -u)" = "$was" ]

@@ -241,7 +241,7 @@ os.preadv(os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECT), [mmap.mmap(-1, 1 << 2
 
 @test "a URL that has expired is asked for once more, however many read, and the bytes are right" {
     start_world --video-bytes 2M --url-expires 1
-    mount_fs
+    mount_fs --archive never
     make_job old
     right old "$DIR/right.old"
     wait_until 5 test ! -e "$MNT/jobs/old/output.url"

@@ -98,17 +98,19 @@ struct job {
     int64_t id;
     char *name;
     int64_t created_ms;
-    int64_t updated_ms;  /* last transition: st_mtime of the job and its generated files */
-    int64_t attempt_id;  /* 0: none */
-    int64_t video_bytes; /* -1: output.mp4 does not exist (yet) */
-    int64_t cover_bytes; /* -1: cover.jpg does not exist (yet) */
-    uint32_t hidden;     /* generated files that were unlinked, one bit each */
+    int64_t updated_ms;     /* last transition: st_mtime of the job and its generated files */
+    int64_t attempt_id;     /* 0: none */
+    int64_t video_bytes;    /* -1: output.mp4 does not exist (yet) */
+    int64_t cover_bytes;    /* -1: cover.jpg does not exist (yet) */
+    int64_t url_expires_ms; /* of the media; 0: not known; -1: there is no URL (any more) */
+    uint32_t hidden;        /* generated files that were unlinked, one bit each */
     unsigned references;
     enum job_state state;
     bool has_problem;
     bool is_provisional; /* looked up by a path that is about to create something below it */
     bool is_removed;
-    bool is_resume_due;        /* the start could not load it */
+    bool is_resume_due;       /* the start could not load it */
+    unsigned char media_mark; /* what the floor above knows of this attempt's media; 0: nothing */
     struct job_detail *detail; /* NULL while nobody asks: use job_detail_get() */
     struct jobs *jobs;
     UT_hash_handle by_id;

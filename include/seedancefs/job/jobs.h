@@ -30,6 +30,9 @@ struct job_hooks {
     void (*on_url)(void *context, struct job *job, int result);
     /* The job is being removed: the media of this attempt are not wanted any more. */
     void (*on_media_unwanted)(void *context, int64_t attempt_id);
+    /* The commands `fetch` and `evict` of a job with a video. On failure *why is a sentence. */
+    int (*on_fetch)(void *context, struct job *job, const char **why);
+    int (*on_evict)(void *context, struct job *job, const char **why);
 };
 
 /* What may be spent, in all or in each day or month of UTC. */
@@ -135,5 +138,9 @@ void jobs_cover_set(struct job *job, const struct job_media_size *cover);
 /* The size cannot be found out now. Also called when a video that was there changed
  * (-ERR_MEDIA_…). */
 void jobs_video_failed(struct job *job, int result);
+/* Neither on disk nor to be had any more: the job says so, and its URLs are forgotten. */
+void jobs_video_gone(struct job *job, int result);
+/* A command that went on after its write has failed: `error` says so until the next command. */
+void jobs_command_failed(struct job *job, const char *command, int result);
 
 #endif

@@ -39,11 +39,12 @@ struct store_job {
     char *state;   /* a word of DESIGN's state table; the job floor knows them */
     char *problem; /* text of the `error` file; NULL: none */
     int64_t created_ms;
-    int64_t updated_ms;  /* last transition */
-    int64_t attempt_id;  /* 0: none */
-    int64_t video_bytes; /* of the current attempt; -1: not known. Read only */
-    int64_t cover_bytes; /* of the current attempt; -1: not known. Read only */
-    bool has_problem;    /* Read only: store_job_each() does not bring the text itself */
+    int64_t updated_ms;     /* last transition */
+    int64_t attempt_id;     /* 0: none */
+    int64_t video_bytes;    /* of the current attempt; -1: not known. Read only */
+    int64_t cover_bytes;    /* of the current attempt; -1: not known. Read only */
+    int64_t url_expires_ms; /* of the current attempt; 0: not known; -1: no URL. Read only */
+    bool has_problem;       /* Read only: store_job_each() does not bring the text itself */
 };
 
 /* generation_ms of a task that was adopted: nobody here saw it begin. */

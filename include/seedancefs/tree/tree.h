@@ -27,16 +27,23 @@ struct job;
 
 enum { TREE_ROOT_INO = 1 };
 
+/* When videos are saved: see src/tree/archive.c. */
+enum tree_archive { TREE_ARCHIVE_EXPIRY, TREE_ARCHIVE_ALWAYS, TREE_ARCHIVE_NEVER };
+
 struct tree_settings {
     struct jobs *jobs; /* lent, as are media, timers and clock */
     struct media *media;
     struct timers *timers;
     const struct clock *clock;
     const char *data_directory; /* copied; for statvfs */
+    enum tree_archive archive;
 };
 
 int tree_new(const struct tree_settings *settings, struct tree **out) NODISCARD;
 struct tree *tree_free(struct tree *tree);
+
+/* From now on videos are saved by themselves; to be called once jobs and media may be used. */
+void tree_start(struct tree *tree);
 
 /* The hooks that job/ and media/ call; both are born before the tree, so that they are given a
  * slot that holds it later: context is `struct tree **`. */

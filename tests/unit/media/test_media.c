@@ -438,6 +438,24 @@ static void test_media__fetch_says_why_it_failed(void **state)
     harness_fini(&h);
 }
 
+/* Somebody looks at the item all the time: what was read becomes durable all the same. */
+static void test_media__opening_and_closing_does_not_postpone_the_map(void **state)
+{
+    struct harness h;
+    (void)state;
+    harness_init(&h, 1 * MB);
+    struct media_item *item = harness_known(&h);
+    read_expect(&h, item, 0, 4096, 4096);
+    media_item_close(item);
+    int64_t end_ms = clock_monotonic_ms(clock_system()) + 20 * 1000;
+    while (h.progress_bytes == 0 && clock_monotonic_ms(clock_system()) < end_ms) {
+        media_item_close(harness_known(&h));
+        harness_turn(&h);
+    }
+    assert_true(h.progress_bytes > 0);
+    harness_fini(&h);
+}
+
 static void test_media__evict_and_remove_delete_the_files(void **state)
 {
     struct harness h;
@@ -696,6 +714,7 @@ int main(void)
         cmocka_unit_test(test_media__another_version_ends_open_items_and_their_cache),
         cmocka_unit_test(test_media__fetch_completes_what_readers_left),
         cmocka_unit_test(test_media__fetch_says_why_it_failed),
+        cmocka_unit_test(test_media__opening_and_closing_does_not_postpone_the_map),
         cmocka_unit_test(test_media__evict_and_remove_delete_the_files),
         cmocka_unit_test(test_media__what_was_read_longest_ago_makes_room),
         cmocka_unit_test(test_media__data_without_a_map_is_deleted_at_the_start),

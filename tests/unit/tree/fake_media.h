@@ -18,7 +18,9 @@ struct media_item {
 
 struct media {
     bool is_parking;
-    int probe_result;
+    bool is_durable;
+    int probe_result, fetch_result, evict_result;
+    unsigned fetched, evicted;
     int64_t cached_bytes;
     unsigned opened, closed, probed, removed, urls_set, urls_failed, cancelled;
     int64_t record_id;
@@ -60,6 +62,24 @@ int media_item_probe(struct media_item *item)
 {
     item->media->probed++;
     return item->media->probe_result;
+}
+
+int media_item_fetch(struct media_item *item)
+{
+    item->media->fetched++;
+    return item->media->fetch_result;
+}
+
+int media_item_evict(struct media_item *item)
+{
+    item->media->evicted++;
+    item->media->is_durable = false;
+    return item->media->evict_result;
+}
+
+bool media_item_is_durable(const struct media_item *item)
+{
+    return item->media->is_durable;
 }
 
 int64_t media_item_cached_bytes(const struct media_item *item)

@@ -1,0 +1,105 @@
+/*
+ * What the media floor found out about a finished video, told by the floor above.
+ */
+#include "job_private.h"
+
+#include "seedancefs/base/log.h"
+
+#include <stdio.h>
+
+static int size_copy(const struct job_media_size *from, int64_t *bytes, char **etag)
+{
+    int r = job_text_set(etag, from->etag && *from->etag ? from->etag : NULL);
+    if (r == 0)
+        *bytes = from->size;
+    return r;
+}
+
+static void job_video_again(void *context)
+{
+    struct job *job = context;
+    const struct job_hooks *hooks = &job->jobs->settings.hooks;
+    if (hooks->on_video)
+        hooks->on_video(hooks->context, job);
+}
+
+void jobs_video_set(struct job *job, const struct job_media_size *video)
+{
+    struct job_detail *detail;
+    int r = job_detail_get(job, &detail);
+    if (r == 0)
+        r = size_copy(video, &detail->attempt.video_bytes, &detail->attempt.video_etag);
+    if (r < 0) {
+        log_error("memory.refused", "job=%s", job->name);
+        if (job_is_following(job) && job->detail)
+            timer_set(job->jobs->settings.timers, &job->detail->timer, JOB_SAVE_AGAIN_MS,
+                      job_video_again, job);
+        return;
+    }
+    if (job_is_following(job) && detail->is_result_kept) {
+        job_to_succeeded(job);
+    } else if (job->state == JOB_SUCCEEDED) {
+        job->video_bytes = video->size;
+        job_problem_clear(detail);
+        job_text_clear(&detail->reason);
+        job_keep(job, NULL);
+    }
+}
+
+void jobs_cover_set(struct job *job, const struct job_media_size *cover)
+{
+    struct job_detail *detail;
+    if (job_detail_get(job, &detail) < 0 ||
+        size_copy(cover, &detail->attempt.cover_bytes, &detail->attempt.cover_etag) < 0) {
+        log_error("memory.refused", "job=%s", job->name);
+        return;
+    }
+    if (job->state == JOB_SUCCEEDED) {
+        job->cover_bytes = cover->size;
+        job_keep(job, NULL);
+    }
+}
+
+void jobs_video_failed(struct job *job, int result)
+{
+    struct job_detail *detail;
+    if (job_detail_get(job, &detail) < 0)
+        return;
+    job_problem_set(detail,
+                    "The video is finished, but its size cannot be found out: %s.\n"
+                    "It is asked again, until the URL expires; output.mp4 appears as soon as that "
+                    "succeeds. output.url holds the address for other programs.\n",
+                    err_sentence(result));
+    job_reason_set(detail, "The media server does not answer as it should: %s.",
+                   err_sentence(result));
+    if (job_is_following(job) && detail->is_result_kept)
+        job_to_succeeded(job);
+    else
+        job_keep(job, NULL);
+}
+
+void jobs_video_gone(struct job *job, int result)
+{
+    struct job_detail *detail;
+    if (job_detail_get(job, &detail) < 0)
+        return;
+    job_text_clear(&detail->attempt.video_url);
+    job_text_clear(&detail->attempt.cover_url);
+    job->url_expires_ms = -1;
+    job_problem_set(
+        detail,
+        "The video is gone: %s.\nIts URL expired before the whole of it was on disk; the "
+        "service keeps videos for a day. What is on disk can still be read. Writing the "
+        "same prompt.json into a new job makes a new, paid video.\n",
+        err_sentence(result));
+    job_keep(job, "the video is gone");
+}
+
+void jobs_command_failed(struct job *job, const char *command, int result)
+{
+    struct job_detail *detail;
+    char text[256];
+    (void)snprintf(text, sizeof(text), "ctl: %s: %s.\n", command, err_sentence(result));
+    if (job_detail_get(job, &detail) == 0 && job_text_set(&detail->ctl_problem, text) == 0)
+        jobs_changed(job);
+}

@@ -1,0 +1,354 @@
+/*
+ * Saving videos before they are lost: the policy of --archive, the commands `fetch` and `evict`, and
+ * which videos the cache may drop.
+ *
+ *   expiry  (default) what is not on disk when the last part of its URL's life begins (a quarter, two
+ *           hours at most) is fetched then; each video at its own moment of the first half of that time,
+ *           so that a hundred made together do not start together
+ *   always  right at success, and nothing is evicted
+ *   never   nothing by itself
+ *
+ * No state on disk: what is saved is what the media floor says is complete and durable, and when a URL
+ * expires stands with the attempt. archive_look() goes through the jobs, starts what is due, ARCHIVE_MAX
+ * at a time, and comes back when the next one is, or within an hour: the wall clock may be set, the
+ * machine may sleep (the timer counts that in). What was found saved is not looked at again; each job is
+ * looked at closely once, a batch per turn.
+ *
+ * What failed is tried again with back-off. A URL that has expired, also because the program did not run,
+ * is renewed by the fetch itself, as for any reader. When the service has no working URL after the
+ * expiry, twice, the video is gone: the job says so, and nobody asks any more.
+ */
+#include "tree_private.h"
+
+#include "seedancefs/base/log.h"
+
+#include <stdlib.h>
+
+enum {
+    ARCHIVE_MAX = 3, /* the media floor runs two transfers for them; one more waits in line */
+    ARCHIVE_BATCH = 32,
+    ARCHIVE_BATCH_MS = 20,
+    ARCHIVE_LOOK_MS = 60 * 60 * 1000,
+    ARCHIVE_LEAD_MS = 2 * 60 * 60 * 1000,
+    ARCHIVE_URL_LIFE_MS = 24 * 60 * 60 * 1000, /* of a URL that does not tell */
+    ARCHIVE_RETRY_MS = 1000,
+    ARCHIVE_RETRY_DOUBLINGS = 11, /* up to half an hour */
+    ARCHIVE_GONE_FAILURES = 2,
+};
+
+/* job->media_mark */
+enum archive_mark { ARCHIVE_UNSEEN, ARCHIVE_WANTED, ARCHIVE_SAVED };
+
+/* A file that is being fetched, or that failed to be. */
+struct archive_key {
+    int64_t attempt_id;
+    int64_t kind;
+};
+
+struct archive_file {
+    struct archive_key key;
+    unsigned failures;
+    unsigned refusals; /* in a row, after the URL had expired */
+    int64_t retry_ms;  /* monotonic; INT64_MAX: not any more */
+    bool is_active;
+    bool is_commanded;
+    UT_hash_handle hh;
+};
+
+static int64_t monotonic_ms(const struct tree *tree)
+{
+    return clock_monotonic_ms(tree->settings.clock);
+}
+
+static struct archive_file *file_find(struct tree *tree, int64_t attempt_id, enum media_kind kind)
+{
+    struct archive_key key = {.attempt_id = attempt_id, .kind = (int64_t)kind};
+    struct archive_file *file;
+    HASH_FIND(hh, tree->archive_files, &key, sizeof(key), file);
+    return file;
+}
+
+static struct archive_file *file_get(struct tree *tree, int64_t attempt_id, enum media_kind kind)
+{
+    struct archive_file *file = file_find(tree, attempt_id, kind);
+    if (file)
+        return file;
+    file = calloc(1, sizeof(*file));
+    if (!file)
+        return NULL;
+    file->key = (struct archive_key){.attempt_id = attempt_id, .kind = (int64_t)kind};
+    HASH_ADD(hh, tree->archive_files, key, sizeof(file->key), file);
+    return file;
+}
+
+static void file_idle(struct tree *tree, struct archive_file *file)
+{
+    tree->archive_active -= file->is_active;
+    file->is_active = false;
+}
+
+static void file_drop(struct tree *tree, struct archive_file *file)
+{
+    if (!file)
+        return;
+    file_idle(tree, file);
+    HASH_DELETE(hh, tree->archive_files, file);
+    free(file);
+}
+
+static int64_t expires_ms(const struct job *job)
+{
+    return job->url_expires_ms > 0 ? job->url_expires_ms : job->updated_ms + ARCHIVE_URL_LIFE_MS;
+}
+
+/* How long before the expiry a video is fetched, and not dropped any more. */
+static int64_t lead_ms(const struct job *job)
+{
+    int64_t quarter_ms = (expires_ms(job) - job->updated_ms) / 4;
+    return quarter_ms < 0 ? 0 : quarter_ms < ARCHIVE_LEAD_MS ? quarter_ms : ARCHIVE_LEAD_MS;
+}
+
+static int64_t due_ms(const struct tree *tree, const struct job *job)
+{
+    if (tree->settings.archive == TREE_ARCHIVE_ALWAYS)
+        return 0;
+    int64_t lead = lead_ms(job);
+    uint64_t spread = (uint64_t)job->id * UINT64_C(0x9e3779b97f4a7c15) >> 33;
+    return expires_ms(job) - lead + (int64_t)(spread % (uint64_t)(lead / 2 + 1));
+}
+
+/* 1: complete and durable; 0: not, or there is no such file to be saved. */
+static int output_is_saved(struct tree *tree, struct job *job, enum media_kind kind)
+{
+    struct media_item *item;
+    int r = output_open(tree, job, kind, &item);
+    if (r < 0)
+        return r;
+    r = media_item_is_durable(item);
+    media_item_close(item);
+    return r;
+}
+
+/* A cover that is not there, or that cannot be had, is no reason to go on. */
+static bool cover_is_settled(struct tree *tree, struct job *job)
+{
+    const struct archive_file *file = file_find(tree, job->attempt_id, MEDIA_COVER);
+    return job->cover_bytes < 0 || (file && file->retry_ms == INT64_MAX) ||
+           output_is_saved(tree, job, MEDIA_COVER) > 0;
+}
+
+static void job_examine(struct tree *tree, struct job *job)
+{
+    bool is_saved = output_is_saved(tree, job, MEDIA_VIDEO) > 0 && cover_is_settled(tree, job);
+    job->media_mark = is_saved ? ARCHIVE_SAVED : ARCHIVE_WANTED;
+}
+
+static int output_fetch(struct tree *tree, struct job *job, enum media_kind kind, bool is_commanded)
+{
+    struct media_item *item;
+    struct archive_file *file = file_get(tree, job->attempt_id, kind);
+    int r = file ? output_open(tree, job, kind, &item) : -ENOMEM;
+    if (r < 0)
+        return r;
+    tree->archive_active += !file->is_active;
+    file->is_active = true;
+    file->is_commanded = file->is_commanded || is_commanded;
+    r = media_item_fetch(item);
+    if (r < 0)
+        file_idle(tree, file);
+    media_item_close(item); /* the fetch holds a reference of its own */
+    return r;
+}
+
+/* How long until this job has to be looked at again; it is started when that is now. */
+static int64_t job_archive(struct tree *tree, struct job *job)
+{
+    int64_t wait_ms = due_ms(tree, job) - clock_wall_ms(tree->settings.clock);
+    if (wait_ms > 0)
+        return wait_ms;
+    enum media_kind kind = output_is_saved(tree, job, MEDIA_VIDEO) > 0 ? MEDIA_COVER : MEDIA_VIDEO;
+    const struct archive_file *file = file_find(tree, job->attempt_id, kind);
+    if (file && !file->is_active && file->retry_ms > monotonic_ms(tree))
+        return file->retry_ms - monotonic_ms(tree);
+    /* The end of one that is active brings the next look. */
+    if ((file && file->is_active) || tree->archive_active >= ARCHIVE_MAX)
+        return ARCHIVE_LOOK_MS;
+    log_info("archive.fetch", "job=%s kind=%d", job->name, (int)kind);
+    int r = output_fetch(tree, job, kind, false);
+    if (r < 0)
+        archive_fetch_failed(tree, job->attempt_id, kind, r);
+    return ARCHIVE_LOOK_MS;
+}
+
+static bool job_is_archivable(const struct job *job)
+{
+    return job->state == JOB_SUCCEEDED && job->video_bytes >= 0 && job->url_expires_ms >= 0 &&
+           job->media_mark != ARCHIVE_SAVED;
+}
+
+static void archive_look(void *context)
+{
+    struct tree *tree = context;
+    int64_t wait_ms = ARCHIVE_LOOK_MS;
+    unsigned examined = 0;
+    for (struct job *job = jobs_next(tree->settings.jobs, 0); job;
+         job = jobs_next(tree->settings.jobs, job->id)) {
+        if (!job_is_archivable(job))
+            continue;
+        if (job->media_mark == ARCHIVE_UNSEEN && examined++ == ARCHIVE_BATCH) {
+            wait_ms = ARCHIVE_BATCH_MS;
+            break;
+        }
+        if (job->media_mark == ARCHIVE_UNSEEN)
+            job_examine(tree, job);
+        int64_t job_ms = job->media_mark == ARCHIVE_SAVED ? wait_ms : job_archive(tree, job);
+        wait_ms = job_ms < wait_ms ? job_ms : wait_ms;
+    }
+    if (!timer_is_set(&tree->archive_timer)) /* else something ended meanwhile */
+        timer_set(tree->settings.timers, &tree->archive_timer, wait_ms, archive_look, tree);
+}
+
+void archive_soon(struct tree *tree)
+{
+    if (tree->settings.archive != TREE_ARCHIVE_NEVER && tree->is_started)
+        timer_set(tree->settings.timers, &tree->archive_timer, 0, archive_look, tree);
+}
+
+void archive_job_changed(struct tree *tree, struct job *job)
+{
+    if (job->state == JOB_SUCCEEDED && job->media_mark == ARCHIVE_UNSEEN)
+        archive_soon(tree);
+}
+
+void archive_url_renewed(struct tree *tree, struct job *job)
+{
+    job->media_mark = ARCHIVE_UNSEEN;
+    archive_soon(tree);
+}
+
+void archive_progress(struct tree *tree, int64_t attempt_id, enum media_kind kind,
+                      int64_t cached_bytes)
+{
+    struct job *job = jobs_get_by_attempt(tree->settings.jobs, attempt_id);
+    if (!job)
+        return;
+    int64_t size = kind == MEDIA_VIDEO ? job->video_bytes : job->cover_bytes;
+    bool is_complete = cached_bytes == size;
+    if (is_complete)
+        file_drop(tree, file_find(tree, attempt_id, kind));
+    /* Saved now, or no longer: rotten, or evicted. */
+    if (is_complete != (job->media_mark == ARCHIVE_SAVED)) {
+        job->media_mark = ARCHIVE_UNSEEN;
+        archive_soon(tree);
+    }
+}
+
+static bool is_refusal(int r)
+{
+    return r == -ERR_MEDIA_GONE || r == -ERR_MEDIA_EXPIRED;
+}
+
+void archive_fetch_failed(struct tree *tree, int64_t attempt_id, enum media_kind kind, int result)
+{
+    struct job *job = jobs_get_by_attempt(tree->settings.jobs, attempt_id);
+    struct archive_file *file = file_find(tree, attempt_id, kind);
+    if (!job || !file) {
+        file_drop(tree, file);
+        return;
+    }
+    file_idle(tree, file);
+    log_warn("archive.failed", "job=%s kind=%d error=%s", job->name, (int)kind, err_name(result));
+    if (file->is_commanded)
+        jobs_command_failed(job, "fetch", result);
+    file->is_commanded = false;
+    bool is_expired = clock_wall_ms(tree->settings.clock) >= expires_ms(job);
+    file->refusals = is_expired && is_refusal(result) ? file->refusals + 1 : 0;
+    unsigned doublings =
+        file->failures < ARCHIVE_RETRY_DOUBLINGS ? file->failures : ARCHIVE_RETRY_DOUBLINGS;
+    file->failures++;
+    int64_t delay_ms = (int64_t)ARCHIVE_RETRY_MS << doublings;
+    file->retry_ms = monotonic_ms(tree) + delay_ms + job->id % 8 * delay_ms / 32;
+    if (file->refusals >= ARCHIVE_GONE_FAILURES) {
+        file->retry_ms = INT64_MAX;
+        job->media_mark = ARCHIVE_UNSEEN;
+        if (kind == MEDIA_VIDEO) {
+            jobs_video_gone(job, result);
+            file_drop(tree, file);
+        }
+    }
+    archive_soon(tree);
+}
+
+void archive_forget(struct tree *tree, int64_t attempt_id)
+{
+    file_drop(tree, file_find(tree, attempt_id, MEDIA_VIDEO));
+    file_drop(tree, file_find(tree, attempt_id, MEDIA_COVER));
+    archive_soon(tree);
+}
+
+void archive_end(struct tree *tree)
+{
+    struct archive_file *file;
+    struct archive_file *next;
+    timer_cancel(tree->settings.timers, &tree->archive_timer);
+    HASH_ITER (hh, tree->archive_files, file, next) {
+        file_drop(tree, file);
+    }
+}
+
+/* Dropped bytes could be fetched again, and would not have to be at once. */
+static bool job_is_refetchable(const struct tree *tree, const struct job *job)
+{
+    return tree->settings.archive != TREE_ARCHIVE_ALWAYS && job->state == JOB_SUCCEEDED &&
+           job->url_expires_ms >= 0 &&
+           clock_wall_ms(tree->settings.clock) < expires_ms(job) - lead_ms(job);
+}
+
+bool archive_is_refetchable(struct tree *tree, int64_t attempt_id)
+{
+    /* Without a job it is what a removed one, or an attempt of old, left behind. */
+    const struct job *job = jobs_get_by_attempt(tree->settings.jobs, attempt_id);
+    return !job || job_is_refetchable(tree, job);
+}
+
+int archive_fetch(struct tree *tree, struct job *job, const char **why)
+{
+    job_examine(tree, job);
+    if (job->media_mark == ARCHIVE_SAVED)
+        return 0;
+    enum media_kind kind = output_is_saved(tree, job, MEDIA_VIDEO) > 0 ? MEDIA_COVER : MEDIA_VIDEO;
+    int r = output_fetch(tree, job, kind, true);
+    if (r == 0 && kind == MEDIA_VIDEO && job->cover_bytes >= 0)
+        r = output_fetch(tree, job, MEDIA_COVER, false);
+    if (r < 0)
+        *why = err_sentence(r);
+    return r;
+}
+
+int archive_evict(struct tree *tree, struct job *job, const char **why)
+{
+    if (!job_is_refetchable(tree, job)) {
+        *why = tree->settings.archive == TREE_ARCHIVE_ALWAYS
+                   ? "--archive=always keeps every video."
+                   : "its bytes could not be fetched again: the URL of the video has expired, or "
+                     "is about to.";
+        return -EINVAL;
+    }
+    int result = 0;
+    for (int kind = MEDIA_VIDEO; kind <= MEDIA_COVER && result == 0; kind++) {
+        struct media_item *item;
+        if (kind == MEDIA_COVER && job->cover_bytes < 0)
+            continue;
+        result = output_open(tree, job, (enum media_kind)kind, &item);
+        if (result < 0)
+            break;
+        result = media_item_evict(item);
+        media_item_close(item);
+    }
+    job->media_mark = ARCHIVE_UNSEEN;
+    archive_soon(tree);
+    if (result < 0)
+        *why =
+            result == -EBUSY ? "it is being read or fetched at this moment." : err_sentence(result);
+    return result;
+}
