@@ -151,8 +151,11 @@ static bool map_is_believable(const struct block_map_identity *identity, const u
         return false;
     if (get_le(map + len - MAP_HASH_BYTES, MAP_HASH_BYTES) != text_hash(map, len - MAP_HASH_BYTES))
         return false;
-    /* Bits beyond the last block would count, and are in no map that was written here. */
-    return len == least + bitmap_count(map + MAP_HEADER_BYTES, bits) * MAP_CHECKSUM_BYTES;
+    const unsigned char *bitmap = map + MAP_HEADER_BYTES;
+    size_t unused = bits * 8 - block_map_blocks(identity->size);
+    if (bitmap[bits - 1] >> (8 - unused) != 0)
+        return false;
+    return len == least + bitmap_count(bitmap, bits) * MAP_CHECKSUM_BYTES;
 }
 
 int block_map_decode(const struct block_map_identity *identity, const void *bytes, size_t len,

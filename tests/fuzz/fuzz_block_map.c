@@ -3,7 +3,7 @@
  * the length of the ETag, eight bytes of the file's size, the ETag, then the bytes of the map.
  *   RAW     the bytes are the file
  *   SEALED  the same with both hashes put right: a map that says something else about itself
- *   BITMAP  the bytes are the bitmap below a right header
+ *   BITMAP  the bytes are the bitmap and the checksums below a right header
  * What is believed vouches for blocks of this file alone, is written again as it was read, and is not
  * believed any more after one wrong byte.
  */
@@ -21,8 +21,12 @@
 
 enum { FORM_RAW, FORM_SEALED, FORM_BITMAP, FORMS };
 enum { HEADER_BYTES = 56, HEADER_HASHED = 48, HASH_BYTES = 8, MAP_BYTES_MAX = 1 << 16 };
+enum { CHECKED_BYTES_MAX = 16 * BLOCK_MAP_BLOCK_BYTES };
 
 static int directory_fd = -1;
+
+/* For as many blocks as a map of that length can speak of. */
+static uint64_t checksums[8 * MAP_BYTES_MAX];
 
 int LLVMFuzzerInitialize(int *argc UNUSED, char ***argv UNUSED)
 {
@@ -54,7 +58,7 @@ static char *map_make(unsigned form, struct fuzz_reader *reader,
 {
     const uint8_t *bytes = fuzz_take_span(reader, MAP_BYTES_MAX, len);
     if (form != FORM_BITMAP || identity->size <= 0 ||
-        block_map_bytes(identity->size) > MAP_BYTES_MAX) {
+        block_map_bytes(identity->size) > MAP_BYTES_MAX - *len) {
         char *map = fuzz_bytes(bytes, *len);
         if (form == FORM_SEALED)
             seal(map, *len);
@@ -64,10 +68,14 @@ static char *map_make(unsigned form, struct fuzz_reader *reader,
     struct intervals none = {0};
     int64_t covered = -1;
     buf_init(&map, MAP_BYTES_MAX);
-    FUZZ_REQUIRE(block_map_encode(identity, &none, &map, &covered) == 0 && covered == 0, "encode");
+    FUZZ_REQUIRE(block_map_encode(identity, &none, checksums, &map, &covered) == 0 && covered == 0,
+                 "encode");
+    /* The bitmap is overwritten as far as there is input; what there is more of are checksums. */
     size_t room = map.len - HEADER_BYTES - HASH_BYTES;
+    if (*len > room)
+        FUZZ_REQUIRE(buf_add(&map, bytes, *len - room) == 0, "memory");
     if (*len > 0)
-        memcpy(map.data + HEADER_BYTES, bytes, *len < room ? *len : room);
+        memcpy(map.data + HEADER_BYTES, bytes, *len);
     seal(map.data, map.len);
     *len = map.len;
     char *sealed = fuzz_bytes((const uint8_t *)map.data, map.len);
@@ -94,41 +102,31 @@ static void require_set(const struct intervals *set, int64_t size)
                  (long long)set->bytes);
 }
 
-/* The bits behind the last block say nothing, and are zero in what we write. */
-static void unused_bits_clear(char *map, size_t len, int64_t size)
-{
-    size_t blocks = (size_t)((size + BLOCK_MAP_BLOCK_BYTES - 1) / BLOCK_MAP_BLOCK_BYTES);
-    if (blocks % 8 == 0)
-        return;
-    char *last = map + len - HASH_BYTES - 1;
-    *last = (char)(*last & ((1 << blocks % 8) - 1));
-    seal(map, len);
-}
-
 static void require_believed(const struct block_map_identity *identity, char *map, size_t len,
                              const struct intervals *present, uint8_t choice)
 {
     struct buf again;
     struct intervals none = {0};
     int64_t covered = -1;
-    FUZZ_REQUIRE(identity->size > 0 && len == block_map_bytes(identity->size), "%zu bytes", len);
+    FUZZ_REQUIRE(identity->size > 0 && len <= block_map_bytes(identity->size), "%zu bytes", len);
     require_set(present, identity->size);
-    unused_bits_clear(map, len, identity->size);
-    buf_init(&again, len);
-    FUZZ_REQUIRE(block_map_encode(identity, present, &again, &covered) == 0, "encode");
+    buf_init(&again, block_map_bytes(identity->size));
+    FUZZ_REQUIRE(block_map_encode(identity, present, checksums, &again, &covered) == 0, "encode");
     FUZZ_REQUIRE(covered == present->bytes && again.len == len && memcmp(again.data, map, len) == 0,
                  "written again, another map");
     buf_fini(&again);
 
     size_t wrong = choice * len / 256;
     map[wrong] = (char)(map[wrong] ^ (1 << choice % 8));
-    FUZZ_REQUIRE(block_map_decode(identity, map, len, &none) == -EBADMSG, "wrong at byte %zu",
-                 wrong);
+    FUZZ_REQUIRE(block_map_decode(identity, map, len, &none, checksums) == -EBADMSG,
+                 "wrong at byte %zu", wrong);
     map[wrong] = (char)(map[wrong] ^ (1 << choice % 8));
-    FUZZ_REQUIRE(block_map_decode(identity, map, len - 1, &none) == -EBADMSG, "a byte is missing");
+    FUZZ_REQUIRE(block_map_decode(identity, map, len - 1, &none, checksums) == -EBADMSG,
+                 "a byte is missing");
     struct block_map_identity other = *identity;
     other.id++;
-    FUZZ_REQUIRE(block_map_decode(&other, map, len, &none) == -EBADMSG, "that of another file");
+    FUZZ_REQUIRE(block_map_decode(&other, map, len, &none, checksums) == -EBADMSG,
+                 "that of another file");
 }
 
 static void file_put(const char *name, const void *bytes, size_t len, off_t size)
@@ -159,6 +157,11 @@ static void check_file(const struct block_map_identity *identity, const char *ma
         FUZZ_REQUIRE(cache.present.count == 0 && cache.fd < 0, "believed");
         FUZZ_REQUIRE(fstatat(directory_fd, "7.map", &st, 0) < 0 && errno == ENOENT, "kept");
     }
+    /* The data are zeros, and few checksums are theirs: what is not right is not there any more. */
+    if (cache.present.bytes <= CHECKED_BYTES_MAX) {
+        FUZZ_REQUIRE(cache_check(&cache, 0, identity->size) == 0, "check");
+        FUZZ_REQUIRE(cache.durable_bytes == cache.present.bytes, "not counted");
+    }
     (void)!cache_drop(&cache);
     cache_fini(&cache);
 }
@@ -178,7 +181,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *map = map_make(form, &reader, &identity, &len);
 
     struct intervals present = {0};
-    int r = block_map_decode(&identity, map, len, &present);
+    int r = block_map_decode(&identity, map, len, &present, checksums);
     FUZZ_REQUIRE(r == 0 || (r == -EBADMSG && present.count == 0), "result %d", r);
     if (identity.size > 0 && identity.size <= MEDIA_SIZE_MAX)
         check_file(&identity, map, len, r == 0, &present, choice);

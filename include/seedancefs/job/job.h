@@ -109,8 +109,8 @@ struct job {
     bool has_problem;
     bool is_provisional; /* looked up by a path that is about to create something below it */
     bool is_removed;
-    bool is_resume_due;       /* the start could not load it */
-    unsigned char media_mark; /* what the floor above knows of this attempt's media; 0: nothing */
+    bool is_resume_due;        /* the start could not load it */
+    unsigned char media_mark;  /* what the floor above knows of this attempt's media; 0: nothing */
     struct job_detail *detail; /* NULL while nobody asks: use job_detail_get() */
     struct jobs *jobs;
     UT_hash_handle by_id;
