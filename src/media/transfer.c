@@ -165,6 +165,11 @@ static void transfer_failed(struct transfer *transfer, int result, bool is_retry
             backoff_delay_ms((unsigned)transfer->attempts, BACKOFF_CAP_MS, &media->random_state);
     if (transfer->told_ms > delay_ms)
         delay_ms = transfer->told_ms;
+    /* A job is not done before its probe has ended: that must not take an hour. */
+    if (transfer->purpose == TRANSFER_PROBE && delay_ms > media->settings.read_deadline_ms) {
+        transfer_give_up(transfer, result);
+        return;
+    }
     transfer_log(transfer, result);
     transfer->state = TRANSFER_WAITING;
     timer_set(media_timers(media), &transfer->timer, delay_ms, transfer_attempt_again, transfer);

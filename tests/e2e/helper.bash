@@ -9,6 +9,7 @@ BUILD=${BUILD:-build}
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 SEEDANCEFS=${SEEDANCEFS:-$ROOT/$BUILD/seedancefs}
 SEEDANCE_SIM=${SEEDANCE_SIM:-$ROOT/$BUILD/seedance-sim}
+export SEEDANCEFS SEEDANCE_SIM
 KEY=th-canary-5cf1d1b6a9e04c7f # looked for after every test, wherever it must not be
 PYTHON=/usr/bin/python3
 [ -x $PYTHON ] || PYTHON=python3
@@ -159,7 +160,13 @@ end_world() {
     fi
     end_sim
     key_is_nowhere_left || code=1
-    # A sanitizer's report fails the test in which it was made.
+    sanitizers_are_quiet || code=1
+    return $code
+}
+
+# A sanitizer's report fails the test in which it was made.
+sanitizers_are_quiet() {
+    local report code=0
     for report in "${BATS_RUN_TMPDIR:-/tmp}"/sanitizer.*; do
         [ -e "$report" ] || continue
         cat "$report" >&2
@@ -167,6 +174,15 @@ end_world() {
         code=1
     done
     return $code
+}
+
+# For tests whose worlds are made by world.py, below $DIR: nothing is left mounted.
+end_directory() {
+    local mount
+    awk -v dir="$DIR/" 'index($2, dir) == 1 { print $2 }' /proc/self/mounts | while read -r mount; do
+        fusermount3 -uz "$mount"
+    done
+    sanitizers_are_quiet
 }
 
 # The body of the N-th create, as the service saw it.

@@ -139,6 +139,24 @@ static void test_media__what_nobody_reads_any_more_stops(void **state)
     harness_fini(&h);
 }
 
+/* Its job is not done before the size is known, or known not to be had. */
+static void test_media__a_probe_is_not_put_off_for_an_hour(void **state)
+{
+    struct harness h;
+    (void)state;
+    harness_init(&h, 1000);
+    h.server.state->fault = SERVER_LATER;
+    h.server.state->fault_count = 1;
+    struct media_item *item = harness_item(&h, -1, NULL);
+    assert_int_equal(media_item_probe(item), 0);
+    for (int i = 0; i < 250 && h.probe_result == 0; i++)
+        harness_turn(&h);
+    assert_int_equal(h.probe_result, -ERR_MEDIA_STATUS);
+    assert_int_equal(h.server.state->request_count, 1);
+    media_item_close(item);
+    harness_fini(&h);
+}
+
 static void test_media__a_read_of_an_unknown_file_probes_first(void **state)
 {
     struct harness h;
@@ -701,6 +719,7 @@ int main(void)
         cmocka_unit_test(test_media__a_probe_needs_the_head_of_the_answer_alone),
         cmocka_unit_test(test_media__who_reads_on_gets_the_rest_who_looks_does_not),
         cmocka_unit_test(test_media__what_nobody_reads_any_more_stops),
+        cmocka_unit_test(test_media__a_probe_is_not_put_off_for_an_hour),
         cmocka_unit_test(test_media__a_read_of_an_unknown_file_probes_first),
         cmocka_unit_test(test_media__the_first_4_kib_fetch_one_window),
         cmocka_unit_test(test_media__a_copy_and_a_second_one_from_the_cache),
