@@ -133,12 +133,16 @@ static int ctl_adopt(struct job *job, const char *task_id)
 
 static int ctl_refresh(struct job *job, const char *argument UNUSED)
 {
-    if (job->state == JOB_SUCCEEDED)
+    if (job->state == JOB_SUCCEEDED) {
         jobs_url_refresh(job);
-    else if (job->state != JOB_QUEUED && job->state != JOB_RUNNING)
+        return 0;
+    }
+    if (job->state != JOB_QUEUED && job->state != JOB_RUNNING)
         return ctl_refuse_state(job, "refresh");
-    else if (!job->detail->call && !job->detail->is_queued && !job->detail->is_result_kept)
-        job_poll_schedule(job, 0);
+    if (!job->detail->call && !job->detail->is_result_kept) {
+        job->detail->is_poll_wanted = true;
+        job_poll_ask(job);
+    }
     return 0;
 }
 

@@ -5,12 +5,12 @@
  *   rate         POLLS_PER_S in the long run, POLL_BURST at once (the virtual scheduling form of the leaky
  *                bucket, ITU-T I.371: one time stamp instead of a count of tokens)
  *   Retry-After  what one answer says holds for all
- *   breaker      the api floor's word on a service that does not answer at all
+ *   breaker      the api floor's word on a service that does not answer at all (not with --poll-interval)
  *
  * The queue is first come, first served, and a job stands in it once: with more jobs than the rate allows
  * each is asked in its turn, none more often than another. A reader that waits for a fresh URL goes
  * first, and past everything but the places: its own deadline is near, and there is one such
- * question per video and day.
+ * question per video and day. So does a user's `refresh`.
  */
 #include "job_private.h"
 
@@ -33,12 +33,18 @@ static int64_t poll_spacing_ms(const struct jobs *jobs)
     return jobs->settings.poll_interval_ms > 0 && wanted_ms < spacing_ms ? wanted_ms : spacing_ms;
 }
 
+/* Who wants a fixed interval wants to be told as soon as the service is back. */
+static int64_t poll_rest_ms(const struct jobs *jobs)
+{
+    return jobs->settings.poll_interval_ms > 0 ? 0 : api_rest_ms(jobs->settings.api);
+}
+
 static int64_t poll_wait_ms(const struct jobs *jobs)
 {
     int64_t now_ms = monotonic_ms(jobs);
     int64_t rate_ms = jobs->poll_next_ms - (POLL_BURST - 1) * poll_spacing_ms(jobs) - now_ms;
     int64_t pause_ms = jobs->poll_paused_until_ms - now_ms;
-    int64_t rest_ms = api_rest_ms(jobs->settings.api);
+    int64_t rest_ms = poll_rest_ms(jobs);
     int64_t wait_ms = rate_ms > pause_ms ? rate_ms : pause_ms;
     return wait_ms > rest_ms ? wait_ms : rest_ms;
 }
@@ -67,6 +73,23 @@ static void job_poll_now(struct job *job)
     job_poll_schedule(job, job_retry_delay_ms(jobs, ++detail->failures, JOB_POLL_RETRY_CAP_MS));
 }
 
+/* A job that is due and is not asked about because the others got no answer is as stale as they are: the
+ * youngest stand at the end. */
+static void poll_queue_explain(struct jobs *jobs)
+{
+    struct job_detail *head = jobs->poll_queue;
+    struct job_detail *detail = head->queue_prev;
+    while (!detail->reason) {
+        job_reason_set(detail,
+                       "stale: %s has not answered for some time; it is asked again by itself.",
+                       jobs->api_name);
+        jobs_changed(detail->job);
+        if (detail == head || !detail->reason)
+            return;
+        detail = detail->queue_prev;
+    }
+}
+
 static void jobs_poll_due(void *context)
 {
     jobs_poll_next(context);
@@ -76,13 +99,16 @@ void jobs_poll_next(struct jobs *jobs)
 {
     while (jobs->poll_queue && jobs->polls < JOB_POLLS_MAX && !jobs->is_stopping) {
         struct job_detail *detail = jobs->poll_queue;
-        int64_t wait_ms = detail->is_refresh_wanted ? 0 : poll_wait_ms(jobs);
+        bool is_waited_for = detail->is_refresh_wanted || detail->is_poll_wanted;
+        int64_t wait_ms = is_waited_for ? 0 : poll_wait_ms(jobs);
         if (wait_ms > 0) {
             timer_set(jobs->settings.timers, &jobs->poll_timer, wait_ms, jobs_poll_due, jobs);
+            if (poll_rest_ms(jobs) > 0)
+                poll_queue_explain(jobs);
             return;
         }
         DL_DELETE2(jobs->poll_queue, detail, queue_prev, queue_next);
-        detail->is_queued = false;
+        detail->is_queued = detail->is_poll_wanted = false;
         job_poll_now(detail->job);
     }
 }

@@ -231,8 +231,11 @@ static void row_change(struct fuzz_reader *reader, int64_t job_id, int64_t attem
 
 static void rows_make(struct fuzz_reader *reader)
 {
-    sql_run("PRAGMA foreign_keys=OFF; BEGIN; DELETE FROM history; DELETE FROM file;"
-            "DELETE FROM exchange; DELETE FROM attempt; DELETE FROM job; DELETE FROM meta;"
+    /* What no program may do: empty the ledger, and forget attempts. */
+    sql_run("PRAGMA foreign_keys=OFF; BEGIN; DROP TRIGGER IF EXISTS attempt_is_kept;"
+            "DROP TRIGGER IF EXISTS ledger_is_kept; DELETE FROM ledger; DELETE FROM history;"
+            "DELETE FROM file; DELETE FROM exchange; DELETE FROM attempt; DELETE FROM job; DELETE "
+            "FROM meta;"
             "INSERT INTO meta VALUES ('id_next', 100), ('syncs', 0);");
     for (int row = 0; row < ROWS_MAX && reader->left > 0; row++)
         row_insert(JOB_ID_FIRST + row, ATTEMPT_ID_FIRST + row,

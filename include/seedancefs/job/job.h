@@ -78,6 +78,7 @@ struct job_detail {
     unsigned key;           /* jobs.keys when the create began */
     bool is_missing_once;   /* the service said 404 once */
     bool is_queued;         /* waits for a free place among the calls */
+    bool is_poll_wanted;    /* the user asked for an answer now */
     bool is_refresh_wanted; /* somebody waits for a fresh URL */
     bool is_status_strange; /* a status word that nobody documented was logged */
     bool is_unsaved;        /* the store did not take the last change */

@@ -7,6 +7,7 @@
 
 #include "job/poll_plan.h"
 #include "seedancefs/base/random.h"
+#include "seedancefs/job/ctl.h"
 
 #include <limits.h>
 #include <math.h>
@@ -256,10 +257,14 @@ test_schedule__a_service_at_rest_is_left_alone_but_for_a_waiting_reader(void **s
     unsigned polls = w.api.polls;
     world_run(&w, HOUR_MS);
     assert_int_equal(w.api.polls, polls);
+    assert_non_null(strstr(detail_of(job)->reason, "stale: "));
     jobs_url_refresh(done);
     assert_non_null(call_of(&w, done));
     assert_null(call_of(&w, job));
     poll_succeeded(call_of(&w, done));
+    assert_int_equal(job_ctl_run(job, "refresh", 7), 0);
+    assert_non_null(call_of(&w, job));
+    poll_status(call_of(&w, job), "running");
     w.api.rest_ms = 0;
     world_run(&w, 60 * 1000);
     assert_non_null(call_of(&w, job));
