@@ -192,7 +192,11 @@ static inline int world_open_jobs(struct world *w)
         .poll_interval_ms = w->poll_interval_ms,
         .file_bytes_max = 1 << 20,
         .random_seed = w->random_seed,
-        .hooks = {w, world_changed, world_video, world_url, world_unwanted},
+        .hooks = {.context = w,
+                  .on_change = world_changed,
+                  .on_video = world_video,
+                  .on_url = world_url,
+                  .on_media_unwanted = world_unwanted},
     };
     timers_init(&w->timers, &w->clock.clock);
     return jobs_new(&settings, &w->jobs);

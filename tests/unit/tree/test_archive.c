@@ -1,0 +1,202 @@
+/* When videos are saved: hours and days of a clock that is turned by hand. */
+#include "../job/job_harness.h"
+
+#include "fake_media.h"
+#include "tree/tree_private.h"
+
+struct archive_world {
+    struct world w;
+    struct media media;
+    struct tree *tree;
+    struct media_hooks media_hooks;
+};
+
+static void archive_init(struct archive_world *a, enum tree_archive policy)
+{
+    *a = (struct archive_world){.tree = NULL};
+    world_init(&a->w);
+    a->w.clock.wall_ms = clock_wall_ms(clock_system());
+    struct tree_settings settings = {.jobs = a->w.jobs,
+                                     .media = &a->media,
+                                     .timers = &a->w.timers,
+                                     .clock = &a->w.clock.clock,
+                                     .data_directory = a->w.directory,
+                                     .archive = policy};
+    assert_int_equal(tree_new(&settings, &a->tree), 0);
+    a->w.jobs->settings.hooks = (struct job_hooks){.context = NULL};
+    tree_job_hooks_fill(&a->tree, &a->w.jobs->settings.hooks);
+    tree_media_hooks_fill(&a->tree, &a->media_hooks);
+    tree_start(a->tree);
+}
+
+static void archive_fini(struct archive_world *a)
+{
+    assert_int_equal(a->media.opened, a->media.closed);
+    a->tree = tree_free(a->tree);
+    world_fini(&a->w);
+}
+
+/* A job whose video is not on disk yet; its URL lives for so long from now. */
+static struct job *finished(struct archive_world *a, const char *name, int64_t life_ms)
+{
+    char id[32];
+    char body[512];
+    (void)snprintf(id, sizeof(id), "cgt-%s", name);
+    struct job *job = job_queued(&a->w, name, id);
+    (void)snprintf(body, sizeof(body),
+                   "{\"id\":\"%s\",\"status\":\"succeeded\",\"data\":[{\"video_url\":"
+                   "\"https://media.example/v.mp4?sig=s3cret\"}],\"usage\":{\"video_duration\":5}}",
+                   id);
+    poll_answer(call_wait(&a->w, job), body);
+    job->url_expires_ms = clock_wall_ms(&a->w.clock.clock) + life_ms;
+    struct job_media_size video = {10, "e"};
+    jobs_video_set(job, &video);
+    assert_state(job, JOB_SUCCEEDED);
+    return job;
+}
+
+static void fetch_ends(struct archive_world *a, struct job *job, int result)
+{
+    int64_t id = job->attempt_id;
+    if (result < 0)
+        a->media_hooks.on_fetch_failed(a->media_hooks.context, id, MEDIA_VIDEO, result);
+    else
+        a->media_hooks.on_progress(a->media_hooks.context, id, MEDIA_VIDEO, 10);
+}
+
+static void test_archive__expiry_fetches_in_the_last_two_hours_once(void **state UNUSED)
+{
+    struct archive_world a;
+    archive_init(&a, TREE_ARCHIVE_EXPIRY);
+    struct job *job = finished(&a, "cat", 24 * HOUR_MS);
+    assert_true(archive_is_refetchable(a.tree, job->attempt_id));
+    world_run(&a.w, 22 * HOUR_MS - 60 * 1000);
+    assert_int_equal(a.media.fetched, 0);
+    assert_true(archive_is_refetchable(a.tree, job->attempt_id));
+    world_run(&a.w, HOUR_MS + 60 * 1000); /* each at its own time of the first of the two hours */
+    assert_int_equal(a.media.fetched, 1);
+    assert_false(archive_is_refetchable(a.tree, job->attempt_id));
+    a.media.is_durable = true;
+    fetch_ends(&a, job, 0);
+    world_run(&a.w, 48 * HOUR_MS);
+    assert_int_equal(a.media.fetched, 1);
+    archive_fini(&a);
+}
+
+static void test_archive__always_and_never_are_as_they_say(void **state UNUSED)
+{
+    static const enum tree_archive policies[] = {TREE_ARCHIVE_ALWAYS, TREE_ARCHIVE_NEVER};
+    for (size_t i = 0; i < ARRAY_COUNT(policies); i++) {
+        struct archive_world a;
+        archive_init(&a, policies[i]);
+        const struct job *job = finished(&a, "cat", 24 * HOUR_MS);
+        world_run(&a.w, 10);
+        bool is_always = policies[i] == TREE_ARCHIVE_ALWAYS;
+        assert_int_equal(a.media.fetched, is_always ? 1 : 0);
+        assert_int_equal(archive_is_refetchable(a.tree, job->attempt_id), !is_always);
+        world_run(&a.w, 48 * HOUR_MS);
+        assert_int_equal(a.media.fetched, is_always ? 1 : 0);
+        archive_fini(&a);
+    }
+}
+
+/* A hundred made at the same time: a few at once, in the course of an hour, every one in the end. */
+static void test_archive__many_are_spread(void **state UNUSED)
+{
+    enum { JOBS = 100 };
+    struct archive_world a;
+    struct job *jobs[JOBS];
+    char name[16];
+    unsigned before;
+    archive_init(&a, TREE_ARCHIVE_EXPIRY);
+    for (int i = 0; i < JOBS; i++) {
+        (void)snprintf(name, sizeof(name), "j%d", i);
+        jobs[i] = finished(&a, name, 24 * HOUR_MS);
+    }
+    for (int i = 0; i < JOBS; i++)
+        jobs[i]->url_expires_ms = clock_wall_ms(&a.w.clock.clock) + 24 * HOUR_MS;
+    archive_soon(a.tree);
+    world_run(&a.w, 22 * HOUR_MS);
+    for (int minute = 0; minute < 60; minute++) {
+        world_run(&a.w, 60 * 1000);
+        assert_true(a.tree->archive_active <= 3);
+        /* What runs ends, those who waited for its place begin, until nobody is due. */
+        do {
+            before = a.media.fetched;
+            for (int i = 0; i < JOBS; i++)
+                fetch_ends(&a, jobs[i], -ERR_MEDIA_STATUS);
+            world_run(&a.w, 1);
+        } while (a.media.fetched != before);
+        assert_true(minute > 0 || a.media.fetched < JOBS / 4);
+    }
+    assert_true(a.media.fetched >= JOBS);
+    archive_fini(&a);
+}
+
+static void test_archive__failures_back_off_until_the_video_is_gone(void **state UNUSED)
+{
+    struct archive_world a;
+    archive_init(&a, TREE_ARCHIVE_EXPIRY);
+    struct job *job = finished(&a, "cat", 24 * HOUR_MS);
+    world_run(&a.w, 23 * HOUR_MS);
+    assert_int_equal(a.media.fetched, 1);
+    unsigned attempts = 0;
+    while (job->url_expires_ms >= 0 && attempts++ < 40) {
+        unsigned before = a.media.fetched;
+        fetch_ends(&a, job, -ERR_MEDIA_GONE);
+        for (int minute = 0; minute < 60 && a.media.fetched == before; minute++)
+            world_run(&a.w, 60 * 1000);
+    }
+    /* Not before it had expired, at most half an hour and a bit between two attempts. */
+    assert_true(attempts >= 5 && attempts <= 20);
+    assert_true(clock_wall_ms(&a.w.clock.clock) > job->updated_ms);
+    assert_state(job, JOB_SUCCEEDED);
+    assert_true(problem_has(job, "The video is gone"));
+    unsigned fetched = a.media.fetched;
+    world_run(&a.w, 48 * HOUR_MS);
+    assert_int_equal(a.media.fetched, fetched);
+    assert_false(archive_is_refetchable(a.tree, job->attempt_id));
+    archive_fini(&a);
+}
+
+/* The wall clock is set on by a day: it is noticed within the hour. */
+static void test_archive__a_clock_that_jumps_is_noticed(void **state UNUSED)
+{
+    struct archive_world a;
+    archive_init(&a, TREE_ARCHIVE_EXPIRY);
+    (void)finished(&a, "cat", 24 * HOUR_MS);
+    world_run(&a.w, HOUR_MS / 2);
+    a.w.clock.wall_ms += 23 * HOUR_MS;
+    assert_int_equal(a.media.fetched, 0);
+    world_run(&a.w, HOUR_MS + 1000);
+    assert_int_equal(a.media.fetched, 1);
+    archive_fini(&a);
+}
+
+static void test_archive__what_rots_or_is_evicted_is_fetched_anew(void **state UNUSED)
+{
+    struct archive_world a;
+    archive_init(&a, TREE_ARCHIVE_EXPIRY);
+    struct job *job = finished(&a, "cat", 24 * HOUR_MS);
+    a.media.is_durable = true;
+    world_run(&a.w, 23 * HOUR_MS);
+    assert_int_equal(a.media.fetched, 0);
+    a.media.is_durable = false;
+    a.media_hooks.on_progress(a.media_hooks.context, job->attempt_id, MEDIA_VIDEO, 9);
+    world_run(&a.w, 1000);
+    assert_int_equal(a.media.fetched, 1);
+    archive_fini(&a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_archive__expiry_fetches_in_the_last_two_hours_once),
+        cmocka_unit_test(test_archive__always_and_never_are_as_they_say),
+        cmocka_unit_test(test_archive__many_are_spread),
+        cmocka_unit_test(test_archive__failures_back_off_until_the_video_is_gone),
+        cmocka_unit_test(test_archive__a_clock_that_jumps_is_noticed),
+        cmocka_unit_test(test_archive__what_rots_or_is_evicted_is_fetched_anew),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
