@@ -217,7 +217,7 @@ static int program_open(void)
         .active_max = p->active_max,
         .file_bytes_max = 1 << 20,
         .random_seed = random_next(&world.random),
-        .hooks = {NULL, on_change, on_video, NULL, NULL},
+        .hooks = {.on_change = on_change, .on_video = on_video},
     };
     return jobs_new(&settings, &p->jobs);
 }
