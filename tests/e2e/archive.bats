@@ -308,11 +308,12 @@ assert s[:] == right'
         echo "{\"prompt\": \"$i\"}" >"$MNT/jobs/j$i/prompt.json"
     done
     for i in $(seq 64); do wait_status "j$i" succeeded 60; done
+    local readers=() rss threads most=0 most_threads=0
     for i in $(seq 64); do
         cat "$(video "j$i")" >/dev/null 3>&- &
+        readers+=($!)
     done
-    local rss threads most=0 most_threads=0
-    while [ -n "$(jobs -rp)" ] && jobs -rp | grep -qvx "$SIM_PID"; do
+    while kill -0 "${readers[@]}" 2>/dev/null; do
         rss=$(awk '/^VmRSS:/ { print $2 }' "/proc/$FS_PID/status")
         threads=$(awk '/^Threads:/ { print $2 }' "/proc/$FS_PID/status")
         [ "$rss" -le "$most" ] || most=$rss
@@ -322,6 +323,7 @@ assert s[:] == right'
     echo "# at most $most KiB resident, $most_threads threads" >&3
     case $SEEDANCEFS in */asan/*) ;; *) [ "$most" -le 49152 ] ;; esac
     [ "$most_threads" -le 4 ]
+    for pid in "${readers[@]}"; do wait "$pid"; done
     for i in 1 33 64; do
         right "j$i"
         cmp "$(video "j$i")" "$DIR/right.j$i"
