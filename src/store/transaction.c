@@ -77,7 +77,9 @@ int store_log_heal(struct store *store)
     if (rc != SQLITE_OK)
         return (rc & 0xff) == SQLITE_FULL ? -ENOSPC : -EIO;
     /* Lies where the commit lies that was refused: the next program would find that complete. */
-    int r = len > 0 ? store_exec(store, store_touch_sql) : 0;
+    int r = len > 0 ? store_synchronous_set(store, STORE_DURABLE) : 0;
+    if (r == 0 && len > 0)
+        r = store_exec(store, store_touch_sql);
     if (r == 0)
         store->is_log_doubtful = false;
     else

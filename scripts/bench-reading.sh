@@ -1,0 +1,199 @@
+#!/bin/bash
+# `make bench`, second part: reading videos through the mount beside curl, rclone mount, ffprobe and mpv, on a rig of its
+# own: nginx on loopback, and a proxy that makes it 50 ms away.
+#   scripts/bench-reading.sh build        exit code 0 when no target is missed
+set -u
+# shellcheck source=scripts/bench-common.bash
+source "$(dirname "$0")/bench-common.bash"
+
+www=$BATS_TEST_TMPDIR/www
+peers=()
+
+begin_nginx() {
+    mkdir -p "$www" "$BATS_TEST_TMPDIR/nginx"
+    NGINX_PORT=$("$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    cat >"$BATS_TEST_TMPDIR/nginx.conf" <<END
+worker_processes 1;
+daemon off;
+pid $BATS_TEST_TMPDIR/nginx/pid;
+error_log $BATS_TEST_TMPDIR/nginx/error;
+events { worker_connections 512; }
+http {
+    log_format bytes '\$request_uri \$status \$body_bytes_sent';
+    access_log $BATS_TEST_TMPDIR/nginx/access bytes;
+    client_body_temp_path $BATS_TEST_TMPDIR/nginx; proxy_temp_path $BATS_TEST_TMPDIR/nginx;
+    fastcgi_temp_path $BATS_TEST_TMPDIR/nginx; uwsgi_temp_path $BATS_TEST_TMPDIR/nginx;
+    scgi_temp_path $BATS_TEST_TMPDIR/nginx;
+    sendfile on; tcp_nopush on; keepalive_requests 100000;
+    server { listen 127.0.0.1:$NGINX_PORT; root $www; autoindex on; }
+}
+END
+    nginx -p "$BATS_TEST_TMPDIR/nginx" -e "$BATS_TEST_TMPDIR/nginx/error" -c "$BATS_TEST_TMPDIR/nginx.conf" 3>&- &
+    peers+=($!)
+    wait_until 10 curl -sf -o /dev/null "http://127.0.0.1:$NGINX_PORT/"
+}
+
+begin_proxy() {
+    "$PYTHON" tests/bench/delay_proxy.py "$BATS_TEST_TMPDIR/proxy" "$NGINX_PORT" 50 3>&- &
+    peers+=($!)
+    wait_until 10 test -s "$BATS_TEST_TMPDIR/proxy"
+    FAR_PORT=$(cat "$BATS_TEST_TMPDIR/proxy")
+}
+
+# rclone_mount NAME PORT OPTION...   at $BATS_TEST_TMPDIR/NAME
+rclone_mount() {
+    local point=$BATS_TEST_TMPDIR/$1 port=$2
+    shift 2
+    mkdir -p "$point"
+    HOME=$BATS_TEST_TMPDIR rclone mount ":http:" "$point" --http-url "http://127.0.0.1:$port/" --config /dev/null \
+        --cache-dir "$point.cache" "$@" >"$point.log" 2>&1 3>&- &
+    peers+=($!)
+    wait_until 20 mountpoint -q "$point"
+}
+
+end_peers() {
+    local peer point
+    for point in $(awk -v d="$BATS_TEST_TMPDIR/" 'index($2, d) == 1 && $3 == "fuse.rclone" { print $2 }' /proc/mounts); do
+        fusermount3 -u "$point" || fusermount3 -uz "$point" || true
+    done
+    for peer in "${peers[@]}"; do kill "$peer" 2>/dev/null || true; done
+    wait "${peers[@]}" 2>/dev/null || true
+    peers=()
+}
+trap 'end_peers; finish' EXIT
+
+# media_rule JOB FILE PORT   the task of this job has its video at that place
+media_rule() {
+    printf '{"kind":"poll","prompt_contains":"[%s]","answer":{"video_url":"http://127.0.0.1:%s/%s"}}' "$1" "$3" "$2"
+}
+
+# video JOB FILE PORT   a finished job whose video lies there
+videos=()
+video() { videos+=("$(media_rule "$@")"); jobs_made+=("$1"); }
+videos_make() {
+    local job
+    scenario "${videos[@]}"
+    for job in "${jobs_made[@]}"; do echo "{\"prompt\": \"[$job]\"}" >"$MNT/jobs/$job/prompt.json"; done
+    for job in "${jobs_made[@]}"; do wait_status "$job" succeeded; done
+    sleep 1 # the two ends come now
+}
+jobs_made=()
+
+drop_caches() { sync; [ ! -w /proc/sys/vm/drop_caches ] || echo 3 >/proc/sys/vm/drop_caches; }
+
+three() { for i in 1 2 3; do "$@" "$i"; done | median; }
+whole_curl() { time_us curl -sf -o /dev/null "http://127.0.0.1:$NGINX_PORT/big$1.bin"; }
+whole_at() { "$bench" whole "$1"; }
+whole_mount() { whole_at "$MNT/jobs/big$1/output.mp4"; }
+whole_rclone() { whole_at "$BATS_TEST_TMPDIR/rclone/big$1.bin"; }
+whole_rclone_full() { whole_at "$BATS_TEST_TMPDIR/rclone-full/big$1.bin"; }
+
+ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", a / b }'; }
+
+# ratio_row WHAT OUR_US most|none TARGET PEER PEER_US
+ratio_row() {
+    row "$1, $(ms "$2") ms" "$(ratio "$2" "$6")" "x" "$3" "$4" "$5" "$(ms "$6")"
+}
+
+bench_sequential() {
+    local i curl mount rclone full warm again local_us
+    for i in 1 2 3; do head -c 512M /dev/urandom >"$www/big$i.bin"; video "big$i" "big$i.bin" "$NGINX_PORT"; done
+    videos_make
+    cat "$www"/big*.bin >/dev/null # all peers read what nginx has in memory
+    curl=$(three whole_curl)
+    mount=$(three whole_mount)
+    warm=$(three whole_mount)
+    rclone_mount rclone "$NGINX_PORT"
+    rclone=$(three whole_rclone)
+    rclone_mount rclone-full "$NGINX_PORT" --vfs-cache-mode full
+    full=$(three whole_rclone_full)
+    local_us=$(for i in 1 2 3; do whole_at "$www/big$i.bin"; done | median)
+    ratio_row "512 MiB in order, cold" "$mount" most 2.2 curl "$curl"
+    ratio_row "the same" "$mount" most 0.45 "rclone mount" "$rclone"
+    ratio_row "the same" "$mount" none "" "rclone mount, mode full" "$full"
+    ratio_row "512 MiB in order, again" "$warm" most 1.2 "a local file" "$local_us"
+    restart_fs
+    again=$(three whole_mount)
+    ratio_row "512 MiB after a restart, from our cache" "$again" most 3 "a local file" "$local_us"
+}
+
+random_mount() { "$bench" random "$MNT/jobs/random$1/output.mp4"; }
+random_rclone() { "$bench" random "$BATS_TEST_TMPDIR/rclone/random$1.bin"; }
+
+bench_random() {
+    local i ours rclone
+    for i in 1 2 3; do ln "$www/big$i.bin" "$www/random$i.bin"; video "random$i" "random$i.bin" "$NGINX_PORT"; done
+    videos_make
+    ours=$(three random_mount)
+    # A listing is kept for some minutes: this one has the new names.
+    end_rclone rclone
+    rclone_mount rclone "$NGINX_PORT"
+    rclone=$(three random_rclone)
+    ratio_row "200 random reads of 4 KiB, cold" "$ours" most 1.0 "rclone mount" "$rclone"
+}
+
+end_rclone() { fusermount3 -u "$BATS_TEST_TMPDIR/$1"; }
+
+probe() { time_us ffprobe -v error -show_entries format=duration -show_entries stream=width,height "$1"; }
+probe_mount() { probe "$MNT/jobs/clip$1/output.mp4"; }
+probe_http() { probe "http://127.0.0.1:$FAR_PORT/clip$1.mp4"; }
+frame() {
+    time_us mpv --no-config --really-quiet --vo=null --ao=null --hwdec=no --frames=1 "$1"
+}
+frame_mount() { frame "$MNT/jobs/frame$1/output.mp4"; }
+frame_http() { frame "http://127.0.0.1:$FAR_PORT/frame$1.mp4"; }
+
+# What nginx has sent of files of this name, bytes of the body.
+sent_bytes() { awk -v f="/$1" 'index($1, f) == 1 { n += $3 } END { print n + 0 }' "$BATS_TEST_TMPDIR/nginx/access"; }
+
+bench_far() {
+    local i ours http
+    begin_proxy
+    "$SEEDANCE_SIM" --write-video "$www/clip1.mp4" --video-bytes 10M >/dev/null
+    for i in 1 2 3; do
+        [ "$i" = 1 ] || cp "$www/clip1.mp4" "$www/clip$i.mp4"
+        cp "$www/clip1.mp4" "$www/frame$i.mp4"
+        video "clip$i" "clip$i.mp4" "$FAR_PORT"
+        video "frame$i" "frame$i.mp4" "$FAR_PORT"
+    done
+    videos_make
+    ours=$(three probe_mount)
+    sleep 1 # what was begun may come yet
+    row "bytes of a video for its first ffprobe" "$(($(sent_bytes clip) / 3))" B most 1572864 "" ""
+    http=$(three probe_http)
+    ratio_row "first ffprobe of 10 MB, 50 ms away" "$ours" most 0.35 "ffprobe over HTTP" "$http"
+    ours=$(three frame_mount)
+    http=$(three frame_http)
+    ratio_row "first frame of mpv, 50 ms away" "$ours" most 1.0 "mpv over HTTP" "$http"
+}
+
+bench_readers() {
+    local i readers=() most=0 now threads=0
+    for i in $(seq 64); do ln "$www/big1.bin" "$www/many$i.bin"; video "many$i" "many$i.bin" "$NGINX_PORT"; done
+    videos_make
+    restart_fs
+    for i in $(seq 64); do
+        dd if="$MNT/jobs/many$i/output.mp4" of=/dev/null bs=1M count=16 status=none 3>&- &
+        readers+=($!)
+    done
+    while [ -n "$(jobs -rp | grep -Fx "$(printf '%s\n' "${readers[@]}")")" ]; do
+        now=$(rss_kib)
+        [ "$now" -le "$most" ] || most=$now
+        now=$(awk '/^Threads/ { print $2 }' "/proc/$FS_PID/status")
+        [ "$now" -le "$threads" ] || threads=$now
+        sleep 0.05
+    done
+    wait "${readers[@]}"
+    row "resident memory, 64 readers of 64 cold files" "$((most / 1024))" MiB most 48 "" ""
+    row "threads meanwhile" "$threads" "" most 1 "" ""
+}
+
+start_world --queue-seconds 0 --generation-seconds 0.01
+begin_nginx
+mount_fs --log-level info --archive never
+table_head
+bench_sequential
+bench_random
+bench_far
+bench_readers
+table_end
