@@ -116,14 +116,20 @@ static struct seen *seen_get(int64_t id, bool is_made)
     return seen;
 }
 
+static struct version version_of(const struct job *job)
+{
+    return (struct version){job->state, job->attempt_id};
+}
+
 static bool version_is(const struct version *version, const struct job *job)
 {
     return version->state == job->state && version->attempt_id == job->attempt_id;
 }
 
-static void version_push(struct seen *seen, const struct job *job)
+static void version_push(struct seen *seen, struct version version)
 {
-    if (seen->count > 0 && version_is(&seen->versions[seen->count - 1], job))
+    const struct version *last = seen->count > 0 ? &seen->versions[seen->count - 1] : NULL;
+    if (last && last->state == version.state && last->attempt_id == version.attempt_id)
         return;
     if (seen->count == VERSIONS_MAX) {
         /* The oldest stays: it is the durable one. */
@@ -131,7 +137,7 @@ static void version_push(struct seen *seen, const struct job *job)
                 (VERSIONS_MAX - 2) * sizeof(seen->versions[0]));
         seen->count--;
     }
-    seen->versions[seen->count++] = (struct version){job->state, job->attempt_id};
+    seen->versions[seen->count++] = version;
 }
 
 /* --- while it runs --- */
@@ -173,9 +179,12 @@ void oracle_job_changed(const struct job *job)
     bool is_unsaved = job->detail && job->detail->is_unsaved;
     if (seen->memory.state != job->state)
         transition(job, seen->memory.state);
-    seen->memory = (struct version){job->state, job->attempt_id};
+    /* What was in memory alone is written down before an attempt is left. */
+    if (!is_unsaved && seen->count > 0)
+        version_push(seen, seen->memory);
+    seen->memory = version_of(job);
     if (!is_unsaved)
-        version_push(seen, job);
+        version_push(seen, seen->memory);
 }
 
 void oracle_adopted(const struct job *job, const char *task_id)
@@ -364,7 +373,7 @@ void oracle_event_end(void)
     for (struct job *job = jobs_next(jobs, 0); job; job = jobs_next(jobs, job->id)) {
         job_verify(job);
         if (!job->detail || !job->detail->is_unsaved)
-            version_push(seen_get(job->id, true), job);
+            version_push(seen_get(job->id, true), version_of(job));
     }
     HASH_ITER (by_id, jobs_seen, seen, next) {
         seen->is_removed = jobs_get(jobs, seen->id) == NULL;
@@ -416,8 +425,8 @@ static void loaded_verify(struct job *job)
     if (seen && seen->is_removed && last_end.ending != ENDING_POWER_CUT)
         world_fail("job %" PRId64 " was removed and is there again", job->id);
     seen = seen_get(job->id, true);
-    seen->memory = (struct version){job->state, job->attempt_id};
-    version_push(seen, job);
+    seen->memory = version_of(job);
+    version_push(seen, seen->memory);
     if (job->attempt_id)
         oracle_attempt(job->attempt_id)->job_id = job->id;
 }
