@@ -24,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -75,6 +76,8 @@ static pid_t process_start(void)
     static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGSYS, SIGABRT};
     (void)fflush(NULL);
     pid_t pid = fork();
+    if (pid == 0)
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody would look at what it finds */
     for (size_t i = 0; pid == 0 && i < ARRAY_COUNT(signals); i++)
         (void)signal(signals[i], SIG_DFL);
     return pid;
