@@ -250,7 +250,8 @@ static void command(struct job *job, const char *text)
               r);
     if (r == 0 && strcmp(text, "retry") == 0)
         figure_add(FIGURE_RETRIED);
-    if (r == 0 && strncmp(text, "adopt ", 6) == 0 && !disk_is_dead())
+    /* Whether it is on disk when the program died in it will be seen. */
+    if ((r == 0 || disk_is_dead()) && strncmp(text, "adopt ", 6) == 0)
         oracle_adopted(job, text + 6);
 }
 
