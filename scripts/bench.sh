@@ -2,56 +2,8 @@
 # `make bench`: the figures that the project promises, each beside a peer measured in the same run.
 #   scripts/bench.sh build        exit code 0 when no target is missed
 # Everything happens in a directory of its own that is removed at the end; $BENCH_DIR chooses where.
-set -eu -o pipefail
-cd "$(dirname "$0")/.."
-BUILD=${1:-build}
-BATS_TEST_TMPDIR=$(mktemp -d "${BENCH_DIR:-/tmp}/seedancefs-bench.XXXXXX")
-BATS_RUN_TMPDIR=$BATS_TEST_TMPDIR
-export LC_ALL=C
-# shellcheck source=tests/e2e/helper.bash
-source tests/e2e/helper.bash
-exec 3>/dev/null
-FS_PID=
-missed=0
-bench=$BATS_TEST_TMPDIR/fsbench
-local_dir=$BATS_TEST_TMPDIR/local
-
-finish() {
-    local code=$?
-    end_world >/dev/null 2>&1 || code=1
-    rm -rf --one-file-system "$BATS_TEST_TMPDIR"
-    exit "$code"
-}
-trap finish EXIT
-trap 'exit 130' INT TERM
-
-now_us() { echo "${EPOCHREALTIME/[.,]/}"; }
-
-# time_us COMMAND...
-time_us() {
-    local start
-    start=$(now_us)
-    "$@" >/dev/null
-    echo $(($(now_us) - start))
-}
-
-# the middle one of the lines of standard input
-median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
-
-rss_kib() { awk '/^VmRSS/ { print $2 }' "/proc/$FS_PID/status"; }
-
-# row WHAT VALUE UNIT least|most|none TARGET PEER PEER_VALUE
-row() {
-    local verdict=yes
-    [ "$4" = none ] && verdict=
-    [ "$4" = none ] || awk -v v="$2" -v t="$5" -v k="$4" 'BEGIN { exit !(k == "least" ? v >= t : v <= t) }' ||
-        { verdict=MISSED; missed=$((missed + 1)); }
-    printf '%-42s %9s %-5s %2s %6s  %-6s  %-30s %9s %8s\n' "$1" "$2" "$3" \
-        "$(case $4 in least) echo '>=' ;; most) echo '<=' ;; esac)" "$5" "$verdict" "$6" "$7" \
-        "$(awk -v a="$2" -v b="$7" 'BEGIN { if (b + 0 > 0) printf "%.2f x", a / b; else print "" }')"
-}
-
-ms() { awk -v us="$1" 'BEGIN { printf "%.1f", us / 1000 }'; }
+# shellcheck source=scripts/bench-common.bash
+source "$(dirname "$0")/bench-common.bash"
 
 # finished_jobs N   adds N finished jobs to the stopped daemon's store, like the job `model`
 finished_jobs() {
@@ -219,19 +171,16 @@ bench_polls() {
     unmount_fs
 }
 
-mkdir -p "$local_dir"
-gcc -std=c17 -O2 -D_GNU_SOURCE -Wall -Wextra -o "$bench" tests/bench/fsbench.c
 start_world --queue-seconds 0 --generation-seconds 0.01
 mount_fs --log-level info
 mkdir "$MNT/jobs/model"
 echo '{"prompt": "a clip"}' >"$MNT/jobs/model/prompt.json"
 wait_status model succeeded
-printf '%-42s %15s %9s  %-6s  %-30s %9s %8s\n' measure value target met "peer in the same run" value ratio
+table_head
 bench_requests
 bench_many
 bench_polls
 bench_media loopback most
 bench_media '50 ms away' none --latency-ms 50 # two round trips instead of one
 bench_media 'at 10 MB/s' most --latency-ms 20 --rate 10M
-echo "$missed targets missed ($(nproc) processors, $(uname -r), $(curl --version | sed 1q | cut -d' ' -f1,2))"
-[ "$missed" -eq 0 ]
+table_end

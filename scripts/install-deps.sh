@@ -10,7 +10,7 @@ tests="clang libclang-rt-14-dev clang-format clang-tidy cppcheck libcmocka-dev b
        e2fsprogs fio openssl"
 packages="$build $tests"
 [ "${1:-}" = --build ] && packages=$build
-[ "${1:-}" = --bench ] && packages="gcc libc6-dev curl jq sqlite3 procps"
+[ "${1:-}" = --bench ] && packages="gcc libc6-dev curl jq sqlite3 procps python3 ffmpeg nginx-light rclone mpv"
 
 is_installed() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]

@@ -140,6 +140,7 @@ static int ctl_refresh(struct job *job, const char *argument UNUSED)
     if (job->state != JOB_QUEUED && job->state != JOB_RUNNING)
         return ctl_refuse_state(job, "refresh");
     if (!job->detail->call && !job->detail->is_result_kept) {
+        timer_cancel(job->jobs->settings.timers, &job->detail->timer);
         job->detail->is_poll_wanted = true;
         job_poll_ask(job);
     }
