@@ -286,11 +286,12 @@ void oracle_sent(struct job *job, struct attempt *attempt, const char *body, siz
 void oracle_received(struct job *job, struct attempt *attempt, const char *body, size_t len,
                      unsigned failures_before)
 {
+    const struct job_detail *detail = job->detail;
     if (is_on_durable_disk(answer_sql, job->id, attempt->id, body, len)) {
-        attempt->is_answer_kept = attempt->is_answered_well;
+        /* A commit that was refused may lie complete on the disk, until something is written over it. */
+        attempt->is_answer_kept = attempt->is_answered_well && !detail->unsaved_response;
         return;
     }
-    const struct job_detail *detail = job->detail;
     bool is_in_memory = detail->unsaved_response && detail->unsaved_response_len == len &&
                         memcmp(detail->unsaved_response, body, len) == 0;
     if (!is_in_memory || disk_failures() == failures_before)
