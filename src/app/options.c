@@ -95,6 +95,8 @@ static void help_print(FILE *out)
                        row->letter ? row->letter : ' ', row->letter ? "," : " ", row->name,
                        row->argument ? " " : "", row->argument ? row->argument : "");
         (void)fprintf(out, "  %-28s", left);
+        if (strlen(left) >= 28) /* it reaches into the column of the explanations */
+            (void)fprintf(out, "\n  %-28s", "");
         for (const char *p = row->help; *p; p++) {
             (void)fputc(*p, out);
             if (*p == '\n')
