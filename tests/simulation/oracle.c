@@ -288,8 +288,8 @@ void oracle_received(struct job *job, struct attempt *attempt, const char *body,
 {
     const struct job_detail *detail = job->detail;
     if (is_on_durable_disk(answer_sql, job->id, attempt->id, body, len)) {
-        /* A commit that was refused may lie complete on the disk, until something is written over it. */
-        attempt->is_answer_kept = attempt->is_answered_well && !detail->unsaved_response;
+        /* Where the disk has refused it, it is there by chance, and memory is what counts. */
+        attempt->is_answer_kept = attempt->is_answered_well && disk_failures() == failures_before;
         return;
     }
     bool is_in_memory = detail->unsaved_response && detail->unsaved_response_len == len &&
