@@ -361,6 +361,8 @@ static int store_connect(struct store *store, const char *directory)
     store_log_watch(store);
     if (r == 0)
         r = store_migrate(store);
+    if (r == 0)
+        store_log_begin(store);
     /* Ending a transaction must not need memory to be prepared. */
     if (r == 0 && (!store_statement(store, SQL_BEGIN) || !store_statement(store, SQL_COMMIT) ||
                    !store_statement(store, SQL_ROLLBACK)))

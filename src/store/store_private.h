@@ -81,6 +81,8 @@ int store_exec(struct store *store, const char *sql) NODISCARD;
  * again before anything is promised. */
 void store_log_watch(struct store *store);
 int store_log_heal(struct store *store) NODISCARD;
+/* What another program has left in the log goes into the database. */
+void store_log_begin(struct store *store);
 
 /* Binds a text or NULL; the text is lent until the statement has run. */
 void store_bind_text(sqlite3_stmt *statement, int index, const char *text);

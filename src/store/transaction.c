@@ -104,6 +104,16 @@ void store_log_watch(struct store *store)
     (void)sqlite3_wal_hook(store->db, store_log_grown, store);
 }
 
+void store_log_begin(struct store *store)
+{
+    /* A program that is killed again and again before it copies its log would leave an ever longer one. Where
+     * the disk refuses, it is healed before the first promise. */
+    if (store_log_heal(store) == 0 &&
+        sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) !=
+            SQLITE_OK)
+        store->is_log_doubtful = true;
+}
+
 int store_begin(struct store *store, enum store_durability durability)
 {
     if (store->is_in_transaction)

@@ -59,8 +59,9 @@ FROZEN='waiting submitting unknown queued running succeeded'
     done
     has 'rejected -> draft' "$J/rejected/log"
     has 'failed -> draft' "$J/failed/log"
-    # All wait for the Retry-After of `waiting`, which a restart forgets.
+    # All wait for the Retry-After of `waiting`.
     kill_fs
+    forget_retry_after
     mount_fs
     for state in $EDITABLE; do
         echo "{\"prompt\": \"again is $state\"}" >"$J/$state/prompt.json"

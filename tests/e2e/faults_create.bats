@@ -53,10 +53,9 @@ tried_again_in() {
     echo $(($(date -d "$at" +%s) - $(date +%s)))
 }
 
-# As if the hour were over.
 restart_after_the_hour() {
     unmount_fs
-    sqlite3 "$DATA/jobs.sqlite" "UPDATE meta SET value = 1 WHERE key = 'throttled_until_ms'"
+    forget_retry_after
     mount_fs
 }
 

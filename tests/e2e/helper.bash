@@ -75,6 +75,9 @@ kill_fs() {
     fusermount3 -uz "$MNT" 2>/dev/null || true
 }
 
+# As if the time that the service asked to wait were over. Not while the program runs.
+forget_retry_after() { sqlite3 "$DATA/jobs.sqlite" "UPDATE meta SET value = 1 WHERE key = 'throttled_until_ms'"; }
+
 # unmount_all DIRECTORY   what a test that was cut off has left mounted there, the last one first.
 unmount_all() {
     local point

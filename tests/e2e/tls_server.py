@@ -43,7 +43,10 @@ def serve(connection):
         return
     try:
         with context.wrap_socket(connection, server_side=True) as tls:
-            request = tls.recv(1 << 16)
+            # All of it: what is unread when a connection ends makes it a reset.
+            request = b""
+            while not request.endswith(b"}") and (piece := tls.recv(1 << 16)):
+                request += piece
             if request:
                 note(f"request {len(request)}")
                 tls.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
