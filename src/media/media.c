@@ -216,7 +216,8 @@ static int media_make(struct media *media, const struct media_record *record,
     item->reported_bytes = item->cache.durable_bytes;
     DL_APPEND(media->items, item);
     HASH_ADD(hh, media->table, key, sizeof(item->key), item);
-    item->is_listed = true;
+    item->is_listed =
+        TABLE_HAS(item, hh); /* without memory for the table it is nobody's but its opener's */
     if (item->size >= 0)
         room_changed(item);
     *out = item;

@@ -78,7 +78,10 @@ static struct archive_file *file_get(struct tree *tree, int64_t attempt_id, enum
         return NULL;
     file->key = (struct archive_key){.attempt_id = attempt_id, .kind = (int64_t)kind};
     HASH_ADD(hh, tree->archive_files, key, sizeof(file->key), file);
-    return file;
+    if (TABLE_HAS(file, hh))
+        return file;
+    free(file);
+    return NULL;
 }
 
 static void file_idle(struct tree *tree, struct archive_file *file)
