@@ -36,6 +36,10 @@ int cache_index_set(struct cache_index *index, const struct cache_key *key, int6
             return -ENOMEM;
         entry->key = *key;
         HASH_ADD(hh, index->table, key, sizeof(entry->key), entry);
+        if (!TABLE_HAS(entry, hh)) {
+            free(entry);
+            return -ENOMEM;
+        }
         DL_APPEND(index->oldest, entry);
     }
     if (!entry)

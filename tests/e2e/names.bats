@@ -363,8 +363,8 @@ while True:
 }
 
 # S-SPEND-2: Listing, searching, reading, copying out, measuring and identifying files never start a
-#   task. Of a video that nobody has opened, the media host is asked only for the size and the two ends
-#   (256 KiB each), once, when it is finished.
+#   task. Of a video that nobody has opened, and that is not being saved, the media host is asked
+#   only for the size and the two ends (256 KiB each), once, when it is finished.
 @test "S-SPEND-2: looking at everything never creates a task and asks the media host for nothing" {
     make_job cat 'a cat [[video_bytes=2000000]]'
     mkdir "$J/draft" "$J/files"
