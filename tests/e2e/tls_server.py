@@ -6,6 +6,7 @@ handshake; `plain`: answers the handshake with HTTP; `silent`: never says anythi
 the log: "connected", and "request N" for N bytes that came through TLS.
 """
 import os
+import re
 import socket
 import ssl
 import struct
@@ -29,6 +30,12 @@ def end(connection):
     connection.close()
 
 
+def is_whole(request):
+    head, end_of_head, body = request.partition(b"\r\n\r\n")
+    length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+    return bool(end_of_head) and len(body) >= (int(length[1]) if length else 0)
+
+
 def serve(connection):
     note("connected")
     if mode.endswith("-hello") or mode == "plain":
@@ -43,9 +50,9 @@ def serve(connection):
         return
     try:
         with context.wrap_socket(connection, server_side=True) as tls:
-            # All of it: what is unread when a connection ends makes it a reset.
+            # All of it, a body too: what is unread when a connection ends makes it a reset.
             request = b""
-            while not request.endswith(b"}") and (piece := tls.recv(1 << 16)):
+            while not is_whole(request) and (piece := tls.recv(1 << 16)):
                 request += piece
             if request:
                 note(f"request {len(request)}")
