@@ -86,7 +86,16 @@ bool jobs_is_submitting(const struct jobs *jobs)
 
 void jobs_stop(struct jobs *jobs)
 {
+    struct job_detail *detail;
     jobs->is_stopping = true;
+    /* A create that is still being connected would be refused at its first byte: nobody waits for that. */
+    DL_FOREACH (jobs->details, detail) {
+        if (detail->call && detail->job->state == JOB_WAITING) {
+            api_cancel(detail->call);
+            detail->call = NULL;
+            jobs->creates--;
+        }
+    }
 }
 
 void jobs_key_changed(struct jobs *jobs)

@@ -603,6 +603,28 @@ static void test_submit__each_rewriting_of_an_ended_job_is_one_new_attempt(void 
     world_fini(&w);
 }
 
+static void test_submit__an_end_waits_only_for_what_was_sent(void **state UNUSED)
+{
+    struct world w;
+    world_init(&w);
+    struct job *sent = job_submitted(&w, "sent");
+    assert_int_equal(call_send(call_of(&w, sent)), 0);
+    struct job *connecting = job_make_named(&w, "connecting");
+    assert_int_equal(user_write(connecting, JOB_PROMPT_NAME, PROMPT), 0);
+    world_run(&w, 0);
+    assert_non_null(call_of(&w, connecting));
+    jobs_stop(w.jobs);
+    assert_null(call_of(&w, connecting));
+    assert_true(jobs_is_submitting(w.jobs));
+    create_accept(call_of(&w, sent), "cgt-1");
+    assert_false(jobs_is_submitting(w.jobs));
+    assert_state(sent, JOB_QUEUED);
+    world_restart(&w);
+    world_run(&w, 0);
+    create_accept(call_of(&w, jobs_find(w.jobs, "connecting")), "cgt-2");
+    world_fini(&w);
+}
+
 static void test_submit__what_a_service_asked_for_holds_over_a_restart(void **state UNUSED)
 {
     struct world w;
@@ -654,6 +676,7 @@ int main(void)
         cmocka_unit_test(test_submit__an_end_without_the_answer_leaves_submitting_on_disk),
         cmocka_unit_test(test_submit__each_rewriting_of_an_ended_job_is_one_new_attempt),
         cmocka_unit_test(test_submit__what_a_service_asked_for_holds_over_a_restart),
+        cmocka_unit_test(test_submit__an_end_waits_only_for_what_was_sent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
