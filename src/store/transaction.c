@@ -17,9 +17,9 @@
 enum { STORE_LOG_PAGES = 1000 };
 
 /* A commit that writes nothing is not synced either. */
-#define SYNCS_COUNT "UPDATE meta SET value = value + 1 WHERE key = 'syncs';"
-static const char store_sync_sql[] = SYNCS_COUNT;
-static const char store_touch_sql[] = "BEGIN IMMEDIATE;" SYNCS_COUNT "COMMIT;";
+static const char store_sync_sql[] = "UPDATE meta SET value = value + 1 WHERE key = 'syncs';";
+/* Writes the first page anew ("sdfs"), also of a database whose tables the program before did not come to make. */
+static const char store_touch_sql[] = "PRAGMA application_id = 1935959667;";
 
 int store_exec(struct store *store, const char *sql)
 {

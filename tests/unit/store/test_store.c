@@ -652,6 +652,32 @@ static void test_store__a_disk_that_refuses_leaves_nothing_half_written(void **s
     teardown(&f);
 }
 
+/* Killed at any moment of its first start, the program starts again. */
+static void test_store__a_first_start_may_be_killed(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 300; i++) {
+        char path[64] = "/tmp/seedancefs-store-XXXXXX";
+        struct store *store;
+        assert_non_null(mkdtemp(path));
+        pid_t child = fork();
+        if (child == 0) {
+            if (store_open(path, &store) == 0)
+                (void)pause();
+            _exit(1);
+        }
+        assert_true(child > 0);
+        (void)usleep((useconds_t)(i * 20));
+        assert_int_equal(kill(child, SIGKILL), 0);
+        assert_int_equal(waitpid(child, NULL, 0), child);
+        int r = store_open(path, &store);
+        if (r == 0)
+            store_close(store);
+        assert_int_equal(nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+        assert_int_equal(r, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -670,6 +696,7 @@ int main(void)
         cmocka_unit_test(test_store__history_is_told_in_the_order_of_writing),
         cmocka_unit_test(test_store__files_are_rows_of_their_job),
         cmocka_unit_test(test_store__a_disk_that_refuses_leaves_nothing_half_written),
+        cmocka_unit_test(test_store__a_first_start_may_be_killed),
     };
     (void)atexit(directories_clean);
     return cmocka_run_group_tests(tests, NULL, NULL);
