@@ -31,6 +31,7 @@ struct spend {
     struct spend_sum *by_day;
     struct spend_sum *by_month;
     struct spend_sum *by_model;
+    struct spend_sum *by_job;
     struct buf jobs; /* the attempts, rendered as they come */
     struct json_writer writer;
     int error;
@@ -105,6 +106,8 @@ static void attempt_add(void *context, const struct store_spending *row)
         sum_add(spend, &spend->by_day, when, 10, class, amount);
         sum_add(spend, &spend->by_month, when, 7, class, amount);
         sum_add(spend, &spend->by_model, row->model, strlen(row->model), class, amount);
+        const char *job = row->job_name ? row->job_name : "";
+        sum_add(spend, &spend->by_job, job, strlen(job), class, amount);
     }
     struct json_writer *w = &spend->writer;
     json_write_object_begin(w);
@@ -201,6 +204,7 @@ int spend_render(struct tree *tree, struct buf *out)
     write_table(&w, "by_day", spend.by_day);
     write_table(&w, "by_month", spend.by_month);
     write_table(&w, "by_model", spend.by_model);
+    write_table(&w, "by_job", spend.by_job);
     json_write_key(&w, "attempts");
     json_write_raw(&w, buf_text(&spend.jobs));
     json_write_object_end(&w);
@@ -208,6 +212,7 @@ int spend_render(struct tree *tree, struct buf *out)
     table_free(&spend.by_day);
     table_free(&spend.by_month);
     table_free(&spend.by_model);
+    table_free(&spend.by_job);
     buf_fini(&spend.jobs);
     return r < 0 ? r : out->error;
 }

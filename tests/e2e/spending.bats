@@ -150,7 +150,7 @@ scenario() {
 
 # S-SPEND-20: `spend.json` at the root counts every attempt once: `settled` by the length of the
 #   video, `reserved` while it is under way, `at_risk` where it may have been charged
-#   (`unknown`, a task that failed); in all, by day, month and model, removed jobs with their
+#   (`unknown`, a task that failed); in all, by day, month, model and job, removed jobs with their
 #   task ids. A task that was adopted counts once.
 @test "S-SPEND-20: the ledger adds up" {
     mount_fs
@@ -163,6 +163,7 @@ scenario() {
         [ "$(jq -r .at_risk "$MNT/spend.json")" = 0.80 ]
         [ "$(jq -r .reserved "$MNT/spend.json")" = 0.00 ]
         [ "$(jq -r '.by_model["doubao-seedance-2.0-fast"].at_risk' "$MNT/spend.json")" = 0.80 ]
+        [ "$(jq -r '.by_job.a.settled, .by_job.b.at_risk' "$MNT/spend.json" | tr '\n' ' ')" = '1.00 0.80 ' ]
         [ "$(jq -r ".by_day[\"$(date -u +%F)\"].settled" "$MNT/spend.json")" = 1.00 ]
         [ "$(jq -r '.attempts | length' "$MNT/spend.json")" = 2 ]
     }
