@@ -13,6 +13,7 @@ begin_nginx() {
     mkdir -p "$www" "$BATS_TEST_TMPDIR/nginx"
     NGINX_PORT=$("$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
     cat >"$BATS_TEST_TMPDIR/nginx.conf" <<END
+$([ "$(id -u)" != 0 ] || echo 'user root;') # the directory is its owner's alone
 worker_processes 1;
 daemon off;
 pid $BATS_TEST_TMPDIR/nginx/pid;
@@ -60,7 +61,7 @@ end_peers() {
     wait "${peers[@]}" 2>/dev/null || true
     peers=()
 }
-trap 'end_peers; finish' EXIT
+trap 'code=$?; set +e; end_peers; (exit $code); finish' EXIT
 
 # media_rule JOB FILE PORT   the task of this job has its video at that place
 media_rule() {
@@ -76,6 +77,7 @@ videos_make() {
     for job in "${jobs_made[@]}"; do echo "{\"prompt\": \"[$job]\"}" >"$MNT/jobs/$job/prompt.json"; done
     for job in "${jobs_made[@]}"; do wait_status "$job" succeeded; done
     sleep 1 # the two ends come now
+    jobs_made=() # their rules stay: a URL may be asked for again
 }
 jobs_made=()
 
