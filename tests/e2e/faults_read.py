@@ -128,7 +128,7 @@ def statuses():
     later = formatdate(time.time() + 2, usegmt=True)
     past = 'Wed, 21 Oct 2015 07:28:00 GMT'
     told = [('1', RIGHT), (later, RIGHT), (past, RIGHT), ('-5', RIGHT), ('soon', RIGHT), ('', RIGHT),
-            ('1000000000', EIO)]
+            ('1000000000', (EIO, RIGHT))] # longer than a read may wait: it fails at once
     return [
         *[variant(f'429, Retry-After: {after}', {'status': 429, 'headers': {'Retry-After': after}}, once)
           for after, once in told],
