@@ -46,7 +46,7 @@ row() {
         { verdict=MISSED; missed=$((missed + 1)); }
     printf '%-42s %9s %-5s %2s %6s  %-6s  %-30s %9s %8s\n' "$1" "$2" "$3" \
         "$(case $4 in least) echo '>=' ;; most) echo '<=' ;; esac)" "$5" "$verdict" "$6" "$7" \
-        "$(awk -v a="$2" -v b="$7" 'BEGIN { if (b + 0 > 0) printf "%.2f x", a / b; else print "" }')"
+        "$([ "$3" = x ] || awk -v a="$2" -v b="$7" 'BEGIN { if (b + 0 > 0) printf "%.2f x", a / b }')"
 }
 
 ms() { awk -v us="$1" 'BEGIN { printf "%.1f", us / 1000 }'; }

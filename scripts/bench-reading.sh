@@ -1,7 +1,8 @@
 #!/bin/bash
 # `make bench`, second part: reading videos through the mount beside curl, rclone mount, ffprobe and mpv, on a rig of its
 # own: nginx on loopback, and a proxy that makes it 50 ms away.
-#   scripts/bench-reading.sh build        exit code 0 when no target is missed
+#   scripts/bench-reading.sh build [PART]...    sequential random far readers; all of them without a name. Exit code 0
+#                                               when no target is missed
 set -u
 # shellcheck source=scripts/bench-common.bash
 source "$(dirname "$0")/bench-common.bash"
@@ -97,10 +98,21 @@ ratio_row() {
     row "$1, $(ms "$2") ms" "$(ratio "$2" "$6")" "x" "$3" "$4" "$5" "$(ms "$6")"
 }
 
+# big_videos KIND COUNT   finished jobs KIND1 and so on, each with a video of 512 MiB that nothing has read yet
+big_videos() {
+    local i source
+    for i in $(seq "$2"); do
+        source=$www/big$(((i - 1) % 3 + 1)).bin
+        [ -e "$source" ] || head -c 512M /dev/urandom >"$source"
+        [ -e "$www/$1$i.bin" ] || ln "$source" "$www/$1$i.bin"
+        video "$1$i" "$1$i.bin" "$NGINX_PORT"
+    done
+    videos_make
+}
+
 bench_sequential() {
     local i curl mount rclone full warm again local_us
-    for i in 1 2 3; do head -c 512M /dev/urandom >"$www/big$i.bin"; video "big$i" "big$i.bin" "$NGINX_PORT"; done
-    videos_make
+    big_videos big 3
     cat "$www"/big*.bin >/dev/null # all peers read what nginx has in memory
     curl=$(three whole_curl)
     mount=$(three whole_mount)
@@ -124,17 +136,14 @@ random_rclone() { "$bench" random "$BATS_TEST_TMPDIR/rclone/random$1.bin"; }
 
 bench_random() {
     local i ours rclone
-    for i in 1 2 3; do ln "$www/big$i.bin" "$www/random$i.bin"; video "random$i" "random$i.bin" "$NGINX_PORT"; done
-    videos_make
+    big_videos random 3
     ours=$(three random_mount)
     # A listing is kept for some minutes: this one has the new names.
-    end_rclone rclone
+    ! mountpoint -q "$BATS_TEST_TMPDIR/rclone" || fusermount3 -u "$BATS_TEST_TMPDIR/rclone"
     rclone_mount rclone "$NGINX_PORT"
     rclone=$(three random_rclone)
     ratio_row "200 random reads of 4 KiB, cold" "$ours" most 1.0 "rclone mount" "$rclone"
 }
-
-end_rclone() { fusermount3 -u "$BATS_TEST_TMPDIR/$1"; }
 
 probe() { time_us ffprobe -v error -show_entries format=duration -show_entries stream=width,height "$1"; }
 probe_mount() { probe "$MNT/jobs/clip$1/output.mp4"; }
@@ -171,8 +180,7 @@ bench_far() {
 
 bench_readers() {
     local i readers=() most=0 now threads=0
-    for i in $(seq 64); do ln "$www/big1.bin" "$www/many$i.bin"; video "many$i" "many$i.bin" "$NGINX_PORT"; done
-    videos_make
+    big_videos many 64
     restart_fs
     for i in $(seq 64); do
         dd if="$MNT/jobs/many$i/output.mp4" of=/dev/null bs=1M count=16 status=none 3>&- &
@@ -194,8 +202,6 @@ start_world --queue-seconds 0 --generation-seconds 0.01
 begin_nginx
 mount_fs --log-level info --archive never
 table_head
-bench_sequential
-bench_random
-bench_far
-bench_readers
+[ $# -gt 1 ] || set -- "$1" sequential random far readers
+for part in "${@:2}"; do "bench_$part"; done
 table_end

@@ -8,6 +8,7 @@ delayed is not held back by what comes behind. A connection costs a round trip, 
 """
 import asyncio
 import collections
+import signal
 import sys
 
 
@@ -54,15 +55,18 @@ async def main():
     port_file, host_port, round_trip_ms = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
     delay_s = round_trip_ms / 2000
 
+    connections = set() # asyncio itself holds its tasks weakly
+
     async def serve(reader, writer):
+        connections.add(asyncio.current_task())
         await asyncio.sleep(2 * delay_s) # the handshake
         try:
             out_reader, out_writer = await asyncio.open_connection('127.0.0.1', host_port)
+            await asyncio.gather(pump(reader, out_writer, delay_s), pump(out_reader, writer, delay_s),
+                                 return_exceptions=True)
         except OSError:
             writer.close()
-            return
-        await asyncio.gather(pump(reader, out_writer, delay_s), pump(out_reader, writer, delay_s),
-                             return_exceptions=True)
+        connections.discard(asyncio.current_task())
 
     server = await asyncio.start_server(serve, '127.0.0.1', 0)
     with open(port_file, 'w', encoding='ascii') as file:
@@ -70,4 +74,5 @@ async def main():
     await server.serve_forever()
 
 
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)) # before the loop: it has no task to wait for
 asyncio.run(main())
