@@ -18,6 +18,15 @@ static struct timers *timers_of(const struct http_transfer *transfer)
     return loop_timers(transfer->http->loop);
 }
 
+/* What on_body cancels is marked only, and prepare frees it. */
+static void transfer_give(struct http_transfer *transfer)
+{
+    struct loop *loop = transfer->http->loop;
+    loop_is_in_curl_set(loop, true);
+    http_easy_give(transfer);
+    loop_is_in_curl_set(loop, false);
+}
+
 /* Takes the transfer out of curl, of the timers and of the list: nothing can call it back. */
 static void transfer_detach(struct http_transfer *transfer)
 {
@@ -91,26 +100,11 @@ static void on_stall_deadline(void *context)
 
 void http_stall_restart(struct http_transfer *transfer)
 {
-    if (transfer->request.stall_ms <= 0 || transfer->is_paused || !transfer->answer.is_sent)
+    if (transfer->request.stall_ms <= 0 || !transfer->answer.is_sent)
         return;
     transfer->last_byte_ms = now_ms(transfer);
     timer_set(timers_of(transfer), &transfer->stall_timer, transfer->request.stall_ms,
               on_stall_deadline, transfer);
-}
-
-static void transfer_resume(struct http_transfer *transfer)
-{
-    struct loop *loop = transfer->http->loop;
-    transfer->is_resume_due = false;
-    transfer->is_paused_in_curl = false;
-    /* curl delivers what it held back from within this call. */
-    loop_is_in_curl_set(loop, true);
-    CURLcode code = curl_easy_pause(transfer->easy, CURLPAUSE_CONT);
-    loop_is_in_curl_set(loop, false);
-    if (transfer->is_cancelled)
-        return; /* prepare comes again for it */
-    if (code != CURLE_OK || transfer->failure)
-        transfer_finish(transfer, http_easy_result(transfer, code));
 }
 
 static void transfer_add(struct http_transfer *transfer)
@@ -137,10 +131,6 @@ static bool http_prepare_one(struct http *http)
             transfer_add(transfer);
             return true;
         }
-        if (transfer->is_resume_due) {
-            transfer_resume(transfer);
-            return true;
-        }
     }
     return false;
 }
@@ -150,6 +140,25 @@ static void http_prepare(void *context)
 {
     while (http_prepare_one(context))
         continue;
+}
+
+static struct http_transfer *http_gathering(const struct http *http)
+{
+    struct http_transfer *transfer = http->gathering > 0 ? http->transfers : NULL;
+    while (transfer && transfer->gathered_len == 0)
+        transfer = transfer->next;
+    return transfer;
+}
+
+/* Before curl's reports: what is complete must have given all of its bytes. */
+static void http_performed(void *context)
+{
+    struct http_transfer *transfer;
+    while ((transfer = http_gathering(context)) != NULL) {
+        transfer_give(transfer);
+        if (!transfer->is_cancelled && transfer->failure)
+            transfer_finish(transfer, transfer->failure);
+    }
 }
 
 static void http_completed(void *context, CURL *easy, CURLcode code)
@@ -168,7 +177,7 @@ int http_new(struct loop *loop, struct http **out)
     if (!http)
         return -ENOMEM;
     http->loop = loop;
-    const struct loop_transfer_hooks hooks = {http, http_prepare, http_completed};
+    const struct loop_transfer_hooks hooks = {http, http_prepare, http_performed, http_completed};
     int r = loop_transfer_hooks_set(loop, &hooks);
     if (r < 0) {
         free(http);
@@ -240,23 +249,4 @@ void http_cancel(struct http_transfer *transfer)
     }
     transfer_detach(transfer);
     transfer_free(transfer);
-}
-
-void http_pause(struct http_transfer *transfer)
-{
-    transfer->is_paused = true;
-    transfer->is_resume_due = false;
-    timer_cancel(timers_of(transfer), &transfer->stall_timer);
-}
-
-void http_resume(struct http_transfer *transfer)
-{
-    if (!transfer->is_paused)
-        return;
-    transfer->is_paused = false;
-    http_stall_restart(transfer);
-    if (transfer->is_paused_in_curl) {
-        transfer->is_resume_due = true;
-        loop_transfers_wake(transfer->http->loop);
-    }
 }

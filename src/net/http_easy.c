@@ -132,6 +132,44 @@ static size_t on_head_line(char *line, size_t size, size_t count, void *context)
     return is_over(transfer) ? 0 : len;
 }
 
+static void gathered_end(struct http_transfer *transfer)
+{
+    transfer->http->gathering -= transfer->gathered_len > 0;
+    transfer->gathered_len = 0;
+}
+
+static void body_give(struct http_transfer *transfer, const void *bytes, size_t len)
+{
+    int r = transfer->request.on_body
+                ? transfer->request.on_body(transfer->request.context, bytes, len)
+                : 0;
+    if (r < 0)
+        fail(transfer, r);
+}
+
+void http_easy_give(struct http_transfer *transfer)
+{
+    size_t len = transfer->gathered_len;
+    gathered_end(transfer);
+    if (len > 0 && !is_over(transfer))
+        body_give(transfer, transfer->gathered, len);
+}
+
+static void body_gather(struct http_transfer *transfer, const char *bytes, size_t len)
+{
+    while (len > 0 && !is_over(transfer)) {
+        size_t room = transfer->request.gather_bytes - transfer->gathered_len;
+        size_t part = len < room ? len : room;
+        transfer->http->gathering += transfer->gathered_len == 0;
+        memcpy(transfer->gathered + transfer->gathered_len, bytes, part);
+        transfer->gathered_len += part;
+        bytes += part;
+        len -= part;
+        if (part == room)
+            http_easy_give(transfer);
+    }
+}
+
 static size_t on_body_bytes(char *bytes, size_t size, size_t count, void *context)
 {
     struct http_transfer *transfer = context;
@@ -139,10 +177,6 @@ static size_t on_body_bytes(char *bytes, size_t size, size_t count, void *contex
     size_t len = size * count;
     if (is_over(transfer))
         return 0;
-    if (transfer->is_paused) {
-        transfer->is_paused_in_curl = true;
-        return CURL_WRITEFUNC_PAUSE;
-    }
     touch(transfer);
     uint64_t total = (uint64_t)answer->body_bytes + len;
     if (transfer->head.place != HTTP_HEAD_BODY || transfer->is_answer_too_long ||
@@ -153,11 +187,12 @@ static size_t on_body_bytes(char *bytes, size_t size, size_t count, void *contex
     if (transfer->failure)
         return 0;
     answer->body_bytes = (int64_t)total;
-    int r = transfer->request.on_body
-                ? transfer->request.on_body(transfer->request.context, bytes, len)
-                : 0;
-    if (r < 0)
-        fail(transfer, r);
+    if (!transfer->gathered && transfer->request.gather_bytes > 0)
+        transfer->gathered = malloc(transfer->request.gather_bytes);
+    if (transfer->gathered)
+        body_gather(transfer, bytes, len);
+    else /* it is not wished, or there is no memory for it */
+        body_give(transfer, bytes, len);
     return is_over(transfer) ? 0 : len;
 }
 
@@ -237,8 +272,8 @@ static int set_pointer(CURL *easy, CURLoption option, const void *value)
 static int set_numbers(struct http_transfer *transfer)
 {
     const struct http_request *request = &transfer->request;
-    /* Several polls share one HTTP/2 connection. Ranges are paused, and over HTTP/1.1 a paused one
-     * is held back by TCP instead of a buffer; a create must have a connection of its own. */
+    /* Several polls share one HTTP/2 connection. A range is not held up by another one on its
+     * connection; a create must have a connection of its own. */
     bool is_http2 = request->method == HTTP_GET && !request->is_once && request->range_first < 0;
     int64_t connect_ms = request->connect_ms > 0 && request->connect_ms < INT_MAX
                              ? request->connect_ms
@@ -359,6 +394,9 @@ void http_easy_close(struct http_transfer *transfer)
         explicit_bzero(header->data, strlen(header->data));
     curl_slist_free_all(transfer->headers);
     transfer->headers = NULL;
+    gathered_end(transfer);
+    free(transfer->gathered);
+    transfer->gathered = NULL;
 }
 
 struct code_row {

@@ -15,6 +15,7 @@
 struct http {
     struct loop *loop;
     struct http_transfer *transfers;
+    unsigned gathering; /* transfers that hold bytes of a body which on_body has not seen */
 };
 
 struct http_transfer {
@@ -32,13 +33,12 @@ struct http_transfer {
     int64_t started_ms;
     int64_t last_byte_ms;
     size_t body_sent_bytes;
+    char *gathered; /* gather_bytes of memory, from the first byte of a body on */
+    size_t gathered_len;
     int failure;       /* what ended it before curl did; 0 */
     bool is_added;     /* in curl's multi handle */
     bool is_cancelled; /* nothing is called back any more; prepare frees it */
     bool is_finished;  /* on_done is being called */
-    bool is_paused;
-    bool is_paused_in_curl; /* curl holds bytes back until it is told to go on */
-    bool is_resume_due;
     bool has_refused_address;
     bool is_answer_too_long;
 };
@@ -49,10 +49,14 @@ int http_easy_open(struct http_transfer *transfer) NODISCARD;
 /* Frees them and wipes the bearer. The handle is in no multi handle any more. */
 void http_easy_close(struct http_transfer *transfer);
 
+/* Hands out what has been gathered. To be called while curl is said to be on the stack, so that what
+ * on_body cancels is only marked. */
+void http_easy_give(struct http_transfer *transfer);
+
 /* The code of base/err for what curl reported, 0 for a complete and sane answer. */
 int http_easy_result(const struct http_transfer *transfer, CURLcode code);
 
-/* Starts the stall deadline anew, unless paused or not yet connected. */
+/* Starts the stall deadline anew, unless not yet connected. */
 void http_stall_restart(struct http_transfer *transfer);
 
 #endif

@@ -250,6 +250,8 @@ static int loop_perform(struct loop *loop)
     CURLMcode code = curl_multi_perform(loop->multi, &running);
     loop->is_in_curl = false;
     loop->perform_count++;
+    if (loop->has_hooks)
+        loop->hooks.performed(loop->hooks.context);
     if (code != CURLM_OK)
         return code == CURLM_OUT_OF_MEMORY ? -ENOMEM : -EIO;
     int left = 0;

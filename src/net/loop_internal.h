@@ -15,6 +15,8 @@ struct loop_transfer_hooks {
     void *context;
     /* Before the next wait, when loop_transfers_wake() was called: curl may be called in here. */
     void (*prepare)(void *context);
+    /* curl has done what there was to do for now. */
+    void (*performed)(void *context);
     /* A transfer in the multi handle has ended. */
     void (*completed)(void *context, CURL *easy, CURLcode code);
 };

@@ -63,6 +63,9 @@ struct http_request {
     /* A create: own fresh connection that is not reused, HTTP/1.1, and a second on_send ends it
      * with HTTP_REPEATED before anything is sent again. */
     bool is_once;
+    /* Bytes of the body are gathered until there are so many, or nothing more has come for now, so that
+     * on_body is called once for them. 0: it gets what comes as it comes. */
+    size_t gather_bytes;
     /* Else every address but public ones is refused at the socket. */
     bool is_private_address_allowed;
     void *context;
@@ -82,10 +85,6 @@ int http_start(struct http *http, const struct http_request *request,
 
 /* Ends a transfer without on_done. Allowed inside its own callbacks except on_done. */
 void http_cancel(struct http_transfer *transfer);
-
-/* Flow control: a paused transfer reads nothing, and its stall deadline stands still. */
-void http_pause(struct http_transfer *transfer);
-void http_resume(struct http_transfer *transfer);
 
 /* Milliseconds to wait as told by Retry-After (seconds or HTTP date, RFC 9110 section 10.2.3), at
  * least 0, capped at one hour; -1 when absent or junk. */

@@ -34,15 +34,12 @@ struct client {
     enum client_event cancel_on;
     struct http_transfer **victim; /* whom cancel_on cancels; NULL: the transfer itself */
     enum client_event fail_on;
-    enum client_event pause_on;
 };
 
 static inline int client_event(struct client *client, enum client_event event)
 {
     if (client->cancel_on == event)
         http_cancel(client->victim ? *client->victim : client->transfer);
-    if (client->pause_on == event)
-        http_pause(client->transfer);
     return client->fail_on == event ? -ENOSPC : 0;
 }
 

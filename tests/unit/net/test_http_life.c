@@ -349,69 +349,63 @@ static void test_http_life__freeing_ends_all_without_a_word(void **state)
     assert_int_equal(client.dones, 0);
 }
 
-static void test_http_life__a_paused_transfer_reads_nothing(void **state)
+static int gathered_body(size_t gather_bytes, enum client_event cancel_on,
+                         enum client_event fail_on, struct client *client)
 {
-    (void)state;
-    struct buf bytes;
-    buf_init(&bytes, 64 << 20);
-    (void)buf_add_text(&bytes, OK_HEAD "Content-Length: 16777216\r\n\r\n");
-    for (int i = 0; i < 1 << 20; i++)
-        (void)buf_add_text(&bytes, "0123456789abcdef");
-    const struct raw_answer answers[] = {{bytes.data, bytes.len, RAW_KEEP}};
-    struct client client;
-    start(&client, answers, 1);
-    client.request.body_limit = 32 << 20;
-    client.request.stall_ms = 100;
-    client.pause_on = ON_HEADERS;
-    client_start(&client);
-    client_turn(&client, 1, 400); /* longer than the stall deadline, which stands still */
-    assert_int_equal(client.dones, 0);
-    assert_int_equal(client.body.len, 0);
-    client.pause_on = ON_BODY; /* after each piece */
-    size_t seen = 0;
-    for (int i = 0; i < 5; i++) {
-        http_resume(client.transfer);
-        client_turn(&client, 1, 20);
-        assert_int_equal(client.bodies, i + 1);
-        assert_true(client.body.len > seen);
-        seen = client.body.len;
-    }
-    client.pause_on = ON_NOTHING;
-    http_resume(client.transfer);
-    http_pause(client.transfer);
-    http_resume(client.transfer);
-    client_turn(&client, 1, 15000);
-    assert_int_equal(client.result, 0);
-    assert_int_equal(client.body.len, 16777216);
-    buf_fini(&bytes);
-    stop(&client);
+    static char answer[300000];
+    static const char head[] = OK_HEAD "Content-Length: 262144\r\n\r\n";
+    memset(answer, 'x', sizeof(answer));
+    memcpy(answer, head, sizeof(head) - 1);
+    const struct raw_answer answers[] = {{answer, sizeof(head) - 1 + 262144, RAW_KEEP}};
+    start(client, answers, 1);
+    client->request.gather_bytes = gather_bytes;
+    client->cancel_on = cancel_on;
+    client->fail_on = fail_on;
+    client_start(client);
+    client_turn(client, 1, cancel_on ? 200 : 5000);
+    return client->result;
 }
 
-static void test_http_life__a_resumed_transfer_can_be_cancelled_and_can_stall(void **state)
+static void test_http_life__a_body_can_be_gathered(void **state)
 {
     (void)state;
-    static const struct raw_answer answers[] = {
-        {OK_HEAD "Content-Length: 3\r\n\r\n{}", 0, RAW_HANG}};
-    struct client client;
-    start(&client, answers, 1);
-    client.request.stall_ms = 100;
-    client.pause_on = ON_HEADERS;
-    client_start(&client);
-    client_turn(&client, 1, 200);
-    client.pause_on = ON_NOTHING;
-    client.cancel_on = ON_BODY; /* called from within the resume */
-    http_resume(client.transfer);
-    client_turn(&client, 1, 50);
-    assert_int_equal(client.bodies, 1);
-    assert_int_equal(client.dones, 0);
-    client.cancel_on = ON_NOTHING;
-    client.pause_on = ON_HEADERS;
-    client_start(&client);
-    client_turn(&client, 1, 200);
-    http_resume(client.transfer);
-    client_turn(&client, 1, 2000);
-    assert_int_equal(client.result, -ERR_HTTP_STALLED);
-    stop(&client);
+    static const struct {
+        size_t gather_bytes;
+        int bodies_most;
+    } rows[] = {{0, 1000}, {1000, 1000}, {262144, 40}, {1 << 20, 40}};
+    int bodies_before = 0;
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct client client;
+        assert_int_equal(gathered_body(rows[i].gather_bytes, ON_NOTHING, ON_NOTHING, &client), 0);
+        assert_int_equal(client.dones, 1);
+        assert_int_equal(client.body.len, 262144);
+        for (size_t at = 0; at < client.body.len; at++)
+            assert_int_equal(client.body.data[at], 'x');
+        assert_true(client.bodies <= rows[i].bodies_most);
+        if (rows[i].gather_bytes >= 262144)
+            assert_true(client.bodies <= bodies_before);
+        else if (rows[i].gather_bytes == 1000)
+            assert_true(client.bodies >= 262);
+        else
+            bodies_before = client.bodies;
+        stop(&client);
+    }
+}
+
+static void test_http_life__gathered_bytes_can_end_it(void **state)
+{
+    (void)state;
+    for (size_t gather_bytes = 1000; gather_bytes <= 1000000; gather_bytes *= 1000) {
+        struct client client;
+        assert_int_equal(gathered_body(gather_bytes, ON_NOTHING, ON_BODY, &client), -ENOSPC);
+        assert_int_equal(client.bodies, 1);
+        assert_int_equal(client.dones, 1);
+        stop(&client);
+        (void)gathered_body(gather_bytes, ON_BODY, ON_NOTHING, &client);
+        assert_int_equal(client.bodies, 1);
+        assert_int_equal(client.dones, 0);
+        stop(&client);
+    }
 }
 
 int main(void)
@@ -432,8 +426,8 @@ int main(void)
         cmocka_unit_test(test_http_life__a_callback_can_cancel_it),
         cmocka_unit_test(test_http_life__a_callback_can_cancel_another),
         cmocka_unit_test(test_http_life__freeing_ends_all_without_a_word),
-        cmocka_unit_test(test_http_life__a_paused_transfer_reads_nothing),
-        cmocka_unit_test(test_http_life__a_resumed_transfer_can_be_cancelled_and_can_stall),
+        cmocka_unit_test(test_http_life__a_body_can_be_gathered),
+        cmocka_unit_test(test_http_life__gathered_bytes_can_end_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
