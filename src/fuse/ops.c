@@ -80,13 +80,15 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
     conn->max_write = WRITE_MAX;
     /* Requests are small and copied; splicing them in would cost a pipe and two calls more. */
     conn->want &= ~(unsigned)FUSE_CAP_SPLICE_READ;
+    /* Moving takes the pages away from the cache file, and waits until they have been written back. */
+    conn->want &= ~(unsigned)FUSE_CAP_SPLICE_MOVE;
     /* The kernel waits for asynchronous O_DIRECT reads without looking at signals, so that a stalled
      * reader could not even be killed (fuse_direct_IO() in fs/fuse/file.c). */
     conn->want &= ~(unsigned)FUSE_CAP_ASYNC_DIO;
-    conn->want |= conn->capable &
-                  (FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE | FUSE_CAP_ASYNC_READ |
-                   FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_EXPORT_SUPPORT |
-                   FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);
+    conn->want |=
+        conn->capable & (FUSE_CAP_SPLICE_WRITE | FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS |
+                         FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_READDIRPLUS |
+                         FUSE_CAP_READDIRPLUS_AUTO);
     log_info("mount.ready", "kernel=%u.%u", conn->proto_major, conn->proto_minor);
     if (session->settings.on_ready)
         session->settings.on_ready(session->settings.context);

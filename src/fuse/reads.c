@@ -60,7 +60,7 @@ static void request_answer(void *context, int result, const struct tree_bytes *b
         data.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK | FUSE_BUF_FD_RETRY;
         data.buf[0].fd = bytes->fd;
         data.buf[0].pos = bytes->offset;
-        fuse_reply_data(req, &data, FUSE_BUF_SPLICE_MOVE);
+        fuse_reply_data(req, &data, (enum fuse_buf_copy_flags)0);
     }
 }
 

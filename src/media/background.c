@@ -120,13 +120,13 @@ static void item_turn_fetch(struct media_item *item)
 {
     struct cache_file *cache = &item->cache;
     if (cache_is_complete(cache))
-        item_persist(item);
+        item_persist_start(item);
     int result = cache->disk_error;
     if (cache->is_detached)
         result = -ERR_MEDIA_GONE;
     if (result < 0 || cache->durable_bytes == item->size)
         item_fetch_end(item, result);
-    else
+    else if (!cache_is_complete(cache))
         item_start_background(item);
 }
 

@@ -2,14 +2,15 @@
  * Order is everything here. kill -9 or a power cut may come between any two steps, and afterwards
  * the map must not vouch for a byte that is not in the file:
  *
- *     more bytes:   write data, fdatasync data; write map.tmp, fdatasync it, rename it over map,
- *                   fsync dir
+ *     more bytes:   write data, write map.tmp; fdatasync data, fdatasync map.tmp, rename it over map,
+ *                   fsync dir (what waits for the disk is cache_sync(), which another process may do)
  *     fewer bytes:  unlink map, fsync dir, unlink data
  *     start:        map believable and data file long enough: taken; else fewer bytes, to nothing
  *
  * Blocks that an earlier run wrote are compared with their checksums before they are read for the first
  * time: a disk that rots, or that said it had written what it had not, costs a transfer, never a wrong
- * byte. A block's checksum is taken when its last byte has been written, from the page cache.
+ * byte. A block's checksum is taken when its last byte has been written: of the bytes that came, or from the
+ * page cache if it came in parts.
  *
  * When fdatasync fails, the kernel may have dropped the pages and called them clean; what was
  * written since the last map is then not trusted any more either, and the last map is read again.
@@ -179,14 +180,19 @@ int cache_check(struct cache_file *cache, int64_t first, int64_t end)
     return r;
 }
 
-/* Takes the checksums of the blocks that the bytes [first, end) have completed. */
-static int cache_sum(struct cache_file *cache, int64_t first, int64_t end)
+/* Takes the checksums of the blocks that these bytes, which have been written, have completed. */
+static int cache_sum(struct cache_file *cache, int64_t first, const char *bytes, size_t len)
 {
     int r = 0;
+    int64_t end = first + (int64_t)len;
     size_t last = (size_t)((end - 1) / BLOCK_MAP_BLOCK_BYTES);
     for (size_t block = (size_t)(first / BLOCK_MAP_BLOCK_BYTES); r == 0 && block <= last; block++) {
-        if (intervals_has(&cache->present, (int64_t)block * BLOCK_MAP_BLOCK_BYTES,
-                          block_map_block_end(block, cache->identity.size)))
+        int64_t block_first = (int64_t)block * BLOCK_MAP_BLOCK_BYTES;
+        int64_t block_end = block_map_block_end(block, cache->identity.size);
+        if (first <= block_first && block_end <= end)
+            cache->checksums[block] =
+                checksum_64(bytes + (block_first - first), (size_t)(block_end - block_first));
+        else if (intervals_has(&cache->present, block_first, block_end))
             r = block_read(cache, block, &cache->checksums[block]);
     }
     return r;
@@ -283,7 +289,7 @@ static int cache_write_disk(struct cache_file *cache, int64_t offset, const void
     if (r == 0)
         r = intervals_add(&cache->present, offset, end);
     if (r == 0) {
-        r = cache_sum(cache, offset, end);
+        r = cache_sum(cache, offset, bytes, len);
         if (r < 0 && intervals_remove(&cache->present, offset, end) < 0)
             cache_forget(cache);
     }
@@ -385,62 +391,95 @@ int cache_locate(struct cache_file *cache, int64_t offset, size_t len, struct me
     return 0;
 }
 
-static int write_durably(int directory_fd, const char *name, const struct buf *bytes)
+static int write_new(int directory_fd, const char *name, const struct buf *bytes)
 {
     int fd =
         openat(directory_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return -errno;
     int r = file_write_full(fd, bytes->data, bytes->len, 0);
-    if (r == 0 && fdatasync(fd) < 0)
-        r = -errno;
     if (close(fd) < 0 && r == 0)
         r = -errno;
     return r;
 }
 
-static int cache_write_map(struct cache_file *cache)
+int cache_persist_begin(struct cache_file *cache)
 {
+    if (cache->is_detached || cache->dirty_bytes == 0 || cache->fd < 0)
+        return 0;
     struct cache_names names = cache_names(cache);
     struct buf map;
-    int64_t covered_bytes = 0;
     buf_init(&map, block_map_bytes(cache->identity.size));
-    int r =
-        block_map_encode(&cache->identity, &cache->present, cache->checksums, &map, &covered_bytes);
+    int r = block_map_encode(&cache->identity, &cache->present, cache->checksums, &map,
+                             &cache->sync_covered_bytes);
     if (r == 0)
-        r = write_durably(cache->directory_fd, names.temporary, &map);
+        r = write_new(cache->directory_fd, names.temporary, &map);
     buf_fini(&map);
-    if (r == 0 &&
-        renameat(cache->directory_fd, names.temporary, cache->directory_fd, names.map) < 0)
-        r = -errno;
-    if (r < 0)
+    if (r < 0) {
         (void)unlink_if_there(cache->directory_fd, names.temporary);
-    else if (fsync(cache->directory_fd) < 0)
-        r = -errno;
-    if (r == 0)
-        cache->durable_bytes = covered_bytes;
+        return r;
+    }
+    cache->sync_dirty_bytes = cache->dirty_bytes;
+    cache->is_sync_void = false;
+    return 1;
+}
+
+static int sync_name(int directory_fd, const char *name)
+{
+    int fd = openat(directory_fd, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return -errno;
+    int r = fdatasync(fd) < 0 ? -errno : 0;
+    (void)close(fd);
     return r;
+}
+
+struct cache_sync_result cache_sync(int directory_fd, int data_fd, int64_t id, enum media_kind kind)
+{
+    struct cache_names names = names_of(id, (int32_t)kind);
+    if (fdatasync(data_fd) < 0)
+        return (struct cache_sync_result){.result = -errno, .is_data_lost = true};
+    int r = sync_name(directory_fd, names.temporary);
+    if (r == 0 && renameat(directory_fd, names.temporary, directory_fd, names.map) < 0)
+        r = -errno;
+    if (r == 0 && fsync(directory_fd) < 0)
+        r = -errno;
+    return (struct cache_sync_result){.result = r};
+}
+
+int cache_persist_end(struct cache_file *cache, int64_t now_ms, struct cache_sync_result result)
+{
+    struct cache_names names = cache_names(cache);
+    if (cache->is_sync_void)
+        return 0; /* what it was about has been deleted meanwhile */
+    if (result.result < 0) {
+        (void)unlink_if_there(cache->directory_fd, names.temporary);
+        if (result.is_data_lost)
+            (void)!cache_read_map(cache); /* nothing is present when that fails, too */
+        cache_disk_failed(cache, now_ms, result.result);
+        return result.result;
+    }
+    cache->durable_bytes = cache->sync_covered_bytes;
+    cache->dirty_bytes -= cache->sync_dirty_bytes;
+    return 0;
 }
 
 int cache_persist(struct cache_file *cache, int64_t now_ms)
 {
-    if (cache->is_detached || cache->dirty_bytes == 0 || cache->fd < 0)
-        return 0;
-    int r = fdatasync(cache->fd) < 0 ? -errno : 0;
-    if (r < 0)
-        (void)!cache_read_map(cache); /* nothing is present when that fails, too */
-    else
-        r = cache_write_map(cache);
+    int r = cache_persist_begin(cache);
     if (r < 0)
         cache_disk_failed(cache, now_ms, r);
-    else
-        cache->dirty_bytes = 0;
-    return r;
+    if (r <= 0)
+        return r;
+    struct cache_sync_result result = cache_sync(cache->directory_fd, cache->fd, cache->identity.id,
+                                                 (enum media_kind)cache->identity.kind);
+    return cache_persist_end(cache, now_ms, result);
 }
 
 int cache_drop(struct cache_file *cache)
 {
     cache_forget(cache);
+    cache->is_sync_void = true;
     cache->spill = spill_free(cache->spill);
     if (cache->is_detached)
         return cache->fd >= 0 && ftruncate(cache->fd, 0) < 0 ? -errno : 0;
@@ -493,4 +532,5 @@ int cache_remove(int directory_fd, int64_t id, enum media_kind kind)
 void cache_detach(struct cache_file *cache)
 {
     cache->is_detached = true;
+    cache->is_sync_void = true;
 }

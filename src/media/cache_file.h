@@ -24,10 +24,13 @@ struct cache_file {
         *unchecked;        /* a bit for each block that an earlier run wrote and nobody has read */
     int64_t dirty_bytes;   /* written since the last map */
     int64_t durable_bytes; /* vouched for by the last map */
-    bool is_detached;      /* the names belong to somebody else now: no map is written */
-    int disk_error;        /* why the disk is not used, 0 while it is */
-    int64_t disk_retry_ms; /* and when it is tried again (monotonic) */
-    struct spill *spill;   /* NULL: not needed */
+    int64_t sync_dirty_bytes;      /* what of these the sync under way, */
+    int64_t sync_covered_bytes;    /* and of those it will have made durable */
+    bool is_sync_void;             /* the files were deleted meanwhile */
+    bool is_detached;              /* the names belong to somebody else now: no map is written */
+    int disk_error;                /* why the disk is not used, 0 while it is */
+    int64_t disk_retry_ms;         /* and when it is tried again (monotonic) */
+    struct spill *spill;           /* NULL: not needed */
     struct spill_pool *spill_pool; /* lent; NULL: none */
 };
 
@@ -57,6 +60,18 @@ int cache_locate(struct cache_file *cache, int64_t offset, size_t len, struct me
 /* Makes what is there durable: data first, then the map. Whole blocks only. When that fails, the
  * disk is not used for a while. */
 int cache_persist(struct cache_file *cache, int64_t now_ms) NODISCARD;
+
+/* The same in three steps, of which only the second waits for the disk. The first gives 1, or 0 when there is
+ * nothing to do. Between first and third there is no other for the same file; bytes may be written. */
+struct cache_sync_result {
+    int result;        /* 0 or -errno */
+    bool is_data_lost; /* what was written since the last map may not be in the file */
+};
+int cache_persist_begin(struct cache_file *cache) NODISCARD;
+struct cache_sync_result cache_sync(int directory_fd, int data_fd, int64_t id,
+                                    enum media_kind kind);
+int cache_persist_end(struct cache_file *cache, int64_t now_ms,
+                      struct cache_sync_result result) NODISCARD;
 
 /* Forgets all bytes, durably, in the order map, data. */
 int cache_drop(struct cache_file *cache) NODISCARD;

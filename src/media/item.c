@@ -309,10 +309,10 @@ void item_url_answered(struct media_item *item, int result)
     item_schedule(item);
 }
 
-void item_persist(struct media_item *item)
+static void item_persist_report(struct media_item *item, int r)
 {
     const struct media_hooks *hooks = &item->media->settings.hooks;
-    int r = cache_persist(&item->cache, media_now_ms(item->media));
+    item->has_persist_failed = r < 0;
     if (r < 0)
         log_warn("media.persist", "id=%" PRId64 " kind=%" PRId64 " result=%s", item->key.id,
                  item->key.kind, err_name(r));
@@ -325,11 +325,54 @@ void item_persist(struct media_item *item)
                            item->reported_bytes);
 }
 
+void item_persist(struct media_item *item)
+{
+    item_persist_report(item, cache_persist(&item->cache, media_now_ms(item->media)));
+}
+
+static void item_persisted(void *context, struct cache_sync_result result)
+{
+    struct media_item *item = context;
+    int64_t now_ms = media_now_ms(item->media);
+    item->is_syncing = false;
+    item_persist_report(item, result.result == -EPIPE
+                                  ? cache_persist(&item->cache, now_ms)
+                                  : cache_persist_end(&item->cache, now_ms, result));
+    if (item->is_fetching)
+        item_schedule(item); /* it may have waited for this */
+    if (!item->has_persist_failed)
+        item_persist_soon(item);
+    room_want(item->media, 0);
+    media_item_unref(item);
+}
+
+void item_persist_start(struct media_item *item)
+{
+    struct media *media = item->media;
+    if (item->is_syncing)
+        return; /* its end looks again */
+    if (syncer_has(media->syncer, &item->key)) {
+        item_persist_soon(item); /* an ended item of the same name */
+        return;
+    }
+    int r = cache_persist_begin(&item->cache);
+    if (r <= 0) {
+        item_persist_report(item, r);
+        return;
+    }
+    if (syncer_start(media->syncer, &item->key, item->cache.fd, item_persisted, item) < 0) {
+        item_persist(item);
+        return;
+    }
+    item->is_syncing = true;
+    media_item_ref(item);
+}
+
 static void item_persist_due(void *context)
 {
     struct media_item *item = context;
     media_item_ref(item);
-    item_persist(item);
+    item_persist_start(item);
     room_want(item->media, 0);
     media_item_unref(item);
 }

@@ -7,6 +7,7 @@
  *     background.c  what is planned for nobody in particular: its ends, its completion
  *     reads.c     parked reads: waiting, being answered, failing
  *     room.c      how much the cache directory holds
+ *     syncer.c    the process that waits for the disk
  *     transfer.c  one range request with its redirects, retries and URL renewals
  *
  * References: handles, parked reads, a probe, a fetch and the fetching of the ends hold one each; a callback holds one for
@@ -19,6 +20,7 @@
 #include "media/cache_file.h"
 #include "media/cache_index.h"
 #include "media/range_plan.h"
+#include "media/syncer.h"
 #include "seedancefs/base/table.h"
 #include "seedancefs/base/text.h"
 #include "seedancefs/media/media.h"
@@ -68,6 +70,8 @@ struct media_item {
     int64_t read_ms;    /* monotonic: when it was read last */
     bool is_whole_only; /* the server ignores Range */
     bool is_starved;    /* somebody waits for a free slot */
+    bool is_syncing;    /* the syncer is at work for it; holds a reference */
+    bool has_persist_failed;
     bool needs_plan;
     bool needs_record; /* the size became known: on_record and the clipping of reads are owed */
     uint32_t planned_turn;
@@ -135,6 +139,7 @@ struct media {
     struct timer plan_timer;
     uint32_t plan_turn;
     struct cache_index index;
+    struct syncer *syncer; /* NULL: what it does is done in the loop */
     struct spill_pool spill_pool;
     int64_t room_wanted_bytes; /* on the disk, beyond what the limit wants */
     bool is_closing;
@@ -173,7 +178,8 @@ void item_probe_end(struct media_item *item, int result);
 void item_url_refused(struct media_item *item, int result);
 void item_url_answered(struct media_item *item, int result);
 void item_stop_transfers(struct media_item *item);
-void item_persist(struct media_item *item);
+void item_persist(struct media_item *item);       /* waits for the disk */
+void item_persist_start(struct media_item *item); /* does not */
 void item_persist_soon(struct media_item *item);
 
 /* background.c */

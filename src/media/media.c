@@ -83,6 +83,9 @@ int media_new(const struct media_settings *settings, struct media **out)
     int r = cache_index_scan(&media->index, media->directory_fd);
     if (r < 0) /* what is not known is not evicted */
         log_warn("media.index", "result=%s", err_name(r));
+    r = syncer_new(settings->loop, media->directory_fd, &media->syncer);
+    if (r < 0)
+        log_warn("media.syncer", "result=%s", err_name(r));
     log_info("media.index", "bytes=%" PRId64 " files=%u", media->index.bytes,
              HASH_COUNT(media->index.table));
     *out = media;
@@ -122,6 +125,7 @@ struct media *media_free(struct media *media)
     timer_cancel(media_timers(media), &media->plan_timer);
     while (media->transfers)
         transfer_end(media->transfers);
+    media->syncer = syncer_free(media->syncer);
     DL_FOREACH (media->items, item) {
         reads_fail(item, 0, INT64_MAX, -ENOTCONN);
         item_persist(item);
@@ -143,7 +147,7 @@ static void item_linger_over(void *context)
 {
     struct media_item *item = context;
     item->refs++; /* by hand: the end of the hook must not make it linger again */
-    item_persist(item);
+    item_persist_start(item);
     if (--item->refs == 0)
         item_free(item);
 }
@@ -155,7 +159,7 @@ void media_item_unref(struct media_item *item)
     if (--item->refs > 0 || media->is_closing)
         return;
     item_stop_transfers(item);
-    bool is_dirty = item->is_listed && item->cache.dirty_bytes > 0;
+    bool is_dirty = item->is_listed && item->cache.dirty_bytes > 0 && !item->has_persist_failed;
     /* Not postponed by who opens and closes it again and again, as to look at its size. */
     int64_t left_ms =
         timer_is_set(&item->timer) ? item->timer.due_ms - media_now_ms(media) : ITEM_LINGER_MS;

@@ -36,6 +36,7 @@ enum {
     TRANSFER_DRAIN_BYTES = 256 * 1024,      /* cheaper to read on than to connect anew */
     TRANSFER_ROOM_BYTES = 64 * 1024 * 1024, /* evicted at once when the disk is full */
     TRANSFER_PAGE_BYTES = 16 * 1024,        /* the same for the body of an error */
+    TRANSFER_GATHER_BYTES = 256 * 1024,     /* written to the cache in one go */
 };
 
 static int transfer_begin(struct transfer *transfer) NODISCARD;
@@ -470,6 +471,7 @@ static int transfer_request(struct transfer *transfer, const char *url)
         .url = url,
         .range_first = transfer->position,
         .range_last = transfer->end - 1,
+        .gather_bytes = TRANSFER_GATHER_BYTES,
         .connect_ms = TRANSFER_CONNECT_MS,
         .stall_ms = TRANSFER_STALL_MS,
         .body_limit = body_limit > TRANSFER_PAGE_BYTES ? (size_t)body_limit : TRANSFER_PAGE_BYTES,

@@ -474,6 +474,58 @@ static void test_media__opening_and_closing_does_not_postpone_the_map(void **sta
     harness_fini(&h);
 }
 
+/* The process that syncs, by its name: the test server is a child, too. */
+static pid_t syncer_find(void)
+{
+    FILE *children = fopen("/proc/thread-self/children", "re");
+    int pid;
+    pid_t found = -1;
+    assert_non_null(children);
+    while (fscanf(children, "%d", &pid) == 1) {
+        char path[64];
+        char name[32] = "";
+        (void)snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+        FILE *comm = fopen(path, "re");
+        if (comm && fgets(name, sizeof(name), comm) && strcmp(name, "seedancefs-sync\n") == 0)
+            found = pid;
+        if (comm)
+            (void)fclose(comm);
+    }
+    (void)fclose(children);
+    return found;
+}
+
+static pid_t syncer_pid(struct harness *h)
+{
+    pid_t found = -1;
+    for (int i = 0; i < 500 && (found = syncer_find()) < 0; i++) /* it names itself */
+        harness_turn(h);
+    assert_true(found > 0);
+    return found;
+}
+
+static void test_media__a_disk_that_is_not_done_holds_up_nobody(void **state)
+{
+    struct harness h;
+    (void)state;
+    harness_init(&h, 4 * MB);
+    pid_t pid = syncer_pid(&h);
+    assert_int_equal(kill(pid, SIGSTOP), 0);
+    struct media_item *item = harness_known(&h);
+    read_expect(&h, item, 0, 131072, 131072);
+    harness_spend(&h, 1500); /* it has been asked to sync */
+    for (int64_t offset = 0; offset < 4 * MB; offset += 131072)
+        read_expect(&h, item, offset, 131072, 131072);
+    assert_int_equal(h.progress_bytes, 0);
+    media_item_close(item);
+    harness_spend(&h, 1500); /* nor is it forgotten when nobody has it open */
+    assert_int_equal(kill(pid, SIGCONT), 0);
+    for (int i = 0; i < 500 && h.progress_bytes != 4 * MB; i++)
+        harness_turn(&h);
+    assert_int_equal(h.progress_bytes, 4 * MB);
+    harness_fini(&h);
+}
+
 static void test_media__evict_and_remove_delete_the_files(void **state)
 {
     struct harness h;
@@ -734,6 +786,7 @@ int main(void)
         cmocka_unit_test(test_media__fetch_completes_what_readers_left),
         cmocka_unit_test(test_media__fetch_says_why_it_failed),
         cmocka_unit_test(test_media__opening_and_closing_does_not_postpone_the_map),
+        cmocka_unit_test(test_media__a_disk_that_is_not_done_holds_up_nobody),
         cmocka_unit_test(test_media__evict_and_remove_delete_the_files),
         cmocka_unit_test(test_media__what_was_read_longest_ago_makes_room),
         cmocka_unit_test(test_media__data_without_a_map_is_deleted_at_the_start),

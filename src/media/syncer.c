@@ -1,0 +1,224 @@
+/*
+ * One socket pair of SOCK_SEQPACKET: a message is one job, with the descriptor of the data file, or one answer.
+ * Jobs are done and answered in the order in which they were sent. When the process is gone all jobs under way end
+ * with -EPIPE, and so does the starting of others: their owner then does the work in the loop.
+ */
+#include "media/syncer.h"
+
+#include "seedancefs/base/log.h"
+#include "seedancefs/base/table.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Where the process has its descriptors; all others are closed. */
+enum { CHILD_DIRECTORY_FD = 3, CHILD_SOCKET_FD = 4, CHILD_FIRST_CLOSED_FD = 5 };
+
+struct job {
+    struct cache_key key;
+    syncer_fn *fn;
+    void *context;
+    struct job *next;
+    struct job *prev;
+};
+
+struct syncer {
+    struct loop *loop;
+    struct loop_watch watch;
+    pid_t pid;
+    bool is_gone;
+    struct job *jobs;
+};
+
+union control {
+    struct cmsghdr header;
+    char bytes[CMSG_SPACE(sizeof(int))];
+};
+
+/* A message with a descriptor. */
+static ssize_t message_send(int socket_fd, const struct cache_key *key, int fd)
+{
+    union control control = {.bytes = {0}};
+    struct cache_key copy = *key;
+    struct iovec part = {&copy, sizeof(copy)};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = control.bytes,
+                             .msg_controllen = sizeof(control.bytes)};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(fd));
+    memcpy(CMSG_DATA(header), &fd, sizeof(fd));
+    return sendmsg(socket_fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* *fd is -1 when there was no room for one. */
+static ssize_t message_receive(int socket_fd, struct cache_key *key, int *fd)
+{
+    union control control;
+    struct iovec part = {key, sizeof(*key)};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = control.bytes,
+                             .msg_controllen = sizeof(control.bytes)};
+    *fd = -1;
+    ssize_t n = recvmsg(socket_fd, &message, MSG_CMSG_CLOEXEC);
+    const struct cmsghdr *header = n > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+    if (header && header->cmsg_type == SCM_RIGHTS)
+        memcpy(fd, CMSG_DATA(header), sizeof(*fd));
+    return n;
+}
+
+static void child_work(void)
+{
+    struct cache_key key;
+    int fd;
+    ssize_t n;
+    while ((n = message_receive(CHILD_SOCKET_FD, &key, &fd)) > 0 || (n < 0 && errno == EINTR)) {
+        if (n < 0)
+            continue;
+        struct cache_sync_result result = {.result = -EMFILE};
+        if (fd >= 0)
+            result = cache_sync(CHILD_DIRECTORY_FD, fd, key.id, (enum media_kind)key.kind);
+        if (fd >= 0)
+            (void)close(fd);
+        if (send(CHILD_SOCKET_FD, &result, sizeof(result), MSG_NOSIGNAL) < 0)
+            return;
+    }
+}
+
+/* Signals stay blocked, as the loop has them: this process ends when the other one does. */
+static void child_run(int directory_fd, int socket_fd)
+{
+    (void)prctl(PR_SET_NAME, "seedancefs-sync");
+    /* Away from the places that they are going to have. */
+    int directory = fcntl(directory_fd, F_DUPFD_CLOEXEC, CHILD_FIRST_CLOSED_FD);
+    int socket = fcntl(socket_fd, F_DUPFD_CLOEXEC, CHILD_FIRST_CLOSED_FD);
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    for (int fd = 0; null >= 0 && fd <= STDERR_FILENO; fd++)
+        (void)dup2(null, fd);
+    if (directory >= 0 && socket >= 0 && dup2(directory, CHILD_DIRECTORY_FD) >= 0 &&
+        dup2(socket, CHILD_SOCKET_FD) >= 0 && close_range(CHILD_FIRST_CLOSED_FD, ~0U, 0) == 0 &&
+        chdir("/") == 0)
+        child_work();
+    _exit(0);
+}
+
+static void job_end(struct syncer *syncer, struct cache_sync_result result)
+{
+    struct job *job = syncer->jobs;
+    DL_DELETE(syncer->jobs, job);
+    job->fn(job->context, result);
+    free(job);
+}
+
+/* One answer; false when no more will come. */
+static bool answer_take(struct syncer *syncer, int flags)
+{
+    struct cache_sync_result result;
+    ssize_t n = recv(syncer->watch.fd, &result, sizeof(result), flags);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return true;
+    if (n != (ssize_t)sizeof(result))
+        return false;
+    if (syncer->jobs)
+        job_end(syncer, result);
+    return true;
+}
+
+static void syncer_lost(struct syncer *syncer)
+{
+    syncer->is_gone = true;
+    loop_watch_remove(syncer->loop, &syncer->watch);
+    while (syncer->jobs)
+        job_end(syncer, (struct cache_sync_result){.result = -EPIPE});
+}
+
+static void on_answer(void *context, short revents UNUSED)
+{
+    struct syncer *syncer = context;
+    if (answer_take(syncer, MSG_DONTWAIT))
+        return;
+    log_warn("media.syncer", "note=\"the process that syncs the cache is gone\"");
+    syncer_lost(syncer);
+}
+
+int syncer_new(struct loop *loop, int directory_fd, struct syncer **out)
+{
+    int sockets[2];
+    struct syncer *syncer = calloc(1, sizeof(*syncer));
+    if (!syncer)
+        return -ENOMEM;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0) {
+        int r = -errno;
+        free(syncer);
+        return r;
+    }
+    syncer->loop = loop;
+    syncer->watch =
+        (struct loop_watch){.fd = sockets[0], .events = POLLIN, .fn = on_answer, .context = syncer};
+    int r = loop_watch_add(loop, &syncer->watch);
+    syncer->pid = r < 0 ? -1 : fork();
+    if (syncer->pid == 0)
+        child_run(directory_fd, sockets[1]);
+    if (r == 0 && syncer->pid < 0)
+        r = -errno;
+    (void)close(sockets[1]);
+    if (r < 0) {
+        loop_watch_remove(loop, &syncer->watch);
+        (void)close(sockets[0]);
+        free(syncer);
+        return r;
+    }
+    *out = syncer;
+    return 0;
+}
+
+struct syncer *syncer_free(struct syncer *syncer)
+{
+    if (!syncer)
+        return NULL;
+    (void)shutdown(syncer->watch.fd, SHUT_WR);
+    while (!syncer->is_gone && answer_take(syncer, 0))
+        continue;
+    if (!syncer->is_gone)
+        syncer_lost(syncer);
+    (void)close(syncer->watch.fd);
+    while (waitpid(syncer->pid, NULL, 0) < 0 && errno == EINTR)
+        continue;
+    free(syncer);
+    return NULL;
+}
+
+int syncer_start(struct syncer *syncer, const struct cache_key *key, int data_fd, syncer_fn *fn,
+                 void *context)
+{
+    if (!syncer || syncer->is_gone)
+        return -EPIPE;
+    struct job *job = calloc(1, sizeof(*job));
+    if (!job)
+        return -ENOMEM;
+    *job = (struct job){.key = *key, .fn = fn, .context = context};
+    if (message_send(syncer->watch.fd, key, data_fd) < 0) {
+        int r = -errno;
+        free(job);
+        return r;
+    }
+    DL_APPEND(syncer->jobs, job);
+    return 0;
+}
+
+bool syncer_has(const struct syncer *syncer, const struct cache_key *key)
+{
+    const struct job *job = syncer ? syncer->jobs : NULL;
+    while (job && (job->key.id != key->id || job->key.kind != key->kind))
+        job = job->next;
+    return job != NULL;
+}
