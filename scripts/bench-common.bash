@@ -44,7 +44,7 @@ row() {
     [ "$4" = none ] && verdict=
     [ "$4" = none ] || awk -v v="$2" -v t="$5" -v k="$4" 'BEGIN { exit !(k == "least" ? v >= t : v <= t) }' ||
         { verdict=MISSED; missed=$((missed + 1)); }
-    printf '%-42s %9s %-5s %2s %6s  %-6s  %-30s %9s %8s\n' "$1" "$2" "$3" \
+    printf '%-46s %9s %-5s %2s %6s  %-6s  %-34s %9s %8s\n' "$1" "$2" "$3" \
         "$(case $4 in least) echo '>=' ;; most) echo '<=' ;; esac)" "$5" "$verdict" "$6" "$7" \
         "$([ "$3" = x ] || awk -v a="$2" -v b="$7" 'BEGIN { if (b + 0 > 0) printf "%.2f x", a / b }')"
 }
@@ -52,7 +52,7 @@ row() {
 ms() { awk -v us="$1" 'BEGIN { printf "%.1f", us / 1000 }'; }
 
 table_head() {
-    printf '%-42s %15s %9s  %-6s  %-30s %9s %8s\n' measure value target met "peer in the same run" value ratio
+    printf '%-46s %15s %9s  %-6s  %-34s %9s %8s\n' measure value target met "peer in the same run" value ratio
 }
 
 table_end() {
