@@ -5,9 +5,9 @@
  */
 #include "seedancefs/api/api.h"
 
+#include "seedancefs/base/backoff.h"
 #include "seedancefs/base/buf.h"
 #include "seedancefs/base/err.h"
-#include "seedancefs/net/backoff.h"
 #include "seedancefs/net/url.h"
 
 #include <stdio.h>

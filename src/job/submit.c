@@ -14,6 +14,7 @@
  */
 #include "job_private.h"
 
+#include "seedancefs/base/backoff.h"
 #include "seedancefs/base/log.h"
 #include "seedancefs/base/text.h"
 #include "seedancefs/prompt/prompt.h"
@@ -22,19 +23,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SUBMIT_RETRY_FIRST_MS = 500, SUBMIT_RETRY_CAP_MS = 60 * 1000 };
+enum { SUBMIT_RETRY_CAP_MS = 60 * 1000 };
 
-/* Full jitter: anything from half a second to 0.5 s x 2^failures, at most `cap_ms`. */
+/* Never at once, so that a service which refuses at once is not asked in a circle. */
 int64_t job_retry_delay_ms(struct jobs *jobs, unsigned failures, int64_t cap_ms)
 {
-    int64_t most = SUBMIT_RETRY_FIRST_MS;
-    for (unsigned i = 0; i < failures && most < cap_ms; i++)
-        most *= 2;
-    if (most > cap_ms)
-        most = cap_ms;
-    int64_t spread = most - SUBMIT_RETRY_FIRST_MS;
-    return SUBMIT_RETRY_FIRST_MS +
-           (spread > 0 ? (int64_t)(jobs_random(jobs) % (uint64_t)spread) : 0);
+    return BACKOFF_BASE_MS +
+           backoff_delay_ms(failures, cap_ms - BACKOFF_BASE_MS, &jobs->random_state);
 }
 
 static void job_submit_due(void *context);

@@ -21,10 +21,10 @@
 #include "media/cache_index.h"
 #include "media/range_plan.h"
 #include "media/syncer.h"
+#include "seedancefs/base/backoff.h"
 #include "seedancefs/base/table.h"
 #include "seedancefs/base/text.h"
 #include "seedancefs/media/media.h"
-#include "seedancefs/net/backoff.h"
 #include "seedancefs/net/http.h"
 #include "seedancefs/net/loop.h"
 
@@ -32,7 +32,7 @@ enum {
     MEDIA_TRANSFERS_MAX = 32, /* of all items */
     ITEM_TRANSFERS_MAX = 4,
     TRANSFER_ATTEMPTS_MAX = 3, /* in a row, without a byte */
-    MEDIA_RETRIES_MAX = 20,    /* the common purse, see net/backoff.h */
+    MEDIA_RETRIES_MAX = 20,    /* the common purse, see base/backoff.h */
     MEDIA_BACKGROUND_MAX = 2,
     MEDIA_BACKGROUND_BELOW = 16, /* none is started while more transfers than this run */
     ITEM_AHEAD_MAX = 3,          /* a slot stays free for somebody who waits */

@@ -2,7 +2,7 @@
  * What: the calls of the paid service. Each ends in a verdict, which says what may be done next;
  * the floors above never look at a curl code or an HTTP status to decide whether money was spent.
  * No call is ever tried again in here: a create is one attempt, and the caller schedules the next
- * poll (see net/backoff.h).
+ * poll (see base/backoff.h).
  * Lifetime: on_done is called exactly once for each started call, never from within the function
  * that started it; after it, or after api_cancel(), the call is gone. `api` outlives its calls:
  * api_free() cancels those under way, without on_done; it is not called inside a callback.

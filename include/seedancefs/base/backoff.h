@@ -6,8 +6,8 @@
  * Lifetime: plain structs, *_init() and no end.
  * Errors: none.
  */
-#ifndef SEEDANCEFS_NET_BACKOFF_H
-#define SEEDANCEFS_NET_BACKOFF_H
+#ifndef SEEDANCEFS_BASE_BACKOFF_H
+#define SEEDANCEFS_BASE_BACKOFF_H
 
 #include "seedancefs/base/attributes.h"
 #include "seedancefs/base/random.h"
@@ -66,26 +66,5 @@ void breaker_failure(struct breaker *breaker, int64_t monotonic_ms);
 
 /* The request ended without saying anything about the host (cancelled). */
 void breaker_abandon(struct breaker *breaker);
-
-const char *breaker_state_to_text(enum breaker_state state);
-
-/* One breaker per host, the least recently used one makes room. */
-enum { BREAKER_HOSTS = 16, BREAKER_HOST_SIZE = 256 };
-
-struct breakers {
-    struct {
-        char host[BREAKER_HOST_SIZE];
-        struct breaker breaker;
-        uint64_t used;
-    } rows[BREAKER_HOSTS];
-    uint64_t uses;
-    unsigned threshold;
-    int64_t cool_down_ms;
-};
-
-void breakers_init(struct breakers *breakers, unsigned threshold, int64_t cool_down_ms);
-
-/* Lends the host's breaker until the next call. */
-struct breaker *breakers_get(struct breakers *breakers, const char *host);
 
 #endif

@@ -1,7 +1,4 @@
-#include "seedancefs/net/backoff.h"
-
-#include <stdio.h>
-#include <string.h>
+#include "seedancefs/base/backoff.h"
 
 enum { COOL_DOWN_MAX_MS = 60 * 1000 };
 
@@ -76,35 +73,4 @@ void breaker_failure(struct breaker *breaker, int64_t monotonic_ms)
 void breaker_abandon(struct breaker *breaker)
 {
     breaker->is_probing = false;
-}
-
-const char *breaker_state_to_text(enum breaker_state state)
-{
-    static const char *const texts[] = {
-        [BREAKER_CLOSED] = "closed", [BREAKER_OPEN] = "open", [BREAKER_HALF_OPEN] = "half-open"};
-    return texts[state];
-}
-
-void breakers_init(struct breakers *breakers, unsigned threshold, int64_t cool_down_ms)
-{
-    memset(breakers, 0, sizeof(*breakers));
-    breakers->threshold = threshold;
-    breakers->cool_down_ms = cool_down_ms;
-}
-
-struct breaker *breakers_get(struct breakers *breakers, const char *host)
-{
-    unsigned place = 0;
-    for (unsigned i = 0; i < BREAKER_HOSTS; i++) {
-        if (breakers->rows[i].used && strcmp(breakers->rows[i].host, host) == 0) {
-            breakers->rows[i].used = ++breakers->uses;
-            return &breakers->rows[i].breaker;
-        }
-        if (breakers->rows[i].used < breakers->rows[place].used)
-            place = i;
-    }
-    (void)snprintf(breakers->rows[place].host, BREAKER_HOST_SIZE, "%s", host);
-    breaker_init(&breakers->rows[place].breaker, breakers->threshold, breakers->cool_down_ms);
-    breakers->rows[place].used = ++breakers->uses;
-    return &breakers->rows[place].breaker;
 }
