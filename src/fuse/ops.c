@@ -6,6 +6,7 @@
 
 #include "caller.h"
 
+#include "seedancefs/base/buf.h"
 #include "seedancefs/base/err.h"
 #include "seedancefs/base/log.h"
 
@@ -123,6 +124,18 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
     struct tree_entry entry;
     int r = tree_getattr(tree_of(req), ino, &entry);
     reply_attr(req, "getattr", r, &entry);
+}
+
+static void op_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+    struct buf target;
+    buf_init(&target, 4096);
+    int r = tree_readlink(tree_of(req), ino, &target);
+    if (r < 0)
+        reply_error(req, "readlink", r);
+    else
+        fuse_reply_readlink(req, buf_text(&target));
+    buf_fini(&target);
 }
 
 static struct timespec change_time(const struct stat *st, int to_set, bool is_access)
@@ -370,6 +383,7 @@ const struct fuse_lowlevel_ops session_ops = {
     .forget = op_forget,
     .forget_multi = op_forget_multi,
     .getattr = op_getattr,
+    .readlink = op_readlink,
     .setattr = op_setattr,
     .access = op_access,
     .mknod = op_mknod,

@@ -107,6 +107,8 @@ int tree_open(struct tree *tree, uint64_t ino, int flags, const struct tree_call
         return r;
     if (node_is_directory(&node))
         return -EISDIR;
+    if (view_is_link(&node))
+        return -ELOOP;
     int access = flags & O_ACCMODE;
     int mask = access == O_RDONLY ? R_OK : access == O_WRONLY ? W_OK : R_OK | W_OK;
     if (flags & O_TRUNC)

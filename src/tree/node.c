@@ -30,7 +30,8 @@ uint64_t node_ino(enum node_kind kind, int64_t id)
 
 bool node_is_directory(const struct node *node)
 {
-    return node->kind == NODE_ROOT || node->kind == NODE_JOBS || node->kind == NODE_JOB;
+    return node->kind == NODE_ROOT || node->kind == NODE_JOBS || node->kind == NODE_JOB ||
+           (view_has_kind(node->kind) && !view_is_link(node));
 }
 
 bool node_name_is_reserved(const char *name)
@@ -47,9 +48,9 @@ bool node_name_is_reserved(const char *name)
 }
 
 const struct node_root_entry node_root_entries[NODE_ROOT_ENTRIES] = {
-    {"README.txt", NODE_README, readme_render, true},
-    {"jobs", NODE_JOBS, NULL, false},
-    {"spend.json", NODE_SPEND, spend_render, false},
+    {"README.txt", NODE_README, readme_render, true}, {"jobs", NODE_JOBS, NULL, false},
+    {"spend.json", NODE_SPEND, spend_render, false},  {"videos", NODE_VIDEOS, NULL, false},
+    {"by-status", NODE_BY_STATUS, NULL, false},
 };
 
 const struct node_root_entry *node_root_file(const struct node *node)
@@ -86,6 +87,11 @@ static bool media_is_there(const struct job *job, enum node_kind kind)
     return job->cover_bytes >= 0 && !is_hidden(job, GENERATED_HIDDEN_COVER);
 }
 
+bool node_has_video(const struct job *job)
+{
+    return media_is_there(job, NODE_VIDEO);
+}
+
 static int node_get_in_job(struct tree *tree, struct node *node)
 {
     if (node->kind == NODE_FILE)
@@ -115,6 +121,8 @@ static int node_get_in_job(struct tree *tree, struct node *node)
 int node_get(struct tree *tree, uint64_t ino, struct node *out)
 {
     *out = (struct node){.kind = (enum node_kind)(ino & 0xff), .id = (int64_t)(ino >> 8)};
+    if (view_has_kind(out->kind))
+        return view_get(tree, out);
     if (out->id != 0)
         return node_get_in_job(tree, out);
     return out->kind >= NODE_ROOT && out->kind <= NODE_SPEND ? 0 : -ESTALE;
@@ -183,6 +191,14 @@ int node_entry(struct tree *tree, const struct node *node, struct tree_entry *ou
         /* The time of an active job changes by itself. */
         bool is_active = job_state_class(node->job->state) == JOB_CLASS_ACTIVE;
         out->attr_s = node->job->is_provisional || is_active ? 0 : KEEP_SHORT_S;
+    } else if (view_is_link(node)) {
+        buf_clear(&tree->scratch);
+        r = view_readlink(node, &tree->scratch);
+        stat_fill(tree, &out->st, S_IFLNK | 0777, (int64_t)tree->scratch.len,
+                  node->job->updated_ms);
+    } else if (view_has_kind(node->kind)) {
+        stat_fill(tree, &out->st, S_IFDIR | 0755, 0, view_changed_ms(tree, node));
+        out->entry_s = KEEP_LONG_S;
     } else if (node_root_file(node)) {
         const struct node_root_entry *file = node_root_file(node);
         buf_clear(&tree->scratch);
@@ -246,6 +262,8 @@ int node_find(struct tree *tree, const struct node *parent, const char *name, st
         return find_in_root(name, out);
     if (parent->kind == NODE_JOB)
         return find_in_job(parent->job, name, out);
+    if (node_is_directory(parent) && view_has_kind(parent->kind))
+        return view_find(tree, parent, name, out);
     if (parent->kind != NODE_JOBS)
         return -ENOTDIR;
     struct job *job = jobs_find(tree->settings.jobs, name);
@@ -258,7 +276,7 @@ int node_find(struct tree *tree, const struct node *parent, const char *name, st
 int node_access(struct tree *tree, const struct node *node, int mask,
                 const struct tree_caller *caller)
 {
-    mode_t mode = node_is_directory(node) ? 0755 : 0444;
+    mode_t mode = node_is_directory(node) ? 0755 : view_is_link(node) ? 0777 : 0444;
     if (node->generated)
         mode = node->generated->mode;
     if (node->kind == NODE_FILE) {

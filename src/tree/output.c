@@ -45,8 +45,10 @@ static void on_change(void *context, struct job *job)
     struct tree *tree = *(struct tree **)context;
     if (tree && job->updated_ms > tree->changed_ms)
         tree->changed_ms = job->updated_ms;
-    if (tree)
-        archive_job_changed(tree, job);
+    if (!tree)
+        return;
+    views_job_changed(tree, job);
+    archive_job_changed(tree, job);
 }
 
 static void on_video(void *context, struct job *job)

@@ -27,6 +27,7 @@ int tree_new(const struct tree_settings *settings, struct tree **out)
     tree->gid = getgid();
     tree->born_ms = tree->jobs_changed_ms = tree->changed_ms = clock_wall_ms(settings->clock);
     buf_init(&tree->scratch, 128 * 1024 * 1024);
+    views_begin(tree);
     *out = tree;
     return 0;
 }
@@ -53,6 +54,8 @@ static struct node node_parent(const struct node *node)
 {
     if (node->kind == NODE_JOB)
         return (struct node){.kind = NODE_JOBS};
+    if (view_has_kind(node->kind))
+        return view_parent(node);
     if (node->kind <= NODE_JOBS)
         return (struct node){.kind = NODE_ROOT};
     return (struct node){.kind = NODE_JOB, .id = node->job->id, .job = node->job};
@@ -94,6 +97,15 @@ int tree_getattr(struct tree *tree, uint64_t ino, struct tree_entry *out)
     struct node node;
     int r = node_get(tree, ino, &node);
     return r < 0 ? r : node_entry(tree, &node, out);
+}
+
+int tree_readlink(struct tree *tree, uint64_t ino, struct buf *out)
+{
+    struct node node;
+    int r = node_get(tree, ino, &node);
+    if (r == 0 && !view_is_link(&node))
+        r = -EINVAL;
+    return r < 0 ? r : view_readlink(&node, out);
 }
 
 int tree_access(struct tree *tree, uint64_t ino, int mask, const struct tree_caller *caller)
@@ -196,6 +208,7 @@ int tree_unlink(struct tree *tree, uint64_t parent, const char *name,
                    : node.kind == NODE_COVER ? GENERATED_HIDDEN_COVER
                                              : (unsigned)node.kind - NODE_GENERATED;
     node.job->hidden |= UINT32_C(1) << bit;
+    views_job_changed(tree, node.job);
     return 0;
 }
 
@@ -226,9 +239,13 @@ int tree_rmdir(struct tree *tree, uint64_t parent, const char *name,
         return -EPERM;
     if (job_has_files(node.job))
         return -ENOTEMPTY;
-    r = jobs_remove(node.job);
-    if (r == 0)
+    struct job *job = job_ref(node.job);
+    r = jobs_remove(job);
+    if (r == 0) {
         tree->jobs_changed_ms = clock_wall_ms(tree->settings.clock);
+        views_name_changed(tree, job);
+    }
+    job_unref(job);
     return r;
 }
 
@@ -237,9 +254,15 @@ static int rename_job(struct tree *tree, const struct node *node, const struct n
 {
     if (target_parent->kind != NODE_JOBS)
         return -EPERM;
+    const struct job *target = jobs_find(tree->settings.jobs, new_name);
+    bool is_replacing = target && target != node->job; /* which can be an empty draft alone */
     int r = jobs_rename(node->job, new_name, (flags & RENAME_NOREPLACE) == 0);
-    if (r == 0)
+    if (r == 0) {
         tree->jobs_changed_ms = clock_wall_ms(tree->settings.clock);
+        views_name_changed(tree, node->job);
+        if (is_replacing)
+            tree->status_changed_ms[JOB_DRAFT] = tree->jobs_changed_ms;
+    }
     return r;
 }
 
@@ -271,9 +294,8 @@ int tree_rename(struct tree *tree, uint64_t parent, const char *name, uint64_t n
     return r;
 }
 
-/* Gives one entry to the caller; false when it took its last one. */
-static bool list_give(struct tree *tree, const struct node *node, const char *name, int64_t next,
-                      tree_list_fn *fn, void *context)
+bool tree_list_give(struct tree *tree, const struct node *node, const char *name, int64_t next,
+                    tree_list_fn *fn, void *context)
 {
     struct tree_entry entry;
     if (node_entry(tree, node, &entry) < 0)
@@ -286,7 +308,7 @@ static bool list_jobs(struct tree *tree, int64_t offset, tree_list_fn *fn, void 
     for (struct job *job = jobs_next(tree->settings.jobs, offset); job;
          job = jobs_next(tree->settings.jobs, job->id)) {
         struct node node = {.kind = NODE_JOB, .id = job->id, .job = job};
-        if (!list_give(tree, &node, job->name, job->id + 2, fn, context))
+        if (!tree_list_give(tree, &node, job->name, job->id + 2, fn, context))
             return false;
     }
     return true;
@@ -305,7 +327,7 @@ static bool list_job(struct tree *tree, struct job *job, int64_t offset, tree_li
         const char *name =
             i < generated ? generated_at((size_t)i)->name : media_names[i - generated];
         if (node_find(tree, &parent, name, &node) == 0 &&
-            !list_give(tree, &node, name, i + 3, fn, context))
+            !tree_list_give(tree, &node, name, i + 3, fn, context))
             return false;
     }
     struct job_detail *detail;
@@ -316,7 +338,7 @@ static bool list_job(struct tree *tree, struct job *job, int64_t offset, tree_li
         int64_t next = fixed + 3 + file->id;
         node = (struct node){.kind = NODE_FILE, .id = file->id, .job = job, .file = file};
         if (!file->is_unlinked && next > offset &&
-            !list_give(tree, &node, file->name, next, fn, context))
+            !tree_list_give(tree, &node, file->name, next, fn, context))
             return false;
     }
     return true;
@@ -331,14 +353,18 @@ int tree_list(struct tree *tree, uint64_t ino, int64_t offset, tree_list_fn *fn,
     if (!node_is_directory(&node))
         return -ENOTDIR;
     struct node up = node_parent(&node);
-    if (offset < 1 && !list_give(tree, &node, ".", 1, fn, context))
+    if (offset < 1 && !tree_list_give(tree, &node, ".", 1, fn, context))
         return 0;
-    if (offset < 2 && !list_give(tree, &up, "..", 2, fn, context))
+    if (offset < 2 && !tree_list_give(tree, &up, "..", 2, fn, context))
         return 0;
     if (offset < 2)
         offset = 2;
     if (node.kind == NODE_JOBS) {
         (void)list_jobs(tree, offset - 2, fn, context);
+        return 0;
+    }
+    if (view_has_kind(node.kind)) {
+        (void)view_list(tree, &node, offset, fn, context);
         return 0;
     }
     if (node.kind == NODE_JOB) {
@@ -349,7 +375,7 @@ int tree_list(struct tree *tree, uint64_t ino, int64_t offset, tree_list_fn *fn,
     }
     for (int64_t i = offset - 2; i < NODE_ROOT_ENTRIES; i++) {
         node = (struct node){.kind = node_root_entries[i].kind};
-        if (!list_give(tree, &node, node_root_entries[i].name, i + 3, fn, context))
+        if (!tree_list_give(tree, &node, node_root_entries[i].name, i + 3, fn, context))
             break;
     }
     return 0;

@@ -8,6 +8,7 @@
  *   archive.c saving videos
  *   readme.c  README.txt
  *   spend.c   spend.json
+ *   views.c   videos/, by-status/
  */
 #ifndef SEEDANCEFS_TREE_PRIVATE_H
 #define SEEDANCEFS_TREE_PRIVATE_H
@@ -27,11 +28,16 @@ enum node_kind {
     NODE_README = 2,
     NODE_JOBS = 3,
     NODE_SPEND = 4,
-    NODE_JOB = 16, /* id of the job; the generated files follow, in the order of their table */
+    NODE_VIDEOS = 8,
+    NODE_BY_STATUS = 9,
+    NODE_STATUS = 12, /* id: the state */
+    NODE_JOB = 16,    /* id of the job; the generated files follow, in the order of their table */
     NODE_GENERATED = 17,
     NODE_FILE = 128,  /* id of the user's file */
     NODE_VIDEO = 129, /* id of the attempt */
     NODE_COVER = 130,
+    NODE_VIDEO_LINK = 131, /* id of the job */
+    NODE_JOB_LINK = 132,
 };
 
 struct tree {
@@ -40,8 +46,10 @@ struct tree {
     uid_t uid;
     gid_t gid;
     int64_t born_ms;
-    int64_t jobs_changed_ms; /* when a name under jobs/ changed last */
-    int64_t changed_ms;      /* when any job changed last */
+    int64_t jobs_changed_ms;   /* when a name under jobs/ changed last */
+    int64_t changed_ms;        /* when any job changed last */
+    int64_t videos_changed_ms; /* when a name in this view came or went last */
+    int64_t status_changed_ms[JOB_STATE_COUNT];
     struct timer probe_timer;
     struct timer archive_timer;
     struct archive_file *archive_files;
@@ -61,7 +69,7 @@ struct node {
 };
 
 /* node.c */
-enum { NODE_ROOT_ENTRIES = 3 };
+enum { NODE_ROOT_ENTRIES = 5 };
 struct node_root_entry {
     const char *name;
     enum node_kind kind;
@@ -77,6 +85,7 @@ int node_entry(struct tree *tree, const struct node *node, struct tree_entry *ou
 int node_find(struct tree *tree, const struct node *parent, const char *name,
               struct node *out) NODISCARD;
 bool node_is_directory(const struct node *node);
+bool node_has_video(const struct job *job); /* output.mp4 is there */
 int node_access(struct tree *tree, const struct node *node, int mask,
                 const struct tree_caller *caller) NODISCARD;
 /* Names that users cannot give their own files. */
@@ -97,6 +106,26 @@ int generated_render(struct tree *tree, struct job *job, const struct generated 
                      struct buf *out) NODISCARD;
 int readme_render(struct tree *tree, struct buf *out);
 int spend_render(struct tree *tree, struct buf *out);
+
+/* tree.c: gives one entry to the caller of a listing; false when it took its last one. */
+bool tree_list_give(struct tree *tree, const struct node *node, const char *name, int64_t next,
+                    tree_list_fn *fn, void *context);
+
+/* views.c: see there. */
+bool view_has_kind(enum node_kind kind);
+bool view_is_link(const struct node *node);
+int view_get(struct tree *tree, struct node *node) NODISCARD;
+struct node view_parent(const struct node *node); /* of a directory */
+int view_find(struct tree *tree, const struct node *view, const char *name,
+              struct node *out) NODISCARD;
+int view_readlink(const struct node *node, struct buf *out);
+int64_t view_changed_ms(const struct tree *tree, const struct node *view);
+bool view_list(struct tree *tree, const struct node *view, int64_t offset, tree_list_fn *fn,
+               void *context);
+void views_begin(struct tree *tree);
+void views_job_changed(struct tree *tree, struct job *job); /* its state, or that it has a video */
+/* It was renamed, or is about to go. */
+void views_name_changed(struct tree *tree, const struct job *job);
 
 /* output.c */
 int output_open(struct tree *tree, struct job *job, enum media_kind kind,

@@ -21,6 +21,7 @@
 
 struct tree;
 struct tree_handle;
+struct buf;
 struct jobs;
 struct media;
 struct job;
@@ -84,6 +85,9 @@ struct tree_change {
 };
 int tree_setattr(struct tree *tree, uint64_t ino, const struct tree_change *change,
                  const struct tree_caller *caller, struct tree_entry *out) NODISCARD;
+
+/* Appends the target of a symbolic link; -EINVAL for anything else. */
+int tree_readlink(struct tree *tree, uint64_t ino, struct buf *out) NODISCARD;
 
 /* access(2): `mask` of R_OK, W_OK, X_OK. */
 int tree_access(struct tree *tree, uint64_t ino, int mask,

@@ -1,0 +1,110 @@
+#!/usr/bin/env bats
+# Views: the same jobs in another order, and what tools make of them.
+load helper
+
+setup() { start_world; mount_fs; J=$MNT/jobs; }
+teardown() { end_world; }
+
+names_in() { ls "$MNT/$1" | tr '\n' ' '; }
+stands_in() { [ -L "$MNT/by-status/$2/$1" ]; }
+mtime() { stat -c %.Y "$MNT/$1"; }
+
+# S-VIEW-1: `videos/NAME.mp4` is a symbolic link to `../jobs/NAME/output.mp4`, for each job whose
+#   `output.mp4` is there.
+@test "S-VIEW-1: videos holds every finished video under its job's name" {
+    [ "$(names_in videos)" = '' ]
+    make_job cat
+    make_job 'a b ü'
+    mkdir "$J/draft"
+    echo '{"prompt": "[[fail]]"}' >"$J/dog/prompt.json"
+    wait_status dog failed
+    [ "$(names_in videos)" = 'a b ü.mp4 cat.mp4 ' ]
+    [ "$(readlink "$MNT/videos/cat.mp4")" = ../jobs/cat/output.mp4 ]
+    [ "$(stat -c %s "$MNT/videos/cat.mp4")" -eq 22 ]
+    for name in cat 'a b ü'; do cmp "$MNT/videos/$name.mp4" "$J/$name/output.mp4"; done
+    run ffprobe -v error -show_entries format=format_name -of csv=p=0 "$MNT/videos/cat.mp4"
+    [[ $output == *mp4* ]]
+    mv "$J/cat" "$J/tom"
+    [ "$(names_in videos)" = 'a b ü.mp4 tom.mp4 ' ]
+    [ "$(readlink "$MNT/videos/tom.mp4")" = ../jobs/tom/output.mp4 ]
+    fails cat "$MNT/videos/cat.mp4"
+    rm "$J/tom/output.mp4"
+    rm -r "$J/a b ü"
+    [ "$(names_in videos)" = '' ]
+    restart_fs
+    [ "$(names_in videos)" = 'tom.mp4 ' ]
+    [ "$(creates)" -eq 3 ]
+}
+
+# S-VIEW-2: `by-status/STATUS/NAME` is a symbolic link to `../../jobs/NAME`; there is a directory for
+#   each status word, and a job stands in one of them.
+@test "S-VIEW-2: by-status has a directory for each word, and each job in one of them" {
+    local words='draft invalid waiting submitting unknown rejected queued running succeeded failed cancelled expired lost'
+    [ "$(names_in by-status)" = "$(echo $words | tr ' ' '\n' | sort | tr '\n' ' ')" ]
+    mkdir "$J/cat"
+    stands_in cat draft
+    printf '{' >"$J/cat/prompt.json"
+    stands_in cat invalid
+    scenario '{"kind":"create","prompt_contains":"[hold]","answer":{"status":429,"headers":{"Retry-After":"600"}}}' \
+        '{"kind":"create","prompt_contains":"[lost]","answer":{"status":500}}'
+    echo '{"prompt": "[lost]"}' >"$J/unknown/prompt.json"
+    make_job done
+    echo '{"prompt": "[hold]"}' >"$J/hold/prompt.json"
+    wait_until 20 stands_in unknown unknown
+    wait_until 20 stands_in hold waiting
+    [ "$(cat "$MNT/by-status/succeeded/done/status")" = succeeded ]
+    [ "$(readlink "$MNT/by-status/succeeded/done")" = ../../jobs/done ]
+    [ "$(cd "$MNT/by-status" && find . -type l | sort | tr '\n' ' ')" = \
+        './invalid/cat ./succeeded/done ./unknown/unknown ./waiting/hold ' ]
+    [ "$(cat "$MNT"/by-status/*/*/status | sort | tr '\n' ' ')" = 'invalid succeeded unknown waiting ' ]
+    fails ls "$MNT/by-status/nonsense"
+    # Seen through a link, a job is the job.
+    echo note >"$MNT/by-status/succeeded/done/note"
+    [ "$(cat "$J/done/note")" = note ]
+}
+
+# S-VIEW-3: The modification time of `videos` and of each directory in `by-status` is when a name in
+#   it appeared or went last, but not before the start of the program.
+@test "S-VIEW-3: times of the views" {
+    local start draft videos
+    start=$(mtime videos)
+    mkdir "$J/cat"
+    draft=$(mtime by-status/draft)
+    python 'a, b = map(float, sys.argv[1:]); assert b > a, (a, b)' "$start" "$draft"
+    [ "$(mtime videos)" = "$start" ]
+    [ "$(mtime by-status/failed)" = "$start" ]
+    make_job dog
+    videos=$(mtime videos)
+    python 'a, b = map(float, sys.argv[1:]); assert b > a, (a, b)' "$draft" "$videos"
+    echo x >"$J/cat/note"
+    cat "$J/dog/output.mp4" >/dev/null
+    [ "$(mtime videos)" = "$videos" ]
+    touch "$DIR/now"
+    sleep 0.02
+    rm -r "$J/dog"
+    [ "$(find "$MNT/videos" "$MNT/by-status" -newer "$DIR/now" -printf '%f ')" = 'videos succeeded ' ]
+}
+
+# S-VIEW-4: In the views nothing can be made, removed, renamed or moved there: EPERM.
+@test "S-VIEW-4: views are for looking" {
+    make_job cat
+    mkdir "$J/dog"
+    python '
+for place in "videos/", "by-status/", "by-status/draft/":
+    gives(errno.EPERM, os.mkdir, M + place + "x")
+    gives(errno.EPERM, os.open, M + place + "x", os.O_CREAT | os.O_WRONLY)
+    gives(errno.EPERM, os.symlink, "y", M + place + "x")
+    gives(errno.EPERM, os.rename, M + "jobs/dog", M + place + "x")
+    gives(errno.ENOENT, os.stat, M + place + "x")
+for link in "videos/cat.mp4", "by-status/draft/dog":
+    gives(errno.EPERM, os.unlink, M + link)
+    gives(errno.EPERM, os.rename, M + link, M + "jobs/x")
+    gives(errno.EPERM, os.rename, M + link, M + link + "x")
+gives(errno.EPERM, os.rmdir, M + "by-status/draft")
+gives(errno.EPERM, os.rmdir, M + "videos")
+gives(errno.EACCES, open, M + "videos/cat.mp4", "w")
+os.utime(M + "videos/cat.mp4", (1, 2), follow_symlinks=False)
+os.chown(M + "videos/cat.mp4", os.getuid(), -1, follow_symlinks=False)'
+    [ -L "$MNT/videos/cat.mp4" ]
+    [ "$(creates)" -eq 1 ]
+}
