@@ -1,5 +1,6 @@
 /*
- * prompt.json -> attempt. Committing is what may cost money, so it happens at exactly two places:
+ * prompt.json or prompt.txt -> attempt. Both are handled alike but for what their content means;
+ * what is said here of prompt.json goes for the other form as well. Committing is what may cost money, so it happens at exactly two places:
  * when the last handle that wrote prompt.json is released, and when another file is renamed onto
  * it. Never at FLUSH, of which one open file sees several (`echo x > f` flushes before the data,
  * a subshell once per command, a killed writer half a file).
@@ -28,7 +29,7 @@ static int media_read(void *context, const char *name, size_t max_bytes, struct 
     const struct job_detail *detail = context;
     const struct job_file *file = job_file_find(detail, name);
     struct stat st;
-    if (!file || strcmp(name, JOB_PROMPT_NAME) == 0)
+    if (!file || job_file_is_prompt(file))
         return -ENOENT;
     int r = job_file_stat(file, &st);
     if (r < 0)
@@ -80,11 +81,11 @@ static int budget_check_alone(const struct jobs *jobs, struct prompt **prompt, c
 }
 
 /*
- * Checks the content as it is now. 0 and a prompt; -ENODATA for a blank file;
+ * Checks the content as it is now, as that of a file of this `name`. 0 and a prompt; -ENODATA for a blank file;
  * -ERR_JSON_INCOMPLETE or -ERR_PROMPT_INVALID and the text for `error`; or an error of the disk.
  */
-int job_prompt_check(const struct job_file *file, bool is_media_read, struct prompt **prompt,
-                     char **problem, struct prompt_report *report)
+int job_prompt_check(const struct job_file *file, const char *name, bool is_media_read,
+                     struct prompt **prompt, char **problem, struct prompt_report *report)
 {
     struct jobs *jobs = file->job->jobs;
     struct job_detail *detail;
@@ -98,8 +99,10 @@ int job_prompt_check(const struct job_file *file, bool is_media_read, struct pro
         r = -ENODATA;
     struct prompt_settings settings = {jobs->default_model, jobs->settings.is_unknown_allowed,
                                        is_media_read ? media_read : NULL, detail};
+    bool is_text = strcmp(name, JOB_PROMPT_TEXT_NAME) == 0;
     if (r == 0)
-        r = prompt_check(buf_text(&content), content.len, &settings, prompt, report);
+        r = (is_text ? prompt_check_text : prompt_check)(buf_text(&content), content.len, &settings,
+                                                         prompt, report);
     if (r == 0)
         r = budget_check_alone(jobs, prompt, problem);
     if (r == -ERR_JSON_INCOMPLETE || r == -ERR_PROMPT_INVALID) {
@@ -125,16 +128,16 @@ static void warnings_keep(struct job *job, const struct prompt_report *report)
 }
 
 /* Nobody waits for the answer any more, so it goes where the user will look. */
-static void commit_failed(struct job *job, int r)
+static void commit_failed(struct job *job, const char *name, int r)
 {
     struct job_detail *detail;
     log_error("prompt.uncommitted", "job=%s error=%s", job->name, err_name(r));
     if (job_detail_get(job, &detail) < 0)
         return;
     job_problem_set(detail,
-                    "prompt.json could not be submitted: %s.\nNothing was sent and nothing was "
-                    "charged. Put that right, then write prompt.json again.\n",
-                    err_sentence(r));
+                    "%s could not be submitted: %s.\nNothing was sent and nothing was "
+                    "charged. Put that right, then write %s again.\n",
+                    name, err_sentence(r), name);
     jobs_changed(job);
 }
 
@@ -155,11 +158,11 @@ static int content_sync(const struct job_file *file)
 }
 
 /* The content is not acceptable: keep it, say why, send nothing. */
-static void commit_refused(struct job *job, int r, const char *problem)
+static void commit_refused(struct job *job, const char *name, int r, const char *problem)
 {
     int saved = r == -ENODATA ? job_to_draft(job) : job_to_invalid(job, problem);
     if (saved < 0 && r != -ENODATA && !job->has_problem)
-        commit_failed(job, saved);
+        commit_failed(job, name, saved);
     else if (saved < 0)
         log_error("store.unsaved", "job=%s error=%s", job->name, err_name(saved));
 }
@@ -173,7 +176,7 @@ int job_prompt_commit(struct job_file *file)
     prompt_report_init(&report);
     int r = file->write_result ? file->write_result : file->flush_result;
     if (r == 0)
-        r = job_prompt_check(file, true, &prompt, &problem, &report);
+        r = job_prompt_check(file, file->name, true, &prompt, &problem, &report);
     if (r == 0) {
         r = content_sync(file);
         if (r == 0)
@@ -182,13 +185,13 @@ int job_prompt_commit(struct job_file *file)
             warnings_keep(job, &report);
             job_submit_schedule(job, 0);
         } else {
-            commit_failed(job, r);
+            commit_failed(job, file->name, r);
         }
     } else if (r == -ENODATA || r == -ERR_JSON_INCOMPLETE || r == -ERR_PROMPT_INVALID ||
                r == -ERR_BUDGET) {
-        commit_refused(job, r, problem);
+        commit_refused(job, file->name, r, problem);
     } else {
-        commit_failed(job, r);
+        commit_failed(job, file->name, r);
     }
     file->is_dirty = false;
     file->write_result = file->flush_result = 0;
@@ -218,13 +221,14 @@ static int report_show(struct job *job, int r, char *problem)
     return r;
 }
 
-int job_prompt_report(struct job_file *file, struct job *shown, enum job_report when)
+int job_prompt_report(struct job_file *file, const char *name, struct job *shown,
+                      enum job_report when)
 {
     struct prompt *prompt = NULL;
     struct prompt_report report;
     char *problem = NULL;
     prompt_report_init(&report);
-    int r = job_prompt_check(file, when != JOB_REPORT_EARLY, &prompt, &problem, &report);
+    int r = job_prompt_check(file, name, when != JOB_REPORT_EARLY, &prompt, &problem, &report);
     if (when == JOB_REPORT_COMPLETE && r == -ERR_JSON_INCOMPLETE)
         r = -ERR_PROMPT_INVALID;
     r = report_show(shown, r, problem);

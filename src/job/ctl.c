@@ -33,16 +33,16 @@ static int ctl_refuse_state(struct job *job, const char *command)
     return ctl_refuse(job, is_active ? -EBUSY : -EINVAL, command, why);
 }
 
-/* When prompt.json is closed, what was written takes the place of whatever the job has become. */
+/* When the prompt is closed, what was written takes the place of whatever the job has become. */
 static bool is_prompt_open(const struct job *job)
 {
-    const struct job_file *file = job_file_find(job->detail, JOB_PROMPT_NAME);
+    const struct job_file *file = job_file_find_prompt(job->detail);
     return file && file->writers;
 }
 
 static int ctl_refuse_writer(struct job *job, const char *command)
 {
-    return ctl_refuse(job, -EBUSY, command, "prompt.json is open for writing.");
+    return ctl_refuse(job, -EBUSY, command, "the prompt is open for writing.");
 }
 
 static int ctl_submit(struct job *job, const char *argument UNUSED)
@@ -61,13 +61,13 @@ static int ctl_submit(struct job *job, const char *argument UNUSED)
     }
     if (job->state != JOB_DRAFT && job->state != JOB_INVALID)
         return ctl_refuse_state(job, "submit");
-    struct job_file *file = job_file_find(detail, JOB_PROMPT_NAME);
+    struct job_file *file = job_file_find_prompt(detail);
     if (!file)
-        return ctl_refuse(job, -EINVAL, "submit", "there is no prompt.json.");
+        return ctl_refuse(job, -EINVAL, "submit", "there is no prompt.json and no prompt.txt.");
     if (file->writers)
         return ctl_refuse_writer(job, "submit");
     int r = job_prompt_commit(file);
-    return r == -ENODATA ? ctl_refuse(job, -EINVAL, "submit", "prompt.json is empty.") : r;
+    return r == -ENODATA ? ctl_refuse(job, -EINVAL, "submit", "the prompt is empty.") : r;
 }
 
 static int ctl_retry(struct job *job, const char *argument UNUSED)
@@ -178,7 +178,7 @@ struct ctl_command {
 };
 
 static const struct ctl_command ctl_commands[] = {
-    {"submit", false, ctl_submit, "submit prompt.json now; a waiting job tries again now"},
+    {"submit", false, ctl_submit, "submit the prompt now; a waiting job tries again now"},
     {"retry", false, ctl_retry,
      "send the same request again as a new, paid attempt (unknown, rejected, failed, …)"},
     {"adopt", true, ctl_adopt, "adopt TASK_ID: follow a task that exists at the service"},

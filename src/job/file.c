@@ -28,9 +28,14 @@ int job_file_path(const struct job_file *file, char *path, size_t size)
     return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
 }
 
-static bool is_prompt(const struct job_file *file)
+static bool is_prompt_name(const char *name)
 {
-    return strcmp(file->name, JOB_PROMPT_NAME) == 0 && !file->is_unlinked;
+    return strcmp(name, JOB_PROMPT_NAME) == 0 || strcmp(name, JOB_PROMPT_TEXT_NAME) == 0;
+}
+
+bool job_file_is_prompt(const struct job_file *file)
+{
+    return is_prompt_name(file->name) && !file->is_unlinked;
 }
 
 struct job_file *job_file_find(const struct job_detail *detail, const char *name)
@@ -53,9 +58,35 @@ struct job_file *job_file_get(const struct job_detail *detail, int64_t id)
     return NULL;
 }
 
+struct job_file *job_file_find_prompt(const struct job_detail *detail)
+{
+    struct job_file *file = job_file_find(detail, JOB_PROMPT_NAME);
+    return file ? file : job_file_find(detail, JOB_PROMPT_TEXT_NAME);
+}
+
+/* A job has one prompt: neither form of it may appear beside the other. `moved` is about to be that
+ * one; NULL: a new file is. */
+static int prompt_check_alone(struct job *job, const char *name, const struct job_file *moved)
+{
+    struct job_detail *detail = job->detail;
+    bool is_text = strcmp(name, JOB_PROMPT_TEXT_NAME) == 0;
+    const char *other = is_text ? JOB_PROMPT_NAME : JOB_PROMPT_TEXT_NAME;
+    const struct job_file *found = is_prompt_name(name) ? job_file_find(detail, other) : NULL;
+    if (!found || found == moved)
+        return 0;
+    char why[256];
+    (void)snprintf(why, sizeof(why),
+                   "%s cannot be made beside %s: a job has one prompt. Nothing was changed. Write "
+                   "into %s, or remove it first.\n",
+                   name, other, other);
+    (void)!job_text_set(&detail->ctl_problem, why);
+    jobs_changed(job);
+    return -EEXIST;
+}
+
 bool job_file_is_frozen(const struct job_file *file)
 {
-    return is_prompt(file) && !job_state_is_editable(file->job->state);
+    return job_file_is_prompt(file) && !job_state_is_editable(file->job->state);
 }
 
 int job_file_stat(const struct job_file *file, struct stat *st)
@@ -143,9 +174,11 @@ int job_file_create(struct job *job, const char *name, mode_t mode, struct job_f
         return r;
     if (job_file_find(detail, name))
         return -EEXIST;
-    if (strcmp(name, JOB_PROMPT_NAME) == 0 && !job_state_is_editable(job->state))
+    if (is_prompt_name(name) && !job_state_is_editable(job->state))
         return -ERR_PROMPT_FROZEN;
-    r = job_settle(job);
+    r = prompt_check_alone(job, name, NULL);
+    if (r == 0)
+        r = job_settle(job);
     if (r == 0)
         r = file_new(job, name, mode, &file);
     if (r < 0)
@@ -170,10 +203,11 @@ static int file_touch(struct job_file *file)
 {
     if (job_file_is_frozen(file))
         return -ERR_PROMPT_FROZEN;
-    if (is_prompt(file)) {
+    if (job_file_is_prompt(file)) {
         int r = job_to_draft(file->job);
         if (r < 0)
             return r;
+        job_text_clear(&file->job->detail->ctl_problem);
     }
     file->is_dirty = true;
     return 0;
@@ -216,7 +250,7 @@ void job_file_close(struct job_file *file, bool is_writer)
     struct job *job = file->job;
     if (is_writer)
         file->writers--;
-    if (file->writers == 0 && file->is_dirty && is_prompt(file) && !job->is_removed)
+    if (file->writers == 0 && file->is_dirty && job_file_is_prompt(file) && !job->is_removed)
         (void)job_prompt_commit(file);
     if (file->writers == 0) {
         file->is_sequential = false;
@@ -241,13 +275,13 @@ void job_file_abandon(struct job_file *file, bool is_writer)
 
 static int64_t file_size_max(const struct job_file *file)
 {
-    return is_prompt(file) ? PROMPT_BYTES_MAX : file->job->jobs->settings.file_bytes_max;
+    return job_file_is_prompt(file) ? PROMPT_BYTES_MAX : file->job->jobs->settings.file_bytes_max;
 }
 
-/* What is in prompt.json now is not what its writer meant: it must not be submitted. */
+/* What is in the prompt now is not what its writer meant: it must not be submitted. */
 static int write_failed(struct job_file *file, int r)
 {
-    if (is_prompt(file) && file->is_dirty)
+    if (job_file_is_prompt(file) && file->is_dirty)
         file->write_result = r;
     return r;
 }
@@ -265,10 +299,10 @@ int job_file_write(struct job_file *file, const void *bytes, size_t len, int64_t
         return write_failed(file, r);
     file->is_sequential = file->is_sequential && offset == file->sequential_end;
     file->sequential_end = offset + (int64_t)len;
-    if (!is_prompt(file) || !file->is_sequential || file->writers != 1 ||
+    if (!job_file_is_prompt(file) || !file->is_sequential || file->writers != 1 ||
         file->sequential_end > REPORT_BYTES_MAX)
         return 0;
-    r = job_prompt_report(file, file->job, JOB_REPORT_EARLY);
+    r = job_prompt_report(file, file->name, file->job, JOB_REPORT_EARLY);
     /* The bytes are written. A report that could not be made comes with the close. */
     return r == -ERR_PROMPT_INVALID || r == -ERR_BUDGET ? r : 0;
 }
@@ -291,7 +325,7 @@ int job_file_truncate(struct job_file *file, int64_t size)
     file->is_sequential = size == 0;
     file->sequential_end = 0;
     /* truncate(2) by path: nobody will come to close it. */
-    if (is_prompt(file) && file->writers == 0)
+    if (job_file_is_prompt(file) && file->writers == 0)
         (void)job_prompt_commit(file);
     return 0;
 }
@@ -299,9 +333,9 @@ int job_file_truncate(struct job_file *file, int64_t size)
 int job_file_flush(struct job_file *file)
 {
     file->flush_result = 0;
-    if (!is_prompt(file) || !file->is_dirty || file->writers != 1)
+    if (!job_file_is_prompt(file) || !file->is_dirty || file->writers != 1)
         return 0;
-    int r = job_prompt_report(file, file->job, JOB_REPORT_CLOSE);
+    int r = job_prompt_report(file, file->name, file->job, JOB_REPORT_CLOSE);
     if (r == -ERR_PROMPT_INVALID || r == -ERR_BUDGET)
         return r; /* the release comes to the same verdict */
     /* Submitting happens at the release, which can report nothing: find out now whether the disk
@@ -317,7 +351,7 @@ void job_file_write_lost(struct job_file *file, bool is_flush)
 {
     if (is_flush)
         file->flush_result = -ENOMEM;
-    else if (is_prompt(file))
+    else if (job_file_is_prompt(file))
         file->write_result = -ENOMEM;
 }
 
@@ -370,12 +404,14 @@ int job_file_unlink(struct job_file *file)
     struct store *store = job->jobs->settings.store;
     if (file->is_unlinked)
         return 0;
-    bool is_draft_ending = is_prompt(file) && job->state == JOB_INVALID;
+    bool is_draft_ending = job_file_is_prompt(file) && job->state == JOB_INVALID;
     int r = store_begin(store, STORE_LAZY);
     if (r == 0)
         r = store_end(store, store_file_remove(store, file->id));
     if (r < 0)
         return r;
+    if (job_file_is_prompt(file))
+        job_text_clear(&job->detail->ctl_problem); /* another one may be made now */
     file_detach(file);
     if (is_draft_ending)
         (void)!job_to_draft(job);
@@ -400,7 +436,7 @@ static int rename_save(struct job_file *file, struct job *job, const char *name,
 static int rename_check(struct job_file *file, struct job *job, const char *name,
                         const struct job_file *target, bool is_replace_allowed)
 {
-    bool is_onto_prompt = strcmp(name, JOB_PROMPT_NAME) == 0;
+    bool is_onto_prompt = is_prompt_name(name);
     int r = text_name_check(name);
     if (r < 0)
         return r;
@@ -408,9 +444,13 @@ static int rename_check(struct job_file *file, struct job *job, const char *name
         return -ERR_PROMPT_FROZEN;
     if (target && !is_replace_allowed)
         return -EEXIST;
+    r = prompt_check_alone(job, name, file->job == job ? file : NULL);
+    if (r < 0)
+        return r;
     /* What is still being written is judged when it is closed. */
     if (is_onto_prompt)
-        return job_prompt_report(file, job, file->writers ? JOB_REPORT_CLOSE : JOB_REPORT_COMPLETE);
+        return job_prompt_report(file, name, job,
+                                 file->writers ? JOB_REPORT_CLOSE : JOB_REPORT_COMPLETE);
     return 0;
 }
 
@@ -439,7 +479,7 @@ int job_file_rename(struct job_file *file, struct job *job, const char *name,
     if (r < 0)
         goto out;
 
-    bool was_prompt = is_prompt(file);
+    bool was_prompt = job_file_is_prompt(file);
     if (target)
         file_detach(target);
     DL_DELETE(old_detail->files, file);
@@ -454,7 +494,7 @@ int job_file_rename(struct job_file *file, struct job *job, const char *name,
     copy = NULL;
     if (was_prompt)
         (void)!job_to_draft(old_job);
-    if (is_prompt(file)) {
+    if (job_file_is_prompt(file)) {
         file->is_dirty = true;
         if (file->writers == 0)
             r = job_prompt_commit(file);

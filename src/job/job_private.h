@@ -6,7 +6,7 @@
  *   change.c  how a transition is written down
  *   budget.c  what may be spent
  *   ctl.c     the user's commands
- *   commit.c  prompt.json -> attempt
+ *   commit.c  prompt.json, prompt.txt -> attempt
  *   submit.c  waiting -> create
  *   answer.c  the raw answer to a create
  *   poll.c    queued, running -> the end: what an answer means
@@ -198,16 +198,18 @@ void job_answer_read_later(struct job *job);
 
 /* commit.c */
 struct prompt_report;
-int job_prompt_check(const struct job_file *file, bool is_media_read, struct prompt **prompt,
-                     char **problem, struct prompt_report *report) NODISCARD;
+int job_prompt_check(const struct job_file *file, const char *name, bool is_media_read,
+                     struct prompt **prompt, char **problem,
+                     struct prompt_report *report) NODISCARD;
 /* Submits what is acceptable, shows what is not. The result is for a rename to return. */
 int job_prompt_commit(struct job_file *file);
 /* When a report is made: after a write (local media are not looked at), at a close, or where the
  * content must be right now. */
 enum job_report { JOB_REPORT_EARLY, JOB_REPORT_CLOSE, JOB_REPORT_COMPLETE };
-/* -ERR_PROMPT_INVALID, and the reason in the `error` of `shown`, when the content cannot become
+/* -ERR_PROMPT_INVALID, and the reason in the `error` of `shown`, when as a file of this `name` the content cannot become
  * right any more; an error of the disk; else 0. */
-int job_prompt_report(struct job_file *file, struct job *shown, enum job_report when) NODISCARD;
+int job_prompt_report(struct job_file *file, const char *name, struct job *shown,
+                      enum job_report when) NODISCARD;
 
 /* file.c */
 int job_file_path(const struct job_file *file, char *path, size_t size) NODISCARD;

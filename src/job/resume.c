@@ -5,7 +5,7 @@
 
 #include "seedancefs/base/log.h"
 
-/* DRAFT found at the start with something in prompt.json: whoever wrote it may believe that it was
+/* DRAFT found at the start with something in its prompt: whoever wrote it may believe that it was
  * submitted, because the program ended between the close and the commit. It is not sent now: it
  * cannot be told from a writer that was killed halfway. */
 static int resume_draft(struct job *job)
@@ -15,11 +15,13 @@ static int resume_draft(struct job *job)
     int r = job->has_problem ? 0 : job_detail_get(job, &detail);
     if (r < 0 || job->has_problem)
         return r;
-    const struct job_file *file = job_file_find(detail, JOB_PROMPT_NAME);
+    const struct job_file *file = job_file_find_prompt(detail);
     if (!file || file->writers > 0 || job_file_stat(file, &st) < 0 || st.st_size == 0)
         return 0;
-    job_problem_set(detail, "seedancefs ended before prompt.json was submitted.\nNothing was sent "
-                            "and nothing was charged. Write prompt.json again to submit it.\n");
+    job_problem_set(detail,
+                    "seedancefs ended before %s was submitted.\nNothing was sent and nothing was "
+                    "charged. Write %s again to submit it.\n",
+                    file->name, file->name);
     job_keep(job, "not submitted: seedancefs ended before");
     return 0;
 }

@@ -195,6 +195,17 @@ static bool is_text_blank(char c)
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
+/* Whoever has mistaken the file would pay for a video of braces. */
+static bool is_request(const char *text, size_t len)
+{
+    struct json_document *document;
+    if (text[0] != '{' || json_parse(text, len, &prompt_limits, &document, NULL) < 0)
+        return false;
+    bool has_prompt = json_member_get(json_document_root(document), "prompt") != NULL;
+    json_document_free(document);
+    return has_prompt;
+}
+
 int prompt_check_text(const char *text, size_t len, const struct prompt_settings *settings,
                       struct prompt **prompt, struct prompt_report *report)
 {
@@ -203,12 +214,23 @@ int prompt_check_text(const char *text, size_t len, const struct prompt_settings
     if (memchr(text, '\0', len) || !text_is_utf8(text, len - cut))
         return report_one(report, "syntax", NULL, "the text is not valid UTF-8.",
                           -ERR_PROMPT_INVALID);
+    if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) { /* a byte order mark says nothing */
+        text += 3;
+        len -= 3;
+    }
     while (len > 0 && is_text_blank(text[len - 1]))
         len--;
     for (; len > 0 && is_text_blank(text[0]); len--)
         text++;
     if (len == 0 || cut > 0)
         return report_one(report, "incomplete", NULL, "the text is empty or cut off.",
+                          -ERR_JSON_INCOMPLETE);
+
+    /* More text behind it would make it one. */
+    if (is_request(text, len))
+        return report_one(report, "incomplete", NULL,
+                          "the text is a JSON object with a prompt in it. That belongs into "
+                          "prompt.json; here stands the text of the prompt alone.",
                           -ERR_JSON_INCOMPLETE);
 
     struct buf json;

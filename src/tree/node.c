@@ -20,8 +20,7 @@ static const char video_name[] = "output.mp4";
 static const char cover_name[] = "cover.jpg";
 
 /* Beside the generated files that there are. */
-static const char *const reserved_names[] = {video_name, cover_name, "prompt.txt", "progress",
-                                             "wait"};
+static const char *const reserved_names[] = {video_name, cover_name, "progress", "wait"};
 
 uint64_t node_ino(enum node_kind kind, int64_t id)
 {
@@ -153,8 +152,8 @@ static int file_entry(struct tree *tree, const struct node *node, struct tree_en
     out->st.st_nlink = node->file->is_unlinked ? 0 : 1;
     out->st.st_rdev = 0;
     out->entry_s = KEEP_LONG_S;
-    /* The mode of prompt.json changes by itself when it is accepted. */
-    out->attr_s = strcmp(node->file->name, JOB_PROMPT_NAME) == 0 ? 0 : KEEP_SHORT_S;
+    /* The mode of the prompt changes by itself when it is accepted. */
+    out->attr_s = job_file_is_prompt(node->file) ? 0 : KEEP_SHORT_S;
     return 0;
 }
 

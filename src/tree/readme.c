@@ -17,6 +17,7 @@ static const char readme_text[] =
     "\n"
     "In each job\n"
     "    prompt.json    the request: write it and close it, and it is submitted; then read-only\n"
+    "    prompt.txt     instead of prompt.json: the prompt alone, as plain text\n"
     "    request.json   what was sent, defaults filled in\n"
     "    response.json  the service's last answer\n"
     "    status         draft invalid waiting submitting unknown rejected queued running "
@@ -47,10 +48,10 @@ static const char readme_text[] =
     "directory\n"
     "    generate_audio true or false            watermark      true or false\n"
     "\n"
-    "Money: only closing a written prompt.json (or renaming a file onto it) spends any. Reading,\n"
-    "listing, copying out and removing never do. A request that may have reached the service is "
-    "never\n"
-    "sent a second time by itself.\n"
+    "Money: only closing a written prompt.json or prompt.txt, or renaming a file onto it, spends\n"
+    "any. Reading, listing, copying out and removing never do. A request that may have reached "
+    "the\n"
+    "service is never sent a second time by itself.\n"
     "What was spent: spend.json.\n"
     "Remove a job: rm -r jobs/cat. Its task and cost stay in the records.\n";
 

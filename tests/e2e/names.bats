@@ -201,8 +201,8 @@ os.mknod(J + "plain", stat.S_IFREG | 0o600)
 assert open(J + "plain").read() == ""'
 }
 
-# S-NAME-8: The names of generated files, and `prompt.txt`, `progress`, `wait` and `ctl`, cannot be
-#   given to files of your own: EPERM.
+# S-NAME-8: The names of generated files, and `progress`, `wait` and `ctl`, cannot be given to files
+#   of your own: EPERM.
 @test "S-NAME-8: reserved names" {
     make_job ready
     mkdir "$J/cat"
@@ -210,7 +210,7 @@ assert open(J + "plain").read() == ""'
 J = M + "jobs/cat/"
 open(J + "mine", "w").write("mine")
 reserved = "status status.json request.json response.json cost error log output.mp4 output.url cover.jpg " \
-    "prompt.txt progress wait ctl"
+    "progress wait ctl"
 for name in reserved.split():
     gives(errno.EPERM, os.rename, J + "mine", J + name)
     if name not in os.listdir(J):

@@ -151,9 +151,12 @@ static void do_make(void)
 static void do_write(void)
 {
     struct job *job = any_job();
-    const char *name = world_chance(800) ? JOB_PROMPT_NAME : "tmp";
+    const char *name = world_chance(700)   ? JOB_PROMPT_NAME
+                       : world_chance(500) ? JOB_PROMPT_TEXT_NAME
+                                           : "tmp";
+    bool is_plain = strcmp(name, JOB_PROMPT_TEXT_NAME) == 0 && world_chance(800);
     if (job)
-        write_file(job, name, any_text());
+        write_file(job, name, is_plain ? "A cat in plain text\n" : any_text());
     else
         do_make();
 }
@@ -167,7 +170,8 @@ static void do_write_all(void)
 
 static void do_rename_file(void)
 {
-    static const char *const names[] = {JOB_PROMPT_NAME, JOB_PROMPT_NAME, "tmp", "old"};
+    static const char *const names[] = {JOB_PROMPT_NAME, JOB_PROMPT_NAME, JOB_PROMPT_TEXT_NAME,
+                                        "tmp", "old"};
     struct job *to = any_job();
     struct job_file *file = any_file();
     if (!to || !file)

@@ -1,7 +1,8 @@
 /*
  * What: the files that a user keeps in a job's directory. Their bytes lie on disk; prompt.json is
  * one of them, and the one with a meaning: when the last handle that wrote it is closed, or
- * another file is renamed onto it, its content is committed (see commit.c).
+ * another file is renamed onto it, its content is committed (see commit.c). prompt.txt is the other
+ * form of it, the text of the prompt alone; a job has one of the two. "The prompt" is either.
  * Lifetime: lent by the job's detail; pinned by job_file_open() .. job_file_close().
  * Errors: -errno and codes of base/err; -ERR_PROMPT_FROZEN where an accepted prompt.json would
  * change.
@@ -17,6 +18,7 @@
 #include <sys/stat.h>
 
 #define JOB_PROMPT_NAME "prompt.json"
+#define JOB_PROMPT_TEXT_NAME "prompt.txt"
 
 struct job_file {
     int64_t id;
@@ -29,8 +31,8 @@ struct job_file {
     bool is_dirty;      /* changed since it was committed last */
     bool is_sequential; /* written from the first byte to the last without a seek, up to: */
     int64_t sequential_end;
-    int write_result; /* of prompt.json: why a write failed since it was last empty; 0: none did */
-    int flush_result; /* of prompt.json: the error that its last close reported; 0: none */
+    int write_result; /* of the prompt: why a write failed since it was last empty; 0: none did */
+    int flush_result; /* of the prompt: the error that its last close reported; 0: none */
     bool is_unlinked;
     struct job_file *next;
     struct job_file *prev;
@@ -40,13 +42,18 @@ struct job_file {
 struct job_file *job_file_find(const struct job_detail *detail, const char *name);
 struct job_file *job_file_get(const struct job_detail *detail, int64_t id);
 
-/* True for prompt.json of a job that does not take a new one now. */
+/* prompt.json or prompt.txt, whichever is there; NULL: neither. */
+struct job_file *job_file_find_prompt(const struct job_detail *detail);
+bool job_file_is_prompt(const struct job_file *file);
+
+/* True for the prompt of a job that does not take a new one now. */
 bool job_file_is_frozen(const struct job_file *file);
 
 /* Size, times and mode as stat shows them. */
 int job_file_stat(const struct job_file *file, struct stat *st) NODISCARD;
 
-/* Makes an empty file, not yet open. -EEXIST, -ERR_PROMPT_FROZEN, -EPERM (a removed job). */
+/* Makes an empty file, not yet open. -EEXIST, also for the second form of a prompt (`error` then says
+ * so); -ERR_PROMPT_FROZEN, -EPERM (a removed job). */
 int job_file_create(struct job *job, const char *name, mode_t mode,
                     struct job_file **out) NODISCARD;
 
@@ -82,7 +89,7 @@ int job_file_times_set(struct job_file *file, const struct timespec times[2]) NO
 
 int job_file_unlink(struct job_file *file) NODISCARD;
 
-/* Moves the file to `name` in `job`, replacing what is there. Onto prompt.json it commits: an
+/* Moves the file to `name` in `job`, replacing what is there. Onto the prompt it commits: an
  * unacceptable content is refused with -ERR_PROMPT_INVALID, nothing is moved, and `error` says
  * why. */
 int job_file_rename(struct job_file *file, struct job *job, const char *name,

@@ -95,7 +95,8 @@ int prompt_check(const char *bytes, size_t len, const struct prompt_settings *se
                  struct prompt **prompt, struct prompt_report *report) NODISCARD;
 
 /* The same for prompt.txt: the text is the prompt, blanks around it are dropped, all else is
- * default. An empty or blank text is -ERR_JSON_INCOMPLETE. Its problems have no line. */
+ * default. An empty or blank text is -ERR_JSON_INCOMPLETE; so is a request as prompt.json has it, until more text follows.
+ * Its problems have no line. */
 int prompt_check_text(const char *text, size_t len, const struct prompt_settings *settings,
                       struct prompt **prompt, struct prompt_report *report) NODISCARD;
 

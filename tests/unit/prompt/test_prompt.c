@@ -351,6 +351,11 @@ static void test_prompt__plain_text_is_the_prompt_alone(void **state UNUSED)
         {" \n", -ERR_JSON_INCOMPLETE, NULL},
         {"caf\xc3", -ERR_JSON_INCOMPLETE, NULL},
         {"caf\xe9 x", -ERR_PROMPT_INVALID, NULL},
+        {"\xef\xbb\xbf x\r\n", 0, "x"},
+        {"\xef\xbb", -ERR_JSON_INCOMPLETE, NULL},
+        {" {\"prompt\": \"x\"}\n", -ERR_JSON_INCOMPLETE, NULL},
+        {"{\"prompt\": \"x\"} as a neon sign", 0, "{\"prompt\": \"x\"} as a neon sign"},
+        {"{\"shot\": \"wide\"}", 0, "{\"shot\": \"wide\"}"},
     };
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         struct prompt_report report;

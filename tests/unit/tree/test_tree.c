@@ -384,9 +384,8 @@ static void test_tree__who_may_do_what(void **state UNUSED)
 static void test_tree__reserved_names_are_not_for_users(void **state UNUSED)
 {
     static const char *const names[] = {
-        "status", "status.json", "request.json", "response.json", "cost",
-        "error",  "log",         "output.url",   "output.mp4",    "cover.jpg",
-        "wait",   "ctl",         "progress",     "prompt.txt",
+        "status",     "status.json", "request.json", "response.json", "cost", "error",    "log",
+        "output.url", "output.mp4",  "cover.jpg",    "wait",          "ctl",  "progress",
     };
     struct forest f;
     forest_init(&f);
