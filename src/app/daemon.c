@@ -60,6 +60,7 @@ struct daemon {
     struct timer start_timer;
     char *files_directory;
     char *media_directory;
+    char *defaults_path;
 };
 
 static enum exit_code complain(const char *what, const char *why)
@@ -116,7 +117,8 @@ static enum exit_code directories_make(struct daemon *daemon)
 {
     const char *base = daemon->options->data_directory;
     if (asprintf(&daemon->files_directory, "%s/files", base) < 0 ||
-        asprintf(&daemon->media_directory, "%s/media", base) < 0)
+        asprintf(&daemon->media_directory, "%s/media", base) < 0 ||
+        asprintf(&daemon->defaults_path, "%s/defaults.json", base) < 0)
         return complain_err(base, -ENOMEM);
     int r = file_make_directories(base, 0700);
     if (r == 0)
@@ -241,6 +243,7 @@ static int floors_start(struct daemon *daemon)
                                  .store = daemon->store,
                                  .api = daemon->api,
                                  .files_directory = daemon->files_directory,
+                                 .defaults_path = daemon->defaults_path,
                                  .default_model = options->model,
                                  .api_name = shown,
                                  .is_unknown_allowed = options->is_unknown_allowed,
@@ -402,6 +405,7 @@ static void daemon_stop(struct daemon *daemon)
     daemon->store = store_close(daemon->store);
     free(daemon->files_directory);
     free(daemon->media_directory);
+    free(daemon->defaults_path);
 }
 
 static enum exit_code daemon_start(struct daemon *daemon)

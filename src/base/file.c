@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -94,4 +95,68 @@ int file_write_full(int fd, const void *bytes, size_t len, int64_t offset)
         done += (size_t)n;
     }
     return 0;
+}
+
+static int directory_sync_of(const char *path)
+{
+    char directory[4096];
+    const char *slash = strrchr(path, '/');
+    size_t len = slash ? (size_t)(slash - path) : 0;
+    if (len >= sizeof(directory))
+        return -ENAMETOOLONG;
+    (void)snprintf(directory, sizeof(directory), "%.*s", (int)len, path);
+    int fd = open(len ? directory : slash ? "/" : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int r = fsync(fd) < 0 ? -errno : 0;
+    (void)close(fd);
+    return r;
+}
+
+static int path_new(const char *path, char out[static 4096])
+{
+    int n = snprintf(out, 4096, "%s.new", path);
+    return n < 0 || n >= 4096 ? -ENAMETOOLONG : 0;
+}
+
+int file_prepare(const char *path, const void *bytes, size_t len, mode_t mode)
+{
+    char temporary[4096];
+    int r = path_new(path, temporary);
+    if (r < 0)
+        return r;
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+    if (fd < 0)
+        return -errno;
+    r = file_write_full(fd, bytes, len, 0);
+    if (r == 0 && fsync(fd) < 0)
+        r = -errno;
+    if (close(fd) < 0 && r == 0)
+        r = -errno;
+    if (r < 0)
+        (void)unlink(temporary);
+    return r;
+}
+
+int file_replace(const char *path, const void *bytes, size_t len, mode_t mode)
+{
+    char temporary[4096];
+    int r = path_new(path, temporary);
+    if (r == 0)
+        r = file_prepare(path, bytes, len, mode);
+    if (r < 0)
+        return r;
+    if (rename(temporary, path) < 0) {
+        r = -errno;
+        (void)unlink(temporary);
+        return r;
+    }
+    return directory_sync_of(path);
+}
+
+int file_remove(const char *path)
+{
+    if (unlink(path) < 0)
+        return errno == ENOENT ? 0 : -errno;
+    return directory_sync_of(path);
 }

@@ -97,15 +97,19 @@ int job_prompt_check(const struct job_file *file, const char *name, bool is_medi
         r = content_read(file, &content);
     if (r == 0 && is_blank(&content))
         r = -ENODATA;
-    struct prompt_settings settings = {jobs->default_model, jobs->settings.is_unknown_allowed,
-                                       is_media_read ? media_read : NULL, detail};
+    struct prompt_settings settings = {.default_model = jobs->default_model,
+                                       .allow_unknown = jobs->settings.is_unknown_allowed,
+                                       .read_media = is_media_read ? media_read : NULL,
+                                       .media_context = detail};
+    if (r == 0)
+        r = jobs_defaults_get(jobs, &settings.defaults, problem);
     bool is_text = strcmp(name, JOB_PROMPT_TEXT_NAME) == 0;
     if (r == 0)
         r = (is_text ? prompt_check_text : prompt_check)(buf_text(&content), content.len, &settings,
                                                          prompt, report);
     if (r == 0)
         r = budget_check_alone(jobs, prompt, problem);
-    if (r == -ERR_JSON_INCOMPLETE || r == -ERR_PROMPT_INVALID) {
+    if (!*problem && (r == -ERR_JSON_INCOMPLETE || r == -ERR_PROMPT_INVALID)) {
         buf_init(&text, 256 * 1024);
         prompt_report_render(report, file->name, &text);
         *problem = buf_take(&text);

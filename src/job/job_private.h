@@ -14,6 +14,7 @@
  *   poll_plan.c, poll_history.c, poll_queue.c    when to ask, what was learned, how much is asked
  *   resume.c  what goes on by itself: at the start, at the stop, with a new key
  *   file.c    the user's files
+ *   defaults.c  defaults.json
  */
 #ifndef SEEDANCEFS_JOB_PRIVATE_H
 #define SEEDANCEFS_JOB_PRIVATE_H
@@ -46,8 +47,10 @@ enum job_gate {
 struct jobs {
     struct jobs_settings settings;
     char *files_directory;
+    char *defaults_path; /* NULL: in memory only */
     char *default_model;
     char *api_name;
+    struct job_defaults *defaults;
     struct job *by_id; /* in the order of ids */
     struct job *by_name;
     struct job_detail *details; /* most recently used first */
@@ -210,6 +213,14 @@ enum job_report { JOB_REPORT_EARLY, JOB_REPORT_CLOSE, JOB_REPORT_COMPLETE };
  * right any more; an error of the disk; else 0. */
 int job_prompt_report(struct job_file *file, const char *name, struct job *shown,
                       enum job_report when) NODISCARD;
+
+/* defaults.c: see there and seedancefs/job/defaults.h. */
+struct prompt_defaults;
+int jobs_defaults_begin(struct jobs *jobs) NODISCARD;
+void jobs_defaults_end(struct jobs *jobs);
+/* Lends what is in force; -ERR_PROMPT_INVALID and the text for `error` when that is not known. */
+int jobs_defaults_get(const struct jobs *jobs, const struct prompt_defaults **out,
+                      char **problem) NODISCARD;
 
 /* file.c */
 int job_file_path(const struct job_file *file, char *path, size_t size) NODISCARD;

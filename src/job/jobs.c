@@ -147,7 +147,11 @@ int jobs_new(const struct jobs_settings *settings, struct jobs **out)
     if (r == 0)
         r = job_text_set(&jobs->default_model, settings->default_model);
     if (r == 0)
+        r = job_text_set(&jobs->defaults_path, settings->defaults_path);
+    if (r == 0)
         r = job_text_set(&jobs->api_name, settings->api_name);
+    if (r == 0)
+        r = jobs_defaults_begin(jobs);
     if (r == 0)
         r = store_job_each(settings->store, job_load, jobs);
     if (r < 0) {
@@ -178,6 +182,8 @@ struct jobs *jobs_free(struct jobs *jobs)
         job_free(jobs->details->job);
     free(jobs->files_directory);
     free(jobs->default_model);
+    free(jobs->defaults_path);
+    jobs_defaults_end(jobs);
     free(jobs->api_name);
     free(jobs->gate_message);
     free(jobs);

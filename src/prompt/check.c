@@ -3,6 +3,8 @@
  */
 #include "check.h"
 
+#include "seedancefs/prompt/defaults.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +29,21 @@ void check_init(struct check *c, const struct json *root, const struct prompt_se
         .input_ms = -1,
     };
     c->model_name = settings->default_model ? settings->default_model : MODEL_DEFAULT_NAME;
+    const struct prompt_defaults *defaults = settings->defaults;
+    if (!defaults)
+        return;
+    if (defaults->model)
+        c->model_name = defaults->model;
+    if (defaults->resolution)
+        c->resolution = defaults->resolution;
+    if (defaults->aspect_ratio)
+        c->aspect_ratio = defaults->aspect_ratio;
+    if (defaults->duration_s)
+        c->duration_s = defaults->duration_s;
+    if (defaults->has_generate_audio)
+        c->generate_audio = defaults->generate_audio;
+    if (defaults->has_watermark)
+        c->watermark = defaults->watermark;
 }
 
 void check_fini(struct check *c)
@@ -56,7 +73,7 @@ static void check_members(struct check *c)
     }
 }
 
-static void check_model_known(struct check *c)
+void check_model_known(struct check *c)
 {
     if (!c->model_name)
         return; /* its type was wrong */

@@ -52,6 +52,7 @@ void check_fini(struct check *c);
 
 /* fields.c: every rule; afterwards c->error and the report tell. */
 void check_run(struct check *c);
+void check_model_known(struct check *c); /* of the model's name alone */
 
 /* One field of the request at the top level; the table's order is the order of the body. */
 struct field {
@@ -67,6 +68,10 @@ extern const struct field fields[];
 extern const size_t field_count;
 
 const struct field *field_find(const char *name);
+
+/* prompt.c: the text as one JSON object, or the report says why it is none; `example` is one. */
+int document_parse(const char *bytes, size_t len, const char *example,
+                   struct json_document **document, struct prompt_report *report) NODISCARD;
 
 /* media.c, content.c: checks of values that are addresses or hold them. */
 void check_media(struct check *c, enum media_kind kind, const struct json *node, const char *path);

@@ -153,20 +153,30 @@ static int prompt_make(struct check *c, struct prompt **prompt)
     return 0;
 }
 
+int document_parse(const char *bytes, size_t len, const char *example,
+                   struct json_document **document, struct prompt_report *report)
+{
+    struct json_error error;
+    if (is_no_object(bytes, len, &error)) {
+        char sentence[256];
+        (void)snprintf(sentence, sizeof(sentence), "must be one JSON object, as in %s.", example);
+        return report_one(report, "type", &error, sentence, -ERR_PROMPT_INVALID);
+    }
+    int r = json_parse(bytes, len, &prompt_limits, document, &error);
+    return r < 0 ? report_json(report, r, &error) : 0;
+}
+
 int prompt_check(const char *bytes, size_t len, const struct prompt_settings *settings,
                  struct prompt **prompt, struct prompt_report *report)
 {
     report_clear(report);
-    struct json_error error;
-    if (is_no_object(bytes, len, &error))
-        return report_one(report, "type", &error,
-                          "must be one JSON object, as in {\"prompt\": \"A cat surfing at "
-                          "sunset\"}. Plain text belongs into prompt.txt.",
-                          -ERR_PROMPT_INVALID);
     struct json_document *document;
-    int r = json_parse(bytes, len, &prompt_limits, &document, &error);
+    int r = document_parse(bytes, len,
+                           "{\"prompt\": \"A cat surfing at sunset\"}. Plain text belongs into "
+                           "prompt.txt",
+                           &document, report);
     if (r < 0)
-        return report_json(report, r, &error);
+        return r;
 
     struct check c;
     check_init(&c, json_document_root(document), settings, report);

@@ -7,13 +7,14 @@
 #include "tree_private.h"
 
 #include "seedancefs/job/ctl.h"
+#include "seedancefs/job/defaults.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum handle_kind { HANDLE_SNAPSHOT, HANDLE_FILE, HANDLE_MEDIA, HANDLE_CTL };
+enum handle_kind { HANDLE_SNAPSHOT, HANDLE_FILE, HANDLE_MEDIA, HANDLE_CTL, HANDLE_DEFAULTS };
 
 struct tree_handle {
     enum handle_kind kind;
@@ -74,6 +75,11 @@ static int open_node(struct tree *tree, const struct node *node, int flags,
         handle->kind = HANDLE_CTL;
         return 0;
     }
+    if (node->kind == NODE_DEFAULTS && (is_writing(flags) || (flags & O_TRUNC))) {
+        handle->kind = HANDLE_DEFAULTS;
+        handle->is_writer = true;
+        return jobs_defaults_open(tree->settings.jobs, (flags & O_TRUNC) != 0);
+    }
     return open_snapshot(tree, node, handle);
 }
 
@@ -130,7 +136,8 @@ int tree_create(struct tree *tree, uint64_t parent, const char *name, mode_t mod
         r = node_access(tree, &directory, W_OK | X_OK, caller);
     if (r < 0)
         return r;
-    if (directory.kind != NODE_JOB)
+    bool is_defaults = defaults_has_name(&directory, name);
+    if (directory.kind != NODE_JOB && !is_defaults)
         return -EPERM;
     if (node_find(tree, &directory, name, &node) == 0) {
         /* Made by somebody else between the kernel's lookup and now. */
@@ -138,6 +145,11 @@ int tree_create(struct tree *tree, uint64_t parent, const char *name, mode_t mod
             return -EEXIST;
         r = node_entry(tree, &node, entry);
         return r < 0 ? r : tree_open(tree, node_ino(node.kind, node.id), flags, caller, out);
+    }
+    if (is_defaults) { /* it was removed */
+        node = (struct node){.kind = NODE_DEFAULTS};
+        r = handle_new(tree, &node, flags | O_TRUNC, out);
+        return r < 0 ? r : node_entry(tree, &node, entry);
     }
     if (node_name_is_reserved(name))
         return -ERR_NAME_RESERVED;
@@ -213,11 +225,13 @@ void tree_read(struct tree_handle *handle, size_t size, int64_t offset, tree_rea
         read_file(handle, size, offset, fn, context);
         return;
     }
-    size_t len = handle->snapshot.len;
-    size_t start = offset < 0 || (uint64_t)offset > len ? len : (size_t)offset;
-    size_t left = len - start;
+    const struct buf *text = handle->kind == HANDLE_DEFAULTS
+                                 ? jobs_defaults_text(handle->tree->settings.jobs)
+                                 : &handle->snapshot;
+    size_t start = offset < 0 || (uint64_t)offset > text->len ? text->len : (size_t)offset;
+    size_t left = text->len - start;
     struct tree_bytes bytes = {
-        .fd = -1, .memory = buf_text(&handle->snapshot) + start, .len = left < size ? left : size};
+        .fd = -1, .memory = buf_text(text) + start, .len = left < size ? left : size};
     fn(context, (int)bytes.len, bytes.len ? &bytes : NULL);
 }
 
@@ -231,6 +245,8 @@ int tree_write(struct tree_handle *handle, const void *bytes, size_t size, int64
 {
     if (handle->kind == HANDLE_CTL)
         return job_ctl_run(handle->job, bytes, size);
+    if (handle->kind == HANDLE_DEFAULTS)
+        return jobs_defaults_write(handle->tree->settings.jobs, bytes, size, offset);
     if (handle->kind != HANDLE_FILE || !handle->is_writer)
         return -EBADF;
     return job_file_write(handle->file, bytes, size, offset);
@@ -238,6 +254,8 @@ int tree_write(struct tree_handle *handle, const void *bytes, size_t size, int64
 
 int tree_truncate(struct tree_handle *handle, int64_t size)
 {
+    if (handle->kind == HANDLE_DEFAULTS)
+        return jobs_defaults_truncate(handle->tree->settings.jobs, size);
     if (handle->kind != HANDLE_FILE || !handle->is_writer)
         return -EINVAL;
     return job_file_truncate(handle->file, size);
@@ -245,6 +263,8 @@ int tree_truncate(struct tree_handle *handle, int64_t size)
 
 int tree_flush(struct tree_handle *handle)
 {
+    if (handle->kind == HANDLE_DEFAULTS)
+        return jobs_defaults_flush(handle->tree->settings.jobs);
     return handle->is_writer ? job_file_flush(handle->file) : 0;
 }
 
@@ -252,6 +272,8 @@ void tree_write_lost(struct tree_handle *handle, bool is_flush)
 {
     if (handle->kind == HANDLE_FILE && handle->is_writer)
         job_file_write_lost(handle->file, is_flush);
+    else if (handle->kind == HANDLE_DEFAULTS)
+        jobs_defaults_write_lost(handle->tree->settings.jobs);
 }
 
 int tree_fsync(struct tree_handle *handle)
@@ -265,6 +287,10 @@ static void handle_end(struct tree_handle *handle, bool is_abandoned)
         job_file_abandon(handle->file, handle->is_writer);
     else if (handle->kind == HANDLE_FILE)
         job_file_close(handle->file, handle->is_writer);
+    else if (handle->kind == HANDLE_DEFAULTS && is_abandoned)
+        jobs_defaults_abandon(handle->tree->settings.jobs);
+    else if (handle->kind == HANDLE_DEFAULTS)
+        jobs_defaults_close(handle->tree->settings.jobs);
     else if (handle->kind == HANDLE_MEDIA)
         media_item_close(handle->item);
     else if (handle->kind == HANDLE_SNAPSHOT)

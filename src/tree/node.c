@@ -47,9 +47,13 @@ bool node_name_is_reserved(const char *name)
 }
 
 const struct node_root_entry node_root_entries[NODE_ROOT_ENTRIES] = {
-    {"README.txt", NODE_README, readme_render, true}, {"jobs", NODE_JOBS, NULL, false},
-    {"spend.json", NODE_SPEND, spend_render, false},  {"videos", NODE_VIDEOS, NULL, false},
+    {"README.txt", NODE_README, readme_render, true},
+    {"jobs", NODE_JOBS, NULL, false},
+    {"spend.json", NODE_SPEND, spend_render, false},
+    {"videos", NODE_VIDEOS, NULL, false},
     {"by-status", NODE_BY_STATUS, NULL, false},
+    {DEFAULTS_NAME, NODE_DEFAULTS, defaults_render, false},
+    {"defaults.error", NODE_DEFAULTS_ERROR, defaults_error_render, false},
 };
 
 const struct node_root_entry *node_root_file(const struct node *node)
@@ -117,6 +121,15 @@ static int node_get_in_job(struct tree *tree, struct node *node)
     return 0;
 }
 
+static bool is_root_entry(const struct tree *tree, enum node_kind kind)
+{
+    for (size_t i = 0; i < NODE_ROOT_ENTRIES; i++) {
+        if (node_root_entries[i].kind == kind)
+            return defaults_is_there(tree, kind);
+    }
+    return false;
+}
+
 int node_get(struct tree *tree, uint64_t ino, struct node *out)
 {
     *out = (struct node){.kind = (enum node_kind)(ino & 0xff), .id = (int64_t)(ino >> 8)};
@@ -124,7 +137,7 @@ int node_get(struct tree *tree, uint64_t ino, struct node *out)
         return view_get(tree, out);
     if (out->id != 0)
         return node_get_in_job(tree, out);
-    return out->kind >= NODE_ROOT && out->kind <= NODE_SPEND ? 0 : -ESTALE;
+    return out->kind == NODE_ROOT || is_root_entry(tree, out->kind) ? 0 : -ESTALE;
 }
 
 static void stat_fill(const struct tree *tree, struct stat *st, mode_t mode, int64_t size,
@@ -202,23 +215,28 @@ int node_entry(struct tree *tree, const struct node *node, struct tree_entry *ou
         const struct node_root_entry *file = node_root_file(node);
         buf_clear(&tree->scratch);
         r = file->render(tree, &tree->scratch);
-        stat_fill(tree, &out->st, S_IFREG | 0444, (int64_t)tree->scratch.len,
-                  file->is_constant ? tree->born_ms : tree->changed_ms);
-        out->entry_s = KEEP_LONG_S;
+        bool is_defaults = defaults_has_kind(node->kind);
+        stat_fill(tree, &out->st, S_IFREG | (node->kind == NODE_DEFAULTS ? 0644 : 0444),
+                  (int64_t)tree->scratch.len,
+                  is_defaults         ? defaults_changed_ms(tree)
+                  : file->is_constant ? tree->born_ms
+                                      : tree->changed_ms);
+        out->entry_s = is_defaults ? 0 : KEEP_LONG_S;
         out->attr_s = file->is_constant ? KEEP_LONG_S : 0;
     } else {
         stat_fill(tree, &out->st, S_IFDIR | 0755, 0,
-                  node->kind == NODE_JOBS ? tree->jobs_changed_ms : tree->born_ms);
+                  node->kind == NODE_JOBS ? tree->jobs_changed_ms : root_changed_ms(tree));
         out->entry_s = KEEP_LONG_S;
     }
     out->st.st_ino = node_ino(node->kind, node->id);
     return r;
 }
 
-static int find_in_root(const char *name, struct node *out)
+static int find_in_root(const struct tree *tree, const char *name, struct node *out)
 {
     for (size_t i = 0; i < ARRAY_COUNT(node_root_entries); i++) {
-        if (strcmp(node_root_entries[i].name, name) == 0) {
+        if (strcmp(node_root_entries[i].name, name) == 0 &&
+            defaults_is_there(tree, node_root_entries[i].kind)) {
             *out = (struct node){.kind = node_root_entries[i].kind};
             return 0;
         }
@@ -258,7 +276,7 @@ static int find_in_job(struct job *job, const char *name, struct node *out)
 int node_find(struct tree *tree, const struct node *parent, const char *name, struct node *out)
 {
     if (parent->kind == NODE_ROOT)
-        return find_in_root(name, out);
+        return find_in_root(tree, name, out);
     if (parent->kind == NODE_JOB)
         return find_in_job(parent->job, name, out);
     if (node_is_directory(parent) && view_has_kind(parent->kind))
@@ -278,6 +296,8 @@ int node_access(struct tree *tree, const struct node *node, int mask,
     mode_t mode = node_is_directory(node) ? 0755 : view_is_link(node) ? 0777 : 0444;
     if (node->generated)
         mode = node->generated->mode;
+    if (node->kind == NODE_DEFAULTS)
+        mode = 0644;
     if (node->kind == NODE_FILE) {
         mode = node->file->mode;
         /* Root too: an accepted request cannot be changed by anybody. */

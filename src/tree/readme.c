@@ -34,6 +34,7 @@ static const char readme_text[] =
     "    cover.jpg      a still picture, if the service made one\n"
     "    (your files)   notes, drafts, and images that prompt.json names\n"
     "\n"
+    "What prompts leave out: echo '{\"duration\": 8}' > defaults.json (and see defaults.error)\n"
     "In other places: videos/NAME.mp4 (each finished video), by-status/STATUS/NAME (jobs by "
     "status)\n"
     "\n"

@@ -5,6 +5,7 @@
 #include "tree_private.h"
 
 #include "seedancefs/base/text.h"
+#include "seedancefs/job/defaults.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -142,8 +143,11 @@ int tree_setattr(struct tree *tree, uint64_t ino, const struct tree_change *chan
         return -EPERM;
     /* ctl has nothing that could be cut off, but `>` asks for it. */
     bool is_ctl = node.generated && (node.generated->mode & 0222);
-    if (change->has_size && node.kind != NODE_FILE && !is_ctl)
+    bool is_defaults = node.kind == NODE_DEFAULTS;
+    if (change->has_size && node.kind != NODE_FILE && !is_ctl && !is_defaults)
         return node_is_directory(&node) ? -EISDIR : -EACCES;
+    if (change->has_size && is_defaults)
+        r = jobs_defaults_truncate(tree->settings.jobs, change->size);
     if (node.kind == NODE_FILE)
         r = file_change(&node, change);
     /* Modes and times of what the program makes are its own: cp -p and rsync need not fail for
@@ -200,6 +204,8 @@ int tree_unlink(struct tree *tree, uint64_t parent, const char *name,
         return r;
     if (node_is_directory(&node))
         return -EISDIR;
+    if (node.kind == NODE_DEFAULTS)
+        return jobs_defaults_remove(tree->settings.jobs);
     if (directory.kind != NODE_JOB)
         return -EPERM;
     if (node.kind == NODE_FILE)
@@ -266,6 +272,14 @@ static int rename_job(struct tree *tree, const struct node *node, const struct n
     return r;
 }
 
+static int rename_to_defaults(struct tree *tree, struct job_file *file, unsigned flags)
+{
+    struct jobs *jobs = tree->settings.jobs;
+    if ((flags & RENAME_NOREPLACE) && jobs_defaults_is_there(jobs))
+        return -EEXIST;
+    return jobs_defaults_rename(jobs, file);
+}
+
 int tree_rename(struct tree *tree, uint64_t parent, const char *name, uint64_t new_parent,
                 const char *new_name, unsigned flags, const struct tree_caller *caller)
 {
@@ -282,6 +296,8 @@ int tree_rename(struct tree *tree, uint64_t parent, const char *name, uint64_t n
     r = directory_for_change(tree, new_parent, caller, &new_directory);
     if (r == 0 && node.kind == NODE_JOB)
         r = rename_job(tree, &node, &new_directory, new_name, flags);
+    else if (r == 0 && node.kind == NODE_FILE && defaults_has_name(&new_directory, new_name))
+        r = rename_to_defaults(tree, node.file, flags);
     else if (r == 0 && (node.kind != NODE_FILE || new_directory.kind != NODE_JOB))
         r = -EPERM;
     else if (r == 0 && node_name_is_reserved(new_name))
@@ -375,7 +391,8 @@ int tree_list(struct tree *tree, uint64_t ino, int64_t offset, tree_list_fn *fn,
     }
     for (int64_t i = offset - 2; i < NODE_ROOT_ENTRIES; i++) {
         node = (struct node){.kind = node_root_entries[i].kind};
-        if (!tree_list_give(tree, &node, node_root_entries[i].name, i + 3, fn, context))
+        if (defaults_is_there(tree, node.kind) &&
+            !tree_list_give(tree, &node, node_root_entries[i].name, i + 3, fn, context))
             break;
     }
     return 0;

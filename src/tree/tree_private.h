@@ -9,6 +9,7 @@
  *   readme.c  README.txt
  *   spend.c   spend.json
  *   views.c   videos/, by-status/
+ *   defaults.c  defaults.json, defaults.error
  */
 #ifndef SEEDANCEFS_TREE_PRIVATE_H
 #define SEEDANCEFS_TREE_PRIVATE_H
@@ -30,8 +31,10 @@ enum node_kind {
     NODE_SPEND = 4,
     NODE_VIDEOS = 8,
     NODE_BY_STATUS = 9,
+    NODE_DEFAULTS = 11,
     NODE_STATUS = 12, /* id: the state */
-    NODE_JOB = 16,    /* id of the job; the generated files follow, in the order of their table */
+    NODE_DEFAULTS_ERROR = 14,
+    NODE_JOB = 16, /* id of the job; the generated files follow, in the order of their table */
     NODE_GENERATED = 17,
     NODE_FILE = 128,  /* id of the user's file */
     NODE_VIDEO = 129, /* id of the attempt */
@@ -69,7 +72,7 @@ struct node {
 };
 
 /* node.c */
-enum { NODE_ROOT_ENTRIES = 5 };
+enum { NODE_ROOT_ENTRIES = 7 };
 struct node_root_entry {
     const char *name;
     enum node_kind kind;
@@ -126,6 +129,17 @@ void views_begin(struct tree *tree);
 void views_job_changed(struct tree *tree, struct job *job); /* its state, or that it has a video */
 /* It was renamed, or is about to go. */
 void views_name_changed(struct tree *tree, const struct job *job);
+
+/* defaults.c */
+#define DEFAULTS_NAME "defaults.json"
+int defaults_render(struct tree *tree, struct buf *out);
+int defaults_error_render(struct tree *tree, struct buf *out);
+bool defaults_has_kind(enum node_kind kind);
+/* False for one of the two that is not there now; true for everything else at the root. */
+bool defaults_is_there(const struct tree *tree, enum node_kind kind);
+bool defaults_has_name(const struct node *directory, const char *name); /* it is defaults.json */
+int64_t defaults_changed_ms(const struct tree *tree);
+int64_t root_changed_ms(const struct tree *tree); /* when a name at the root came or went last */
 
 /* output.c */
 int output_open(struct tree *tree, struct job *job, enum media_kind kind,

@@ -24,4 +24,14 @@ int file_read_all_at(int directory_fd, const char *name, struct buf *out) NODISC
 ssize_t file_read_full(int fd, void *bytes, size_t len, int64_t offset) NODISCARD;
 int file_write_full(int fd, const void *bytes, size_t len, int64_t offset) NODISCARD;
 
+/* Puts a file with these bytes in the place of `path`: after a crash or a power cut the old one is
+ * there or the new one, and the new one once this has returned 0. Uses `path`.new. */
+int file_replace(const char *path, const void *bytes, size_t len, mode_t mode) NODISCARD;
+
+/* The first half of that: whether the disk takes it. */
+int file_prepare(const char *path, const void *bytes, size_t len, mode_t mode) NODISCARD;
+
+/* Removes the file, durably; 0 when there is none. */
+int file_remove(const char *path) NODISCARD;
+
 #endif

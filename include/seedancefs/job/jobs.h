@@ -48,6 +48,7 @@ struct jobs_settings {
     struct store *store;
     struct api *api;
     const char *files_directory; /* copied; exists */
+    const char *defaults_path;   /* of defaults.json; copied; NULL: it is not kept */
     const char *default_model;   /* copied; NULL: the prompt floor's default */
     const char *api_name;     /* what messages call the service, its URL without secrets. Copied */
     bool is_unknown_allowed;  /* pass unknown request fields through */

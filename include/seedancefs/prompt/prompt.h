@@ -22,6 +22,8 @@ enum {
     PROMPT_PROBLEMS_MAX = 64,
 };
 
+struct prompt_defaults;
+
 /*
  * Appends the file `file_name`, which lies beside prompt.json, to `out`. -EFBIG when it is larger
  * than `max_bytes`; -ENOENT and any other -errno are shown to the user. -ENOMEM ends the check.
@@ -30,17 +32,19 @@ typedef int prompt_read_media_fn(void *context, const char *file_name, size_t ma
                                  struct buf *out);
 
 struct prompt_settings {
-    const char *default_model; /* NULL: MODEL_DEFAULT_NAME */
+    const char *default_model; /* where `defaults` has none; NULL: MODEL_DEFAULT_NAME */
     bool allow_unknown;        /* unknown fields, models and aspect ratios only cause warnings */
     /* NULL: names of local files are checked by form only, and the body holds them as they are. */
     prompt_read_media_fn *read_media;
     void *media_context;
+    const struct prompt_defaults
+        *defaults; /* what the user wants for what is left out; NULL: none */
 };
 
 /*
  * The words of `rule`. Whole file: incomplete, syntax, limit, type. A field: unknown-field,
  * missing, type, value, range, integer, count, exclusive, role, unknown-model. Media: url, file,
- * media-type, size. Warnings only: length, parameter, estimate (and url, role, value, unknown-*
+ * media-type, size. defaults.json: no-default. Warnings only: length, parameter, estimate (and url, role, value, unknown-*
  * where allowed).
  */
 struct prompt_problem {

@@ -91,12 +91,40 @@ static void test_file__exact_reads_end_only_with_the_file(void **state UNUSED)
     assert_int_equal(unlink(path), 0);
 }
 
+static void test_file__a_file_is_replaced_as_a_whole(void **state UNUSED)
+{
+    char top[] = "/tmp/seedancefs-file-XXXXXX";
+    char path[128];
+    char temporary[128 + 4];
+    struct buf b;
+    buf_init(&b, 100);
+    assert_non_null(mkdtemp(top));
+    (void)snprintf(path, sizeof(path), "%s/file", top);
+    (void)snprintf(temporary, sizeof(temporary), "%s.new", path);
+    assert_int_equal(file_remove(path), 0);
+    assert_int_equal(file_replace(path, "one", 3, 0600), 0);
+    assert_int_equal(file_prepare(path, "two", 3, 0600), 0);
+    assert_int_equal(file_read_all(path, &b), 0);
+    assert_string_equal(buf_text(&b), "one");
+    assert_int_equal(file_replace(path, "three", 5, 0600), 0);
+    buf_clear(&b);
+    assert_int_equal(file_read_all(path, &b), 0);
+    assert_string_equal(buf_text(&b), "three");
+    assert_int_equal(access(temporary, F_OK), -1);
+    assert_int_equal(file_remove(path), 0);
+    assert_int_equal(access(path, F_OK), -1);
+    assert_int_equal(rmdir(top), 0);
+    assert_int_equal(file_replace(path, "x", 1, 0600), -ENOENT);
+    buf_fini(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_file__missing_directories_are_made_and_present_ones_kept),
         cmocka_unit_test(test_file__whole_files_are_read_up_to_the_cap),
         cmocka_unit_test(test_file__exact_reads_end_only_with_the_file),
+        cmocka_unit_test(test_file__a_file_is_replaced_as_a_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -48,6 +48,7 @@ int fdatasync(int fd)
 struct world {
     char directory[64];
     char files[80];
+    char defaults[96];
     struct fake_clock clock;
     struct timers timers;
     struct store *store;
@@ -188,6 +189,7 @@ static inline int world_open_jobs(struct world *w)
         .store = w->store,
         .api = &w->api,
         .files_directory = w->files,
+        .defaults_path = w->defaults,
         .api_name = "https://service.example/api/v1",
         .poll_interval_ms = w->poll_interval_ms,
         .file_bytes_max = 1 << 20,
@@ -205,6 +207,7 @@ static inline int world_open_jobs(struct world *w)
 static inline void world_open(struct world *w)
 {
     (void)snprintf(w->files, sizeof(w->files), "%s/files", w->directory);
+    (void)snprintf(w->defaults, sizeof(w->defaults), "%s/defaults.json", w->directory);
     assert_int_equal(file_make_directories(w->files, 0700), 0);
     assert_int_equal(store_open(w->directory, &w->store), 0);
     assert_int_equal(world_open_jobs(w), 0);
