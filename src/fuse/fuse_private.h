@@ -3,6 +3,7 @@
  *   session.c  birth, mounting, the queue of requests, death
  *   ops.c      one thin function per operation
  *   reads.c    reads, and what becomes of those that must wait
+ *   metrics.c  how many requests and errors there were
  *   lost.c     requests that libfuse had no memory for
  *   caller.c   what the thread behind a request is doing
  */
@@ -21,8 +22,10 @@ struct session {
     struct fuse_session *fuse;
     struct fuse_buf buffer;
     bool is_mounted;
-    bool is_request_taken;    /* the one that is being processed has come to its operation */
-    struct request *requests; /* parked reads */
+    bool is_request_taken;       /* the one that is being processed has come to its operation */
+    struct request *requests;    /* parked reads */
+    uint64_t requests_count[64]; /* by the number of the operation */
+    uint64_t errors_count[134];  /* by errno */
 };
 
 extern const struct fuse_lowlevel_ops session_ops;
@@ -34,6 +37,12 @@ struct session *session_of(fuse_req_t req);
 struct tree_handle *handle_of(const struct fuse_file_info *fi);
 
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi);
+
+/* metrics.c: see there. */
+void metrics_begin(struct session *session);
+void metrics_end(struct session *session);
+void metrics_request(struct session *session, const void *request, size_t len);
+void metrics_error(struct session *session, int r);
 
 /* Answers every parked read with -ENOTCONN. */
 void reads_end(struct session *session);

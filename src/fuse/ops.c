@@ -43,6 +43,8 @@ void reply_error(fuse_req_t req, const char *operation, int r)
 {
     if (r < 0 && r != -ENOENT)
         log_debug("fuse.error", "op=%s error=%s errno=%d", operation, err_name(r), err_errno(r));
+    if (r < 0)
+        metrics_error(session_of(req), r);
     fuse_reply_err(req, err_errno(r));
 }
 

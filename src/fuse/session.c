@@ -31,6 +31,7 @@ int session_new(const struct session_settings *settings, struct session **out)
         free(session);
         return r ? -ENOMEM : -EINVAL;
     }
+    metrics_begin(session);
     *out = session;
     return 0;
 }
@@ -58,6 +59,7 @@ static void request_process(struct session *session)
     uint64_t fh = 0;
     enum lost_kind kind = lost_kind_get(buffer->mem, buffer->size, &fh);
     session->is_request_taken = false;
+    metrics_request(session, buffer->mem, buffer->size);
     fuse_session_process_buf(session->fuse, buffer);
     if (kind == LOST_NOTHING || session->is_request_taken)
         return;
@@ -94,6 +96,7 @@ struct session *session_free(struct session *session)
     if (!session)
         return NULL;
     reads_end(session);
+    metrics_end(session);
     if (session->is_mounted)
         fuse_session_unmount(session->fuse);
     fuse_session_destroy(session->fuse);

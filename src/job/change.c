@@ -84,7 +84,12 @@ int change_save(struct job *job, const struct job_change *change, int64_t now_ms
         r = change_history_save(job, change, now_ms);
     if (r == 0 && job->attempt_id)
         r = store_ledger_add(store, job->attempt_id, now_ms);
-    return store_end(store, r);
+    r = store_end(store, r);
+    struct jobs_counts *counts = &job->jobs->counts;
+    counts->changes++;
+    if (r == 0 && (change->prompt || change->copied_id))
+        counts->accepted++;
+    return r;
 }
 
 static void change_apply(struct job *job, const struct job_change *change, int64_t now_ms)
@@ -93,8 +98,10 @@ static void change_apply(struct job *job, const struct job_change *change, int64
     if (job->state != change->to)
         log_info("job.transition", "job=%s id=%lld from=%s to=%s", job->name, (long long)job->id,
                  job_state_to_text(job->state), job_state_to_text(change->to));
-    if (job->state != change->to)
+    if (job->state != change->to) {
+        job->jobs->counts.transitions[change->to]++;
         job->hidden = 0; /* what was unlinked was the rendering of another state */
+    }
     job->state = change->to;
     job->is_resume_due = false; /* it goes on already */
     job->updated_ms = now_ms;

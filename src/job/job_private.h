@@ -71,6 +71,7 @@ struct jobs {
     struct timer submit_timer;  /* looks at the submit queue */
     struct timer save_timer;    /* see job_fact() */
     struct timer resume_timer;  /* see jobs_start() */
+    struct jobs_counts counts;
     uint64_t random_state;
     bool is_started;
     bool is_stopping;

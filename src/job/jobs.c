@@ -256,6 +256,14 @@ struct job *jobs_next(struct jobs *jobs, int64_t id)
     return job;
 }
 
+const struct jobs_counts *jobs_counts_get(struct jobs *jobs)
+{
+    jobs->counts.creates_active = jobs->creates;
+    jobs->counts.polls_active = jobs->polls;
+    jobs->counts.is_gate_closed = jobs->gate != JOB_GATE_OPEN;
+    return &jobs->counts;
+}
+
 size_t jobs_count(const struct jobs *jobs)
 {
     return HASH_CNT(by_id, jobs->by_id);
@@ -473,6 +481,7 @@ int jobs_remove(struct job *job)
     log_info("job.removed", "job=%s id=%lld state=%s", job->name, (long long)job->id,
              job_state_to_text(job->state));
     job_unlink(job);
+    jobs->counts.changes++;
     if (job_is_following(job))
         jobs->following--;
     job->is_removed = true;

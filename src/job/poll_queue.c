@@ -58,6 +58,7 @@ static void job_poll_now(struct job *job)
                          &detail->call);
     if (r == 0) {
         jobs->polls++;
+        jobs->counts.polls++;
         jobs->poll_next_ms =
             (jobs->poll_next_ms > now_ms ? jobs->poll_next_ms : now_ms) + poll_spacing_ms(jobs);
         return;

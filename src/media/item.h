@@ -142,6 +142,7 @@ struct media {
     struct syncer *syncer; /* NULL: what it does is done in the loop */
     struct spill_pool spill_pool;
     int64_t room_wanted_bytes; /* on the disk, beyond what the limit wants */
+    struct media_counts counts;
     bool is_closing;
 };
 

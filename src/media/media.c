@@ -152,6 +152,13 @@ static void item_linger_over(void *context)
         item_free(item);
 }
 
+void media_counts_get(const struct media *media, struct media_counts *out)
+{
+    *out = media->counts;
+    out->transfers_active = media->transfer_count;
+    out->cache_bytes = media->index.bytes;
+}
+
 /* While the collection closes, items stay until the end of media_free(). */
 void media_item_unref(struct media_item *item)
 {

@@ -50,6 +50,9 @@ static void read_finish(struct media_item *item, struct media_read *read, int re
         if (result == 0)
             result = (int)read->size;
     }
+    struct media_counts *counts = &item->media->counts;
+    counts->served_bytes += result > 0 ? result : 0;
+    counts->reads_failed += result < 0;
     read->fn(read->context, result, result > 0 ? &bytes : NULL);
     free(scratch);
 }

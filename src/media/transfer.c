@@ -386,6 +386,7 @@ static int transfer_take(struct transfer *transfer, const void *bytes, size_t le
 static int transfer_on_body(void *context, const void *bytes, size_t len)
 {
     struct transfer *transfer = context;
+    transfer->item->media->counts.fetched_bytes += (int64_t)len;
     if (transfer->finding.verdict != ANSWER_RANGE && transfer->finding.verdict != ANSWER_WHOLE)
         return 0;
     transfer_enter(transfer);

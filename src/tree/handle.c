@@ -47,6 +47,8 @@ static int open_snapshot(struct tree *tree, const struct node *node, struct tree
     handle->kind = HANDLE_SNAPSHOT;
     buf_init(&handle->snapshot, 128 * 1024 * 1024);
     const struct node_root_entry *file = node_root_file(node);
+    if (node->kind == NODE_METRICS)
+        tree->metrics_opened_ms = clock_wall_ms(tree->settings.clock);
     int r = file ? file->render(tree, &handle->snapshot)
                  : generated_render(tree, node->job, node->generated, &handle->snapshot);
     if (r < 0)
@@ -97,8 +99,9 @@ static int handle_new(struct tree *tree, const struct node *node, int flags,
     handle->job = node->job ? job_ref(node->job) : NULL;
     handle->tree = tree;
     DL_APPEND(tree->handles, handle);
+    tree->handles_count++;
     *out = (struct tree_open_result){.handle = handle,
-                                     .is_direct = node->generated != NULL,
+                                     .is_direct = node->generated || node->kind == NODE_METRICS,
                                      .is_kept = handle->kind == HANDLE_MEDIA,
                                      .is_flush_void = !handle->is_writer};
     return 0;
@@ -296,6 +299,7 @@ static void handle_end(struct tree_handle *handle, bool is_abandoned)
     else if (handle->kind == HANDLE_SNAPSHOT)
         buf_fini(&handle->snapshot);
     DL_DELETE(handle->tree->handles, handle);
+    handle->tree->handles_count--;
     job_unref(handle->job);
     free(handle);
 }

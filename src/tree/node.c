@@ -50,6 +50,7 @@ const struct node_root_entry node_root_entries[NODE_ROOT_ENTRIES] = {
     {"README.txt", NODE_README, readme_render, true},
     {"jobs", NODE_JOBS, NULL, false},
     {"spend.json", NODE_SPEND, spend_render, false},
+    {"metrics", NODE_METRICS, metrics_render, false},
     {"videos", NODE_VIDEOS, NULL, false},
     {"by-status", NODE_BY_STATUS, NULL, false},
     {DEFAULTS_NAME, NODE_DEFAULTS, defaults_render, false},
@@ -218,9 +219,10 @@ int node_entry(struct tree *tree, const struct node *node, struct tree_entry *ou
         bool is_defaults = defaults_has_kind(node->kind);
         stat_fill(tree, &out->st, S_IFREG | (node->kind == NODE_DEFAULTS ? 0644 : 0444),
                   (int64_t)tree->scratch.len,
-                  is_defaults         ? defaults_changed_ms(tree)
-                  : file->is_constant ? tree->born_ms
-                                      : tree->changed_ms);
+                  is_defaults                  ? defaults_changed_ms(tree)
+                  : node->kind == NODE_METRICS ? tree->metrics_opened_ms
+                  : file->is_constant          ? tree->born_ms
+                                               : tree->changed_ms);
         out->entry_s = is_defaults ? 0 : KEEP_LONG_S;
         out->attr_s = file->is_constant ? KEEP_LONG_S : 0;
     } else {

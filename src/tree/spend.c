@@ -184,6 +184,30 @@ static void table_free(struct spend_sum **table)
     }
 }
 
+static void sums_add(void *context, const struct store_spending *row)
+{
+    int64_t *sums = context;
+    enum spend_class class = spend_class_of(row);
+    if (class != SPEND_NOTHING)
+        sums[class - SPEND_SETTLED] += spend_amount(row);
+}
+
+int spend_sums_get(struct tree *tree, int64_t usd_micros[static SPEND_SUMS])
+{
+    uint64_t changes = jobs_counts_get(tree->settings.jobs)->changes;
+    if (!tree->has_spend_sums || tree->spend_changes != changes) {
+        int64_t sums[SPEND_SUMS] = {0};
+        int r = jobs_spending_each(tree->settings.jobs, sums_add, sums);
+        if (r < 0)
+            return r;
+        memcpy(tree->spend_sums, sums, sizeof(sums));
+        tree->spend_changes = changes;
+        tree->has_spend_sums = true;
+    }
+    memcpy(usd_micros, tree->spend_sums, sizeof(tree->spend_sums));
+    return 0;
+}
+
 int spend_render(struct tree *tree, struct buf *out)
 {
     struct spend spend = {0};

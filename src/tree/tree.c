@@ -26,7 +26,8 @@ int tree_new(const struct tree_settings *settings, struct tree **out)
     }
     tree->uid = getuid();
     tree->gid = getgid();
-    tree->born_ms = tree->jobs_changed_ms = tree->changed_ms = clock_wall_ms(settings->clock);
+    tree->metrics_opened_ms = tree->born_ms = tree->jobs_changed_ms = tree->changed_ms =
+        clock_wall_ms(settings->clock);
     buf_init(&tree->scratch, 128 * 1024 * 1024);
     views_begin(tree);
     *out = tree;
@@ -249,7 +250,7 @@ int tree_rmdir(struct tree *tree, uint64_t parent, const char *name,
     r = jobs_remove(job);
     if (r == 0) {
         tree->jobs_changed_ms = clock_wall_ms(tree->settings.clock);
-        views_name_changed(tree, job);
+        views_job_gone(tree, job);
     }
     job_unref(job);
     return r;
@@ -260,15 +261,16 @@ static int rename_job(struct tree *tree, const struct node *node, const struct n
 {
     if (target_parent->kind != NODE_JOBS)
         return -EPERM;
-    const struct job *target = jobs_find(tree->settings.jobs, new_name);
-    bool is_replacing = target && target != node->job; /* which can be an empty draft alone */
+    struct job *target = jobs_find(tree->settings.jobs, new_name);
+    target = target && target != node->job ? job_ref(target) : NULL;
     int r = jobs_rename(node->job, new_name, (flags & RENAME_NOREPLACE) == 0);
     if (r == 0) {
         tree->jobs_changed_ms = clock_wall_ms(tree->settings.clock);
         views_name_changed(tree, node->job);
-        if (is_replacing)
-            tree->status_changed_ms[JOB_DRAFT] = tree->jobs_changed_ms;
+        if (target)
+            views_job_gone(tree, target);
     }
+    job_unref(target);
     return r;
 }
 

@@ -9,6 +9,7 @@
  *   readme.c  README.txt
  *   spend.c   spend.json
  *   views.c   videos/, by-status/
+ *   metrics.c  metrics
  *   defaults.c  defaults.json, defaults.error
  */
 #ifndef SEEDANCEFS_TREE_PRIVATE_H
@@ -29,6 +30,7 @@ enum node_kind {
     NODE_README = 2,
     NODE_JOBS = 3,
     NODE_SPEND = 4,
+    NODE_METRICS = 7,
     NODE_VIDEOS = 8,
     NODE_BY_STATUS = 9,
     NODE_DEFAULTS = 11,
@@ -60,6 +62,14 @@ struct tree {
     bool is_started;
     struct buf scratch; /* for sizes of generated files */
     struct tree_handle *handles;
+    int64_t handles_count;
+    int64_t metrics_opened_ms;
+    int64_t status_counts[JOB_STATE_COUNT]; /* jobs, as the views show them */
+    int64_t spend_sums[3];                  /* see spend_sums_get() */
+    uint64_t spend_changes;                 /* jobs_counts.changes when they were asked */
+    bool has_spend_sums;
+    tree_metrics_fn *add_metrics; /* of the floor above */
+    void *add_metrics_context;
 };
 
 /* A node found. Everything is lent. */
@@ -72,7 +82,7 @@ struct node {
 };
 
 /* node.c */
-enum { NODE_ROOT_ENTRIES = 7 };
+enum { NODE_ROOT_ENTRIES = 8 };
 struct node_root_entry {
     const char *name;
     enum node_kind kind;
@@ -109,6 +119,10 @@ int generated_render(struct tree *tree, struct job *job, const struct generated 
                      struct buf *out) NODISCARD;
 int readme_render(struct tree *tree, struct buf *out);
 int spend_render(struct tree *tree, struct buf *out);
+/* In all: settled, reserved, at risk. */
+enum { SPEND_SUMS = 3 };
+int spend_sums_get(struct tree *tree, int64_t usd_micros[static SPEND_SUMS]) NODISCARD;
+int metrics_render(struct tree *tree, struct buf *out);
 
 /* tree.c: gives one entry to the caller of a listing; false when it took its last one. */
 bool tree_list_give(struct tree *tree, const struct node *node, const char *name, int64_t next,
@@ -127,7 +141,7 @@ bool view_list(struct tree *tree, const struct node *view, int64_t offset, tree_
                void *context);
 void views_begin(struct tree *tree);
 void views_job_changed(struct tree *tree, struct job *job); /* its state, or that it has a video */
-/* It was renamed, or is about to go. */
+void views_job_gone(struct tree *tree, struct job *job);
 void views_name_changed(struct tree *tree, const struct job *job);
 
 /* defaults.c */

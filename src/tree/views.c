@@ -6,7 +6,7 @@
  *
  * Nothing is kept for them: a name is looked up among the jobs, a listing walks the jobs in the order
  * of their ids and passes over those that do not belong. What is kept is when a name came or went
- * last, one time for each directory; for that each job remembers in one byte (view_mark) which views
+ * last, one time for each directory, and how many jobs each status has; for that each job remembers in one byte (view_mark) which views
  * it stands in.
  *
  * A link has the inode of its job, whatever directory it is found in. Names of links come and go by
@@ -157,8 +157,10 @@ void views_begin(struct tree *tree)
     for (size_t i = 0; i < JOB_STATE_COUNT; i++)
         tree->status_changed_ms[i] = tree->born_ms;
     for (struct job *job = jobs_next(tree->settings.jobs, 0); job;
-         job = jobs_next(tree->settings.jobs, job->id))
+         job = jobs_next(tree->settings.jobs, job->id)) {
         job->view_mark = mark_of(job);
+        tree->status_counts[job->state]++;
+    }
 }
 
 void views_job_changed(struct tree *tree, struct job *job)
@@ -172,8 +174,19 @@ void views_job_changed(struct tree *tree, struct job *job)
         tree->videos_changed_ms = clock_wall_ms(tree->settings.clock);
         return;
     }
+    if (before & MARK_KNOWN)
+        tree->status_counts[before & MARK_STATE]--;
+    tree->status_counts[now & MARK_STATE]++;
     mark_touch(tree, before);
     mark_touch(tree, now);
+}
+
+void views_job_gone(struct tree *tree, struct job *job)
+{
+    if (job->view_mark & MARK_KNOWN)
+        tree->status_counts[job->view_mark & MARK_STATE]--;
+    mark_touch(tree, job->view_mark);
+    job->view_mark = 0;
 }
 
 void views_name_changed(struct tree *tree, const struct job *job)

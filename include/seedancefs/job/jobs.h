@@ -86,6 +86,19 @@ struct job *jobs_get(struct jobs *jobs, int64_t id); /* provisional ones, too */
 struct job *jobs_get_by_attempt(struct jobs *jobs, int64_t attempt_id);
 struct job *jobs_get_by_file(struct jobs *jobs, int64_t file_id);
 
+/* What happened since the program began. */
+struct jobs_counts {
+    uint64_t changes; /* what was written into the store of attempts and jobs */
+    uint64_t
+        transitions[JOB_STATE_COUNT]; /* to `submitting`: as many creates as may have been sent */
+    uint64_t accepted;
+    uint64_t polls;
+    unsigned creates_active; /* now, as the two below */
+    unsigned polls_active;
+    bool is_gate_closed;
+};
+const struct jobs_counts *jobs_counts_get(struct jobs *jobs);
+
 /* The job with the smallest id above `id`; NULL after the last one. Ids never come back, so that a
  * directory can be listed while jobs come and go. */
 struct job *jobs_next(struct jobs *jobs, int64_t id);

@@ -87,6 +87,16 @@ int media_new(const struct media_settings *settings, struct media **out) NODISCA
  * are freed with it. Accepts NULL, returns NULL. */
 struct media *media_free(struct media *media);
 
+/* Since the collection was made, but for the last two, which are now. */
+struct media_counts {
+    int64_t fetched_bytes; /* from the media host, the bodies of its answers */
+    int64_t served_bytes;  /* to readers */
+    int64_t reads_failed;
+    int64_t transfers_active;
+    int64_t cache_bytes;
+};
+void media_counts_get(const struct media *media, struct media_counts *out);
+
 /* Deletes the cache files. Handles that are open read on from what they have and can fetch. */
 void media_remove(struct media *media, int64_t id, enum media_kind kind);
 

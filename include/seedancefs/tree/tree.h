@@ -158,6 +158,12 @@ void tree_release(struct tree_handle *handle);
 void tree_abandon(struct tree *tree);
 int tree_truncate(struct tree_handle *handle, int64_t size) NODISCARD;
 
+/* What the floor above adds to the file `metrics`, whole families of the Prometheus text format; NULL:
+ * nothing (any more). */
+#define METRIC_PAD "20" /* columns of a value */
+typedef void tree_metrics_fn(void *context, struct buf *out);
+void tree_metrics_set(struct tree *tree, tree_metrics_fn *fn, void *context);
+
 int tree_statfs(struct tree *tree, struct statvfs *out) NODISCARD;
 
 #endif

@@ -1,0 +1,135 @@
+/*
+ * metrics: counters and gauges in the Prometheus text format (version 0.0.4), for whoever collects such
+ * files (node_exporter's textfile collector, a small web server). Each family is written whole, with its
+ * HELP and TYPE, and always with the same labels, so that rates are not broken by series that come and
+ * go. Counters begin anew with the program, as start_time_seconds says; money is what the store says.
+ *
+ * Looking at the file changes it, because requests are counted. Values are padded with blanks, which the
+ * format allows, so that at least its size stays the same between a stat(2) and the reading; its time is that
+ * of its last opening, so that archivers do not find it changed while they read it.
+ *
+ * The jobs of each state are counted as the views follow them. The sum over all attempts is asked from the
+ * store only when something has been written there since it was asked last.
+ */
+#include "tree_private.h"
+
+#include "seedancefs/base/text.h"
+
+#include <stdio.h>
+
+enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
+
+static const char *const type_words[] = {[METRIC_COUNTER] = "counter", [METRIC_GAUGE] = "gauge"};
+
+static void family(struct buf *out, const char *name, enum metric_type type, const char *help)
+{
+    buf_addf(out, "# HELP seedancefs_%s %s\n# TYPE seedancefs_%s %s\n", name, help, name,
+             type_words[type]);
+}
+
+static void one(struct buf *out, const char *name, enum metric_type type, const char *help,
+                int64_t value)
+{
+    family(out, name, type, help);
+    buf_addf(out, "seedancefs_%s %" METRIC_PAD "lld\n", name, (long long)value);
+}
+
+static void usd(struct buf *out, const char *name, const char *labels, int64_t usd_micros)
+{
+    char text[TEXT_MONEY_SIZE];
+    text_usd(usd_micros, text);
+    buf_addf(out, "seedancefs_%s%s %" METRIC_PAD "s\n", name, labels, text);
+}
+
+static void add_jobs(const struct tree *tree, struct buf *out)
+{
+    const struct jobs_counts *counts = jobs_counts_get(tree->settings.jobs);
+    family(out, "jobs", METRIC_GAUGE, "Jobs that there are, by status.");
+    for (int i = 0; i < JOB_STATE_COUNT; i++)
+        buf_addf(out, "seedancefs_jobs{status=\"%s\"} %" METRIC_PAD "lld\n",
+                 job_state_to_text((enum job_state)i), (long long)tree->status_counts[i]);
+    family(out, "transitions_total", METRIC_COUNTER, "Changes of a job's status, by the new one.");
+    for (int i = 0; i < JOB_STATE_COUNT; i++)
+        buf_addf(out, "seedancefs_transitions_total{status=\"%s\"} %" METRIC_PAD "llu\n",
+                 job_state_to_text((enum job_state)i), (unsigned long long)counts->transitions[i]);
+    one(out, "attempts_accepted_total", METRIC_COUNTER,
+        "Requests accepted to be sent, retries among them.", (int64_t)counts->accepted);
+    one(out, "creates_sent_total", METRIC_COUNTER,
+        "Paid requests of which a byte may have been sent.",
+        (int64_t)counts->transitions[JOB_SUBMITTING]);
+    one(out, "polls_total", METRIC_COUNTER, "Questions about a task.", (int64_t)counts->polls);
+    one(out, "creates_active", METRIC_GAUGE, "Paid requests under way now.",
+        (int64_t)counts->creates_active);
+    one(out, "polls_active", METRIC_GAUGE, "Questions under way now.",
+        (int64_t)counts->polls_active);
+    one(out, "gate_closed", METRIC_GAUGE,
+        "1 while nothing is sent because the service refused the key, the account or a quota.",
+        counts->is_gate_closed);
+}
+
+static int add_money(struct tree *tree, struct buf *out)
+{
+    static const char *const classes[] = {"settled", "reserved", "at_risk"};
+    struct job_budget_state budget;
+    int64_t sums[SPEND_SUMS];
+    int r = spend_sums_get(tree, sums);
+    if (r == 0)
+        r = jobs_budget_get(tree->settings.jobs, &budget);
+    if (r < 0)
+        return r;
+    family(out, "spend_usd", METRIC_GAUGE,
+           "What all attempts cost: settled, reserved while under way, or at risk.");
+    for (size_t i = 0; i < SPEND_SUMS; i++) {
+        char labels[64];
+        (void)snprintf(labels, sizeof(labels), "{class=\"%s\"}", classes[i]);
+        usd(out, "spend_usd", labels, sums[i]);
+    }
+    if (budget.budget.limit_usd_micros == 0)
+        return 0;
+    int64_t left = budget.budget.limit_usd_micros - budget.used_usd_micros;
+    family(out, "budget_limit_usd", METRIC_GAUGE, "The budget (of the period that runs).");
+    usd(out, "budget_limit_usd", "", budget.budget.limit_usd_micros);
+    family(out, "budget_used_usd", METRIC_GAUGE, "What of it is settled, reserved or at risk.");
+    usd(out, "budget_used_usd", "", budget.used_usd_micros);
+    family(out, "budget_left_usd", METRIC_GAUGE, "What of it is left.");
+    usd(out, "budget_left_usd", "", left > 0 ? left : 0);
+    return 0;
+}
+
+static void add_media(const struct tree *tree, struct buf *out)
+{
+    struct media_counts counts;
+    media_counts_get(tree->settings.media, &counts);
+    one(out, "media_fetched_bytes_total", METRIC_COUNTER,
+        "Bytes of videos and covers that came from the media host.", counts.fetched_bytes);
+    one(out, "media_served_bytes_total", METRIC_COUNTER,
+        "Bytes of videos and covers that were given to readers.", counts.served_bytes);
+    one(out, "media_transfers_active", METRIC_GAUGE, "Transfers from the media host now.",
+        counts.transfers_active);
+    one(out, "media_reads_failed_total", METRIC_COUNTER,
+        "Reads of videos and covers that ended with an error.", counts.reads_failed);
+    one(out, "cache_bytes", METRIC_GAUGE, "Bytes of videos and covers on disk.",
+        counts.cache_bytes);
+}
+
+int metrics_render(struct tree *tree, struct buf *out)
+{
+    family(out, "build_info", METRIC_GAUGE, "The program's version.");
+    buf_addf(out, "seedancefs_build_info{version=\"%s\"} 1\n", SEEDANCEFS_VERSION);
+    family(out, "start_time_seconds", METRIC_GAUGE, "When the program began, in Unix time.");
+    buf_addf(out, "seedancefs_start_time_seconds %lld.%03lld\n", (long long)(tree->born_ms / 1000),
+             (long long)(tree->born_ms % 1000));
+    add_jobs(tree, out);
+    int r = add_money(tree, out);
+    add_media(tree, out);
+    one(out, "open_files", METRIC_GAUGE, "Files of the mount that are open.", tree->handles_count);
+    if (tree->add_metrics)
+        tree->add_metrics(tree->add_metrics_context, out);
+    return r < 0 ? r : out->error;
+}
+
+void tree_metrics_set(struct tree *tree, tree_metrics_fn *fn, void *context)
+{
+    tree->add_metrics = fn;
+    tree->add_metrics_context = context;
+}

@@ -1,0 +1,95 @@
+#!/usr/bin/env bats
+# metrics: counters in the Prometheus text format.
+load helper
+
+setup() { start_world; J=$MNT/jobs; }
+teardown() { end_world; }
+
+metric() { "$PYTHON" "$BATS_TEST_DIRNAME/check_metrics.py" "$MNT/metrics" "seedancefs_$1"; }
+metric_is() { [ "$(metric "$1")" = "$2" ]; }
+
+# S-METRIC-1: `metrics` at the root is in the Prometheus text format; every family has its HELP and TYPE,
+#   and the same series are there from the start to the end, those of the budget only with `--budget`.
+@test "S-METRIC-1: metrics are valid, and their series stay" {
+    mount_fs
+    series() { grep -v '^#' "$MNT/metrics" | sed 's/ .*//'; }
+    metric open_files
+    series >"$DIR/before"
+    [ "$(grep -c budget "$DIR/before")" -eq 0 ]
+    make_job cat
+    mkdir "$J/dog"
+    python '
+for f, a in (os.mkdir, M + "x"), (os.stat, M + "x"), (os.rmdir, M + "jobs"), (open, M + "jobs"):
+    try:
+        f(a)
+    except OSError:
+        pass'
+    metric open_files
+    series | diff "$DIR/before" -
+    restart_fs --budget 20/day
+    metric_is budget_limit_usd 20
+    metric_is budget_used_usd 1
+    metric_is budget_left_usd 19
+    series | grep -v budget | diff "$DIR/before" -
+    [ "$(stat -c %s "$MNT/metrics")" -eq "$(wc -c <"$MNT/metrics")" ]
+    tar -C "$MNT" -cf "$DIR/metrics.tar" metrics
+    cp "$MNT/metrics" "$DIR/metrics"
+    "$PYTHON" "$BATS_TEST_DIRNAME/check_metrics.py" "$DIR/metrics"
+}
+
+# S-METRIC-2: They agree with the files and with what the service saw: jobs by status, attempts accepted,
+#   paid requests sent, questions asked, money as in `spend.json`, bytes fetched and served, errors given.
+#   Counters begin with the program.
+@test "S-METRIC-2: metrics agree with everything else" {
+    mount_fs
+    scenario '{"kind":"create","prompt_contains":"[lost]","answer":{"status":500}}'
+    make_job cat
+    make_job fox
+    echo '{"prompt": "[lost]"}' >"$J/unknown/prompt.json"
+    wait_status unknown unknown
+    echo '{"prompt": "[[fail]]"}' >"$J/dog/prompt.json"
+    wait_status dog failed
+    mkdir "$J/draft" "$J/gone"
+    rmdir "$J/gone"
+    echo retry >"$J/dog/ctl"
+    wait_until 20 json_is dog .attempt 2
+    wait_status dog failed
+    wait_ends cat
+    wait_ends fox
+    cat "$J/cat/output.mp4" >/dev/null
+    for row in draft:1 invalid:0 waiting:0 unknown:1 succeeded:2 failed:1; do
+        metric_is "jobs{status=\"${row%:*}\"}" "${row#*:}"
+        [ "$(ls "$MNT/by-status/${row%:*}" | wc -l)" -eq "${row#*:}" ]
+    done
+    metric_is attempts_accepted_total 5
+    metric_is creates_sent_total "$(creates)"
+    metric_is 'transitions_total{status="failed"}' 2
+    metric_is polls_total "$(requests poll)"
+    for class in settled reserved at_risk; do
+        [ "$(metric "spend_usd{class=\"$class\"}")" = "$(jq -r ".$class | tonumber" "$MNT/spend.json")" ]
+    done
+    [ "$(metric media_served_bytes_total)" -ge "$(stat -c %s "$J/cat/output.mp4")" ]
+    [ "$(metric media_fetched_bytes_total)" -ge "$(cat "$J"/*/output.mp4 | wc -c)" ]
+    python 'gives(errno.ENOTEMPTY, os.rmdir, M + "jobs/cat")'
+    metric_is 'errors_total{errno="ENOTEMPTY"}' 1
+    restart_fs
+    metric_is creates_sent_total 0
+    metric_is 'jobs{status="succeeded"}' 2
+    metric_is 'spend_usd{class="settled"}' 2
+    [ "$(creates)" -eq 5 ]
+}
+
+@test "check_metrics.py finds what is not in the format" {
+    local good='# HELP a_total A.\n# TYPE a_total counter\na_total{b="c"}  1\n'
+    checks() { printf "$1" >"$DIR/text"; "$PYTHON" "$BATS_TEST_DIRNAME/check_metrics.py" "$DIR/text"; }
+    checks "$good"
+    fails checks "$good"'a_total{b="c"} 2\n'
+    fails checks "$good"'b 2\n'
+    fails checks "$good"'# HELP a_total A.\n'
+    fails checks "${good%??}"
+    fails checks 'a_total 1\n'
+    fails checks '# HELP a A.\n# TYPE a counter\na 1\n'
+    fails checks '# HELP a_total A.\n# TYPE a_total counter\na_total{b="c"} x\n'
+    fails checks '# HELP a_total A.\n# TYPE a_total counter\na_total{b=c} 1\n'
+    fails checks '# HELP a_total A.\n# TYPE a_total counter\na_total -1\n'
+}
