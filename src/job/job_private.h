@@ -15,6 +15,7 @@
  *   resume.c  what goes on by itself: at the start, at the stop, with a new key
  *   file.c    the user's files
  *   defaults.c  defaults.json
+ *   models.c  the service's models, for the floors above
  */
 #ifndef SEEDANCEFS_JOB_PRIVATE_H
 #define SEEDANCEFS_JOB_PRIVATE_H

@@ -97,6 +97,11 @@ static void write_words(struct json_writer *w, const char *field, const char *co
 static void write_parameters(struct json_writer *w)
 {
     json_write_object_begin(w);
+    json_write_key(w, "prompt");
+    json_write_object_begin(w);
+    json_write_member_bool(w, "required", true);
+    json_write_member_int64(w, "advised_words", PROMPT_WORDS_MAX);
+    json_write_object_end(w);
     json_write_key(w, "duration");
     json_write_object_begin(w);
     json_write_member_string(w, "unit", "seconds");
@@ -110,8 +115,17 @@ static void write_parameters(struct json_writer *w)
         json_write_key(w, media_rules[i].many);
         json_write_object_begin(w);
         json_write_member_int64(w, "max_count", media_rules[i].max_count);
+        json_write_member_bool(w, "local_files", media_rules[i].max_bytes > 0);
+        if (media_rules[i].max_bytes > 0)
+            json_write_member_int64(w, "max_bytes", media_rules[i].max_bytes);
         json_write_object_end(w);
     }
+    json_write_key(w, "input_video_duration");
+    json_write_object_begin(w);
+    json_write_member_string(w, "unit", "seconds");
+    json_write_member_int64(w, "min", INPUT_MIN_S);
+    json_write_member_int64(w, "max", INPUT_ALL_MAX_S);
+    json_write_object_end(w);
     json_write_key(w, "generate_audio");
     json_write_object_begin(w);
     json_write_member_bool(w, "default", true);
@@ -129,6 +143,8 @@ void model_render_json(const struct model *model, struct buf *out)
     json_writer_init(&w, out, JSON_PRETTY);
     json_write_object_begin(&w);
     json_write_member_string(&w, "model", model->name);
+    json_write_member_bool(&w, "is_default", strcmp(model->name, MODEL_DEFAULT_NAME) == 0);
+    json_write_member_string(&w, "currency", "USD");
     json_write_key(&w, "usd_per_second");
     json_write_object_begin(&w);
     for (size_t i = 0; i < MODEL_RATES; i++) {

@@ -46,11 +46,9 @@ static int open_snapshot(struct tree *tree, const struct node *node, struct tree
 {
     handle->kind = HANDLE_SNAPSHOT;
     buf_init(&handle->snapshot, 128 * 1024 * 1024);
-    const struct node_root_entry *file = node_root_file(node);
     if (node->kind == NODE_METRICS)
         tree->metrics_opened_ms = clock_wall_ms(tree->settings.clock);
-    int r = file ? file->render(tree, &handle->snapshot)
-                 : generated_render(tree, node->job, node->generated, &handle->snapshot);
+    int r = node_render(tree, node, &handle->snapshot);
     if (r < 0)
         buf_fini(&handle->snapshot);
     return r;

@@ -30,7 +30,7 @@ uint64_t node_ino(enum node_kind kind, int64_t id)
 bool node_is_directory(const struct node *node)
 {
     return node->kind == NODE_ROOT || node->kind == NODE_JOBS || node->kind == NODE_JOB ||
-           (view_has_kind(node->kind) && !view_is_link(node));
+           node->kind == NODE_MODELS || (view_has_kind(node->kind) && !view_is_link(node));
 }
 
 bool node_name_is_reserved(const char *name)
@@ -53,6 +53,7 @@ const struct node_root_entry node_root_entries[NODE_ROOT_ENTRIES] = {
     {"metrics", NODE_METRICS, metrics_render, false},
     {"videos", NODE_VIDEOS, NULL, false},
     {"by-status", NODE_BY_STATUS, NULL, false},
+    {"models", NODE_MODELS, NULL, false},
     {DEFAULTS_NAME, NODE_DEFAULTS, defaults_render, false},
     {"defaults.error", NODE_DEFAULTS_ERROR, defaults_error_render, false},
 };
@@ -136,6 +137,8 @@ int node_get(struct tree *tree, uint64_t ino, struct node *out)
     *out = (struct node){.kind = (enum node_kind)(ino & 0xff), .id = (int64_t)(ino >> 8)};
     if (view_has_kind(out->kind))
         return view_get(tree, out);
+    if (models_has_kind(out->kind))
+        return models_get(out);
     if (out->id != 0)
         return node_get_in_job(tree, out);
     return out->kind == NODE_ROOT || is_root_entry(tree, out->kind) ? 0 : -ESTALE;
@@ -169,6 +172,14 @@ static int file_entry(struct tree *tree, const struct node *node, struct tree_en
     /* The mode of the prompt changes by itself when it is accepted. */
     out->attr_s = job_file_is_prompt(node->file) ? 0 : KEEP_SHORT_S;
     return 0;
+}
+
+int node_render(struct tree *tree, const struct node *node, struct buf *out)
+{
+    const struct node_root_entry *file = node_root_file(node);
+    if (node->kind == NODE_MODEL)
+        return models_render(node, out);
+    return file ? file->render(tree, out) : generated_render(tree, node->job, node->generated, out);
 }
 
 static int generated_entry(struct tree *tree, const struct node *node, struct tree_entry *out)
@@ -212,10 +223,15 @@ int node_entry(struct tree *tree, const struct node *node, struct tree_entry *ou
     } else if (view_has_kind(node->kind)) {
         stat_fill(tree, &out->st, S_IFDIR | 0755, 0, view_changed_ms(tree, node));
         out->entry_s = KEEP_LONG_S;
+    } else if (node->kind == NODE_MODEL) {
+        buf_clear(&tree->scratch);
+        r = node_render(tree, node, &tree->scratch);
+        stat_fill(tree, &out->st, S_IFREG | 0444, (int64_t)tree->scratch.len, tree->born_ms);
+        out->entry_s = out->attr_s = KEEP_LONG_S;
     } else if (node_root_file(node)) {
         const struct node_root_entry *file = node_root_file(node);
         buf_clear(&tree->scratch);
-        r = file->render(tree, &tree->scratch);
+        r = node_render(tree, node, &tree->scratch);
         bool is_defaults = defaults_has_kind(node->kind);
         stat_fill(tree, &out->st, S_IFREG | (node->kind == NODE_DEFAULTS ? 0644 : 0444),
                   (int64_t)tree->scratch.len,
@@ -283,6 +299,8 @@ int node_find(struct tree *tree, const struct node *parent, const char *name, st
         return find_in_job(parent->job, name, out);
     if (node_is_directory(parent) && view_has_kind(parent->kind))
         return view_find(tree, parent, name, out);
+    if (parent->kind == NODE_MODELS)
+        return models_find(name, out);
     if (parent->kind != NODE_JOBS)
         return -ENOTDIR;
     struct job *job = jobs_find(tree->settings.jobs, name);

@@ -37,6 +37,7 @@ static const char readme_text[] =
     "What prompts leave out: echo '{\"duration\": 8}' > defaults.json (and see defaults.error)\n"
     "In other places: videos/NAME.mp4 (each finished video), by-status/STATUS/NAME (jobs by "
     "status)\n"
+    "What models take and cost: models/MODEL.json\n"
     "\n"
     "Fields of prompt.json (all but prompt may be left out)\n"
     "    prompt         what to show\n"

@@ -58,6 +58,8 @@ static struct node node_parent(const struct node *node)
         return (struct node){.kind = NODE_JOBS};
     if (view_has_kind(node->kind))
         return view_parent(node);
+    if (node->kind == NODE_MODELS)
+        return (struct node){.kind = NODE_ROOT};
     if (node->kind <= NODE_JOBS)
         return (struct node){.kind = NODE_ROOT};
     return (struct node){.kind = NODE_JOB, .id = node->job->id, .job = node->job};
@@ -383,6 +385,10 @@ int tree_list(struct tree *tree, uint64_t ino, int64_t offset, tree_list_fn *fn,
     }
     if (view_has_kind(node.kind)) {
         (void)view_list(tree, &node, offset, fn, context);
+        return 0;
+    }
+    if (node.kind == NODE_MODELS) {
+        (void)models_list(tree, offset, fn, context);
         return 0;
     }
     if (node.kind == NODE_JOB) {

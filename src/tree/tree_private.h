@@ -10,6 +10,7 @@
  *   spend.c   spend.json
  *   views.c   videos/, by-status/
  *   metrics.c  metrics
+ *   models.c  models/
  *   defaults.c  defaults.json, defaults.error
  */
 #ifndef SEEDANCEFS_TREE_PRIVATE_H
@@ -33,8 +34,10 @@ enum node_kind {
     NODE_METRICS = 7,
     NODE_VIDEOS = 8,
     NODE_BY_STATUS = 9,
+    NODE_MODELS = 10,
     NODE_DEFAULTS = 11,
     NODE_STATUS = 12, /* id: the state */
+    NODE_MODEL = 13,  /* id: its place */
     NODE_DEFAULTS_ERROR = 14,
     NODE_JOB = 16, /* id of the job; the generated files follow, in the order of their table */
     NODE_GENERATED = 17,
@@ -82,7 +85,7 @@ struct node {
 };
 
 /* node.c */
-enum { NODE_ROOT_ENTRIES = 8 };
+enum { NODE_ROOT_ENTRIES = 9 };
 struct node_root_entry {
     const char *name;
     enum node_kind kind;
@@ -98,6 +101,8 @@ int node_entry(struct tree *tree, const struct node *node, struct tree_entry *ou
 int node_find(struct tree *tree, const struct node *parent, const char *name,
               struct node *out) NODISCARD;
 bool node_is_directory(const struct node *node);
+/* The content of a file that is made when it is looked at. */
+int node_render(struct tree *tree, const struct node *node, struct buf *out) NODISCARD;
 bool node_has_video(const struct job *job); /* output.mp4 is there */
 int node_access(struct tree *tree, const struct node *node, int mask,
                 const struct tree_caller *caller) NODISCARD;
@@ -143,6 +148,13 @@ void views_begin(struct tree *tree);
 void views_job_changed(struct tree *tree, struct job *job); /* its state, or that it has a video */
 void views_job_gone(struct tree *tree, struct job *job);
 void views_name_changed(struct tree *tree, const struct job *job);
+
+/* models.c */
+bool models_has_kind(enum node_kind kind);
+int models_get(const struct node *node) NODISCARD;
+int models_find(const char *name, struct node *out) NODISCARD;
+bool models_list(struct tree *tree, int64_t offset, tree_list_fn *fn, void *context);
+int models_render(const struct node *node, struct buf *out);
 
 /* defaults.c */
 #define DEFAULTS_NAME "defaults.json"

@@ -108,3 +108,60 @@ os.chown(M + "videos/cat.mp4", os.getuid(), -1, follow_symlinks=False)'
     [ -L "$MNT/videos/cat.mp4" ]
     [ "$(creates)" -eq 1 ]
 }
+
+# S-VIEW-5: `models/MODEL.json` is one JSON object for each model: `model`, `is_default`, `currency`,
+#   `usd_per_second` (by resolution, decimal strings) and `parameters`, which has for each field of a
+#   request what it may be (`values`, or `min`, `max` and `unit`, or `max_count`, `max_bytes` and
+#   `local_files`) and its `default`.
+@test "S-VIEW-5: models say what they take and cost, and it is so" {
+    [ "$(names_in models)" = 'doubao-seedance-2.0-fast.json doubao-seedance-2.0.json ' ]
+    python '
+DEFAULTS = []
+n = 0
+def sent(model, **fields):
+    global n
+    n += 1
+    J = M + "jobs/j%d/" % n
+    os.mkdir(J)
+    try:
+        with open(J + "prompt.json", "w") as f:
+            json.dump(dict(fields, model=model, prompt="x"), f)
+    except OSError as e:
+        assert e.errno == errno.EINVAL
+        return None
+    return open(J + "cost").read()
+for file in os.listdir(M + "models"):
+    path = M + "models/" + file
+    def once(pairs):
+        assert len(dict(pairs)) == len(pairs)
+        return dict(pairs)
+    model = json.loads(open(path).read(), object_pairs_hook=once)
+    assert os.stat(path).st_size == len(open(path, "rb").read())
+    assert file == model["model"] + ".json" and model["currency"] == "USD"
+    DEFAULTS += [model["model"]] * model["is_default"]
+    p = model["parameters"]
+    assert p["prompt"]["required"] is True
+    low, high = p["duration"]["min"], p["duration"]["max"]
+    for resolution, rate in model["usd_per_second"].items():
+        assert resolution in p["resolution"]["values"]
+        cost = sent(model["model"], resolution=resolution, duration=low)
+        assert cost.startswith("%.2f USD" % (float(rate) * low)), (cost, rate)
+    for duration in low - 1, high + 1:
+        assert sent(model["model"], duration=duration) is None
+    assert sent(model["model"], duration=high)
+    for ratio in p["aspect_ratio"]["values"]:
+        assert sent(model["model"], aspect_ratio=ratio)
+    urls = ["https://example.com/%d.png" % i for i in range(p["image_urls"]["max_count"] + 1)]
+    assert sent(model["model"], image_urls=urls) is None
+    assert sent(model["model"], image_urls=urls[1:])
+    request = json.load(open(M + "jobs/j%d/request.json" % n))
+    for field in "duration", "resolution", "aspect_ratio", "generate_audio", "watermark":
+        assert request[field] == p[field]["default"], field
+    gives(errno.EACCES, open, path, "w")
+    gives(errno.EPERM, os.unlink, path)
+    gives(errno.EPERM, os.rename, path, path + "x")
+assert DEFAULTS == ["doubao-seedance-2.0"]
+gives(errno.EPERM, os.mkdir, M + "models/x")
+gives(errno.EPERM, os.open, M + "models/x.json", os.O_CREAT | os.O_WRONLY)
+gives(errno.ENOENT, os.stat, M + "models/doubao-seedance-2.0")'
+}
