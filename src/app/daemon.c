@@ -9,6 +9,8 @@
 
 #include "key.h"
 #include "mountpoint.h"
+#include "notify.h"
+#include "privileges.h"
 
 #include "seedancefs/api/api.h"
 #include "seedancefs/base/clock.h"
@@ -67,6 +69,7 @@ static enum exit_code complain(const char *what, const char *why)
 {
     (void)fprintf(stderr, "seedancefs: %s: %s\n", what, why);
     log_error("start.refused", "what=\"%s\" why=\"%s\"", what, why);
+    notify_send("STATUS=%s: %s", what, why);
     return EXIT_CONFIGURATION;
 }
 
@@ -293,6 +296,8 @@ static void on_ready(void *context)
     struct daemon *daemon = context;
     daemon->is_ready = true;
     timer_set(loop_timers(daemon->loop), &daemon->start_timer, 0, jobs_begin, daemon);
+    notify_send("READY=1\nSTATUS=Mounted on %s, %zu jobs.", daemon->options->mountpoint,
+                jobs_count(daemon->jobs));
     if (daemon->ready_fd < 0)
         return;
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -366,6 +371,8 @@ static enum exit_code session_start(struct daemon *daemon)
         return complain("-o", r == -EINVAL ? "an option is not known to FUSE." : err_sentence(r));
     r = session_mount(daemon->session, options->mountpoint);
     if (r == 0)
+        r = privileges_drop();
+    if (r == 0)
         r = watches_add(daemon);
     if (r == 0)
         return EXIT_DONE;
@@ -379,6 +386,8 @@ static enum exit_code session_start(struct daemon *daemon)
 
 static void daemon_stop(struct daemon *daemon)
 {
+    if (daemon->is_ready)
+        notify_send("STOPPING=1\nSTATUS=Unmounting.");
     if (daemon->session_watch.fn)
         loop_watch_remove(daemon->loop, &daemon->session_watch);
     if (daemon->jobs)
@@ -387,6 +396,7 @@ static void daemon_stop(struct daemon *daemon)
     daemon->is_ending = false;
     while (daemon->jobs && jobs_is_submitting(daemon->jobs) && !daemon->is_ending) {
         log_info("stop.waits", "why=\"a request is being submitted\"");
+        notify_send("STATUS=Waiting for the answer to a request that is being submitted.");
         if (loop_turn(daemon->loop, 1000) < 0)
             break;
     }
@@ -431,6 +441,7 @@ enum exit_code daemon_run(const struct options *options, int ready_fd)
 {
     struct daemon daemon = {.options = options, .ready_fd = ready_fd};
     secure(options);
+    notify_init();
     (void)umask(077);
     (void)signal(SIGPIPE, SIG_IGN);
     /* In the background the log is a file of the data directory, which is not open yet. */
