@@ -1,6 +1,8 @@
 /*
  * One row per option: its names, its argument, where it goes and what --help says. Nothing else
- * in the program knows the names.
+ * in the program knows the names. The OPTIONS of the man page and the completions of the shells are
+ * made from --help by scripts/packaging/options.awk: an argument called FILE or DIR, or one that
+ * lists its words between bars, is completed as such.
  */
 #include "options.h"
 
@@ -57,9 +59,9 @@ static const struct option_row option_rows[] = {
      "submit a job only while fewer than N are under way"},
     {"max-file-size", 0, OPTION_SIZE, FIELD(max_file_bytes), "SIZE",
      "largest file of your own in a job (default 64M)"},
-    {"archive", 0, OPTION_ARCHIVE, FIELD(archive), "POLICY",
-     "save videos: expiry (shortly before their URLs expire,\n"
-     "the default), always (at once) or never"},
+    {"archive", 0, OPTION_ARCHIVE, FIELD(archive), "expiry|always|never",
+     "save videos: shortly before their URLs expire (the\n"
+     "default), at once, or never by itself"},
     {"cache-size", 0, OPTION_SIZE, FIELD(cache_bytes_max), "SIZE",
      "of videos that can be fetched again keep no more than\n"
      "this on disk (default: as long as 5 % of it are free)"},
@@ -70,8 +72,8 @@ static const struct option_row option_rows[] = {
      "pass request fields on that seedancefs does not know"},
     {"allow-core-dumps", 0, OPTION_FLAG, FIELD(is_core_allowed), NULL,
      "for debugging; a core dump holds the API key"},
-    {"log-level", 0, OPTION_LEVEL, FIELD(log_level), "LEVEL",
-     "error, warn, info or debug (default info)"},
+    {"log-level", 0, OPTION_LEVEL, FIELD(log_level), "error|warn|info|debug",
+     "how much is logged (default info)"},
     {"foreground", 'f', OPTION_FLAG, FIELD(is_foreground), NULL,
      "stay in the foreground, log to standard error"},
     {"debug", 'd', OPTION_FLAG, FIELD(is_debug), NULL, "print every FUSE request; implies -f"},
@@ -104,7 +106,10 @@ static void help_print(FILE *out)
         }
         (void)fputc('\n', out);
     }
-    (void)fprintf(out, "\nUnmount with: fusermount3 -u MOUNTPOINT\n"
+    (void)fprintf(out, "\nModels:");
+    for (size_t i = 0; i < model_count(); i++)
+        (void)fprintf(out, "%s %s", i ? "," : "", model_at(i)->name);
+    (void)fprintf(out, ".\nUnmount with: fusermount3 -u MOUNTPOINT\n"
                        "SIGHUP reads the API key file again. Exit codes: 0 done, 1 failure while "
                        "running,\n2 wrong usage or configuration.\n");
 }
@@ -322,8 +327,25 @@ static int data_directory_default(struct options *options)
     return r;
 }
 
+/* mount(8) puts the source of its table before the mount point. There is none, so that it is one of
+ * two words; the kernel shows it, and `mount -a` compares it. */
+static int source_take(struct options *options, int argc, char **argv)
+{
+    static const char *const sources[] = {"seedancefs", "", "none"};
+    for (size_t i = 0; optind + 2 == argc && i < ARRAY_COUNT(sources); i++) {
+        if (strcmp(argv[optind], sources[i]) != 0)
+            continue;
+        optind++;
+        return i < 2 ? 0 : fuse_options_add(options, "fsname=none");
+    }
+    return 0;
+}
+
 static int options_complete(struct options *options, int argc, char **argv)
 {
+    int r = source_take(options, argc, argv);
+    if (r < 0)
+        return r;
     if (optind + 1 != argc) {
         (void)fprintf(stderr, "seedancefs: %s. See seedancefs --help.\n",
                       optind >= argc ? "the mount point is missing"
@@ -337,7 +359,7 @@ static int options_complete(struct options *options, int argc, char **argv)
         (void)fprintf(stderr, ". (--allow-unknown passes others on.)\n");
         return -EINVAL;
     }
-    int r = path_replace(&options->mountpoint, argv[optind]);
+    r = path_replace(&options->mountpoint, argv[optind]);
     if (r == 0 && !options->data_directory)
         r = data_directory_default(options);
     options->is_foreground = options->is_foreground || options->is_debug;
