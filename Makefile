@@ -24,6 +24,7 @@ below_fuse   := fuse tree job media prompt api store net base
 below_app    := app fuse tree job media prompt api store net base
 
 out := $(if $(filter release,$(V)),build,build/$(V))
+SHARE ?= $(out)/share
 obj := build/obj/$(V)
 
 CC_release := gcc
@@ -66,7 +67,7 @@ fuzz_sources := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 fuzz_targets := $(patsubst tests/fuzz/%.c,$(out)/%,$(fuzz_sources))
 
 .PHONY: all demo test unit unit-build simulate fuzz fuzz-build fuzz-targets e2e bench campaign broken
-.PHONY: asan lint install uninstall clean deps format
+.PHONY: asan lint share install uninstall clean deps format
 .SECONDARY:
 .DEFAULT_GOAL := all
 
@@ -182,16 +183,17 @@ lint:
 format:
 	$(Q)clang-format -i $$(git ls-files 'src/*.[ch]' 'include/*.h' 'tests/*.[ch]')
 
-install: all
+# What is installed beside the programs: man pages, completions, units.
+share: all
+	$(say) GEN $(SHARE)
+	$(Q)scripts/packaging/build-share.sh $(out) '$(SHARE)' '$(PREFIX)/bin'
+
+install: share
 	$(say) INSTALL $(DESTDIR)$(PREFIX)
-	$(Q)install -Dm755 build/seedancefs $(DESTDIR)$(PREFIX)/bin/seedancefs
-	$(Q)install -Dm755 build/seedance-sim $(DESTDIR)$(PREFIX)/bin/seedance-sim
-	$(Q)install -Dm644 README.md $(DESTDIR)$(PREFIX)/share/doc/seedancefs/README.md
-	$(Q)install -Dm644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/seedancefs/LICENSE
+	$(Q)PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' scripts/packaging/install.sh install $(out) '$(SHARE)'
 
 uninstall:
-	$(Q)rm -f $(DESTDIR)$(PREFIX)/bin/seedancefs $(DESTDIR)$(PREFIX)/bin/seedance-sim
-	$(Q)rm -rf $(DESTDIR)$(PREFIX)/share/doc/seedancefs
+	$(Q)PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' scripts/packaging/install.sh uninstall $(out) '$(SHARE)'
 
 clean:
 	$(Q)rm -rf build

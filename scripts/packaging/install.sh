@@ -1,0 +1,45 @@
+#!/bin/sh
+# `make install` and `make uninstall`, from one table, so that the second removes exactly what the first has put there.
+#   install.sh install|uninstall OUT SHARE      in the environment: PREFIX, DESTDIR, and where it differs, ZSHDIR
+# OUT has the programs, SHARE what build-share.sh makes. Directories that are empty after uninstalling are removed
+# where they are ours alone.
+set -eu
+action=$1
+out=$2
+share=$3
+root=$(cd "$(dirname "$0")/../.." && pwd)
+PREFIX=${PREFIX:-/usr/local}
+DESTDIR=${DESTDIR:-}
+ZSHDIR=${ZSHDIR:-$PREFIX/share/zsh/site-functions}
+doc=$PREFIX/share/doc/seedancefs
+
+# mode, what, where
+table() {
+    cat <<END
+755 $out/seedancefs $PREFIX/bin
+755 $out/seedance-sim $PREFIX/bin
+644 $share/man/seedancefs.1 $PREFIX/share/man/man1
+644 $share/man/seedance-sim.1 $PREFIX/share/man/man1
+644 $share/man/seedancefs.5 $PREFIX/share/man/man5
+644 $share/bash/seedancefs $PREFIX/share/bash-completion/completions
+644 $share/bash/seedance-sim $PREFIX/share/bash-completion/completions
+644 $share/zsh/_seedancefs $ZSHDIR
+644 $share/zsh/_seedance-sim $ZSHDIR
+644 $share/systemd/system/seedancefs@.service $PREFIX/lib/systemd/system
+644 $share/systemd/user/seedancefs.service $PREFIX/lib/systemd/user
+644 $root/README.md $doc
+644 $root/LICENSE $doc
+END
+    for document in "$root"/docs/*.md; do
+        echo "644 $document $doc/docs"
+    done
+}
+
+table | while read -r mode source directory; do
+    target=$DESTDIR$directory/${source##*/}
+    case $action in
+    install) install -D -m "$mode" "$source" "$target" ;;
+    uninstall) rm -f "$target" ;;
+    esac
+done
+[ "$action" = install ] || rmdir "$DESTDIR$doc/docs" "$DESTDIR$doc" 2>/dev/null || true

@@ -1,0 +1,189 @@
+#!/usr/bin/env bats
+# What is installed: the files and their removal, the man pages, the completions, and that all of them list the options
+# that the programs have.
+load helper
+
+setup() {
+    # What is installed is made of release builds, and looked at, not run.
+    [ "$BUILD" = build ] || skip "looks at what 'make install' takes from build/"
+    start_world
+}
+teardown() { [ -z "${DIR:-}" ] || end_world; }
+
+# As a user calls it, whoever runs these tests.
+make_() { env -u MAKEFLAGS -u MAKELEVEL -u V make --no-print-directory -C "$ROOT" SHARE="$DIR/share" "$@" >"$DIR/make.out" 2>&1 3>&-; }
+
+share() { "$ROOT/scripts/packaging/build-share.sh" "$ROOT/$BUILD" "$DIR/share" /usr/bin; }
+
+# The options of a program, sorted, as --help prints them: found here without scripts/packaging.
+help_options() {
+    "$ROOT/$BUILD/$1" --help | grep -oE '^  +(-[A-Za-z], )?--[a-z-]+' | grep -oE -- '--?[A-Za-z][a-z-]*' | sort
+}
+same() { diff "$1" "$2" >&2 || { echo "$1 and $2 differ" >&2; return 1; }; }
+
+# S-INSTALL-1: `make uninstall` removes exactly the files that `make install` has put there, with the same PREFIX and
+#   DESTDIR.
+@test "S-INSTALL-1: make install and uninstall, with PREFIX and DESTDIR" {
+    mkdir -p "$DIR/root/opt/x/bin" "$DIR/root/opt/x/share/man/man1" "$DIR/root/opt/x/share/doc/other"
+    touch "$DIR/root/opt/x/bin/other" "$DIR/root/opt/x/share/man/man1/other.1" "$DIR/root/opt/x/share/doc/other/README.md"
+    find "$DIR/root" ! -type d | sort >"$DIR/before"
+    make_ install DESTDIR="$DIR/root" PREFIX=/opt/x
+    cd "$DIR/root/opt/x"
+    for file in bin/seedancefs bin/seedance-sim share/man/man1/seedancefs.1 share/man/man1/seedance-sim.1 \
+        share/man/man5/seedancefs.5 share/bash-completion/completions/seedancefs \
+        share/zsh/site-functions/_seedancefs lib/systemd/system/seedancefs@.service \
+        lib/systemd/user/seedancefs.service share/doc/seedancefs/README.md share/doc/seedancefs/LICENSE; do
+        [ -s "$file" ] || { echo "$file is not there" >&2; return 1; }
+    done
+    [ "$(stat -c %a bin/seedancefs share/man/man1/seedancefs.1)" = "$(printf '755\n644')" ]
+    bin/seedancefs --version
+    # Where it was put for packing is not where it will be.
+    fails grep -rlF "$DIR" share lib
+    grep -q '^ExecStart=/opt/x/bin/seedancefs ' lib/systemd/*/*.service
+    cd "$DIR"
+    make_ uninstall DESTDIR="$DIR/root" PREFIX=/opt/x
+    find "$DIR/root" ! -type d | sort >"$DIR/after"
+    same "$DIR/before" "$DIR/after"
+    [ ! -e "$DIR/root/opt/x/share/doc/seedancefs" ]
+}
+
+# S-INSTALL-2: The man pages, the completions for bash and zsh and `--help` list the same options.
+@test "S-INSTALL-2: --help, man page and completions list the same options" {
+    share
+    for program in seedancefs seedance-sim; do
+        help_options $program >"$DIR/help"
+        [ "$(wc -l <"$DIR/help")" -ge 20 ]
+        LC_ALL=C.UTF-8 MAN_KEEP_FORMATTING='' MANWIDTH=200 man -l -E ascii "$DIR/share/man/$program.1" | col -bx |
+            sed -n '/^OPTIONS/,/^[A-Z]/p' | grep -oE '^ {5}-.*' |
+            grep -oE -- '(^ +|, )--?[A-Za-z][a-z-]*' | grep -oE -- '--?[A-Za-z][a-z-]*' | sort >"$DIR/man"
+        same "$DIR/help" "$DIR/man"
+        complete_bash $program - | sort >"$DIR/bash"
+        same "$DIR/help" "$DIR/bash"
+        # _arguments is given all specifications: --name=[…], '(-f --foreground)-f[…]', '*--api-key=[…]'.
+        zsh -fc '_arguments() { print -rl -- "$@" }; . "$1"' - "$DIR/share/zsh/_$program" 2>/dev/null |
+            sed -nE 's/^(\*|\([^)]*\))?(--?[A-Za-z][a-z-]*)[=+]?\[.*/\2/p' | sort >"$DIR/zsh"
+        same "$DIR/help" "$DIR/zsh"
+    done
+}
+
+# complete_bash PROGRAM WORD...   what pressing Tab after these words would offer
+complete_bash() {
+    bash --norc -c '
+        . "$1/share/bash/$2"
+        COMP_WORDS=("${@:2}") COMP_CWORD=$(($# - 2))
+        "_${2//-/_}" "$2"
+        printf "%s\n" "${COMPREPLY[@]}"' - "$DIR" "$@"
+}
+
+@test "S-INSTALL-2: what bash completes" {
+    share
+    mkdir -p "$DIR/in/somewhere"
+    touch "$DIR/in/some.key"
+    cd "$DIR/in"
+    [ "$(complete_bash seedancefs --archive '')" = "$(printf 'expiry\nalways\nnever')" ]
+    [ "$(complete_bash seedancefs --archive = al)" = always ]
+    [ "$(complete_bash seedancefs --archive =)" = "$(printf 'expiry\nalways\nnever')" ]
+    [ "$(complete_bash seedancefs --model '')" = "$(printf 'doubao-seedance-2.0\ndoubao-seedance-2.0-fast')" ]
+    [ "$(complete_bash seedancefs --api-key-file some | sort)" = "$(printf 'some.key\nsomewhere')" ]
+    [ "$(complete_bash seedancefs --data-dir so)" = somewhere ]
+    [ "$(complete_bash seedancefs --arc)" = --archive ]
+    [ "$(complete_bash seedancefs so)" = somewhere ]
+    [ "$(complete_bash seedancefs -o allow_other,bud)" = allow_other,budget= ]
+    [ "$(complete_bash seedancefs --budget '')" = '' ]
+    [ "$(complete_bash seedance-sim --log so | sort)" = "$(printf 'some.key\nsomewhere')" ]
+    # What -o is offered the program knows.
+    for option in $(complete_bash seedancefs -o '' | grep -v 'allow_\|^no\|^ro$'); do
+        run "$SEEDANCEFS" -o "${option%=}"
+        [ "$status" -eq 2 ]
+        if [[ $option = *= ]]; then
+            [[ $output == *"-o ${option%=}: a value is missing"* ]]
+        else
+            [[ $output == *'mount point is missing'* ]]
+        fi
+    done
+}
+
+@test "S-INSTALL-2: what zsh completes" {
+    share
+    mkdir -p "$DIR/in/somewhere"
+    touch "$DIR/in/some.key"
+    cd "$DIR/in"
+    [ "$(complete_zsh 'seedancefs --archive=al')" = 'seedancefs --archive=always' ]
+    [ "$(complete_zsh 'seedancefs --data-dir so')" = 'seedancefs --data-dir somewhere/' ]
+    [ "$(complete_zsh 'seedancefs --api-key-file some.')" = 'seedancefs --api-key-file some.key' ]
+    [ "$(complete_zsh 'seedancefs --log-level deb')" = 'seedancefs --log-level debug' ]
+    [ "$(complete_zsh 'seedancefs --foreg')" = 'seedancefs --foreground' ]
+    [ "$(complete_zsh 'seedancefs -o budg')" = 'seedancefs -o budget=' ]
+}
+
+# complete_zsh LINE   what the line is after Tab, in a zsh on a terminal of its own
+complete_zsh() {
+    cat >"$DIR/complete.zsh" <<'END'
+zmodload zsh/zpty
+zpty shell zsh -f -i
+send() { zpty -w shell "$1" }
+send "PS1= PS2= RPS1="
+send "fpath=($1 \$fpath); autoload -Uz compinit; compinit -D -u; zmodload zsh/complete 2>/dev/null"
+send "unsetopt zle_bracketed_paste 2>/dev/null; zstyle ':completion:*' menu no; LISTMAX=1000"
+send "show() { print -r -- \"LINE<\$BUFFER>\" >$2; exit }; zle -N show; bindkey '^X' show; bindkey '^I' complete-word"
+send "cd $3; print -r -- READY >$2.ready"
+for i in {1..1000}; do [[ -s $2.ready ]] && break; sleep 0.02; done
+zpty -w -n shell "$4"$'\t'$'\x18'
+for i in {1..1000}; do [[ -s $2 ]] && break; sleep 0.02; done
+END
+    rm -f "$DIR/line" "$DIR/line.ready"
+    TERM=dumb timeout 60 zsh -f "$DIR/complete.zsh" "$DIR/share/zsh" "$DIR/line" "$PWD" "$1" >/dev/null 2>&1 3>&-
+    sed -nE 's/^LINE<(.*)>$/\1/p' "$DIR/line" | sed 's/ $//'
+}
+
+@test "the man pages are clean" {
+    share
+    for page in "$DIR"/share/man/*; do
+        # Where there is no database of manuals, nothing but the page itself is looked at.
+        LC_ALL=C.UTF-8 MANWIDTH=80 man --warnings=w -l -E UTF-8 "$page" >"$DIR/page" 2>"$DIR/warnings"
+        [ ! -s "$DIR/warnings" ] || { cat "$DIR/warnings" >&2; return 1; }
+        fails grep -n '^@' "$page"
+        mandoc -T lint -W warning "$page" >&2
+        [ "$(wc -l <"$DIR/page")" -gt 60 ]
+    done
+}
+
+# tags PAGE SECTION   the tags of a section's list
+tags() {
+    LC_ALL=C.UTF-8 MANWIDTH=200 man -l -E ascii "$DIR/share/man/$1" | col -bx |
+        sed -n "/^\( *\)$2\$/,/^ \{0,3\}[A-Z]/p" | sed -nE 's/^ {5}([a-z][A-Za-z0-9._]*)( .*)?$/\1/p'
+}
+
+# S-INSTALL-3: seedancefs(5) has every file of the mount, every state, every command of `ctl` and every row of the
+#   table of error numbers.
+@test "S-INSTALL-3: seedancefs(5) against the mount" {
+    share
+    mount_fs
+    make_job cat
+    tags seedancefs.5 'A job' >"$DIR/files"
+    for name in $(ls "$MNT/jobs/cat") error; do
+        grep -qxF "$name" "$DIR/files" || { echo "seedancefs(5) lacks $name" >&2; return 1; }
+    done
+    [ "$(wc -l <"$DIR/files")" -ge 12 ]
+    # Each of them is the filesystem's: nobody else can make a file of that name.
+    mkdir "$MNT/jobs/dog"
+    for name in $(grep -v '^prompt\.' "$DIR/files"); do
+        [ -e "$MNT/jobs/dog/$name" ] || fails touch "$MNT/jobs/dog/$name"
+    done
+    for name in $(ls "$MNT"); do
+        grep -qE "^\.It Pa $name( |\$)" "$DIR/share/man/seedancefs.5" || { echo "seedancefs(5) lacks $name" >&2; return 1; }
+    done
+    # The words of S-FILE-1, between "words" and "and a newline".
+    sed -n '/^- S-FILE-1:/,/^- S-FILE-2:/p' "$ROOT/docs/SEMANTICS.md" | tr '\n' ' ' |
+        sed 's/.*the words \(.*\), and a newline.*/\1/; s/,/ /g' | tr -s ' ' '\n' | sort >"$DIR/states"
+    [ "$(wc -l <"$DIR/states")" -eq 13 ]
+    tags seedancefs.5 STATES | sort >"$DIR/man-states"
+    same "$DIR/states" "$DIR/man-states"
+    awk '/^[a-z]/ { print $1 }' "$MNT/jobs/cat/ctl" | sort >"$DIR/commands"
+    tags seedancefs.5 COMMANDS | sort >"$DIR/man-commands"
+    same "$DIR/commands" "$DIR/man-commands"
+    grep -oE '^\| [A-Z_]+ \| E' "$ROOT/docs/SEMANTICS.md" | awk '{ print $2 }' | sort >"$DIR/rows"
+    sed -nE 's/^\.It ([A-Z_]+) Ta Er .*/\1/p' "$DIR/share/man/seedancefs.5" | sort >"$DIR/man-rows"
+    [ "$(wc -l <"$DIR/rows")" -ge 30 ]
+    same "$DIR/rows" "$DIR/man-rows"
+}

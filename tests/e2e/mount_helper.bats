@@ -1,0 +1,89 @@
+#!/usr/bin/env bats
+# mount(8), fstab, umount and findmnt, through /sbin/mount.fuse3, which runs the program by its name.
+load helper
+
+setup() {
+    [ "$(id -u)" = 0 ] || skip "mount(8) is for root"
+    [ -x /sbin/mount.fuse3 ] || skip "there is no mount.fuse3"
+    unshare --mount true 2>/dev/null || skip "no mount namespaces here"
+    start_world
+    OPTIONS="api_url=$API,api_key_file=$DIR/key,data_dir=$DATA,poll_interval=0.05"
+    export ROOT BUILD DIR MNT DATA API LOG KEY OPTIONS
+}
+teardown() { [ -z "${DIR:-}" ] || end_world; }
+
+# installed SCRIPT   in a mount namespace in which the programs lie in /usr/local/bin: mount(8) passes no PATH on.
+installed() {
+    unshare --mount --propagation private bash -eu -o pipefail -c '
+        source "$ROOT/tests/e2e/helper.bash"
+        mount --bind "$ROOT/$BUILD" /usr/local/bin
+        '"$1" 3>&-
+}
+
+# S-INSTALL-4: `mount -t fuse.seedancefs seedancefs DIR` and a line of fstab mount, with every option; `findmnt` shows
+#   the source `seedancefs` (or `none`, if that was given) and the type `fuse.seedancefs`; `umount` ends the program.
+@test "S-INSTALL-4: mount -t fuse.seedancefs, findmnt and umount" {
+    installed '
+        for source in seedancefs none; do
+            mount -t fuse.seedancefs $source "$MNT" \
+                -o "$OPTIONS,allow_other,_netdev,nofail,users,x-systemd.automount"
+            [ "$(findmnt -no SOURCE,FSTYPE "$MNT" | tr -s " ")" = "$source fuse.seedancefs" ]
+            findmnt -no OPTIONS "$MNT" | grep -q allow_other
+            fails grep -E "$KEY|api_|data_dir" /proc/self/mountinfo
+            FS_PID=$(daemon_pid)
+            make_job cat-$source
+            umount "$MNT"
+            wait_until 10 process_is_gone "$FS_PID"
+        done
+        mount -t fuse "seedancefs#" "$MNT" -o "$OPTIONS"
+        FS_PID=$(daemon_pid)
+        [ "$(ls "$MNT/jobs")" = "$(printf "cat-none\ncat-seedancefs")" ]
+        umount "$MNT"
+        wait_until 10 process_is_gone "$FS_PID"'
+    [ "$(creates)" -eq 2 ]
+}
+
+@test "S-INSTALL-4: a line in fstab, and mount -a again and again" {
+    installed '
+        for source in seedancefs none; do
+            echo "$source $MNT fuse.seedancefs $OPTIONS,nofail 0 0" >"$DIR/fstab"
+            findmnt --verify --tab-file "$DIR/fstab" >"$DIR/verified" 2>&1
+            has "0 parse errors, 0 errors" "$DIR/verified"
+            for i in 1 2 3; do mount -a -T "$DIR/fstab"; done
+            [ "$(grep -c " $MNT " /proc/self/mountinfo)" -eq 1 ]
+            FS_PID=$(daemon_pid)
+            umount "$MNT"
+            wait_until 10 process_is_gone "$FS_PID"
+        done'
+}
+
+@test "S-INSTALL-4: what is wrong in fstab is said, and mount fails" {
+    installed '
+        fails mount -t fuse.seedancefs seedancefs "$MNT" -o "$OPTIONS,nonsense"
+        has nonsense "$DIR/fails.out"
+        fails mount -t fuse.seedancefs seedancefs "$MNT" -o "$OPTIONS,api_key_file=$DIR/none"
+        has "$DIR/none: the API key cannot be read" "$DIR/fails.out"
+        fails mount -t fuse.seedancefs seedancefs "$DIR/nowhere" -o "$OPTIONS"
+        fails mount -t fuse.seedancefs somewhere "$MNT" -o "$OPTIONS"
+        has "only one mount point" "$DIR/fails.out"
+        fails mountpoint -q "$MNT"'
+}
+
+# S-INSTALL-5: With `x-systemd.automount` in fstab systemd mounts when somebody first looks.
+@test "S-INSTALL-5: the unit that systemd makes of the documented line in fstab" {
+    generator=/usr/lib/systemd/system-generators/systemd-fstab-generator
+    [ -x $generator ] || skip "systemd is not installed"
+    mkdir "$DIR"/{normal,early,late}
+    # The line of the manual, which is broken in two there.
+    sed -n '/^seedancefs \/srv\/seedance fuse\.seedancefs/,/ 0 0$/p' "$ROOT/docs/man/seedancefs.1.in" |
+        sed 's/\\e$//' | tr -d '\n' >"$DIR/fstab"
+    SYSTEMD_FSTAB=$DIR/fstab $generator "$DIR/normal" "$DIR/early" "$DIR/late"
+    grep -qx 'Where=/srv/seedance' "$DIR/normal/srv-seedance.automount"
+    grep -qx 'Type=fuse.seedancefs' "$DIR/normal/srv-seedance.mount"
+    [ -L "$DIR/normal/remote-fs.target.requires/srv-seedance.automount" ]
+    # Its options are some that mount(8), systemd or the program knows.
+    options=$(sed -n 's/^Options=//p' "$DIR/normal/srv-seedance.mount")
+    for option in api_key_file= data_dir= budget=5/day allow_other; do [[ ,$options == *",$option"* ]]; done
+    run "$SEEDANCEFS" -o "${options/api_key_file=*.key/api_key_file=$DIR/none}" -o "data_dir=$DATA" seedancefs "$MNT"
+    [[ $output == *"$DIR/none: the API key cannot be read"* ]]
+}
