@@ -25,6 +25,7 @@ below_app    := app fuse tree job media prompt api store net base
 
 out := $(if $(filter release,$(V)),build,build/$(V))
 SHARE ?= $(out)/share
+DEB   ?= $(abspath $(out))/deb
 obj := build/obj/$(V)
 
 CC_release := gcc
@@ -67,7 +68,7 @@ fuzz_sources := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 fuzz_targets := $(patsubst tests/fuzz/%.c,$(out)/%,$(fuzz_sources))
 
 .PHONY: all demo test unit unit-build simulate fuzz fuzz-build fuzz-targets e2e bench campaign broken
-.PHONY: asan lint share install uninstall clean deps format
+.PHONY: asan lint share deb install uninstall clean deps format
 .SECONDARY:
 .DEFAULT_GOAL := all
 
@@ -194,6 +195,12 @@ install: share
 
 uninstall:
 	$(Q)PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' scripts/packaging/install.sh uninstall $(out) '$(SHARE)'
+
+# A package of what this machine builds: $(DEB)/seedancefs_VERSION_ARCHITECTURE.deb
+deb: all
+	$(say) DEB $(DEB)
+	$(Q)scripts/packaging/build-share.sh $(out) '$(DEB)/share' /usr/bin
+	$(Q)scripts/packaging/build-deb.sh $(out) '$(DEB)/share' '$(DEB)' $(VERSION)
 
 clean:
 	$(Q)rm -rf build
