@@ -65,6 +65,10 @@ struct daemon {
     char *defaults_path;
 };
 
+static const char disk_full[] =
+    "the disk of the data directory is full. Make room there, or choose "
+    "another with --data-dir DIR.";
+
 static enum exit_code complain(const char *what, const char *why)
 {
     (void)fprintf(stderr, "seedancefs: %s: %s\n", what, why);
@@ -134,6 +138,8 @@ static enum exit_code directories_make(struct daemon *daemon)
         r = log_open(daemon->options);
     if (r == 0)
         return EXIT_DONE;
+    if (r == -ENOSPC || r == -EDQUOT)
+        return complain(base, disk_full);
     char why[512];
     (void)snprintf(why, sizeof(why),
                    "the data directory cannot be written to: %s. Make it writable for this user, "
@@ -148,10 +154,25 @@ static enum exit_code store_start(struct daemon *daemon)
     int r = store_open(base, &daemon->store);
     if (r == 0)
         return EXIT_DONE;
-    if (r == -ERR_STORE_LOCKED)
-        return complain(base,
-                        "another seedancefs uses this data directory. Unmount that one first, "
-                        "or choose another with --data-dir DIR.");
+    static const struct {
+        int r;
+        const char *why;
+    } rows[] = {
+        {-ERR_STORE_LOCKED,
+         "another seedancefs uses this data directory. Unmount that one first, or "
+         "choose another with --data-dir DIR."},
+        {-ERR_STORE_VERSION,
+         "its jobs.sqlite was written by a newer seedancefs. Use that version, or "
+         "choose another directory with --data-dir DIR."},
+        {-ERR_STORE_CORRUPT,
+         "its jobs.sqlite is damaged. Put a backup in its place, or move it away "
+         "and take over your tasks with: echo 'adopt TASK_ID' > ctl"},
+        {-ENOSPC, disk_full},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        if (r == rows[i].r)
+            return complain(base, rows[i].why);
+    }
     return complain_err(base, r);
 }
 
@@ -376,11 +397,7 @@ static enum exit_code session_start(struct daemon *daemon)
         r = watches_add(daemon);
     if (r == 0)
         return EXIT_DONE;
-    (void)complain(options->mountpoint,
-                   access("/dev/fuse", F_OK) < 0
-                       ? "/dev/fuse is missing: load the kernel module (modprobe fuse), or allow "
-                         "FUSE in this container."
-                       : "it could not be mounted; the line above says why.");
+    (void)complain(options->mountpoint, mountpoint_failure_get());
     return EXIT_FAILED;
 }
 

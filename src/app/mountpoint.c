@@ -1,5 +1,6 @@
 #include "mountpoint.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
@@ -97,6 +98,54 @@ static enum exit_code refuse(const char *path, const char *why)
     return EXIT_CONFIGURATION;
 }
 
+/* What lies in the directory is not lost, but nobody sees it while it is covered. */
+static void hidden_files_look(const char *path)
+{
+    DIR *directory = opendir(path);
+    const struct dirent *entry;
+    unsigned count = 0;
+    while (directory && count <= 2 && (entry = readdir(directory)))
+        count++; /* two are . and .. */
+    if (directory)
+        (void)closedir(directory);
+    if (count > 2)
+        (void)fprintf(stderr,
+                      "seedancefs: warning: %s is not empty: what is in it cannot be seen while it "
+                      "is mounted on.\n",
+                      path);
+}
+
+static bool is_fusermount_there(void)
+{
+    static const char name[] = "fusermount3";
+    const char *path = getenv("PATH");
+    if (access("/usr/bin/fusermount3", X_OK) == 0)
+        return true;
+    while (path && *path) {
+        size_t len = strcspn(path, ":");
+        char file[4096];
+        if (snprintf(file, sizeof(file), "%.*s/%s", (int)len, path, name) < (int)sizeof(file) &&
+            access(file, X_OK) == 0)
+            return true;
+        path += path[len] ? len + 1 : len;
+    }
+    return false;
+}
+
+const char *mountpoint_failure_get(void)
+{
+    if (access("/dev/fuse", F_OK) < 0)
+        return "/dev/fuse is missing: load the kernel module (modprobe fuse), or allow FUSE in "
+               "this "
+               "container.";
+    if (access("/dev/fuse", R_OK | W_OK) < 0)
+        return "/dev/fuse may not be opened: its mode should be 0666; in a container, allow it.";
+    if (geteuid() != 0 && !is_fusermount_there())
+        return "fusermount3 is missing, without which only root can mount: install the package "
+               "fuse3.";
+    return "it could not be mounted; the line above says why.";
+}
+
 enum exit_code mountpoint_prepare(const char *path)
 {
     struct stat st;
@@ -119,6 +168,9 @@ enum exit_code mountpoint_prepare(const char *path)
                             "connected\"). Remove it with: fusermount3 -uz MOUNTPOINT");
     if (r == ENOENT)
         return refuse(path, "there is no such directory. Make it with mkdir, then try again.");
+    if (r == EACCES && is_ours)
+        return refuse(path, "a seedancefs of another user is mounted here. Choose another mount "
+                            "point.");
     if (r != 0)
         return refuse(path, strerror(r));
     if (!S_ISDIR(st.st_mode))
@@ -126,5 +178,6 @@ enum exit_code mountpoint_prepare(const char *path)
     if (is_ours)
         return refuse(path, "a seedancefs is mounted here already. Unmount it with: fusermount3 -u "
                             "MOUNTPOINT");
+    hidden_files_look(path);
     return EXIT_DONE;
 }

@@ -13,4 +13,7 @@
  * is wrong. */
 enum exit_code mountpoint_prepare(const char *path);
 
+/* Why mounting failed, in a sentence that says what to do. Static storage. */
+const char *mountpoint_failure_get(void);
+
 #endif
