@@ -98,8 +98,10 @@ static int handle_new(struct tree *tree, const struct node *node, int flags,
     handle->tree = tree;
     DL_APPEND(tree->handles, handle);
     tree->handles_count++;
+    const struct node_root_entry *root_file = node_root_file(node);
     *out = (struct tree_open_result){.handle = handle,
-                                     .is_direct = node->generated || node->kind == NODE_METRICS,
+                                     .is_direct = node->generated != NULL ||
+                                                  (root_file && !root_file->is_constant),
                                      .is_kept = handle->kind == HANDLE_MEDIA,
                                      .is_flush_void = !handle->is_writer};
     return 0;

@@ -145,14 +145,17 @@ running -> succeeded' ]
     mount_fs
     echo '{"prompt": "x [[seconds=1]]"}' >"$J/cat/prompt.json"
     wait_status cat running
-    exec 4<"$J/cat/status" 5<"$J/cat/status.json" 6<"$J/cat/log"
+    exec 4<"$J/cat/status" 5<"$J/cat/status.json" 6<"$J/cat/log" 7<"$MNT/spend.json"
     local first
     read -r -N 10 first <&5
     wait_status cat succeeded
     [ "$(cat <&4)" = running ]
     { printf %s "$first"; cat <&5; } | jq -e '.state == "running"'
     fails grep succeeded <&6
-    exec 4<&- 5<&- 6<&-
+    # Somebody else may have read it meanwhile.
+    jq -e '.attempts[0].state == "succeeded"' "$MNT/spend.json"
+    jq -e '.attempts[0].state == "running"' <&7
+    exec 4<&- 5<&- 6<&- 7<&-
     [ "$(cat "$J/cat/status")" = succeeded ]
 }
 
