@@ -36,17 +36,13 @@ static int media_read(void *context, const char *name, size_t max_bytes, struct 
         return r;
     if ((uint64_t)st.st_size > max_bytes)
         return -EFBIG;
-    char path[4096];
-    r = job_file_path(file, path, sizeof(path));
-    return r < 0 ? r : file_read_all(path, out);
+    return job_file_read(file, out);
 }
 
 static int content_read(const struct job_file *file, struct buf *out)
 {
-    char path[4096];
     buf_init(out, PROMPT_BYTES_MAX);
-    int r = job_file_path(file, path, sizeof(path));
-    return r < 0 ? r : file_read_all(path, out);
+    return job_file_read(file, out);
 }
 
 static bool is_blank(const struct buf *text)

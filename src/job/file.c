@@ -105,6 +105,13 @@ int job_file_stat(const struct job_file *file, struct stat *st)
     return r;
 }
 
+int job_file_read(const struct job_file *file, struct buf *out)
+{
+    char path[4096];
+    int r = job_file_path(file, path, sizeof(path));
+    return r < 0 ? r : file_read_all(path, out);
+}
+
 static int file_row_save(const struct job_file *file, int64_t job_id, const char *name)
 {
     struct store *store = file->job->jobs->settings.store;

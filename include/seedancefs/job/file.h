@@ -52,6 +52,9 @@ bool job_file_is_frozen(const struct job_file *file);
 /* Size, times and mode as stat shows them. */
 int job_file_stat(const struct job_file *file, struct stat *st) NODISCARD;
 
+/* Appends what is in it now; -EFBIG beyond the limit of `out`. */
+int job_file_read(const struct job_file *file, struct buf *out) NODISCARD;
+
 /* Makes an empty file, not yet open. -EEXIST, also for the second form of a prompt (`error` then says
  * so); -ERR_PROMPT_FROZEN, -EPERM (a removed job). */
 int job_file_create(struct job *job, const char *name, mode_t mode,
