@@ -82,6 +82,8 @@ $(obj)/%.o: %.c
 # The embedded clips are read by the assembler, which -MMD does not see.
 $(obj)/src/sim/clips.o: $(wildcard tests/media/*.mp4 tests/media/*.jpg)
 
+$(obj)/src/tree/index.o: src/tree/index.html
+
 define floor_archive
 $(obj)/lib$(1).a: $(call objects,$(1))
 	$(say) AR lib$(1).a

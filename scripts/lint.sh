@@ -42,6 +42,7 @@ step "broken builds" patches
 step "clang-format (make format mends it)" format
 step "cppcheck" analyse
 step "floors" scripts/check-floors.sh
+step "the policy of index.html" scripts/check-gallery.py
 [ ! -x scripts/check-semantics.sh ] || step "SEMANTICS ids" scripts/check-semantics.sh
 [ $bad -eq 0 ] && echo "lint: clean"
 exit $bad

@@ -56,6 +56,7 @@ const struct node_root_entry node_root_entries[NODE_ROOT_ENTRIES] = {
     {"models", NODE_MODELS, NULL, false},
     {DEFAULTS_NAME, NODE_DEFAULTS, defaults_render, false},
     {"defaults.error", NODE_DEFAULTS_ERROR, defaults_error_render, false},
+    {"index.html", NODE_INDEX, index_render, false},
 };
 
 const struct node_root_entry *node_root_file(const struct node *node)
@@ -231,6 +232,9 @@ int node_entry(struct tree *tree, const struct node *node, struct tree_entry *ou
     } else if (node_root_file(node)) {
         const struct node_root_entry *file = node_root_file(node);
         buf_clear(&tree->scratch);
+        /* Names of jobs stand in these files, too. */
+        int64_t changed_ms =
+            tree->changed_ms > tree->jobs_changed_ms ? tree->changed_ms : tree->jobs_changed_ms;
         r = node_render(tree, node, &tree->scratch);
         bool is_defaults = defaults_has_kind(node->kind);
         stat_fill(tree, &out->st, S_IFREG | (node->kind == NODE_DEFAULTS ? 0644 : 0444),
@@ -238,7 +242,7 @@ int node_entry(struct tree *tree, const struct node *node, struct tree_entry *ou
                   is_defaults                  ? defaults_changed_ms(tree)
                   : node->kind == NODE_METRICS ? tree->metrics_opened_ms
                   : file->is_constant          ? tree->born_ms
-                                               : tree->changed_ms);
+                                               : changed_ms);
         out->entry_s = is_defaults ? 0 : KEEP_LONG_S;
         out->attr_s = file->is_constant ? KEEP_LONG_S : 0;
     } else {

@@ -48,6 +48,7 @@ static void on_change(void *context, struct job *job)
     if (!tree)
         return;
     views_job_changed(tree, job);
+    index_changed(tree);
     archive_job_changed(tree, job);
 }
 

@@ -216,25 +216,31 @@ static int render_response(struct tree *tree, struct job *job, struct job_detail
     return r;
 }
 
+int64_t cost_get(const struct job *job, const struct store_attempt *attempt, const char **what)
+{
+    bool is_settled = attempt->actual_usd_micros >= 0;
+    *what = is_settled                   ? "by the video's length"
+            : job->state == JOB_REJECTED ? "not charged: rejected"
+            : job->state == JOB_WAITING  ? "estimated; not yet sent"
+            : job->state == JOB_UNKNOWN  ? "estimated; at risk"
+            : job_state_class(job->state) == JOB_CLASS_EDITABLE
+                ? "estimated; whether this is charged is not documented"
+                : "estimated";
+    if (job->state == JOB_REJECTED)
+        return 0;
+    return is_settled ? attempt->actual_usd_micros : attempt->estimated_usd_micros;
+}
+
 static int render_cost(struct tree *tree UNUSED, struct job *job, struct job_detail *detail,
                        struct buf *out)
 {
     const struct store_attempt *attempt = &detail->attempt;
     char usd[TEXT_MONEY_SIZE];
+    const char *what;
     if (job->attempt_id == 0)
         return buf_add_text(out, "0.00 USD (nothing has been submitted)\n");
     bool is_settled = attempt->actual_usd_micros >= 0;
-    bool is_unspent = job->state == JOB_REJECTED || job->state == JOB_WAITING;
-    text_usd(is_settled ? attempt->actual_usd_micros : attempt->estimated_usd_micros, usd);
-    const char *what = is_settled                   ? "by the video's length"
-                       : job->state == JOB_REJECTED ? "not charged: rejected"
-                       : job->state == JOB_WAITING  ? "estimated; not yet sent"
-                       : job->state == JOB_UNKNOWN  ? "estimated; at risk"
-                       : job_state_class(job->state) == JOB_CLASS_EDITABLE
-                           ? "estimated; whether this is charged is not documented"
-                           : "estimated";
-    if (is_unspent && job->state == JOB_REJECTED)
-        text_usd(0, usd);
+    text_usd(cost_get(job, attempt, &what), usd);
     int64_t ms = is_settled ? attempt->output_ms : attempt->duration_ms;
     buf_addf(out, "%s USD (%s; %lld.%03lld s of %s at %s", usd, what, (long long)(ms / 1000),
              (long long)(ms % 1000), attempt->model, attempt->resolution);

@@ -30,6 +30,7 @@ int tree_new(const struct tree_settings *settings, struct tree **out)
         clock_wall_ms(settings->clock);
     buf_init(&tree->scratch, 128 * 1024 * 1024);
     views_begin(tree);
+    index_init(tree);
     *out = tree;
     return 0;
 }
@@ -41,6 +42,7 @@ struct tree *tree_free(struct tree *tree)
     timer_cancel(tree->settings.timers, &tree->probe_timer);
     archive_end(tree);
     buf_fini(&tree->scratch);
+    index_fini(tree);
     free(tree->data_directory);
     free(tree);
     return NULL;
@@ -158,6 +160,12 @@ int tree_setattr(struct tree *tree, uint64_t ino, const struct tree_change *chan
     return r < 0 ? r : node_entry(tree, &node, out);
 }
 
+static void names_changed(struct tree *tree)
+{
+    tree->jobs_changed_ms = clock_wall_ms(tree->settings.clock);
+    index_changed(tree);
+}
+
 static int directory_for_change(struct tree *tree, uint64_t ino, const struct tree_caller *caller,
                                 struct node *out)
 {
@@ -192,7 +200,7 @@ int tree_mkdir(struct tree *tree, uint64_t parent, const char *name,
     r = jobs_create(tree->settings.jobs, name, &job);
     if (r < 0)
         return r;
-    tree->jobs_changed_ms = clock_wall_ms(tree->settings.clock);
+    names_changed(tree);
     node = (struct node){.kind = NODE_JOB, .id = job->id, .job = job};
     return node_entry(tree, &node, out);
 }
@@ -218,6 +226,7 @@ int tree_unlink(struct tree *tree, uint64_t parent, const char *name,
                                              : (unsigned)node.kind - NODE_GENERATED;
     node.job->hidden |= UINT32_C(1) << bit;
     views_job_changed(tree, node.job);
+    index_changed(tree);
     return 0;
 }
 
@@ -251,7 +260,7 @@ int tree_rmdir(struct tree *tree, uint64_t parent, const char *name,
     struct job *job = job_ref(node.job);
     r = jobs_remove(job);
     if (r == 0) {
-        tree->jobs_changed_ms = clock_wall_ms(tree->settings.clock);
+        names_changed(tree);
         views_job_gone(tree, job);
     }
     job_unref(job);
@@ -267,7 +276,7 @@ static int rename_job(struct tree *tree, const struct node *node, const struct n
     target = target && target != node->job ? job_ref(target) : NULL;
     int r = jobs_rename(node->job, new_name, (flags & RENAME_NOREPLACE) == 0);
     if (r == 0) {
-        tree->jobs_changed_ms = clock_wall_ms(tree->settings.clock);
+        names_changed(tree);
         views_name_changed(tree, node->job);
         if (target)
             views_job_gone(tree, target);

@@ -12,6 +12,7 @@
  *   metrics.c  metrics
  *   models.c  models/
  *   defaults.c  defaults.json, defaults.error
+ *   index.c   index.html
  */
 #ifndef SEEDANCEFS_TREE_PRIVATE_H
 #define SEEDANCEFS_TREE_PRIVATE_H
@@ -31,6 +32,7 @@ enum node_kind {
     NODE_README = 2,
     NODE_JOBS = 3,
     NODE_SPEND = 4,
+    NODE_INDEX = 5,
     NODE_METRICS = 7,
     NODE_VIDEOS = 8,
     NODE_BY_STATUS = 9,
@@ -63,7 +65,10 @@ struct tree {
     struct archive_file *archive_files;
     int archive_active; /* files that are being fetched */
     bool is_started;
-    struct buf scratch; /* for sizes of generated files */
+    struct buf scratch;    /* for sizes of generated files */
+    struct buf index_page; /* empty: something has changed since it was made */
+    uint64_t index_key;
+    uint64_t index_revision;
     struct tree_handle *handles;
     int64_t handles_count;
     int64_t metrics_opened_ms;
@@ -85,7 +90,7 @@ struct node {
 };
 
 /* node.c */
-enum { NODE_ROOT_ENTRIES = 9 };
+enum { NODE_ROOT_ENTRIES = 10 };
 struct node_root_entry {
     const char *name;
     enum node_kind kind;
@@ -122,6 +127,8 @@ size_t generated_count(void);
 const struct generated *generated_at(size_t index);
 int generated_render(struct tree *tree, struct job *job, const struct generated *generated,
                      struct buf *out) NODISCARD;
+/* What the attempt costs or may cost, and in a few words what kind of figure that is. */
+int64_t cost_get(const struct job *job, const struct store_attempt *attempt, const char **what);
 int readme_render(struct tree *tree, struct buf *out);
 int spend_render(struct tree *tree, struct buf *out);
 /* In all: settled, reserved, at risk. */
@@ -166,6 +173,12 @@ bool defaults_is_there(const struct tree *tree, enum node_kind kind);
 bool defaults_has_name(const struct node *directory, const char *name); /* it is defaults.json */
 int64_t defaults_changed_ms(const struct tree *tree);
 int64_t root_changed_ms(const struct tree *tree); /* when a name at the root came or went last */
+
+/* index.c */
+void index_init(struct tree *tree);
+void index_fini(struct tree *tree);
+void index_changed(struct tree *tree); /* something that it shows may have */
+int index_render(struct tree *tree, struct buf *out);
 
 /* output.c */
 int output_open(struct tree *tree, struct job *job, enum media_kind kind,

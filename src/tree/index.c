@@ -1,0 +1,413 @@
+/*
+ * index.html at the root: every job for the eye, one page without server or network. What never changes of it
+ * lies in index.html beside this file, as a page that can be read and edited; this file writes the cards.
+ *
+ * Everything that comes from outside (names, prompts, errors) goes through html_add() or url_add(); nothing else
+ * is added as it is but what stands in this file. No signed URL is needed: media are linked by their names.
+ *
+ * Latest first: by the last request, else by when the job was made. A page shows INDEX_JOBS_MAX jobs and says
+ * so if there are more: it has to stay quick to make, since the loop waits for it, and to look at.
+ *
+ * The page is kept until something changes, because one look asks for it several times (size, attributes, bytes), and
+ * an open page asks again every few seconds. Its revision is a key, different each time the program runs, and a
+ * count of changes; what the key is for stands in the script of the page.
+ */
+#include "tree_private.h"
+
+#include "seedancefs/base/json.h"
+#include "seedancefs/base/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+enum {
+    INDEX_JOBS_MAX = 1000,
+    INDEX_BYTES_MAX = 32 * 1024 * 1024,
+    PROMPT_BYTES_MAX = 2000,
+    PROMPT_CLAMPED_BYTES = 120, /* about three lines: longer ones are folded */
+    ERROR_BYTES_MAX = 4000,
+    REQUEST_BYTES_MAX = 1024 * 1024, /* of a request that is looked into for its prompt */
+};
+
+/* The assembler's .incbin, as in src/sim/clips.c: C has no #embed before C23. */
+__asm__(".pushsection .rodata\n"
+        ".global tree_index_page\ntree_index_page:\n"
+        ".incbin \"src/tree/index.html\"\n"
+        ".byte 0\n"
+        ".popsection\n");
+extern const char tree_index_page[];
+
+/* How a state looks: the class of its card, and what stands in the place of a video. */
+static const struct {
+    const char *look;
+    const char *stage;
+} state_rows[JOB_STATE_COUNT] = {
+    [JOB_DRAFT] = {"rest", "not submitted"},
+    [JOB_INVALID] = {"bad", "not submitted"},
+    [JOB_WAITING] = {"going", "waits to be sent"},
+    [JOB_SUBMITTING] = {"going", "is being sent"},
+    [JOB_UNKNOWN] = {"doubt", "nobody knows"},
+    [JOB_REJECTED] = {"bad", "not accepted"},
+    [JOB_QUEUED] = {"going", "stands in line"},
+    [JOB_RUNNING] = {"going", "is being made"},
+    [JOB_SUCCEEDED] = {"good", "is coming"},
+    [JOB_FAILED] = {"bad", "no video"},
+    [JOB_CANCELLED] = {"rest", "no video"},
+    [JOB_EXPIRED] = {"rest", "no video"},
+    [JOB_LOST] = {"bad", "no video"},
+};
+
+struct index {
+    struct tree *tree;
+    struct job **jobs; /* those that are shown, latest first */
+    size_t count;
+    size_t all; /* that there are */
+};
+
+/* Text as HTML, in an attribute too: markup is text. Bytes that no page may hold are shown as such. */
+static void html_add(struct buf *out, const char *text, size_t len)
+{
+    static const char replacement[] = "\xef\xbf\xbd"; /* U+FFFD */
+    bool is_utf8 = text_is_utf8(text, len);
+    size_t from = 0;
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)text[i];
+        const char *instead = c == '&'                                           ? "&amp;"
+                              : c == '<'                                         ? "&lt;"
+                              : c == '>'                                         ? "&gt;"
+                              : c == '"'                                         ? "&quot;"
+                              : c == '\''                                        ? "&#39;"
+                              : (c < ' ' && c != '\n' && c != '\t') || c == 0x7f ? replacement
+                              : c >= 0x80 && !is_utf8                            ? replacement
+                                                                                 : NULL;
+        if (!instead)
+            continue;
+        buf_add(out, text + from, i - from);
+        buf_add_text(out, instead);
+        from = i + 1;
+    }
+    buf_add(out, text + from, len - from);
+}
+
+static void html_add_text(struct buf *out, const char *text)
+{
+    html_add(out, text, strlen(text));
+}
+
+/* A name as part of a path in a URL, and in an attribute (RFC 3986: all but the unreserved). */
+static void url_add(struct buf *out, const char *name)
+{
+    static const char plain[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+    for (const char *p = name; *p; p++) {
+        if (strchr(plain, *p))
+            buf_add_char(out, *p);
+        else
+            buf_addf(out, "%%%02X", (unsigned)(unsigned char)*p);
+    }
+}
+
+static void url_add_file(struct buf *out, const struct job *job, const char *file)
+{
+    buf_add_text(out, "jobs/");
+    url_add(out, job->name);
+    buf_addf(out, "/%s", file);
+}
+
+/* No more bytes than `most`, and no half character. */
+static size_t text_cut(const char *text, size_t most)
+{
+    size_t len = strlen(text);
+    if (len <= most)
+        return len;
+    len = most;
+    while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80)
+        len--;
+    return len;
+}
+
+/* The request as sent, or as it lies there before it is. */
+static int request_read(struct tree *tree, const struct job *job, const struct job_detail *detail,
+                        struct buf *out, const char **name)
+{
+    const struct job_file *file = job_file_find(detail, JOB_PROMPT_NAME);
+    *name = job->attempt_id ? "request.json" : JOB_PROMPT_NAME;
+    if (job->attempt_id)
+        return jobs_blob_get(tree->settings.jobs, job, STORE_DISPLAY, out);
+    return file ? job_file_read(file, out) : -ENOENT;
+}
+
+static void prompt_add(struct tree *tree, const struct job *job, const struct job_detail *detail,
+                       struct buf *out)
+{
+    struct json_document *document = NULL;
+    struct buf request;
+    const char *name;
+    buf_init(&request, REQUEST_BYTES_MAX);
+    int r = request_read(tree, job, detail, &request, &name);
+    if (r == 0)
+        r = json_parse(buf_text(&request), request.len, NULL, &document, NULL);
+    const struct json *root = r == 0 ? json_document_root(document) : NULL;
+    const char *prompt = json_text_get(json_member_get(root, "prompt"));
+    if (prompt) {
+        size_t len = text_cut(prompt, PROMPT_BYTES_MAX);
+        bool is_long = len > PROMPT_CLAMPED_BYTES;
+        buf_addf(out, "<p class=\"prompt%s\" dir=\"auto\">", is_long ? " clamped" : "");
+        html_add(out, prompt, len);
+        if (prompt[len]) {
+            buf_add_text(out, "… <a href=\"");
+            url_add_file(out, job, name);
+            buf_add_text(out, "\">all of it</a>");
+        }
+        buf_add_text(out, "</p>\n");
+        if (is_long)
+            buf_add_text(out, "<button class=\"more\" type=\"button\" aria-expanded=\"false\">more"
+                              "</button>\n");
+    }
+    json_document_free(document);
+    buf_fini(&request);
+}
+
+static bool is_shown(const struct job *job, int64_t bytes, unsigned hidden_bit)
+{
+    return job->state == JOB_SUCCEEDED && bytes >= 0 && (job->hidden >> hidden_bit & 1) == 0;
+}
+
+static bool has_video(const struct job *job)
+{
+    return is_shown(job, job->video_bytes, GENERATED_HIDDEN_VIDEO);
+}
+
+/* The text of `error`; false when nothing is wrong. */
+static bool error_add(const struct job *job, const struct job_detail *detail, const char *class,
+                      struct buf *out)
+{
+    const char *texts[] = {detail->ctl_problem, job_problem_get(job)};
+    if (!texts[0] && !texts[1])
+        return false;
+    buf_addf(out, "<pre class=\"%s\">", class);
+    for (size_t i = 0; i < ARRAY_COUNT(texts); i++) {
+        if (texts[i])
+            html_add(out, texts[i], text_cut(texts[i], ERROR_BYTES_MAX));
+    }
+    buf_add_text(out, "</pre>\n");
+    return true;
+}
+
+static void reason_add(const struct job *job, const struct job_detail *detail, struct buf *out)
+{
+    if (!detail->reason || job->has_problem)
+        return;
+    buf_add_text(out, "<p class=\"reason\">");
+    html_add(out, detail->reason, text_cut(detail->reason, ERROR_BYTES_MAX));
+    buf_add_text(out, "</p>\n");
+}
+
+static void facts_add(const struct job *job, const struct job_detail *detail, struct buf *out)
+{
+    const struct store_attempt *attempt = &detail->attempt;
+    const char *how[] = {attempt->model, attempt->resolution};
+    char when[TEXT_TIME_SIZE];
+    char usd[TEXT_MONEY_SIZE];
+    const char *what;
+    buf_add_text(out, "<p class=\"facts\">");
+    if (attempt->id) {
+        text_usd(cost_get(job, attempt, &what), usd);
+        /* The first words; all of them where the pointer rests. */
+        buf_addf(out, "<span title=\"%s\"><b>%s USD</b> %.*s</span> ", what, usd,
+                 (int)strcspn(what, ";:"), what);
+    }
+    text_time_rfc3339(job->updated_ms, when);
+    buf_addf(out, "<time class=\"end\" datetime=\"%s\">%.10s %.5s UTC</time>", when, when,
+             when + 11);
+    if (attempt->id) {
+        buf_add_text(out, " <span class=\"how\">");
+        for (size_t i = 0; i < ARRAY_COUNT(how); i++) {
+            html_add_text(out, how[i] ? how[i] : "");
+            buf_add_text(out, how[i] && how[i][0] ? " · " : "");
+        }
+        buf_addf(out, "%lld s</span>", (long long)(attempt->duration_ms / 1000));
+    }
+    buf_add_text(out, "</p>\n");
+}
+
+/* The cover, if there is one, leads to the video; the script makes a player of it. Nothing is fetched of a video
+ * before somebody wants it, and of the covers only those that are in view. */
+static void video_add(const struct job *job, const struct job_detail *detail, struct buf *out)
+{
+    bool has_cover = is_shown(job, job->cover_bytes, GENERATED_HIDDEN_COVER);
+    buf_addf(out, "<a class=\"media%s\" href=\"", has_cover ? "" : " bare");
+    url_add_file(out, job, "output.mp4");
+    buf_add_text(out, "\" aria-label=\"Play ");
+    html_add_text(out, job->name);
+    buf_add_text(out, "\">");
+    if (has_cover) {
+        buf_add_text(out, "<img loading=\"lazy\" decoding=\"async\" alt=\"\" src=\"");
+        url_add_file(out, job, "cover.jpg");
+        buf_add_text(out, "\">");
+    }
+    buf_add_text(out, "<span class=\"play\"></span>");
+    if (detail->attempt.output_ms > 0)
+        buf_addf(out, "<span class=\"length\">%lld:%02lld</span>",
+                 (long long)(detail->attempt.output_ms / 60000),
+                 (long long)(detail->attempt.output_ms / 1000 % 60));
+    buf_add_text(out, "</a>\n");
+}
+
+static void card_add(struct tree *tree, struct job *job, struct buf *out)
+{
+    static const struct job_detail nothing = {.attempt = {.output_ms = -1}};
+    struct job_detail *loaded;
+    /* A job whose row is damaged is shown as far as it is known. */
+    const struct job_detail *detail = job_detail_get(job, &loaded) == 0 ? loaded : &nothing;
+    const char *word = job_state_to_text(job->state);
+    buf_addf(out, "<article id=\"job-%lld\" class=\"job %s\" data-state=\"%s\">\n",
+             (long long)job->id, state_rows[job->state].look, word);
+    if (has_video(job))
+        video_add(job, detail, out);
+    else if (!error_add(job, detail, "error stage", out))
+        buf_addf(out, "<div class=\"media blank\">%s</div>\n", state_rows[job->state].stage);
+    buf_add_text(out, "<div class=\"text\">\n<div class=\"top\"><h2 dir=\"auto\"><a href=\"");
+    url_add_file(out, job, "");
+    buf_add_text(out, "\">");
+    html_add_text(out, job->name);
+    buf_addf(out, "</a></h2><span class=\"state\">%s</span></div>\n", word);
+    prompt_add(tree, job, detail, out);
+    if (has_video(job))
+        (void)error_add(job, detail, "error", out);
+    reason_add(job, detail, out);
+    facts_add(job, detail, out);
+    buf_add_text(out, "</div>\n</article>\n");
+}
+
+static int64_t index_key(const struct job *job)
+{
+    return job->attempt_id > job->id ? job->attempt_id : job->id; /* one sequence of numbers */
+}
+
+static int index_compare(const void *a, const void *b)
+{
+    int64_t left = index_key(*(struct job *const *)a);
+    int64_t right = index_key(*(struct job *const *)b);
+    return left < right ? 1 : left > right ? -1 : 0;
+}
+
+/* The latest INDEX_JOBS_MAX of all. Of those found so far twice as many are kept at most: then the earlier half goes,
+ * and what is earlier than its rest is not looked at any more. */
+static int index_collect(struct index *index)
+{
+    struct jobs *jobs = index->tree->settings.jobs;
+    int64_t earliest = 0;
+    index->jobs = malloc(sizeof(struct job *) * 2 * INDEX_JOBS_MAX);
+    if (!index->jobs)
+        return -ENOMEM;
+    for (struct job *job = jobs_next(jobs, 0); job; job = jobs_next(jobs, job->id)) {
+        index->all++;
+        if (index_key(job) < earliest)
+            continue;
+        if (index->count == (size_t)2 * INDEX_JOBS_MAX) {
+            qsort(index->jobs, index->count, sizeof(struct job *), index_compare);
+            index->count = INDEX_JOBS_MAX;
+            earliest = index_key(index->jobs[INDEX_JOBS_MAX - 1]);
+        }
+        index->jobs[index->count++] = job;
+    }
+    qsort(index->jobs, index->count, sizeof(struct job *), index_compare);
+    if (index->count > INDEX_JOBS_MAX)
+        index->count = INDEX_JOBS_MAX;
+    return 0;
+}
+
+static void revision_add(const struct index *index, struct buf *out)
+{
+    buf_addf(out, "%016llx-%llu", (unsigned long long)index->tree->index_key,
+             (unsigned long long)index->tree->index_revision);
+}
+
+static void note_add(const struct index *index, struct buf *out)
+{
+    if (index->all > index->count)
+        buf_addf(out, "The latest %zu of %zu jobs. The others are in jobs/ like these.",
+                 index->count, index->all);
+}
+
+static void empty_add(const struct index *index, struct buf *out)
+{
+    buf_add_text(out, index->all > 0 ? " hidden" : "");
+}
+
+static void jobs_add(const struct index *index, struct buf *out)
+{
+    for (size_t i = 0; i < index->count; i++)
+        card_add(index->tree, index->jobs[i], out);
+}
+
+/* What stands in double braces in index.html. */
+static const struct {
+    const char *name;
+    void (*add)(const struct index *index, struct buf *out);
+} places[] = {
+    {"{{revision}}", revision_add},
+    {"{{note}}", note_add},
+    {"{{empty}}", empty_add},
+    {"{{jobs}}", jobs_add},
+};
+
+static void page_add(const struct index *index, struct buf *out)
+{
+    const char *from = tree_index_page;
+    const char *brace;
+    while ((brace = strstr(from, "{{")) != NULL) {
+        size_t taken = 2;
+        size_t i = 0;
+        while (i < ARRAY_COUNT(places) &&
+               strncmp(brace, places[i].name, strlen(places[i].name)) != 0)
+            i++;
+        if (i < ARRAY_COUNT(places))
+            taken = strlen(places[i].name);
+        buf_add(out, from, (size_t)(brace - from) + (i < ARRAY_COUNT(places) ? 0 : taken));
+        if (i < ARRAY_COUNT(places))
+            places[i].add(index, out);
+        from = brace + taken;
+    }
+    buf_add_text(out, from);
+}
+
+void index_init(struct tree *tree)
+{
+    buf_init(&tree->index_page, INDEX_BYTES_MAX);
+    /* Without it the page is there all the same; it only could be asked by more than itself. */
+    (void)!getrandom(&tree->index_key, sizeof(tree->index_key), GRND_NONBLOCK);
+}
+
+void index_fini(struct tree *tree)
+{
+    buf_fini(&tree->index_page);
+}
+
+void index_changed(struct tree *tree)
+{
+    tree->index_revision++;
+    buf_fini(&tree->index_page);
+    buf_init(&tree->index_page, INDEX_BYTES_MAX);
+}
+
+int index_render(struct tree *tree, struct buf *out)
+{
+    struct index index = {.tree = tree};
+    int r = 0;
+    if (tree->index_page.len == 0) {
+        r = index_collect(&index);
+        if (r == 0) {
+            page_add(&index, &tree->index_page);
+            r = tree->index_page.error;
+        }
+        free(index.jobs);
+    }
+    if (r == 0)
+        r = buf_add(out, buf_text(&tree->index_page), tree->index_page.len);
+    if (r < 0)
+        index_changed(tree); /* not half a page */
+    return r;
+}

@@ -1,0 +1,408 @@
+/* index.html: what it says of each job, in which order, and that whatever comes from outside is text in it. */
+#include "../job/job_harness.h"
+
+#include "fake_media.h"
+#include "tree/tree_private.h"
+
+enum { SHOWN_MAX = 1000 }; /* docs/SEMANTICS.md */
+
+struct gallery {
+    struct world w;
+    struct media media;
+    struct tree *tree;
+    struct buf page;
+};
+
+static void gallery_open(struct gallery *g)
+{
+    struct tree_settings settings = {.jobs = g->w.jobs,
+                                     .media = &g->media,
+                                     .timers = &g->w.timers,
+                                     .clock = &g->w.clock.clock,
+                                     .data_directory = g->w.directory};
+    assert_int_equal(tree_new(&settings, &g->tree), 0);
+    g->w.jobs->settings.hooks = (struct job_hooks){.context = NULL};
+    tree_job_hooks_fill(&g->tree, &g->w.jobs->settings.hooks);
+}
+
+static void gallery_init(struct gallery *g)
+{
+    *g = (struct gallery){.tree = NULL};
+    world_init(&g->w);
+    buf_init(&g->page, 64 << 20);
+    gallery_open(g);
+}
+
+static void gallery_fini(struct gallery *g)
+{
+    g->tree = tree_free(g->tree);
+    buf_fini(&g->page);
+    world_fini(&g->w);
+}
+
+static const char *page_of(struct gallery *g)
+{
+    struct tree_entry entry;
+    buf_clear(&g->page);
+    assert_int_equal(index_render(g->tree, &g->page), 0);
+    assert_int_equal(tree_lookup(g->tree, TREE_ROOT_INO, "index.html", &entry), 0);
+    assert_int_equal(entry.st.st_size, g->page.len);
+    return buf_text(&g->page);
+}
+
+static void assert_has(const char *page, const char *part)
+{
+    if (!strstr(page, part))
+        fail_msg("not in the page: %s", part);
+}
+
+static void assert_has_not(const char *page, const char *part)
+{
+    if (strstr(page, part))
+        fail_msg("in the page: %s", part);
+}
+
+/* The card of a job: from its beginning to its end, in a place of its own. */
+static const char *card_of(struct gallery *g, const char *name)
+{
+    static char card[16 * 1024];
+    char begin[64];
+    (void)snprintf(begin, sizeof(begin), "id=\"job-%lld\"",
+                   (long long)jobs_find(g->w.jobs, name)->id);
+    const char *from = strstr(page_of(g), begin);
+    assert_non_null(from);
+    const char *to = strstr(from, "</article>");
+    assert_non_null(to);
+    assert_true((size_t)(to - from) < sizeof(card));
+    memcpy(card, from, (size_t)(to - from));
+    card[to - from] = '\0';
+    return card;
+}
+
+static struct job *succeeded(struct gallery *g, const char *name, const char *id)
+{
+    char body[512];
+    struct job *job = job_queued(&g->w, name, id);
+    (void)snprintf(
+        body, sizeof(body),
+        "{\"id\":\"%s\",\"status\":\"succeeded\",\"data\":[{\"video_url\":"
+        "\"https://media.example/v.mp4?sig=s3cret\",\"cover_url\":"
+        "\"https://media.example/c.jpg?sig=s3cret\"}],\"usage\":{\"video_duration\":65}}",
+        id);
+    poll_answer(call_wait(&g->w, job), body);
+    struct job_media_size size = {10, "e"};
+    jobs_video_set(job, &size);
+    jobs_cover_set(job, &size);
+    assert_state(job, JOB_SUCCEEDED);
+    return job;
+}
+
+static void test_index__names_are_text_in_html_and_in_urls(void **state UNUSED)
+{
+    static const struct {
+        const char *name;
+        const char *html;
+        const char *url;
+    } rows[] = {
+        {"plain-Name_1.~", "plain-Name_1.~", "plain-Name_1.~"},
+        {"a b", "a b", "a%20b"},
+        {"<script>alert(1)<", "&lt;script&gt;alert(1)&lt;", "%3Cscript%3Ealert%281%29%3C"},
+        {"\" onclick=\"x", "&quot; onclick=&quot;x", "%22%20onclick%3D%22x"},
+        {"' onclick='x", "&#39; onclick=&#39;x", "%27%20onclick%3D%27x"},
+        {"&amp;&#60;", "&amp;amp;&amp;#60;", "%26amp%3B%26%2360%3B"},
+        {"100%25", "100%25", "100%2525"},
+        {"a#b?c=d", "a#b?c=d", "a%23b%3Fc%3Dd"},
+        {"javascript:alert(1)", "javascript:alert(1)", "javascript%3Aalert%281%29"},
+        {"\\..\\x", "\\..\\x", "%5C..%5Cx"},
+        {"{{jobs}}", "{{jobs}}", "%7B%7Bjobs%7D%7D"},
+        {"--><!--", "--&gt;&lt;!--", "--%3E%3C%21--"},
+        {"\xc3\xa9\xe6\xbc\xa2\xf0\x9f\x90\x88", "\xc3\xa9\xe6\xbc\xa2\xf0\x9f\x90\x88",
+         "%C3%A9%E6%BC%A2%F0%9F%90%88"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct gallery g;
+        char part[512];
+        gallery_init(&g);
+        succeeded(&g, rows[i].name, "cgt-1");
+        const char *card = card_of(&g, rows[i].name);
+        (void)snprintf(part, sizeof(part), "<a href=\"jobs/%s/\">%s</a></h2>", rows[i].url,
+                       rows[i].html);
+        assert_has(card, part);
+        (void)snprintf(part, sizeof(part), "href=\"jobs/%s/output.mp4\" aria-label=\"Play %s\"",
+                       rows[i].url, rows[i].html);
+        assert_has(card, part);
+        (void)snprintf(part, sizeof(part), "src=\"jobs/%s/cover.jpg\"", rows[i].url);
+        assert_has(card, part);
+        gallery_fini(&g);
+    }
+}
+
+static void test_index__prompts_and_errors_are_text(void **state UNUSED)
+{
+    static const struct {
+        const char *json;
+        const char *html;
+    } rows[] = {
+        {"<b>A cat</b>", "&lt;b&gt;A cat&lt;/b&gt;"},
+        {"</p></article><script>alert(1)</script>",
+         "&lt;/p&gt;&lt;/article&gt;&lt;script&gt;alert(1)&lt;/script&gt;"},
+        {"<img src=x onerror='alert(1)'>", "&lt;img src=x onerror=&#39;alert(1)&#39;&gt;"},
+        {"A \\\"quoted\\\" cat & dog", "A &quot;quoted&quot; cat &amp; dog"},
+        {"&lt;script&gt;", "&amp;lt;script&amp;gt;"},
+        {"two\\nlines\\tand a tab", "two\nlines\tand a tab"},
+        {"\\u0001\\u007f\\u001b[31m", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd[31m"},
+        {"{{revision}} {{jobs}}", "{{revision}} {{jobs}}"},
+        {"]]> <!-- %s %n", "]]&gt; &lt;!-- %s %n"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct gallery g;
+        char text[512];
+        gallery_init(&g);
+        struct job *job = job_make_named(&g.w, "cat");
+        (void)snprintf(text, sizeof(text), "{\"prompt\": \"%s\"}", rows[i].json);
+        assert_int_equal(user_write(job, JOB_PROMPT_NAME, text), 0);
+        (void)snprintf(text, sizeof(text), "dir=\"auto\">%s</p>", rows[i].html);
+        assert_has(card_of(&g, "cat"), text);
+        job_problem_set(detail_of(job), "%s", "<u>wrong</u> & \xff");
+        index_changed(g.tree);
+        assert_has(card_of(&g, "cat"), "&lt;u&gt;wrong&lt;/u&gt; &amp; \xef\xbf\xbd</pre>");
+        job_problem_clear(detail_of(job));
+        gallery_fini(&g);
+    }
+}
+
+static void test_index__each_state_says_what_is_to_be_known(void **state UNUSED)
+{
+    struct gallery g;
+    gallery_init(&g);
+    job_make_named(&g.w, "empty");
+    assert_has(card_of(&g, "empty"), "data-state=\"draft\"");
+
+    struct job *job = job_make_named(&g.w, "mistaken");
+    (void)user_write(job, JOB_PROMPT_NAME, "{\"prompt\": \"A dog\", \"duraton\": 8}");
+    assert_has(card_of(&g, "mistaken"), "A dog</p>");
+    assert_has(card_of(&g, "mistaken"), "did you mean &quot;duration&quot;?");
+    assert_has_not(card_of(&g, "mistaken"), "USD");
+
+    job = job_submitted(&g.w, "sent");
+    assert_has(card_of(&g, "sent"), "data-state=\"waiting\"");
+    assert_int_equal(call_send(call_of(&g.w, job)), 0);
+    create_end(call_of(&g.w, job), API_AMBIGUOUS, 500, -1, "");
+    assert_state(job, JOB_UNKNOWN);
+    assert_has(card_of(&g, "sent"), "job doubt");
+    assert_has(card_of(&g, "sent"), "echo &#39;adopt TASK_ID&#39; &gt; ctl");
+    assert_has(card_of(&g, "sent"), "<b>1.00 USD</b> estimated");
+    assert_has(card_of(&g, "sent"), "title=\"estimated; at risk\"");
+
+    succeeded(&g, "done", "cgt-1");
+    const char *card = card_of(&g, "done");
+    assert_has(card, "A cat surfing at sunset</p>");
+    assert_has(card, "href=\"jobs/done/output.mp4\"");
+    assert_has(card, "loading=\"lazy\"");
+    assert_has(card, "<span class=\"length\">1:05</span>");
+    assert_has(card, "doubao-seedance-2.0 · 720p · 5 s");
+    assert_has(card, "<b>13.00 USD</b> by the video's length");
+    gallery_fini(&g);
+}
+
+static void test_index__nothing_secret_and_no_other_host_is_in_it(void **state UNUSED)
+{
+    struct gallery g;
+    gallery_init(&g);
+    succeeded(&g, "done", "cgt-1");
+    const char *page = page_of(&g);
+    assert_has(page, "id=\"job-");
+    assert_has_not(page, "s3cret");
+    assert_has_not(page, "media.example");
+    assert_has_not(page, "https:");
+    assert_has_not(page, "<video");
+    assert_has(page, "default-src 'none'");
+    gallery_fini(&g);
+}
+
+static void test_index__what_was_removed_is_not_linked(void **state UNUSED)
+{
+    static const struct tree_caller root = {0, 0};
+    struct gallery g;
+    struct tree_entry entry;
+    gallery_init(&g);
+    struct job *job = succeeded(&g, "done", "cgt-1");
+    uint64_t directory = node_ino(NODE_JOB, job->id);
+    assert_has(page_of(&g), "cover.jpg\"");
+    assert_int_equal(tree_unlink(g.tree, directory, "cover.jpg", &root), 0);
+    assert_has_not(page_of(&g), "cover.jpg\"");
+    assert_has(page_of(&g), "output.mp4\"");
+    assert_int_equal(tree_unlink(g.tree, directory, "output.mp4", &root), 0);
+    assert_has_not(page_of(&g), "output.mp4\"");
+    assert_int_equal(tree_unlink(g.tree, directory, JOB_PROMPT_NAME, &root), 0);
+    assert_int_equal(tree_rmdir(g.tree, node_ino(NODE_JOBS, 0), "done", &root), 0);
+    assert_has_not(page_of(&g), "id=\"job-");
+    assert_int_equal(tree_mkdir(g.tree, node_ino(NODE_JOBS, 0), "next", &root, &entry), 0);
+    assert_has(page_of(&g), ">next</a>");
+    gallery_fini(&g);
+}
+
+/* In the order of the names that are given. */
+static void assert_order(struct gallery *g, const char *const names[], size_t count)
+{
+    const char *place = page_of(g);
+    for (size_t i = 0; i < count; i++) {
+        char part[64];
+        (void)snprintf(part, sizeof(part), "\">%s</a></h2>", names[i]);
+        place = strstr(place, part);
+        assert_non_null(place);
+    }
+}
+
+static void test_index__the_latest_request_comes_first(void **state UNUSED)
+{
+    struct gallery g;
+    gallery_init(&g);
+    struct job *job = job_make_named(&g.w, "first");
+    job_make_named(&g.w, "second");
+    job_make_named(&g.w, "third");
+    assert_order(&g, (const char *const[]){"third", "second", "first"}, 3);
+    assert_int_equal(user_write(job, JOB_PROMPT_NAME, PROMPT), 0);
+    assert_order(&g, (const char *const[]){"first", "third", "second"}, 3);
+    gallery_fini(&g);
+}
+
+static size_t cards_count(const char *page)
+{
+    size_t count = 0;
+    for (const char *p = page; (p = strstr(p, "<article ")) != NULL; p++)
+        count++;
+    return count;
+}
+
+static void test_index__a_page_shows_a_thousand_and_says_how_many_there_are(void **state UNUSED)
+{
+    struct gallery g;
+    struct job *job = NULL;
+    char name[32];
+    char part[64];
+    gallery_init(&g);
+    assert_has(page_of(&g), "id=\"empty\">");
+    for (int i = 1; i <= 2 * SHOWN_MAX + 50; i++) {
+        (void)snprintf(name, sizeof(name), "job%d", i);
+        job = job_make_named(&g.w, name);
+        if (i == 1) {
+            assert_has(page_of(&g), "id=\"empty\" hidden>");
+            assert_has(page_of(&g), "id=\"note\"></p>");
+        }
+    }
+    const char *page = page_of(&g);
+    assert_int_equal(cards_count(page), SHOWN_MAX);
+    assert_has(page, "The latest 1000 of 2050 jobs.");
+    const char *latest = strstr(page, ">job2050</a>");
+    const char *earliest = strstr(page, ">job1051</a>");
+    assert_true(latest && earliest && latest < earliest);
+    assert_has_not(page, ">job1050</a>");
+    /* An old job that is tried anew is among them again. */
+    assert_int_equal(user_write(jobs_find(g.w.jobs, "job7"), JOB_PROMPT_NAME, PROMPT), 0);
+    (void)snprintf(part, sizeof(part), "id=\"job-%lld\"",
+                   (long long)jobs_find(g.w.jobs, "job7")->id);
+    page = page_of(&g);
+    assert_has(page, part);
+    assert_int_equal(cards_count(page), SHOWN_MAX);
+    assert_non_null(job);
+    gallery_fini(&g);
+}
+
+static void test_index__long_texts_are_cut_between_characters(void **state UNUSED)
+{
+    struct gallery g;
+    struct buf text;
+    gallery_init(&g);
+    buf_init(&text, 1 << 20);
+    buf_add_text(&text, "{\"prompt\": \"x");
+    for (int i = 0; i < 3000; i++)
+        buf_add_text(&text, "漢");
+    buf_add_text(&text, "\"}");
+    struct job *job = job_make_named(&g.w, "a b");
+    assert_int_equal(user_write(job, JOB_PROMPT_NAME, buf_text(&text)), 0);
+    const char *card = card_of(&g, "a b");
+    assert_true(text_is_utf8(card, strlen(card)));
+    assert_has(card, "漢… <a href=\"jobs/a%20b/request.json\">all of it</a>");
+    assert_has(card, "class=\"more\"");
+    assert_true(strlen(card) < 4000);
+    buf_fini(&text);
+    gallery_fini(&g);
+}
+
+static void test_index__the_page_is_made_again_when_something_has_changed_alone(void **state UNUSED)
+{
+    static const struct tree_caller root = {0, 0};
+    struct gallery g;
+    gallery_init(&g);
+    succeeded(&g, "done", "cgt-1");
+    char *before = strdup(page_of(&g));
+    assert_string_equal(before, page_of(&g));
+    world_run(&g.w, HOUR_MS);
+    assert_string_equal(before, page_of(&g));
+    assert_int_equal(tree_rename(g.tree, node_ino(NODE_JOBS, 0), "done", node_ino(NODE_JOBS, 0),
+                                 "renamed", 0, &root),
+                     0);
+    struct tree_entry entry;
+    assert_has(page_of(&g), "jobs/renamed/output.mp4");
+    assert_has_not(page_of(&g), "jobs/done/");
+    assert_int_equal(tree_lookup(g.tree, TREE_ROOT_INO, "index.html", &entry), 0);
+    assert_int_equal(entry.st.st_mtim.tv_sec, clock_wall_ms(&g.w.clock.clock) / 1000);
+    free(before);
+    gallery_fini(&g);
+}
+
+/* Another run of the program has another key: a page of the last one is not taken for up to date. */
+static void test_index__each_run_has_a_key_of_its_own(void **state UNUSED)
+{
+    struct gallery g;
+    gallery_init(&g);
+    char *before = strdup(page_of(&g));
+    const char *revision = strstr(before, "data-revision=\"");
+    assert_non_null(revision);
+    g.tree = tree_free(g.tree);
+    world_restart(&g.w);
+    gallery_open(&g);
+    const char *now = strstr(page_of(&g), "data-revision=\"");
+    assert_non_null(now);
+    assert_int_equal(strspn(now + 15, "0123456789abcdef"), 16);
+    assert_memory_not_equal(now, revision, 15 + 16);
+    free(before);
+    gallery_fini(&g);
+}
+
+static void test_index__a_damaged_row_costs_its_own_card_alone(void **state UNUSED)
+{
+    struct gallery g;
+    gallery_init(&g);
+    succeeded(&g, "whole", "cgt-1");
+    succeeded(&g, "torn", "cgt-2");
+    assert_int_equal(sqlite3_exec(g.w.store->db,
+                                  "UPDATE attempt SET task_id = 'a/b' WHERE task_id = 'cgt-2'",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    g.tree = tree_free(g.tree);
+    world_restart(&g.w);
+    gallery_open(&g);
+    assert_has(card_of(&g, "torn"), ">torn</a>");
+    assert_has(card_of(&g, "whole"), "A cat surfing at sunset</p>");
+    gallery_fini(&g);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_index__names_are_text_in_html_and_in_urls),
+        cmocka_unit_test(test_index__prompts_and_errors_are_text),
+        cmocka_unit_test(test_index__each_state_says_what_is_to_be_known),
+        cmocka_unit_test(test_index__nothing_secret_and_no_other_host_is_in_it),
+        cmocka_unit_test(test_index__what_was_removed_is_not_linked),
+        cmocka_unit_test(test_index__the_latest_request_comes_first),
+        cmocka_unit_test(test_index__a_page_shows_a_thousand_and_says_how_many_there_are),
+        cmocka_unit_test(test_index__long_texts_are_cut_between_characters),
+        cmocka_unit_test(test_index__the_page_is_made_again_when_something_has_changed_alone),
+        cmocka_unit_test(test_index__each_run_has_a_key_of_its_own),
+        cmocka_unit_test(test_index__a_damaged_row_costs_its_own_card_alone),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
