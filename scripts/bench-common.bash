@@ -8,6 +8,8 @@ BATS_RUN_TMPDIR=$BATS_TEST_TMPDIR
 export LC_ALL=C
 # shellcheck source=tests/e2e/helper.bash
 source tests/e2e/helper.bash
+# shellcheck source=tests/e2e/finished_jobs.bash
+source tests/e2e/finished_jobs.bash
 exec 3>/dev/null
 FS_PID=
 missed=0
