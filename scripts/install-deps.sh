@@ -7,7 +7,7 @@ build="gcc libc6-dev make pkg-config libfuse3-dev fuse3 libcurl4-openssl-dev lib
        libsqlite3-dev uthash-dev libxxhash-dev libmicrohttpd-dev"
 tests="clang libclang-rt-14-dev clang-format clang-tidy cppcheck libcmocka-dev bats curl jq ffmpeg
        file rsync zsh dash vim-tiny nano procps util-linux strace sqlite3 git python3 sudo patch
-       e2fsprogs fio openssl python3-prometheus-client man-db mandoc bsdextrautils dpkg-dev systemd"
+       e2fsprogs fio openssl python3-prometheus-client man-db mandoc bsdextrautils dpkg-dev systemd chromium-headless-shell"
 packages="$build $tests"
 [ "${1:-}" = --build ] && packages=$build
 [ "${1:-}" = --bench ] && packages="gcc libc6-dev curl jq sqlite3 procps python3 ffmpeg nginx-light rclone mpv"
@@ -27,6 +27,7 @@ for package in $packages; do
         package=libclang-rt-dev
         is_installed "$package" && continue ;;
     vim-tiny) command -v vim >/dev/null 2>&1 && continue ;;
+    chromium-headless-shell) command -v chromium >/dev/null 2>&1 && continue ;;
     nginx-light) command -v nginx >/dev/null 2>&1 && continue ;;
     esac
     missing="$missing $package"
@@ -58,5 +59,11 @@ run() {
     }
 }
 run $as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q
+# Ubuntu has no browser among its packages; the tests that need one are then skipped, and say so.
+case $missing in
+*chromium-headless-shell*)
+    apt-cache show chromium-headless-shell >/dev/null 2>&1 ||
+        missing=$(echo "$missing" | sed 's/ *chromium-headless-shell//') ;;
+esac
 # shellcheck disable=SC2086 # a list of words
 run $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $missing

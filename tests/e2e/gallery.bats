@@ -1,0 +1,153 @@
+#!/usr/bin/env bats
+# index.html at the root: in headless Chromium, from file:// through the mount.
+load helper
+load finished_jobs
+
+setup() {
+    local programs="chromium-headless-shell chromium chromium-browser google-chrome"
+    # shellcheck disable=SC2086 # a list of words
+    command -v $programs >/dev/null || skip "no Chromium (one of: $programs)"
+    [[ $BUILD != *asan* ]] || skip "tests/unit/tree/test_index.c makes the page under the sanitizers"
+    start_world
+}
+teardown() { [ -z "${DIR:-}" ] || end_world; }
+
+gallery() { "$PYTHON" "$ROOT/tests/e2e/gallery.py" "$1" "$MNT" "${@:2}"; }
+
+# One job of each kind, the last one first on the page.
+make_jobs() {
+    scenario '{"kind":"create","prompt_contains":"What became","answer":{"status":500}}'
+    make_job cat "A cat surfing at sunset"
+    make_job sea "[[nocover]] A walk by the sea"
+    echo '{"prompt": "A dog [[fail]]"}' >"$MNT/jobs/failed/prompt.json"
+    wait_status failed failed
+    echo '{"prompt": "What became of this?"}' >"$MNT/jobs/doubt/prompt.json"
+    wait_status doubt unknown
+    fails bash -c "echo '{\"prompt\": \"A dog\", \"duraton\": 8}' >$MNT/jobs/wrong/prompt.json"
+    wait_status wrong invalid
+    mkdir "$MNT/jobs/later"
+    echo note >"$MNT/jobs/later/note"
+    wait_until 10 test -e "$MNT/jobs/cat/cover.jpg"
+    wait_ends cat
+    wait_ends sea
+}
+
+# S-INDEX-1: `index.html` at the root shows each job with its cover, a player, its prompt, status, cost and error,
+#   the latest request first; of more than 1,000 jobs the latest 1,000, and how many there are.
+@test "S-INDEX-1: each job is shown with what there is to know, the latest first" {
+    mount_fs
+    make_jobs
+    [ "$(stat -c %s "$MNT/index.html")" -eq "$(wc -c <"$MNT/index.html")" ]
+    gallery contents
+}
+
+# S-INDEX-2: It is one file, needs no server and asks no host for anything: all that it shows is in the mount.
+@test "S-INDEX-2: a video plays in the page, from the keyboard, to its end, and no host is asked" {
+    mount_fs
+    make_jobs
+    # Nothing in it could be asked elsewhere, but the name of SVG.
+    [ "$(grep -oE '[a-z]+://[^ "'\'']*' "$MNT/index.html" | sort -u)" = "http://www.w3.org/2000/svg" ]
+    gallery plays
+}
+
+# S-INDEX-3: What stands in a name, a prompt or an error is shown as text, whatever it is.
+@test "S-INDEX-3: hostile prompts and names do nothing, and their videos play" {
+    mount_fs
+    local name text='</p></article><script>window.hacked=1</script><img src=x onerror=window.hacked=1>'
+    for name in '<img src=x onerror=alert(1)>' "\" onclick=\"window.hacked=1" "' onerror='alert(1)" '100%25 #?&amp;é漢🐈' \
+        'javascript:alert(1)' '{{jobs}}' "$(printf 'x%.0s' {1..128})"; do
+        echo "{\"prompt\": \"$text <svg onload=alert(1)> &lt;b&gt; {{revision}} $(printf 'word %.0s' {1..60})\"}" \
+            >"$MNT/jobs/$name/prompt.json"
+    done
+    for name in "$MNT/jobs/"*; do
+        wait_status "${name##*/}" succeeded
+        wait_until 10 test -e "$name/cover.jpg"
+    done
+    gallery hostile
+}
+
+# S-INDEX-4: Opening it fetches nothing of a video, and covers only where they come into view.
+@test "S-INDEX-4: 500 jobs are opened and filtered, their videos are not asked for" {
+    mount_fs
+    make_job model
+    wait_until 10 test -e "$MNT/jobs/model/cover.jpg"
+    wait_ends model
+    unmount_fs
+    finished_jobs 499
+    mount_fs --archive never
+    gallery many 500
+    # The model's own is asked for its size when the program starts.
+    [ "$(jq -rs '[.[] | select(.kind == "video") | .task] | unique | length' "$LOG")" -le 1 ]
+    [ "$(requests video)" -le 4 ]
+    [ "$(creates)" -eq 1 ]
+    unmount_fs # the search for the key, which ends each test, would read all of them
+}
+
+@test "S-INDEX-1: of 10,000 jobs the latest 1,000 are shown" {
+    mount_fs
+    make_job model
+    wait_until 10 test -e "$MNT/jobs/model/cover.jpg"
+    unmount_fs
+    finished_jobs 9999
+    mount_fs --archive never
+    gallery many 10000
+    unmount_fs
+}
+
+# S-INDEX-5: Jobs can be shown by status, and searched by name, prompt and error; all of it works with the keyboard.
+@test "S-INDEX-5: jobs are shown by status and searched" {
+    mount_fs
+    make_jobs
+    gallery filters
+}
+
+# S-INDEX-6: An open page shows by itself what has changed; a video that plays goes on, and the chosen status and
+#   the place on the page stay.
+@test "S-INDEX-6: an open page follows, and does not disturb a video" {
+    mount_fs
+    make_jobs
+    gallery refreshes
+}
+
+@test "S-INDEX-6: an open page survives its mount" {
+    mount_fs
+    make_jobs
+    # What the browser's test calls while its page is open.
+    cat >"$DIR/again" <<SCRIPT
+#!/bin/bash
+case \$1 in
+unmount) fusermount3 -uz "$MNT" ;;
+mount) until "$SEEDANCEFS" --api-url "$API" --api-key-file "$DIR/key" --data-dir "$DATA" "$MNT" 2>/dev/null; do
+    sleep 0.1
+done ;;
+esac
+SCRIPT
+    chmod +x "$DIR/again"
+    gallery remounts "$DIR/again"
+    FS_PID=$(daemon_pid)
+}
+
+# S-INDEX-7: It fits a phone's width, follows the light or dark theme of the system, and shows its jobs without
+#   scripts, too.
+@test "S-INDEX-7: it fits every width, and can be read in light and dark" {
+    mount_fs
+    make_jobs
+    make_job "$(printf 'x%.0s' {1..128})" "$(printf 'y%.0s' {1..300})"
+    gallery looks
+}
+
+@test "S-INDEX-7: it shows its jobs without scripts" {
+    mount_fs
+    make_jobs
+    gallery without_scripts
+}
+
+# S-INDEX-8: It holds no signed URL, and another page that frames it learns nothing from it.
+@test "S-INDEX-8: no signed URL is in it, and a page that frames it learns nothing" {
+    mount_fs
+    make_jobs
+    local url
+    url=$(cat "$MNT/jobs/cat/output.url")
+    fails grep -F -e "${url%%\?*}" -e "${url#*\?}" -e X-Tos- -e Signature "$MNT/index.html"
+    gallery framed "$DIR/outer.html"
+}
