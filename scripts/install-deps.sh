@@ -58,7 +58,7 @@ run() {
         exit 1
     }
 }
-run $as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q
+run $as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 update -q
 # Ubuntu has no browser among its packages; the tests that need one are then skipped, and say so.
 case $missing in
 *chromium-headless-shell*)
@@ -66,4 +66,4 @@ case $missing in
         missing=$(echo "$missing" | sed 's/ *chromium-headless-shell//') ;;
 esac
 # shellcheck disable=SC2086 # a list of words
-run $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $missing
+run $as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 install -qy --no-install-recommends $missing

@@ -378,7 +378,7 @@ while True:
     ls -lR "$MNT" >/dev/null
     ls -la "$J"/* >/dev/null
     find "$MNT" -name prompt.json -size +1k -newer /etc/passwd
-    [ "$(find "$MNT" | wc -l)" -eq $((5 + 12 + 6 + 7 + 8)) ]
+    [ "$(find "$J" | wc -l)" -eq $((1 + 12 + 6 + 7 + 8)) ]
     du -a "$MNT" >/dev/null
     stat "$J"/*/* >/dev/null
     (shopt -s globstar && echo "$MNT"/**/* >/dev/null)
