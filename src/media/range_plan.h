@@ -13,6 +13,7 @@ enum {
     RANGE_STREAMS = 4,
     RANGE_ALIGN_BYTES = 64 * 1024,
     RANGE_WINDOW_FIRST_BYTES = 256 * 1024,
+    RANGE_LOOK_BYTES = 512 * 1024, /* who asks for no more only looks at the beginning */
     RANGE_WINDOW_MAX_BYTES = 16 * 1024 * 1024,
     RANGE_AHEAD_BYTES = 8 * 1024 * 1024,           /* of a reader, no window is started beyond */
     RANGE_JOIN_BYTES = 1024 * 1024,                /* wait for a transfer that is this far away */

@@ -196,9 +196,13 @@ static void test_range_plan__who_reads_little_gets_little(void **state)
     static const struct {
         int64_t until;
         int64_t most;
-    } rows[] = {{4 * KB, 256 * KB}, {128 * KB, 256 * KB}, {1 * MB, 6 * MB}, {8 * MB, 32 * MB}};
+    } rows[] = {{4 * KB, 256 * KB},
+                {128 * KB, 256 * KB},
+                {512 * KB, 1 * MB},
+                {1 * MB, 6 * MB},
+                {8 * MB, 32 * MB}};
     (void)state;
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct range_plan plan = {0};
         struct intervals cached = {0};
         int requests = 0;
