@@ -65,7 +65,7 @@ static _Atomic int64_t reads_wanted, reads_right, reads_failed, bytes_right;
 static _Atomic int64_t way_counts[WAY_COUNT];
 static atomic_bool is_over; /* standard input has ended */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static char last[LAST_MAX][128];
+static char last[LAST_MAX][512];
 static int last_count;
 static _Thread_local struct reader *self;
 
@@ -315,7 +315,7 @@ int main(int argc, char **argv)
     pthread_t watch;
     if (pthread_create(&watch, NULL, watch_main, &threads) != 0)
         return 2;
-    char line[128];
+    char line[512];
     while (fgets(line, sizeof(line), stdin)) {
         (void)pthread_mutex_lock(&lock);
         if (strchr(line, ' ') && strchr(line, ' ')[1] != '\n')
