@@ -3,6 +3,7 @@
  *   session.c  birth, mounting, the queue of requests, death
  *   ops.c      one thin function per operation
  *   reads.c    reads, and what becomes of those that must wait
+ *   xattrs.c   extended attributes
  *   metrics.c  how many requests and errors there were
  *   lost.c     requests that libfuse had no memory for
  *   caller.c   what the thread behind a request is doing
@@ -43,6 +44,12 @@ void metrics_begin(struct session *session);
 void metrics_end(struct session *session);
 void metrics_request(struct session *session, const void *request, size_t len);
 void metrics_error(struct session *session, int r);
+
+void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
+void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
+void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
+                 int flags);
+void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
 
 /* Answers every parked read with -ENOTCONN. */
 void reads_end(struct session *session);

@@ -405,4 +405,8 @@ const struct fuse_lowlevel_ops session_ops = {
     .readdir = op_readdir,
     .readdirplus = op_readdirplus,
     .statfs = op_statfs,
+    .setxattr = op_setxattr,
+    .getxattr = op_getxattr,
+    .listxattr = op_listxattr,
+    .removexattr = op_removexattr,
 };

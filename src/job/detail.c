@@ -5,6 +5,7 @@
  */
 #include "job_private.h"
 
+#include "seedancefs/base/json.h"
 #include "seedancefs/base/log.h"
 #include "seedancefs/base/text.h"
 
@@ -263,4 +264,26 @@ void jobs_details_trim(struct jobs *jobs)
             break;
         detail = newer;
     }
+}
+
+int jobs_prompt_get(struct jobs *jobs, const struct job *job, struct buf *out)
+{
+    /* Bounds of what was accepted, with room for its indentation. */
+    static const struct json_limits limits = {
+        .max_bytes = 128 * 1024 * 1024, .max_depth = 40, .max_nodes = 8192};
+    struct json_document *document = NULL;
+    struct buf request;
+    buf_init(&request, limits.max_bytes);
+    int r = jobs_blob_get(jobs, job, STORE_DISPLAY, &request);
+    if (r == 0 && request.len == 0) /* the task was adopted */
+        r = -ENODATA;
+    if (r == 0)
+        r = json_parse(buf_text(&request), request.len, &limits, &document, NULL);
+    const char *text =
+        r == 0 ? json_text_get(json_member_get(json_document_root(document), "prompt")) : NULL;
+    if (r == 0)
+        r = text ? buf_add_text(out, text) : -ENODATA;
+    json_document_free(document);
+    buf_fini(&request);
+    return r;
 }

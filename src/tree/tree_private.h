@@ -11,6 +11,7 @@
  *   views.c   videos/, by-status/
  *   metrics.c  metrics
  *   models.c  models/
+ *   attributes.c  extended attributes
  *   defaults.c  defaults.json, defaults.error
  *   index.c   index.html
  */

@@ -122,6 +122,9 @@ int jobs_remove(struct job *job) NODISCARD;
 int jobs_blob_get(struct jobs *jobs, const struct job *job, enum store_blob which,
                   struct buf *out) NODISCARD;
 
+/* Appends the prompt of the job's attempt, as it was sent. -ENODATA: there is none. */
+int jobs_prompt_get(struct jobs *jobs, const struct job *job, struct buf *out) NODISCARD;
+
 /* Every line of the job's history, oldest first. */
 int jobs_history_each(struct jobs *jobs, const struct job *job, store_history_fn *fn,
                       void *context) NODISCARD;

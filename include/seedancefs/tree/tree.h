@@ -158,6 +158,12 @@ void tree_release(struct tree_handle *handle);
 void tree_abandon(struct tree *tree);
 int tree_truncate(struct tree_handle *handle, int64_t size) NODISCARD;
 
+/* Extended attributes: appends the value (-ENODATA: there is none; -EOPNOTSUPP: there cannot be), or the names,
+ * each with its NUL. None can be set: -EPERM for those that there are, else -EOPNOTSUPP. */
+int tree_xattr_get(struct tree *tree, uint64_t ino, const char *name, struct buf *out) NODISCARD;
+int tree_xattr_list(struct tree *tree, uint64_t ino, struct buf *out) NODISCARD;
+int tree_xattr_set(struct tree *tree, uint64_t ino, const char *name) NODISCARD;
+
 /* What the floor above adds to the file `metrics`, whole families of the Prometheus text format; NULL:
  * nothing (any more). */
 #define METRIC_PAD "20" /* columns of a value */

@@ -1,0 +1,148 @@
+/*
+ * Extended attributes, for programs that know files and not our status.json (file managers, search tools, find
+ * -xattr): user.seedance.* of a job's directory and of its video, read only. What is not known is not there.
+ *
+ * All other names: ENODATA in the namespace of users, where something could be; EOPNOTSUPP in the others. The
+ * difference matters: ls asks for an access control list of every file, and asks once per filesystem when it
+ * hears that there are none.
+ */
+#include "tree_private.h"
+
+#include "seedancefs/base/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A prompt may have megabytes, an attribute on most filesystems some kilobytes: longer ones are cut, or copying
+ * with attributes would fail there. */
+enum { ATTRIBUTE_BYTES_MAX = 1024 };
+
+static const char prefix[] = "user.seedance.";
+static const char user_prefix[] = "user.";
+
+typedef int attribute_fn(struct tree *tree, struct job *job, const struct job_detail *detail,
+                         struct buf *out);
+
+static int add_task_id(struct tree *tree UNUSED, struct job *job UNUSED,
+                       const struct job_detail *detail, struct buf *out)
+{
+    return detail->attempt.task_id ? buf_add_text(out, detail->attempt.task_id) : -ENODATA;
+}
+
+static int add_status(struct tree *tree UNUSED, struct job *job,
+                      const struct job_detail *detail UNUSED, struct buf *out)
+{
+    return buf_add_text(out, job_state_to_text(job->state));
+}
+
+static int add_model(struct tree *tree UNUSED, struct job *job, const struct job_detail *detail,
+                     struct buf *out)
+{
+    return job->attempt_id ? buf_add_text(out, detail->attempt.model) : -ENODATA;
+}
+
+/* Never half a character. */
+static void text_cut(struct buf *text)
+{
+    static const char mark[] = "…";
+    if (text->len <= ATTRIBUTE_BYTES_MAX)
+        return;
+    size_t len = ATTRIBUTE_BYTES_MAX - (sizeof(mark) - 1);
+    while (len > 0 && ((unsigned char)text->data[len] & 0xc0) == 0x80)
+        len--;
+    text->len = len;
+    text->data[len] = '\0';
+    buf_add_text(text, mark);
+}
+
+static int add_prompt(struct tree *tree, struct job *job, const struct job_detail *detail UNUSED,
+                      struct buf *out)
+{
+    struct buf text;
+    buf_init(&text, 64 * 1024 * 1024);
+    int r = job->attempt_id ? jobs_prompt_get(tree->settings.jobs, job, &text) : -ENODATA;
+    if (r == 0) {
+        text_cut(&text);
+        r = text.error ? text.error : buf_add(out, buf_text(&text), text.len);
+    }
+    buf_fini(&text);
+    return r;
+}
+
+static int add_cost(struct tree *tree UNUSED, struct job *job, const struct job_detail *detail,
+                    struct buf *out)
+{
+    const struct store_attempt *attempt = &detail->attempt;
+    char usd[TEXT_MONEY_SIZE];
+    if (job->attempt_id == 0)
+        return -ENODATA;
+    text_usd(attempt->actual_usd_micros >= 0 ? attempt->actual_usd_micros
+                                             : attempt->estimated_usd_micros,
+             usd);
+    return buf_add_text(out, usd);
+}
+
+static const struct {
+    const char *name;
+    attribute_fn *add;
+} attributes[] = {
+    {"task_id", add_task_id}, {"status", add_status}, {"model", add_model},
+    {"prompt", add_prompt},   {"cost", add_cost},
+};
+
+static bool has_attributes(const struct node *node)
+{
+    return node->kind == NODE_JOB || node->kind == NODE_VIDEO;
+}
+
+int tree_xattr_get(struct tree *tree, uint64_t ino, const char *name, struct buf *out)
+{
+    struct node node;
+    struct job_detail *detail;
+    int r = node_get(tree, ino, &node);
+    if (r < 0)
+        return r;
+    if (strncmp(name, user_prefix, strlen(user_prefix)) != 0)
+        return -EOPNOTSUPP;
+    if (!has_attributes(&node) || strncmp(name, prefix, strlen(prefix)) != 0)
+        return -ENODATA;
+    r = job_detail_get(node.job, &detail);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < ARRAY_COUNT(attributes); i++) {
+        if (strcmp(attributes[i].name, name + strlen(prefix)) == 0)
+            return attributes[i].add(tree, node.job, detail, out);
+    }
+    return -ENODATA;
+}
+
+int tree_xattr_list(struct tree *tree, uint64_t ino, struct buf *out)
+{
+    struct node node;
+    struct job_detail *detail;
+    int r = node_get(tree, ino, &node);
+    if (r < 0 || !has_attributes(&node))
+        return r;
+    r = job_detail_get(node.job, &detail);
+    for (size_t i = 0; i < ARRAY_COUNT(attributes) && r == 0; i++) {
+        struct buf value;
+        buf_init(&value, out->limit);
+        int found = attributes[i].add(tree, node.job, detail, &value);
+        buf_fini(&value);
+        if (found == -ENODATA)
+            continue;
+        buf_add_text(out, prefix);
+        buf_add(out, attributes[i].name, strlen(attributes[i].name) + 1);
+        r = found < 0 ? found : out->error;
+    }
+    return r;
+}
+
+int tree_xattr_set(struct tree *tree, uint64_t ino, const char *name)
+{
+    struct node node;
+    int r = node_get(tree, ino, &node);
+    if (r < 0)
+        return r;
+    return strncmp(name, prefix, strlen(prefix)) == 0 ? -EPERM : -EOPNOTSUPP;
+}
