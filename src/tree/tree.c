@@ -200,7 +200,6 @@ int tree_mkdir(struct tree *tree, uint64_t parent, const char *name,
     r = jobs_create(tree->settings.jobs, name, &job);
     if (r < 0)
         return r;
-    names_changed(tree);
     node = (struct node){.kind = NODE_JOB, .id = job->id, .job = job};
     return node_entry(tree, &node, out);
 }

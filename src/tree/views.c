@@ -176,6 +176,8 @@ void views_job_changed(struct tree *tree, struct job *job)
     }
     if (before & MARK_KNOWN)
         tree->status_counts[before & MARK_STATE]--;
+    else /* it was made */
+        tree->jobs_changed_ms = clock_wall_ms(tree->settings.clock);
     tree->status_counts[now & MARK_STATE]++;
     mark_touch(tree, before);
     mark_touch(tree, now);

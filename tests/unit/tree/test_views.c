@@ -151,6 +151,27 @@ static void test_views__times_change_when_a_name_comes_or_goes(void **state UNUS
     forest_fini(&f);
 }
 
+static void test_views__the_time_of_jobs_changes_however_a_job_is_made(void **state UNUSED)
+{
+    struct forest f;
+    struct tree_entry entry;
+    struct tree_open_result opened;
+    forest_init(&f);
+    int64_t born_ms = time_of(&f, jobs_ino(&f));
+    fake_clock_advance(&f.w.clock, 1000);
+    assert_int_equal(tree_lookup_provisional(f.tree, jobs_ino(&f), "cat", &entry), 0);
+    assert_int_equal(time_of(&f, jobs_ino(&f)), born_ms); /* nobody sees it yet */
+    fake_clock_advance(&f.w.clock, 1000);
+    assert_int_equal(
+        tree_create(f.tree, entry.st.st_ino, "note", 0644, O_WRONLY, &owner, &entry, &opened), 0);
+    tree_release(opened.handle);
+    assert_int_equal(time_of(&f, jobs_ino(&f)), born_ms + 2000);
+    fake_clock_advance(&f.w.clock, 1000);
+    assert_int_equal(tree_mkdir(f.tree, jobs_ino(&f), "dog", &owner, &entry), 0);
+    assert_int_equal(time_of(&f, jobs_ino(&f)), born_ms + 3000);
+    forest_fini(&f);
+}
+
 static void test_views__nothing_can_be_made_removed_or_moved_there(void **state UNUSED)
 {
     struct forest f;
@@ -195,6 +216,7 @@ int main(void)
         cmocka_unit_test(test_views__names_of_the_greatest_length_have_a_video),
         cmocka_unit_test(test_views__a_listing_goes_on_after_the_last_name),
         cmocka_unit_test(test_views__times_change_when_a_name_comes_or_goes),
+        cmocka_unit_test(test_views__the_time_of_jobs_changes_however_a_job_is_made),
         cmocka_unit_test(test_views__nothing_can_be_made_removed_or_moved_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
