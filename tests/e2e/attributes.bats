@@ -94,7 +94,7 @@ assert libc.listxattr(J.encode(), room, ctypes.c_size_t(n - 1)) == -1 and ctypes
         [ ! -s "$DIR/err" ] || { cat "$DIR/err" >&2; return 1; }
     }
     quiet ls -l "$J" "$J/cat" "$MNT"
-    ! grep -q '^[-dl].\{9\}[+@]' "$DIR/out"
+    fails grep '^[-dl].\{9\}[+@]' "$DIR/out"
     mkdir "$DIR/a" "$DIR/b" "$DIR/c"
     quiet cp -a "$J/cat/output.mp4" "$J/cat/status" "$DIR/a/"
     quiet cp -p "$DIR/a/status" "$J/cat/copied"
