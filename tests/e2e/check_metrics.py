@@ -1,7 +1,7 @@
 """Holds a file against the Prometheus text format, stricter than its readers need: each family with HELP and TYPE once,
 before its samples and in one piece, no series twice, counters named _total. Then prometheus_client has to read it.
 
-    check_metrics.py FILE [SERIES]...     prints the value of each series, one a line
+    check_metrics.py FILE [SERIES=VALUE]...     SERIES without the program's name; >=VALUE: at least so much
 """
 import math
 import re
@@ -49,5 +49,12 @@ def check(text):
 if __name__ == "__main__":
     with open(sys.argv[1], encoding="utf-8") as file:
         found = check(file.read())
+    wrong = []
     for wanted in sys.argv[2:]:
-        print(f"{found[wanted]:.15g}")
+        series, value = wanted.rsplit("=", 1)
+        is_least = series.endswith(">")
+        have = found["seedancefs_" + series.removesuffix(">")]
+        if have < float(value) or (have > float(value) and not is_least):
+            wrong.append(f"{wanted}: it is {have:.15g}")
+    if wrong:
+        sys.exit("\n".join(wrong))
