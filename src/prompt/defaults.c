@@ -85,6 +85,14 @@ static int defaults_fill(struct prompt_defaults *out, const struct check *c)
     return r;
 }
 
+static bool is_blank(const char *bytes, size_t len)
+{
+    size_t i = 0;
+    while (i < len && memchr(" \t\r\n", bytes[i], 4))
+        i++;
+    return i == len;
+}
+
 int prompt_defaults_check(const char *bytes, size_t len, const struct prompt_settings *settings,
                           struct prompt_defaults *out, struct prompt_report *report)
 {
@@ -92,7 +100,7 @@ int prompt_defaults_check(const char *bytes, size_t len, const struct prompt_set
     struct prompt_settings own = *settings;
     own.defaults = NULL;
     report_clear(report);
-    if (strspn(bytes, " \t\r\n") == len)
+    if (is_blank(bytes, len))
         return 0;
     int r = document_parse(bytes, len, "{\"duration\": 8}", &document, report);
     if (r < 0)

@@ -1,11 +1,12 @@
 /*
  * prompt.json, read in every way the program reads it: as it stands, with unknown fields let
- * through, with local media beside it, and as prompt.txt.
+ * through, with local media beside it, as prompt.txt, and as defaults.json.
  */
 #include "fuzz.h"
 
 #include "seedancefs/base/err.h"
 #include "seedancefs/base/json.h"
+#include "seedancefs/prompt/defaults.h"
 #include "seedancefs/prompt/prompt.h"
 
 enum { PROMPT_DEPTH_MAX = 32, RENDERED_MAX = 1 << 20 };
@@ -163,6 +164,32 @@ static void check_text(const char *bytes, size_t len)
     prompt_free(prompt);
 }
 
+/* What is accepted as defaults makes every request acceptable that would be so without them. */
+static void check_defaults(const char *bytes, size_t len, const struct prompt_settings *settings)
+{
+    static const char text[] = "{\"prompt\":\"x\"}";
+    struct prompt_defaults defaults = {0};
+    struct prompt_report report;
+    struct prompt *prompt = NULL;
+    char *copy = fuzz_bytes((const uint8_t *)bytes, len);
+    prompt_report_init(&report);
+    int r = prompt_defaults_check(copy, len, settings, &defaults, &report);
+    FUZZ_REQUIRE(r == 0 || r == -ERR_JSON_INCOMPLETE || r == -ERR_PROMPT_INVALID, "result %d", r);
+    FUZZ_REQUIRE((r == 0) == (report.errors == 0), "result %d with %zu errors", r, report.errors);
+    require_report(&report, bytes, len);
+    if (r == 0) {
+        struct prompt_settings with = *settings;
+        with.defaults = &defaults;
+        r = prompt_check(text, sizeof(text) - 1, &with, &prompt, &report);
+        FUZZ_REQUIRE(r == 0, "defaults that refuse a request: %d", r);
+        require_prompt(prompt, settings);
+        prompt_free(prompt);
+    }
+    prompt_defaults_fini(&defaults);
+    prompt_report_fini(&report);
+    free(copy);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct prompt *prompt;
@@ -192,5 +219,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     prompt_free(other);
     prompt_free(prompt);
     check_text(bytes, size);
+    check_defaults(bytes, size, &strict);
+    check_defaults(bytes, size, &lenient);
     return 0;
 }
