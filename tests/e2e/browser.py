@@ -150,6 +150,6 @@ class Browser:
                       **({'text': '\r'} if name == 'Enter' and kind == 'keyDown' else {}))
 
     def picture(self, path, **options):
-        data = self.call('Page.captureScreenshot', format='png', **options)['data']
+        data = self.call('Page.captureScreenshot', **options)['data']
         with open(path, 'wb') as file:
             file.write(base64.b64decode(data))

@@ -218,6 +218,9 @@ def looks(page, mount):
     for width in (320, 375, 768, 1280, 2560):
         page.size(width, 800, mobile=width < 768)
         expect(not page.js(SCROLLS_SIDEWAYS), f'{width} pixels are not enough')
+        cut = page.js('[...document.querySelectorAll(".text *, .error")].filter((e) => e.getBoundingClientRect().right > '
+                      'e.closest(".job").getBoundingClientRect().right).map((e) => e.outerHTML).join()')
+        expect(not cut, f'cut off at {width} pixels: {cut}')
         columns = page.js('new Set([...document.querySelectorAll(".job")].map((c) => c.offsetLeft)).size')
         expect((columns == 1) == (width < 768), f'{columns} columns at {width} pixels')
     is_clean(page)
