@@ -220,11 +220,13 @@ unit_command() {
     cat "$MNT/jobs/cat/output.mp4" >/dev/null
     cp -r "$MNT/jobs/cat" "$DIR/copy"
     rm -r "$MNT/jobs/cat"
-    kill -TERM "$FS_PID"
+    # What the unit runs beside it is under the same filter.
+    strace -f -qq -e signal=none -o "$BATS_TEST_TMPDIR/calls.post" bash -c "$(SERVICE=$DIR unit_command ExecStopPost)"
+    strace -f -qq -e signal=none -o "$BATS_TEST_TMPDIR/calls.stop" bash -c "$(SERVICE=$DIR unit_command ExecStop)"
     wait "$tracer"
     FS_PID=
     # Lines "PID name(", and none of "PID <... name resumed>"; what children of libfuse do is theirs.
-    sed -nE 's/^[0-9]+ +([a-z_0-9]+)\(.*/\1/p' "$BATS_TEST_TMPDIR/calls" | sort -u >"$DIR/made"
+    sed -nE 's/^[0-9]+ +([a-z_0-9]+)\(.*/\1/p' "$BATS_TEST_TMPDIR"/calls* | sort -u >"$DIR/made"
     [ "$(wc -l <"$DIR/made")" -gt 40 ]
     expand() { systemd-analyze syscall-filter "$1" | sed -nE 's/^ +([@a-z_0-9-]+)$/\1/p'; }
     words() {
