@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -95,9 +96,12 @@ static void child_work(void)
 }
 
 /* Signals stay blocked, as the loop has them: this process ends when the other one does. */
-static void child_run(int directory_fd, int socket_fd)
+static void child_run(int directory_fd, int socket_fd, pid_t parent)
 {
     (void)prctl(PR_SET_NAME, "seedancefs-sync");
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(0);
     /* Away from the places that they are going to have. */
     int directory = fcntl(directory_fd, F_DUPFD_CLOEXEC, CHILD_FIRST_CLOSED_FD);
     int socket = fcntl(socket_fd, F_DUPFD_CLOEXEC, CHILD_FIRST_CLOSED_FD);
@@ -164,10 +168,11 @@ int syncer_new(struct loop *loop, int directory_fd, struct syncer **out)
     syncer->loop = loop;
     syncer->watch =
         (struct loop_watch){.fd = sockets[0], .events = POLLIN, .fn = on_answer, .context = syncer};
+    pid_t parent = getpid();
     int r = loop_watch_add(loop, &syncer->watch);
     syncer->pid = r < 0 ? -1 : fork();
     if (syncer->pid == 0)
-        child_run(directory_fd, sockets[1]);
+        child_run(directory_fd, sockets[1], parent);
     if (r == 0 && syncer->pid < 0)
         r = -errno;
     (void)close(sockets[1]);

@@ -10,6 +10,7 @@
 #include "seedancefs/base/err.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -299,6 +300,8 @@ int store_id_take(struct store *store, int64_t *out)
     return 0;
 }
 
+enum { LOCK_LOOKS = 40, LOCK_LOOK_MS = 50 };
+
 static int store_lock(struct store *store, const char *directory)
 {
     char path[4096];
@@ -307,7 +310,14 @@ static int store_lock(struct store *store, const char *directory)
     store->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (store->lock_fd < 0)
         return -errno;
-    if (flock(store->lock_fd, LOCK_EX | LOCK_NB) == 0)
+    int r = flock(store->lock_fd, LOCK_EX | LOCK_NB);
+    /* A program that was killed a moment ago may still have it: the kernel, or a process that it forked, has
+     * to close it first. */
+    for (int i = 0; r < 0 && errno == EWOULDBLOCK && i < LOCK_LOOKS; i++) {
+        (void)poll(NULL, 0, LOCK_LOOK_MS);
+        r = flock(store->lock_fd, LOCK_EX | LOCK_NB);
+    }
+    if (r == 0)
         return 0;
     return errno == EWOULDBLOCK ? -ERR_STORE_LOCKED : -errno;
 }

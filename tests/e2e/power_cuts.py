@@ -72,7 +72,9 @@ class Cuts(Crashes):
         """A mount namespace that somebody made meanwhile may keep the file system, and mounting the image
         again would give that one, without power: wait until its loop device is gone."""
         if self.is_mounted(self.data):
-            self.command('umount', self.data)
+            # The process that syncs for a killed daemon ends a moment after it.
+            wait_until(lambda: subprocess.run(['umount', self.data], stderr=subprocess.DEVNULL,
+                                              check=False).returncode == 0, f'the umount of {self.data}')
         wait_until(lambda: not self.is_attached(), f'the end of {self.image}')
 
     def close(self):

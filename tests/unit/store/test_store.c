@@ -142,6 +142,23 @@ static void test_store__a_directory_is_one_programs_alone(void **state UNUSED)
     assert_null(store_close(NULL));
 }
 
+/* One that was killed may have left the lock to a process that has not closed it yet. */
+static void test_store__a_lock_that_is_on_its_way_out_is_waited_for(void **state UNUSED)
+{
+    struct fixture f;
+    setup(&f);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        (void)usleep(300 * 1000);
+        _exit(0);
+    }
+    reopen(&f); /* closes its own; the child has a copy of it */
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    teardown(&f);
+}
+
 static void test_store__rows_are_there_after_a_reopening(void **state UNUSED)
 {
     struct fixture f;
@@ -682,6 +699,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_store__a_directory_is_one_programs_alone),
+        cmocka_unit_test(test_store__a_lock_that_is_on_its_way_out_is_waited_for),
         cmocka_unit_test(test_store__rows_are_there_after_a_reopening),
         cmocka_unit_test(test_store__a_reader_may_stop_the_list),
         cmocka_unit_test(test_store__a_rollback_leaves_nothing),
