@@ -214,29 +214,41 @@ static bool has_scheme(const char *text)
     return n > 0 && text[n] == ':';
 }
 
-int url_resolve(const char *base, const char *location, char *out, size_t size)
+/* Gives a text to be freed with curl_free(). */
+static int resolve_once(const char *base, const char *location, char **text)
 {
-    struct url_parts from, to;
-    int r = url_parse(base, &from);
-    if (r == 0)
-        r = check_text(location);
-    if (r < 0)
-        return r;
     CURLU *parser = curl_url();
     if (!parser)
         return -ENOMEM;
     /* Dots of a relative path must be resolved; a signed path of an absolute URL stays as it is. */
     unsigned flags = has_scheme(location) ? CURLU_PATH_AS_IS : 0;
-    char *text = NULL;
-    if (curl_url_set(parser, CURLUPART_URL, base, CURLU_PATH_AS_IS) != CURLUE_OK ||
-        curl_url_set(parser, CURLUPART_URL, location, flags | CURLU_DISALLOW_USER) != CURLUE_OK ||
-        curl_url_set(parser, CURLUPART_FRAGMENT, NULL, 0) != CURLUE_OK ||
-        curl_url_get(parser, CURLUPART_URL, &text, 0) != CURLUE_OK)
-        r = -ERR_URL_REFUSED;
+    bool is_good =
+        curl_url_set(parser, CURLUPART_URL, base, CURLU_PATH_AS_IS) == CURLUE_OK &&
+        curl_url_set(parser, CURLUPART_URL, location, flags | CURLU_DISALLOW_USER) == CURLUE_OK &&
+        curl_url_set(parser, CURLUPART_FRAGMENT, NULL, 0) == CURLUE_OK &&
+        curl_url_get(parser, CURLUPART_URL, text, 0) == CURLUE_OK;
     curl_url_cleanup(parser);
+    return is_good ? 0 : -ERR_URL_REFUSED;
+}
+
+int url_resolve(const char *base, const char *location, char *out, size_t size)
+{
+    struct url_parts from, to;
+    char *text = NULL;
+    char *again = NULL;
+    int r = url_parse(base, &from);
+    if (r == 0)
+        r = check_text(location);
+    if (r == 0)
+        r = resolve_once(base, location, &text);
     if (r == 0)
         r = url_parse(text, &to);
     if (r == 0 && from.is_https && !to.is_https)
+        r = -ERR_URL_REFUSED;
+    /* curl decodes a host like %38 and takes it for a name, which is an address when it is read again. */
+    if (r == 0)
+        r = resolve_once(base, text, &again);
+    if (r == 0 && strcmp(text, again) != 0)
         r = -ERR_URL_REFUSED;
     size_t len = r == 0 ? strlen(text) : 0;
     if (r == 0 && len >= size)
@@ -244,6 +256,7 @@ int url_resolve(const char *base, const char *location, char *out, size_t size)
     if (r == 0)
         memcpy(out, text, len + 1);
     curl_free(text);
+    curl_free(again);
     return r;
 }
 

@@ -13,7 +13,8 @@ CREATE TEMP TABLE a AS SELECT * FROM attempt WHERE id = (SELECT attempt_id FROM 
 INSERT INTO job SELECT n.job, '${2:-clip-}' || n.i, NULL, NULL, j.state, NULL, j.created_ms, j.updated_ms,
     n.attempt FROM n, j;
 CREATE TEMP TABLE b AS SELECT n.attempt AS new_id, n.job AS new_job, a.* FROM n, a;
-UPDATE b SET id = new_id, job_id = new_job;
+-- One task in many attempts is looked for in all of them when money is summed up.
+UPDATE b SET id = new_id, job_id = new_job, task_id = task_id || '-' || new_id;
 ALTER TABLE b DROP COLUMN new_id;
 ALTER TABLE b DROP COLUMN new_job;
 INSERT INTO attempt SELECT * FROM b;

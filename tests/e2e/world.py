@@ -139,10 +139,15 @@ class Mount:
         self.process.wait()
 
     def forget_cache(self):
-        """While it is stopped: as if nobody had read anything yet."""
+        """While it is stopped: as if nobody had read anything yet. The process that syncs for a killed one may
+        rename a map while it ends."""
         media = os.path.join(self.data, 'media')
-        for name in os.listdir(media):
-            os.unlink(os.path.join(media, name))
+        while os.listdir(media):
+            for name in os.listdir(media):
+                try:
+                    os.unlink(os.path.join(media, name))
+                except FileNotFoundError:
+                    pass
 
     def end(self):
         """In whatever state it is."""
