@@ -127,45 +127,55 @@ static size_t text_cut(const char *text, size_t most)
     return len;
 }
 
-/* The request as sent, or as it lies there before it is. */
-static int request_read(struct tree *tree, const struct job *job, const struct job_detail *detail,
-                        struct buf *out, const char **name)
+static void prompt_show(struct buf *out, const struct job *job, const char *prompt,
+                        const char *name)
 {
-    const struct job_file *file = job_file_find(detail, JOB_PROMPT_NAME);
-    *name = job->attempt_id ? "request.json" : JOB_PROMPT_NAME;
-    if (job->attempt_id)
-        return jobs_blob_get(tree->settings.jobs, job, STORE_DISPLAY, out);
-    return file ? job_file_read(file, out) : -ENOENT;
+    size_t len = text_cut(prompt, PROMPT_BYTES_MAX);
+    bool is_long = len > PROMPT_CLAMPED_BYTES;
+    buf_addf(out, "<p class=\"prompt%s\" dir=\"auto\">", is_long ? " clamped" : "");
+    html_add(out, prompt, len);
+    if (prompt[len]) {
+        buf_add_text(out, "… <a href=\"");
+        url_add_file(out, job, name);
+        buf_add_text(out, "\">all of it</a>");
+    }
+    buf_add_text(out, "</p>\n");
+    if (is_long)
+        buf_add_text(out, "<button class=\"more\" type=\"button\" aria-expanded=\"false\">more"
+                          "</button>\n");
 }
 
+static void prompt_show_json(struct buf *out, const struct job *job, const struct buf *request,
+                             const char *name)
+{
+    struct json_document *document = NULL;
+    int r = json_parse(buf_text(request), request->len, NULL, &document, NULL);
+    const struct json *root = r == 0 ? json_document_root(document) : NULL;
+    const char *prompt = json_text_get(json_member_get(root, "prompt"));
+    if (prompt)
+        prompt_show(out, job, prompt, name);
+    json_document_free(document);
+}
+
+/* That of the request as sent, or as it lies there before it is. */
 static void prompt_add(struct tree *tree, const struct job *job, const struct job_detail *detail,
                        struct buf *out)
 {
-    struct json_document *document = NULL;
+    const struct job_file *file = job_file_find(detail, JOB_PROMPT_NAME);
+    const struct job_file *text = job_file_find(detail, JOB_PROMPT_TEXT_NAME);
     struct buf request;
-    const char *name;
     buf_init(&request, REQUEST_BYTES_MAX);
-    int r = request_read(tree, job, detail, &request, &name);
-    if (r == 0)
-        r = json_parse(buf_text(&request), request.len, NULL, &document, NULL);
-    const struct json *root = r == 0 ? json_document_root(document) : NULL;
-    const char *prompt = json_text_get(json_member_get(root, "prompt"));
-    if (prompt) {
-        size_t len = text_cut(prompt, PROMPT_BYTES_MAX);
-        bool is_long = len > PROMPT_CLAMPED_BYTES;
-        buf_addf(out, "<p class=\"prompt%s\" dir=\"auto\">", is_long ? " clamped" : "");
-        html_add(out, prompt, len);
-        if (prompt[len]) {
-            buf_add_text(out, "… <a href=\"");
-            url_add_file(out, job, name);
-            buf_add_text(out, "\">all of it</a>");
-        }
-        buf_add_text(out, "</p>\n");
-        if (is_long)
-            buf_add_text(out, "<button class=\"more\" type=\"button\" aria-expanded=\"false\">more"
-                              "</button>\n");
+    if (job->attempt_id) {
+        if (jobs_blob_get(tree->settings.jobs, job, STORE_DISPLAY, &request) == 0)
+            prompt_show_json(out, job, &request, "request.json");
+    } else if (file) {
+        if (job_file_read(file, &request) == 0)
+            prompt_show_json(out, job, &request, JOB_PROMPT_NAME);
+    } else if (text && job_file_read(text, &request) == 0) {
+        const char *prompt = buf_text(&request) + strspn(buf_text(&request), " \t\r\n");
+        if (*prompt && text_is_utf8(buf_text(&request), request.len))
+            prompt_show(out, job, prompt, JOB_PROMPT_TEXT_NAME);
     }
-    json_document_free(document);
     buf_fini(&request);
 }
 

@@ -184,6 +184,14 @@ static void test_index__each_state_says_what_is_to_be_known(void **state UNUSED)
     assert_has(card_of(&g, "mistaken"), "did you mean &quot;duration&quot;?");
     assert_has_not(card_of(&g, "mistaken"), "USD");
 
+    job = job_make_named(&g.w, "text");
+    (void)user_write(job, JOB_PROMPT_TEXT_NAME, " \n{\"prompt\": \"A <b>bird</b>\"}");
+    assert_has(card_of(&g, "text"), "data-state=\"invalid\"");
+    assert_has(card_of(&g, "text"),
+               ">{&quot;prompt&quot;: &quot;A &lt;b&gt;bird&lt;/b&gt;&quot;}</p>");
+    (void)user_write(job, JOB_PROMPT_TEXT_NAME, "A bird\xff");
+    assert_has_not(card_of(&g, "text"), "bird");
+
     job = job_submitted(&g.w, "sent");
     assert_has(card_of(&g, "sent"), "data-state=\"waiting\"");
     assert_int_equal(call_send(call_of(&g.w, job)), 0);
