@@ -12,6 +12,7 @@
  *   poll.c    queued, running -> the end: what an answer means
  *   video.c   what was found out about the finished video
  *   poll_plan.c, poll_history.c, poll_queue.c    when to ask, what was learned, how much is asked
+ *   progress.c  how far a task is
  *   resume.c  what goes on by itself: at the start, at the stop, with a new key
  *   file.c    the user's files
  *   defaults.c  defaults.json

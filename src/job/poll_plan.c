@@ -129,3 +129,26 @@ int64_t poll_plan_delay_ms(const struct poll_learned *learned, int64_t age_ms,
         delay -= step * (expected - target) / added;
     return (int64_t)limited(delay, least, most);
 }
+
+int64_t poll_plan_left_ms(const struct poll_learned *learned, int64_t age_ms)
+{
+    const double age_most_ms = 1e12; /* beyond anything, and well within an int64 */
+    double age = limited((double)age_ms, 1, age_most_ms);
+    double z = (log(age) - learned->log_median) / learned->log_sigma;
+    const double z_most =
+        30; /* the tail would underflow; from here on the share done stays as it is */
+    double near = limited(z, -z_most, z_most);
+    /* The place where half of the tail beyond z is left. From the middle of the law on it is within 0.7. */
+    double least = near > 0 ? near : 0;
+    double most = least + 0.7;
+    for (int i = 0; i < 40; i++) {
+        double middle = (least + most) / 2;
+        if (normal_tail(middle) > normal_tail(near) / 2)
+            least = middle;
+        else
+            most = middle;
+    }
+    double half = z > z_most ? z + most - near : most;
+    double end = exp(learned->log_median + learned->log_sigma * half);
+    return (int64_t)limited(end - age, 0, age_most_ms);
+}

@@ -1,5 +1,6 @@
 /*
- * What: when to ask how a task is doing, learned from how long like tasks took; pure.
+ * What: when to ask how a task is doing, and when it will be ready, learned from how long like tasks took;
+ * pure.
  *
  * How long a task takes is log-normal near enough. Asking at the rate r(t) costs N = ∫ r S dt questions
  * and finds the end D = ∫ f / (2 r) dt late (f: density of the end, S: share still going on). By Cauchy and
@@ -40,5 +41,11 @@ void poll_learned_add(struct poll_learned *learned, int64_t generation_ms);
  * together are not asked together. */
 int64_t poll_plan_delay_ms(const struct poll_learned *learned, int64_t age_ms,
                            unsigned spread_permille);
+
+/* Milliseconds that a task which is `age_ms` old and going on will take yet: half of those that came to
+ * this age took less, half took more. The share done, age / (age + left), grows with the age,
+ * however long the task takes, and never comes to 1: the logarithm's hazard is that of the normal
+ * law, which grows. */
+int64_t poll_plan_left_ms(const struct poll_learned *learned, int64_t age_ms);
 
 #endif

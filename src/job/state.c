@@ -204,6 +204,7 @@ static void attempt_begin(struct job_detail *detail)
     detail->failures = 0;
     detail->is_missing_once = false;
     detail->is_result_kept = false;
+    detail->progress_permille = 0;
 }
 
 /* A new attempt of the job: its number, when, and nothing known of it but what is going to be asked. */

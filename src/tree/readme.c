@@ -24,6 +24,7 @@ static const char readme_text[] =
     "succeeded\n"
     "                   failed cancelled expired lost\n"
     "    status.json    everything that is known, as one JSON object\n"
+    "    progress       how far it is: a bar, per cent, time left\n"
     "    cost           estimated or actual cost\n"
     "    error          what is wrong and what to do about it\n"
     "    log            what happened when\n"

@@ -135,11 +135,7 @@ static int render_status_json(struct tree *tree, struct job *job, struct job_det
     write_time(&w, "submitted_at", attempt->submitted_ms);
     write_time(&w, "finished_at", attempt->finished_ms);
     write_time(&w, "updated_at", job->updated_ms);
-    json_write_key(&w, "progress");
-    json_write_object_begin(&w);
-    write_number(&w, "fraction", job->state == JOB_SUCCEEDED ? 1 : is_tried ? -1 : 0);
-    write_number(&w, "eta_s", job->state == JOB_SUCCEEDED ? 0 : -1);
-    json_write_object_end(&w);
+    progress_write(&w, job);
     json_write_key(&w, "cost");
     json_write_object_begin(&w);
     json_write_member_string(&w, "currency", "USD");
@@ -299,6 +295,7 @@ static const struct generated generated_table[] = {
     {"log", 0444, true, NULL, render_log},
     {"output.url", 0400, false, has_url, render_url},
     {"ctl", 0600, true, NULL, render_ctl},
+    {"progress", 0444, true, NULL, progress_render},
 };
 
 size_t generated_count(void)

@@ -14,6 +14,7 @@
  *   attributes.c  extended attributes
  *   defaults.c  defaults.json, defaults.error
  *   index.c   index.html
+ *   progress.c  how far a job is
  */
 #ifndef SEEDANCEFS_TREE_PRIVATE_H
 #define SEEDANCEFS_TREE_PRIVATE_H
@@ -180,6 +181,9 @@ void index_init(struct tree *tree);
 void index_fini(struct tree *tree);
 void index_changed(struct tree *tree); /* something that it shows may have */
 int index_render(struct tree *tree, struct buf *out);
+struct json_writer;
+int progress_render(struct tree *tree, struct job *job, struct job_detail *detail, struct buf *out);
+void progress_write(struct json_writer *w, struct job *job); /* the member of status.json */
 
 /* output.c */
 int output_open(struct tree *tree, struct job *job, enum media_kind kind,

@@ -33,26 +33,26 @@ for name in os.listdir(J):
     scenario '{"kind":"create","n":1,"answer":{"status":429,"headers":{"Retry-After":"1"}}}'
     mkdir "$J/cat"
     names() { ls "$J/cat" | tr '\n' ' '; }
-    [ "$(names)" = 'cost ctl log status status.json ' ]
+    [ "$(names)" = 'cost ctl log progress status status.json ' ]
     right_sizes cat
     printf '{' >"$J/cat/prompt.json"
-    [ "$(names)" = 'cost ctl error log prompt.json status status.json ' ]
+    [ "$(names)" = 'cost ctl error log progress prompt.json status status.json ' ]
     right_sizes cat
     echo '{"prompt": "x [[seconds=1]]"}' >"$J/cat/prompt.json"
     wait_until 5 has 'the service asked to wait' "$J/cat/log"
-    [ "$(names)" = 'cost ctl log prompt.json request.json status status.json ' ]
+    [ "$(names)" = 'cost ctl log progress prompt.json request.json status status.json ' ]
     right_sizes cat
     wait_status cat running
-    [ "$(names)" = 'cost ctl log prompt.json request.json response.json status status.json ' ]
+    [ "$(names)" = 'cost ctl log progress prompt.json request.json response.json status status.json ' ]
     right_sizes cat
     wait_status cat succeeded
     wait_until 5 test -e "$J/cat/cover.jpg"
-    [ "$(names)" = "cost cover.jpg ctl log output.mp4 output.url prompt.json request.json response.json status status.json " ]
+    [ "$(names)" = "cost cover.jpg ctl log output.mp4 output.url progress prompt.json request.json response.json status status.json " ]
     right_sizes cat
     scenario '{"kind":"create","answer":{"status":400}}'
     echo '{"prompt": "x"}' >"$J/dog/prompt.json"
     wait_status dog rejected
-    [ "$(ls "$J/dog" | tr '\n' ' ')" = 'cost ctl error log prompt.json request.json response.json status status.json ' ]
+    [ "$(ls "$J/dog" | tr '\n' ' ')" = 'cost ctl error log progress prompt.json request.json response.json status status.json ' ]
     right_sizes dog
     [ "$(creates)" -eq 3 ]
 }

@@ -81,6 +81,7 @@ struct job_detail {
     bool is_poll_wanted;    /* the user asked for an answer now */
     bool is_refresh_wanted; /* somebody waits for a fresh URL */
     bool is_status_strange; /* a status word that nobody documented was logged */
+    int progress_permille;  /* what was shown last: it never goes back */
     bool is_unsaved;        /* the store did not take the last change */
     bool is_result_kept;    /* the service said succeeded; the size of the video is being asked */
     bool is_answer_kept;    /* the raw answer of the create is on disk, or in: */
@@ -125,6 +126,13 @@ struct job *job_unref(struct job *job);
 /* Lends the detail, loading it when needed: valid until the next call that may load another one,
  * unless the job is referenced or active. */
 int job_detail_get(struct job *job, struct job_detail **out) NODISCARD;
+
+/* How far the job's task is, judged by how long like tasks took. */
+struct job_progress {
+    int permille;   /* 1000: succeeded, and not before; -1: there is no telling */
+    int64_t eta_ms; /* what it will take yet; -1: not known */
+};
+int job_progress_get(struct job *job, struct job_progress *out) NODISCARD;
 
 /* The text of `error`, of a job whose detail is there; NULL: nothing is wrong. Lent. */
 const char *job_problem_get(const struct job *job);

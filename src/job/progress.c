@@ -1,0 +1,46 @@
+/*
+ * How far a job is. A task says nothing but that it is going on, so this is a guess from how long like
+ * tasks took (poll_plan.c). What is learned while the task is going on may change the guess; what
+ * was shown is never taken back.
+ */
+#include "job_private.h"
+
+#include "poll_plan.h"
+
+enum { PERMILLE_MOST = 990 }; /* of what has not succeeded yet */
+
+static void progress_of_running(struct job *job, struct job_progress *out)
+{
+    struct job_detail *detail = job->detail;
+    struct poll_learned learned;
+    int64_t age_ms = clock_monotonic_ms(job->jobs->settings.clock) - detail->start_ms;
+    if (age_ms < 0)
+        age_ms = 0;
+    job_poll_learned_get(job, &learned);
+    out->eta_ms = detail->is_result_kept ? 0 : poll_plan_left_ms(&learned, age_ms);
+    if (job->state == JOB_QUEUED && !detail->is_result_kept)
+        return; /* it has not begun */
+    int64_t permille =
+        detail->is_result_kept ? PERMILLE_MOST : age_ms * 1000 / (age_ms + out->eta_ms + 1);
+    out->permille = permille < PERMILLE_MOST ? (int)permille : PERMILLE_MOST;
+    if (out->permille < detail->progress_permille)
+        out->permille = detail->progress_permille;
+    detail->progress_permille = out->permille;
+}
+
+int job_progress_get(struct job *job, struct job_progress *out)
+{
+    struct job_detail *detail;
+    int r = job_detail_get(job, &detail);
+    if (r < 0)
+        return r;
+    *out = (struct job_progress){.permille = -1, .eta_ms = -1};
+    if (job->state == JOB_SUCCEEDED)
+        *out = (struct job_progress){.permille = 1000, .eta_ms = 0};
+    else if (job->attempt_id == 0 || job_state_class(job->state) == JOB_CLASS_ACTIVE)
+        out->permille = 0;
+    /* start_ms: the start of the program has not come to it yet */
+    if (job_is_following(job) && detail->start_ms != 0)
+        progress_of_running(job, out);
+    return 0;
+}
