@@ -5,6 +5,7 @@
  *   reads.c    reads, and what becomes of those that must wait
  *   xattrs.c   extended attributes
  *   metrics.c  how many requests and errors there were
+ *   polls.c    poll(2)
  *   lost.c     requests that libfuse had no memory for
  *   caller.c   what the thread behind a request is doing
  */
@@ -50,6 +51,10 @@ void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
 void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
                  int flags);
 void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
+
+void op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct fuse_pollhandle *ph);
+void poll_wake(void *waker);
+void poll_drop(void *waker);
 
 /* Answers every parked read with -ENOTCONN. */
 void reads_end(struct session *session);

@@ -409,4 +409,5 @@ const struct fuse_lowlevel_ops session_ops = {
     .getxattr = op_getxattr,
     .listxattr = op_listxattr,
     .removexattr = op_removexattr,
+    .poll = op_poll,
 };

@@ -2,7 +2,7 @@
  * Reads. One that must wait is a `struct request` on the heap: the fuse_req_t, and what the tree
  * parked.
  *
- * An INTERRUPT does not end it unless the caller is dying: a program that gets SIGALRM or SIGURG
+ * An INTERRUPT does not end it, but in a file made for waiting, unless the caller is dying: a program that gets SIGALRM or SIGURG
  * while it reads must not see EINTR from a regular file. The kernel sends one INTERRUPT for the
  * first signal only, so from then on the caller is looked at again and again until its read ends.
  */
@@ -13,6 +13,7 @@
 #include "seedancefs/base/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 
 enum { INTERRUPT_LOOK_MS = 100 };
@@ -67,7 +68,7 @@ static void request_answer(void *context, int result, const struct tree_bytes *b
 static void request_look(void *context)
 {
     struct request *request = context;
-    if (!caller_is_dying(request->tid)) {
+    if (!tree_read_is_interruptible(request->parked) && !caller_is_dying(request->tid)) {
         timer_set(request->session->settings.timers, &request->timer, INTERRUPT_LOOK_MS,
                   request_look, request);
         return;
@@ -108,6 +109,7 @@ void op_read(fuse_req_t req, fuse_ino_t ino UNUSED, size_t size, off_t offset,
     request->req = req;
     request->tid = fuse_req_ctx(req)->pid;
     request_park(request);
+    tree_read_nonblocking_set(handle_of(fi), (fi->flags & O_NONBLOCK) != 0);
     tree_read(handle_of(fi), size, offset, request_answer, request, &request->parked);
 }
 

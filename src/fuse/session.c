@@ -32,6 +32,7 @@ int session_new(const struct session_settings *settings, struct session **out)
         return r ? -ENOMEM : -EINVAL;
     }
     metrics_begin(session);
+    tree_waker_set(settings->tree, poll_wake, poll_drop);
     *out = session;
     return 0;
 }

@@ -84,6 +84,8 @@ int change_save(struct job *job, const struct job_change *change, int64_t now_ms
         r = change_history_save(job, change, now_ms);
     if (r == 0 && job->attempt_id)
         r = store_ledger_add(store, job->attempt_id, now_ms);
+    if (r == 0)
+        r = job_event_save_change(job, change, now_ms);
     r = store_end(store, r);
     struct jobs_counts *counts = &job->jobs->counts;
     counts->changes++;
@@ -141,6 +143,7 @@ int job_save_again(struct job *job)
     job->detail->is_unsaved = false;
     job_text_clear(&job->detail->unsaved_response);
     log_info("store.recovered", "job=%s", job->name);
+    jobs_changed(job);           /* there is an event more */
     jobs_submit_soon(job->jobs); /* what it had reserved may be free now */
     return 0;
 }
@@ -185,6 +188,8 @@ void job_fact(struct job *job, const struct job_change *change)
     if (r < 0) {
         log_error("store.unsaved", "job=%s to=%s error=%s", job->name,
                   job_state_to_text(change->to), err_name(r));
+        if (!detail->is_unsaved)
+            detail->stored_state = (int)job->state;
         detail->is_unsaved = true;
         jobs_save_later(job->jobs);
     } else {

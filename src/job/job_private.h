@@ -4,6 +4,7 @@
  *   detail.c  details of jobs and their cache
  *   state.c   the state machine: the only code that changes a state
  *   change.c  how a transition is written down
+ *   event.c   the file `events`
  *   budget.c  what may be spent
  *   ctl.c     the user's commands
  *   commit.c  prompt.json, prompt.txt -> attempt
@@ -114,6 +115,7 @@ struct job_change {
     const struct prompt *prompt; /* of a new attempt; NULL: none */
     int64_t copied_id;           /* the new attempt has the request of this one; 0: none */
     bool is_adopted;             /* the new attempt has no request */
+    bool is_new;                 /* the job has just been made */
 };
 int job_change(struct job *job, const struct job_change *change) NODISCARD;
 void job_fact(struct job *job, const struct job_change *change);
@@ -121,6 +123,12 @@ int change_save(struct job *job, const struct job_change *change, int64_t now_ms
 int job_save_again(struct job *job) NODISCARD; /* what the store has not taken, if anything */
 void jobs_save_later(struct jobs *jobs);
 void jobs_save_last(struct jobs *jobs); /* what the store has not taken so far: now or never */
+
+/* event.c: see there. Within the transaction of the change. */
+int job_event_removed(const struct job *job) NODISCARD;
+int job_event_renamed(const struct job *job, const char *name) NODISCARD; /* it is going to be */
+int job_event_save_change(const struct job *job, const struct job_change *change,
+                          int64_t now_ms) NODISCARD;
 
 /* state.c: see there. */
 int job_save_new(struct job *job) NODISCARD;

@@ -418,10 +418,14 @@ int jobs_rename(struct job *job, const char *name, bool is_replace_allowed)
     if (r == 0) {
         if (target && !target->is_provisional)
             r = store_job_remove(store, target->id, jobs_wall_ms(jobs));
+        if (r == 0 && target && !target->is_provisional)
+            r = job_event_removed(target);
         if (r == 0)
             r = job_save_row(job, name);
         if (r == 0)
             r = store_history_add(store, job->id, jobs_wall_ms(jobs), "renamed");
+        if (r == 0)
+            r = job_event_renamed(job, name);
         r = store_end(store, r);
     }
     job_unref(job);
@@ -472,6 +476,8 @@ int jobs_remove(struct job *job)
         r = store_history_add(store, job->id, jobs_wall_ms(jobs), "removed by the user");
         if (r == 0)
             r = store_job_remove(store, job->id, jobs_wall_ms(jobs));
+        if (r == 0)
+            r = job_event_removed(job);
         r = store_end(store, r);
     }
     if (r < 0) {

@@ -128,7 +128,8 @@ void job_check(const struct job *job UNUSED)
 
 int job_save_new(struct job *job)
 {
-    struct job_change change = {.to = JOB_DRAFT, .durability = STORE_LAZY, .note = "created"};
+    struct job_change change = {
+        .to = JOB_DRAFT, .durability = STORE_LAZY, .note = "created", .is_new = true};
     return change_save(job, &change, job->created_ms);
 }
 

@@ -17,7 +17,26 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-enum { STORE_SCHEMA_VERSION = 3, STORE_ID_BATCH = 1024 };
+enum { STORE_SCHEMA_VERSION = 4, STORE_ID_BATCH = 1024 };
+
+/* The file `events`, line by line as it was written: what has been read once never moves. The lines of what
+ * happened before there was this table say less, but all of it. */
+#define STORE_EVENTS_SCHEMA                                                                        \
+    "CREATE TABLE event (end_bytes INTEGER PRIMARY KEY, line TEXT NOT NULL) STRICT;"               \
+    "INSERT INTO event SELECT sum(length(CAST(line AS BLOB))) OVER (ORDER BY id), line FROM ("     \
+    "  SELECT id, '{\"time\":\"' || strftime('%Y-%m-%dT%H:%M:%S', time_ms / 1000, 'unixepoch') ||" \
+    "    printf('.%03dZ', time_ms % 1000) || '\",\"id\":' || job_id || ',\"job\":\"' ||"           \
+    "    replace(replace(name, '\\', '\\\\'), '\"', '\\\"') || '\",\"state\":' ||"                 \
+    "    CASE text WHEN 'created' THEN '\"draft\",\"previous\":null' ELSE '\"' ||"                 \
+    "      substr(after, 1, instr(after || ':', ':') - 1) || '\",\"previous\":\"' ||"              \
+    "      substr(text, 1, instr(text, ' -> ') - 1) || '\"' END ||"                                \
+    "    ',\"attempt\":null,\"task_id\":null,\"reason\":null}' || char(10) AS line FROM ("         \
+    "    SELECT history.id, time_ms, job_id, text, ifnull(name, ifnull(removed_name, '')) AS "     \
+    "name,"                                                                                        \
+    "      substr(text, instr(text, ' -> ') + 4) AS after"                                         \
+    "      FROM history JOIN job ON job.id = job_id"                                               \
+    "      WHERE text = 'created' OR (instr(text, ' -> ') > 0 AND"                                 \
+    "        instr(substr(text, 1, instr(text, ' -> ') - 1), ' ') = 0)));"
 
 static const char store_schema[] =
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;"
@@ -64,6 +83,7 @@ static const char *const store_migrations[STORE_SCHEMA_VERSION] = {
     "  BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;"
     "CREATE TRIGGER attempt_is_kept BEFORE DELETE ON attempt"
     "  BEGIN SELECT RAISE(ABORT, 'an attempt is never deleted'); END;",
+    STORE_EVENTS_SCHEMA,
 };
 
 #define JOB_COLUMNS "id, name, state, problem, created_ms, updated_ms, attempt_id"
@@ -169,6 +189,10 @@ static const char *const store_sql[SQL_COUNT] = {
     [SQL_FILE_REMOVE] = "DELETE FROM file WHERE id = ?1",
     [SQL_FILE_JOB] = "SELECT job_id FROM file WHERE id = ?1",
     [SQL_FILE_EACH] = "SELECT id, job_id, name, mode FROM file WHERE job_id = ?1 ORDER BY id",
+    [SQL_EVENT_ADD] = "INSERT INTO event VALUES "
+                      "(ifnull((SELECT max(end_bytes) FROM event), 0) + ?2, ?1)",
+    [SQL_EVENTS_SIZE] = "SELECT ifnull(max(end_bytes), 0) FROM event",
+    [SQL_EVENTS_EACH] = "SELECT end_bytes, line FROM event WHERE end_bytes > ?1 ORDER BY end_bytes",
     [SQL_HISTORY_ADD] = "INSERT INTO history (job_id, time_ms, text) VALUES (?1, ?2, ?3)",
     [SQL_HISTORY_EACH] = "SELECT time_ms, text FROM history WHERE job_id = ?1 ORDER BY id",
 };

@@ -6,6 +6,8 @@
  */
 #include "tree_private.h"
 
+#include "watch.h"
+
 #include "seedancefs/job/ctl.h"
 #include "seedancefs/job/defaults.h"
 
@@ -14,7 +16,14 @@
 #include <string.h>
 #include <unistd.h>
 
-enum handle_kind { HANDLE_SNAPSHOT, HANDLE_FILE, HANDLE_MEDIA, HANDLE_CTL, HANDLE_DEFAULTS };
+enum handle_kind {
+    HANDLE_SNAPSHOT,
+    HANDLE_FILE,
+    HANDLE_MEDIA,
+    HANDLE_CTL,
+    HANDLE_DEFAULTS,
+    HANDLE_WATCH
+};
 
 struct tree_handle {
     enum handle_kind kind;
@@ -23,15 +32,20 @@ struct tree_handle {
     struct tree *tree;
     struct tree_handle *next;
     struct tree_handle *prev;
+    struct watch watch;
     union {
-        struct buf snapshot;
+        struct buf snapshot; /* of HANDLE_WATCH, too: what `wait` gives */
         struct job_file *file;
         struct media_item *item;
     };
 };
 
 struct tree_read_state {
-    struct media_read media;
+    bool is_watch;
+    union {
+        struct media_read media;
+        struct watch_read watch;
+    };
     struct tree_read_state **place; /* of the caller, valid until fn is called */
     tree_read_fn *fn;
     void *context;
@@ -52,6 +66,11 @@ static int open_snapshot(struct tree *tree, const struct node *node, struct tree
     if (r < 0)
         buf_fini(&handle->snapshot);
     return r;
+}
+
+static bool is_watched(const struct node *node)
+{
+    return node->kind == NODE_EVENTS || (node->generated && generated_is_unlisted(node->generated));
 }
 
 static int open_node(struct tree *tree, const struct node *node, int flags,
@@ -80,7 +99,26 @@ static int open_node(struct tree *tree, const struct node *node, int flags,
         handle->is_writer = true;
         return jobs_defaults_open(tree->settings.jobs, (flags & O_TRUNC) != 0);
     }
+    if (is_watched(node)) {
+        handle->kind = HANDLE_WATCH;
+        buf_init(&handle->snapshot, 64);
+        return 0;
+    }
     return open_snapshot(tree, node, handle);
+}
+
+static void watch_init(struct tree_handle *handle, const struct node *node)
+{
+    enum watch_kind kind = WATCH_READY;
+    if (handle->kind == HANDLE_WATCH)
+        kind = node->kind == NODE_EVENTS ? WATCH_EVENTS : WATCH_WAIT;
+    else if (handle->kind == HANDLE_SNAPSHOT && node->generated)
+        kind = WATCH_SNAPSHOT;
+    handle->watch = (struct watch){.kind = kind,
+                                   .tree = handle->tree,
+                                   .job = handle->job,
+                                   .generated = node->generated,
+                                   .content = &handle->snapshot};
 }
 
 static int handle_new(struct tree *tree, const struct node *node, int flags,
@@ -96,11 +134,12 @@ static int handle_new(struct tree *tree, const struct node *node, int flags,
     }
     handle->job = node->job ? job_ref(node->job) : NULL;
     handle->tree = tree;
+    watch_init(handle, node);
     DL_APPEND(tree->handles, handle);
     tree->handles_count++;
     const struct node_root_entry *root_file = node_root_file(node);
     *out = (struct tree_open_result){.handle = handle,
-                                     .is_direct = node->generated != NULL ||
+                                     .is_direct = node->generated != NULL || is_watched(node) ||
                                                   (root_file && !root_file->is_constant),
                                      .is_kept = handle->kind == HANDLE_MEDIA,
                                      .is_flush_void = !handle->is_writer};
@@ -202,6 +241,25 @@ static void read_media(struct tree_handle *handle, size_t size, int64_t offset, 
     media_read_start(handle->item, &state->media);
 }
 
+static void read_watch(struct tree_handle *handle, size_t size, int64_t offset, tree_read_fn *fn,
+                       void *context, struct tree_read_state **parked)
+{
+    struct tree_read_state *state = calloc(1, sizeof(*state));
+    if (!state) {
+        fn(context, -ENOMEM, NULL);
+        return;
+    }
+    state->is_watch = true;
+    state->watch = (struct watch_read){.watch = &handle->watch,
+                                       .size = size,
+                                       .offset = offset,
+                                       .fn = fn,
+                                       .context = context,
+                                       .place = parked};
+    if (watch_read_start(&state->watch, state))
+        free(state);
+}
+
 static void read_file(struct tree_handle *handle, size_t size, int64_t offset, tree_read_fn *fn,
                       void *context)
 {
@@ -224,9 +282,20 @@ void tree_read(struct tree_handle *handle, size_t size, int64_t offset, tree_rea
         read_media(handle, size, offset, fn, context, parked);
         return;
     }
+    if (handle->kind == HANDLE_WATCH) {
+        read_watch(handle, size, offset, fn, context, parked);
+        return;
+    }
     if (handle->kind == HANDLE_FILE) {
         read_file(handle, size, offset, fn, context);
         return;
+    }
+    if (handle->kind == HANDLE_SNAPSHOT) {
+        int r = watch_snapshot_read(&handle->watch, size, offset);
+        if (r < 0) {
+            fn(context, r, NULL);
+            return;
+        }
     }
     const struct buf *text = handle->kind == HANDLE_DEFAULTS
                                  ? jobs_defaults_text(handle->tree->settings.jobs)
@@ -240,8 +309,26 @@ void tree_read(struct tree_handle *handle, size_t size, int64_t offset, tree_rea
 
 void tree_read_cancel(struct tree_read_state *parked)
 {
-    media_read_cancel(&parked->media);
+    if (parked->is_watch)
+        watch_read_cancel(&parked->watch);
+    else
+        media_read_cancel(&parked->media);
     free(parked);
+}
+
+bool tree_read_is_interruptible(const struct tree_read_state *parked)
+{
+    return parked->is_watch;
+}
+
+void tree_read_nonblocking_set(struct tree_handle *handle, bool is_nonblocking)
+{
+    handle->watch.is_nonblocking = is_nonblocking;
+}
+
+short tree_poll(struct tree_handle *handle, void *waker)
+{
+    return watch_poll(&handle->watch, waker);
 }
 
 int tree_write(struct tree_handle *handle, const void *bytes, size_t size, int64_t offset)
@@ -296,8 +383,9 @@ static void handle_end(struct tree_handle *handle, bool is_abandoned)
         jobs_defaults_close(handle->tree->settings.jobs);
     else if (handle->kind == HANDLE_MEDIA)
         media_item_close(handle->item);
-    else if (handle->kind == HANDLE_SNAPSHOT)
+    else if (handle->kind == HANDLE_SNAPSHOT || handle->kind == HANDLE_WATCH)
         buf_fini(&handle->snapshot);
+    watch_fini(&handle->watch);
     DL_DELETE(handle->tree->handles, handle);
     handle->tree->handles_count--;
     job_unref(handle->job);

@@ -20,7 +20,7 @@ static const char video_name[] = "output.mp4";
 static const char cover_name[] = "cover.jpg";
 
 /* Beside the generated files that there are. */
-static const char *const reserved_names[] = {video_name, cover_name, "progress", "wait"};
+static const char *const reserved_names[] = {video_name, cover_name};
 
 uint64_t node_ino(enum node_kind kind, int64_t id)
 {
@@ -57,6 +57,7 @@ const struct node_root_entry node_root_entries[NODE_ROOT_ENTRIES] = {
     {DEFAULTS_NAME, NODE_DEFAULTS, defaults_render, false},
     {"defaults.error", NODE_DEFAULTS_ERROR, defaults_error_render, false},
     {"index.html", NODE_INDEX, index_render, false},
+    {"events", NODE_EVENTS, NULL, false},
 };
 
 const struct node_root_entry *node_root_file(const struct node *node)
@@ -229,6 +230,11 @@ int node_entry(struct tree *tree, const struct node *node, struct tree_entry *ou
         r = node_render(tree, node, &tree->scratch);
         stat_fill(tree, &out->st, S_IFREG | 0444, (int64_t)tree->scratch.len, tree->born_ms);
         out->entry_s = out->attr_s = KEEP_LONG_S;
+    } else if (node->kind == NODE_EVENTS) {
+        int64_t size = 0;
+        r = jobs_events_size(tree->settings.jobs, &size);
+        stat_fill(tree, &out->st, S_IFREG | 0444, size, tree->changed_ms);
+        out->entry_s = KEEP_LONG_S;
     } else if (node_root_file(node)) {
         const struct node_root_entry *file = node_root_file(node);
         buf_clear(&tree->scratch);

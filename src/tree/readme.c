@@ -25,6 +25,7 @@ static const char readme_text[] =
     "                   failed cancelled expired lost\n"
     "    status.json    everything that is known, as one JSON object\n"
     "    progress       how far it is: a bar, per cent, time left\n"
+    "    wait           reading it waits until the job is done (not listed: ask for it by name)\n"
     "    cost           estimated or actual cost\n"
     "    error          what is wrong and what to do about it\n"
     "    log            what happened when\n"

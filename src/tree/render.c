@@ -296,6 +296,7 @@ static const struct generated generated_table[] = {
     {"output.url", 0400, false, has_url, render_url},
     {"ctl", 0600, true, NULL, render_ctl},
     {"progress", 0444, true, NULL, progress_render},
+    {"wait", 0444, true, NULL, wait_render},
 };
 
 size_t generated_count(void)
@@ -306,6 +307,16 @@ size_t generated_count(void)
 const struct generated *generated_at(size_t index)
 {
     return &generated_table[index];
+}
+
+bool generated_is_unlisted(const struct generated *generated)
+{
+    return generated->render == wait_render;
+}
+
+bool generated_has_time(const struct generated *generated)
+{
+    return generated->render == progress_render || generated->render == render_status_json;
 }
 
 int generated_render(struct tree *tree, struct job *job, const struct generated *generated,

@@ -41,6 +41,7 @@ struct tree *tree_free(struct tree *tree)
         return NULL;
     timer_cancel(tree->settings.timers, &tree->probe_timer);
     archive_end(tree);
+    watches_end(tree);
     buf_fini(&tree->scratch);
     index_fini(tree);
     free(tree->data_directory);
@@ -60,7 +61,7 @@ static struct node node_parent(const struct node *node)
         return (struct node){.kind = NODE_JOBS};
     if (view_has_kind(node->kind))
         return view_parent(node);
-    if (node->kind == NODE_MODELS)
+    if (node->kind == NODE_MODELS || node->kind == NODE_EVENTS)
         return (struct node){.kind = NODE_ROOT};
     if (node->kind <= NODE_JOBS)
         return (struct node){.kind = NODE_ROOT};
@@ -261,6 +262,7 @@ int tree_rmdir(struct tree *tree, uint64_t parent, const char *name,
     if (r == 0) {
         names_changed(tree);
         views_job_gone(tree, job);
+        watch_changed(tree, job);
     }
     job_unref(job);
     return r;
@@ -279,6 +281,7 @@ static int rename_job(struct tree *tree, const struct node *node, const struct n
         views_name_changed(tree, node->job);
         if (target)
             views_job_gone(tree, target);
+        watch_changed(tree, target);
     }
     job_unref(target);
     return r;
@@ -354,6 +357,8 @@ static bool list_job(struct tree *tree, struct job *job, int64_t offset, tree_li
     for (int64_t i = offset - 2; i < fixed; i++) {
         const char *name =
             i < generated ? generated_at((size_t)i)->name : media_names[i - generated];
+        if (i < generated && generated_is_unlisted(generated_at((size_t)i)))
+            continue;
         if (node_find(tree, &parent, name, &node) == 0 &&
             !tree_list_give(tree, &node, name, i + 3, fn, context))
             return false;
@@ -406,6 +411,8 @@ int tree_list(struct tree *tree, uint64_t ino, int64_t offset, tree_list_fn *fn,
         return 0;
     }
     for (int64_t i = offset - 2; i < NODE_ROOT_ENTRIES; i++) {
+        if (node_root_entries[i].kind == NODE_EVENTS) /* see watch.c */
+            continue;
         node = (struct node){.kind = node_root_entries[i].kind};
         if (defaults_is_there(tree, node.kind) &&
             !tree_list_give(tree, &node, node_root_entries[i].name, i + 3, fn, context))

@@ -15,6 +15,7 @@
  *   defaults.c  defaults.json, defaults.error
  *   index.c   index.html
  *   progress.c  how far a job is
+ *   watch.c   wait, events, poll(2)
  */
 #ifndef SEEDANCEFS_TREE_PRIVATE_H
 #define SEEDANCEFS_TREE_PRIVATE_H
@@ -35,6 +36,7 @@ enum node_kind {
     NODE_JOBS = 3,
     NODE_SPEND = 4,
     NODE_INDEX = 5,
+    NODE_EVENTS = 6,
     NODE_METRICS = 7,
     NODE_VIDEOS = 8,
     NODE_BY_STATUS = 9,
@@ -80,6 +82,12 @@ struct tree {
     bool has_spend_sums;
     tree_metrics_fn *add_metrics; /* of the floor above */
     void *add_metrics_context;
+    struct watch_read *watch_reads; /* parked: see watch.c */
+    struct watch *watches;          /* with a waker */
+    struct timer watch_timer;
+    struct timer tick_timer;
+    tree_waker_fn *waker_wake;
+    tree_waker_fn *waker_drop;
 };
 
 /* A node found. Everything is lent. */
@@ -92,11 +100,11 @@ struct node {
 };
 
 /* node.c */
-enum { NODE_ROOT_ENTRIES = 10 };
+enum { NODE_ROOT_ENTRIES = 11 };
 struct node_root_entry {
     const char *name;
     enum node_kind kind;
-    int (*render)(struct tree *tree, struct buf *out); /* NULL: a directory */
+    int (*render)(struct tree *tree, struct buf *out); /* NULL: a directory, or `events` */
     bool is_constant;
 };
 extern const struct node_root_entry node_root_entries[NODE_ROOT_ENTRIES];
@@ -127,6 +135,9 @@ struct generated {
 enum { GENERATED_HIDDEN_VIDEO = 30, GENERATED_HIDDEN_COVER = 31 }; /* bits of job->hidden */
 size_t generated_count(void);
 const struct generated *generated_at(size_t index);
+bool generated_is_unlisted(const struct generated *generated); /* `wait` */
+bool generated_has_time(
+    const struct generated *generated); /* what it says changes as time goes by */
 int generated_render(struct tree *tree, struct job *job, const struct generated *generated,
                      struct buf *out) NODISCARD;
 /* What the attempt costs or may cost, and in a few words what kind of figure that is. */
@@ -184,6 +195,12 @@ int index_render(struct tree *tree, struct buf *out);
 struct json_writer;
 int progress_render(struct tree *tree, struct job *job, struct job_detail *detail, struct buf *out);
 void progress_write(struct json_writer *w, struct job *job); /* the member of status.json */
+
+/* watch.c */
+int wait_render(struct tree *tree, struct job *job, struct job_detail *detail, struct buf *out);
+/* Something of the job has changed, or `job` was removed: only compared. NULL: none of it. */
+void watch_changed(struct tree *tree, const struct job *job);
+void watches_end(struct tree *tree);
 
 /* output.c */
 int output_open(struct tree *tree, struct job *job, enum media_kind kind,

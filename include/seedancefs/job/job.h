@@ -83,6 +83,7 @@ struct job_detail {
     bool is_status_strange; /* a status word that nobody documented was logged */
     int progress_permille;  /* what was shown last: it never goes back */
     bool is_unsaved;        /* the store did not take the last change */
+    int stored_state;       /* while it is: the enum job_state that the store has */
     bool is_result_kept;    /* the service said succeeded; the size of the video is being asked */
     bool is_answer_kept;    /* the raw answer of the create is on disk, or in: */
     char *unsaved_response; /* a raw answer the store did not take */

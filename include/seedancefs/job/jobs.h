@@ -129,6 +129,11 @@ int jobs_prompt_get(struct jobs *jobs, const struct job *job, struct buf *out) N
 int jobs_history_each(struct jobs *jobs, const struct job *job, store_history_fn *fn,
                       void *context) NODISCARD;
 
+/* The file `events`: a line of JSON for each transition of any job, as they came. It only grows. Reading adds
+ * at most `size` bytes from `offset` on to `out`; none at the end. */
+int jobs_events_size(struct jobs *jobs, int64_t *bytes) NODISCARD;
+int jobs_events_read(struct jobs *jobs, int64_t offset, size_t size, struct buf *out) NODISCARD;
+
 /* The budget as it stands now. `used` counts what is settled, reserved and at risk. */
 struct job_budget_state {
     struct job_budget budget;

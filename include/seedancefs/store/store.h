@@ -190,4 +190,12 @@ typedef void store_history_fn(void *context, int64_t time_ms, const char *text);
 int store_history_each(struct store *store, int64_t job_id, store_history_fn *fn,
                        void *context) NODISCARD;
 
+/* The file `events`: lines, each ended by a newline, that are added and never changed. It is read as a file is:
+ * `fn` gets pieces of it, from `offset` on and in order, until it returns false or the end comes. */
+int store_event_add(struct store *store, const char *line, size_t len) NODISCARD;
+int store_events_size(struct store *store, int64_t *bytes) NODISCARD;
+typedef bool store_events_fn(void *context, const char *piece, size_t len);
+int store_events_each(struct store *store, int64_t offset, store_events_fn *fn,
+                      void *context) NODISCARD;
+
 #endif

@@ -132,7 +132,7 @@ struct tree_bytes {
     size_t len;
 };
 
-/* A read that waits for the network. */
+/* A read that waits: for the network, or in a file made for waiting. */
 struct tree_read_state;
 typedef void tree_read_fn(void *context, int result, const struct tree_bytes *bytes);
 
@@ -141,6 +141,20 @@ typedef void tree_read_fn(void *context, int result, const struct tree_bytes *by
  * then. */
 void tree_read(struct tree_handle *handle, size_t size, int64_t offset, tree_read_fn *fn,
                void *context, struct tree_read_state **parked);
+
+/* True for a file made for waiting: any signal ends the read. */
+bool tree_read_is_interruptible(const struct tree_read_state *parked);
+
+/* Whether the next read is -EAGAIN where it would have to wait in a file made for that. */
+void tree_read_nonblocking_set(struct tree_handle *handle, bool is_nonblocking);
+
+/* Which of POLLIN, POLLPRI, POLLHUP… hold now. `waker` (NULL: nobody waits) is taken: woken once when that may have
+ * changed, and dropped then, by the next tree_poll() of the handle, or with the handle. */
+short tree_poll(struct tree_handle *handle, void *waker);
+
+/* What to do with wakers; to be set before the first tree_poll(). */
+typedef void tree_waker_fn(void *waker);
+void tree_waker_set(struct tree *tree, tree_waker_fn *wake, tree_waker_fn *drop);
 
 /* Ends a parked read without calling its fn. */
 void tree_read_cancel(struct tree_read_state *parked);

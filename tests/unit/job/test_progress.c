@@ -39,7 +39,8 @@ static void test_progress__half_of_those_that_came_so_far_take_less(void **state
     struct poll_learned learned;
     poll_learned_init(&learned, 5000);
     double median_ms = exp(learned.log_median);
-    assert_in_range(poll_plan_left_ms(&learned, 0), (int64_t)median_ms - 10, (int64_t)median_ms + 10);
+    assert_in_range(poll_plan_left_ms(&learned, 0), (int64_t)median_ms - 10,
+                    (int64_t)median_ms + 10);
     for (double age_ms = median_ms / 3; age_ms < 4 * median_ms; age_ms += median_ms / 3) {
         double end_ms = age_ms + (double)poll_plan_left_ms(&learned, (int64_t)age_ms);
         double tails[2];
@@ -51,7 +52,8 @@ static void test_progress__half_of_those_that_came_so_far_take_less(void **state
     }
 }
 
-static void test_progress__of_a_job_never_goes_back_and_is_whole_with_success_alone(void **state UNUSED)
+static void
+test_progress__of_a_job_never_goes_back_and_is_whole_with_success_alone(void **state UNUSED)
 {
     struct world w;
     world_init(&w);
@@ -126,7 +128,9 @@ static void test_progress__says_nothing_of_what_has_ended_badly(void **state UNU
     assert_int_equal(progress_of(job).permille, 0);
     assert_int_equal(progress_of(job).eta_ms, -1);
     job = job_queued(&w, "cat", "cgt-1");
-    job_to_ended(job, JOB_FAILED);
+    world_run(&w, timers_next_ms(&w.timers));
+    poll_status(call_of(&w, job), "failed");
+    assert_state(job, JOB_FAILED);
     assert_int_equal(progress_of(job).permille, -1);
     assert_int_equal(progress_of(job).eta_ms, -1);
     world_fini(&w);
@@ -137,8 +141,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_progress__grows_with_the_age_whatever_was_learned),
         cmocka_unit_test(test_progress__half_of_those_that_came_so_far_take_less),
-        cmocka_unit_test(
-            test_progress__of_a_job_never_goes_back_and_is_whole_with_success_alone),
+        cmocka_unit_test(test_progress__of_a_job_never_goes_back_and_is_whole_with_success_alone),
         cmocka_unit_test(test_progress__does_not_fall_when_like_tasks_prove_slow),
         cmocka_unit_test(test_progress__says_nothing_of_what_has_ended_badly),
     };

@@ -294,5 +294,6 @@ int main(void)
         cmocka_unit_test_teardown(test_torture__any_write_may_fail, report),
         cmocka_unit_test_teardown(test_torture__any_sync_may_fail, report),
     };
+    tzset(); /* gmtime_r() would do it, and keep what it allocates */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

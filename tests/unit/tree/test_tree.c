@@ -105,13 +105,13 @@ static void test_tree__sizes_are_right_in_every_state(void **state UNUSED)
     forest_init(&f);
     struct job *job = job_make_named(&f.w, "cat");
     uint64_t directory = job_ino(&f, "cat");
-    assert_int_equal(sizes_verify(&f, "cat"), 5);
+    assert_int_equal(sizes_verify(&f, "cat"), 6);
     assert_content(&f, directory, "status", "draft\n");
     assert_content(&f, directory, "cost", "0.00 USD (nothing has been submitted)\n");
     assert_int_equal(user_write(job, JOB_PROMPT_NAME, "{"), 0);
-    assert_int_equal(sizes_verify(&f, "cat"), 7); /* and the prompt, and error */
+    assert_int_equal(sizes_verify(&f, "cat"), 8); /* and the prompt, and error */
     assert_int_equal(user_write(job, JOB_PROMPT_NAME, PROMPT), 0);
-    assert_int_equal(sizes_verify(&f, "cat"), 7); /* request.json for error */
+    assert_int_equal(sizes_verify(&f, "cat"), 8); /* request.json for error */
     assert_content(&f, directory, "cost",
                    "1.00 USD (estimated; not yet sent; 5.000 s of doubao-seedance-2.0 at 720p)\n");
     assert_int_equal(call_send(call_wait(&f.w, job)), 0);
@@ -134,7 +134,7 @@ static void test_tree__sizes_are_right_in_every_state(void **state UNUSED)
     assert_content(&f, directory, "status", "unknown\n");
     (void)sizes_verify(&f, "cat");
     job = succeeded(&f, "dog");
-    assert_int_equal(sizes_verify(&f, "dog"), 11);
+    assert_int_equal(sizes_verify(&f, "dog"), 12);
     assert_content(&f, job_ino(&f, "dog"), "cost",
                    "1.00 USD (by the video's length; 5.000 s of doubao-seedance-2.0 at 720p)\n");
     assert_content(&f, job_ino(&f, "dog"), "output.mp4", "0123456789");
@@ -475,8 +475,8 @@ static void test_tree__a_listing_resumes_at_any_offset(void **state UNUSED)
         job_make_named(&f.w, name);
     }
     const uint64_t directories[] = {TREE_ROOT_INO, jobs_ino(&f), job_ino(&f, "done")};
-    /* At the root all but defaults.error. */
-    static const size_t counts[] = {2 + NODE_ROOT_ENTRIES - 1, 8, 2 + 11 + 5};
+    /* At the root all but defaults.error and events. */
+    static const size_t counts[] = {2 + NODE_ROOT_ENTRIES - 2, 8, 2 + 12 + 5};
     for (size_t d = 0; d < ARRAY_COUNT(directories); d++) {
         list(&f, directories[d], 0, 64, &all);
         assert_int_equal(all.count, counts[d]);

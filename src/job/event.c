@@ -1,0 +1,125 @@
+/*
+ * What happens to jobs, as the file `events` tells it: a line of JSON for each transition, written into the
+ * store in the same transaction, so that there is no line without the change and no change without
+ * the line. A fact that the store did not take has its line with its late writing.
+ */
+#include "job_private.h"
+
+#include "seedancefs/base/json.h"
+#include "seedancefs/base/text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { EVENT_BYTES_MAX = 64 * 1024 };
+
+struct event {
+    int64_t time_ms;
+    const char *name; /* of the job; NULL: as it is now */
+    const char *state;
+    const char *previous; /* NULL: none, as for reason */
+    const char *reason;
+};
+
+static void attempt_write(struct json_writer *w, const struct job *job)
+{
+    bool has_attempt = job->attempt_id && job->detail;
+    const struct store_attempt *attempt = has_attempt ? &job->detail->attempt : NULL;
+    json_write_key(w, "attempt");
+    if (attempt)
+        json_write_int64(w, attempt->number);
+    else
+        json_write_null(w);
+    json_write_member_string(w, "task_id", attempt ? attempt->task_id : NULL);
+}
+
+static int event_save(const struct job *job, const struct event *event)
+{
+    struct buf line;
+    struct json_writer w;
+    char when[TEXT_TIME_SIZE];
+    text_time_rfc3339(event->time_ms, when);
+    buf_init(&line, EVENT_BYTES_MAX);
+    json_writer_init(&w, &line, JSON_COMPACT);
+    json_write_object_begin(&w);
+    json_write_member_string(&w, "time", when);
+    json_write_member_int64(&w, "id", job->id);
+    json_write_member_string(&w, "job", event->name ? event->name : job->name);
+    json_write_member_string(&w, "state", event->state);
+    json_write_member_string(&w, "previous", event->previous);
+    attempt_write(&w, job);
+    json_write_member_string(&w, "reason", event->reason);
+    json_write_object_end(&w);
+    buf_add_char(&line, '\n');
+    int r = line.error;
+    if (r == 0)
+        r = store_event_add(job->jobs->settings.store, buf_text(&line), line.len);
+    buf_fini(&line);
+    return r;
+}
+
+int job_event_save_change(const struct job *job, const struct job_change *change, int64_t now_ms)
+{
+    const struct job_detail *detail = job->detail;
+    enum job_state from =
+        detail && detail->is_unsaved ? (enum job_state)detail->stored_state : job->state;
+    if (change->to == from && !change->is_new)
+        return 0;
+    bool is_bad = change->to == JOB_REJECTED || change->to >= JOB_FAILED;
+    struct event event = {.time_ms = now_ms,
+                          .state = job_state_to_text(change->to),
+                          .previous = change->is_new ? NULL : job_state_to_text(from),
+                          .reason = change->is_new ? NULL : change->note};
+    /* The note of `queued` is the task's id, which has a member of its own. */
+    if (change->to == JOB_QUEUED && event.reason && detail && detail->attempt.task_id &&
+        strcmp(event.reason, detail->attempt.task_id) == 0)
+        event.reason = NULL;
+    if (!event.reason && is_bad && detail)
+        event.reason = detail->attempt.error_message;
+    return event_save(job, &event);
+}
+
+int job_event_removed(const struct job *job)
+{
+    struct event event = {.time_ms = jobs_wall_ms(job->jobs),
+                          .state = "removed",
+                          .previous = job_state_to_text(job->state)};
+    return event_save(job, &event);
+}
+
+int job_event_renamed(const struct job *job, const char *name)
+{
+    char reason[TEXT_NAME_MAX + 32];
+    (void)snprintf(reason, sizeof(reason), "renamed from %s", job->name);
+    struct event event = {.time_ms = jobs_wall_ms(job->jobs),
+                          .name = name,
+                          .state = job_state_to_text(job->state),
+                          .previous = job_state_to_text(job->state),
+                          .reason = reason};
+    return event_save(job, &event);
+}
+
+int jobs_events_size(struct jobs *jobs, int64_t *bytes)
+{
+    return store_events_size(jobs->settings.store, bytes);
+}
+
+struct events_read {
+    struct buf *out;
+    size_t size;
+};
+
+static bool events_add(void *context, const char *piece, size_t len)
+{
+    struct events_read *read = context;
+    size_t room = read->size - read->out->len;
+    (void)buf_add(read->out, piece, len < room ? len : room);
+    return len < room && !read->out->error;
+}
+
+int jobs_events_read(struct jobs *jobs, int64_t offset, size_t size, struct buf *out)
+{
+    struct events_read read = {.out = out, .size = out->len + size};
+    int r = store_events_each(jobs->settings.store, offset, events_add, &read);
+    return r < 0 ? r : out->error;
+}

@@ -1,0 +1,48 @@
+/*
+ * The file `events`, kept by the offset at which each line ends: its size is the last of them, and a read from
+ * the middle finds its line at once, however long the file has become.
+ */
+#include "store_private.h"
+
+int store_event_add(struct store *store, const char *line, size_t len)
+{
+    sqlite3_stmt *statement = store_statement(store, SQL_EVENT_ADD);
+    if (statement) {
+        store_bind_text(statement, 1, line);
+        (void)sqlite3_bind_int64(statement, 2, (int64_t)len);
+    }
+    return store_run(store, statement);
+}
+
+int store_events_size(struct store *store, int64_t *bytes)
+{
+    sqlite3_stmt *statement = store_statement(store, SQL_EVENTS_SIZE);
+    int r = store_step(store, statement);
+    if (r <= 0)
+        return r < 0 ? r : -ERR_STORE_CORRUPT;
+    *bytes = sqlite3_column_int64(statement, 0);
+    (void)sqlite3_reset(statement);
+    return 0;
+}
+
+int store_events_each(struct store *store, int64_t offset, store_events_fn *fn, void *context)
+{
+    sqlite3_stmt *statement = store_statement(store, SQL_EVENTS_EACH);
+    if (statement)
+        (void)sqlite3_bind_int64(statement, 1, offset);
+    int r;
+    while ((r = store_step(store, statement)) > 0) {
+        int64_t end = sqlite3_column_int64(statement, 0);
+        const char *line = (const char *)sqlite3_column_text(statement, 1);
+        int64_t len = sqlite3_column_bytes(statement, 1);
+        bool is_sound = line && len > 0 && end - len <= offset && end - len >= 0;
+        bool is_more =
+            is_sound && fn(context, line + (offset - (end - len)), (size_t)(end - offset));
+        offset = end;
+        if (is_more)
+            continue;
+        (void)sqlite3_reset(statement);
+        return is_sound ? 0 : line ? -ERR_STORE_CORRUPT : -ENOMEM;
+    }
+    return r;
+}

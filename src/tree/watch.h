@@ -1,0 +1,53 @@
+/*
+ * What: those who wait until something is different: reads of `wait` and at the end of `events`, and poll(2) on
+ * generated files. A read that must wait is parked; who polls leaves a waker. Both are looked at when
+ * a job has changed, from a timer of no delay, so that one turn of the loop looks once.
+ * Lifetime: a `struct watch` is part of each handle; watch_fini() before the handle goes.
+ * Errors: a parked read ends with -ENOENT when its job is removed.
+ */
+#ifndef SEEDANCEFS_TREE_WATCH_H
+#define SEEDANCEFS_TREE_WATCH_H
+
+#include "tree_private.h"
+
+/* READY: always readable. SNAPSHOT: readable until it was read to its end, and when another reading would
+ * give something else. */
+enum watch_kind { WATCH_READY, WATCH_SNAPSHOT, WATCH_WAIT, WATCH_EVENTS };
+
+struct watch {
+    enum watch_kind kind;
+    struct tree *tree;
+    struct job *job; /* of the handle; NULL for WATCH_EVENTS */
+    const struct generated *generated;
+    struct buf *content; /* of the handle: the snapshot, or the word of `wait` once it is known */
+    int64_t end;         /* of the last read */
+    bool is_nonblocking; /* the read under way must not wait */
+    bool is_touched;     /* what it is about may have changed since its waker was set */
+    void *waker;         /* NULL: nobody waits; else linked */
+    struct watch *next;
+    struct watch *prev;
+};
+
+struct watch_read {
+    struct watch *watch;
+    size_t size;
+    int64_t offset;
+    tree_read_fn *fn;
+    void *context;
+    struct tree_read_state **place; /* of the caller: NULL from the moment that fn is called */
+    struct watch_read *next;
+    struct watch_read *prev;
+};
+
+/* Answers now, or parks `read` and sets *read->place to `state`, whose part it is. True when it was answered. */
+bool watch_read_start(struct watch_read *read, struct tree_read_state *state);
+void watch_read_cancel(struct watch_read *read);
+
+/* A read of a snapshot: renders it anew when it was read to its end and is read from its beginning again. */
+int watch_snapshot_read(struct watch *watch, size_t size, int64_t offset) NODISCARD;
+
+/* See tree_poll(). */
+short watch_poll(struct watch *watch, void *waker);
+void watch_fini(struct watch *watch);
+
+#endif
