@@ -333,7 +333,7 @@ assert done'
     echo x >"$J/cat/mine"
     [ "$(stat -c %a "$MNT" "$J" "$J/cat" | sort -u)" = 755 ]
     [ "$(cd "$J/cat" && stat -c '%a %n' * | sort | tr '\n' ',')" = \
-        '400 output.url,444 cost,444 cover.jpg,444 log,444 output.mp4,444 prompt.json,444 request.json,444 response.json,444 status,444 status.json,600 ctl,644 mine,' ]
+        '400 output.url,444 cost,444 cover.jpg,444 log,444 output.mp4,444 progress,444 prompt.json,444 request.json,444 response.json,444 status,444 status.json,600 ctl,644 mine,' ]
     [ "$(find "$MNT" -printf '%u:%g\n' | sort -u)" = "$(id -un):$(id -gn)" ]
     [ "$(find "$J" -type d | wc -l)" -eq 2 ]
     [ "$(umask 077; touch "$J/cat/secret"; stat -c %a "$J/cat/secret")" = 600 ]
