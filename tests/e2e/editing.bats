@@ -238,7 +238,7 @@ gives(errno.ENOTDIR, os.rmdir, M + "README.txt")'
     rm -f "$J/cat/log" "$J/cat/output.mp4" "$J/cat/cover.jpg" "$J/cat/output.url"
     fails cat "$J/cat/log"
     fails cat "$J/cat/output.mp4"
-    [ "$(ls "$J/cat" | tr '\n' ' ')" = 'cost ctl prompt.json request.json response.json status status.json ' ]
+    [ "$(ls "$J/cat" | tr '\n' ' ')" = 'cost ctl progress prompt.json request.json response.json status status.json ' ]
     restart_fs
     [ -s "$J/cat/log" ]
     [ -s "$J/cat/output.mp4" ]
@@ -400,5 +400,5 @@ gives(errno.EXDEV, os.rename, J + "cat", sys.argv[1] + "/cat")' "$DIR"
     [ ! -e "$J/cat/d" ]
     restart_fs
     [ "$(cat "$J/dog/c")" = two ]
-    [ "$(ls "$J/cat" | wc -l)" -eq 5 ]
+    [ "$(ls "$J/cat" | wc -l)" -eq 6 ]
 }
