@@ -8,7 +8,7 @@ build="gcc libc6-dev make pkg-config libfuse3-dev fuse3 libcurl4-openssl-dev lib
 tests="clang libclang-rt-14-dev clang-format clang-tidy cppcheck libcmocka-dev bats curl jq ffmpeg
        file rsync zsh dash vim-tiny nano procps util-linux strace sqlite3 git python3 sudo patch
        e2fsprogs fio openssl python3-prometheus-client man-db mandoc bsdextrautils dpkg-dev systemd
-       chromium-headless-shell ffmpegthumbnailer zip"
+       chromium-headless-shell ffmpegthumbnailer zip inotify-tools xvfb pcmanfm x11-apps dbus-daemon"
 packages="$build $tests"
 [ "${1:-}" = --build ] && packages=$build
 [ "${1:-}" = --bench ] && packages="gcc libc6-dev curl jq sqlite3 procps python3 ffmpeg nginx-light rclone mpv"

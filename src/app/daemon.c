@@ -11,6 +11,7 @@
 #include "mountpoint.h"
 #include "notify.h"
 #include "privileges.h"
+#include "raiser.h"
 
 #include "seedancefs/api/api.h"
 #include "seedancefs/base/clock.h"
@@ -57,6 +58,7 @@ struct daemon {
     struct media *media;
     struct tree *tree;
     struct session *session;
+    struct raiser *raiser; /* NULL: inotify is not told anything */
     struct loop_watch session_watch;
     struct loop_watch signal_watch;
     struct timer start_timer;
@@ -294,8 +296,28 @@ static int floors_start(struct daemon *daemon)
                                  .timers = timers,
                                  .clock = clock_system(),
                                  .data_directory = options->data_directory,
-                                 .archive = options->archive};
+                                 .archive = options->archive,
+                                 .news_context = &daemon->raiser,
+                                 .on_news = daemon->raiser ? raiser_news : NULL};
     return tree_new(&tree, &daemon->tree);
+}
+
+static void on_raise(void *context, const char *name)
+{
+    const struct daemon *daemon = context;
+    if (daemon->session)
+        session_raising_set(daemon->session, name);
+}
+
+/* Before there is a key in this program, and a mount. Without it everything else works. */
+static void raiser_start(struct daemon *daemon)
+{
+    const struct options *options = daemon->options;
+    int r = options->is_inotify_off
+                ? 0
+                : raiser_new(daemon->loop, options->mountpoint, on_raise, daemon, &daemon->raiser);
+    if (r < 0)
+        log_warn("raiser.refused", "error=%s", err_name(r));
 }
 
 static void daemon_end(struct daemon *daemon)
@@ -390,6 +412,7 @@ static enum exit_code session_start(struct daemon *daemon)
     int r = session_new(&settings, &daemon->session);
     if (r < 0)
         return complain("-o", r == -EINVAL ? "an option is not known to FUSE." : err_sentence(r));
+    session_raiser_set(daemon->session, raiser_pid(daemon->raiser));
     r = session_mount(daemon->session, options->mountpoint);
     if (r == 0)
         r = privileges_drop();
@@ -410,6 +433,7 @@ static void daemon_stop(struct daemon *daemon)
     if (daemon->jobs)
         jobs_stop(daemon->jobs);
     daemon->session = session_free(daemon->session);
+    daemon->raiser = raiser_free(daemon->raiser);
     daemon->is_ending = false;
     while (daemon->jobs && jobs_is_submitting(daemon->jobs) && !daemon->is_ending) {
         log_info("stop.waits", "why=\"a request is being submitted\"");
@@ -444,6 +468,8 @@ static enum exit_code daemon_start(struct daemon *daemon)
         code = directories_make(daemon);
     if (code == EXIT_DONE)
         code = network_start(daemon);
+    if (code == EXIT_DONE)
+        raiser_start(daemon);
     if (code == EXIT_DONE)
         code = key_start(daemon);
     if (code == EXIT_DONE)

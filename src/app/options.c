@@ -68,6 +68,8 @@ static const struct option_row option_rows[] = {
     {"poll-interval", 0, OPTION_SECONDS, FIELD(poll_interval_ms), "SECONDS",
      "ask the service at this interval (fractions allowed)\n"
      "instead of the adaptive schedule"},
+    {"no-inotify", 0, OPTION_FLAG, FIELD(is_inotify_off), NULL,
+     "do not tell inotify what changes by itself"},
     {"allow-unknown", 0, OPTION_FLAG, FIELD(is_unknown_allowed), NULL,
      "pass request fields on that seedancefs does not know"},
     {"allow-core-dumps", 0, OPTION_FLAG, FIELD(is_core_allowed), NULL,

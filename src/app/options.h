@@ -30,6 +30,7 @@ struct options {
     enum log_level log_level;
     bool is_foreground;
     bool is_debug;
+    bool is_inotify_off;
     bool is_unknown_allowed;
     bool is_core_allowed;
     char *fuse_options; /* what -o named and no option of ours is; NULL: none */

@@ -24,8 +24,10 @@ struct session {
     struct fuse_session *fuse;
     struct fuse_buf buffer;
     bool is_mounted;
-    bool is_request_taken;       /* the one that is being processed has come to its operation */
-    struct request *requests;    /* parked reads */
+    bool is_request_taken;    /* the one that is being processed has come to its operation */
+    struct request *requests; /* parked reads */
+    pid_t raiser;             /* 0: none; see session_raiser_set() */
+    const char *raising;
     uint64_t requests_count[64]; /* by the number of the operation */
     uint64_t errors_count[134];  /* by errno */
 };

@@ -97,9 +97,21 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
         session->settings.on_ready(session->settings.context);
 }
 
+/* See session_raiser_set(). */
+static bool is_raiser(fuse_req_t req)
+{
+    const struct session *session = session_of(req);
+    return session->raiser != 0 && fuse_req_ctx(req)->pid == session->raiser;
+}
+
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct tree_entry entry;
+    const char *raising = session_of(req)->raising;
+    if (is_raiser(req) && raising && strcmp(name, raising) == 0) {
+        fuse_reply_err(req, ENOENT);
+        return;
+    }
     int r = tree_lookup(tree_of(req), parent, name, &entry);
     if (r == -ENOENT && caller_is_creating_below(fuse_req_ctx(req)->pid, name)) {
         struct tree_caller caller = caller_of(req);
@@ -225,6 +237,11 @@ static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
     struct tree_caller caller = caller_of(req);
     struct tree_entry entry;
     struct tree_open_result opened;
+    if (is_raiser(req)) {
+        int found = tree_lookup(tree_of(req), parent, name, &entry);
+        reply_entry(req, "mknod", found, &entry);
+        return;
+    }
     int r = S_ISREG(mode) ? tree_create(tree_of(req), parent, name, mode, O_RDONLY | O_EXCL,
                                         &caller, &entry, &opened)
                           : -EPERM;
@@ -239,10 +256,12 @@ static void op_link(fuse_req_t req, fuse_ino_t ino UNUSED, fuse_ino_t new_parent
     reply_error(req, "link", -EPERM);
 }
 
-static void op_symlink(fuse_req_t req, const char *target UNUSED, fuse_ino_t parent UNUSED,
-                       const char *name UNUSED)
+static void op_symlink(fuse_req_t req, const char *target UNUSED, fuse_ino_t parent,
+                       const char *name)
 {
-    reply_error(req, "symlink", -EPERM);
+    struct tree_entry entry;
+    int r = is_raiser(req) ? tree_lookup(tree_of(req), parent, name, &entry) : -EPERM;
+    reply_entry(req, "symlink", r, &entry);
 }
 
 static void file_info_fill(struct fuse_file_info *fi, const struct tree_open_result *opened)

@@ -49,6 +49,16 @@ int session_mount(struct session *session, const char *mountpoint)
     return 0;
 }
 
+void session_raiser_set(struct session *session, pid_t pid)
+{
+    session->raiser = pid;
+}
+
+void session_raising_set(struct session *session, const char *name)
+{
+    session->raising = name;
+}
+
 int session_fd(const struct session *session)
 {
     return fuse_session_fd(session->fuse);

@@ -50,6 +50,7 @@ static void on_change(void *context, struct job *job)
     views_job_changed(tree, job);
     index_changed(tree);
     archive_job_changed(tree, job);
+    news_job_changed(tree, job);
     watch_changed(tree, job);
 }
 

@@ -30,6 +30,7 @@ int tree_new(const struct tree_settings *settings, struct tree **out)
         clock_wall_ms(settings->clock);
     buf_init(&tree->scratch, 128 * 1024 * 1024);
     views_begin(tree);
+    news_begin(tree);
     index_init(tree);
     *out = tree;
     return 0;

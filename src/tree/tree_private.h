@@ -15,6 +15,7 @@
  *   defaults.c  defaults.json, defaults.error
  *   index.c   index.html
  *   progress.c  how far a job is
+ *   news.c    what others are told of
  *   watch.c   wait, events, poll(2)
  */
 #ifndef SEEDANCEFS_TREE_PRIVATE_H
@@ -195,6 +196,10 @@ int index_render(struct tree *tree, struct buf *out);
 struct json_writer;
 int progress_render(struct tree *tree, struct job *job, struct job_detail *detail, struct buf *out);
 void progress_write(struct json_writer *w, struct job *job); /* the member of status.json */
+
+/* news.c: see there. */
+void news_begin(struct tree *tree);
+void news_job_changed(struct tree *tree, struct job *job);
 
 /* watch.c */
 int wait_render(struct tree *tree, struct job *job, struct job_detail *detail, struct buf *out);

@@ -13,6 +13,7 @@
 #include "seedancefs/base/timer.h"
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 struct session;
 struct tree;
@@ -31,6 +32,14 @@ int session_new(const struct session_settings *settings, struct session **out) N
 
 /* -EIO when mounting failed; libfuse or fusermount3 have said why on standard error. */
 int session_mount(struct session *session, const char *mountpoint) NODISCARD;
+
+/*
+ * A process that works on the mount so that inotify(7) tells others what has changed: what it makes is there already,
+ * and is answered with that. `name` (lent; NULL: none) is what it is going to make: its looking for it first
+ * finds nothing, or it would not come to make it.
+ */
+void session_raiser_set(struct session *session, pid_t pid);
+void session_raising_set(struct session *session, const char *name);
 
 int session_fd(const struct session *session);
 

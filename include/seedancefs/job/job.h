@@ -115,6 +115,7 @@ struct job {
     bool is_resume_due;        /* the start could not load it */
     unsigned char media_mark;  /* what the floor above knows of this attempt's media; 0: nothing */
     unsigned char view_mark;   /* in which views the floor above shows it; 0: not known */
+    unsigned short news_mark;  /* what it has told of it; 0: nothing */
     struct job_detail *detail; /* NULL while nobody asks: use job_detail_get() */
     struct jobs *jobs;
     UT_hash_handle by_id;

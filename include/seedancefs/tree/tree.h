@@ -31,6 +31,13 @@ enum { TREE_ROOT_INO = 1 };
 /* When videos are saved: see src/tree/archive.c. */
 enum tree_archive { TREE_ARCHIVE_EXPIRY, TREE_ARCHIVE_ALWAYS, TREE_ARCHIVE_NEVER };
 
+/* What has become different at a path below the mount, without anybody's doing there. */
+enum tree_news {
+    TREE_NEWS_CHANGED, /* the content of a file */
+    TREE_NEWS_FILE,    /* a file has come to be there */
+    TREE_NEWS_LINK,    /* a symbolic link has */
+};
+
 struct tree_settings {
     struct jobs *jobs; /* lent, as are media, timers and clock */
     struct media *media;
@@ -38,6 +45,8 @@ struct tree_settings {
     const struct clock *clock;
     const char *data_directory; /* copied; for statvfs */
     enum tree_archive archive;
+    void *news_context;
+    void (*on_news)(void *context, enum tree_news kind, const char *path); /* NULL: nobody */
 };
 
 int tree_new(const struct tree_settings *settings, struct tree **out) NODISCARD;

@@ -1,0 +1,131 @@
+#!/usr/bin/env bats
+# inotify(7) and file managers see what the program itself changes.
+load helper
+
+setup() {
+    command -v inotifywait >/dev/null || skip "inotifywait is not installed (inotify-tools)"
+    start_world
+    J=$MNT/jobs
+}
+teardown() { [ -z "${DIR:-}" ] || end_world; }
+
+# watch PATH...   what inotify tells of these goes to $DIR/seen.
+watch() {
+    inotifywait -m -q --format '%e %w%f' "$@" >"$DIR/seen" 2>"$DIR/watch.err" 3>&- &
+    WATCH=$!
+    wait_until 10 grep -q "$(printf 'inotify wd')" "/proc/$WATCH/fdinfo/3"
+}
+unwatch() { kill "$WATCH"; wait "$WATCH" || true; }
+seen() { grep -qxF "$1" "$DIR/seen"; }
+helpers() { pgrep -P "$FS_PID" -x seedancefs-tell; }
+
+# S-NOTIFY-1: What the program itself changes raises events of inotify(7): IN_CREATE when output.mp4, cover.jpg,
+#   request.json, error, videos/NAME.mp4 or a name in by-status comes to be there, IN_MODIFY when status, status.json,
+#   progress, log, cost or, at the root, events, index.html or spend.json have changed.
+@test "S-NOTIFY-1: what comes to be there, and what changes" {
+    mount_fs
+    mkdir "$J/cat"
+    watch "$MNT" "$J/cat" "$MNT/videos" "$MNT/by-status/succeeded" "$MNT/by-status/running"
+    echo '{"prompt": "x [[seconds=1]]"}' >"$J/cat/prompt.json"
+    wait_until 20 seen "CREATE $J/cat/output.mp4"
+    wait_until 10 seen "CREATE $J/cat/cover.jpg"
+    wait_until 10 seen "CREATE $MNT/videos/cat.mp4"
+    wait_until 10 seen "CREATE $MNT/by-status/succeeded/cat"
+    for event in "CREATE $J/cat/request.json" "CREATE $MNT/by-status/running/cat" "MODIFY $J/cat/status" \
+        "MODIFY $J/cat/status.json" "MODIFY $J/cat/progress" "MODIFY $J/cat/log" "MODIFY $J/cat/cost" \
+        "MODIFY $MNT/events" "MODIFY $MNT/index.html" "MODIFY $MNT/spend.json"; do
+        wait_until 10 seen "$event"
+    done
+    # Nothing was made, and the one who is told of the video finds it.
+    [ "$(grep -cx "CREATE $J/cat/output.mp4" "$DIR/seen")" -eq 1 ]
+    [ "$(stat -c '%F %a' "$J/cat/output.mp4")" = 'regular file 444' ]
+    [ "$(readlink "$MNT/videos/cat.mp4")" = ../jobs/cat/output.mp4 ]
+    cmp "$J/cat/output.mp4" "$MNT/videos/cat.mp4"
+    # Each of them for a file that is watched by itself, as `tail -F` and editors do it.
+    unwatch
+    watch "$J/cat/status" "$J/cat/progress"
+    printf '{"prompt": "y", "resolution": "480p"}' >"$J/dog/prompt.json"
+    wait_status dog succeeded
+    sleep 0.2
+    [ ! -s "$DIR/seen" ] # not of this job
+    unwatch
+    [ "$(creates)" -eq 2 ]
+}
+
+# S-NOTIFY-2: The process that raises them has nothing of the mount open while nothing changes, does not have the
+#   API key, ends with the program however that ends, and its end does no harm. With --no-inotify there is none.
+@test "S-NOTIFY-2: the process behind it" {
+    TOKENHUB_API_KEY=$KEY "$SEEDANCEFS" --api-url "$API" --data-dir "$DATA" --poll-interval 0.05 "$MNT" 3>&-
+    FS_PID=$(daemon_pid)
+    helper=$(helpers)
+    ! grep -aq "$KEY" "/proc/$helper/environ"
+    make_job cat
+    # At rest: no file but /dev/null and its end of a socket, and the mount can go.
+    [ "$(readlink "/proc/$helper/cwd")" = / ]
+    wait_until 5 bash -c "! readlink /proc/$helper/fd/* | grep -v '^/dev/null$' | grep -v '^socket:'"
+    kill -9 "$helper"
+    wait_until 5 process_is_gone "$helper"
+    make_job dog
+    [ "$(cat "$J/dog/wait")" = succeeded ]
+    unmount_fs
+    mount_fs
+    helper=$(helpers)
+    kill_fs
+    wait_until 5 process_is_gone "$helper"
+    mount_fs --no-inotify
+    [ -z "$(helpers)" ]
+    make_job bird
+    unmount_fs
+}
+
+# S-NOTIFY-3: It never holds anything up: while it stands still everything else goes on, and what changes meanwhile is
+#   told when it goes on.
+@test "S-NOTIFY-3: a process that stands still holds nothing up" {
+    mount_fs
+    helper=$(helpers)
+    watch "$MNT/videos"
+    kill -STOP "$helper"
+    for i in 1 2 3 4 5; do echo "{\"prompt\": \"$i\"}" >"$J/job$i/prompt.json"; done
+    for i in 1 2 3 4 5; do [ "$(timeout 20 cat "$J/job$i/wait")" = succeeded ]; done
+    ls -lR "$MNT" >/dev/null
+    fails grep -q CREATE "$DIR/seen"
+    kill -CONT "$helper"
+    for i in 1 2 3 4 5; do wait_until 10 seen "CREATE $MNT/videos/job$i.mp4"; done
+    unwatch
+    # Stopped, and the program ends: so does it.
+    kill -STOP "$helper"
+    kill "$FS_PID"
+    wait_until 10 process_is_gone "$FS_PID"
+    wait_until 5 process_is_gone "$helper"
+}
+
+# What is on the screen of the virtual display, as one number.
+screen() { xwd -root -silent -display "$DISPLAY" | tail -c +4000 | cksum; }
+screen_is_still() { local before; before=$(screen); sleep 0.4; [ "$(screen)" = "$before" ]; }
+screen_is_another() { [ "$(screen)" != "$1" ]; }
+
+# S-NOTIFY-4: A file manager that shows a job shows its video when it is finished, without being told to look again.
+@test "S-NOTIFY-4: a file manager shows a finished video without F5" {
+    for program in Xvfb pcmanfm xwd dbus-run-session; do
+        command -v $program >/dev/null || skip "$program is not installed"
+    done
+    [ "$BUILD" = build ] || skip "once is enough: it is about the kernel and the file manager"
+    mount_fs
+    Xvfb -displayfd 6 -screen 0 800x600x24 -nolisten tcp 6>"$DIR/display" 2>"$DIR/xvfb.out" 3>&- &
+    xvfb=$!
+    wait_until 20 test -s "$DIR/display"
+    export DISPLAY=:$(cat "$DIR/display") HOME=$DIR XDG_RUNTIME_DIR=$DIR XDG_CONFIG_HOME=$DIR/config
+    dbus-run-session -- pcmanfm --no-desktop "$MNT/videos" >"$DIR/pcmanfm.out" 2>&1 3>&- &
+    manager=$!
+    sleep 2
+    wait_until 30 screen_is_still
+    before=$(screen)
+    sleep 1
+    [ "$(screen)" = "$before" ] # nothing on it changes by itself
+    make_job dog
+    code=0
+    wait_until 10 screen_is_another "$before" || code=1
+    kill "$manager" $(pgrep -P "$manager") "$xvfb" 2>/dev/null || true
+    wait "$manager" "$xvfb" || true
+    [ $code -eq 0 ]
+}
