@@ -9,6 +9,10 @@ tests="clang libclang-rt-14-dev clang-format clang-tidy cppcheck libcmocka-dev b
        file rsync zsh dash vim-tiny nano procps util-linux strace sqlite3 git python3 sudo patch
        e2fsprogs fio openssl python3-prometheus-client man-db mandoc bsdextrautils dpkg-dev systemd
        chromium-headless-shell ffmpegthumbnailer zip inotify-tools xvfb pcmanfm x11-apps dbus-daemon"
+# Samba's server would be started, for everybody in the network to see, wherever installing a package may start services.
+if [ -x /usr/sbin/policy-rc.d ] && ! /usr/sbin/policy-rc.d smbd start >/dev/null 2>&1; then
+    tests="$tests samba smbclient"
+fi
 packages="$build $tests"
 [ "${1:-}" = --build ] && packages=$build
 [ "${1:-}" = --bench ] && packages="gcc libc6-dev curl jq sqlite3 procps python3 ffmpeg nginx-light rclone mpv"

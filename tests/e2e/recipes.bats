@@ -1,0 +1,354 @@
+#!/usr/bin/env bats
+# docs/RECIPES.md: its blocks, taken out of the document as they stand there, do what it says, and are run again
+# without being paid for again.
+load helper
+
+setup() {
+    [[ $BUILD != *asan* ]] || skip "tests the recipes, not the program's memory"
+    start_world
+    # The recipes' mount is ~/seedance.
+    export HOME=$DIR/home
+    MNT=$HOME/seedance
+    mkdir -p "$MNT" "$DIR/work"
+    J=$MNT/jobs
+    cd "$DIR/work"
+}
+teardown() { [ -z "${DIR:-}" ] || { cd /; end_smbd || true; end_world; }; }
+
+DOCUMENT=$ROOT/docs/RECIPES.md
+# block NAME   what stands between the fences after <!-- block: NAME -->, as a file of that name here
+block() {
+    awk -v mark="<!-- block: $1 -->" '
+        $0 == mark { is_next = 1; next }
+        is_next && /^```/ { is_inside = !is_inside; if (!is_inside) exit; next }
+        is_inside' "$DOCUMENT" >"$1"
+    [ -s "$1" ] || { echo "no block $1 in $DOCUMENT" >&2; return 1; }
+}
+# sh_block NAME   run by the plainest shell there is
+sh_block() { block "$1" && dash "$1"; }
+
+mount_or_skip() {
+    mount_fs "$@"
+    mkdir "$J/probe"
+    [ -e "$J/probe/wait" ] || skip "this build has no jobs/NAME/wait"
+    rmdir "$J/probe"
+}
+# Three finished scenes.
+make_scenes() { for n in 1 2 3; do make_job "scene-$n"; done; }
+size_of() { ffprobe -v error -show_entries stream=width,height -select_streams v -of csv=p=0 "$1"; }
+seconds_of() { ffprobe -v error -show_entries format=duration -of csv=p=0 "$1"; }
+
+@test "every block of the document is run here" {
+    mapfile -t names < <(sed -nE 's/^<!-- block: (.*) -->$/\1/p' "$DOCUMENT")
+    [ ${#names[@]} -ge 10 ]
+    for name in "${names[@]}"; do
+        grep -qE "(sh_| )block ${name//./\\.}( |\)|$)" "$BATS_TEST_FILENAME" || { echo "not run: $name" >&2; return 1; }
+    done
+    # A fence without a name would be run by nobody.
+    [ "$(grep -c '^```[a-z]' "$DOCUMENT")" -eq ${#names[@]} ]
+}
+
+@test "a batch from a table, with Python" {
+    mount_fs
+    block scenes.csv
+    block batch.py
+    python3 batch.py scenes.csv
+    [ "$(ls "$J" | wc -l)" -eq 3 ]
+    for n in 1 2 3; do wait_status scene-$n succeeded; done
+    [ "$(creates)" -eq 3 ]
+    jq -es '[.[] | select(.kind == "create") | .body | fromjson | [.prompt, .duration, .resolution]] | sort ==
+        [["A gull lands on the rail", 5, "480p"], ["A lighthouse at dawn, waves below", 4, "480p"],
+         ["The keeper says \"good morning\"", 4, "480p"]]' "$LOG"
+    # Again, with a byte order mark and the line ends of a spreadsheet, and two lines more, one of them wrong.
+    { printf '\357\273\277'; cat scenes.csv; echo 'scene-4,A storm,99,'; echo 'scene-5,,4,480p'; echo 'scene-6,"Calm, again",,'; } |
+        sed 's/$/\r/' >more.csv
+    fails python3 batch.py more.csv "$MNT"
+    has 'scene-4: prompt.json: line 1, column' "$DIR/fails.out"
+    has duration "$DIR/fails.out"
+    has scene-5: "$DIR/fails.out"
+    wait_status scene-6 succeeded
+    [ "$(creates)" -eq 4 ]
+    # Corrected, it goes on where it was.
+    sed -i 's/99/4/; s/scene-5,,/scene-5,Fog,/' more.csv
+    python3 batch.py more.csv
+    wait_status scene-4 succeeded
+    wait_status scene-5 succeeded
+    [ "$(creates)" -eq 6 ]
+}
+
+@test "a batch from a table, with a shell alone" {
+    mount_fs
+    printf '%s\n' 'scene-1,A lighthouse, at "dawn" \ 100%' "scene-2,The keeper's cat" >scenes.txt
+    sh_block batch.sh
+    for n in 1 2; do wait_status scene-$n succeeded; done
+    sent 2 '.duration == 4 and .resolution == "480p"'
+    jq -es '[.[] | select(.kind == "create") | .body | fromjson | .prompt] | sort ==
+        ["A lighthouse, at \"dawn\" \\ 100%", "The keeper'"'"'s cat"]' "$LOG"
+    printf 'scene-3,not \377 UTF-8\n' >>scenes.txt
+    [[ "$(sh_block batch.sh)" == *UTF-8* ]]
+    [ "$(creates)" -eq 2 ]
+}
+
+@test "wait for all of them" {
+    mount_or_skip
+    for n in 1 2; do echo "{\"prompt\": \"[[seconds=$n]]\"}" >"$J/scene-$n/prompt.json"; done
+    run sh_block wait-for-all.sh
+    [ "$status" -eq 0 ]
+    [ "$output" = $'scene-1: succeeded\nscene-2: succeeded' ]
+    [ "$(cat "$J/scene-1/status" "$J/scene-2/status")" = $'succeeded\nsucceeded' ]
+    echo '{"prompt": "[[fail]]"}' >"$J/scene-3/prompt.json"
+    run sh_block wait-for-all.sh
+    [ "$status" -eq 1 ]
+    [[ $output == *$'scene-3: failed\n'*'Whether a failed task is charged'* ]]
+    [ "$(creates)" -eq 3 ]
+}
+
+@test "be told when it is done" {
+    mount_or_skip
+    echo '{"prompt": "[[seconds=1]]"}' >"$J/scene-1/prompt.json"
+    mkdir "$DIR/bin"
+    printf '#!/bin/sh\nprintf "%%s|" "$@"\ncat ~/seedance/jobs/scene-1/status\n' >"$DIR/bin/notify-send"
+    chmod +x "$DIR/bin/notify-send"
+    [ "$(PATH=$DIR/bin:$PATH sh_block notify.sh)" = 'Seedance|scene-1: succeeded|succeeded' ]
+    rm "$DIR/bin/notify-send"
+    if ! command -v notify-send; then [ "$(sh_block notify.sh)" = $'\ascene-1: succeeded' ]; fi
+}
+
+@test "clips are joined, and shown on a contact sheet" {
+    mount_fs
+    make_scenes
+    sh_block join.sh
+    local all
+    all=$(for n in 1 2 3; do seconds_of "$MNT/videos/scene-$n.mp4"; done | paste -sd+)
+    # Each may be padded to a whole frame.
+    [ "$(awk "BEGIN { d = $(seconds_of film.mp4) - ($all); print (d < 0.5 && d > -0.5) }")" = 1 ]
+    [ "$(size_of film.mp4)" = "$(size_of "$MNT/videos/scene-1.mp4")" ]
+    sh_block sheet.sh
+    [ "$(size_of sheet.png)" = 640,360 ]
+    # Three pictures, and none in the fourth place.
+    brightness() {
+        ffmpeg -v error -i sheet.png -vf "crop=320:180:$1:$2,scale=1:1,format=gray" -frames:v 1 -f rawvideo - | od -An -tu1
+    }
+    for place in '0 0' '320 0' '0 180'; do
+        # shellcheck disable=SC2086 # two words
+        [ "$(brightness $place)" -gt 16 ]
+    done
+    [ "$(brightness 320 180)" -lt 2 ]
+    sh_block strip.sh
+    [[ "$(size_of strip.png)" = 800,* ]]
+    [ "$(creates)" -eq 3 ]
+}
+
+@test "a Makefile whose targets are videos" {
+    mount_or_skip
+    block Makefile
+    echo 'A lighthouse' >dawn.txt
+    echo 'A gull' >gull.txt
+    make -j4
+    [ "$(ls "$J" | wc -l)" -eq 2 ]
+    for name in dawn gull; do cmp $name.mp4 "$J"/$name-*/output.mp4; done
+    make -q
+    # Nothing of what make does or forgets is paid for again.
+    touch dawn.txt
+    rm gull.mp4
+    make
+    [ -s gull.mp4 ]
+    [ "$(creates)" -eq 2 ]
+    # Another text is another video.
+    echo 'Another gull' >gull.txt
+    make
+    [ "$(creates)" -eq 3 ]
+    [ "$(ls -d "$J"/gull-* | wc -l)" -eq 2 ]
+    echo 'A storm [[fail]]' >storm.txt
+    for _ in 1 2; do
+        fails make
+        has ': failed' "$DIR/fails.out"
+        [ ! -e storm.mp4 ]
+    done
+    [ "$(creates)" -eq 4 ]
+}
+
+@test "from Python, without a library" {
+    mount_or_skip --budget 2
+    block video.py
+    run python3 video.py
+    [ "$status" -eq 0 ]
+    for n in 0 1 2; do [[ $output == *"$J/take-$n/output.mp4 $(stat -c %s "$J/take-$n/output.mp4")"* ]]; done
+    python3 video.py
+    [ "$(creates)" -eq 3 ]
+    # What is refused is raised as the sentence.
+    fails python3 -c 'import video; video.video("long", "x", duration=99)'
+    has 'RuntimeError: prompt.json: line 1' "$DIR/fails.out"
+    fails python3 -c 'import video; video.video("dear", "x", duration=15)'
+    has budget "$DIR/fails.out"
+    fails python3 -c 'import video; video.video("fails", "[[fail]]", duration=4, resolution="480p")'
+    has 'RuntimeError: The service could not make the video' "$DIR/fails.out"
+    [ "$(creates)" -eq 4 ]
+}
+
+end_smbd() {
+    [ -n "${SMBD:-}" ] || return 0
+    kill "$SMBD" 2>/dev/null
+    # It has children of its own: whatever was started with this test's configuration.
+    no_smbd() { ! pgrep -f -- "$DIR/samba/" >/dev/null; }
+    wait_until 10 no_smbd || pgrep -f -- "$DIR/samba/" | xargs -r kill -9
+}
+
+# What Samba needs for being one of many on a machine, on the loopback address alone.
+start_smbd() {
+    mkdir -p "$DIR/samba/rpc"
+    block smb.conf
+    PORT=$("$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    {
+        cat <<END
+[global]
+    interfaces = 127.0.0.1
+    bind interfaces only = yes
+    smb ports = $PORT
+    disable netbios = yes
+    disable spoolss = yes
+    load printers = no
+    log level = 1
+    log file = $DIR/samba/log
+    passdb backend = tdbsam:$DIR/samba/passwords.tdb
+END
+        for kind in private lock state cache pid ncalrpc; do
+            case $kind in
+            private | ncalrpc) echo "    $kind dir = $DIR/samba/$kind" ;;
+            *) echo "    $kind directory = $DIR/samba/$kind" ;;
+            esac
+            mkdir -p "$DIR/samba/$kind"
+        done
+        sed "s|/srv/seedance/alice|$MNT|; s/= alice/= $(id -un)/" smb.conf
+        # The same as the document's other kind of share.
+        sed "s|/srv/seedance/alice|$MNT|; s/= alice/= $(id -un)/; s/read only = no/read only = yes/; s/^.seedance/[videos/" smb.conf
+    } >"$DIR/samba/smb.conf"
+    printf 'secret\nsecret\n' | smbpasswd -c "$DIR/samba/smb.conf" -s -a "$(id -un)"
+    smbd -F -s "$DIR/samba/smb.conf" -l "$DIR/samba" >"$DIR/samba/out" 2>&1 3>&- &
+    SMBD=$!
+    smbd_answers() { smb seedance ls >/dev/null 2>&1; }
+    wait_until 20 smbd_answers
+}
+# smb SHARE COMMANDS
+smb() {
+    timeout 30 smbclient -s "$DIR/samba/smb.conf" -p "$PORT" -U "$(id -un)%secret" "//127.0.0.1/$1" -c "$2" 2>&1
+}
+
+@test "for other machines, with Samba" {
+    [ "$(id -u)" = 0 ] || skip "a server of Samba needs root"
+    command -v smbd smbclient smbpasswd >/dev/null || skip "Samba is not installed"
+    mount_fs -o allow_other
+    make_job there
+    start_smbd
+    echo '{"prompt": "from afar"}' >cat.json
+    smb seedance 'mkdir jobs/cat; put cat.json jobs/cat/prompt.json'
+    wait_status cat succeeded
+    smb seedance 'get jobs/cat/status status; get videos/cat.mp4 cat.mp4; get jobs/cat/output.mp4 same.mp4'
+    [ "$(cat status)" = succeeded ]
+    cmp cat.mp4 "$J/cat/output.mp4"
+    cmp same.mp4 cat.mp4
+    [ "$(creates)" -eq 2 ]
+    # What is refused is refused there, too.
+    echo '{"prompt": "x", "duration": 99}' >bad.json
+    run smb seedance 'mkdir jobs/bad; put bad.json jobs/bad/prompt.json'
+    [[ $output == *NT_STATUS_* ]]
+    wait_status bad invalid
+    [[ "$(smb seedance 'get jobs/bad/error -')" == *duration* ]]
+    # Nothing that holds up who reads everything.
+    for name in events jobs/cat/wait; do [[ "$(smb seedance "get $name -")" == *NT_STATUS_OBJECT_NAME_NOT_FOUND* ]]; done
+    smb seedance 'recurse on; prompt off; mask *; lcd '"$DIR/work"'; mget jobs videos models'
+    cmp videos/there.mp4 "$J/there/output.mp4"
+    # A share of videos: everything is there, and nothing can be spent.
+    smb videos 'get videos/there.mp4 there.mp4'
+    cmp there.mp4 "$J/there/output.mp4"
+    run smb videos 'mkdir jobs/dog; put cat.json jobs/dog/prompt.json; put cat.json jobs/bad/prompt.json; rm jobs/cat/output.mp4'
+    [[ $output == *NT_STATUS_ACCESS_DENIED* || $output == *NT_STATUS_MEDIA_WRITE_PROTECTED* ]]
+    [ ! -e "$J/dog" ]
+    [ -e "$J/cat/output.mp4" ]
+    status_is bad invalid
+    [ "$(creates)" -eq 2 ]
+}
+
+# The handles that an NFS server gives to its clients, which open_by_handle_at(2) opens; the server itself is in the
+# kernel, and of the machine.
+@test "for other machines, with NFS: file handles stay good over a restart" {
+    [ "$(id -u)" = 0 ] || skip "opening files by handle needs root"
+    mount_fs -o allow_other
+    make_job cat
+    handles='
+libc = ctypes.CDLL(None, use_errno=True)
+class Handle(ctypes.Structure):
+    _fields_ = [("bytes", ctypes.c_uint), ("type", ctypes.c_int), ("handle", ctypes.c_ubyte * 128)]
+def handle_of(path):
+    handle, mount = Handle(128), ctypes.c_int()
+    assert libc.name_to_handle_at(-100, path.encode(), ctypes.byref(handle), ctypes.byref(mount), 0) == 0, os.strerror(ctypes.get_errno())
+    return bytes(handle)
+def content(raw):
+    root = os.open(M, os.O_RDONLY)
+    fd = libc.open_by_handle_at(root, ctypes.byref(Handle.from_buffer_copy(raw)), os.O_RDONLY)
+    assert fd >= 0, os.strerror(ctypes.get_errno())
+    os.close(root)
+    with open(fd, "rb") as f:
+        return f.read()
+paths = ["README.txt", "jobs/cat/status", "jobs/cat/output.mp4", "jobs/cat/prompt.json"]'
+    python "$handles"'
+with open(sys.argv[1], "w") as f:
+    json.dump([handle_of(M + p).hex() for p in paths], f)' "$DIR/work/handles"
+    restart_fs -o allow_other
+    python "$handles"'
+for path, raw in zip(paths, json.load(open(sys.argv[1]))):
+    there = content(bytes.fromhex(raw))
+    assert there == open(M + path, "rb").read() and there, path' "$DIR/work/handles"
+    [ "$(creates)" -eq 1 ]
+}
+
+# systemctl, for the one unit and the one command of the recipe: what the unit says is what is done.
+fake_systemctl() {
+    mkdir -p "$DIR/bin" "$DIR/credentials"
+    cat >"$DIR/bin/systemctl" <<'END'
+#!/bin/bash
+set -eu
+[ "$*" = '--user enable --now seedancefs' ]
+unit() { sed -nE "s/^$1=-?//p" "$UNIT" | sed "s|%h|$HOME|g; s|%E|$HOME/.config|g; s|@BINDIR@|${SEEDANCEFS%/*}|g"; }
+[ "$(unit Type)" = notify ]
+credential=$(unit LoadCredential)
+install -m 400 "${credential#*:}" "$DIR/credentials/${credential%%:*}"
+eval "$(unit ExecStartPre)"
+. "$(unit EnvironmentFile)" 2>/dev/null || OPTIONS=$(sed -n 's/^OPTIONS=//p' "$(unit EnvironmentFile)")
+cd /
+# The address and the pace are what the test adds.
+OPTIONS="$OPTIONS --api-url $API --poll-interval 0.05" CREDENTIALS_DIRECTORY=$DIR/credentials setsid "$PYTHON" "$ROOT/tests/e2e/notify.py" \
+    "$DIR/notify" "$DIR/told" bash -c "exec $(unit ExecStart)" >"$DIR/journal" 2>&1 &
+for _ in {1..500}; do
+    ! grep -qs READY=1 "$DIR/told" || exit 0
+    sleep 0.02
+done
+cat "$DIR/journal" >&2
+exit 1
+END
+    chmod +x "$DIR/bin/systemctl"
+    export DIR API ROOT PYTHON UNIT=$ROOT/scripts/packaging/systemd/user/seedancefs.service
+    PATH=$DIR/bin:$PATH
+}
+
+@test "as a service" {
+    rmdir "$MNT"
+    mv "$DIR/key" "$HOME/key-from-the-mail"
+    fake_systemctl
+    unset TOKENHUB_API_KEY XDG_DATA_HOME
+    DATA=$HOME/.local/share/seedancefs
+    block service.sh
+    dash -e service.sh 3>&- >shown
+    FS_PID=$(daemon_pid)
+    has jobs shown
+    [ "$(stat -c %a "$HOME/.config/seedancefs/api-key")" = 600 ]
+    jq -e '.budget' "$MNT/spend.json"
+    has --budget <(tr '\0' ' ' <"/proc/$FS_PID/cmdline")
+    make_job cat
+    kill -TERM "$FS_PID"
+    wait_until 10 process_is_gone "$FS_PID"
+    has STOPPING=1 "$DIR/told"
+    [ -z "$(ls -A "$MNT")" ]
+    # The key, where the recipe takes it from and puts it, is in these two files alone.
+    rm "$HOME/key-from-the-mail" "$HOME/.config/seedancefs/api-key" "$DIR/credentials/tokenhub-api-key"
+}
