@@ -131,6 +131,8 @@ static void warnings_keep(struct job *job, const struct prompt_report *report)
 static void commit_failed(struct job *job, const char *name, int r)
 {
     struct job_detail *detail;
+    int place = store_place_check(job->jobs->settings.store);
+    r = place == -ERR_STORE_MOVED ? place : r;
     log_error("prompt.uncommitted", "job=%s error=%s", job->name, err_name(r));
     if (job_detail_get(job, &detail) < 0)
         return;

@@ -395,12 +395,16 @@ int job_to_adopted(struct job *job, const char *task_id, const struct store_atte
 int job_to_submitting(struct job *job)
 {
     struct job_detail *detail = job->detail;
+    /* Written down means: where the next program finds it. */
+    int r = store_place_check(job->jobs->settings.store);
+    if (r < 0)
+        return r;
     /* What stood in the way does not any more. */
     job_problem_clear(detail);
     job_text_clear(&detail->reason);
     detail->attempt.submitted_ms = jobs_wall_ms(job->jobs);
     struct job_change change = {.to = JOB_SUBMITTING, .durability = STORE_DURABLE};
-    int r = job_change(job, &change);
+    r = job_change(job, &change);
     if (r < 0)
         detail->attempt.submitted_ms = 0;
     return r;

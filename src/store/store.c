@@ -346,6 +346,16 @@ static int store_lock(struct store *store, const char *directory)
     return errno == EWOULDBLOCK ? -ERR_STORE_LOCKED : -errno;
 }
 
+int store_place_check(struct store *store)
+{
+    int is_moved = 0;
+    int rc = sqlite3_file_control(store->db, NULL, SQLITE_FCNTL_HAS_MOVED, &is_moved);
+    if (rc == SQLITE_NOTFOUND)
+        return 0; /* a VFS without directories, as that of the simulation */
+    int r = store_result(store, rc);
+    return r == 0 && is_moved ? -ERR_STORE_MOVED : r;
+}
+
 static int store_version_get(struct store *store, int *version)
 {
     sqlite3_stmt *statement = NULL;

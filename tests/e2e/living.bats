@@ -189,6 +189,61 @@ plays() { cmp "$J/$1/output.mp4" <(curl -sf "${API%/api/v1}/oracle/video/$(statu
     [ "$(creates)" -eq 8 ]
 }
 
+# S-DISK-5: When the data directory is removed or moved away under the program, nothing is sent any more, and `error`
+#   says so; moved back, it goes on. A task that was accepted before is followed, and its video can be read.
+@test "S-DISK-5: the data directory is removed" {
+    scenario '{"kind":"poll","answer":{"task_status":"running"}}' \
+        '{"kind":"create","prompt_contains":"[waits]","times":1,"answer":{"status":429,"headers":{"Retry-After":"2"}}}'
+    mount_fs
+    write running
+    wait_status running running
+    mkdir "$J/later" "$J/draft"
+    exec 9>"$J/later/prompt.json"
+    echo '{"prompt": "[later]"}' >&9
+    write waits
+    wait_until 10 reason_has waits 'The service asked to wait'
+    rm -rf "$DATA"
+    # It was accepted and is not lost yet, but would be forgotten as soon as it was paid for.
+    wait_until 20 has 'the data directory was removed or moved' "$J/waits/error"
+    has 'Nothing was sent' "$J/waits/error"
+    status_is waits waiting
+    exec 9>&-
+    wait_until 10 has 'the data directory was removed or moved' "$J/later/error"
+    fails sh -c "echo '{\"prompt\": \"[draft]\"}' >'$J/draft/prompt.json'"
+    mkdir "$DATA"
+    fails sh -c "echo '{\"prompt\": \"[draft]\"}' >'$J/draft/prompt.json'"
+    scenario
+    wait_status running succeeded
+    plays running
+    [ "$(creates)" -eq 2 ]
+    unmount_fs
+    # What is left is a directory as good as new.
+    mount_fs
+    make_job again
+    [ "$(creates)" -eq 3 ]
+}
+
+@test "S-DISK-5: the data directory is moved away and back" {
+    scenario '{"kind":"create","times":1,"answer":{"status":429,"headers":{"Retry-After":"1"}}}'
+    mount_fs
+    write waits
+    wait_until 10 reason_has waits 'The service asked to wait'
+    mkdir "$J/draft"
+    mv "$DATA" "$DATA.elsewhere"
+    wait_until 20 has 'the data directory was removed or moved' "$J/waits/error"
+    fails sh -c "echo '{\"prompt\": \"[draft]\"}' >'$J/draft/prompt.json'"
+    [ "$(creates)" -eq 1 ]
+    mv "$DATA.elsewhere" "$DATA"
+    wait_status waits succeeded
+    [ ! -e "$J/waits/error" ]
+    write draft
+    wait_status draft succeeded
+    [ "$(creates)" -eq 3 ]
+    restart_fs
+    status_is waits succeeded
+    plays waits
+}
+
 # clock MS   so much later it is, for the program, as after a night with the lid closed: see faults_clock.bats
 clock() { "$PYTHON" -c 'import struct, sys; open(sys.argv[1], "r+b").write(struct.pack("=qq", *[int(sys.argv[2])] * 2))' "$DIR/clock" "$1"; }
 mount_with_clock() {

@@ -25,6 +25,7 @@
     X(STORE_CORRUPT, EIO, false, "the job database is damaged")                                    \
     X(STORE_VERSION, EIO, false, "the job database was written by a newer version")                \
     X(STORE_LOCKED, EBUSY, false, "another seedancefs uses this data directory")                   \
+    X(STORE_MOVED, EIO, false, "the data directory was removed or moved")                          \
     X(KEY_MISSING, EACCES, false, "there is no API key")                                           \
     X(KEY_REFUSED, EACCES, false, "the service refused the API key")                               \
     X(HTTP_CONNECT, EIO, true, "the service could not be reached")                                 \

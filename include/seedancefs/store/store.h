@@ -10,7 +10,7 @@
  * Rows that come out hold texts without NUL, and numbers within the bounds below; a damaged row that
  * does not is -ERR_STORE_CORRUPT.
  * Errors: -ENOSPC, -EIO, -EROFS, -ENOMEM, -ERR_STORE_CORRUPT, -ERR_STORE_VERSION,
- * -ERR_STORE_LOCKED, -ENOENT for a row that does not exist.
+ * -ERR_STORE_LOCKED, -ERR_STORE_MOVED, -ENOENT for a row that does not exist.
  */
 #ifndef SEEDANCEFS_STORE_STORE_H
 #define SEEDANCEFS_STORE_STORE_H
@@ -96,6 +96,10 @@ void store_file_fini(struct store_file *row);
 /* Takes the lock of `directory` (which exists), opens or makes the database, migrates it. */
 int store_open(const char *directory, struct store **out) NODISCARD;
 struct store *store_close(struct store *store);
+
+/* Whether the database is still where the next program will look for it; else -ERR_STORE_MOVED. What is written
+ * meanwhile goes into the file that is open: of use if it was moved, gone with this program if it was removed. */
+int store_place_check(struct store *store) NODISCARD;
 
 /* A number that was never given out before, over restarts: for jobs, attempts and files alike. */
 int store_id_take(struct store *store, int64_t *out) NODISCARD;

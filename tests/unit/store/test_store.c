@@ -159,6 +159,30 @@ static void test_store__a_lock_that_is_on_its_way_out_is_waited_for(void **state
     teardown(&f);
 }
 
+static void test_store__notices_that_its_directory_is_another(void **state UNUSED)
+{
+    struct fixture f;
+    char elsewhere[96];
+    setup(&f);
+    (void)snprintf(elsewhere, sizeof(elsewhere), "%s-moved", f.directory);
+    assert_int_equal(store_place_check(f.store), 0);
+    assert_int_equal(rename(f.directory, elsewhere), 0);
+    assert_int_equal(store_place_check(f.store), -ERR_STORE_MOVED);
+    /* Another one in its place is not the same. */
+    struct store *second = NULL;
+    assert_int_equal(mkdir(f.directory, 0700), 0);
+    assert_int_equal(store_open(f.directory, &second), 0);
+    assert_int_equal(store_place_check(f.store), -ERR_STORE_MOVED);
+    assert_int_equal(store_place_check(second), 0);
+    (void)store_close(second);
+    assert_int_equal(nftw(f.directory, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+    assert_int_equal(rename(elsewhere, f.directory), 0);
+    assert_int_equal(store_place_check(f.store), 0);
+    assert_int_equal(unlink(f.database), 0);
+    assert_int_equal(store_place_check(f.store), -ERR_STORE_MOVED);
+    teardown(&f);
+}
+
 static void test_store__rows_are_there_after_a_reopening(void **state UNUSED)
 {
     struct fixture f;
@@ -700,6 +724,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_store__a_directory_is_one_programs_alone),
         cmocka_unit_test(test_store__a_lock_that_is_on_its_way_out_is_waited_for),
+        cmocka_unit_test(test_store__notices_that_its_directory_is_another),
         cmocka_unit_test(test_store__rows_are_there_after_a_reopening),
         cmocka_unit_test(test_store__a_reader_may_stop_the_list),
         cmocka_unit_test(test_store__a_rollback_leaves_nothing),
