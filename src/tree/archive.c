@@ -12,7 +12,11 @@
  * expires stands with the attempt. archive_look() goes through the jobs, starts what is due, ARCHIVE_MAX
  * at a time, and comes back when the next one is, or within an hour: the wall clock may be set, the
  * machine may sleep (the timer counts that in). What was found saved is not looked at again; each job is
- * looked at closely once, a batch per turn.
+ * looked at closely once.
+ *
+ * A walk through the jobs takes as many turns of the loop as it has batches, each going on where the one
+ * before it ended, and begins at the first job that is not saved: of a hundred thousand jobs those of
+ * years ago are passed once. What happens behind a walk under way makes it followed by another.
  *
  * What failed is tried again with back-off. A URL that has expired, also because the program did not run,
  * is renewed by the fetch itself, as for any reader. When the service has no working URL after the
@@ -25,9 +29,10 @@
 #include <stdlib.h>
 
 enum {
-    ARCHIVE_MAX = 3, /* the media floor runs two transfers for them; one more waits in line */
-    ARCHIVE_BATCH = 32,
-    ARCHIVE_BATCH_MS = 20,
+    ARCHIVE_MAX = 3,       /* the media floor runs two transfers for them; one more waits in line */
+    ARCHIVE_BATCH = 32,    /* jobs that are looked at closely in one turn */
+    ARCHIVE_BATCH_MS = 20, /* between two such turns */
+    ARCHIVE_PASSED = 2048, /* jobs that are passed in one turn */
     ARCHIVE_LOOK_MS = 60 * 60 * 1000,
     ARCHIVE_LEAD_MS = 2 * 60 * 60 * 1000,
     ARCHIVE_URL_LIFE_MS = 24 * 60 * 60 * 1000, /* of a URL that does not tell */
@@ -189,44 +194,82 @@ static bool job_is_archivable(const struct job *job)
            job->media_mark != ARCHIVE_SAVED;
 }
 
+static void walk_begins_with(struct archive_walk *walk, const struct job *job)
+{
+    if (job->id < walk->first_id)
+        walk->first_id = job->id;
+}
+
+/* Walks on. `true` at the end of the walk; else *wait_ms says when the next turn is. */
+static bool archive_walk(struct tree *tree, int64_t *wait_ms)
+{
+    struct archive_walk *walk = &tree->archive_walk;
+    unsigned examined = 0;
+    unsigned passed = 0;
+    if (walk->at_id == INT64_MAX)
+        return true;
+    /* The job that it came to may be gone by now. */
+    struct job *job = jobs_get(tree->settings.jobs, walk->at_id);
+    if (!job)
+        job = jobs_next(tree->settings.jobs, walk->at_id);
+    for (; job; job = jobs_next(tree->settings.jobs, job->id)) {
+        bool is_unseen = job_is_archivable(job) && job->media_mark == ARCHIVE_UNSEEN;
+        walk->at_id = job->id;
+        if (passed++ == ARCHIVE_PASSED || (is_unseen && examined++ == ARCHIVE_BATCH)) {
+            *wait_ms = is_unseen ? ARCHIVE_BATCH_MS : 0;
+            return false;
+        }
+        if (is_unseen)
+            job_examine(tree, job);
+        if (!job_is_archivable(job))
+            continue;
+        walk_begins_with(walk, job);
+        int64_t next_ms = monotonic_ms(tree) + job_archive(tree, job);
+        if (next_ms < walk->next_ms)
+            walk->next_ms = next_ms;
+    }
+    return true;
+}
+
 static void archive_look(void *context)
 {
     struct tree *tree = context;
-    int64_t wait_ms = ARCHIVE_LOOK_MS;
-    unsigned examined = 0;
-    for (struct job *job = jobs_next(tree->settings.jobs, 0); job;
-         job = jobs_next(tree->settings.jobs, job->id)) {
-        if (!job_is_archivable(job))
-            continue;
-        if (job->media_mark == ARCHIVE_UNSEEN && examined++ == ARCHIVE_BATCH) {
-            wait_ms = ARCHIVE_BATCH_MS;
-            break;
-        }
-        if (job->media_mark == ARCHIVE_UNSEEN)
-            job_examine(tree, job);
-        int64_t job_ms = job->media_mark == ARCHIVE_SAVED ? wait_ms : job_archive(tree, job);
-        wait_ms = job_ms < wait_ms ? job_ms : wait_ms;
+    struct archive_walk *walk = &tree->archive_walk;
+    int64_t wait_ms;
+    if (!walk->is_going) {
+        walk->is_going = true;
+        walk->is_due_again = false;
+        walk->at_id = walk->first_id;
+        walk->first_id =
+            INT64_MAX; /* that of the next walk: found by this one, or by what happens */
+        walk->next_ms = monotonic_ms(tree) + ARCHIVE_LOOK_MS;
     }
-    if (!timer_is_set(&tree->archive_timer)) /* else something ended meanwhile */
-        timer_set(tree->settings.timers, &tree->archive_timer, wait_ms, archive_look, tree);
+    if (archive_walk(tree, &wait_ms)) {
+        walk->is_going = false;
+        wait_ms = walk->is_due_again ? 0 : walk->next_ms - monotonic_ms(tree);
+    }
+    timer_set(tree->settings.timers, &tree->archive_timer, wait_ms > 0 ? wait_ms : 0, archive_look,
+              tree);
 }
 
 void archive_soon(struct tree *tree)
 {
+    tree->archive_walk.is_due_again = true;
     if (tree->settings.archive != TREE_ARCHIVE_NEVER && tree->is_started)
         timer_set(tree->settings.timers, &tree->archive_timer, 0, archive_look, tree);
+}
+
+void archive_job_again(struct tree *tree, struct job *job)
+{
+    job->media_mark = ARCHIVE_UNSEEN;
+    walk_begins_with(&tree->archive_walk, job);
+    archive_soon(tree);
 }
 
 void archive_job_changed(struct tree *tree, struct job *job)
 {
     if (job->state == JOB_SUCCEEDED && job->media_mark == ARCHIVE_UNSEEN)
-        archive_soon(tree);
-}
-
-void archive_url_renewed(struct tree *tree, struct job *job)
-{
-    job->media_mark = ARCHIVE_UNSEEN;
-    archive_soon(tree);
+        archive_job_again(tree, job);
 }
 
 void archive_progress(struct tree *tree, int64_t attempt_id, enum media_kind kind,
@@ -240,10 +283,8 @@ void archive_progress(struct tree *tree, int64_t attempt_id, enum media_kind kin
     if (is_complete)
         file_drop(tree, file_find(tree, attempt_id, kind));
     /* Saved now, or no longer: rotten, or evicted. */
-    if (is_complete != (job->media_mark == ARCHIVE_SAVED)) {
-        job->media_mark = ARCHIVE_UNSEEN;
-        archive_soon(tree);
-    }
+    if (is_complete != (job->media_mark == ARCHIVE_SAVED))
+        archive_job_again(tree, job);
 }
 
 static bool is_refusal(int r)
@@ -319,6 +360,7 @@ int archive_fetch(struct tree *tree, struct job *job, const char **why)
     job_examine(tree, job);
     if (job->media_mark == ARCHIVE_SAVED)
         return 0;
+    walk_begins_with(&tree->archive_walk, job);
     enum media_kind kind = output_is_saved(tree, job, MEDIA_VIDEO) > 0 ? MEDIA_COVER : MEDIA_VIDEO;
     int r = output_fetch(tree, job, kind, true);
     if (r == 0 && kind == MEDIA_VIDEO && job->cover_bytes >= 0)
@@ -348,8 +390,7 @@ int archive_evict(struct tree *tree, struct job *job, const char **why)
         result = media_item_evict(item);
         media_item_close(item);
     }
-    job->media_mark = ARCHIVE_UNSEEN;
-    archive_soon(tree);
+    archive_job_again(tree, job);
     if (result < 0)
         *why =
             result == -EBUSY ? "it is being read or fetched at this moment." : err_sentence(result);

@@ -81,7 +81,7 @@ static void on_url(void *context, struct job *job, int result)
                              result < 0 ? result : -ERR_MEDIA_GONE);
     }
     if (result == 0)
-        archive_url_renewed(tree, job);
+        archive_job_again(tree, job);
 }
 
 static void on_media_unwanted(void *context, int64_t attempt_id)
@@ -110,7 +110,7 @@ static void on_record(void *context, const struct media_record *record)
         return;
     struct job_media_size size = {record->size, record->etag};
     job_ref(job);
-    job->media_mark = 0;
+    archive_job_again(tree, job);
     if (record->kind == MEDIA_COVER) {
         jobs_cover_set(job, &size);
     } else {

@@ -67,6 +67,13 @@ struct tree {
     int64_t status_changed_ms[JOB_STATE_COUNT];
     struct timer probe_timer;
     struct timer archive_timer;
+    struct archive_walk {
+        int64_t at_id;    /* the job that the walk under way has come to */
+        int64_t first_id; /* the job that the next one begins with; INT64_MAX: there is none */
+        int64_t next_ms;  /* monotonic: when the next one begins, as far as it is known */
+        bool is_going;
+        bool is_due_again; /* something has happened since it began */
+    } archive_walk;
     struct archive_file *archive_files;
     int archive_active; /* files that are being fetched */
     bool is_started;
@@ -215,7 +222,7 @@ int output_open(struct tree *tree, struct job *job, enum media_kind kind,
 void archive_soon(struct tree *tree); /* looks for what has to be saved */
 void archive_end(struct tree *tree);
 void archive_job_changed(struct tree *tree, struct job *job);
-void archive_url_renewed(struct tree *tree, struct job *job);
+void archive_job_again(struct tree *tree, struct job *job); /* has to be looked at once more */
 void archive_progress(struct tree *tree, int64_t attempt_id, enum media_kind kind,
                       int64_t cached_bytes);
 void archive_fetch_failed(struct tree *tree, int64_t attempt_id, enum media_kind kind, int result);

@@ -188,6 +188,68 @@ static void test_archive__what_rots_or_is_evicted_is_fetched_anew(void **state U
     archive_fini(&a);
 }
 
+/* What is saved is not looked at again, however often something happens elsewhere; but when it happens there. */
+static void test_archive__a_walk_begins_with_what_is_not_saved(void **state UNUSED)
+{
+    enum { JOBS = 100 };
+    struct archive_world a;
+    struct job *jobs[JOBS];
+    char name[16];
+    archive_init(&a, TREE_ARCHIVE_ALWAYS);
+    a.media.is_durable = true;
+    for (int i = 0; i < JOBS; i++) {
+        (void)snprintf(name, sizeof(name), "j%d", i);
+        jobs[i] = finished(&a, name, 24 * HOUR_MS);
+    }
+    world_run(&a.w, 60 * 1000);
+    assert_int_equal(a.media.fetched, 0);
+    assert_int_equal(a.tree->archive_walk.first_id, INT64_MAX);
+    unsigned opened = a.media.opened;
+    (void)finished(&a, "new", 24 * HOUR_MS);
+    world_run(&a.w, 3 * HOUR_MS);
+    assert_true(a.media.opened - opened < 10);
+    a.media.is_durable = false;
+    for (int i = 0; i < JOBS; i += JOBS - 1) {
+        unsigned fetched = a.media.fetched;
+        a.media_hooks.on_progress(a.media_hooks.context, jobs[i]->attempt_id, MEDIA_VIDEO, 9);
+        world_run(&a.w, 1000);
+        assert_int_equal(a.media.fetched, fetched + 1);
+        assert_int_equal(a.tree->archive_walk.first_id, jobs[0]->id);
+    }
+    archive_fini(&a);
+}
+
+/* A walk takes several turns of the loop; what happens to jobs that it has passed is not forgotten. */
+static void test_archive__what_happens_behind_a_walk_is_seen(void **state UNUSED)
+{
+    enum { JOBS = 100 };
+    struct archive_world a;
+    char name[16];
+    archive_init(&a, TREE_ARCHIVE_NEVER);
+    for (int i = 0; i < JOBS; i++) {
+        (void)snprintf(name, sizeof(name), "j%d", i);
+        (void)finished(&a, name, 24 * HOUR_MS);
+    }
+    a.tree->settings.archive = TREE_ARCHIVE_ALWAYS;
+    a.media.is_durable = true;
+    archive_soon(a.tree);
+    world_run(&a.w, 1);
+    assert_true(a.tree->archive_walk.is_going);
+    struct job *first = jobs_find(a.w.jobs, "j0");
+    assert_true(a.tree->archive_walk.at_id > first->id);
+    /* Gone: the one that it has come to. */
+    struct job *at = jobs_get(a.w.jobs, a.tree->archive_walk.at_id);
+    assert_int_equal(jobs_remove(at), 0);
+    a.media_hooks.on_progress(a.media_hooks.context, first->attempt_id, MEDIA_VIDEO, 9);
+    assert_int_equal(first->media_mark, 0);
+    world_run(&a.w, 60 * 1000);
+    assert_false(a.tree->archive_walk.is_going);
+    assert_int_equal(a.tree->archive_walk.first_id, INT64_MAX);
+    for (struct job *job = jobs_next(a.w.jobs, 0); job; job = jobs_next(a.w.jobs, job->id))
+        assert_int_not_equal(job->media_mark, 0);
+    archive_fini(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -197,6 +259,8 @@ int main(void)
         cmocka_unit_test(test_archive__failures_back_off_until_the_video_is_gone),
         cmocka_unit_test(test_archive__a_clock_that_jumps_is_noticed),
         cmocka_unit_test(test_archive__what_rots_or_is_evicted_is_fetched_anew),
+        cmocka_unit_test(test_archive__a_walk_begins_with_what_is_not_saved),
+        cmocka_unit_test(test_archive__what_happens_behind_a_walk_is_seen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
