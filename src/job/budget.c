@@ -46,6 +46,10 @@ int jobs_budget_get(struct jobs *jobs, struct job_budget_state *out)
 {
     *out = (struct job_budget_state){.budget = jobs->settings.budget};
     int64_t start_ms;
+    if (out->budget.limit_usd_micros == 0) {
+        out->until_ms = INT64_MAX;
+        return 0; /* the sum over all attempts is not for nothing */
+    }
     job_budget_period_get(out->budget.period, jobs_wall_ms(jobs), &start_ms, &out->until_ms);
     return store_spent_get(jobs->settings.store, start_ms, &out->used_usd_micros);
 }
