@@ -171,6 +171,7 @@ asan: deps
 bench: all
 	$(Q)scripts/install-deps.sh --bench
 	$(Q)scripts/bench.sh $(out) && scripts/bench-reading.sh $(out)
+	$(Q)scripts/bench-everyday.sh $(out)
 
 # What takes too long for every change: see docs/TESTING.md for its parts, its figures and how to run one of them.
 campaign: all

@@ -433,6 +433,7 @@ int jobs_rename(struct job *job, const char *name, bool is_replace_allowed)
         free(copy);
         return r;
     }
+    jobs->counts.changes++;
     if (target) {
         job_unlink(target);
         target->is_removed = true;
@@ -527,9 +528,20 @@ int jobs_blob_get(struct jobs *jobs, const struct job *job, enum store_blob whic
     return r;
 }
 
-int jobs_spending_each(struct jobs *jobs, store_spending_fn *fn, void *context)
+int jobs_spending_each(struct jobs *jobs, int64_t after_id, int64_t last_id, store_spending_fn *fn,
+                       void *context)
 {
-    return store_spending_each(jobs->settings.store, fn, context);
+    return store_spending_each(jobs->settings.store, after_id, last_id, fn, context);
+}
+
+int jobs_spending_before(struct jobs *jobs, int64_t latest, int64_t *attempt_id)
+{
+    return store_spending_before(jobs->settings.store, latest, attempt_id);
+}
+
+int jobs_ledger_since(struct jobs *jobs, int64_t *entry_id, int64_t *attempt_id)
+{
+    return store_ledger_since(jobs->settings.store, entry_id, attempt_id);
 }
 
 int jobs_history_each(struct jobs *jobs, const struct job *job, store_history_fn *fn, void *context)

@@ -73,9 +73,43 @@ static bool spending_is_sound(const struct store_spending *row)
            store_is_within(row->finished_ms, 0, STORE_TIME_MAX_MS);
 }
 
-int store_spending_each(struct store *store, store_spending_fn *fn, void *context)
+int store_spending_before(struct store *store, int64_t latest, int64_t *attempt_id)
+{
+    sqlite3_stmt *statement = store_statement(store, SQL_SPENDING_BEFORE);
+    if (statement)
+        (void)sqlite3_bind_int64(statement, 1, latest);
+    int r = store_step(store, statement);
+    if (r < 0)
+        return r;
+    *attempt_id = r > 0 ? sqlite3_column_int64(statement, 0) : 0;
+    if (r > 0)
+        (void)sqlite3_reset(statement);
+    return 0;
+}
+
+int store_ledger_since(struct store *store, int64_t *entry_id, int64_t *attempt_id)
+{
+    sqlite3_stmt *statement = store_statement(store, SQL_LEDGER_SINCE);
+    if (statement)
+        (void)sqlite3_bind_int64(statement, 1, *entry_id);
+    int r = store_step(store, statement);
+    if (r <= 0)
+        return r < 0 ? r : -ERR_STORE_CORRUPT;
+    *attempt_id = sqlite3_column_int64(statement, 0);
+    if (sqlite3_column_int64(statement, 1) > *entry_id)
+        *entry_id = sqlite3_column_int64(statement, 1);
+    (void)sqlite3_reset(statement);
+    return 0;
+}
+
+int store_spending_each(struct store *store, int64_t after_id, int64_t last_id,
+                        store_spending_fn *fn, void *context)
 {
     sqlite3_stmt *statement = store_statement(store, SQL_SPENDING);
+    if (statement) {
+        (void)sqlite3_bind_int64(statement, 1, after_id);
+        (void)sqlite3_bind_int64(statement, 2, last_id);
+    }
     int r;
     while ((r = store_step(store, statement)) > 0) {
         struct store_spending row = {

@@ -179,7 +179,11 @@ static const char *const store_sql[SQL_COUNT] = {
         "CASE WHEN job.attempt_id = attempt.id THEN job.state END, attempt.id, number, task_id, "
         "model, estimated_usd_micros, actual_usd_micros, submitted_ms, finished_ms, " IS_TAKEN_OVER
         " "
-        "FROM attempt JOIN job ON job.id = attempt.job_id ORDER BY attempt.id",
+        "FROM attempt JOIN job ON job.id = attempt.job_id "
+        "WHERE attempt.id > ?1 AND attempt.id <= ?2 ORDER BY attempt.id",
+    [SQL_SPENDING_BEFORE] = "SELECT id FROM attempt ORDER BY id DESC LIMIT 1 OFFSET ?1",
+    [SQL_LEDGER_SINCE] = "SELECT ifnull(min(attempt_id), 0), ifnull(max(id), 0) FROM ledger "
+                         "WHERE id > ?1",
     [SQL_RESPONSE_SET] = "UPDATE exchange SET response = ?2 WHERE attempt_id = ?1",
     [SQL_BODY_GET] = "SELECT body FROM exchange WHERE attempt_id = ?1",
     [SQL_DISPLAY_GET] = "SELECT display FROM exchange WHERE attempt_id = ?1",

@@ -74,7 +74,7 @@ static int add_money(struct tree *tree, struct buf *out)
     int64_t sums[SPEND_SUMS];
     int r = spend_sums_get(tree, sums);
     if (r == 0)
-        r = jobs_budget_get(tree->settings.jobs, &budget);
+        r = spend_budget_get(tree, &budget);
     if (r < 0)
         return r;
     family(out, "spend_usd", METRIC_GAUGE,

@@ -196,6 +196,18 @@ static int generated_entry(struct tree *tree, const struct node *node, struct tr
     return 0;
 }
 
+static int root_file_size(struct tree *tree, const struct node *node, int64_t *size)
+{
+    if (node->kind == NODE_SPEND)
+        return spend_size_get(tree, size);
+    struct buf text; /* not tree->scratch: a page of a thousand jobs is not worth its place */
+    buf_init(&text, tree->scratch.limit);
+    int r = node_render(tree, node, &text);
+    *size = (int64_t)text.len;
+    buf_fini(&text);
+    return r;
+}
+
 int node_entry(struct tree *tree, const struct node *node, struct tree_entry *out)
 {
     *out = (struct tree_entry){0};
@@ -237,14 +249,13 @@ int node_entry(struct tree *tree, const struct node *node, struct tree_entry *ou
         out->entry_s = KEEP_LONG_S;
     } else if (node_root_file(node)) {
         const struct node_root_entry *file = node_root_file(node);
-        buf_clear(&tree->scratch);
+        int64_t size = 0;
         /* Names of jobs stand in these files, too. */
         int64_t changed_ms =
             tree->changed_ms > tree->jobs_changed_ms ? tree->changed_ms : tree->jobs_changed_ms;
-        r = node_render(tree, node, &tree->scratch);
+        r = root_file_size(tree, node, &size);
         bool is_defaults = defaults_has_kind(node->kind);
-        stat_fill(tree, &out->st, S_IFREG | (node->kind == NODE_DEFAULTS ? 0644 : 0444),
-                  (int64_t)tree->scratch.len,
+        stat_fill(tree, &out->st, S_IFREG | (node->kind == NODE_DEFAULTS ? 0644 : 0444), size,
                   is_defaults                  ? defaults_changed_ms(tree)
                   : node->kind == NODE_METRICS ? tree->metrics_opened_ms
                   : file->is_constant          ? tree->born_ms

@@ -1,10 +1,16 @@
 /*
- * spend.json: the ledger. It is summed up from the attempts in the store whenever it is opened;
- * attempts of removed jobs are among them, with the task ids by which they can be adopted again.
+ * spend.json: the ledger, summed up from the attempts in the store; those of removed jobs are among them.
  *
  *   settled   the cost by the length of a finished video
  *   reserved  the estimate of what is under way
  *   at_risk   the estimate of what may or may not have been charged: unknown, and tasks that failed
+ *
+ * The sums are of all attempts; listed are the latest SPEND_LISTED, with the task ids by which those of removed
+ * jobs can be adopted again: every `ls` of the root needs the size of the file.
+ *
+ * For the same reason the attempts before those are read once, and their sums are kept. They hardly ever change
+ * any more, and when one does the store's ledger tells, because it has an entry for each change of an attempt's
+ * money, in the same transaction: then all of them are read again.
  */
 #include "tree_private.h"
 
@@ -16,24 +22,50 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { SPEND_BYTES_MAX = 16 * 1024 * 1024 };
+
 enum spend_class { SPEND_NOTHING, SPEND_SETTLED, SPEND_RESERVED, SPEND_AT_RISK, SPEND_CLASSES };
 
 static const char *const spend_words[SPEND_CLASSES] = {"nothing", "settled", "reserved", "at_risk"};
 
+/* `past` is of the attempts that are not listed, `now` of those that are. */
+struct spend_amounts {
+    int64_t past[SPEND_CLASSES];
+    int64_t now[SPEND_CLASSES];
+    bool is_past;
+    bool is_now;
+};
+
 struct spend_sum {
     char key[TEXT_NAME_MAX + 1];
-    int64_t usd_micros[SPEND_CLASSES];
+    struct spend_amounts amounts;
     UT_hash_handle hh;
 };
 
+enum spend_table { SPEND_BY_DAY, SPEND_BY_MONTH, SPEND_BY_MODEL, SPEND_BY_JOB, SPEND_TABLES };
+
+static const char *const table_words[SPEND_TABLES] = {"by_day", "by_month", "by_model", "by_job"};
+
 struct spend {
-    struct spend_sum total;
-    struct spend_sum *by_day;
-    struct spend_sum *by_month;
-    struct spend_sum *by_model;
-    struct spend_sum *by_job;
-    struct buf jobs; /* the attempts, rendered as they come */
-    struct json_writer writer;
+    struct spend_amounts total;
+    struct spend_sum *tables[SPEND_TABLES]; /* by_job of those listed alone */
+    int64_t past_id;                        /* the last attempt that is not listed */
+    int64_t past_count;
+    int64_t entry_id; /* of the ledger: what it says up to there is known */
+    uint64_t changes; /* jobs_counts.changes when all of it was asked last */
+    bool is_known;
+    int64_t size; /* of the file; -1: not known since then */
+    struct job_budget_state budget;
+    int64_t budget_ms; /* wall time when it was asked */
+    uint64_t budget_changes;
+    bool has_budget;
+};
+
+/* One reading of attempts. */
+struct spend_reading {
+    struct spend *spend;
+    struct json_writer *writer; /* of the list; NULL: sums alone */
+    bool is_past;
     int error;
 };
 
@@ -55,9 +87,17 @@ static int64_t spend_amount(const struct store_spending *row)
     return row->actual_usd_micros >= 0 ? row->actual_usd_micros : row->estimated_usd_micros;
 }
 
-static void sum_add(struct spend *spend, struct spend_sum **table, const char *key, size_t len,
-                    enum spend_class class, int64_t usd_micros)
+static void amounts_add(struct spend_amounts *amounts, bool is_past, enum spend_class class,
+                        int64_t usd_micros)
 {
+    *(is_past ? &amounts->is_past : &amounts->is_now) = true;
+    (is_past ? amounts->past : amounts->now)[class] += usd_micros;
+}
+
+static void sum_add(struct spend_reading *reading, enum spend_table which, const char *key,
+                    size_t len, enum spend_class class, int64_t usd_micros)
+{
+    struct spend_sum **table = &reading->spend->tables[which];
     struct spend_sum *sum;
     if (len > TEXT_NAME_MAX)
         len = TEXT_NAME_MAX;
@@ -65,18 +105,73 @@ static void sum_add(struct spend *spend, struct spend_sum **table, const char *k
     if (!sum) {
         sum = calloc(1, sizeof(*sum));
         if (!sum) {
-            spend->error = -ENOMEM;
+            reading->error = -ENOMEM;
             return;
         }
         memcpy(sum->key, key, len);
         HASH_ADD_KEYPTR(hh, *table, sum->key, len, sum);
         if (!TABLE_HAS(sum, hh)) {
             free(sum);
-            spend->error = -ENOMEM;
+            reading->error = -ENOMEM;
             return;
         }
     }
-    sum->usd_micros[class] += usd_micros;
+    amounts_add(&sum->amounts, reading->is_past, class, usd_micros);
+}
+
+static void table_free(struct spend_sum **table)
+{
+    struct spend_sum *sum;
+    struct spend_sum *next;
+    HASH_ITER (hh, *table, sum, next) {
+        HASH_DELETE(hh, *table, sum);
+        free(sum);
+    }
+}
+
+static void amounts_now_clear(struct spend_amounts *amounts)
+{
+    memset(amounts->now, 0, sizeof(amounts->now));
+    amounts->is_now = false;
+}
+
+static void spend_now_clear(struct spend *spend)
+{
+    table_free(&spend->tables[SPEND_BY_JOB]);
+    amounts_now_clear(&spend->total);
+    for (int i = 0; i < SPEND_TABLES; i++) {
+        for (struct spend_sum *sum = spend->tables[i]; sum; sum = sum->hh.next)
+            amounts_now_clear(&sum->amounts);
+    }
+}
+
+static void spend_past_clear(struct spend *spend)
+{
+    for (int i = 0; i < SPEND_TABLES; i++)
+        table_free(&spend->tables[i]);
+    spend->total = (struct spend_amounts){.is_now = false};
+    spend->past_id = 0;
+    spend->past_count = 0;
+}
+
+void spend_forget(struct tree *tree)
+{
+    if (tree->spend)
+        spend_past_clear(tree->spend);
+    free(tree->spend);
+    tree->spend = NULL;
+}
+
+static int spend_get(struct tree *tree, struct spend **out)
+{
+    if (!tree->spend) {
+        tree->spend = calloc(1, sizeof(*tree->spend));
+        if (!tree->spend)
+            return -ENOMEM;
+        tree->spend->size = -1;
+    }
+    *out = tree->spend;
+    return 0;
 }
 
 static void write_usd(struct json_writer *w, const char *key, int64_t usd_micros)
@@ -94,22 +189,9 @@ static void write_when(struct json_writer *w, const char *key, int64_t wall_ms)
     json_write_member_string(w, key, wall_ms > 0 ? text : NULL);
 }
 
-static void attempt_add(void *context, const struct store_spending *row)
+static void write_attempt(struct json_writer *w, const struct store_spending *row,
+                          enum spend_class class)
 {
-    struct spend *spend = context;
-    enum spend_class class = spend_class_of(row);
-    int64_t amount = class == SPEND_NOTHING ? 0 : spend_amount(row);
-    spend->total.usd_micros[class] += amount;
-    if (class != SPEND_NOTHING) {
-        char when[TEXT_TIME_SIZE];
-        text_time_rfc3339(row->submitted_ms, when);
-        sum_add(spend, &spend->by_day, when, 10, class, amount);
-        sum_add(spend, &spend->by_month, when, 7, class, amount);
-        sum_add(spend, &spend->by_model, row->model, strlen(row->model), class, amount);
-        const char *job = row->job_name ? row->job_name : "";
-        sum_add(spend, &spend->by_job, job, strlen(job), class, amount);
-    }
-    struct json_writer *w = &spend->writer;
     json_write_object_begin(w);
     json_write_member_string(w, "job", row->job_name);
     json_write_member_bool(w, "removed", row->is_removed);
@@ -132,10 +214,30 @@ static void attempt_add(void *context, const struct store_spending *row)
     json_write_object_end(w);
 }
 
-static void write_sums(struct json_writer *w, const struct spend_sum *sum)
+static void attempt_add(void *context, const struct store_spending *row)
+{
+    struct spend_reading *reading = context;
+    enum spend_class class = spend_class_of(row);
+    int64_t amount = class == SPEND_NOTHING ? 0 : spend_amount(row);
+    amounts_add(&reading->spend->total, reading->is_past, class, amount);
+    reading->spend->past_count += reading->is_past;
+    if (class != SPEND_NOTHING) {
+        char when[TEXT_TIME_SIZE];
+        text_time_rfc3339(row->submitted_ms, when);
+        sum_add(reading, SPEND_BY_DAY, when, 10, class, amount);
+        sum_add(reading, SPEND_BY_MONTH, when, 7, class, amount);
+        sum_add(reading, SPEND_BY_MODEL, row->model, strlen(row->model), class, amount);
+        if (reading->writer)
+            sum_add(reading, SPEND_BY_JOB, row->job_name, strlen(row->job_name), class, amount);
+    }
+    if (reading->writer)
+        write_attempt(reading->writer, row, class);
+}
+
+static void write_sums(struct json_writer *w, const struct spend_amounts *amounts)
 {
     for (int class = SPEND_SETTLED; class < SPEND_CLASSES; class ++)
-        write_usd(w, spend_words[class], sum->usd_micros[class]);
+        write_usd(w, spend_words[class], amounts->past[class] + amounts->now[class]);
 }
 
 static void write_table(struct json_writer *w, const char *key, struct spend_sum *table)
@@ -143,18 +245,44 @@ static void write_table(struct json_writer *w, const char *key, struct spend_sum
     json_write_key(w, key);
     json_write_object_begin(w);
     for (struct spend_sum *sum = table; sum; sum = sum->hh.next) {
+        if (!sum->amounts.is_past && !sum->amounts.is_now)
+            continue;
         json_write_key(w, sum->key);
         json_write_object_begin(w);
-        write_sums(w, sum);
+        write_sums(w, &sum->amounts);
         json_write_object_end(w);
     }
     json_write_object_end(w);
 }
 
+int spend_budget_get(struct tree *tree, struct job_budget_state *out)
+{
+    struct spend *spend;
+    int64_t now_ms = clock_wall_ms(tree->settings.clock);
+    uint64_t changes = jobs_counts_get(tree->settings.jobs)->changes;
+    int r = spend_get(tree, &spend);
+    if (r < 0)
+        return r;
+    /* It changes with what is written down, and with the period. */
+    if (!spend->has_budget || spend->budget_changes != changes || now_ms < spend->budget_ms ||
+        now_ms >= spend->budget.until_ms) {
+        spend->has_budget = false;
+        spend->size = -1;
+        r = jobs_budget_get(tree->settings.jobs, &spend->budget);
+        if (r < 0)
+            return r;
+        spend->has_budget = true;
+        spend->budget_changes = changes;
+        spend->budget_ms = now_ms;
+    }
+    *out = spend->budget;
+    return 0;
+}
+
 static int write_budget(struct tree *tree, struct json_writer *w)
 {
     struct job_budget_state state;
-    int r = jobs_budget_get(tree->settings.jobs, &state);
+    int r = spend_budget_get(tree, &state);
     if (r < 0)
         return r;
     json_write_key(w, "budget");
@@ -174,69 +302,112 @@ static int write_budget(struct tree *tree, struct json_writer *w)
     return 0;
 }
 
-static void table_free(struct spend_sum **table)
+/* Reads the attempts: those that are listed, into `list` (unless it is NULL), and the others if they are not known. */
+static int spend_read(struct tree *tree, struct spend *spend, struct json_writer *list)
 {
-    struct spend_sum *sum;
-    struct spend_sum *next;
-    HASH_ITER (hh, *table, sum, next) {
-        HASH_DELETE(hh, *table, sum);
-        free(sum);
+    struct jobs *jobs = tree->settings.jobs;
+    struct spend_reading reading = {.spend = spend, .is_past = true};
+    int64_t changed_id;
+    int64_t past_id;
+    spend->is_known = false;
+    spend->size = -1;
+    spend_now_clear(spend);
+    int r = jobs_ledger_since(jobs, &spend->entry_id, &changed_id);
+    if (r == 0 && changed_id > 0 && changed_id <= spend->past_id)
+        spend_past_clear(spend);
+    if (r == 0)
+        r = jobs_spending_before(jobs, SPEND_LISTED, &past_id);
+    if (r == 0 && past_id > spend->past_id) {
+        r = jobs_spending_each(jobs, spend->past_id, past_id, attempt_add, &reading);
+        spend->past_id = past_id;
     }
+    reading.is_past = false;
+    reading.writer = list;
+    if (r == 0)
+        r = jobs_spending_each(jobs, spend->past_id, INT64_MAX, attempt_add, &reading);
+    if (r == 0)
+        r = reading.error;
+    if (r < 0) {
+        spend_past_clear(spend); /* not half of them */
+        return r;
+    }
+    spend->changes = jobs_counts_get(jobs)->changes;
+    spend->is_known = true;
+    return 0;
 }
 
-static void sums_add(void *context, const struct store_spending *row)
+static bool spend_is_known(const struct tree *tree, const struct spend *spend)
 {
-    int64_t *sums = context;
-    enum spend_class class = spend_class_of(row);
-    if (class != SPEND_NOTHING)
-        sums[class - SPEND_SETTLED] += spend_amount(row);
+    return spend->is_known && spend->changes == jobs_counts_get(tree->settings.jobs)->changes;
 }
 
 int spend_sums_get(struct tree *tree, int64_t usd_micros[static SPEND_SUMS])
 {
-    uint64_t changes = jobs_counts_get(tree->settings.jobs)->changes;
-    if (!tree->has_spend_sums || tree->spend_changes != changes) {
-        int64_t sums[SPEND_SUMS] = {0};
-        int r = jobs_spending_each(tree->settings.jobs, sums_add, sums);
-        if (r < 0)
-            return r;
-        memcpy(tree->spend_sums, sums, sizeof(sums));
-        tree->spend_changes = changes;
-        tree->has_spend_sums = true;
-    }
-    memcpy(usd_micros, tree->spend_sums, sizeof(tree->spend_sums));
-    return 0;
+    struct spend *spend;
+    int r = spend_get(tree, &spend);
+    if (r == 0 && !spend_is_known(tree, spend))
+        r = spend_read(tree, spend, NULL);
+    for (int i = 0; r == 0 && i < SPEND_SUMS; i++)
+        usd_micros[i] = spend->total.past[SPEND_SETTLED + i] + spend->total.now[SPEND_SETTLED + i];
+    return r;
+}
+
+static void write_file(const struct spend *spend, struct json_writer *w, const char *list)
+{
+    write_sums(w, &spend->total);
+    for (int i = 0; i < SPEND_TABLES; i++)
+        write_table(w, table_words[i], spend->tables[i]);
+    json_write_member_int64(w, "earlier_attempts", spend->past_count);
+    json_write_key(w, "attempts");
+    json_write_raw(w, list);
+    json_write_object_end(w);
 }
 
 int spend_render(struct tree *tree, struct buf *out)
 {
-    struct spend spend = {0};
+    struct spend *spend;
     struct json_writer w;
-    buf_init(&spend.jobs, out->limit);
-    json_writer_init(&spend.writer, &spend.jobs, JSON_PRETTY);
-    json_write_array_begin(&spend.writer);
-    int r = jobs_spending_each(tree->settings.jobs, attempt_add, &spend);
-    json_write_array_end(&spend.writer);
+    struct buf list; /* the attempts, rendered as they come */
+    size_t before = out->len;
+    int r = spend_get(tree, &spend);
+    if (r < 0)
+        return r;
+    buf_init(&list, SPEND_BYTES_MAX);
+    json_writer_init(&w, &list, JSON_PRETTY);
+    json_write_array_begin(&w);
+    r = spend_read(tree, spend, &w);
+    json_write_array_end(&w);
     if (r == 0)
-        r = spend.error ? spend.error : spend.jobs.error;
+        r = list.error;
     json_writer_init(&w, out, JSON_PRETTY);
     json_write_object_begin(&w);
     json_write_member_string(&w, "currency", "USD");
     if (r == 0)
         r = write_budget(tree, &w);
-    write_sums(&w, &spend.total);
-    write_table(&w, "by_day", spend.by_day);
-    write_table(&w, "by_month", spend.by_month);
-    write_table(&w, "by_model", spend.by_model);
-    write_table(&w, "by_job", spend.by_job);
-    json_write_key(&w, "attempts");
-    json_write_raw(&w, buf_text(&spend.jobs));
-    json_write_object_end(&w);
+    write_file(spend, &w, buf_text(&list));
     buf_add_char(out, '\n');
-    table_free(&spend.by_day);
-    table_free(&spend.by_month);
-    table_free(&spend.by_model);
-    table_free(&spend.by_job);
-    buf_fini(&spend.jobs);
-    return r < 0 ? r : out->error;
+    buf_fini(&list);
+    if (r == 0)
+        r = out->error;
+    if (r == 0)
+        spend->size = (int64_t)(out->len - before);
+    return r;
+}
+
+int spend_size_get(struct tree *tree, int64_t *size)
+{
+    struct spend *spend;
+    struct job_budget_state budget; /* asked first: another one makes another file */
+    int r = spend_get(tree, &spend);
+    if (r == 0)
+        r = spend_budget_get(tree, &budget);
+    if (r == 0 && (spend->size < 0 || !spend_is_known(tree, spend))) {
+        struct buf text;
+        buf_init(&text, SPEND_BYTES_MAX);
+        r = spend_render(tree, &text);
+        buf_fini(&text);
+    }
+    if (r == 0)
+        *size = spend->size;
+    return r;
 }

@@ -45,6 +45,7 @@ struct tree *tree_free(struct tree *tree)
     watches_end(tree);
     buf_fini(&tree->scratch);
     index_fini(tree);
+    spend_forget(tree);
     free(tree->data_directory);
     free(tree);
     return NULL;

@@ -85,10 +85,8 @@ struct tree {
     int64_t handles_count;
     int64_t metrics_opened_ms;
     int64_t status_counts[JOB_STATE_COUNT]; /* jobs, as the views show them */
-    int64_t spend_sums[3];                  /* see spend_sums_get() */
-    uint64_t spend_changes;                 /* jobs_counts.changes when they were asked */
-    bool has_spend_sums;
-    tree_metrics_fn *add_metrics; /* of the floor above */
+    struct spend *spend;                    /* NULL: nobody has asked yet, see spend.c */
+    tree_metrics_fn *add_metrics;           /* of the floor above */
     void *add_metrics_context;
     struct watch_read *watch_reads; /* parked: see watch.c */
     struct watch *watches;          /* with a waker */
@@ -152,8 +150,13 @@ int generated_render(struct tree *tree, struct job *job, const struct generated 
 int64_t cost_get(const struct job *job, const struct store_attempt *attempt, const char **what);
 int readme_render(struct tree *tree, struct buf *out);
 int spend_render(struct tree *tree, struct buf *out);
+/* The length of what spend_render() would give, without that where nothing has changed since. */
+int spend_size_get(struct tree *tree, int64_t *size) NODISCARD;
+void spend_forget(struct tree *tree);
+/* As jobs_budget_get(), but asked again only when it may be another. */
+int spend_budget_get(struct tree *tree, struct job_budget_state *out) NODISCARD;
 /* In all: settled, reserved, at risk. */
-enum { SPEND_SUMS = 3 };
+enum { SPEND_SUMS = 3, SPEND_LISTED = 1000 };
 int spend_sums_get(struct tree *tree, int64_t usd_micros[static SPEND_SUMS]) NODISCARD;
 int metrics_render(struct tree *tree, struct buf *out);
 

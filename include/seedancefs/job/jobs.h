@@ -144,8 +144,11 @@ int jobs_budget_get(struct jobs *jobs, struct job_budget_state *out) NODISCARD;
 /* "", " per day", " per month". Static storage. */
 const char *job_budget_period_to_text(enum job_budget_period period);
 
-/* Every attempt there ever was, oldest first, those of removed jobs too. */
-int jobs_spending_each(struct jobs *jobs, store_spending_fn *fn, void *context) NODISCARD;
+/* Attempts with these ids, oldest first, those of removed jobs too: see store_spending_each() and those below. */
+int jobs_spending_each(struct jobs *jobs, int64_t after_id, int64_t last_id, store_spending_fn *fn,
+                       void *context) NODISCARD;
+int jobs_spending_before(struct jobs *jobs, int64_t latest, int64_t *attempt_id) NODISCARD;
+int jobs_ledger_since(struct jobs *jobs, int64_t *entry_id, int64_t *attempt_id) NODISCARD;
 
 /* Asks the service for fresh URLs, once however often it is called; answers by on_url. */
 void jobs_url_refresh(struct job *job);

@@ -170,7 +170,14 @@ struct store_spending {
     bool is_taken_over;        /* another attempt has the same task and counts for it */
 };
 typedef void store_spending_fn(void *context, const struct store_spending *row);
-int store_spending_each(struct store *store, store_spending_fn *fn, void *context) NODISCARD;
+/* In the order of their ids, of which `after_id` is none and `last_id` may be one. */
+int store_spending_each(struct store *store, int64_t after_id, int64_t last_id,
+                        store_spending_fn *fn, void *context) NODISCARD;
+/* The last attempt that is not among the latest `latest`; 0: there is none. */
+int store_spending_before(struct store *store, int64_t latest, int64_t *attempt_id) NODISCARD;
+/* The oldest attempt whose money has changed since this entry of the ledger; 0: none has. *entry_id is the last
+ * entry then. */
+int store_ledger_since(struct store *store, int64_t *entry_id, int64_t *attempt_id) NODISCARD;
 
 /* The service's last answer as it came. */
 int store_attempt_response_set(struct store *store, int64_t id, const void *body,

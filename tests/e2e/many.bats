@@ -1,0 +1,60 @@
+#!/usr/bin/env bats
+# A house full of finished jobs. How quick it is, scripts/bench-everyday.sh measures.
+load helper
+load finished_jobs
+
+setup() { start_world; }
+teardown() { end_world; }
+
+make_model() {
+    mkdir "$MNT/jobs/model"
+    echo '{"prompt": "a clip"}' >"$MNT/jobs/model/prompt.json"
+    wait_status model succeeded
+}
+
+rss_kib() { awk '/^VmRSS/ { print $2 }' "/proc/$FS_PID/status"; }
+
+# S-SCALE-1: `spend.json` sums up all attempts. Of more than 1,000 it lists the latest 1,000 (`attempts`, `by_job`)
+#   and says how many there are before them (`earlier_attempts`); what each of those cost stands with its job and in
+#   the database of the data directory.
+@test "S-SCALE-1: of 1,100 attempts the latest 1,000 are listed, and all are summed up" {
+    local name cost
+    mount_fs
+    make_model
+    unmount_fs
+    finished_jobs 1099
+    mount_fs --archive never
+    jq -e '.earlier_attempts == 100 and (.attempts | length) == 1000 and (.by_job | length) == 1000 and
+        .attempts[999].job == "clip-1098" and .settled == .by_model[].settled' "$MNT/spend.json"
+    cost=$(awk '{ print $1 * 1100 }' "$MNT/jobs/model/cost")
+    jq -e --argjson cost "$cost" '.settled | tonumber == $cost' "$MNT/spend.json"
+    # The size is right before and after anything that changes it.
+    for name in a-name a-much-longer-name; do
+        mv "$MNT/jobs/clip-1098" "$MNT/jobs/$name"
+        [ "$(stat -c %s "$MNT/spend.json")" -eq "$(wc -c <"$MNT/spend.json")" ]
+        jq -e --arg name "$name" '.attempts[999].job == $name' "$MNT/spend.json"
+        mv "$MNT/jobs/$name" "$MNT/jobs/clip-1098"
+    done
+    unmount_fs # the search for the key, which ends each test, would read all of them
+}
+
+# S-SCALE-2: Listing a directory of very many jobs shows each of them once and nothing else, and leaves no more in
+#   memory than before.
+@test "S-SCALE-2: 5,000 jobs are listed, and nothing is kept of that" {
+    local directory before
+    mount_fs
+    make_model
+    unmount_fs
+    finished_jobs 4999
+    mount_fs --archive never
+    ls "$MNT/jobs" >/dev/null
+    before=$(rss_kib)
+    for directory in jobs by-status/succeeded videos; do
+        ls -l "$MNT/$directory" | sed 1d | wc -l | grep -qx 5000
+        ls "$MNT/$directory" | sort -u | wc -l | grep -qx 5000
+    done
+    # Less than 60 bytes for each job: nothing of each job was kept.
+    [ "${BUILD##*/}" = asan ] || [ $(($(rss_kib) - before)) -lt 300 ]
+    [ "$(creates)" -eq 1 ]
+    unmount_fs
+}
