@@ -152,6 +152,7 @@ row "resident memory then" "$(rss_kib)" KiB most 65536 "" ""
 bench_lists
 bench_root
 bench_change
+wait_until 60 is_at_rest # what is left to do after the last change
 ticks=$(cpu_ticks)
 sleep 10
 row "processor time while idle, of 10 s" "$(cpu_ms $(($(cpu_ticks) - ticks)))" ms most 20 "" ""
