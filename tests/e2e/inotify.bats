@@ -58,7 +58,7 @@ helpers() { pgrep -P "$FS_PID" -x seedancefs-tell; }
     TOKENHUB_API_KEY=$KEY "$SEEDANCEFS" --api-url "$API" --data-dir "$DATA" --poll-interval 0.05 "$MNT" 3>&-
     FS_PID=$(daemon_pid)
     helper=$(helpers)
-    ! grep -aq "$KEY" "/proc/$helper/environ"
+    fails grep -aq "$KEY" "/proc/$helper/environ"
     make_job cat
     # At rest: no file but /dev/null and its end of a socket, and the mount can go.
     [ "$(readlink "/proc/$helper/cwd")" = / ]
