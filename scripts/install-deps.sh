@@ -15,7 +15,8 @@ if [ -x /usr/sbin/policy-rc.d ] && ! /usr/sbin/policy-rc.d smbd start >/dev/null
 fi
 packages="$build $tests"
 [ "${1:-}" = --build ] && packages=$build
-[ "${1:-}" = --bench ] && packages="gcc libc6-dev curl jq sqlite3 procps python3 ffmpeg nginx-light rclone mpv"
+[ "${1:-}" = --bench ] && packages="gcc libc6-dev curl jq sqlite3 procps python3 ffmpeg nginx-light rclone mpv
+    chromium-headless-shell"
 
 is_installed() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
