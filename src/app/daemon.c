@@ -10,8 +10,8 @@
 #include "key.h"
 #include "mountpoint.h"
 #include "notify.h"
-#include "privileges.h"
 #include "raiser.h"
+#include "seedancefs/base/privileges.h"
 
 #include "seedancefs/api/api.h"
 #include "seedancefs/base/clock.h"

@@ -66,14 +66,6 @@ static int key_from_environment(struct secret *out)
     return r;
 }
 
-void key_forget(void)
-{
-    char *value = getenv(key_variable);
-    if (value)
-        explicit_bzero(value, strlen(value));
-    (void)unsetenv(key_variable);
-}
-
 int key_read(const char *key_file, struct secret *out)
 {
     if (key_file)

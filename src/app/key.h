@@ -13,7 +13,4 @@
  * and in the log what is wrong. -ENOENT: there is none at all. */
 int key_read(const char *key_file, struct secret *out) NODISCARD;
 
-/* Wipes the key out of the environment, in a process that needs none. */
-void key_forget(void);
-
 #endif

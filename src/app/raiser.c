@@ -10,9 +10,7 @@
  */
 #include "raiser.h"
 
-#include "key.h"
-#include "privileges.h"
-
+#include "seedancefs/base/child.h"
 #include "seedancefs/base/log.h"
 #include "seedancefs/base/table.h"
 #include "seedancefs/net/loop.h"
@@ -23,17 +21,14 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum {
     QUEUE_MAX = 16 * 1024,
     QUEUE_LOOK = 32, /* so far back the same change is looked for */
-    CHILD_SOCKET_FD = 3,
     MESSAGE_MAX = 1024,
 };
 
@@ -47,7 +42,7 @@ struct work {
 struct raiser {
     struct loop *loop;
     struct loop_watch watch;
-    pid_t pid;
+    struct child child;
     bool is_gone;
     bool is_full;
     struct work *active; /* at the process; NULL: it has nothing to do */
@@ -73,8 +68,9 @@ static void child_raise(int root, enum tree_news kind, const char *path)
         (void)!symlinkat("-", root, path);
 }
 
-static void child_work(const char *mountpoint)
+static void child_work(void *context)
 {
+    const char *mountpoint = context;
     char message[MESSAGE_MAX];
     ssize_t n;
     while ((n = recv(CHILD_SOCKET_FD, message, sizeof(message) - 1, 0)) > 0 ||
@@ -90,21 +86,6 @@ static void child_work(const char *mountpoint)
         if (send(CHILD_SOCKET_FD, "", 1, MSG_NOSIGNAL) < 0)
             return;
     }
-}
-
-static void child_run(const char *mountpoint, int socket_fd, pid_t parent)
-{
-    (void)prctl(PR_SET_NAME, "seedancefs-tell");
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    int socket = fcntl(socket_fd, F_DUPFD_CLOEXEC, CHILD_SOCKET_FD + 1);
-    for (int fd = 0; null >= 0 && fd <= STDERR_FILENO; fd++)
-        (void)dup2(null, fd);
-    key_forget();
-    if (getppid() == parent && socket >= 0 && dup2(socket, CHILD_SOCKET_FD) >= 0 &&
-        close_range(CHILD_SOCKET_FD + 1, ~0U, 0) == 0 && chdir("/") == 0 && privileges_drop() == 0)
-        child_work(mountpoint);
-    _exit(0);
 }
 
 static void work_free(struct work *work)
@@ -209,36 +190,30 @@ void raiser_news(void *context, enum tree_news kind, const char *path)
 
 pid_t raiser_pid(const struct raiser *raiser)
 {
-    return raiser ? raiser->pid : 0;
+    return raiser ? raiser->child.pid : 0;
 }
 
 int raiser_new(struct loop *loop, const char *mountpoint, raiser_fn *on_raise, void *context,
                struct raiser **out)
 {
-    int sockets[2];
-    pid_t parent = getpid();
     struct raiser *raiser = calloc(1, sizeof(*raiser));
-    if (!raiser)
-        return -ENOMEM;
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0) {
-        int r = -errno;
+    char *copy = strdup(mountpoint); /* the process has it as its own */
+    int r = raiser && copy ? 0 : -ENOMEM;
+    if (r == 0)
+        r = child_start("seedancefs-tell", -1, child_work, copy, &raiser->child);
+    free(copy);
+    if (r < 0) {
         free(raiser);
         return r;
     }
-    *raiser = (struct raiser){.loop = loop, .on_raise = on_raise, .context = context};
-    raiser->watch =
-        (struct loop_watch){.fd = sockets[0], .events = POLLIN, .fn = on_done, .context = raiser};
-    int r = loop_watch_add(loop, &raiser->watch);
-    raiser->pid = r < 0 ? -1 : fork();
-    if (raiser->pid == 0)
-        child_run(mountpoint, sockets[1], parent);
-    if (r == 0 && raiser->pid < 0) {
-        r = -errno;
-        loop_watch_remove(loop, &raiser->watch);
-    }
-    (void)close(sockets[1]);
+    raiser->loop = loop;
+    raiser->on_raise = on_raise;
+    raiser->context = context;
+    raiser->watch = (struct loop_watch){
+        .fd = raiser->child.socket_fd, .events = POLLIN, .fn = on_done, .context = raiser};
+    r = loop_watch_add(loop, &raiser->watch);
     if (r < 0) {
-        (void)close(sockets[0]);
+        child_wait(&raiser->child);
         free(raiser);
         return r;
     }
@@ -253,10 +228,8 @@ struct raiser *raiser_free(struct raiser *raiser)
     if (!raiser->is_gone)
         raiser_lost(raiser);
     work_free(raiser->active);
-    (void)close(raiser->watch.fd);
-    (void)kill(raiser->pid, SIGKILL);
-    while (waitpid(raiser->pid, NULL, 0) < 0 && errno == EINTR)
-        continue;
+    (void)kill(raiser->child.pid, SIGKILL); /* it may wait for the mount */
+    child_wait(&raiser->child);
     free(raiser);
     return NULL;
 }

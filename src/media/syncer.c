@@ -5,21 +5,15 @@
  */
 #include "media/syncer.h"
 
+#include "seedancefs/base/child.h"
 #include "seedancefs/base/log.h"
 #include "seedancefs/base/table.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
-
-/* Where the process has its descriptors; all others are closed. */
-enum { CHILD_DIRECTORY_FD = 3, CHILD_SOCKET_FD = 4, CHILD_FIRST_CLOSED_FD = 5 };
 
 struct job {
     struct cache_key key;
@@ -32,7 +26,7 @@ struct job {
 struct syncer {
     struct loop *loop;
     struct loop_watch watch;
-    pid_t pid;
+    struct child child;
     bool is_gone;
     struct job *jobs;
 };
@@ -77,7 +71,7 @@ static ssize_t message_receive(int socket_fd, struct cache_key *key, int *fd)
     return n;
 }
 
-static void child_work(void)
+static void child_work(void *context UNUSED)
 {
     struct cache_key key;
     int fd;
@@ -87,32 +81,12 @@ static void child_work(void)
             continue;
         struct cache_sync_result result = {.result = -EMFILE};
         if (fd >= 0)
-            result = cache_sync(CHILD_DIRECTORY_FD, fd, key.id, (enum media_kind)key.kind);
+            result = cache_sync(CHILD_KEPT_FD, fd, key.id, (enum media_kind)key.kind);
         if (fd >= 0)
             (void)close(fd);
         if (send(CHILD_SOCKET_FD, &result, sizeof(result), MSG_NOSIGNAL) < 0)
             return;
     }
-}
-
-/* Signals stay blocked, as the loop has them: this process ends when the other one does. */
-static void child_run(int directory_fd, int socket_fd, pid_t parent)
-{
-    (void)prctl(PR_SET_NAME, "seedancefs-sync");
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent)
-        _exit(0);
-    /* Away from the places that they are going to have. */
-    int directory = fcntl(directory_fd, F_DUPFD_CLOEXEC, CHILD_FIRST_CLOSED_FD);
-    int socket = fcntl(socket_fd, F_DUPFD_CLOEXEC, CHILD_FIRST_CLOSED_FD);
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    for (int fd = 0; null >= 0 && fd <= STDERR_FILENO; fd++)
-        (void)dup2(null, fd);
-    if (directory >= 0 && socket >= 0 && dup2(directory, CHILD_DIRECTORY_FD) >= 0 &&
-        dup2(socket, CHILD_SOCKET_FD) >= 0 && close_range(CHILD_FIRST_CLOSED_FD, ~0U, 0) == 0 &&
-        chdir("/") == 0)
-        child_work();
-    _exit(0);
 }
 
 static void job_end(struct syncer *syncer, struct cache_sync_result result)
@@ -156,29 +130,20 @@ static void on_answer(void *context, short revents UNUSED)
 
 int syncer_new(struct loop *loop, int directory_fd, struct syncer **out)
 {
-    int sockets[2];
     struct syncer *syncer = calloc(1, sizeof(*syncer));
     if (!syncer)
         return -ENOMEM;
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0) {
-        int r = -errno;
+    int r = child_start("seedancefs-sync", directory_fd, child_work, NULL, &syncer->child);
+    if (r < 0) {
         free(syncer);
         return r;
     }
     syncer->loop = loop;
-    syncer->watch =
-        (struct loop_watch){.fd = sockets[0], .events = POLLIN, .fn = on_answer, .context = syncer};
-    pid_t parent = getpid();
-    int r = loop_watch_add(loop, &syncer->watch);
-    syncer->pid = r < 0 ? -1 : fork();
-    if (syncer->pid == 0)
-        child_run(directory_fd, sockets[1], parent);
-    if (r == 0 && syncer->pid < 0)
-        r = -errno;
-    (void)close(sockets[1]);
+    syncer->watch = (struct loop_watch){
+        .fd = syncer->child.socket_fd, .events = POLLIN, .fn = on_answer, .context = syncer};
+    r = loop_watch_add(loop, &syncer->watch);
     if (r < 0) {
-        loop_watch_remove(loop, &syncer->watch);
-        (void)close(sockets[0]);
+        child_wait(&syncer->child);
         free(syncer);
         return r;
     }
@@ -195,9 +160,7 @@ struct syncer *syncer_free(struct syncer *syncer)
         continue;
     if (!syncer->is_gone)
         syncer_lost(syncer);
-    (void)close(syncer->watch.fd);
-    while (waitpid(syncer->pid, NULL, 0) < 0 && errno == EINTR)
-        continue;
+    child_wait(&syncer->child);
     free(syncer);
     return NULL;
 }

@@ -4,8 +4,8 @@
  * NoNewPrivileges= holds. Once mounted nothing needs it, and a program that talks to the network
  * should not have it.
  */
-#ifndef SEEDANCEFS_APP_PRIVILEGES_H
-#define SEEDANCEFS_APP_PRIVILEGES_H
+#ifndef SEEDANCEFS_BASE_PRIVILEGES_H
+#define SEEDANCEFS_BASE_PRIVILEGES_H
 
 #include "seedancefs/base/attributes.h"
 

@@ -1,0 +1,81 @@
+#include "seedancefs/base/child.h"
+
+#include "seedancefs/base/privileges.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { FIRST_CLOSED_FD = 5 };
+
+/* Where /proc/PID/environ reads it. */
+static void environment_wipe(void)
+{
+    for (char **entry = environ; entry && *entry; entry++)
+        explicit_bzero(*entry, strlen(*entry));
+    (void)clearenv();
+}
+
+/* To its place, by way of one that is nobody's. */
+static bool descriptor_place(int fd, int place)
+{
+    return fd < 0 || (dup2(fd, place) >= 0 && fcntl(place, F_SETFD, FD_CLOEXEC) == 0);
+}
+
+static bool descriptors_keep(int socket_fd, int kept_fd)
+{
+    int socket = fcntl(socket_fd, F_DUPFD_CLOEXEC, FIRST_CLOSED_FD);
+    int kept = kept_fd < 0 ? -1 : fcntl(kept_fd, F_DUPFD_CLOEXEC, FIRST_CLOSED_FD);
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (socket < 0 || null < 0 || (kept_fd >= 0 && kept < 0))
+        return false;
+    for (int fd = 0; fd <= STDERR_FILENO; fd++)
+        (void)dup2(null, fd);
+    (void)close(CHILD_KEPT_FD); /* whatever it was, when nothing is kept */
+    return descriptor_place(socket, CHILD_SOCKET_FD) && descriptor_place(kept, CHILD_KEPT_FD) &&
+           close_range(FIRST_CLOSED_FD, ~0U, 0) == 0;
+}
+
+static void child_run(const char *name, pid_t parent, int socket_fd, int kept_fd, child_fn *fn,
+                      void *context)
+{
+    (void)prctl(PR_SET_NAME, name);
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    environment_wipe();
+    if (getppid() == parent && descriptors_keep(socket_fd, kept_fd) && chdir("/") == 0 &&
+        privileges_drop() == 0)
+        fn(context);
+    _exit(0);
+}
+
+int child_start(const char *name, int kept_fd, child_fn *fn, void *context, struct child *out)
+{
+    int sockets[2];
+    pid_t parent = getpid();
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
+        return -errno;
+    pid_t pid = fork();
+    if (pid == 0)
+        child_run(name, parent, sockets[1], kept_fd, fn, context);
+    int r = pid < 0 ? -errno : 0;
+    (void)close(sockets[1]);
+    if (r < 0)
+        (void)close(sockets[0]);
+    else
+        *out = (struct child){.pid = pid, .socket_fd = sockets[0]};
+    return r;
+}
+
+void child_wait(struct child *child)
+{
+    (void)close(child->socket_fd);
+    while (waitpid(child->pid, NULL, 0) < 0 && errno == EINTR)
+        continue;
+}
