@@ -49,6 +49,8 @@ struct daemon {
     int ready_fd;
     bool is_ready;
     bool is_ending;
+    bool is_unmounted; /* when the signal came that ends it: somebody wanted that twice */
+    dev_t device;      /* of the mount */
     enum exit_code code;
     struct store *store;
     struct loop *loop;
@@ -338,6 +340,7 @@ static void on_ready(void *context)
 {
     struct daemon *daemon = context;
     daemon->is_ready = true;
+    daemon->device = mountpoint_device_get(daemon->options->mountpoint);
     timer_set(loop_timers(daemon->loop), &daemon->start_timer, 0, jobs_begin, daemon);
     notify_send("READY=1\nSTATUS=Mounted on %s, %zu jobs.", daemon->options->mountpoint,
                 jobs_count(daemon->jobs));
@@ -377,6 +380,9 @@ static void on_signal(void *context, short revents UNUSED)
             key_reload(daemon);
         else
             daemon_end(daemon);
+        if (info.ssi_signo != SIGHUP && daemon->device)
+            daemon->is_unmounted =
+                mountpoint_device_get(daemon->options->mountpoint) != daemon->device;
     }
 }
 
@@ -434,7 +440,8 @@ static void daemon_stop(struct daemon *daemon)
         jobs_stop(daemon->jobs);
     daemon->session = session_free(daemon->session);
     daemon->raiser = raiser_free(daemon->raiser);
-    daemon->is_ending = false;
+    /* The unmount may be noticed a moment after it: see raiser.c. */
+    daemon->is_ending = daemon->is_unmounted;
     while (daemon->jobs && jobs_is_submitting(daemon->jobs) && !daemon->is_ending) {
         log_info("stop.waits", "why=\"a request is being submitted\"");
         notify_send("STATUS=Waiting for the answer to a request that is being submitted.");

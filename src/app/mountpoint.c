@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -180,4 +181,11 @@ enum exit_code mountpoint_prepare(const char *path)
                             "MOUNTPOINT");
     hidden_files_look(path);
     return EXIT_DONE;
+}
+
+dev_t mountpoint_device_get(const char *path)
+{
+    struct statx st;
+    int r = statx(AT_FDCWD, path, AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, STATX_INO, &st);
+    return r < 0 ? 0 : makedev(st.stx_dev_major, st.stx_dev_minor);
 }

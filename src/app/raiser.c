@@ -5,8 +5,10 @@
  *
  * A changed file gets its modification time set, which the tree takes for nothing and inotify for
  * IN_MODIFY; a new one is made with mknod(2) or symlink(2), which fuse/ answers with what is there. The
- * process has nothing of the mount open but while it works: an unmount in that very moment is told that the mount is
- * busy, as with any program that looks at a file.
+ * process has nothing of the mount open but while it works, and works in a mount table of its own: the mount is not
+ * busy because of it. When others have unmounted it the process ends, and with it the last that held the mount.
+ * Where a table of its own is not allowed it works in the common one, and an unmount in that very
+ * moment is told that the mount is busy, as with any program that looks at a file.
  */
 #include "raiser.h"
 
@@ -17,18 +19,22 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
+#include <poll.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 enum {
     QUEUE_MAX = 16 * 1024,
-    QUEUE_LOOK = 32, /* so far back the same change is looked for */
+    QUEUE_LOOK = 256, /* so far back the same change is looked for */
     MESSAGE_MAX = 1024,
 };
 
@@ -46,6 +52,7 @@ struct raiser {
     bool is_gone;
     bool is_full;
     struct work *active; /* at the process; NULL: it has nothing to do */
+    struct work *urgent; /* what has come to be there: before all that has only changed */
     struct work *queue;
     size_t queued;
     raiser_fn *on_raise;
@@ -55,10 +62,6 @@ struct raiser {
 static void child_raise(int root, enum tree_news kind, const char *path)
 {
     const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_nsec = UTIME_NOW}};
-    struct statfs st;
-    /* Not in the directory below, when the mount is gone. */
-    if (fstatfs(root, &st) < 0 || st.f_type != FUSE_SUPER_MAGIC)
-        return;
     /* A failure is that of an event: nobody could do anything about it. */
     if (kind == TREE_NEWS_CHANGED)
         (void)utimensat(root, path, times, AT_SYMLINK_NOFOLLOW);
@@ -68,17 +71,110 @@ static void child_raise(int root, enum tree_news kind, const char *path)
         (void)!symlinkat("-", root, path);
 }
 
+/* The mount as the process works on it. */
+struct view {
+    const char *mountpoint;
+    dev_t below; /* the device that the mount point is on without the mount */
+    bool is_known;
+    uint64_t mount_id; /* of the mount that others see */
+    int mounts_fd; /* the table in which it stands; -1: the process sees the same as all others */
+};
+
+static int root_open(const struct view *view, struct statx *st)
+{
+    int root = open(view->mountpoint, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (root < 0)
+        return -1;
+    /* Without asking the mount for anything. */
+    int r = statx(root, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO | STATX_MNT_ID, st);
+    if (r == 0 && makedev(st->stx_dev_major, st->stx_dev_minor) != view->below)
+        return root;
+    (void)close(root); /* the mount is gone: not in the directory below it */
+    return -1;
+}
+
+/* A mount table of its own, so that working on the mount does not make it busy for others; a change that others make to
+ * any other mount is seen here, too, and keeps nothing alive. */
+static bool table_leave(const char *mountpoint)
+{
+    return (unshare(CLONE_NEWNS) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0) &&
+           mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) == 0 &&
+           mount(NULL, mountpoint, NULL, MS_PRIVATE, NULL) == 0;
+}
+
+/* With the first piece of work, when the mount is there. */
+static void view_learn(struct view *view)
+{
+    struct statx st;
+    int root = root_open(view, &st);
+    if (root < 0)
+        return;
+    (void)close(root);
+    view->is_known = true;
+    view->mount_id = st.stx_mnt_id;
+    /* What is open stays the table that others see. */
+    view->mounts_fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+    if (view->mounts_fd < 0)
+        return;
+    if (!(st.stx_mask & STATX_MNT_ID) || !table_leave(view->mountpoint)) {
+        (void)close(view->mounts_fd);
+        view->mounts_fd = -1;
+    }
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* other credentials have taken it back */
+}
+
+/* Others have unmounted it: what this process still has would keep it alive. */
+static bool view_is_gone(const struct view *view)
+{
+    FILE *table = NULL;
+    char *line = NULL;
+    size_t size = 0;
+    bool is_gone = true;
+    int fd = dup(view->mounts_fd);
+    if (fd >= 0 && lseek(fd, 0, SEEK_SET) == 0)
+        table = fdopen(fd, "r");
+    if (!table) {
+        (void)close(fd);
+        return true;
+    }
+    while (is_gone && getline(&line, &size, table) > 0)
+        is_gone = strtoull(line, NULL, 10) != view->mount_id;
+    free(line);
+    (void)fclose(table);
+    return is_gone;
+}
+
+/* Until there is a message; false when there is nothing to do any more. */
+static bool message_wait(const struct view *view)
+{
+    struct pollfd fds[] = {{CHILD_SOCKET_FD, POLLIN, 0}, {view->mounts_fd, POLLPRI, 0}};
+    for (;;) {
+        if (poll(fds, 2, -1) < 0 && errno != EINTR)
+            return false;
+        if ((fds[1].revents & (POLLPRI | POLLERR)) && view_is_gone(view))
+            return false;
+        if (fds[0].revents)
+            return true;
+    }
+}
+
 static void child_work(void *context)
 {
-    const char *mountpoint = context;
+    struct view view = {.mountpoint = context, .mounts_fd = -1};
     char message[MESSAGE_MAX];
-    ssize_t n;
-    while ((n = recv(CHILD_SOCKET_FD, message, sizeof(message) - 1, 0)) > 0 ||
-           (n < 0 && errno == EINTR)) {
-        if (n < 0)
-            continue;
+    struct statx st;
+    struct stat below;
+    if (stat(view.mountpoint, &below) < 0)
+        return;
+    view.below = below.st_dev;
+    while (message_wait(&view)) {
+        ssize_t n = recv(CHILD_SOCKET_FD, message, sizeof(message) - 1, 0);
+        if (n <= 0)
+            return;
         message[n] = '\0';
-        int root = open(mountpoint, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (!view.is_known)
+            view_learn(&view);
+        int root = root_open(&view, &st);
         if (root >= 0) {
             child_raise(root, (enum tree_news)message[0], message + 1);
             (void)close(root);
@@ -95,31 +191,37 @@ static void work_free(struct work *work)
     free(work);
 }
 
+/* NULL: there is none. */
+static struct work *work_take(struct raiser *raiser)
+{
+    struct work **queue = raiser->urgent ? &raiser->urgent : &raiser->queue;
+    struct work *work = *queue;
+    if (!work)
+        return NULL;
+    DL_DELETE(*queue, work);
+    raiser->queued--;
+    return work;
+}
+
 static void raiser_lost(struct raiser *raiser)
 {
     raiser->is_gone = true;
     loop_watch_remove(raiser->loop, &raiser->watch);
     raiser->on_raise(raiser->context, NULL);
     struct work *work;
-    struct work *next;
-    DL_FOREACH_SAFE (raiser->queue, work, next) {
-        DL_DELETE(raiser->queue, work);
+    while ((work = work_take(raiser)))
         work_free(work);
-    }
-    raiser->queued = 0;
 }
 
 static void raiser_next(struct raiser *raiser)
 {
     char message[MESSAGE_MAX];
-    struct work *work = raiser->queue;
+    struct work *work = work_take(raiser);
     raiser->on_raise(raiser->context, NULL);
     work_free(raiser->active);
     raiser->active = NULL;
     if (!work)
         return;
-    DL_DELETE(raiser->queue, work);
-    raiser->queued--;
     raiser->active = work;
     const char *slash = strrchr(work->path, '/');
     if (work->kind != TREE_NEWS_CHANGED)
@@ -142,17 +244,18 @@ static void on_done(void *context, short revents UNUSED)
         raiser_next(raiser);
         return;
     }
-    log_warn("raiser.gone", "note=\"inotify does not see any more what changes by itself\"");
+    log_info("raiser.gone", "note=\"inotify does not see any more what changes by itself\"");
     raiser_lost(raiser);
 }
 
 static bool is_queued(const struct raiser *raiser, enum tree_news kind, const char *path)
 {
-    const struct work *work = raiser->queue ? raiser->queue->prev : NULL;
+    const struct work *queue = kind == TREE_NEWS_CHANGED ? raiser->queue : raiser->urgent;
+    const struct work *work = queue ? queue->prev : NULL;
     for (int i = 0; work && i < QUEUE_LOOK; i++) {
         if (work->kind == kind && strcmp(work->path, path) == 0)
             return true;
-        if (work == raiser->queue)
+        if (work == queue)
             break;
         work = work->prev;
     }
@@ -169,7 +272,10 @@ static void work_add(struct raiser *raiser, enum tree_news kind, const char *pat
         return;
     }
     *work = (struct work){.kind = kind, .path = copy};
-    DL_APPEND(raiser->queue, work);
+    if (kind == TREE_NEWS_CHANGED)
+        DL_APPEND(raiser->queue, work);
+    else
+        DL_APPEND(raiser->urgent, work);
     raiser->queued++;
     if (!raiser->active)
         raiser_next(raiser);

@@ -60,9 +60,9 @@ helpers() { pgrep -P "$FS_PID" -x seedancefs-tell; }
     helper=$(helpers)
     fails grep -aq "$KEY" "/proc/$helper/environ"
     make_job cat
-    # At rest: no file but /dev/null and its end of a socket, and the mount can go.
+    # At rest: no file but /dev/null, its end of a socket and the table of mounts; and the mount can go.
     [ "$(readlink "/proc/$helper/cwd")" = / ]
-    wait_until 5 bash -c "! readlink /proc/$helper/fd/* | grep -v '^/dev/null$' | grep -v '^socket:'"
+    wait_until 5 bash -c "! readlink /proc/$helper/fd/* | grep -v '^/dev/null$' | grep -v '^socket:' | grep -v '/mountinfo$'"
     kill -9 "$helper"
     wait_until 5 process_is_gone "$helper"
     make_job dog
@@ -128,4 +128,29 @@ screen_is_another() { [ "$(screen)" != "$1" ]; }
     kill "$manager" $(pgrep -P "$manager") "$xvfb" 2>/dev/null || true
     wait "$manager" "$xvfb" || true
     [ $code -eq 0 ]
+}
+
+@test "S-NOTIFY-2: an unmount right after a change does not find the mount busy" {
+    unshare -m true 2>/dev/null || unshare -Um true 2>/dev/null || skip "no mount tables of one's own here"
+    for i in $(seq 30); do
+        mount_fs
+        echo '{"prompt": "x"}' >"$J/cat$i/prompt.json"
+        [ "$(cat "$J/cat$i/wait")" = succeeded ]
+        unmount_fs
+    done
+    # What other programs mount and unmount meanwhile is not kept alive.
+    mount_fs
+    make_job dog
+    mkdir "$DIR/other"
+    if mount -t tmpfs tmpfs "$DIR/other" 2>/dev/null; then
+        [ -n "$(helpers)" ]
+        umount "$DIR/other"
+        fails grep -q "$DIR/other" "/proc/$(helpers)/mountinfo"
+    fi
+    # Lazily, while somebody has a file open: the program goes on until it is closed.
+    exec 4<"$J/dog/status"
+    fusermount3 -uz "$MNT"
+    [ "$(cat <&4)" = succeeded ]
+    exec 4<&-
+    wait_until 10 process_is_gone "$FS_PID"
 }

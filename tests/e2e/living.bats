@@ -55,7 +55,7 @@ os.close(terminal)' "$SEEDANCEFS" "${USUAL[@]}" --log-level info ${how:-"-o" "rw
 #   nothing, and nothing else is sent; a second SIGTERM or SIGINT ends it at once: the job is then `unknown`, and
 #   `error` says why.
 @test "S-LIVE-2: SIGTERM, and something else while it waits" {
-    scenario '{"kind":"create","n":1,"answer":{"delay_ms":2000}}'
+    scenario '{"kind":"create","n":1,"answer":{"delay_ms":6000}}'
     mount_fs --max-active 1
     write first
     wait_status first submitting
