@@ -116,8 +116,8 @@ int watch_snapshot_read(struct watch *watch, size_t size, int64_t offset)
         buf_fini(content);
         *content = anew;
     }
-    int64_t end = offset + (int64_t)size;
-    watch->end = end < (int64_t)content->len ? end : (int64_t)content->len;
+    uint64_t end = (uint64_t)offset + size;
+    watch->end = end < content->len ? (int64_t)end : (int64_t)content->len;
     return 0;
 }
 
