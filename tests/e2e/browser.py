@@ -137,7 +137,12 @@ class Browser:
         """Until the expression is true in the page; its value."""
         end = time.monotonic() + seconds
         while True:
-            value = self.js(expression)
+            try:
+                value = self.js(expression)
+            except RuntimeError as error:
+                if 'navigated' not in str(error) and 'context' not in str(error):
+                    raise
+                value = None # the page is just becoming another one
             if value:
                 return value
             if time.monotonic() > end:
