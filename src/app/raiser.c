@@ -29,6 +29,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -93,13 +94,27 @@ static int root_open(const struct view *view, struct statx *st)
     return -1;
 }
 
-/* A mount table of its own, so that working on the mount does not make it busy for others; a change that others make to
- * any other mount is seen here, too, and keeps nothing alive. */
+/* Only the mount is left in the table: a copy of any other would keep that alive when others unmount it, wherever
+ * mounts are not shared between tables. As pivot_root(2) says; the bind is a mount that may be its root. */
+static bool table_empty(const char *mountpoint)
+{
+    return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+           mount(mountpoint, mountpoint, NULL, MS_BIND, NULL) == 0 && chdir(mountpoint) == 0 &&
+           syscall(SYS_pivot_root, ".", ".") == 0 && umount2(".", MNT_DETACH) == 0 &&
+           chdir("/") == 0;
+}
+
+/* A mount table of its own, so that working on the mount does not make it busy for others. */
 static bool table_leave(const char *mountpoint)
 {
-    return (unshare(CLONE_NEWNS) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0) &&
-           mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) == 0 &&
-           mount(NULL, mountpoint, NULL, MS_PRIVATE, NULL) == 0;
+    int common = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+    bool has_left = unshare(CLONE_NEWNS) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0;
+    bool is_good = has_left && table_empty(mountpoint);
+    /* Not with copies of what is mounted now: rather no events at all. */
+    if (has_left && !is_good && setns(common, CLONE_NEWNS) < 0)
+        _exit(0);
+    (void)close(common);
+    return is_good;
 }
 
 /* With the first piece of work, when the mount is there. */
@@ -116,7 +131,9 @@ static void view_learn(struct view *view)
     view->mounts_fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
     if (view->mounts_fd < 0)
         return;
-    if (!(st.stx_mask & STATX_MNT_ID) || !table_leave(view->mountpoint)) {
+    if ((st.stx_mask & STATX_MNT_ID) && table_leave(view->mountpoint)) {
+        view->mountpoint = "/";
+    } else {
         (void)close(view->mounts_fd);
         view->mounts_fd = -1;
     }
