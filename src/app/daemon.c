@@ -304,11 +304,11 @@ static int floors_start(struct daemon *daemon)
     return tree_new(&tree, &daemon->tree);
 }
 
-static void on_raise(void *context, const char *name)
+static void on_raise(void *context, const char *name, bool is_gone)
 {
     const struct daemon *daemon = context;
     if (daemon->session)
-        session_raising_set(daemon->session, name);
+        session_raising_set(daemon->session, name, is_gone);
 }
 
 /* Before there is a key in this program, and a mount. Without it everything else works. */

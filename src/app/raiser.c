@@ -4,8 +4,9 @@
  * process is about. What comes meanwhile is queued, the same change once.
  *
  * A changed file gets its modification time set, which the tree takes for nothing and inotify for
- * IN_MODIFY; a new one is made with mknod(2) or symlink(2), which fuse/ answers with what is there. The
- * process has nothing of the mount open but while it works, and works in a mount table of its own: the mount is not
+ * IN_MODIFY. A new one is made with mknod(2), symlink(2) or mkdir(2), which fuse/ answers with what is there; the kernel
+ * asks for the name first, also for one that it remembers (LOOKUP_EXCL in fs/fuse/dir.c). One that is gone is removed
+ * with unlink(2), which fuse/ answers without doing anything. The process has nothing of the mount open but while it works, and works in a mount table of its own: the mount is not
  * busy because of it. When others have unmounted it the process ends, and with it the last that held the mount.
  * Where a table of its own is not allowed it works in the common one, and an unmount in that very
  * moment is told that the mount is busy, as with any program that looks at a file.
@@ -53,7 +54,7 @@ struct raiser {
     bool is_gone;
     bool is_full;
     struct work *active; /* at the process; NULL: it has nothing to do */
-    struct work *urgent; /* what has come to be there: before all that has only changed */
+    struct work *urgent; /* what has come or gone: before all that has only changed */
     struct work *queue;
     size_t queued;
     raiser_fn *on_raise;
@@ -68,6 +69,10 @@ static void child_raise(int root, enum tree_news kind, const char *path)
         (void)utimensat(root, path, times, AT_SYMLINK_NOFOLLOW);
     else if (kind == TREE_NEWS_FILE)
         (void)mknodat(root, path, S_IFREG | 0444, 0);
+    else if (kind == TREE_NEWS_JOB)
+        (void)mkdirat(root, path, 0755);
+    else if (kind == TREE_NEWS_GONE)
+        (void)unlinkat(root, path, 0);
     else
         (void)!symlinkat("-", root, path);
 }
@@ -224,7 +229,7 @@ static void raiser_lost(struct raiser *raiser)
 {
     raiser->is_gone = true;
     loop_watch_remove(raiser->loop, &raiser->watch);
-    raiser->on_raise(raiser->context, NULL);
+    raiser->on_raise(raiser->context, NULL, false);
     struct work *work;
     while ((work = work_take(raiser)))
         work_free(work);
@@ -234,7 +239,7 @@ static void raiser_next(struct raiser *raiser)
 {
     char message[MESSAGE_MAX];
     struct work *work = work_take(raiser);
-    raiser->on_raise(raiser->context, NULL);
+    raiser->on_raise(raiser->context, NULL, false);
     work_free(raiser->active);
     raiser->active = NULL;
     if (!work)
@@ -242,7 +247,8 @@ static void raiser_next(struct raiser *raiser)
     raiser->active = work;
     const char *slash = strrchr(work->path, '/');
     if (work->kind != TREE_NEWS_CHANGED)
-        raiser->on_raise(raiser->context, slash ? slash + 1 : work->path);
+        raiser->on_raise(raiser->context, slash ? slash + 1 : work->path,
+                         work->kind == TREE_NEWS_GONE);
     message[0] = (char)work->kind;
     size_t len = strlen(work->path);
     memcpy(message + 1, work->path, len);
@@ -270,8 +276,8 @@ static bool is_queued(const struct raiser *raiser, enum tree_news kind, const ch
     const struct work *queue = kind == TREE_NEWS_CHANGED ? raiser->queue : raiser->urgent;
     const struct work *work = queue ? queue->prev : NULL;
     for (int i = 0; work && i < QUEUE_LOOK; i++) {
-        if (work->kind == kind && strcmp(work->path, path) == 0)
-            return true;
+        if (strcmp(work->path, path) == 0)
+            return work->kind == kind; /* what was told of it before is told again */
         if (work == queue)
             break;
         work = work->prev;

@@ -17,8 +17,8 @@
 struct loop;
 struct raiser;
 
-/* `on_raise` is told the name that is going to be made, lent until the next call; NULL: none. */
-typedef void raiser_fn(void *context, const char *name);
+/* `on_raise` is told the name that is going to be made or removed, lent until the next call; NULL: none. */
+typedef void raiser_fn(void *context, const char *name, bool is_gone);
 
 int raiser_new(struct loop *loop, const char *mountpoint, raiser_fn *on_raise, void *context,
                struct raiser **out) NODISCARD;

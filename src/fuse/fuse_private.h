@@ -28,6 +28,7 @@ struct session {
     struct request *requests; /* parked reads */
     pid_t raiser;             /* 0: none; see session_raiser_set() */
     const char *raising;
+    bool is_raising_gone;
     uint64_t requests_count[64]; /* by the number of the operation */
     uint64_t errors_count[134];  /* by errno */
 };

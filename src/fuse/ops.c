@@ -107,9 +107,11 @@ static bool is_raiser(fuse_req_t req)
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct tree_entry entry;
-    const char *raising = session_of(req)->raising;
-    if (is_raiser(req) && raising && strcmp(name, raising) == 0) {
-        fuse_reply_err(req, ENOENT);
+    const struct session *session = session_of(req);
+    if (is_raiser(req) && session->raising && strcmp(name, session->raising) == 0) {
+        int found = session->is_raising_gone ? tree_lookup_gone(tree_of(req), parent, name, &entry)
+                                             : -ENOENT;
+        reply_entry(req, "lookup", found, &entry);
         return;
     }
     int r = tree_lookup(tree_of(req), parent, name, &entry);
@@ -206,14 +208,17 @@ static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 {
     struct tree_caller caller = caller_of(req);
     struct tree_entry entry;
-    int r = tree_mkdir(tree_of(req), parent, name, &caller, &entry);
+    int r = is_raiser(req) ? tree_lookup(tree_of(req), parent, name, &entry)
+                           : tree_mkdir(tree_of(req), parent, name, &caller, &entry);
     reply_entry(req, "mkdir", r, &entry);
 }
 
 static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct tree_caller caller = caller_of(req);
-    reply_error(req, "unlink", tree_unlink(tree_of(req), parent, name, &caller));
+    /* The raiser never removes anything. */
+    int r = is_raiser(req) ? 0 : tree_unlink(tree_of(req), parent, name, &caller);
+    reply_error(req, "unlink", r);
 }
 
 static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)

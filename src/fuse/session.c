@@ -54,9 +54,10 @@ void session_raiser_set(struct session *session, pid_t pid)
     session->raiser = pid;
 }
 
-void session_raising_set(struct session *session, const char *name)
+void session_raising_set(struct session *session, const char *name, bool is_gone)
 {
     session->raising = name;
+    session->is_raising_gone = is_gone;
 }
 
 int session_fd(const struct session *session)

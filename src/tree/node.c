@@ -99,6 +99,20 @@ bool node_has_video(const struct job *job)
     return media_is_there(job, NODE_VIDEO);
 }
 
+bool node_has_cover(const struct job *job)
+{
+    return media_is_there(job, NODE_COVER);
+}
+
+bool node_is_unlinked(const struct job *job, const char *name)
+{
+    for (size_t i = 0; job->hidden && i < generated_count(); i++) {
+        if (strcmp(generated_at(i)->name, name) == 0)
+            return is_hidden(job, (unsigned)i);
+    }
+    return false;
+}
+
 static int node_get_in_job(struct tree *tree, struct node *node)
 {
     if (node->kind == NODE_FILE)
@@ -159,6 +173,13 @@ static void stat_fill(const struct tree *tree, struct stat *st, mode_t mode, int
     st->st_mtim.tv_sec = time_ms / 1000;
     st->st_mtim.tv_nsec = time_ms % 1000 * 1000000;
     st->st_atim = st->st_ctim = st->st_mtim;
+}
+
+void node_ghost_entry(const struct tree *tree, bool is_link, struct tree_entry *out)
+{
+    *out = (struct tree_entry){0};
+    stat_fill(tree, &out->st, is_link ? S_IFLNK | 0777 : S_IFREG | 0444, 0, tree->born_ms);
+    out->st.st_ino = node_ino(NODE_NONE, is_link ? 1 : 2);
 }
 
 static int file_entry(struct tree *tree, const struct node *node, struct tree_entry *out)

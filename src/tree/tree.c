@@ -97,8 +97,24 @@ int tree_lookup_provisional(struct tree *tree, uint64_t parent, const char *name
     int r = jobs_create_provisional(tree->settings.jobs, name, &job);
     if (r < 0)
         return r;
+    news_directory_implied(job);
     struct node node = {.kind = NODE_JOB, .id = job->id, .job = job};
     return node_entry(tree, &node, out);
+}
+
+int tree_lookup_gone(struct tree *tree, uint64_t parent, const char *name, struct tree_entry *out)
+{
+    struct node directory;
+    struct node node;
+    int r = node_get(tree, parent, &directory);
+    if (r < 0)
+        return r;
+    bool is_link = view_has_kind(directory.kind);
+    if ((!is_link && directory.kind != NODE_JOB) ||
+        node_find(tree, &directory, name, &node) != -ENOENT)
+        return -ENOENT;
+    node_ghost_entry(tree, is_link, out);
+    return 0;
 }
 
 int tree_getattr(struct tree *tree, uint64_t ino, struct tree_entry *out)
@@ -203,6 +219,7 @@ int tree_mkdir(struct tree *tree, uint64_t parent, const char *name,
     r = jobs_create(tree->settings.jobs, name, &job);
     if (r < 0)
         return r;
+    news_directory_made(job);
     node = (struct node){.kind = NODE_JOB, .id = job->id, .job = job};
     return node_entry(tree, &node, out);
 }
@@ -228,6 +245,7 @@ int tree_unlink(struct tree *tree, uint64_t parent, const char *name,
                                              : (unsigned)node.kind - NODE_GENERATED;
     node.job->hidden |= UINT32_C(1) << bit;
     views_job_changed(tree, node.job);
+    news_file_unlinked(tree, node.job);
     index_changed(tree);
     return 0;
 }
@@ -264,6 +282,7 @@ int tree_rmdir(struct tree *tree, uint64_t parent, const char *name,
     if (r == 0) {
         names_changed(tree);
         views_job_gone(tree, job);
+        news_job_gone(tree, job);
         watch_changed(tree, job);
     }
     job_unref(job);
@@ -277,14 +296,21 @@ static int rename_job(struct tree *tree, const struct node *node, const struct n
         return -EPERM;
     struct job *target = jobs_find(tree->settings.jobs, new_name);
     target = target && target != node->job ? job_ref(target) : NULL;
-    int r = jobs_rename(node->job, new_name, (flags & RENAME_NOREPLACE) == 0);
+    char *old_name = strdup(node->job->name);
+    int r = old_name ? 0 : -ENOMEM;
+    if (r == 0)
+        r = jobs_rename(node->job, new_name, (flags & RENAME_NOREPLACE) == 0);
     if (r == 0) {
         names_changed(tree);
         views_name_changed(tree, node->job);
-        if (target)
+        if (target) {
             views_job_gone(tree, target);
+            news_job_gone(tree, target);
+        }
+        news_job_renamed(tree, node->job, old_name);
         watch_changed(tree, target);
     }
+    free(old_name);
     job_unref(target);
     return r;
 }

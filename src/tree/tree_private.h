@@ -125,6 +125,10 @@ bool node_is_directory(const struct node *node);
 /* The content of a file that is made when it is looked at. */
 int node_render(struct tree *tree, const struct node *node, struct buf *out) NODISCARD;
 bool node_has_video(const struct job *job); /* output.mp4 is there */
+bool node_has_cover(const struct job *job);
+bool node_is_unlinked(const struct job *job, const char *name); /* a generated file, by the user */
+/* Something that has just gone: an inode that nothing else has. */
+void node_ghost_entry(const struct tree *tree, bool is_link, struct tree_entry *out);
 int node_access(struct tree *tree, const struct node *node, int mask,
                 const struct tree_caller *caller) NODISCARD;
 /* Names that users cannot give their own files. */
@@ -210,6 +214,13 @@ void progress_write(struct json_writer *w, struct job *job); /* the member of st
 /* news.c: see there. */
 void news_begin(struct tree *tree);
 void news_job_changed(struct tree *tree, struct job *job);
+/* By the user, which the kernel has told; what follows from it elsewhere is told. */
+void news_file_unlinked(struct tree *tree, struct job *job);
+void news_job_gone(struct tree *tree, struct job *job);
+void news_job_renamed(struct tree *tree, struct job *job, const char *old_name);
+/* A path that creates something below the directory has brought it about: the kernel tells nobody. */
+void news_directory_implied(struct job *job);
+void news_directory_made(struct job *job); /* by mkdir(2), which it does tell of */
 
 /* watch.c */
 int wait_render(struct tree *tree, struct job *job, struct job_detail *detail, struct buf *out);

@@ -22,8 +22,9 @@ works_apart() { [ "$(readlink "/proc/$(helpers)/ns/mnt")" != "$(readlink "/proc/
 helpers() { pgrep -P "$FS_PID" -x seedancefs-tell; }
 
 # S-NOTIFY-1: What the program itself changes raises events of inotify(7): IN_CREATE when output.mp4, cover.jpg,
-#   request.json, error, videos/NAME.mp4 or a name in by-status comes to be there, IN_MODIFY when status, status.json,
-#   progress, log, cost or, at the root, events, index.html or spend.json have changed.
+#   request.json, response.json, output.url, error, videos/NAME.mp4 or a name in by-status comes to be there, IN_DELETE
+#   when it goes, IN_MODIFY when status, status.json, progress, log, cost or, at the root, events, index.html or
+#   spend.json have changed.
 @test "S-NOTIFY-1: what comes to be there, and what changes" {
     mount_fs
     mkdir "$J/cat"
@@ -33,7 +34,8 @@ helpers() { pgrep -P "$FS_PID" -x seedancefs-tell; }
     wait_until 10 seen "CREATE $J/cat/cover.jpg"
     wait_until 10 seen "CREATE $MNT/videos/cat.mp4"
     wait_until 10 seen "CREATE $MNT/by-status/succeeded/cat"
-    for event in "CREATE $J/cat/request.json" "CREATE $MNT/by-status/running/cat" "MODIFY $J/cat/status" \
+    for event in "CREATE $J/cat/request.json" "CREATE $J/cat/response.json" "CREATE $J/cat/output.url" \
+        "CREATE $MNT/by-status/running/cat" "DELETE $MNT/by-status/running/cat" "MODIFY $J/cat/status" \
         "MODIFY $J/cat/status.json" "MODIFY $J/cat/progress" "MODIFY $J/cat/log" "MODIFY $J/cat/cost" \
         "MODIFY $MNT/events" "MODIFY $MNT/index.html" "MODIFY $MNT/spend.json"; do
         wait_until 10 seen "$event"
@@ -52,6 +54,85 @@ helpers() { pgrep -P "$FS_PID" -x seedancefs-tell; }
     [ ! -s "$DIR/seen" ] # not of this job
     unwatch
     [ "$(creates)" -eq 2 ]
+}
+
+@test "S-NOTIFY-1: what goes by itself" {
+    mount_fs
+    mkdir "$J/cat"
+    watch "$J/cat" "$MNT/videos" "$MNT/by-status/draft" "$MNT/by-status/failed" "$MNT/by-status/succeeded" "$MNT/by-status/queued"
+    echo '{"prompt": "x [[fail]]"}' >"$J/cat/prompt.json"
+    wait_status cat failed
+    wait_until 10 seen "CREATE $J/cat/error"
+    wait_until 10 seen "DELETE $MNT/by-status/draft/cat"
+    wait_until 10 seen "CREATE $MNT/by-status/failed/cat"
+    # Another attempt: what the one before has left goes.
+    echo retry >"$J/cat/ctl"
+    wait_until 10 seen "DELETE $J/cat/error"
+    wait_until 10 seen "DELETE $MNT/by-status/failed/cat"
+    wait_until 10 seen "CREATE $MNT/by-status/queued/cat"
+    wait_status cat failed
+    wait_until 10 bash -c "[ \$(grep -cxF 'CREATE $J/cat/error' '$DIR/seen') -eq 2 ]"
+    # It is there, as a file with a link, for those who had it open too.
+    [ "$(stat -c '%F %h' "$J/cat/error")" = 'regular file 1' ]
+    unwatch
+    [ "$(creates)" -eq 2 ]
+}
+
+# S-NOTIFY-5: A job's directory that creating a file in it has made raises IN_CREATE in jobs/, once, and stays the
+#   directory that it is for whoever works in it meanwhile. What removing or renaming a job changes in videos/ and
+#   by-status raises IN_DELETE and IN_CREATE there.
+@test "S-NOTIFY-5: a directory that creating a file has made" {
+    mount_fs
+    watch "$J"
+    for i in $(seq 20); do
+        echo text >"$J/new$i/notes"
+        cd "$J/new$i"
+        # As long as the telling may take, and a little more.
+        for _ in $(seq 20); do
+            [ "$(/bin/pwd)" = "$J/new$i" ]
+            echo more >>notes
+            [ -s "$J/new$i/notes" ]
+        done
+        cd /
+        mkdir "$J/made$i"
+    done
+    for i in $(seq 20); do wait_until 10 seen "CREATE,ISDIR $J/new$i"; done
+    [ "$(grep -c ^CREATE "$DIR/seen")" -eq 40 ]
+    [ "$(sort "$DIR/seen" | uniq -d)" = '' ]
+    [ "$(cat "$J/new7/notes" | sort -u | tr '\n' ' ')" = 'more text ' ]
+    # The telling comes late: the directory has been looked up before, and somebody is in it.
+    kill -STOP "$(helpers)"
+    echo text >"$J/late/notes"
+    cd "$J/late"
+    ls -l "$J/late" "$J" >/dev/null
+    kill -CONT "$(helpers)"
+    wait_until 10 seen "CREATE,ISDIR $J/late"
+    [ "$(/bin/pwd)" = "$J/late" ]
+    [ "$(cat notes)" = text ]
+    cd /
+    unwatch
+}
+
+@test "S-NOTIFY-5: what removing and renaming a job changes elsewhere" {
+    mount_fs
+    make_job cat
+    mkdir "$J/empty"
+    watch "$MNT/videos" "$MNT/by-status/succeeded" "$MNT/by-status/draft"
+    mv "$J/cat" "$J/dog"
+    for event in "DELETE $MNT/videos/cat.mp4" "CREATE $MNT/videos/dog.mp4" \
+        "DELETE $MNT/by-status/succeeded/cat" "CREATE $MNT/by-status/succeeded/dog"; do
+        wait_until 10 seen "$event"
+    done
+    rmdir "$J/empty"
+    wait_until 10 seen "DELETE $MNT/by-status/draft/empty"
+    # The user removes the video, and its name in videos/ goes.
+    rm "$J/dog/output.mp4"
+    wait_until 10 seen "DELETE $MNT/videos/dog.mp4"
+    rm -r "$J/dog"
+    wait_until 10 seen "DELETE $MNT/by-status/succeeded/dog"
+    [ "$(grep -c "videos/dog.mp4" "$DIR/seen")" -eq 2 ]
+    unwatch
+    ls -lR "$MNT" >/dev/null
 }
 
 # S-NOTIFY-2: The process that raises them has nothing of the mount open while nothing changes, does not have the

@@ -35,11 +35,11 @@ int session_mount(struct session *session, const char *mountpoint) NODISCARD;
 
 /*
  * A process that works on the mount so that inotify(7) tells others what has changed: what it makes is there already,
- * and is answered with that. `name` (lent; NULL: none) is what it is going to make: its looking for it first
- * finds nothing, or it would not come to make it.
+ * and is answered with that; what it removes is gone already. `name` (lent; NULL: none) is what it is going to make, or
+ * to remove: its looking for it first finds nothing, or something, or it would not come to do it.
  */
 void session_raiser_set(struct session *session, pid_t pid);
-void session_raising_set(struct session *session, const char *name);
+void session_raising_set(struct session *session, const char *name, bool is_gone);
 
 int session_fd(const struct session *session);
 

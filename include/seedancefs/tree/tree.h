@@ -36,6 +36,8 @@ enum tree_news {
     TREE_NEWS_CHANGED, /* the content of a file */
     TREE_NEWS_FILE,    /* a file has come to be there */
     TREE_NEWS_LINK,    /* a symbolic link has */
+    TREE_NEWS_JOB,     /* the directory of a job has */
+    TREE_NEWS_GONE,    /* a file or a symbolic link is no longer there */
 };
 
 struct tree_settings {
@@ -80,6 +82,10 @@ int tree_lookup(struct tree *tree, uint64_t parent, const char *name,
 /* Makes the job's directory because a path that creates something below it is being looked up. */
 int tree_lookup_provisional(struct tree *tree, uint64_t parent, const char *name,
                             struct tree_entry *out) NODISCARD;
+/* A name that is gone, as if it were there: for a lookup that comes to remove it, see TREE_NEWS_GONE. -ENOENT when
+ * there is such a name again. */
+int tree_lookup_gone(struct tree *tree, uint64_t parent, const char *name,
+                     struct tree_entry *out) NODISCARD;
 int tree_getattr(struct tree *tree, uint64_t ino, struct tree_entry *out) NODISCARD;
 
 /* Which attributes to set; the others are ignored. Times with UTIME_NOW, as utimensat(2) has
