@@ -155,6 +155,7 @@ seconds_of() { ffprobe -v error -show_entries format=duration -of csv=p=0 "$1"; 
     [ -s gull.mp4 ]
     [ "$(creates)" -eq 2 ]
     # Another text is another video.
+    sleep 0.1 # the times of files stand still for some milliseconds
     echo 'Another gull' >gull.txt
     make
     [ "$(creates)" -eq 3 ]
