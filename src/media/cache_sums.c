@@ -1,0 +1,113 @@
+/*
+ * Blocks that an earlier run wrote are compared with their checksums before they are read for the first
+ * time: a disk that rots, or that said it had written what it had not, costs a transfer, never a wrong
+ * byte. A block's checksum is taken when its last byte has been written: of the bytes that came, or from the
+ * page cache if it came in parts.
+ */
+#include "media/cache_file.h"
+
+#include "seedancefs/base/checksum.h"
+#include "seedancefs/base/file.h"
+#include "seedancefs/base/log.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+static bool is_unchecked(const struct cache_file *cache, size_t block)
+{
+    return cache->unchecked && cache->unchecked[block / 8] >> block % 8 & 1;
+}
+
+static void unchecked_set(struct cache_file *cache, size_t block, bool is_set)
+{
+    unsigned char *byte = &cache->unchecked[block / 8];
+    *byte = (unsigned char)(is_set ? *byte | 1u << block % 8 : *byte & ~(1u << block % 8));
+}
+
+int cache_sums_make(struct cache_file *cache)
+{
+    size_t blocks = block_map_blocks(cache->identity.size);
+    if (cache->checksums)
+        return 0;
+    cache->checksums = calloc(blocks, sizeof(*cache->checksums));
+    cache->unchecked = calloc(blocks / 8 + 1, 1);
+    if (cache->checksums && cache->unchecked)
+        return 0;
+    cache_forget(cache);
+    return -ENOMEM;
+}
+
+void cache_sums_distrust(struct cache_file *cache)
+{
+    for (size_t block = 0; block < block_map_blocks(cache->identity.size); block++)
+        unchecked_set(cache, block,
+                      intervals_has(&cache->present, (int64_t)block * BLOCK_MAP_BLOCK_BYTES,
+                                    block_map_block_end(block, cache->identity.size)));
+}
+
+/* The checksum of a block as it is in the file now. */
+static int block_read(const struct cache_file *cache, size_t block, uint64_t *checksum)
+{
+    char bytes[BLOCK_MAP_BLOCK_BYTES];
+    int64_t first = (int64_t)block * BLOCK_MAP_BLOCK_BYTES;
+    size_t len = (size_t)(block_map_block_end(block, cache->identity.size) - first);
+    ssize_t n = file_read_full(cache->fd, bytes, len, first);
+    if (n != (ssize_t)len)
+        return n < 0 ? (int)n : -EIO;
+    *checksum = checksum_64(bytes, len);
+    return 0;
+}
+
+static int block_check(struct cache_file *cache, size_t block)
+{
+    uint64_t checksum = 0;
+    int64_t first = (int64_t)block * BLOCK_MAP_BLOCK_BYTES;
+    int64_t end = block_map_block_end(block, cache->identity.size);
+    int r = block_read(cache, block, &checksum);
+    if (r == 0 && checksum != cache->checksums[block])
+        r = -EBADMSG;
+    if (r < 0) {
+        log_warn("media.cache",
+                 "id=%" PRId64 " offset=%" PRId64 " result=%d note=\"a cached block has rotted\"",
+                 cache->identity.id, first, r);
+        r = intervals_remove(&cache->present, first, end);
+        if (r < 0)
+            return r;
+        /* The map has to be written anew, without it. */
+        cache->dirty_bytes++;
+        cache->durable_bytes -= end - first;
+    }
+    unchecked_set(cache, block, false);
+    return 0;
+}
+
+int cache_check(struct cache_file *cache, int64_t first, int64_t end)
+{
+    int r = 0;
+    if (!cache->unchecked || first >= end)
+        return 0;
+    size_t last = (size_t)((end - 1) / BLOCK_MAP_BLOCK_BYTES);
+    for (size_t block = (size_t)(first / BLOCK_MAP_BLOCK_BYTES); r == 0 && block <= last; block++) {
+        if (is_unchecked(cache, block))
+            r = block_check(cache, block);
+    }
+    return r;
+}
+
+int cache_sum(struct cache_file *cache, int64_t first, const char *bytes, size_t len)
+{
+    int r = 0;
+    int64_t end = first + (int64_t)len;
+    size_t last = (size_t)((end - 1) / BLOCK_MAP_BLOCK_BYTES);
+    for (size_t block = (size_t)(first / BLOCK_MAP_BLOCK_BYTES); r == 0 && block <= last; block++) {
+        int64_t block_first = (int64_t)block * BLOCK_MAP_BLOCK_BYTES;
+        int64_t block_end = block_map_block_end(block, cache->identity.size);
+        if (first <= block_first && block_end <= end)
+            cache->checksums[block] =
+                checksum_64(bytes + (block_first - first), (size_t)(block_end - block_first));
+        else if (intervals_has(&cache->present, block_first, block_end))
+            r = block_read(cache, block, &cache->checksums[block]);
+    }
+    return r;
+}
