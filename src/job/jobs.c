@@ -534,6 +534,12 @@ int jobs_spending_each(struct jobs *jobs, int64_t after_id, int64_t last_id, sto
     return store_spending_each(jobs->settings.store, after_id, last_id, fn, context);
 }
 
+int jobs_spending_removed(struct jobs *jobs, int64_t last_id, int64_t most, store_spending_fn *fn,
+                          void *context)
+{
+    return store_spending_removed(jobs->settings.store, last_id, most, fn, context);
+}
+
 int jobs_spending_before(struct jobs *jobs, int64_t latest, int64_t *attempt_id)
 {
     return store_spending_before(jobs->settings.store, latest, attempt_id);

@@ -102,14 +102,9 @@ int store_ledger_since(struct store *store, int64_t *entry_id, int64_t *attempt_
     return 0;
 }
 
-int store_spending_each(struct store *store, int64_t after_id, int64_t last_id,
-                        store_spending_fn *fn, void *context)
+static int spending_rows(struct store *store, sqlite3_stmt *statement, store_spending_fn *fn,
+                         void *context)
 {
-    sqlite3_stmt *statement = store_statement(store, SQL_SPENDING);
-    if (statement) {
-        (void)sqlite3_bind_int64(statement, 1, after_id);
-        (void)sqlite3_bind_int64(statement, 2, last_id);
-    }
     int r;
     while ((r = store_step(store, statement)) > 0) {
         struct store_spending row = {
@@ -133,4 +128,26 @@ int store_spending_each(struct store *store, int64_t after_id, int64_t last_id,
         fn(context, &row);
     }
     return r;
+}
+
+int store_spending_each(struct store *store, int64_t after_id, int64_t last_id,
+                        store_spending_fn *fn, void *context)
+{
+    sqlite3_stmt *statement = store_statement(store, SQL_SPENDING);
+    if (statement) {
+        (void)sqlite3_bind_int64(statement, 1, after_id);
+        (void)sqlite3_bind_int64(statement, 2, last_id);
+    }
+    return spending_rows(store, statement, fn, context);
+}
+
+int store_spending_removed(struct store *store, int64_t last_id, int64_t most,
+                           store_spending_fn *fn, void *context)
+{
+    sqlite3_stmt *statement = store_statement(store, SQL_SPENDING_REMOVED);
+    if (statement) {
+        (void)sqlite3_bind_int64(statement, 1, last_id);
+        (void)sqlite3_bind_int64(statement, 2, most);
+    }
+    return spending_rows(store, statement, fn, context);
 }

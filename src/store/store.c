@@ -181,6 +181,12 @@ static const char *const store_sql[SQL_COUNT] = {
         " "
         "FROM attempt JOIN job ON job.id = attempt.job_id "
         "WHERE attempt.id > ?1 AND attempt.id <= ?2 ORDER BY attempt.id",
+    [SQL_SPENDING_REMOVED] =
+        "SELECT removed.removed_name, 1, NULL, attempt.id, number, task_id, model, "
+        "estimated_usd_micros, actual_usd_micros, submitted_ms, finished_ms, " IS_TAKEN_OVER " "
+        "FROM (SELECT id, removed_name FROM job WHERE name IS NULL ORDER BY id DESC LIMIT ?2) "
+        "AS removed JOIN attempt ON attempt.job_id = removed.id "
+        "WHERE attempt.id <= ?1 AND task_id IS NOT NULL ORDER BY attempt.id",
     [SQL_SPENDING_BEFORE] = "SELECT id FROM attempt ORDER BY id DESC LIMIT 1 OFFSET ?1",
     [SQL_LEDGER_SINCE] = "SELECT ifnull(min(attempt_id), 0), ifnull(max(id), 0) FROM ledger "
                          "WHERE id > ?1",

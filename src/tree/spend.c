@@ -5,8 +5,8 @@
  *   reserved  the estimate of what is under way
  *   at_risk   the estimate of what may or may not have been charged: unknown, and tasks that failed
  *
- * The sums are of all attempts; listed are the latest SPEND_LISTED, with the task ids by which those of removed
- * jobs can be adopted again: every `ls` of the root needs the size of the file.
+ * The sums are of all attempts; listed are the latest SPEND_LISTED, and of those before them the ones of removed jobs,
+ * with the task ids by which they can be adopted again. Not more: every `ls` of the root needs the size of the file.
  *
  * For the same reason the attempts before those are read once, and their sums are kept. They hardly ever change
  * any more, and when one does the store's ledger tells, because it has an entry for each change of an attempt's
@@ -352,15 +352,38 @@ int spend_sums_get(struct tree *tree, int64_t usd_micros[static SPEND_SUMS])
     return r;
 }
 
-static void write_file(const struct spend *spend, struct json_writer *w, const char *list)
+static void write_removed_one(void *context, const struct store_spending *row)
+{
+    struct json_writer *w = context;
+    json_write_object_begin(w);
+    json_write_member_string(w, "job", row->job_name);
+    json_write_member_int64(w, "attempt", row->number);
+    json_write_member_string(w, "task_id", row->task_id);
+    json_write_object_end(w);
+}
+
+static int write_removed(struct tree *tree, const struct spend *spend, struct json_writer *w)
+{
+    json_write_key(w, "earlier_removed");
+    json_write_array_begin(w);
+    int r = jobs_spending_removed(tree->settings.jobs, spend->past_id, SPEND_REMOVED_LISTED,
+                                  write_removed_one, w);
+    json_write_array_end(w);
+    return r;
+}
+
+static int write_file(struct tree *tree, const struct spend *spend, struct json_writer *w,
+                      const char *list)
 {
     write_sums(w, &spend->total);
     for (int i = 0; i < SPEND_TABLES; i++)
         write_table(w, table_words[i], spend->tables[i]);
     json_write_member_int64(w, "earlier_attempts", spend->past_count);
+    int r = write_removed(tree, spend, w);
     json_write_key(w, "attempts");
     json_write_raw(w, list);
     json_write_object_end(w);
+    return r;
 }
 
 int spend_render(struct tree *tree, struct buf *out)
@@ -384,7 +407,8 @@ int spend_render(struct tree *tree, struct buf *out)
     json_write_member_string(&w, "currency", "USD");
     if (r == 0)
         r = write_budget(tree, &w);
-    write_file(spend, &w, buf_text(&list));
+    if (r == 0)
+        r = write_file(tree, spend, &w, buf_text(&list));
     buf_add_char(out, '\n');
     buf_fini(&list);
     if (r == 0)

@@ -160,7 +160,7 @@ void spend_forget(struct tree *tree);
 /* As jobs_budget_get(), but asked again only when it may be another. */
 int spend_budget_get(struct tree *tree, struct job_budget_state *out) NODISCARD;
 /* In all: settled, reserved, at risk. */
-enum { SPEND_SUMS = 3, SPEND_LISTED = 1000 };
+enum { SPEND_SUMS = 3, SPEND_LISTED = 1000, SPEND_REMOVED_LISTED = 10000 };
 int spend_sums_get(struct tree *tree, int64_t usd_micros[static SPEND_SUMS]) NODISCARD;
 int metrics_render(struct tree *tree, struct buf *out);
 

@@ -15,8 +15,9 @@ make_model() {
 rss_kib() { awk '/^VmRSS/ { print $2 }' "/proc/$FS_PID/status"; }
 
 # S-SCALE-1: `spend.json` sums up all attempts. Of more than 1,000 it lists the latest 1,000 (`attempts`, `by_job`)
-#   and says how many there are before them (`earlier_attempts`); what each of those cost stands with its job and in
-#   the database of the data directory.
+#   and says how many there are before them (`earlier_attempts`), with the task ids of removed jobs among these
+#   (`earlier_removed`; of more than 10,000 removed jobs the latest); what each of those cost stands with its job and
+#   in the database of the data directory.
 @test "S-SCALE-1: of 1,100 attempts the latest 1,000 are listed, and all are summed up" {
     local name cost
     mount_fs
@@ -35,6 +36,18 @@ rss_kib() { awk '/^VmRSS/ { print $2 }' "/proc/$FS_PID/status"; }
         jq -e --arg name "$name" '.attempts[999].job == $name' "$MNT/spend.json"
         mv "$MNT/jobs/$name" "$MNT/jobs/clip-1098"
     done
+    # A job that is removed stays there with its task id, however long ago that was.
+    [ "$(jq -c .earlier_removed "$MNT/spend.json")" = '[]' ]
+    task=$(jq -r .task_id "$MNT/jobs/model/status.json")
+    [ -n "$task" ]
+    rm -r "$MNT/jobs/model"
+    jq -e --arg task "$task" '.earlier_removed == [{job: "model", attempt: 1, task_id: $task}]' "$MNT/spend.json"
+    [ "$(stat -c %s "$MNT/spend.json")" -eq "$(wc -c <"$MNT/spend.json")" ]
+    mkdir "$MNT/jobs/again"
+    echo "adopt $task" >"$MNT/jobs/again/ctl"
+    wait_status again succeeded
+    jq -e '.earlier_removed | length == 1' "$MNT/spend.json"
+    [ "$(creates)" -eq 1 ]
     unmount_fs # the search for the key, which ends each test, would read all of them
 }
 

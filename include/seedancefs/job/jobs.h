@@ -147,6 +147,8 @@ const char *job_budget_period_to_text(enum job_budget_period period);
 /* Attempts with these ids, oldest first, those of removed jobs too: see store_spending_each() and those below. */
 int jobs_spending_each(struct jobs *jobs, int64_t after_id, int64_t last_id, store_spending_fn *fn,
                        void *context) NODISCARD;
+int jobs_spending_removed(struct jobs *jobs, int64_t last_id, int64_t most, store_spending_fn *fn,
+                          void *context) NODISCARD;
 int jobs_spending_before(struct jobs *jobs, int64_t latest, int64_t *attempt_id) NODISCARD;
 int jobs_ledger_since(struct jobs *jobs, int64_t *entry_id, int64_t *attempt_id) NODISCARD;
 

@@ -173,6 +173,9 @@ typedef void store_spending_fn(void *context, const struct store_spending *row);
 /* In the order of their ids, of which `after_id` is none and `last_id` may be one. */
 int store_spending_each(struct store *store, int64_t after_id, int64_t last_id,
                         store_spending_fn *fn, void *context) NODISCARD;
+/* Those up to `last_id` that have a task, of the `most` removed jobs that were made last; in the order of their ids. */
+int store_spending_removed(struct store *store, int64_t last_id, int64_t most,
+                           store_spending_fn *fn, void *context) NODISCARD;
 /* The last attempt that is not among the latest `latest`; 0: there is none. */
 int store_spending_before(struct store *store, int64_t latest, int64_t *attempt_id) NODISCARD;
 /* The oldest attempt whose money has changed since this entry of the ledger; 0: none has. *entry_id is the last
