@@ -229,6 +229,26 @@ static int root_file_size(struct tree *tree, const struct node *node, int64_t *s
     return r;
 }
 
+static int root_file_entry(struct tree *tree, const struct node *node, bool is_size_asked,
+                           struct tree_entry *out)
+{
+    const struct node_root_entry *file = node_root_file(node);
+    int64_t *size = &tree->sizes[node->kind];
+    /* Names of jobs stand in these files, too. */
+    int64_t changed_ms =
+        tree->changed_ms > tree->jobs_changed_ms ? tree->changed_ms : tree->jobs_changed_ms;
+    bool is_defaults = defaults_has_kind(node->kind);
+    int r = is_size_asked ? root_file_size(tree, node, size) : 0;
+    stat_fill(tree, &out->st, S_IFREG | (node->kind == NODE_DEFAULTS ? 0644 : 0444), *size,
+              is_defaults                  ? defaults_changed_ms(tree)
+              : node->kind == NODE_METRICS ? tree->metrics_opened_ms
+              : file->is_constant          ? tree->born_ms
+                                           : changed_ms);
+    out->entry_s = is_defaults ? 0 : KEEP_LONG_S;
+    out->attr_s = file->is_constant ? KEEP_LONG_S : 0;
+    return r;
+}
+
 int node_entry(struct tree *tree, const struct node *node, struct tree_entry *out)
 {
     *out = (struct tree_entry){0};
@@ -269,25 +289,22 @@ int node_entry(struct tree *tree, const struct node *node, struct tree_entry *ou
         stat_fill(tree, &out->st, S_IFREG | 0444, size, tree->changed_ms);
         out->entry_s = KEEP_LONG_S;
     } else if (node_root_file(node)) {
-        const struct node_root_entry *file = node_root_file(node);
-        int64_t size = 0;
-        /* Names of jobs stand in these files, too. */
-        int64_t changed_ms =
-            tree->changed_ms > tree->jobs_changed_ms ? tree->changed_ms : tree->jobs_changed_ms;
-        r = root_file_size(tree, node, &size);
-        bool is_defaults = defaults_has_kind(node->kind);
-        stat_fill(tree, &out->st, S_IFREG | (node->kind == NODE_DEFAULTS ? 0644 : 0444), size,
-                  is_defaults                  ? defaults_changed_ms(tree)
-                  : node->kind == NODE_METRICS ? tree->metrics_opened_ms
-                  : file->is_constant          ? tree->born_ms
-                                               : changed_ms);
-        out->entry_s = is_defaults ? 0 : KEEP_LONG_S;
-        out->attr_s = file->is_constant ? KEEP_LONG_S : 0;
+        r = root_file_entry(tree, node, true, out);
     } else {
         stat_fill(tree, &out->st, S_IFDIR | 0755, 0,
                   node->kind == NODE_JOBS ? tree->jobs_changed_ms : root_changed_ms(tree));
         out->entry_s = KEEP_LONG_S;
     }
+    out->st.st_ino = node_ino(node->kind, node->id);
+    return r;
+}
+
+int node_entry_kept(struct tree *tree, const struct node *node, struct tree_entry *out)
+{
+    if (node->kind != NODE_INDEX && node->kind != NODE_SPEND)
+        return node_entry(tree, node, out);
+    *out = (struct tree_entry){0};
+    int r = root_file_entry(tree, node, false, out);
     out->st.st_ino = node_ino(node->kind, node->id);
     return r;
 }

@@ -175,8 +175,8 @@ int tree_setattr(struct tree *tree, uint64_t ino, const struct tree_change *chan
     if (node.kind == NODE_FILE)
         r = file_change(&node, change);
     /* Modes and times of what the program makes are its own: cp -p and rsync need not fail for
-     * it. */
-    return r < 0 ? r : node_entry(tree, &node, out);
+     * it. Times are set for inotify with every transition (TREE_NEWS_CHANGED), so that is quick. */
+    return r < 0 ? r : node_entry_kept(tree, &node, out);
 }
 
 static void names_changed(struct tree *tree)

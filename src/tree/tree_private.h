@@ -65,6 +65,7 @@ struct tree {
     int64_t changed_ms;        /* when any job changed last */
     int64_t videos_changed_ms; /* when a name in this view came or went last */
     int64_t status_changed_ms[JOB_STATE_COUNT];
+    int64_t sizes[NODE_JOB]; /* of the files at the root, when they were asked last */
     struct timer probe_timer;
     struct timer archive_timer;
     struct archive_walk {
@@ -119,6 +120,9 @@ const struct node_root_entry *node_root_file(const struct node *node);
 uint64_t node_ino(enum node_kind kind, int64_t id);
 int node_get(struct tree *tree, uint64_t ino, struct node *out) NODISCARD;
 int node_entry(struct tree *tree, const struct node *node, struct tree_entry *out) NODISCARD;
+/* For an answer that nobody keeps: with the size that index.html and spend.json had when it was asked last, because all
+ * jobs would have to be gone through to know it. */
+int node_entry_kept(struct tree *tree, const struct node *node, struct tree_entry *out) NODISCARD;
 int node_find(struct tree *tree, const struct node *parent, const char *name,
               struct node *out) NODISCARD;
 bool node_is_directory(const struct node *node);

@@ -591,6 +591,31 @@ static void test_tree__what_was_unlinked_comes_back_with_the_next_state(void **s
     forest_fini(&f);
 }
 
+/* inotify is told by times being set, with every transition: nothing may be gone through for that. */
+static void test_tree__setting_times_does_not_make_the_content(void **state UNUSED)
+{
+    static const char *const names[] = {"index.html", "spend.json"};
+    const struct tree_change touch = {.has_times = true,
+                                      .times = {{.tv_nsec = UTIME_OMIT}, {.tv_nsec = UTIME_NOW}}};
+    struct forest f;
+    struct tree_entry before[ARRAY_COUNT(names)];
+    struct tree_entry entry;
+    forest_init(&f);
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++)
+        assert_int_equal(tree_lookup(f.tree, TREE_ROOT_INO, names[i], &before[i]), 0);
+    (void)job_queued(&f.w, "cat", "cgt-1");
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        uint64_t ino = before[i].st.st_ino;
+        assert_int_equal(tree_setattr(f.tree, ino, &touch, &owner, &entry), 0);
+        assert_int_equal(entry.st.st_size, before[i].st.st_size);
+        assert_int_equal(entry.st.st_ino, ino);
+        assert_true(entry.attr_s == 0); /* who asks is told how long it is */
+        assert_int_equal(tree_getattr(f.tree, ino, &entry), 0);
+        assert_true(entry.st.st_size > before[i].st.st_size);
+    }
+    forest_fini(&f);
+}
+
 static void test_tree__a_path_may_make_its_directory_on_the_way(void **state UNUSED)
 {
     struct forest f;
@@ -759,6 +784,7 @@ int main(void)
         cmocka_unit_test(test_tree__a_listing_resumes_at_any_offset),
         cmocka_unit_test(test_tree__a_job_is_made_written_read_and_removed),
         cmocka_unit_test(test_tree__what_was_unlinked_comes_back_with_the_next_state),
+        cmocka_unit_test(test_tree__setting_times_does_not_make_the_content),
         cmocka_unit_test(test_tree__a_path_may_make_its_directory_on_the_way),
         cmocka_unit_test(test_tree__a_handle_reads_the_moment_of_its_opening),
         cmocka_unit_test(test_tree__a_read_of_media_waits_without_a_thread),
