@@ -1,6 +1,7 @@
 /*
  * What: what the files of the job floor share: the collection and the calls between them.
- *   jobs.c    the collection: tables, names, birth and removal
+ *   jobs.c    the collection: its tables
+ *   names.c   mkdir, rename, rmdir
  *   detail.c  details of jobs and their cache
  *   state.c   the state machine: the only code that changes a state
  *   change.c  how a transition is written down
@@ -93,6 +94,14 @@ static inline bool job_is_following(const struct job *job)
 /* jobs.c */
 uint64_t jobs_random(struct jobs *jobs);
 void jobs_changed(struct job *job);
+int job_new(struct jobs *jobs, int64_t id, char *name, /* taken on success */
+            struct job **out) NODISCARD;
+void job_free(struct job *job);
+void job_unlink(struct job *job);                               /* out of the tables */
+int job_name_check(const char *name) NODISCARD;                 /* one that a job may have */
+struct job *jobs_find_any(struct jobs *jobs, const char *name); /* provisional ones, too */
+
+/* names.c */
 int job_settle(struct job *job) NODISCARD; /* a provisional job becomes a real one */
 
 /* detail.c */

@@ -1,5 +1,5 @@
 /*
- * The collection of jobs: two tables (by id, by name), birth, renaming and removal.
+ * The collection of jobs: two tables (by id, by name), and what is asked of it.
  *
  * Ids only grow, and jobs enter the table of ids in their order, so that the table's own order is
  * the order of ids: a listing goes on after the last id it gave, whatever was made or removed
@@ -34,7 +34,7 @@ void job_to_text(const struct job *job, char *out, size_t size)
                    job_state_to_text(job->state), (long long)job->attempt_id);
 }
 
-static void job_free(struct job *job)
+void job_free(struct job *job)
 {
     job_detail_drop(job);
     free(job->name);
@@ -55,7 +55,7 @@ struct job *job_unref(struct job *job)
     return NULL;
 }
 
-static void job_unlink(struct job *job)
+void job_unlink(struct job *job)
 {
     struct jobs *jobs = job->jobs;
     HASH_DELETE(by_id, jobs->by_id, job);
@@ -75,8 +75,7 @@ static int job_link(struct job *job)
     return -ENOMEM;
 }
 
-/* Takes `name` on success. */
-static int job_new(struct jobs *jobs, int64_t id, char *name, struct job **out)
+int job_new(struct jobs *jobs, int64_t id, char *name, struct job **out)
 {
     struct job *job = calloc(1, sizeof(*job));
     if (!job)
@@ -97,7 +96,7 @@ static int job_new(struct jobs *jobs, int64_t id, char *name, struct job **out)
     return 0;
 }
 
-static int job_name_check(const char *name)
+int job_name_check(const char *name)
 {
     int r = text_name_check(name);
     if (r < 0)
@@ -190,7 +189,7 @@ struct jobs *jobs_free(struct jobs *jobs)
     return NULL;
 }
 
-static struct job *find_any(struct jobs *jobs, const char *name)
+struct job *jobs_find_any(struct jobs *jobs, const char *name)
 {
     struct job *job;
     HASH_FIND(by_name, jobs->by_name, name, strlen(name), job);
@@ -199,13 +198,13 @@ static struct job *find_any(struct jobs *jobs, const char *name)
 
 struct job *jobs_find(struct jobs *jobs, const char *name)
 {
-    struct job *job = find_any(jobs, name);
+    struct job *job = jobs_find_any(jobs, name);
     return job && !job->is_provisional ? job : NULL;
 }
 
 struct job *jobs_find_provisional(struct jobs *jobs, const char *name)
 {
-    struct job *job = find_any(jobs, name);
+    struct job *job = jobs_find_any(jobs, name);
     return job && job->is_provisional ? job : NULL;
 }
 
@@ -267,254 +266,6 @@ const struct jobs_counts *jobs_counts_get(struct jobs *jobs)
 size_t jobs_count(const struct jobs *jobs)
 {
     return HASH_CNT(by_id, jobs->by_id);
-}
-
-static int job_make(struct jobs *jobs, const char *name, struct job **out)
-{
-    int64_t id;
-    int r = store_id_take(jobs->settings.store, &id);
-    char *copy = r == 0 ? strdup(name) : NULL;
-    if (r == 0 && !copy)
-        r = -ENOMEM;
-    if (r == 0)
-        r = job_new(jobs, id, copy, out);
-    if (r < 0) {
-        free(copy);
-        return r;
-    }
-    (*out)->created_ms = (*out)->updated_ms = jobs_wall_ms(jobs);
-    return 0;
-}
-
-int job_settle(struct job *job)
-{
-    if (!job->is_provisional)
-        return 0;
-    int r = job_save_new(job);
-    if (r < 0)
-        return r;
-    job->is_provisional = false;
-    if (job->detail)
-        timer_cancel(job->jobs->settings.timers, &job->detail->timer);
-    jobs_changed(job);
-    return 0;
-}
-
-int jobs_create(struct jobs *jobs, const char *name, struct job **out)
-{
-    int r = job_name_check(name);
-    if (r < 0)
-        return r;
-    struct job *job = find_any(jobs, name);
-    if (job && !job->is_provisional)
-        return -EEXIST;
-    if (!job) {
-        r = job_make(jobs, name, &job);
-        if (r < 0)
-            return r;
-        job->is_provisional = true;
-    }
-    r = job_settle(job);
-    if (r < 0) {
-        job_unlink(job);
-        job_free(job);
-        return r;
-    }
-    *out = job;
-    return 0;
-}
-
-static void provisional_expire(void *context)
-{
-    struct job *job = context;
-    if (job->references) {
-        struct job_detail *detail = job->detail;
-        /* Somebody is at it: look again later. */
-        timer_set(job->jobs->settings.timers, &detail->timer, JOB_PROVISIONAL_MS,
-                  provisional_expire, job);
-        return;
-    }
-    job_unlink(job);
-    job_free(job);
-}
-
-int jobs_create_provisional(struct jobs *jobs, const char *name, struct job **out)
-{
-    int r = job_name_check(name);
-    if (r < 0)
-        return r;
-    struct job *job = jobs_find_provisional(jobs, name);
-    if (!job) {
-        r = job_make(jobs, name, &job);
-        if (r < 0)
-            return r;
-        job->is_provisional = true;
-    }
-    struct job_detail *detail;
-    r = job_detail_get(job, &detail);
-    if (r < 0) {
-        job_unlink(job);
-        job_free(job);
-        return r;
-    }
-    timer_set(jobs->settings.timers, &detail->timer, JOB_PROVISIONAL_MS, provisional_expire, job);
-    *out = job;
-    return 0;
-}
-
-static bool job_is_empty_draft(struct job *job)
-{
-    struct job_detail *detail;
-    return job->state == JOB_DRAFT && job->attempt_id == 0 && job_detail_get(job, &detail) == 0 &&
-           !detail->files;
-}
-
-static int job_save_row(struct job *job, const char *name)
-{
-    struct job_detail *detail;
-    int r = job_detail_get(job, &detail);
-    if (r < 0)
-        return r;
-    char *state = strdup(job_state_to_text(job->state));
-    char *new_name = strdup(name);
-    const char *shown = job_problem_get(job);
-    char *problem = shown ? strdup(shown) : NULL;
-    struct store_job row = {.id = job->id,
-                            .name = new_name,
-                            .state = state,
-                            .problem = problem,
-                            .created_ms = job->created_ms,
-                            .updated_ms = job->updated_ms,
-                            .attempt_id = job->attempt_id};
-    r = state && new_name && !problem == !shown ? store_job_save(job->jobs->settings.store, &row)
-                                                : -ENOMEM;
-    free(state);
-    free(new_name);
-    free(problem);
-    return r;
-}
-
-int jobs_rename(struct job *job, const char *name, bool is_replace_allowed)
-{
-    struct jobs *jobs = job->jobs;
-    struct store *store = jobs->settings.store;
-    int r = job_name_check(name);
-    if (r < 0)
-        return r;
-    struct job *target = find_any(jobs, name);
-    if (target == job)
-        return 0;
-    if (target && !target->is_provisional && !is_replace_allowed)
-        return -EEXIST;
-    if (target && !target->is_provisional && !job_is_empty_draft(target))
-        return -ENOTEMPTY;
-    char *copy = strdup(name);
-    if (!copy)
-        return -ENOMEM;
-    job_ref(job);
-    r = job_save_again(job); /* the new name must not carry a state whose attempt is not on disk */
-    if (r == 0)
-        r = store_begin(store, STORE_LAZY);
-    if (r == 0) {
-        if (target && !target->is_provisional)
-            r = store_job_remove(store, target->id, jobs_wall_ms(jobs));
-        if (r == 0 && target && !target->is_provisional)
-            r = job_event_removed(target);
-        if (r == 0)
-            r = job_save_row(job, name);
-        if (r == 0)
-            r = store_history_add(store, job->id, jobs_wall_ms(jobs), "renamed");
-        if (r == 0)
-            r = job_event_renamed(job, name);
-        r = store_end(store, r);
-    }
-    job_unref(job);
-    if (r < 0) {
-        free(copy);
-        return r;
-    }
-    jobs->counts.changes++;
-    if (target) {
-        job_unlink(target);
-        target->is_removed = true;
-        job_unref(job_ref(target));
-    }
-    HASH_DELETE(by_name, jobs->by_name, job);
-    free(job->name);
-    job->name = copy;
-    HASH_ADD_KEYPTR(by_name, jobs->by_name, job->name, strlen(job->name), job);
-    jobs_changed(job);
-    /* Out of memory for one table slot: the job is found by its new name after the next start. */
-    return TABLE_HAS(job, by_name) ? 0 : -ENOMEM;
-}
-
-static int job_files_remove(struct job_detail *detail)
-{
-    struct job_file *file;
-    struct job_file *next;
-    DL_FOREACH_SAFE (detail->files, file, next) {
-        int r = job_file_unlink(file);
-        if (r < 0)
-            return r;
-    }
-    return 0;
-}
-
-int jobs_remove(struct job *job)
-{
-    struct jobs *jobs = job->jobs;
-    struct store *store = jobs->settings.store;
-    struct job_detail *detail;
-    int r = job_detail_get(job, &detail);
-    if (r < 0)
-        return r;
-    job_ref(job);
-    r = job_files_remove(detail);
-    /* One that comes back after a power cut would be sent, if it was going to be. */
-    if (r == 0)
-        r = store_begin(store, job->state == JOB_WAITING ? STORE_DURABLE : STORE_LAZY);
-    if (r == 0) {
-        r = store_history_add(store, job->id, jobs_wall_ms(jobs), "removed by the user");
-        if (r == 0)
-            r = store_job_remove(store, job->id, jobs_wall_ms(jobs));
-        if (r == 0)
-            r = job_event_removed(job);
-        r = store_end(store, r);
-    }
-    if (r < 0) {
-        job_unref(job);
-        return r;
-    }
-    log_info("job.removed", "job=%s id=%lld state=%s", job->name, (long long)job->id,
-             job_state_to_text(job->state));
-    job_unlink(job);
-    jobs->counts.changes++;
-    if (job_is_following(job))
-        jobs->following--;
-    job->is_removed = true;
-    if (job->state != JOB_SUBMITTING) /* else for the answer that came */
-        timer_cancel(jobs->settings.timers, &detail->timer);
-    if (detail->is_queued && job->state == JOB_WAITING)
-        DL_DELETE2(jobs->submit_queue, detail, queue_prev, queue_next);
-    else if (detail->is_queued)
-        DL_DELETE2(jobs->poll_queue, detail, queue_prev, queue_next);
-    detail->is_queued = false;
-    jobs_submit_soon(jobs); /* it may have held a place, or up those behind it */
-    /* A create goes on to its answer, which is written down; anything else is of no use any more.
-     * */
-    if (detail->call && job->state != JOB_SUBMITTING) {
-        api_cancel(detail->call);
-        detail->call = NULL;
-        if (job->state == JOB_WAITING)
-            jobs->creates--;
-        else
-            jobs->polls--;
-    }
-    jobs_poll_next(jobs); /* another one may have its place */
-    if (job->attempt_id && jobs->settings.hooks.on_media_unwanted)
-        jobs->settings.hooks.on_media_unwanted(jobs->settings.hooks.context, job->attempt_id);
-    job_unref(job);
-    return 0;
 }
 
 int jobs_blob_get(struct jobs *jobs, const struct job *job, enum store_blob which, struct buf *out)
