@@ -304,11 +304,15 @@ static int floors_start(struct daemon *daemon)
     return tree_new(&tree, &daemon->tree);
 }
 
-static void on_raise(void *context, const char *name, bool is_gone)
+static void on_raise(void *context, const char *path, enum tree_news kind)
 {
     const struct daemon *daemon = context;
-    if (daemon->session)
-        session_raising_set(daemon->session, name, is_gone);
+    uint64_t parent = 0;
+    const char *name = path ? tree_path_split(daemon->tree, path, &parent) : NULL;
+    if (!daemon->session)
+        return;
+    session_raiser_set(daemon->session, raiser_pid(daemon->raiser));
+    session_raising_set(daemon->session, parent, name, kind == TREE_NEWS_GONE);
 }
 
 /* Before there is a key in this program, and a mount. Without it everything else works. */
@@ -341,6 +345,7 @@ static void on_ready(void *context)
     struct daemon *daemon = context;
     daemon->is_ready = true;
     daemon->device = mountpoint_device_get(daemon->options->mountpoint);
+    raiser_begin(daemon->raiser, daemon->device);
     timer_set(loop_timers(daemon->loop), &daemon->start_timer, 0, jobs_begin, daemon);
     notify_send("READY=1\nSTATUS=Mounted on %s, %zu jobs.", daemon->options->mountpoint,
                 jobs_count(daemon->jobs));

@@ -1,6 +1,6 @@
 /*
- * One socket pair of SOCK_SEQPACKET. The process gets one piece of work at a time, a byte that says what and the path
- * below the mount, and answers with a byte when it is done: so the program knows what each request of that
+ * One socket pair of SOCK_SEQPACKET. The process gets one piece of work at a time, what and the path below the mount,
+ * and answers with a byte when it is done: so the program knows what each request of that
  * process is about. What comes meanwhile is queued, the same change once.
  *
  * A changed file gets its modification time set, which the tree takes for nothing and inotify for
@@ -23,6 +23,8 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +39,14 @@
 enum {
     QUEUE_MAX = 16 * 1024,
     QUEUE_LOOK = 256, /* so far back the same change is looked for */
-    MESSAGE_MAX = 1024,
+    PATH_MAX_BYTES = 1024,
+};
+
+/* What the process gets. Of the path as many bytes as it has, with its end. */
+struct message {
+    uint64_t device; /* of the mount: whatever else may lie at its place is left alone */
+    enum tree_news kind;
+    char path[PATH_MAX_BYTES];
 };
 
 struct work {
@@ -51,6 +60,7 @@ struct raiser {
     struct loop *loop;
     struct loop_watch watch;
     struct child child;
+    dev_t device; /* 0: not mounted yet */
     bool is_gone;
     bool is_full;
     struct work *active; /* at the process; NULL: it has nothing to do */
@@ -65,37 +75,44 @@ static void child_raise(int root, enum tree_news kind, const char *path)
 {
     const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_nsec = UTIME_NOW}};
     /* A failure is that of an event: nobody could do anything about it. */
-    if (kind == TREE_NEWS_CHANGED)
+    switch (kind) {
+    case TREE_NEWS_CHANGED:
         (void)utimensat(root, path, times, AT_SYMLINK_NOFOLLOW);
-    else if (kind == TREE_NEWS_FILE)
+        break;
+    case TREE_NEWS_FILE:
         (void)mknodat(root, path, S_IFREG | 0444, 0);
-    else if (kind == TREE_NEWS_JOB)
-        (void)mkdirat(root, path, 0755);
-    else if (kind == TREE_NEWS_GONE)
-        (void)unlinkat(root, path, 0);
-    else
+        break;
+    case TREE_NEWS_LINK:
         (void)!symlinkat("-", root, path);
+        break;
+    case TREE_NEWS_JOB:
+        (void)mkdirat(root, path, 0755);
+        break;
+    case TREE_NEWS_GONE:
+        (void)unlinkat(root, path, 0);
+        break;
+    }
 }
 
 /* The mount as the process works on it. */
 struct view {
     const char *mountpoint;
-    dev_t below; /* the device that the mount point is on without the mount */
     bool is_known;
     uint64_t mount_id; /* of the mount that others see */
     int mounts_fd; /* the table in which it stands; -1: the process sees the same as all others */
 };
 
-static int root_open(const struct view *view, struct statx *st)
+/* Of this mount and no other: not the directory below it, and not what others have mounted there. */
+static int root_open(const struct view *view, dev_t device, struct statx *st)
 {
     int root = open(view->mountpoint, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (root < 0)
         return -1;
     /* Without asking the mount for anything. */
     int r = statx(root, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO | STATX_MNT_ID, st);
-    if (r == 0 && makedev(st->stx_dev_major, st->stx_dev_minor) != view->below)
+    if (r == 0 && makedev(st->stx_dev_major, st->stx_dev_minor) == device)
         return root;
-    (void)close(root); /* the mount is gone: not in the directory below it */
+    (void)close(root);
     return -1;
 }
 
@@ -123,10 +140,10 @@ static bool table_leave(const char *mountpoint)
 }
 
 /* With the first piece of work, when the mount is there. */
-static void view_learn(struct view *view)
+static void view_learn(struct view *view, dev_t device)
 {
     struct statx st;
-    int root = root_open(view, &st);
+    int root = root_open(view, device, &st);
     if (root < 0)
         return;
     (void)close(root);
@@ -183,22 +200,16 @@ static bool message_wait(const struct view *view)
 static void child_work(void *context)
 {
     struct view view = {.mountpoint = context, .mounts_fd = -1};
-    char message[MESSAGE_MAX];
+    struct message message;
     struct statx st;
-    struct stat below;
-    if (stat(view.mountpoint, &below) < 0)
-        return;
-    view.below = below.st_dev;
     while (message_wait(&view)) {
-        ssize_t n = recv(CHILD_SOCKET_FD, message, sizeof(message) - 1, 0);
-        if (n <= 0)
+        if (recv(CHILD_SOCKET_FD, &message, sizeof(message), 0) <= 0)
             return;
-        message[n] = '\0';
         if (!view.is_known)
-            view_learn(&view);
-        int root = root_open(&view, &st);
+            view_learn(&view, message.device);
+        int root = root_open(&view, message.device, &st);
         if (root >= 0) {
-            child_raise(root, (enum tree_news)message[0], message + 1);
+            child_raise(root, message.kind, message.path);
             (void)close(root);
         }
         if (send(CHILD_SOCKET_FD, "", 1, MSG_NOSIGNAL) < 0)
@@ -229,7 +240,7 @@ static void raiser_lost(struct raiser *raiser)
 {
     raiser->is_gone = true;
     loop_watch_remove(raiser->loop, &raiser->watch);
-    raiser->on_raise(raiser->context, NULL, false);
+    raiser->on_raise(raiser->context, NULL, TREE_NEWS_CHANGED);
     struct work *work;
     while ((work = work_take(raiser)))
         work_free(work);
@@ -237,22 +248,22 @@ static void raiser_lost(struct raiser *raiser)
 
 static void raiser_next(struct raiser *raiser)
 {
-    char message[MESSAGE_MAX];
+    struct message message;
     struct work *work = work_take(raiser);
-    raiser->on_raise(raiser->context, NULL, false);
+    raiser->on_raise(raiser->context, NULL, TREE_NEWS_CHANGED);
     work_free(raiser->active);
     raiser->active = NULL;
     if (!work)
         return;
     raiser->active = work;
-    const char *slash = strrchr(work->path, '/');
     if (work->kind != TREE_NEWS_CHANGED)
-        raiser->on_raise(raiser->context, slash ? slash + 1 : work->path,
-                         work->kind == TREE_NEWS_GONE);
-    message[0] = (char)work->kind;
-    size_t len = strlen(work->path);
-    memcpy(message + 1, work->path, len);
-    if (send(raiser->watch.fd, message, len + 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        raiser->on_raise(raiser->context, work->path, work->kind);
+    message.device = raiser->device;
+    message.kind = work->kind;
+    size_t bytes = strlen(work->path) + 1;
+    memcpy(message.path, work->path, bytes);
+    bytes += offsetof(struct message, path);
+    if (send(raiser->watch.fd, &message, bytes, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
         raiser_lost(raiser);
 }
 
@@ -307,7 +318,7 @@ static void work_add(struct raiser *raiser, enum tree_news kind, const char *pat
 void raiser_news(void *context, enum tree_news kind, const char *path)
 {
     struct raiser *raiser = *(struct raiser **)context;
-    if (!raiser || raiser->is_gone || strlen(path) + 2 > MESSAGE_MAX ||
+    if (!raiser || raiser->is_gone || !raiser->device || strlen(path) >= PATH_MAX_BYTES ||
         is_queued(raiser, kind, path))
         return;
     if (raiser->queued < QUEUE_MAX)
@@ -319,7 +330,13 @@ void raiser_news(void *context, enum tree_news kind, const char *path)
 
 pid_t raiser_pid(const struct raiser *raiser)
 {
-    return raiser ? raiser->child.pid : 0;
+    return raiser && !raiser->is_gone ? raiser->child.pid : 0;
+}
+
+void raiser_begin(struct raiser *raiser, dev_t device)
+{
+    if (raiser)
+        raiser->device = device;
 }
 
 int raiser_new(struct loop *loop, const char *mountpoint, raiser_fn *on_raise, void *context,

@@ -17,8 +17,8 @@
 struct loop;
 struct raiser;
 
-/* `on_raise` is told the name that is going to be made or removed, lent until the next call; NULL: none. */
-typedef void raiser_fn(void *context, const char *name, bool is_gone);
+/* `on_raise` is told the path that is going to be made or removed (`kind`), lent until the next call; NULL: none. */
+typedef void raiser_fn(void *context, const char *path, enum tree_news kind);
 
 int raiser_new(struct loop *loop, const char *mountpoint, raiser_fn *on_raise, void *context,
                struct raiser **out) NODISCARD;
@@ -26,7 +26,11 @@ int raiser_new(struct loop *loop, const char *mountpoint, raiser_fn *on_raise, v
 /* Ends the process. Accepts NULL, returns NULL. */
 struct raiser *raiser_free(struct raiser *raiser);
 
+/* 0: there is none (any more). */
 pid_t raiser_pid(const struct raiser *raiser);
+
+/* The mount is there, and this is its device: from now on there are events. Accepts NULL. */
+void raiser_begin(struct raiser *raiser, dev_t device);
 
 /* Never waits: what is too much, or no longer possible, is dropped. `context` is a struct raiser **. */
 void raiser_news(void *context, enum tree_news kind, const char *path);

@@ -27,6 +27,7 @@ struct session {
     bool is_request_taken;    /* the one that is being processed has come to its operation */
     struct request *requests; /* parked reads */
     pid_t raiser;             /* 0: none; see session_raiser_set() */
+    uint64_t raising_parent;
     const char *raising;
     bool is_raising_gone;
     uint64_t requests_count[64]; /* by the number of the operation */

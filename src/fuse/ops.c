@@ -108,7 +108,8 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct tree_entry entry;
     const struct session *session = session_of(req);
-    if (is_raiser(req) && session->raising && strcmp(name, session->raising) == 0) {
+    if (is_raiser(req) && session->raising && parent == session->raising_parent &&
+        strcmp(name, session->raising) == 0) {
         int found = session->is_raising_gone ? tree_lookup_gone(tree_of(req), parent, name, &entry)
                                              : -ENOENT;
         reply_entry(req, "lookup", found, &entry);

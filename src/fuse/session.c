@@ -54,8 +54,9 @@ void session_raiser_set(struct session *session, pid_t pid)
     session->raiser = pid;
 }
 
-void session_raising_set(struct session *session, const char *name, bool is_gone)
+void session_raising_set(struct session *session, uint64_t parent, const char *name, bool is_gone)
 {
+    session->raising_parent = parent;
     session->raising = name;
     session->is_raising_gone = is_gone;
 }

@@ -12,6 +12,14 @@
 
 enum { CTL_LINE_MAX = 512 };
 
+void job_ctl_problem_clear(struct job *job)
+{
+    if (!job->detail || !job->detail->ctl_problem)
+        return;
+    job_text_clear(&job->detail->ctl_problem);
+    jobs_changed(job);
+}
+
 static int ctl_refuse(struct job *job, int r, const char *command, const char *why)
 {
     struct job_detail *detail = job->detail;
@@ -211,8 +219,10 @@ int job_ctl_run(struct job *job, const char *bytes, size_t len)
     char *rest = NULL;
     const char *word = strtok_r(line, " \t\r\n", &rest);
     const char *argument = strtok_r(NULL, " \t\r\n", &rest);
-    if (!word)
-        return 0; /* blank: nothing was asked */
+    if (!word) { /* blank: nothing was asked, and what was refused before is forgotten */
+        jobs_changed(job);
+        return 0;
+    }
     for (size_t i = 0; i < ARRAY_COUNT(ctl_commands); i++) {
         const struct ctl_command *command = &ctl_commands[i];
         if (strcmp(command->word, word) != 0)

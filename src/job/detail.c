@@ -243,7 +243,7 @@ static bool detail_is_droppable(const struct job_detail *detail)
 {
     const struct job *job = detail->job;
     return job->references == 0 && !detail->call && !detail->is_queued && !detail->is_unsaved &&
-           !timer_is_set(&detail->timer) && !job->is_provisional &&
+           !timer_is_set(&detail->timer) && !job->is_provisional && !detail->ctl_problem &&
            job_state_class(job->state) != JOB_CLASS_ACTIVE;
 }
 

@@ -214,7 +214,7 @@ static int file_touch(struct job_file *file)
         int r = job_to_draft(file->job);
         if (r < 0)
             return r;
-        job_text_clear(&file->job->detail->ctl_problem);
+        job_ctl_problem_clear(file->job);
     }
     file->is_dirty = true;
     return 0;
@@ -418,7 +418,7 @@ int job_file_unlink(struct job_file *file)
     if (r < 0)
         return r;
     if (job_file_is_prompt(file))
-        job_text_clear(&job->detail->ctl_problem); /* another one may be made now */
+        job_ctl_problem_clear(job); /* another one may be made now */
     file_detach(file);
     if (is_draft_ending)
         (void)!job_to_draft(job);

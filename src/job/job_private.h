@@ -115,6 +115,9 @@ void job_reason_set(struct job_detail *detail, const char *format, ...) PRINTF_L
 void job_problem_set(struct job_detail *detail, const char *format, ...) PRINTF_LIKE(2, 3);
 void job_problem_clear(struct job_detail *detail);
 
+/* ctl.c: what was refused last is no longer the matter. */
+void job_ctl_problem_clear(struct job *job);
+
 /* change.c: see there. */
 struct prompt;
 struct job_change {

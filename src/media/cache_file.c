@@ -71,7 +71,8 @@ static int unlink_files(int directory_fd, const struct cache_names *names)
     return r < 0 ? r : unlink_if_there(directory_fd, names->data);
 }
 
-void cache_forget(struct cache_file *cache)
+/* Nothing is present. */
+static void cache_forget(struct cache_file *cache)
 {
     intervals_fini(&cache->present);
     free(cache->checksums);

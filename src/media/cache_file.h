@@ -83,12 +83,12 @@ bool cache_name_parse(const char *name, int64_t *id, enum media_kind *kind);
 int cache_used_get(int directory_fd, int64_t id, enum media_kind kind, int64_t *used_ms) NODISCARD;
 void cache_used_set(const struct cache_file *cache, int64_t used_ms);
 
-/* Between cache_file.c and cache_sums.c. Room for checksums; all of what is present has yet to be compared; the
- * checksums of the blocks that these bytes, which have been written, have completed; nothing is present any more. */
+/* For cache_file.c alone. Makes room for checksums, if there is none. */
 int cache_sums_make(struct cache_file *cache) NODISCARD;
+/* All that is present has to be compared before it is read. */
 void cache_sums_distrust(struct cache_file *cache);
+/* Takes the checksums of the blocks that these bytes, which have been written, have completed. */
 int cache_sum(struct cache_file *cache, int64_t first, const char *bytes, size_t len) NODISCARD;
-void cache_forget(struct cache_file *cache);
 
 /* Deletes the files of an item. What has them open keeps its bytes; call cache_detach() for it. */
 int cache_remove(int directory_fd, int64_t id, enum media_kind kind) NODISCARD;

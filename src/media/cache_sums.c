@@ -34,7 +34,10 @@ int cache_sums_make(struct cache_file *cache)
     cache->unchecked = calloc(blocks / 8 + 1, 1);
     if (cache->checksums && cache->unchecked)
         return 0;
-    cache_forget(cache);
+    free(cache->checksums);
+    free(cache->unchecked);
+    cache->checksums = NULL;
+    cache->unchecked = NULL;
     return -ENOMEM;
 }
 

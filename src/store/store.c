@@ -128,7 +128,8 @@ static const char *const store_sql[SQL_COUNT] = {
     /* Without the problem's text: it is read when somebody looks. */
     [SQL_JOB_EACH] = "SELECT job.id, name, state, problem IS NOT NULL, created_ms, updated_ms, "
                      "attempt_id, ifnull(video_bytes, -1), ifnull(cover_bytes, -1), "
-                     "CASE WHEN video_url IS NULL THEN -1 ELSE url_expires_ms END FROM job "
+                     "CASE WHEN video_url IS NULL THEN -1 ELSE url_expires_ms END, "
+                     "ifnull(http_status, 0) <> 0 OR task_id IS NOT NULL FROM job "
                      "LEFT JOIN attempt ON attempt.id = attempt_id "
                      "WHERE name IS NOT NULL ORDER BY job.id",
     [SQL_JOB_PROBLEM] = "SELECT problem FROM job WHERE id = ?1",
@@ -182,11 +183,12 @@ static const char *const store_sql[SQL_COUNT] = {
         "FROM attempt JOIN job ON job.id = attempt.job_id "
         "WHERE attempt.id > ?1 AND attempt.id <= ?2 ORDER BY attempt.id",
     [SQL_SPENDING_REMOVED] =
-        "SELECT removed.removed_name, 1, NULL, attempt.id, number, task_id, model, "
-        "estimated_usd_micros, actual_usd_micros, submitted_ms, finished_ms, " IS_TAKEN_OVER " "
-        "FROM (SELECT id, removed_name FROM job WHERE name IS NULL ORDER BY id DESC LIMIT ?2) "
-        "AS removed JOIN attempt ON attempt.job_id = removed.id "
-        "WHERE attempt.id <= ?1 AND task_id IS NOT NULL ORDER BY attempt.id",
+        "SELECT removed_name, 1, NULL, attempt.id, number, task_id, model, "
+        "estimated_usd_micros, actual_usd_micros, submitted_ms, finished_ms, 0 "
+        /* CROSS: from the few removed jobs to their attempts, not the other way round. */
+        "FROM job CROSS JOIN attempt ON attempt.job_id = job.id "
+        "WHERE name IS NULL AND attempt.id <= ?1 AND task_id IS NOT NULL "
+        "ORDER BY attempt.id DESC LIMIT ?2",
     [SQL_SPENDING_BEFORE] = "SELECT id FROM attempt ORDER BY id DESC LIMIT 1 OFFSET ?1",
     [SQL_LEDGER_SINCE] = "SELECT ifnull(min(attempt_id), 0), ifnull(max(id), 0) FROM ledger "
                          "WHERE id > ?1",

@@ -14,7 +14,6 @@
 
 enum {
     MARK_STATE = 0x1f,
-    MARK_LINKED = 0x80, /* in videos/ */
     MARK_VIDEO = 0x100,
     MARK_COVER = 0x200,
     MARK_PROBLEM = 0x400,
@@ -34,15 +33,17 @@ static const struct {
                   {MARK_PROBLEM, "error"},          {MARK_ATTEMPT, "request.json"},
                   {MARK_RESPONSE, "response.json"}, {MARK_URL, "output.url"}};
 
-/* What changes with every transition. */
-static const char *const news_changed[] = {"status", "status.json", "progress", "log", "cost"};
+/* What changes with every transition; without one, something in these; and while a video is fetched. */
+static const char *const news_moved[] = {"status", "status.json", "progress", "log", "cost", NULL};
+static const char *const news_same[] = {"status.json", "log", NULL};
+static const char *const news_fetched[] = {"status.json", "progress", NULL};
 
-/* Of a job whose attempt is not in memory what its state says: it was told so before. */
+/* While the attempt is not in memory nothing has changed in it. */
 static bool has_response(const struct job *job)
 {
     if (job->detail)
         return job->detail->attempt.http_status != 0 || job->detail->attempt.task_id;
-    return job->state != JOB_WAITING && job->state != JOB_SUBMITTING && job->state != JOB_UNKNOWN;
+    return job->news_mark & MARK_KNOWN ? (job->news_mark & MARK_RESPONSE) != 0 : job->was_answered;
 }
 
 static bool has_problem(const struct job *job)
@@ -59,7 +60,7 @@ static bool has_url(const struct tree *tree, const struct job *job)
 static unsigned mark_of(const struct tree *tree, const struct job *job)
 {
     unsigned mark = MARK_KNOWN | (unsigned)job->state;
-    mark |= node_has_video(job) ? (unsigned)MARK_VIDEO | (unsigned)MARK_LINKED : 0;
+    mark |= node_has_video(job) ? (unsigned)MARK_VIDEO : 0;
     mark |= node_has_cover(job) ? (unsigned)MARK_COVER : 0;
     mark |= has_problem(job) ? (unsigned)MARK_PROBLEM : 0;
     mark |= job->attempt_id ? (unsigned)MARK_ATTEMPT : 0;
@@ -90,12 +91,20 @@ static void tell_files(const struct tree *tree, const struct job *job, unsigned 
     }
 }
 
-static void tell_changes(const struct tree *tree, const struct job *job)
+static void tell_changes(const struct tree *tree, const struct job *job, const char *const *names)
 {
     char directory[TEXT_NAME_MAX + 32];
     (void)snprintf(directory, sizeof(directory), "jobs/%s", job->name);
-    for (size_t i = 0; i < ARRAY_COUNT(news_changed); i++)
-        tell(tree, TREE_NEWS_CHANGED, directory, news_changed[i], "");
+    for (; *names; names++)
+        tell(tree, TREE_NEWS_CHANGED, directory, *names, "");
+}
+
+static void tell_same(const struct tree *tree, const struct job *job, unsigned mark)
+{
+    static const char *const problem[] = {"error", NULL};
+    tell_changes(tree, job, news_same);
+    if (mark & MARK_PROBLEM)
+        tell_changes(tree, job, problem);
 }
 
 /* The name that the mark stands for in by-status; nothing for 0. */
@@ -113,14 +122,16 @@ static void tell_status(const struct tree *tree, enum tree_news kind, unsigned m
 static void tell_video(const struct tree *tree, enum tree_news kind, unsigned mark,
                        const char *name)
 {
-    if (mark & MARK_LINKED)
+    if (mark & MARK_VIDEO)
         tell(tree, kind, "videos", name, ".mp4");
 }
 
-static void tell_root(const struct tree *tree)
+static void tell_root(const struct tree *tree, bool is_event)
 {
-    tell(tree, TREE_NEWS_CHANGED, "", "events", "");
     tell(tree, TREE_NEWS_CHANGED, "", "index.html", "");
+    if (!is_event)
+        return;
+    tell(tree, TREE_NEWS_CHANGED, "", "events", "");
     tell(tree, TREE_NEWS_CHANGED, "", "spend.json", "");
 }
 
@@ -130,7 +141,7 @@ static bool tell_views(const struct tree *tree, unsigned before, const char *old
 {
     bool is_renamed = strcmp(old_name, name) != 0;
     bool is_moved = is_renamed || ((before ^ now) & (MARK_STATE | MARK_KNOWN)) != 0;
-    bool is_video_moved = is_renamed || ((before ^ now) & MARK_LINKED) != 0;
+    bool is_video_moved = is_renamed || ((before ^ now) & MARK_VIDEO) != 0;
     if (is_video_moved)
         tell_video(tree, TREE_NEWS_GONE, before, old_name);
     if (is_moved)
@@ -154,27 +165,37 @@ void news_job_changed(struct tree *tree, struct job *job)
     bool is_implied = job->news_mark == MARK_IMPLIED;
     unsigned before = is_implied ? 0 : job->news_mark;
     unsigned now = mark_of(tree, job);
-    if (before == now || !tree->settings.on_news)
+    if (!tree->settings.on_news)
         return;
+    if (before == now) {
+        tell_same(tree, job, now);
+        return;
+    }
     job->news_mark = (unsigned short)now;
     if (is_implied)
         tell(tree, TREE_NEWS_JOB, "jobs", job->name, "");
     /* Files first: who is told that `status` has changed looks for the video. */
     tell_files(tree, job, before, now);
     bool is_moved = tell_views(tree, before, job->name, now, job->name);
-    tell_changes(tree, job);
-    if (is_moved)
-        tell_root(tree);
+    tell_changes(tree, job, news_moved);
+    tell_root(tree, is_moved);
+}
+
+void news_media_fetched(struct tree *tree, struct job *job)
+{
+    if (tree->settings.on_news)
+        tell_changes(tree, job, news_fetched);
 }
 
 void news_file_unlinked(struct tree *tree, struct job *job)
 {
     unsigned before = job->news_mark;
-    unsigned now = mark_of(tree, job);
+    unsigned now = before & mark_of(tree, job);
     if (!(before & MARK_KNOWN) || !tree->settings.on_news)
         return;
     job->news_mark = (unsigned short)now;
     (void)tell_views(tree, before, job->name, now, job->name);
+    tell_root(tree, false);
 }
 
 void news_job_gone(struct tree *tree, struct job *job)
@@ -183,15 +204,15 @@ void news_job_gone(struct tree *tree, struct job *job)
         return;
     (void)tell_views(tree, job->news_mark, job->name, 0, job->name);
     job->news_mark = 0;
-    tell_root(tree);
+    tell_root(tree, true);
 }
 
 void news_job_renamed(struct tree *tree, struct job *job, const char *old_name)
 {
     if (!tree->settings.on_news)
         return;
-    if (tell_views(tree, job->news_mark, old_name, job->news_mark, job->name))
-        tell_root(tree);
+    (void)tell_views(tree, job->news_mark, old_name, job->news_mark, job->name);
+    tell_root(tree, true);
 }
 
 void news_directory_implied(struct job *job)

@@ -299,7 +299,7 @@ int node_entry(struct tree *tree, const struct node *node, struct tree_entry *ou
     return r;
 }
 
-int node_entry_kept(struct tree *tree, const struct node *node, struct tree_entry *out)
+int node_entry_quick(struct tree *tree, const struct node *node, struct tree_entry *out)
 {
     if (node->kind != NODE_INDEX && node->kind != NODE_SPEND)
         return node_entry(tree, node, out);

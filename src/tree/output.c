@@ -154,7 +154,13 @@ static void on_probe_failed(void *context, int64_t id, enum media_kind kind, int
 
 static void on_progress(void *context, int64_t id, enum media_kind kind, int64_t cached_bytes)
 {
-    archive_progress(*(struct tree **)context, id, kind, cached_bytes);
+    struct tree *tree = *(struct tree **)context;
+    struct job *job = jobs_get_by_attempt(tree->settings.jobs, id);
+    archive_progress(tree, id, kind, cached_bytes);
+    if (!job)
+        return;
+    watch_changed(tree, job);
+    news_media_fetched(tree, job);
 }
 
 static void on_fetch_failed(void *context, int64_t id, enum media_kind kind, int result)

@@ -364,9 +364,11 @@ static void write_removed_one(void *context, const struct store_spending *row)
 
 static int write_removed(struct tree *tree, const struct spend *spend, struct json_writer *w)
 {
+    int r = 0;
     json_write_key(w, "earlier_removed");
     json_write_array_begin(w);
-    int r = jobs_spending_removed(tree->settings.jobs, spend->past_id, SPEND_REMOVED_LISTED,
+    if (spend->past_id > 0)
+        r = jobs_spending_removed(tree->settings.jobs, spend->past_id, SPEND_REMOVED_LISTED,
                                   write_removed_one, w);
     json_write_array_end(w);
     return r;

@@ -102,6 +102,27 @@ int tree_lookup_provisional(struct tree *tree, uint64_t parent, const char *name
     return node_entry(tree, &node, out);
 }
 
+const char *tree_path_split(struct tree *tree, const char *path, uint64_t *parent)
+{
+    struct node directory = {.kind = NODE_ROOT};
+    const char *slash;
+    while ((slash = strchr(path, '/'))) {
+        char name[TEXT_NAME_MAX + 1];
+        struct node node;
+        size_t len = (size_t)(slash - path);
+        if (len > TEXT_NAME_MAX)
+            return NULL;
+        memcpy(name, path, len);
+        name[len] = '\0';
+        if (node_find(tree, &directory, name, &node) < 0 || !node_is_directory(&node))
+            return NULL;
+        directory = node;
+        path = slash + 1;
+    }
+    *parent = node_ino(directory.kind, directory.id);
+    return path;
+}
+
 int tree_lookup_gone(struct tree *tree, uint64_t parent, const char *name, struct tree_entry *out)
 {
     struct node directory;
@@ -176,7 +197,7 @@ int tree_setattr(struct tree *tree, uint64_t ino, const struct tree_change *chan
         r = file_change(&node, change);
     /* Modes and times of what the program makes are its own: cp -p and rsync need not fail for
      * it. Times are set for inotify with every transition (TREE_NEWS_CHANGED), so that is quick. */
-    return r < 0 ? r : node_entry_kept(tree, &node, out);
+    return r < 0 ? r : node_entry_quick(tree, &node, out);
 }
 
 static void names_changed(struct tree *tree)
@@ -215,11 +236,12 @@ int tree_mkdir(struct tree *tree, uint64_t parent, const char *name,
         return -EEXIST;
     if (directory.kind != NODE_JOBS)
         return -EPERM;
-    struct job *job;
+    struct job *job = jobs_find_provisional(tree->settings.jobs, name);
+    if (job)
+        news_directory_made(job);
     r = jobs_create(tree->settings.jobs, name, &job);
     if (r < 0)
         return r;
-    news_directory_made(job);
     node = (struct node){.kind = NODE_JOB, .id = job->id, .job = job};
     return node_entry(tree, &node, out);
 }

@@ -120,9 +120,9 @@ const struct node_root_entry *node_root_file(const struct node *node);
 uint64_t node_ino(enum node_kind kind, int64_t id);
 int node_get(struct tree *tree, uint64_t ino, struct node *out) NODISCARD;
 int node_entry(struct tree *tree, const struct node *node, struct tree_entry *out) NODISCARD;
-/* For an answer that nobody keeps: with the size that index.html and spend.json had when it was asked last, because all
+/* For an answer whose attributes the kernel does not keep: with the size that index.html and spend.json had when it was asked last, because all
  * jobs would have to be gone through to know it. */
-int node_entry_kept(struct tree *tree, const struct node *node, struct tree_entry *out) NODISCARD;
+int node_entry_quick(struct tree *tree, const struct node *node, struct tree_entry *out) NODISCARD;
 int node_find(struct tree *tree, const struct node *parent, const char *name,
               struct node *out) NODISCARD;
 bool node_is_directory(const struct node *node);
@@ -130,7 +130,8 @@ bool node_is_directory(const struct node *node);
 int node_render(struct tree *tree, const struct node *node, struct buf *out) NODISCARD;
 bool node_has_video(const struct job *job); /* output.mp4 is there */
 bool node_has_cover(const struct job *job);
-bool node_is_unlinked(const struct job *job, const char *name); /* a generated file, by the user */
+/* Whether the user has removed this generated file; not of output.mp4 and cover.jpg, see above. */
+bool node_is_unlinked(const struct job *job, const char *name);
 /* Something that has just gone: an inode that nothing else has. */
 void node_ghost_entry(const struct tree *tree, bool is_link, struct tree_entry *out);
 int node_access(struct tree *tree, const struct node *node, int mask,
@@ -215,9 +216,11 @@ struct json_writer;
 int progress_render(struct tree *tree, struct job *job, struct job_detail *detail, struct buf *out);
 void progress_write(struct json_writer *w, struct job *job); /* the member of status.json */
 
-/* news.c: see there. */
+/* news.c. What is there at the start, of which nobody is told; anything of a job may have changed. */
 void news_begin(struct tree *tree);
 void news_job_changed(struct tree *tree, struct job *job);
+void news_media_fetched(struct tree *tree,
+                        struct job *job); /* more of its video is on disk, or less */
 /* By the user, which the kernel has told; what follows from it elsewhere is told. */
 void news_file_unlinked(struct tree *tree, struct job *job);
 void news_job_gone(struct tree *tree, struct job *job);

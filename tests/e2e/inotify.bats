@@ -23,8 +23,8 @@ helpers() { pgrep -P "$FS_PID" -x seedancefs-tell; }
 
 # S-NOTIFY-1: What the program itself changes raises events of inotify(7): IN_CREATE when output.mp4, cover.jpg,
 #   request.json, response.json, output.url, error, videos/NAME.mp4 or a name in by-status comes to be there, IN_DELETE
-#   when it goes, IN_MODIFY when status, status.json, progress, log, cost or, at the root, events, index.html or
-#   spend.json have changed.
+#   when it goes, IN_MODIFY when status, status.json, progress, log, cost, error or, at the root, events, index.html or
+#   spend.json have changed, and for progress and status.json while a video is fetched.
 @test "S-NOTIFY-1: what comes to be there, and what changes" {
     mount_fs
     mkdir "$J/cat"
@@ -47,13 +47,43 @@ helpers() { pgrep -P "$FS_PID" -x seedancefs-tell; }
     cmp "$J/cat/output.mp4" "$MNT/videos/cat.mp4"
     # Each of them for a file that is watched by itself, as `tail -F` and editors do it.
     unwatch
-    watch "$J/cat/status" "$J/cat/progress"
+    mkdir "$J/owl"
+    watch "$J/owl/status" "$J/owl/progress"
     printf '{"prompt": "y", "resolution": "480p"}' >"$J/dog/prompt.json"
     wait_status dog succeeded
     sleep 0.2
     [ ! -s "$DIR/seen" ] # not of this job
+    printf '{"prompt": "y", "resolution": "480p"}' >"$J/owl/prompt.json"
+    wait_until 20 seen "MODIFY $J/owl/status"
+    wait_until 20 seen "MODIFY $J/owl/progress"
     unwatch
-    [ "$(creates)" -eq 2 ]
+    [ "$(creates)" -eq 3 ]
+}
+
+@test "S-NOTIFY-1: what changes without a transition" {
+    end_world
+    start_world --video-bytes 40M --rate 10M
+    J=$MNT/jobs
+    mount_fs --archive never
+    echo '{"prompt": "x"}' >"$J/cat/prompt.json"
+    wait_status cat succeeded
+    wait_ends cat
+    sleep 0.5 # what there was to tell is told
+    watch "$J/cat"
+    # A command that is refused: error says why.
+    fails sh -c "echo nonsense >'$J/cat/ctl'"
+    wait_until 10 seen "CREATE $J/cat/error"
+    fails sh -c "echo 'more nonsense' >'$J/cat/ctl'"
+    wait_until 10 seen "MODIFY $J/cat/error"
+    # Its video comes.
+    cat "$J/cat/output.mp4" >/dev/null 3>&- &
+    reader=$!
+    wait_until 20 bash -c "[ \$(grep -cxF 'MODIFY $J/cat/progress' '$DIR/seen') -ge 2 ]"
+    wait "$reader"
+    # Another name for the job.
+    mv "$J/cat" "$J/dog"
+    wait_until 10 grep -q '^MODIFY .*/status.json$' "$DIR/seen"
+    unwatch
 }
 
 @test "S-NOTIFY-1: what goes by itself" {
@@ -72,6 +102,18 @@ helpers() { pgrep -P "$FS_PID" -x seedancefs-tell; }
     wait_until 10 seen "CREATE $MNT/by-status/queued/cat"
     wait_status cat failed
     wait_until 10 bash -c "[ \$(grep -cxF 'CREATE $J/cat/error' '$DIR/seen') -eq 2 ]"
+    # What was refused is no matter any more, and says so.
+    mkdir "$J/dog"
+    watch_too=$DIR/seen.too
+    inotifywait -m -q --format '%e %w%f' "$J/dog" >"$watch_too" 3>&- &
+    other=$!
+    wait_until 10 grep -q "$(printf 'inotify wd')" "/proc/$other/fdinfo/3"
+    fails sh -c "echo nonsense >'$J/dog/ctl'"
+    wait_until 10 grep -qxF "CREATE $J/dog/error" "$watch_too"
+    echo >"$J/dog/ctl"
+    wait_until 10 grep -qxF "DELETE $J/dog/error" "$watch_too"
+    kill "$other"
+    wait "$other" || true
     # It is there, as a file with a link, for those who had it open too.
     [ "$(stat -c '%F %h' "$J/cat/error")" = 'regular file 1' ]
     unwatch
@@ -98,6 +140,16 @@ helpers() { pgrep -P "$FS_PID" -x seedancefs-tell; }
     done
     for i in $(seq 20); do wait_until 10 seen "CREATE,ISDIR $J/new$i"; done
     [ "$(grep -c ^CREATE "$DIR/seen")" -eq 40 ]
+    # A path that has come to nothing, and the directory is then made: told once, by the kernel.
+    fails sh -c "echo x >'$J/twice/status'"
+    kill -STOP "$(helpers)"
+    mkdir "$J/twice" "$J/between" # so that the same event twice would not be seen as one
+    kill -CONT "$(helpers)"
+    # A job whose name is that of a directory of the mount.
+    for name in jobs draft error; do echo text >"$J/$name/notes"; done
+    for name in jobs draft error; do wait_until 10 seen "CREATE,ISDIR $J/$name"; done
+    [ "$(cat "$J/jobs/notes")" = text ]
+    wait_until 10 seen "CREATE,ISDIR $J/twice"
     [ "$(sort "$DIR/seen" | uniq -d)" = '' ]
     [ "$(cat "$J/new7/notes" | sort -u | tr '\n' ' ')" = 'more text ' ]
     # The telling comes late: the directory has been looked up before, and somebody is in it.
@@ -136,7 +188,8 @@ helpers() { pgrep -P "$FS_PID" -x seedancefs-tell; }
 }
 
 # S-NOTIFY-2: The process that raises them has nothing of the mount open while nothing changes, does not have the
-#   API key, ends with the program however that ends, and its end does no harm. With --no-inotify there is none.
+#   API key, ends with the program however that ends, and its end does no harm. It works on this mount alone, whatever
+#   else is mounted in its place. With --no-inotify there is none.
 @test "S-NOTIFY-2: the process behind it" {
     TOKENHUB_API_KEY=$KEY "$SEEDANCEFS" --api-url "$API" --data-dir "$DATA" --poll-interval 0.05 "$MNT" 3>&-
     FS_PID=$(daemon_pid)
@@ -211,6 +264,30 @@ screen_is_another() { [ "$(screen)" != "$1" ]; }
     kill "$manager" $(pgrep -P "$manager") "$xvfb" 2>/dev/null || true
     wait "$manager" "$xvfb" || true
     [ $code -eq 0 ]
+}
+
+@test "S-NOTIFY-2: what others have mounted in its place is left alone" {
+    mkdir "$DIR/backup"
+    mount -t tmpfs tmpfs "$DIR/backup" 2>/dev/null || skip "may not mount"
+    mount_fs
+    echo '{"prompt": "x [[seconds=4]]"}' >"$J/cat/prompt.json"
+    wait_status cat running
+    unmount_fs
+    # A copy of the tree, of the kind that a backup is, over the mount before there was anything to tell.
+    mkdir -p "$DIR/backup/by-status/running" "$DIR/backup/by-status/succeeded" "$DIR/backup/jobs/cat" "$DIR/backup/videos"
+    ln -s ../../jobs/cat "$DIR/backup/by-status/running/cat"
+    echo running >"$DIR/backup/jobs/cat/status"
+    touch -d @1000000000 "$DIR/backup/jobs/cat/status"
+    find "$DIR/backup" -printf '%P %y %T@\n' | sort >"$DIR/before"
+    mount_fs
+    mount --bind "$DIR/backup" "$MNT"
+    wait_until 20 grep -q 'to=succeeded' "$DATA/seedancefs.log" "$DIR/stderr"
+    sleep 1
+    find "$DIR/backup" -printf '%P %y %T@\n' | sort | diff "$DIR/before" -
+    umount "$MNT"
+    [ "$(cat "$J/cat/status")" = succeeded ]
+    unmount_fs
+    umount "$DIR/backup"
 }
 
 @test "S-NOTIFY-2: an unmount right after a change does not find the mount busy" {

@@ -16,7 +16,7 @@ rss_kib() { awk '/^VmRSS/ { print $2 }' "/proc/$FS_PID/status"; }
 
 # S-SCALE-1: `spend.json` sums up all attempts. Of more than 1,000 it lists the latest 1,000 (`attempts`, `by_job`)
 #   and says how many there are before them (`earlier_attempts`), with the task ids of removed jobs among these
-#   (`earlier_removed`; of more than 10,000 removed jobs the latest); what each of those cost stands with its job and
+#   (`earlier_removed`, the latest first; of more than 10,000 the latest); what each of those cost stands with its job and
 #   in the database of the data directory.
 @test "S-SCALE-1: of 1,100 attempts the latest 1,000 are listed, and all are summed up" {
     local name cost

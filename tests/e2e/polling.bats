@@ -34,7 +34,7 @@ assert poll.poll(0) == []                               # looking is no change
 os.mkdir(M + "jobs/other")
 os.rename(M + "jobs/cat", M + "jobs/lion")
 changed = {fd for fd, mask in poll.poll(5000)}
-assert fds["status"] not in changed and fds["status.json"] in changed and fds["log"] not in changed - {fds["log"]}
+assert changed == {fds["status.json"], fds["log"]}, changed
 for fd in fds.values():
     read(fd)
 child = subprocess.Popen(["sh", "-c", "sleep 0.5; echo \"{\\\"prompt\\\": \\\"x [[seconds=1]]\\\"}\" >$0jobs/lion/prompt.json", M])
@@ -58,7 +58,35 @@ while "succeeded" not in states:
     states.append(word)
 assert states[-1] == "succeeded" and len(states) >= 3, states
 child.wait()
-# Several who wait for one file, in threads of one process and in two processes.
+# Several who wait for one file, in threads of one process and in two processes: none of them is forgotten.
+import threading
+os.mkdir(M + "jobs/crowd")
+woken = []
+def wait_one(fd):
+    poll = select.poll()
+    poll.register(fd, select.POLLPRI)
+    if poll.poll(20000):
+        woken.append(fd)
+crowd = [os.open(M + "jobs/crowd/status", os.O_RDONLY) for _ in range(6)]
+for fd in crowd:
+    read(fd)
+    os.read(fd, 100)
+threads = [threading.Thread(target=wait_one, args=(fd,)) for fd in crowd for _ in range(2)]
+twin = os.fork()
+if twin == 0:
+    fd = os.open(M + "jobs/crowd/status", os.O_RDONLY)
+    read(fd)
+    wait_one(fd)
+    os._exit(len(woken) != 1)
+for thread in threads:
+    thread.start()
+import time
+time.sleep(0.3)
+open(M + "jobs/crowd/prompt.json", "w").write("{\"prompt\": \"crowd\"}")
+for thread in threads:
+    thread.join()
+assert sorted(woken) == sorted(crowd * 2), (woken, crowd)
+assert os.waitpid(twin, 0)[1] == 0
 '
 }
 
@@ -79,6 +107,32 @@ while len(seen) < 3:
     seen.add(status["progress"]["fraction"])
     assert poll.poll(10000)
 '
+}
+
+@test "S-POLL-1: whoever polls the progress of a video that is fetched sees it go on" {
+    end_world
+    start_world --video-bytes 40M --rate 10M
+    J=$MNT/jobs
+    mount_fs --archive never
+    echo '{"prompt": "x"}' >"$J/cat/prompt.json"
+    wait_status cat succeeded
+    wait_ends cat
+    cat "$J/cat/output.mp4" >/dev/null 3>&- &
+    reader=$!
+    python '
+import select
+fds = [os.open(M + "jobs/cat/" + name, os.O_RDONLY) for name in ("progress", "status.json")]
+seen = [set(), set()]
+poll = select.poll()
+for fd in fds:
+    poll.register(fd, select.POLLPRI)
+while min(map(len, seen)) < 3:
+    for fd, texts in zip(fds, seen):
+        os.lseek(fd, 0, 0)
+        texts.add(os.read(fd, 100000))
+    assert poll.poll(20000), seen
+'
+    wait "$reader"
 }
 
 # S-POLL-2: They find `wait` readable when a read would not wait any more, and `events` when there are lines that

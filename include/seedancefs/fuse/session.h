@@ -35,11 +35,13 @@ int session_mount(struct session *session, const char *mountpoint) NODISCARD;
 
 /*
  * A process that works on the mount so that inotify(7) tells others what has changed: what it makes is there already,
- * and is answered with that; what it removes is gone already. `name` (lent; NULL: none) is what it is going to make, or
- * to remove: its looking for it first finds nothing, or something, or it would not come to do it.
+ * and is answered with that; what it removes is gone already.
  */
-void session_raiser_set(struct session *session, pid_t pid);
-void session_raising_set(struct session *session, const char *name, bool is_gone);
+void session_raiser_set(struct session *session, pid_t pid); /* 0: none */
+
+/* What it is going to make: its lookup of `name` (lent; NULL: nothing) in `parent` is answered with ENOENT, or it would
+ * not come to make it. With `is_gone`, to remove: it is found, for the same reason. */
+void session_raising_set(struct session *session, uint64_t parent, const char *name, bool is_gone);
 
 int session_fd(const struct session *session);
 

@@ -110,6 +110,7 @@ struct job {
     unsigned references;
     enum job_state state;
     bool has_problem;
+    bool was_answered;   /* its attempt, before the program started */
     bool is_provisional; /* looked up by a path that is about to create something below it */
     bool is_removed;
     bool is_resume_due;        /* the start could not load it */

@@ -45,6 +45,7 @@ struct store_job {
     int64_t cover_bytes;    /* of the current attempt; -1: not known. Read only */
     int64_t url_expires_ms; /* of the current attempt; 0: not known; -1: no URL. Read only */
     bool has_problem;       /* Read only: store_job_each() does not bring the text itself */
+    bool has_answer;        /* to the create of the current attempt. Read only */
 };
 
 /* generation_ms of a task that was adopted: nobody here saw it begin. */
@@ -173,7 +174,8 @@ typedef void store_spending_fn(void *context, const struct store_spending *row);
 /* In the order of their ids, of which `after_id` is none and `last_id` may be one. */
 int store_spending_each(struct store *store, int64_t after_id, int64_t last_id,
                         store_spending_fn *fn, void *context) NODISCARD;
-/* Those up to `last_id` that have a task, of the `most` removed jobs that were made last; in the order of their ids. */
+/* Those of removed jobs that have a task, up to `last_id` and at most `most`, the latest first; is_taken_over is not
+ * filled in. */
 int store_spending_removed(struct store *store, int64_t last_id, int64_t most,
                            store_spending_fn *fn, void *context) NODISCARD;
 /* The last attempt that is not among the latest `latest`; 0: there is none. */

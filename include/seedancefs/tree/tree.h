@@ -82,6 +82,9 @@ int tree_lookup(struct tree *tree, uint64_t parent, const char *name,
 /* Makes the job's directory because a path that creates something below it is being looked up. */
 int tree_lookup_provisional(struct tree *tree, uint64_t parent, const char *name,
                             struct tree_entry *out) NODISCARD;
+/* The last name of a path below the root, and the directory that it stands in; NULL: there is no such directory. */
+const char *tree_path_split(struct tree *tree, const char *path, uint64_t *parent);
+
 /* A name that is gone, as if it were there: for a lookup that comes to remove it, see TREE_NEWS_GONE. -ENOENT when
  * there is such a name again. */
 int tree_lookup_gone(struct tree *tree, uint64_t parent, const char *name,
