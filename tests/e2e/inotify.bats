@@ -48,6 +48,7 @@ helpers() { pgrep -P "$FS_PID" -x seedancefs-tell; }
     # Each of them for a file that is watched by itself, as `tail -F` and editors do it.
     unwatch
     mkdir "$J/owl"
+    sleep 1 # that it is new is told
     watch "$J/owl/status" "$J/owl/progress"
     printf '{"prompt": "y", "resolution": "480p"}' >"$J/dog/prompt.json"
     wait_status dog succeeded
