@@ -62,6 +62,7 @@ run "seedancefs --api-url http://127.0.0.1:$port/api/v1 --data-dir data --poll-i
 unset TOKENHUB_API_KEY
 fs=$(awk -v i=":$(stat -c %i "$dir/data/lock")\$" '$6 ~ i { print $5; exit }' /proc/locks)
 
+run "mkdir mnt/jobs/cat"
 run "echo '{\"prompt\": \"A cat surfing at sunset\"}' > mnt/jobs/cat/prompt.json"
 
 printf '\n%s$ cat mnt/jobs/cat/status%s   (again and again)\n' "$bold" "$plain"
@@ -88,6 +89,7 @@ fi
 run "cat mnt/jobs/cat/cost mnt/jobs/cat/log"
 run "find mnt | sort"
 printf '\nA typo costs nothing: the write fails, and "error" says where and why.\n'
+mkdir "$mnt/jobs/dog"
 run "echo '{\"prompt\": \"A dog\", \"duraton\": 8}' > mnt/jobs/dog/prompt.json || cat mnt/jobs/dog/error"
 
 cat <<TEXT
@@ -95,6 +97,7 @@ cat <<TEXT
 ${bold}What to try next${plain}, in $dir
     mpv mnt/jobs/cat/output.mp4
     cp mnt/jobs/cat/output.mp4 ~/cat.mp4
+    mkdir mnt/jobs/train
     echo '{"prompt": "A train in the snow", "aspect_ratio": "9:16", "duration": 8}' > mnt/jobs/train/prompt.json
     cat mnt/jobs/train/status.json
     rm -r mnt/jobs/cat

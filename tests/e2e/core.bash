@@ -29,7 +29,8 @@ core_no_mkdir() {
     then
         return 0 # DESIGN.md: where ptrace is restricted, mkdir is needed
     fi
-    make_job dog
+    echo '{"prompt": "dog"}' >"$MNT/jobs/dog/prompt.json"
+    wait_status dog succeeded
     [ "$(creates)" -eq 1 ]
     fails test -e "$MNT/jobs/never"
     mkdir "$MNT/jobs/never"

@@ -251,6 +251,7 @@ status_json() { jq -r "$2" "$MNT/jobs/$1/status.json"; }
 
 # a job that succeeded: make JOB [PROMPT]
 make_job() {
+    mkdir -p "$MNT/jobs/$1" # which is not needed everywhere; core.bash and names.bats do without
     printf '{"prompt": "%s"}\n' "${2:-$1}" >"$MNT/jobs/$1/prompt.json"
     wait_status "$1" succeeded
 }

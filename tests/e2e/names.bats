@@ -18,7 +18,7 @@ teardown() { end_world; }
 }
 
 # S-NAME-2: Creating a file in a job that does not exist makes the job: no `mkdir` is needed before
-#   `echo … > jobs/NAME/prompt.json`.
+#   `echo … > jobs/NAME/prompt.json`, but for S-NAME-12.
 @test "S-NAME-2: a file in a job that does not exist makes the job" {
     echo '{"prompt": "x"}' >"$J/a/prompt.json"
     echo note >"$J/b/note.txt"
@@ -341,9 +341,10 @@ while True:
     fails cp "$J/cat/output.mp4" "$J/new/"
 }
 
-# S-NAME-12: Where the program cannot see which file a caller is about to create (the caller's
-#   processes are hidden from it, as from a container to its host), `mkdir` is needed first, and
-#   leaving it out gives ENOENT.
+# S-NAME-12: Where the program cannot see which file a caller is about to create (the caller's processes are
+#   hidden from it, as from a container to its host, or the kernel shows a process to its parents alone, as
+#   `kernel.yama.ptrace_scope` above 0 does unless the program runs as root), `mkdir` is needed first, and leaving
+#   it out gives ENOENT.
 @test "S-NAME-12: where the caller's processes are hidden, mkdir is needed" {
     [ "$(id -u)" -eq 0 ] || skip "needs root for another pid namespace"
     unmount_fs

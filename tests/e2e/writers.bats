@@ -669,9 +669,9 @@ open(sys.argv[1], "wb").write(text)' "$DIR/large"
     [ ! -e "$MNT/jobs/job/error" ]
 }
 
-# S-SPEND-1: A paid task is requested when the last program that changed `prompt.json` has closed it
-#   and it holds one acceptable request, or when a file that holds one is renamed onto
-#   `prompt.json`; in no other way.
+# S-SPEND-1: A paid task is requested when the last program that changed `prompt.json` or `prompt.txt` has closed it and
+#   it holds one acceptable request, when a file that holds one is renamed onto either, or by `submit` or `retry` in
+#   `ctl`; in no other way.
 @test "S-SPEND-1: nothing else sends anything" {
     mkdir "$MNT/jobs/job"
     for name in prompt.txt.json prompt.json~ .prompt.json.swp Prompt.json prompt.json.orig; do
