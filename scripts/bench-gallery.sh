@@ -50,8 +50,8 @@ rows() {
     row "  its size" "$(($(stat -c %s "$MNT/index.html") / 1024))" KiB none "" "" ""
     has_browser || return 0
     read -r opened filtered < <(browse_ms)
-    row "  opened in a browser" "$opened" ms none "" "" ""
-    row "  filtered there" "$filtered" ms none "" "" ""
+    row "  opened in a browser" "$opened" ms most 2000 "" ""
+    row "  filtered there" "$filtered" ms most 200 "" ""
 }
 
 start_world

@@ -8,8 +8,12 @@
 #include "seedancefs/base/clock.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 struct fixture {
@@ -221,6 +225,30 @@ static void test_loop__time_comes_from_the_clock_it_was_given(void **state)
     loop_free(other.loop);
 }
 
+/* Waking up from a suspend, what has come due meanwhile is done at once: the kernel's timer counts the sleep in
+ * (CLOCK_BOOTTIME, timerfd_create(2)). */
+static void test_loop__the_timer_goes_on_while_the_machine_sleeps(void **state UNUSED)
+{
+    int found = 0;
+    for (int fd = 0; fd < 64; fd++) {
+        char path[64];
+        char text[512] = "";
+        (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        if (readlink(path, text, sizeof(text) - 1) < 0 || !strstr(text, "[timerfd]"))
+            continue;
+        (void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+        int info = open(path, O_RDONLY | O_CLOEXEC);
+        memset(text, 0, sizeof(text));
+        assert_true(info >= 0 && read(info, text, sizeof(text) - 1) > 0);
+        (void)close(info);
+        const char *clock = strstr(text, "clockid: ");
+        assert_non_null(clock);
+        assert_int_equal(atoi(clock + strlen("clockid: ")), CLOCK_BOOTTIME);
+        found++;
+    }
+    assert_int_equal(found, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -235,6 +263,7 @@ int main(void)
         TEST(test_loop__a_watch_removed_in_a_callback_is_not_touched),
         TEST(test_loop__stop_ends_the_run_after_that_turn),
         TEST(test_loop__time_comes_from_the_clock_it_was_given),
+        TEST(test_loop__the_timer_goes_on_while_the_machine_sleeps),
 #undef TEST
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
