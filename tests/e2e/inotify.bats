@@ -240,6 +240,20 @@ helpers() { pgrep -P "$FS_PID" -x seedancefs-tell; }
 screen() { xwd -root -silent -display "$DISPLAY" | tail -c +4000 | cksum; }
 screen_is_still() { local before; before=$(screen); sleep 0.4; [ "$(screen)" = "$before" ]; }
 screen_is_another() { [ "$(screen)" != "$1" ]; }
+screen_is() { [ "$(screen)" = "$1" ]; }
+settle() { sleep 2; wait_until 30 screen_is_still; }
+
+# show DIRECTORY   in a file manager
+show() {
+    # A socket of its own there: else it would ask the one before, which is just ending, to do it.
+    XDG_RUNTIME_DIR=$(mktemp -d "$DIR/runtime.XXXXXX") dbus-run-session -- pcmanfm --no-desktop "$1" >"$DIR/pcmanfm.out" 2>&1 3>&- &
+    MANAGER=$!
+    settle
+}
+hide() {
+    kill "$MANAGER" $(pgrep -P "$MANAGER") 2>/dev/null || true
+    wait "$MANAGER" || true
+}
 
 # S-NOTIFY-4: A file manager that shows a job shows its video when it is finished, without being told to look again.
 @test "S-NOTIFY-4: a file manager shows a finished video without F5" {
@@ -251,20 +265,55 @@ screen_is_another() { [ "$(screen)" != "$1" ]; }
     Xvfb -displayfd 6 -screen 0 800x600x24 -nolisten tcp 6>"$DIR/display" 2>"$DIR/xvfb.out" 3>&- &
     xvfb=$!
     wait_until 20 test -s "$DIR/display"
-    export DISPLAY=:$(cat "$DIR/display") HOME=$DIR XDG_RUNTIME_DIR=$DIR XDG_CONFIG_HOME=$DIR/config
-    dbus-run-session -- pcmanfm --no-desktop "$MNT/videos" >"$DIR/pcmanfm.out" 2>&1 3>&- &
-    manager=$!
-    sleep 2
-    wait_until 30 screen_is_still
+    export DISPLAY=:$(cat "$DIR/display") HOME=$DIR XDG_CONFIG_HOME=$DIR/config
+    # Thumbnails come in their own time, and not the same twice.
+    mkdir -p "$DIR/config/libfm"
+    printf '[ui]\nshow_thumbnail=0\n' >"$DIR/config/libfm/libfm.conf"
+    code=0
+    file_manager_shows "$MNT/videos" dog && file_manager_shows "$J/cat" cat && file_manager_needs_it || code=1
+    hide
+    kill "$xvfb"
+    wait "$xvfb" || true
+    [ $code -eq 0 ]
+}
+
+# The screen differs from the saved one by less than an icon and a half; another file would move all that follow it.
+screen_is_like() {
+    xwd -root -silent -display "$DISPLAY" >"$DIR/screen.now"
+    "$PYTHON" -c 'import sys
+a, b = (open(path, "rb").read()[-800 * 600 * 4:] for path in sys.argv[1:])
+sys.exit(sum(a[i:i + 4] != b[i:i + 4] for i in range(0, len(a), 4)) > 3000)' "$1" "$DIR/screen.now"
+}
+
+# file_manager_shows DIRECTORY JOB   what JOB brings to DIRECTORY, just as if it had been opened afterwards.
+file_manager_shows() {
+    local before
+    mkdir -p "$J/$2"
+    show "$1"
     before=$(screen)
     sleep 1
-    [ "$(screen)" = "$before" ] # nothing on it changes by itself
-    make_job dog
-    code=0
-    wait_until 10 screen_is_another "$before" || code=1
-    kill "$manager" $(pgrep -P "$manager") "$xvfb" 2>/dev/null || true
-    wait "$manager" "$xvfb" || true
-    [ $code -eq 0 ]
+    screen_is "$before" || return 1 # nothing on it changes by itself
+    make_job "$2"
+    wait_until 20 screen_is_another "$before" || return 1
+    settle
+    xwd -root -silent -display "$DISPLAY" >"$DIR/screen.after"
+    hide
+    show "$1"
+    wait_until 10 screen_is_like "$DIR/screen.after" || return 1
+    hide
+}
+
+# Without the process behind inotify it does not.
+file_manager_needs_it() {
+    local before
+    unmount_fs
+    mount_fs --no-inotify
+    show "$MNT/videos"
+    before=$(screen)
+    make_job bird
+    sleep 2
+    screen_is "$before" || return 1
+    hide
 }
 
 @test "S-NOTIFY-2: what others have mounted in its place is left alone" {
