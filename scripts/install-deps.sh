@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what building and testing need from Debian or Ubuntu packages; does nothing, and asks the
-# network for nothing, when all is there. `--bench`: only what `make bench` needs beside.
+# network for nothing, when all is there. `--build`: only what building needs; `--package`, `--bench`: and what `make deb`
+# or `make bench` needs beside.
 set -eu
 
 build="gcc libc6-dev make pkg-config libfuse3-dev fuse3 libcurl4-openssl-dev libcjson-dev
@@ -15,7 +16,8 @@ if [ -x /usr/sbin/policy-rc.d ] && ! /usr/sbin/policy-rc.d smbd start >/dev/null
 fi
 packages="$build $tests"
 [ "${1:-}" = --build ] && packages=$build
-[ "${1:-}" = --bench ] && packages="gcc libc6-dev curl jq sqlite3 procps python3 ffmpeg nginx-light rclone mpv
+[ "${1:-}" = --package ] && packages="$build dpkg-dev"
+[ "${1:-}" = --bench ] && packages="$build curl jq sqlite3 procps python3 ffmpeg nginx-light rclone mpv
     chromium-headless-shell"
 
 is_installed() {

@@ -27,7 +27,11 @@ same() { diff "$1" "$2" >&2 || { echo "$1 and $2 differ" >&2; return 1; }; }
     mkdir -p "$DIR/root/opt/x/bin" "$DIR/root/opt/x/share/man/man1" "$DIR/root/opt/x/share/doc/other"
     touch "$DIR/root/opt/x/bin/other" "$DIR/root/opt/x/share/man/man1/other.1" "$DIR/root/opt/x/share/doc/other/README.md"
     find "$DIR/root" ! -type d | sort >"$DIR/before"
-    make_ install DESTDIR="$DIR/root" PREFIX=/opt/x
+    mkdir "$DIR/tmp"
+    TMPDIR=$DIR/tmp make_ install DESTDIR="$DIR/root" PREFIX=/opt/x
+    # Nothing of root's is left among what a user has built, nor elsewhere.
+    [ ! -e "$DIR/share" ]
+    [ -z "$(ls -A "$DIR/tmp")" ]
     cd "$DIR/root/opt/x"
     for file in bin/seedancefs bin/seedance-sim share/man/man1/seedancefs.1 share/man/man1/seedance-sim.1 \
         share/man/man5/seedancefs.5 share/bash-completion/completions/seedancefs \
@@ -45,6 +49,30 @@ same() { diff "$1" "$2" >&2 || { echo "$1 and $2 differ" >&2; return 1; }; }
     find "$DIR/root" ! -type d | sort >"$DIR/after"
     same "$DIR/before" "$DIR/after"
     [ ! -e "$DIR/root/opt/x/share/doc/seedancefs" ]
+}
+
+@test "what is installed for building, for a package, for the bench and for the tests" {
+    mkdir "$DIR/bin"
+    # A machine on which nothing is installed.
+    printf '#!/bin/sh\nexit 1\n' >"$DIR/bin/dpkg-query"
+    printf '#!/bin/sh\necho "$*" >>"%s"\n' "$DIR/apt" | tee "$DIR/bin/apt-get" >"$DIR/bin/sudo"
+    chmod +x "$DIR"/bin/*
+    asked() { rm -f "$DIR/apt"; PATH=$DIR/bin:$PATH "$ROOT/scripts/install-deps.sh" "$@" >/dev/null; tail -n 1 "$DIR/apt" | tr ' ' '\n'; }
+    PATH=$DIR/bin:$PATH make_ deps
+    tail -n 1 "$DIR/apt" | tr ' ' '\n' | grep -v '^-' >"$DIR/build"
+    asked --build | grep -v '^-' | diff "$DIR/build" -
+    # What the documents say is enough is: every library and program that the Makefile names.
+    has 'make deps && make && sudo make install' "$ROOT/README.md"
+    for package in gcc make pkg-config libfuse3-dev libcurl4-openssl-dev libcjson-dev libsqlite3-dev libmicrohttpd-dev fuse3; do
+        grep -qx "$package" "$DIR/build" || { echo "building needs $package" >&2; return 1; }
+    done
+    for package in clang bats samba chromium-headless-shell; do fails grep -x "$package" "$DIR/build"; done
+    for kind in --package --bench ''; do
+        # shellcheck disable=SC2086 # none, or one word
+        asked $kind >"$DIR/all"
+        [ -z "$(grep -vxFf "$DIR/all" "$DIR/build")" ]
+    done
+    asked --package | grep -x dpkg-dev
 }
 
 # S-INSTALL-2: The man pages, the completions for bash and zsh and `--help` list the same options.
