@@ -125,18 +125,51 @@ seconds_of() { ffprobe -v error -show_entries format=duration -of csv=p=0 "$1"; 
     [ "$(size_of film.mp4)" = "$(size_of "$MNT/videos/scene-1.mp4")" ]
     sh_block sheet.sh
     [ "$(size_of sheet.png)" = 640,360 ]
-    # Three pictures, and none in the fourth place.
-    brightness() {
-        ffmpeg -v error -i sheet.png -vf "crop=320:180:$1:$2,scale=1:1,format=gray" -frames:v 1 -f rawvideo - | od -An -tu1
-    }
-    for place in '0 0' '320 0' '0 180'; do
-        # shellcheck disable=SC2086 # two words
-        [ "$(brightness $place)" -gt 16 ]
+    pictures_are 3 '0 0' '320 0' '0 180' '320 180'
+    # Each of them is there, however many there are.
+    for n in 4 5; do make_job "scene-$n"; done
+    sh_block sheet.sh
+    [ "$(size_of sheet.png)" = 960,360 ]
+    pictures_are 5 '0 0' '320 0' '640 0' '0 180' '320 180' '640 180'
+    rm -r "$J"/scene-[2-5]
+    sh_block sheet.sh
+    [ "$(size_of sheet.png)" = 320,180 ]
+    pictures_are 1 '0 0'
+    [ "$(creates)" -eq 5 ]
+}
+
+# pictures_are N PLACE...   there is a picture in each of the first N places of the sheet, and none in the others.
+pictures_are() {
+    local count=$1 place seen=0 brightness
+    shift
+    for place in "$@"; do
+        brightness=$(ffmpeg -v error -i sheet.png -vf "crop=320:180:${place/ /:},scale=1:1,format=gray" -frames:v 1 -f rawvideo - | od -An -tu1)
+        if [ "$seen" -lt "$count" ]; then
+            [ "$brightness" -gt 16 ] || { echo "no picture at $place" >&2; return 1; }
+        else
+            [ "$brightness" -lt 2 ] || { echo "a picture at $place" >&2; return 1; }
+        fi
+        seen=$((seen + 1))
     done
-    [ "$(brightness 320 180)" -lt 2 ]
-    sh_block strip.sh
-    [[ "$(size_of strip.png)" = 800,* ]]
-    [ "$(creates)" -eq 3 ]
+}
+
+@test "of one video, a picture for each of its seconds" {
+    end_sim
+    local seconds videos=()
+    for seconds in 4 15; do
+        ffmpeg -v error -f lavfi -i testsrc2=size=320x180:rate=24 -t "$seconds" -c:v libx264 -preset ultrafast -pix_fmt yuv420p "$seconds.mp4"
+        videos+=(--video "$seconds.mp4")
+    done
+    start_sim "${videos[@]}"
+    mount_fs
+    for _ in 1 2; do
+        make_job scene-1
+        sh_block strip.sh
+        [ "$(size_of strip.png)" = "$((160 * $(seconds_of "$J/scene-1/output.mp4" | cut -d. -f1))),90" ]
+        size_of strip.png >>sizes
+        rm -r "$J/scene-1"
+    done
+    [ "$(sort -n sizes)" = $'640,90\n2400,90' ]
 }
 
 @test "a Makefile whose targets are videos" {
