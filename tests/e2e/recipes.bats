@@ -46,6 +46,9 @@ seconds_of() { ffprobe -v error -show_entries format=duration -of csv=p=0 "$1"; 
     done
     # A fence without a name would be run by nobody.
     [ "$(grep -c '^```[a-z]' "$DOCUMENT")" -eq ${#names[@]} ]
+    # Nor would what is a block by being indented; the one exception is the one that the document names.
+    [ "$(awk '/^```/ { is_inside = !is_inside } !is_inside && /^    /' "$DOCUMENT" | cut -d' ' -f5)" = /srv/seedance/alice ]
+    has 'The one exception is the line for `/etc/exports`' "$DOCUMENT"
 }
 
 @test "a batch from a table, with Python" {
@@ -270,14 +273,27 @@ smb() {
 
 @test "for other machines, with Samba" {
     [ "$(id -u)" = 0 ] || skip "a server of Samba needs root"
-    command -v smbd smbclient smbpasswd >/dev/null || skip "Samba is not installed"
+    local program
+    for program in smbd smbclient smbpasswd; do
+        command -v $program >/dev/null || skip "Samba is not installed"
+    done
     mount_fs -o allow_other
     make_job there
     start_smbd
     echo '{"prompt": "from afar"}' >cat.json
-    smb seedance 'mkdir jobs/cat; put cat.json jobs/cat/prompt.json'
+    # smbclient, as if it were on another machine, where this server has the ordinary port and asks for the password.
+    mkdir "$DIR/bin"
+    printf '#!/bin/sh\nexec timeout 30 %s -s "%s" -p "%s" --password=secret "$@"\n' "$(command -v smbclient)" \
+        "$DIR/samba/smb.conf" "$PORT" >"$DIR/bin/smbclient"
+    chmod +x "$DIR/bin/smbclient"
+    there() { sed "s|//HOST/|//127.0.0.1/|; s/ alice / $(id -un) /" "$1" >"$1.here" && PATH=$DIR/bin:$PATH dash -e "$1.here"; }
+    block smb-submit.sh
+    there smb-submit.sh
     wait_status cat succeeded
-    smb seedance 'get jobs/cat/status status; get videos/cat.mp4 cat.mp4; get jobs/cat/output.mp4 same.mp4'
+    block smb-fetch.sh
+    there smb-fetch.sh >shown
+    has succeeded shown
+    smb seedance 'get jobs/cat/status status; get jobs/cat/output.mp4 same.mp4'
     [ "$(cat status)" = succeeded ]
     cmp cat.mp4 "$J/cat/output.mp4"
     cmp same.mp4 cat.mp4
