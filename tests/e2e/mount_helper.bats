@@ -69,6 +69,22 @@ installed() {
         fails mountpoint -q "$MNT"'
 }
 
+@test "what mount says without the package fuse3 or without the program is in docs/TROUBLESHOOTING.md" {
+    installed '
+        fails unshare --mount --propagation private bash -c "
+            mount -t tmpfs none /usr/sbin && mount -t fuse.seedancefs seedancefs \"$MNT\""
+        # Which of the two depends on whether the kernel knows FUSE yet.
+        for text in "unknown filesystem type '"'fuse.seedancefs'"'" "missing codepage or helper program"; do
+            has "$text" "$ROOT/docs/TROUBLESHOOTING.md"
+            ! grep -qF "$text" "$DIR/fails.out" || touch "$DIR/said"
+        done
+        [ -e "$DIR/said" ] || { cat "$DIR/fails.out" >&2; exit 1; }
+        umount /usr/local/bin
+        ! [ -e /usr/bin/seedancefs ] && ! [ -e /usr/local/bin/seedancefs ] || exit 0
+        fails mount -t fuse.seedancefs seedancefs "$MNT" -o "$OPTIONS"
+        has "seedancefs: not found" "$DIR/fails.out" "$ROOT/docs/TROUBLESHOOTING.md"'
+}
+
 # S-INSTALL-5: With `x-systemd.automount` in fstab systemd mounts when somebody first looks.
 @test "S-INSTALL-5: the unit that systemd makes of the documented lines in fstab" {
     generator=/usr/lib/systemd/system-generators/systemd-fstab-generator

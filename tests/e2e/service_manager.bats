@@ -126,6 +126,16 @@ analyze() { SYSTEMD_UNIT_PATH="$DIR/prefix/lib/systemd/$1:" XDG_RUNTIME_DIR=$DIR
     fails analyze system security --offline=yes --threshold=40 --no-pager seedancefs@alice.service
 }
 
+@test "a key file that is missing: docs/TROUBLESHOOTING.md has systemd's word for it" {
+    command -v systemd-analyze >/dev/null || skip "systemd-analyze is not installed"
+    read -r name code _ < <(systemd-analyze exit-status 243 | tail -n 1)
+    has "status=$code/$name" "$ROOT/docs/TROUBLESHOOTING.md"
+    # The files of which it speaks are those of the units.
+    grep -qx 'LoadCredential=tokenhub-api-key:%E/seedancefs/api-key' "$ROOT/scripts/packaging/systemd/user/seedancefs.service"
+    grep -qx 'LoadCredential=tokenhub-api-key:/etc/seedancefs/%i.key' "$ROOT/scripts/packaging/systemd/system/seedancefs@.service"
+    has '`~/.config/seedancefs/api-key`, or `/etc/seedancefs/NAME.key`' "$ROOT/docs/TROUBLESHOOTING.md"
+}
+
 # as_service COMMAND...   as the system unit would run it: nobody, CAP_SYS_ADMIN to begin with, and no new privileges;
 # in a mount namespace of its own with a /dev/fuse for everybody, which ordinary machines have.
 as_service() {
