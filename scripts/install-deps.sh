@@ -9,10 +9,11 @@ build="gcc libc6-dev make pkg-config libfuse3-dev fuse3 libcurl4-openssl-dev lib
 tests="clang libclang-rt-14-dev clang-format clang-tidy cppcheck libcmocka-dev bats curl jq ffmpeg
        file rsync zsh dash vim-tiny nano procps util-linux strace sqlite3 git python3 sudo patch
        e2fsprogs fio openssl python3-prometheus-client man-db mandoc bsdextrautils dpkg-dev systemd
-       chromium-headless-shell ffmpegthumbnailer zip inotify-tools xvfb pcmanfm x11-apps dbus-daemon"
-# Samba's server would be started, for everybody in the network to see, wherever installing a package may start services.
+       chromium-headless-shell ffmpegthumbnailer zip inotify-tools attr xvfb pcmanfm x11-apps dbus-daemon"
+# Samba's server would be started, for everybody in the network to see, and plocate's timer, which goes through the disk each
+# day, wherever installing a package may start services.
 if [ -x /usr/sbin/policy-rc.d ] && ! /usr/sbin/policy-rc.d smbd start >/dev/null 2>&1; then
-    tests="$tests samba smbclient"
+    tests="$tests samba smbclient plocate"
 fi
 packages="$build $tests"
 [ "${1:-}" = --build ] && packages=$build

@@ -182,8 +182,50 @@ tags() {
         sed -n "/^\( *\)$2\$/,/^ \{0,3\}[A-Z]/p" | sed -nE 's/^ {5}([a-z][A-Za-z0-9._]*)( .*)?$/\1/p'
 }
 
-# S-INSTALL-3: seedancefs(5) has every file of the mount, every state, every command of `ctl` and every row of the
-#   table of error numbers.
+# What three documents say is there, sorted: "root" or "job", the document.
+documented() {
+    case $2 in
+    man)
+        case $1 in
+        root) sed -n '/^\.Ss The root/,/^\.El/s/^\.It Pa \([^ ]*\).*/\1/p' "$DIR/share/man/seedancefs.5" ;;
+        job) sed -n '/^\.Ss A job/,/^\.El/s/^\.It Pa \([^ ]*\).*/\1/p' "$DIR/share/man/seedancefs.5" ;;
+        esac ;;
+    README.md)
+        case $1 in
+        root) sed -n '/^## The tree/,/^A request/p' "$ROOT/README.md" | sed -nE 's|^ {4}([A-Za-z][^ /]*).*|\1|p' ;;
+        job) sed -n '/^    jobs\//,/^A request/p' "$ROOT/README.md" | sed -nE 's|^ {8}([a-z][^ /]*).*|\1|p' ;;
+        esac ;;
+    README.txt)
+        case $1 in
+        root) sed -n '/^At the root/,/^$/p' "$MNT/README.txt" ;;
+        job) sed -n '/^In each job/,/^$/p' "$MNT/README.txt" ;;
+        esac | sed -nE 's|^ {4}([A-Za-z][^ /]*).*|\1|p' ;;
+    esac | sort
+}
+
+# S-INSTALL-3: seedancefs(5), `README.txt` and the tree in README.md have every file of the mount and no others;
+#   seedancefs(5) has every state, every command of `ctl`, every extended attribute and every row of the table of error
+#   numbers.
+@test "S-INSTALL-3: three documents name the files that are there" {
+    share
+    mount_fs
+    make_job cat
+    # What is there only while something is wrong, and one kind of prompt or the other.
+    fails sh -c 'echo "{\"duration\": 99}" >"$1"' - "$MNT/defaults.json"
+    echo '[[fail]]' >"$MNT/jobs/dog/prompt.txt"
+    wait_status dog failed
+    { ls "$MNT"; echo events; } | sort >"$DIR/root"
+    { ls "$MNT/jobs/cat" "$MNT/jobs/dog" | grep -v ':$\|^$'; echo wait; } | sort -u >"$DIR/job"
+    grep -qx defaults.error "$DIR/root"
+    [ "$(wc -l <"$DIR/job")" -ge 15 ]
+    for document in man README.md README.txt; do
+        for place in root job; do
+            documented $place $document >"$DIR/$place.$document"
+            same "$DIR/$place" "$DIR/$place.$document"
+        done
+    done
+}
+
 @test "S-INSTALL-3: seedancefs(5) against the mount" {
     share
     mount_fs
@@ -214,4 +256,8 @@ tags() {
     sed -nE 's/^\.It ([A-Z_]+) Ta Er .*/\1/p' "$DIR/share/man/seedancefs.5" | sort >"$DIR/man-rows"
     [ "$(wc -l <"$DIR/rows")" -ge 30 ]
     same "$DIR/rows" "$DIR/man-rows"
+    python 'print(*os.listxattr(M + "jobs/cat"), sep="\n")' | sort >"$DIR/attributes"
+    [ "$(wc -l <"$DIR/attributes")" -eq 5 ]
+    sed -n 's/^\.It Va //p' "$DIR/share/man/seedancefs.5" | sort >"$DIR/man-attributes"
+    same "$DIR/attributes" "$DIR/man-attributes"
 }

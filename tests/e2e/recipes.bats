@@ -117,6 +117,43 @@ seconds_of() { ffprobe -v error -show_entries format=duration -of csv=p=0 "$1"; 
     if ! command -v notify-send; then [ "$(sh_block notify.sh)" = $'\ascene-1: succeeded' ]; fi
 }
 
+@test "each video as it comes" {
+    command -v inotifywait >/dev/null || skip "inotifywait is not installed"
+    mount_or_skip
+    make_job there
+    block follow.sh
+    dash follow.sh >shown 3>&- &
+    SHELL_PID=$!
+    watcher() { WATCHER=$(pgrep -P "$SHELL_PID" -x inotifywait) && grep -q '^inotify wd' /proc/"$WATCHER"/fdinfo/*; }
+    wait_until 20 watcher
+    for n in 1 2; do
+        make_job "scene-$n"
+        wait_until 20 grep -qx "scene-$n.mp4 is there" shown
+    done
+    kill "$WATCHER"
+    wait "$SHELL_PID"
+    [ "$(cat shown)" = $'scene-1.mp4 is there\nscene-2.mp4 is there' ]
+}
+
+@test "what a video is, by its attributes" {
+    command -v getfattr >/dev/null || skip "getfattr is not installed"
+    mount_fs
+    for n in 1 2; do make_job "scene-$n" "A lighthouse"; done
+    run sh_block attributes.sh
+    [ "$status" -eq 0 ]
+    for attribute in status='"succeeded"' prompt='"A lighthouse"' model='"doubao-seedance-2.0"' \
+        task_id="\"$(status_json scene-1 .task_id)\"" cost="\"$(status_json scene-1 .cost.actual)\""; do
+        grep -qxF "user.seedance.$attribute" <<<"$output"
+    done
+    for n in 1 2; do grep -qxF "videos/scene-$n.mp4: $(status_json scene-$n .cost.actual) USD" <<<"$output"; done
+    touch copy.mp4
+    if setfattr -n user.seedance.status -v x copy.mp4; then # not every file system takes them
+        cp --preserve=xattr "$MNT/videos/scene-1.mp4" copy.mp4
+        [ "$(getfattr --only-values -n user.seedance.prompt copy.mp4)" = 'A lighthouse' ]
+    fi
+    [ "$(creates)" -eq 2 ]
+}
+
 @test "clips are joined, and shown on a contact sheet" {
     mount_fs
     make_scenes
