@@ -41,6 +41,16 @@ same() { diff "$1" "$2" >&2 || { echo "$1 and $2 differ" >&2; return 1; }; }
     done
     [ "$(stat -c %a bin/seedancefs share/man/man1/seedancefs.1)" = "$(printf '755\n644')" ]
     bin/seedancefs --version
+    # Whatever the documents link to is there.
+    (
+        cd share/doc/seedancefs
+        for document in *.md docs/*.md; do
+            grep -oE '\]\([^)#]+' "$document" | sed 's/^](//' | grep -v '^[a-z]*://' | while read -r link; do
+                [ -e "${document%"${document##*/}"}$link" ] || { echo "$document: $link is not there" >&2; exit 1; }
+            done || exit 1
+        done
+        [ -s docs/gallery.png ] && [ -s docs/terminal.png ]
+    )
     # Where it was put for packing is not where it will be.
     fails grep -rlF "$DIR" share lib
     grep -q '^ExecStart=/opt/x/bin/seedancefs ' lib/systemd/*/*.service
