@@ -217,7 +217,7 @@ pictures_are() {
     block Makefile
     echo 'A lighthouse' >dawn.txt
     echo 'A gull' >gull.txt
-    make -j4
+    JOBS=4 make -j4 # a variable of the environment that has nothing to do with it
     [ "$(ls "$J" | wc -l)" -eq 2 ]
     for name in dawn gull; do cmp $name.mp4 "$J"/$name-*/output.mp4; done
     make -q
