@@ -68,7 +68,7 @@ fuzz_sources := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 fuzz_targets := $(patsubst tests/fuzz/%.c,$(out)/%,$(fuzz_sources))
 
 .PHONY: all demo test unit unit-build simulate fuzz fuzz-build fuzz-targets e2e bench campaign broken
-.PHONY: asan lint share deb install uninstall clean deps format
+.PHONY: asan lint share deb install uninstall clean deps test-deps format
 .SECONDARY:
 .DEFAULT_GOAL := all
 
@@ -130,16 +130,19 @@ $(out)/unit/simulation: $(patsubst %.c,$(obj)/%.o,$(sort $(wildcard tests/simula
 
 -include $(shell find build/obj/$(V) -name '*.d' 2>/dev/null)
 
+# What building needs, and what testing needs as well.
 deps:
+	$(Q)scripts/install-deps.sh --build
+
+test-deps:
 	$(Q)scripts/install-deps.sh
 
 # Installing may add the very headers that this make has looked for: build in a second make.
-demo:
-	$(Q)scripts/install-deps.sh --build
+demo: deps
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)scripts/demo.sh
 
-test: deps
+test: test-deps
 	$(Q)scripts/run-tests.sh
 
 unit-build: $(unit_tests)
@@ -164,12 +167,13 @@ e2e: all
 	$(Q)scripts/run-e2e.sh $(out) $(TESTS)
 
 # Address and undefined behaviour sanitizers over the unit and the end-to-end tests.
-asan: deps
+asan: test-deps
 	$(Q)$(MAKE) --no-print-directory V=asan all unit
 	$(Q)scripts/run-e2e.sh build/asan
 
-bench: all
+bench:
 	$(Q)scripts/install-deps.sh --bench
+	$(Q)$(MAKE) --no-print-directory all
 	$(Q)code=0; for part in bench bench-reading bench-waiting bench-gallery bench-everyday; do \
 	    scripts/$$part.sh $(out) || code=1; done; exit $$code
 
@@ -192,15 +196,20 @@ share: all
 	$(say) GEN $(SHARE)
 	$(Q)scripts/packaging/build-share.sh $(out) '$(SHARE)' '$(PREFIX)/bin'
 
-install: share
+# With sudo nothing of root's stays in build/, where a user's `make clean` could not remove it.
+install: all
 	$(say) INSTALL $(DESTDIR)$(PREFIX)
-	$(Q)PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' scripts/packaging/install.sh install $(out) '$(SHARE)'
+	$(Q)share=$$(mktemp -d) && trap 'rm -rf "$$share"' EXIT && \
+	    scripts/packaging/build-share.sh $(out) "$$share" '$(PREFIX)/bin' && \
+	    PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' scripts/packaging/install.sh install $(out) "$$share"
 
 uninstall:
 	$(Q)PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' scripts/packaging/install.sh uninstall $(out) '$(SHARE)'
 
 # A package of what this machine builds: $(DEB)/seedancefs_VERSION_ARCHITECTURE.deb
-deb: all
+deb:
+	$(Q)scripts/install-deps.sh --package
+	$(Q)$(MAKE) --no-print-directory all
 	$(say) DEB $(DEB)
 	$(Q)scripts/packaging/build-share.sh $(out) '$(DEB)/share' /usr/bin
 	$(Q)scripts/packaging/build-deb.sh $(out) '$(DEB)/share' '$(DEB)' $(VERSION)

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what building and testing need from Debian or Ubuntu packages; does nothing, and asks the
-# network for nothing, when all is there. `--bench`: only what `make bench` needs beside.
+# network for nothing, when all is there. `--build`: only what building needs; `--package`, `--bench`: and what `make deb`
+# or `make bench` needs beside.
 set -eu
 
 build="gcc libc6-dev make pkg-config libfuse3-dev fuse3 libcurl4-openssl-dev libcjson-dev
@@ -8,14 +9,16 @@ build="gcc libc6-dev make pkg-config libfuse3-dev fuse3 libcurl4-openssl-dev lib
 tests="clang libclang-rt-14-dev clang-format clang-tidy cppcheck libcmocka-dev bats curl jq ffmpeg
        file rsync zsh dash vim-tiny nano procps util-linux strace sqlite3 git python3 sudo patch
        e2fsprogs fio openssl python3-prometheus-client man-db mandoc bsdextrautils dpkg-dev systemd
-       chromium-headless-shell ffmpegthumbnailer zip inotify-tools xvfb pcmanfm x11-apps dbus-daemon"
-# Samba's server would be started, for everybody in the network to see, wherever installing a package may start services.
+       chromium-headless-shell ffmpegthumbnailer zip inotify-tools attr xvfb pcmanfm x11-apps dbus-daemon"
+# Samba's server would be started, for everybody in the network to see, and plocate's timer, which goes through the disk each
+# day, wherever installing a package may start services.
 if [ -x /usr/sbin/policy-rc.d ] && ! /usr/sbin/policy-rc.d smbd start >/dev/null 2>&1; then
-    tests="$tests samba smbclient"
+    tests="$tests samba smbclient plocate"
 fi
 packages="$build $tests"
 [ "${1:-}" = --build ] && packages=$build
-[ "${1:-}" = --bench ] && packages="gcc libc6-dev curl jq sqlite3 procps python3 ffmpeg nginx-light rclone mpv
+[ "${1:-}" = --package ] && packages="$build dpkg-dev"
+[ "${1:-}" = --bench ] && packages="$build curl jq sqlite3 procps python3 ffmpeg nginx-light rclone mpv
     chromium-headless-shell"
 
 is_installed() {

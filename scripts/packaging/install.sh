@@ -30,7 +30,8 @@ table() {
 644 $root/README.md $doc
 644 $root/LICENSE $doc
 END
-    for document in "$root"/docs/*.md; do
+    # With the pictures that README.md shows.
+    for document in "$root"/docs/*.md "$root"/docs/*.png; do
         echo "644 $document $doc/docs"
     done
 }

@@ -15,6 +15,7 @@
 
 #include "seedancefs/base/child.h"
 #include "seedancefs/base/log.h"
+#include "seedancefs/base/privileges.h"
 #include "seedancefs/base/table.h"
 #include "seedancefs/net/loop.h"
 
@@ -159,6 +160,9 @@ static void view_learn(struct view *view, dev_t device)
         (void)close(view->mounts_fd);
         view->mounts_fd = -1;
     }
+    /* In a user namespace of its own it had every capability over that. */
+    if (privileges_drop() < 0)
+        _exit(0);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* other credentials have taken it back */
 }
 

@@ -18,7 +18,8 @@ static const char *const gate_sentences[] = {
         "the key file and send SIGHUP to seedancefs.",
     [JOB_GATE_KEY_REFUSED] =
         "The service refused the API key, so nothing is sent. Correct the key file and send SIGHUP "
-        "to seedancefs, or start it again with the right key; the job then goes on by itself.",
+        "to seedancefs, or start it again with the right key (a service has to be restarted); the "
+        "job then goes on by itself.",
     [JOB_GATE_ACCOUNT] =
         "The service refuses this account (balance used up, overdue, or not opened), so nothing is "
         "sent. Settle that with the service, then send SIGHUP to seedancefs or start it again; the "

@@ -212,7 +212,8 @@ static void refusal_show(struct job *job, const struct api_answer *answer)
                     answer->verdict == API_REFUSED
                         ? "It is asked again every minute."
                         : "The task itself goes on. Correct the API key (or the account) and send "
-                          "SIGHUP to seedancefs; until then it is asked every minute.");
+                          "SIGHUP to seedancefs (for another key a service has to be restarted); "
+                          "until then it is asked every minute.");
 }
 
 /* Nothing was learned: say so after a while, ask again later. */

@@ -27,7 +27,11 @@ same() { diff "$1" "$2" >&2 || { echo "$1 and $2 differ" >&2; return 1; }; }
     mkdir -p "$DIR/root/opt/x/bin" "$DIR/root/opt/x/share/man/man1" "$DIR/root/opt/x/share/doc/other"
     touch "$DIR/root/opt/x/bin/other" "$DIR/root/opt/x/share/man/man1/other.1" "$DIR/root/opt/x/share/doc/other/README.md"
     find "$DIR/root" ! -type d | sort >"$DIR/before"
-    make_ install DESTDIR="$DIR/root" PREFIX=/opt/x
+    mkdir "$DIR/tmp"
+    TMPDIR=$DIR/tmp make_ install DESTDIR="$DIR/root" PREFIX=/opt/x
+    # Nothing of root's is left among what a user has built, nor elsewhere.
+    [ ! -e "$DIR/share" ]
+    [ -z "$(ls -A "$DIR/tmp")" ]
     cd "$DIR/root/opt/x"
     for file in bin/seedancefs bin/seedance-sim share/man/man1/seedancefs.1 share/man/man1/seedance-sim.1 \
         share/man/man5/seedancefs.5 share/bash-completion/completions/seedancefs \
@@ -37,6 +41,16 @@ same() { diff "$1" "$2" >&2 || { echo "$1 and $2 differ" >&2; return 1; }; }
     done
     [ "$(stat -c %a bin/seedancefs share/man/man1/seedancefs.1)" = "$(printf '755\n644')" ]
     bin/seedancefs --version
+    # Whatever the documents link to is there.
+    (
+        cd share/doc/seedancefs
+        for document in *.md docs/*.md; do
+            grep -oE '\]\([^)#]+' "$document" | sed 's/^](//' | grep -v '^[a-z]*://' | while read -r link; do
+                [ -e "${document%"${document##*/}"}$link" ] || { echo "$document: $link is not there" >&2; exit 1; }
+            done || exit 1
+        done
+        [ -s docs/gallery.png ] && [ -s docs/terminal.png ]
+    )
     # Where it was put for packing is not where it will be.
     fails grep -rlF "$DIR" share lib
     grep -q '^ExecStart=/opt/x/bin/seedancefs ' lib/systemd/*/*.service
@@ -45,6 +59,30 @@ same() { diff "$1" "$2" >&2 || { echo "$1 and $2 differ" >&2; return 1; }; }
     find "$DIR/root" ! -type d | sort >"$DIR/after"
     same "$DIR/before" "$DIR/after"
     [ ! -e "$DIR/root/opt/x/share/doc/seedancefs" ]
+}
+
+@test "what is installed for building, for a package, for the bench and for the tests" {
+    mkdir "$DIR/bin"
+    # A machine on which nothing is installed.
+    printf '#!/bin/sh\nexit 1\n' >"$DIR/bin/dpkg-query"
+    printf '#!/bin/sh\necho "$*" >>"%s"\n' "$DIR/apt" | tee "$DIR/bin/apt-get" >"$DIR/bin/sudo"
+    chmod +x "$DIR"/bin/*
+    asked() { rm -f "$DIR/apt"; PATH=$DIR/bin:$PATH "$ROOT/scripts/install-deps.sh" "$@" >/dev/null; tail -n 1 "$DIR/apt" | tr ' ' '\n'; }
+    PATH=$DIR/bin:$PATH make_ deps
+    tail -n 1 "$DIR/apt" | tr ' ' '\n' | grep -v '^-' >"$DIR/build"
+    asked --build | grep -v '^-' | diff "$DIR/build" -
+    # What the documents say is enough is: every library and program that the Makefile names.
+    has 'make deps && make && sudo make install' "$ROOT/README.md"
+    for package in gcc make pkg-config libfuse3-dev libcurl4-openssl-dev libcjson-dev libsqlite3-dev libmicrohttpd-dev fuse3; do
+        grep -qx "$package" "$DIR/build" || { echo "building needs $package" >&2; return 1; }
+    done
+    for package in clang bats samba chromium-headless-shell; do fails grep -x "$package" "$DIR/build"; done
+    for kind in --package --bench ''; do
+        # shellcheck disable=SC2086 # none, or one word
+        asked $kind >"$DIR/all"
+        [ -z "$(grep -vxFf "$DIR/all" "$DIR/build")" ]
+    done
+    asked --package | grep -x dpkg-dev
 }
 
 # S-INSTALL-2: The man pages, the completions for bash and zsh and `--help` list the same options.
@@ -154,8 +192,50 @@ tags() {
         sed -n "/^\( *\)$2\$/,/^ \{0,3\}[A-Z]/p" | sed -nE 's/^ {5}([a-z][A-Za-z0-9._]*)( .*)?$/\1/p'
 }
 
-# S-INSTALL-3: seedancefs(5) has every file of the mount, every state, every command of `ctl` and every row of the
-#   table of error numbers.
+# What three documents say is there, sorted: "root" or "job", the document.
+documented() {
+    case $2 in
+    man)
+        case $1 in
+        root) sed -n '/^\.Ss The root/,/^\.El/s/^\.It Pa \([^ ]*\).*/\1/p' "$DIR/share/man/seedancefs.5" ;;
+        job) sed -n '/^\.Ss A job/,/^\.El/s/^\.It Pa \([^ ]*\).*/\1/p' "$DIR/share/man/seedancefs.5" ;;
+        esac ;;
+    README.md)
+        case $1 in
+        root) sed -n '/^## The tree/,/^A request/p' "$ROOT/README.md" | sed -nE 's|^ {4}([A-Za-z][^ /]*).*|\1|p' ;;
+        job) sed -n '/^    jobs\//,/^A request/p' "$ROOT/README.md" | sed -nE 's|^ {8}([a-z][^ /]*).*|\1|p' ;;
+        esac ;;
+    README.txt)
+        case $1 in
+        root) sed -n '/^At the root/,/^$/p' "$MNT/README.txt" ;;
+        job) sed -n '/^In each job/,/^$/p' "$MNT/README.txt" ;;
+        esac | sed -nE 's|^ {4}([A-Za-z][^ /]*).*|\1|p' ;;
+    esac | sort
+}
+
+# S-INSTALL-3: seedancefs(5), `README.txt` and the tree in README.md have every file of the mount and no others;
+#   seedancefs(5) has every state, every command of `ctl`, every extended attribute and every row of the table of error
+#   numbers.
+@test "S-INSTALL-3: three documents name the files that are there" {
+    share
+    mount_fs
+    make_job cat
+    # What is there only while something is wrong, and one kind of prompt or the other.
+    fails sh -c 'echo "{\"duration\": 99}" >"$1"' - "$MNT/defaults.json"
+    echo '[[fail]]' >"$MNT/jobs/dog/prompt.txt"
+    wait_status dog failed
+    { ls "$MNT"; echo events; } | sort >"$DIR/root"
+    { ls "$MNT/jobs/cat" "$MNT/jobs/dog" | grep -v ':$\|^$'; echo wait; } | sort -u >"$DIR/job"
+    grep -qx defaults.error "$DIR/root"
+    [ "$(wc -l <"$DIR/job")" -ge 15 ]
+    for document in man README.md README.txt; do
+        for place in root job; do
+            documented $place $document >"$DIR/$place.$document"
+            same "$DIR/$place" "$DIR/$place.$document"
+        done
+    done
+}
+
 @test "S-INSTALL-3: seedancefs(5) against the mount" {
     share
     mount_fs
@@ -186,4 +266,8 @@ tags() {
     sed -nE 's/^\.It ([A-Z_]+) Ta Er .*/\1/p' "$DIR/share/man/seedancefs.5" | sort >"$DIR/man-rows"
     [ "$(wc -l <"$DIR/rows")" -ge 30 ]
     same "$DIR/rows" "$DIR/man-rows"
+    python 'print(*os.listxattr(M + "jobs/cat"), sep="\n")' | sort >"$DIR/attributes"
+    [ "$(wc -l <"$DIR/attributes")" -eq 5 ]
+    sed -n 's/^\.It Va //p' "$DIR/share/man/seedancefs.5" | sort >"$DIR/man-attributes"
+    same "$DIR/attributes" "$DIR/man-attributes"
 }

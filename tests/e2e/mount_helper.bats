@@ -69,21 +69,70 @@ installed() {
         fails mountpoint -q "$MNT"'
 }
 
+@test "what mount says without the package fuse3 or without the program is in docs/TROUBLESHOOTING.md" {
+    installed '
+        fails unshare --mount --propagation private bash -c "
+            mount -t tmpfs none /usr/sbin && mount -t fuse.seedancefs seedancefs \"$MNT\""
+        # Which of the two depends on whether the kernel knows FUSE yet.
+        for text in "unknown filesystem type '"'fuse.seedancefs'"'" "missing codepage or helper program"; do
+            has "$text" "$ROOT/docs/TROUBLESHOOTING.md"
+            ! grep -qF "$text" "$DIR/fails.out" || touch "$DIR/said"
+        done
+        [ -e "$DIR/said" ] || { cat "$DIR/fails.out" >&2; exit 1; }
+        umount /usr/local/bin
+        ! [ -e /usr/bin/seedancefs ] && ! [ -e /usr/local/bin/seedancefs ] || exit 0
+        fails mount -t fuse.seedancefs seedancefs "$MNT" -o "$OPTIONS"
+        has "seedancefs: not found" "$DIR/fails.out" "$ROOT/docs/TROUBLESHOOTING.md"'
+}
+
 # S-INSTALL-5: With `x-systemd.automount` in fstab systemd mounts when somebody first looks.
-@test "S-INSTALL-5: the unit that systemd makes of the documented line in fstab" {
+@test "S-INSTALL-5: the unit that systemd makes of the documented lines in fstab" {
     generator=/usr/lib/systemd/system-generators/systemd-fstab-generator
     [ -x $generator ] || skip "systemd is not installed"
-    mkdir "$DIR"/{normal,early,late}
-    # The line of the manual, which is broken in two there.
-    sed -n '/^seedancefs \/srv\/seedance fuse\.seedancefs/,/ 0 0$/p' "$ROOT/docs/man/seedancefs.1.in" |
-        sed 's/\\e$//' | tr -d '\n' >"$DIR/fstab"
-    SYSTEMD_FSTAB=$DIR/fstab $generator "$DIR/normal" "$DIR/early" "$DIR/late"
-    grep -qx 'Where=/srv/seedance' "$DIR/normal/srv-seedance.automount"
-    grep -qx 'Type=fuse.seedancefs' "$DIR/normal/srv-seedance.mount"
-    [ -L "$DIR/normal/remote-fs.target.requires/srv-seedance.automount" ]
-    # Its options are some that mount(8), systemd or the program knows.
-    options=$(sed -n 's/^Options=//p' "$DIR/normal/srv-seedance.mount")
-    for option in api_key_file= data_dir= budget=5/day allow_other; do [[ ,$options == *",$option"* ]]; done
-    run "$SEEDANCEFS" -o "${options/api_key_file=*.key/api_key_file=$DIR/none}" -o "data_dir=$DATA" seedancefs "$MNT"
-    [[ $output == *"$DIR/none: the API key cannot be read"* ]]
+    # The line of the manual, which is broken in two there, and that of docs/PACKAGING.md.
+    sed -n '/^seedancefs \/srv\/videos fuse\.seedancefs/,/ 0 0$/p' "$ROOT/docs/man/seedancefs.1.in" |
+        sed 's/\\e$//' | tr -d '\n' >"$DIR/manual"
+    fstab_section | grep '^seedancefs ' >"$DIR/packaging"
+    for document in manual packaging; do
+        rm -rf "$DIR"/{normal,early,late}
+        mkdir "$DIR"/{normal,early,late}
+        SYSTEMD_FSTAB=$DIR/$document $generator "$DIR/normal" "$DIR/early" "$DIR/late"
+        grep -qx 'Where=/srv/videos' "$DIR/normal/srv-videos.automount"
+        grep -qx 'Type=fuse.seedancefs' "$DIR/normal/srv-videos.mount"
+        [ -L "$DIR/normal/remote-fs.target.requires/srv-videos.automount" ]
+        # Its options are some that mount(8), systemd or the program knows.
+        options=$(sed -n 's/^Options=//p' "$DIR/normal/srv-videos.mount")
+        for option in api_key_file= data_dir= allow_other; do [[ ,$options == *",$option"* ]]; done
+        [ $document = packaging ] || [[ ,$options == *",budget=5/day,"* ]]
+        run "$SEEDANCEFS" -o "${options/api_key_file=*.key/api_key_file=$DIR/none}" -o "data_dir=$DATA" seedancefs "$MNT"
+        [[ $output == *"$DIR/none: the API key cannot be read"* ]]
+    done
+}
+
+# What docs/PACKAGING.md says to type and to write into fstab.
+fstab_section() { sed -nE '/^## From fstab/,/^## Programs/s/^    //p' "$ROOT/docs/PACKAGING.md"; }
+
+@test "S-INSTALL-4: from fstab, word for word as docs/PACKAGING.md says, on a machine that has nothing of it" {
+    mkdir -p "$DIR/root/etc" "$DIR/root/srv" "$DIR/root/var/lib"
+    fstab_section | sed -E "s#(^| |=)/(etc|srv|var)/#\1$DIR/root/\2/#g" >"$DIR/section"
+    DATA=$DIR/root/var/lib/seedancefs-videos MNT=$DIR/root/srv/videos
+    sed -n 's/^sudo //p' "$DIR/section" | sed "s|KEYFILE|$DIR/key|" >"$DIR/commands"
+    # The address and the pace are what the test adds.
+    sed -nE "s|^(seedancefs .*),allow_other 0 0\$|\1,allow_other,api_url=$API,poll_interval=0.05 0 0|p" "$DIR/section" >"$DIR/fstab"
+    [ "$(wc -l <"$DIR/fstab")" -eq 1 ]
+    export DATA MNT
+    installed '
+        bash -e "$DIR/commands"
+        [ "$(stat -c %a "$DIR/root/etc/seedancefs" "$DIR"/root/etc/seedancefs/*.key)" = "$(printf "700\n600")" ]
+        mount -T "$DIR/fstab" "$MNT"
+        FS_PID=$(daemon_pid)
+        make_job cat
+        umount "$MNT"
+        wait_until 10 process_is_gone "$FS_PID"'
+    rm "$DIR"/root/etc/seedancefs/*.key # it is where the document says
+    # Neither is in the way of a service of the system.
+    unit=$ROOT/scripts/packaging/systemd/system/seedancefs@.service
+    [ ! -e "$DIR/root/var/lib/seedancefs" ]
+    grep -q '^StateDirectory=seedancefs/' "$unit"
+    fails grep -E '/srv/videos|seedancefs-videos' "$unit"
 }

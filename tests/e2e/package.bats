@@ -79,7 +79,7 @@ everything() { (cd "$DIR/root" && find . -path ./var/lib/dpkg -prune -o -print |
 @test "S-INSTALL-10: it installs and purges cleanly" {
     [ "$(id -u)" = 0 ] || skip "dpkg is for root"
     mkdir -p "$DIR/root/var/lib/dpkg/info" "$DIR/root/var/lib/dpkg/updates" "$DIR/root/etc" "$DIR/root/usr/bin" \
-        "$DIR/root/usr/lib" "$DIR/root/usr/share/man/man1" "$DIR/root/usr/share/doc" "$DIR/root/var/lib"
+        "$DIR/root/usr/lib" "$DIR/root/usr/share/man/man1" "$DIR/root/usr/share/doc" "$DIR/root/var/lib" "$DIR/root/srv"
     # dpkg removes directories that are empty.
     find "$DIR/root" -type d -exec touch {}/other ';'
     # Installed is what is installed here; the files of the others are not looked for.
@@ -95,11 +95,26 @@ everything() { (cd "$DIR/root" && find . -path ./var/lib/dpkg -prune -o -print |
     echo "$KEY" >"$DIR/root/etc/seedancefs/alice.key"
     mkdir -p "$DIR/root/var/lib/seedancefs/alice"
     touch "$DIR/root/var/lib/seedancefs/alice/jobs.sqlite"
+    # What enabling services and starting them makes: the links, and their mount points.
+    system=$DIR/root/etc/systemd/system
+    mkdir -p "$system/multi-user.target.wants" "$system/graphical.target.wants" "$DIR/root/etc/systemd/user/default.target.wants" \
+        "$DIR/root/srv/seedance/alice" "$DIR/root/srv/seedance/bob"
+    ln -s /lib/systemd/system/seedancefs@.service "$system/multi-user.target.wants/seedancefs@alice.service"
+    ln -s /lib/systemd/system/seedancefs@.service "$system/graphical.target.wants/seedancefs@bob.service"
+    ln -s /lib/systemd/system/other.service "$system/multi-user.target.wants/other.service"
+    ln -s /usr/lib/systemd/user/seedancefs.service "$DIR/root/etc/systemd/user/default.target.wants/seedancefs.service"
+    # Not empty: somebody has put it there while nothing was mounted.
+    mkdir -p "$DIR/root/srv/seedance/carol/notes"
     dpkg_ --install "$DEB" # as an upgrade
     dpkg_ --remove seedancefs
     [ ! -e "$DIR/root/usr/bin/seedancefs" ]
     [ -e "$DIR/root/etc/seedancefs/alice.key" ]
+    [ -L "$system/multi-user.target.wants/seedancefs@alice.service" ]
     dpkg_ --purge seedancefs
+    [ "$(cd "$DIR/root/srv/seedance" && find . -mindepth 1 | sort | tr '\n' ' ')" = './carol ./carol/notes ' ]
+    [ "$(cd "$DIR/root/etc/systemd" && find . ! -type d)" = ./system/multi-user.target.wants/other.service ]
+    [ "$(ls "$system")" = multi-user.target.wants ]
+    rm -r "$DIR/root/srv/seedance" "$DIR/root/etc/systemd"
     has 'are kept in /var/lib/seedancefs' "$DIR/dpkg.out"
     [ ! -e "$DIR/root/etc/seedancefs" ]
     [ -e "$DIR/root/var/lib/seedancefs/alice/jobs.sqlite" ]
@@ -111,4 +126,34 @@ everything() { (cd "$DIR/root" && find . -path ./var/lib/dpkg -prune -o -print |
     cp "$DIR/status" "$DIR/root/var/lib/dpkg/status"
     fails dpkg_ --install "$DEB"
     has 'depends on fuse3' "$DIR/dpkg.out"
+}
+
+@test "S-INSTALL-10: purging removes empty mount points, and goes through no mount and no link" {
+    dpkg-deb --ctrl-tarfile "$DEB" | tar -xO ./postrm >"$DIR/postrm"
+    mkdir -p "$DIR/root/srv/seedance/alice"
+    purge() { DPKG_ROOT=$DIR/root sh "$DIR/postrm" purge; }
+    purge
+    [ ! -e "$DIR/root/srv/seedance" ]
+    purge
+    mkdir -p "$DIR/elsewhere/empty"
+    ln -s "$DIR/elsewhere" "$DIR/root/srv/seedance"
+    purge
+    [ -d "$DIR/root/srv/seedance/empty" ]
+    rm "$DIR/root/srv/seedance"
+    unshare --mount true 2>/dev/null || skip "no mount namespaces here"
+    mkdir -p "$DIR/root/srv/seedance"
+    export DIR
+    unshare --mount --propagation private bash -eu -c '
+        purge() { DPKG_ROOT=$DIR/root sh "$DIR/postrm" purge; }
+        cd /
+        mount -t tmpfs none "$DIR/root/srv/seedance"
+        mkdir "$DIR/root/srv/seedance/empty"
+        purge
+        [ -d "$DIR/root/srv/seedance/empty" ]
+        umount "$DIR/root/srv/seedance"
+        mkdir "$DIR/root/srv/seedance/alice" "$DIR/root/srv/seedance/bob"
+        mount -t tmpfs none "$DIR/root/srv/seedance/alice"
+        purge
+        mountpoint -q "$DIR/root/srv/seedance/alice"
+        [ ! -e "$DIR/root/srv/seedance/bob" ]' 3>&-
 }

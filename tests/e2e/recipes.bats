@@ -46,6 +46,9 @@ seconds_of() { ffprobe -v error -show_entries format=duration -of csv=p=0 "$1"; 
     done
     # A fence without a name would be run by nobody.
     [ "$(grep -c '^```[a-z]' "$DOCUMENT")" -eq ${#names[@]} ]
+    # Nor would what is a block by being indented; the one exception is the one that the document names.
+    [ "$(awk '/^```/ { is_inside = !is_inside } !is_inside && /^    /' "$DOCUMENT" | cut -d' ' -f5)" = /srv/seedance/alice ]
+    has 'The one exception is the line for `/etc/exports`' "$DOCUMENT"
 }
 
 @test "a batch from a table, with Python" {
@@ -114,6 +117,43 @@ seconds_of() { ffprobe -v error -show_entries format=duration -of csv=p=0 "$1"; 
     if ! command -v notify-send; then [ "$(sh_block notify.sh)" = $'\ascene-1: succeeded' ]; fi
 }
 
+@test "each video as it comes" {
+    command -v inotifywait >/dev/null || skip "inotifywait is not installed"
+    mount_or_skip
+    make_job there
+    block follow.sh
+    dash follow.sh >shown 3>&- &
+    SHELL_PID=$!
+    watcher() { WATCHER=$(pgrep -P "$SHELL_PID" -x inotifywait) && grep -q '^inotify wd' /proc/"$WATCHER"/fdinfo/*; }
+    wait_until 20 watcher
+    for n in 1 2; do
+        make_job "scene-$n"
+        wait_until 20 grep -qx "scene-$n.mp4 is there" shown
+    done
+    kill "$WATCHER"
+    wait "$SHELL_PID"
+    [ "$(cat shown)" = $'scene-1.mp4 is there\nscene-2.mp4 is there' ]
+}
+
+@test "what a video is, by its attributes" {
+    command -v getfattr >/dev/null || skip "getfattr is not installed"
+    mount_fs
+    for n in 1 2; do make_job "scene-$n" "A lighthouse"; done
+    run sh_block attributes.sh
+    [ "$status" -eq 0 ]
+    for attribute in status='"succeeded"' prompt='"A lighthouse"' model='"doubao-seedance-2.0"' \
+        task_id="\"$(status_json scene-1 .task_id)\"" cost="\"$(status_json scene-1 .cost.actual)\""; do
+        grep -qxF "user.seedance.$attribute" <<<"$output"
+    done
+    for n in 1 2; do grep -qxF "videos/scene-$n.mp4: $(status_json scene-$n .cost.actual) USD" <<<"$output"; done
+    touch copy.mp4
+    if setfattr -n user.seedance.status -v x copy.mp4; then # not every file system takes them
+        cp --preserve=xattr "$MNT/videos/scene-1.mp4" copy.mp4
+        [ "$(getfattr --only-values -n user.seedance.prompt copy.mp4)" = 'A lighthouse' ]
+    fi
+    [ "$(creates)" -eq 2 ]
+}
+
 @test "clips are joined, and shown on a contact sheet" {
     mount_fs
     make_scenes
@@ -125,18 +165,51 @@ seconds_of() { ffprobe -v error -show_entries format=duration -of csv=p=0 "$1"; 
     [ "$(size_of film.mp4)" = "$(size_of "$MNT/videos/scene-1.mp4")" ]
     sh_block sheet.sh
     [ "$(size_of sheet.png)" = 640,360 ]
-    # Three pictures, and none in the fourth place.
-    brightness() {
-        ffmpeg -v error -i sheet.png -vf "crop=320:180:$1:$2,scale=1:1,format=gray" -frames:v 1 -f rawvideo - | od -An -tu1
-    }
-    for place in '0 0' '320 0' '0 180'; do
-        # shellcheck disable=SC2086 # two words
-        [ "$(brightness $place)" -gt 16 ]
+    pictures_are 3 '0 0' '320 0' '0 180' '320 180'
+    # Each of them is there, however many there are.
+    for n in 4 5; do make_job "scene-$n"; done
+    sh_block sheet.sh
+    [ "$(size_of sheet.png)" = 960,360 ]
+    pictures_are 5 '0 0' '320 0' '640 0' '0 180' '320 180' '640 180'
+    rm -r "$J"/scene-[2-5]
+    sh_block sheet.sh
+    [ "$(size_of sheet.png)" = 320,180 ]
+    pictures_are 1 '0 0'
+    [ "$(creates)" -eq 5 ]
+}
+
+# pictures_are N PLACE...   there is a picture in each of the first N places of the sheet, and none in the others.
+pictures_are() {
+    local count=$1 place seen=0 brightness
+    shift
+    for place in "$@"; do
+        brightness=$(ffmpeg -v error -i sheet.png -vf "crop=320:180:${place/ /:},scale=1:1,format=gray" -frames:v 1 -f rawvideo - | od -An -tu1)
+        if [ "$seen" -lt "$count" ]; then
+            [ "$brightness" -gt 16 ] || { echo "no picture at $place" >&2; return 1; }
+        else
+            [ "$brightness" -lt 2 ] || { echo "a picture at $place" >&2; return 1; }
+        fi
+        seen=$((seen + 1))
     done
-    [ "$(brightness 320 180)" -lt 2 ]
-    sh_block strip.sh
-    [[ "$(size_of strip.png)" = 800,* ]]
-    [ "$(creates)" -eq 3 ]
+}
+
+@test "of one video, a picture for each of its seconds" {
+    end_sim
+    local seconds videos=()
+    for seconds in 4 15; do
+        ffmpeg -v error -f lavfi -i testsrc2=size=320x180:rate=24 -t "$seconds" -c:v libx264 -preset ultrafast -pix_fmt yuv420p "$seconds.mp4"
+        videos+=(--video "$seconds.mp4")
+    done
+    start_sim "${videos[@]}"
+    mount_fs
+    for _ in 1 2; do
+        make_job scene-1
+        sh_block strip.sh
+        [ "$(size_of strip.png)" = "$((160 * $(seconds_of "$J/scene-1/output.mp4" | cut -d. -f1))),90" ]
+        size_of strip.png >>sizes
+        rm -r "$J/scene-1"
+    done
+    [ "$(sort -n sizes)" = $'640,90\n2400,90' ]
 }
 
 @test "a Makefile whose targets are videos" {
@@ -144,7 +217,7 @@ seconds_of() { ffprobe -v error -show_entries format=duration -of csv=p=0 "$1"; 
     block Makefile
     echo 'A lighthouse' >dawn.txt
     echo 'A gull' >gull.txt
-    make -j4
+    JOBS=4 make -j4 # a variable of the environment that has nothing to do with it
     [ "$(ls "$J" | wc -l)" -eq 2 ]
     for name in dawn gull; do cmp $name.mp4 "$J"/$name-*/output.mp4; done
     make -q
@@ -237,14 +310,27 @@ smb() {
 
 @test "for other machines, with Samba" {
     [ "$(id -u)" = 0 ] || skip "a server of Samba needs root"
-    command -v smbd smbclient smbpasswd >/dev/null || skip "Samba is not installed"
+    local program
+    for program in smbd smbclient smbpasswd; do
+        command -v $program >/dev/null || skip "Samba is not installed"
+    done
     mount_fs -o allow_other
     make_job there
     start_smbd
     echo '{"prompt": "from afar"}' >cat.json
-    smb seedance 'mkdir jobs/cat; put cat.json jobs/cat/prompt.json'
+    # smbclient, as if it were on another machine, where this server has the ordinary port and asks for the password.
+    mkdir "$DIR/bin"
+    printf '#!/bin/sh\nexec timeout 30 %s -s "%s" -p "%s" --password=secret "$@"\n' "$(command -v smbclient)" \
+        "$DIR/samba/smb.conf" "$PORT" >"$DIR/bin/smbclient"
+    chmod +x "$DIR/bin/smbclient"
+    there() { sed "s|//HOST/|//127.0.0.1/|; s/ alice / $(id -un) /" "$1" >"$1.here" && PATH=$DIR/bin:$PATH dash -e "$1.here"; }
+    block smb-submit.sh
+    there smb-submit.sh
     wait_status cat succeeded
-    smb seedance 'get jobs/cat/status status; get videos/cat.mp4 cat.mp4; get jobs/cat/output.mp4 same.mp4'
+    block smb-fetch.sh
+    there smb-fetch.sh >shown
+    has succeeded shown
+    smb seedance 'get jobs/cat/status status; get jobs/cat/output.mp4 same.mp4'
     [ "$(cat status)" = succeeded ]
     cmp cat.mp4 "$J/cat/output.mp4"
     cmp same.mp4 cat.mp4

@@ -82,6 +82,7 @@ settled() {
     for job in cat dog; do
         [ "$(cat "$J/$job/status")" = waiting ]
         has 'SIGHUP' "$J/$job/error"
+        has 'a service has to be restarted' "$J/$job/error"
         has 'Nothing was charged' "$J/$job/error"
     done
     settled 1
@@ -358,6 +359,7 @@ END
     [[ "$(cat "$J/cat/status")" = queued || "$(cat "$J/cat/status")" = running ]]
     has 'Wrong key.' "$J/cat/error"
     has SIGHUP "$J/cat/error"
+    has 'a service has to be restarted' "$J/cat/error"
     reason_has cat stale
     scenario
     hup

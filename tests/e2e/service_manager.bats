@@ -126,6 +126,16 @@ analyze() { SYSTEMD_UNIT_PATH="$DIR/prefix/lib/systemd/$1:" XDG_RUNTIME_DIR=$DIR
     fails analyze system security --offline=yes --threshold=40 --no-pager seedancefs@alice.service
 }
 
+@test "a key file that is missing: docs/TROUBLESHOOTING.md has systemd's word for it" {
+    command -v systemd-analyze >/dev/null || skip "systemd-analyze is not installed"
+    read -r name code _ < <(systemd-analyze exit-status 243 | tail -n 1)
+    has "status=$code/$name" "$ROOT/docs/TROUBLESHOOTING.md"
+    # The files of which it speaks are those of the units.
+    grep -qx 'LoadCredential=tokenhub-api-key:%E/seedancefs/api-key' "$ROOT/scripts/packaging/systemd/user/seedancefs.service"
+    grep -qx 'LoadCredential=tokenhub-api-key:/etc/seedancefs/%i.key' "$ROOT/scripts/packaging/systemd/system/seedancefs@.service"
+    has '`~/.config/seedancefs/api-key`, or `/etc/seedancefs/NAME.key`' "$ROOT/docs/TROUBLESHOOTING.md"
+}
+
 # as_service COMMAND...   as the system unit would run it: nobody, CAP_SYS_ADMIN to begin with, and no new privileges;
 # in a mount namespace of its own with a /dev/fuse for everybody, which ordinary machines have.
 as_service() {
@@ -160,7 +170,8 @@ LIFE='
     mkdir -p "$MNT"; (umask 077; echo "$KEY" >"$DIR/key")
     trap "kill -9 \$(daemon_pid) 2>/dev/null || true" EXIT
     mount_fs
-    caps() { sed -nE "s/^Cap(Inh|Prm|Eff|Amb):\s*//p" "/proc/$FS_PID/status" | sort -u; }'
+    # of the program, or of the process that is named
+    caps() { sed -nE "s/^Cap(Inh|Prm|Eff|Amb):\s*//p" "/proc/${1:-$FS_PID}/status" | sort -u; }'
 # The commands of a unit, with its mount point: unit_command ExecStop
 unit_command() {
     sed -nE "s/^$1=-?//p" "$ROOT/scripts/packaging/systemd/system/seedancefs@.service" | sed "s|/srv/seedance/%i|$SERVICE/mnt|g"
@@ -173,10 +184,28 @@ unit_command() {
     PROMPT="'{\"prompt\": \"x\"}'" STOP=$(unit_command ExecStop) as_service bash -c "$LIFE"'
         [ "$(caps)" = 0000000000000000 ]
         grep -qE "^NoNewPrivs:\s*1" "/proc/$FS_PID/status"
+        # Nor have the processes that sync the disk and raise the events of inotify, before and after they have worked.
+        powerless() {
+            local child
+            for child in $(pgrep -P "$FS_PID"); do
+                [ "$(caps "$child")" = 0000000000000000 ] && grep -qE "^NoNewPrivs:\s*1" "/proc/$child/status" || return 1
+            done
+        }
+        [ "$(pgrep -cP "$FS_PID")" -ge 2 ]
+        wait_until 10 powerless
         # The user has no capabilities either.
         setpriv --inh-caps=-all --ambient-caps=-all sh -c "echo $PROMPT >$MNT/jobs/cat/prompt.json"
         wait_status cat succeeded
         cat "$MNT/jobs/cat/output.mp4" >/dev/null
+        wait_until 10 powerless
+        # And its events still come.
+        inotifywait -q -t 60 -e create --format %f "$MNT/videos" >"$DIR/told" &
+        watcher=$!
+        watches() { grep -q "^inotify wd" /proc/$watcher/fdinfo/*; }
+        wait_until 10 watches
+        setpriv --inh-caps=-all --ambient-caps=-all sh -c "echo $PROMPT >$MNT/jobs/dog/prompt.json"
+        wait $watcher
+        has dog.mp4 "$DIR/told"
         bash -c "$STOP"
         wait_until 10 process_is_gone "$FS_PID"
         ! grep " $MNT " /proc/self/mounts' 3>&-

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# Programs that look at every file: a real thumbnailer over many videos, updatedb and file(1). They cost little, and
-# never a task.
+# Programs that look at every file: a real thumbnailer over many videos, file(1) and updatedb. They cost what
+# docs/PACKAGING.md says, and never a task.
 load helper
 
 VIDEOS=${VIDEOS:-50}
@@ -66,4 +66,66 @@ pixels() { ffmpeg -v error -i "$1" -f md5 - 3>&-; }
     wait_until 20 all_are_sent
     [ "$(bytes_sent)" = "$most $all" ]
     [ "$(creates)" -eq "$before" ]
+}
+
+# S-SPEND-2: Listing, searching, reading, copying out, measuring and identifying files never start a task. Of a
+#   video that nobody has opened, and that is not being saved, the media host is asked only for the size and the
+#   two ends (256 KiB each), once, when it is finished.
+@test "S-SPEND-2: file(1) over every file of the mount" {
+    VIDEOS=5
+    make_videos
+    local before most all size
+    size=$(stat -c %s "$MNT/jobs/v1/output.mp4")
+    wait_until 20 all_are_sent
+    before=$(bytes_sent)
+    # As docs/PACKAGING.md has it: with what is on disk already.
+    option=$(sed -nE 's/^\| file\(1\) .*`file (-P bytes=[0-9]+)`.*/\1/p' "$ROOT/docs/PACKAGING.md")
+    # shellcheck disable=SC2086 # two words
+    file_ $option
+    wait_until 20 all_are_sent
+    [ "$(bytes_sent | cut -d' ' -f1)" = "${before% *}" ]
+    # Without that: both ends, 7 MiB each, here all of it, and that once.
+    file_
+    file_
+    wait_until 20 all_are_sent
+    read -r most all < <(bytes_sent)
+    [ "$most" -le "$size" ]
+    [ "$(creates)" -eq 5 ]
+}
+
+# file_ OPTION...   of every file that is listed
+file_() {
+    find "$MNT" -type f -print0 | timeout 100 xargs -0 file --mime-type "$@" -- >"$DIR/types" 2>&1 3>&-
+    [ "$(grep -c '/output.mp4: *video/mp4$' "$DIR/types")" -eq 5 ]
+    [ "$(grep -c '/cover.jpg: *image/jpeg$' "$DIR/types")" -eq 5 ]
+    fails grep -iE 'cannot|error' "$DIR/types"
+}
+
+# updatedb_ PRUNEFS DATABASE   as a machine has it that keeps the mount in its database, or not
+updatedb_() {
+    timeout 100 updatedb.plocate --require-visibility no --database-root "$DIR" --prunepaths '' --prune-bind-mounts no \
+        --prunefs "$1" --output "$2" 3>&-
+}
+
+@test "S-SPEND-2: updatedb lists the names and asks for nothing, and PRUNEFS leaves the mount out" {
+    command -v updatedb.plocate >/dev/null || skip "plocate is not installed"
+    VIDEOS=3
+    make_videos
+    local before type
+    wait_until 20 all_are_sent
+    before=$(wc -l <"$LOG")
+    updatedb_ 'nfs proc' "$DIR/database"
+    plocate -d "$DIR/database" "$MNT/" >"$DIR/found"
+    for name in jobs/v1/output.mp4 jobs/v3/status videos/v2.mp4 by-status/succeeded/v1 index.html; do
+        grep -qxF "$MNT/$name" "$DIR/found"
+    done
+    fails grep -E '/(wait|events)$' "$DIR/found"
+    # With the word that docs/PACKAGING.md has for updatedb.conf(5).
+    type=$(sed -nE 's/.*`PRUNEFS="\.\.\. ([a-z.]*)"`.*/\1/p' "$ROOT/docs/PACKAGING.md")
+    [ "$type" = fuse.seedancefs ]
+    updatedb_ "nfs proc $type" "$DIR/pruned"
+    fails plocate -d "$DIR/pruned" "$MNT/"
+    # Neither asked the service or the media host for anything, but for what goes on by itself.
+    [ "$(tail -n +$((before + 1)) "$LOG" | grep -cE '"kind":"(create|video|cover)"')" -eq 0 ]
+    [ "$(creates)" -eq 3 ]
 }
