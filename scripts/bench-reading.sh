@@ -55,7 +55,7 @@ rclone_mount() {
 
 end_peers() {
     local peer point
-    for point in $(awk -v d="$BATS_TEST_TMPDIR/" 'index($2, d) == 1 && $3 == "fuse.rclone" { print $2 }' /proc/mounts); do
+    for point in $(awk -v d="$BATS_TEST_TMPDIR/" 'index($2, d) == 1 && ($3 == "fuse.rclone" || $3 == "fuse") { print $2 }' /proc/mounts); do
         fusermount3 -u "$point" || fusermount3 -uz "$point" || true
     done
     for peer in "${peers[@]}"; do kill "$peer" 2>/dev/null || true; done
@@ -117,6 +117,7 @@ whole_bare() {
     mkdir -p "$point"
     "$BATS_TEST_TMPDIR/bare_mount" "$www/big$1.bin" "$point" 3>&- &
     peer=$!
+    peers+=("$peer")
     wait_until 10 mountpoint -q "$point"
     whole_at "$point/file"
     fusermount3 -u "$point"
