@@ -31,14 +31,16 @@ say() {
 }
 
 session() {
+    say "mkdir seedance/jobs/cat"
     say "echo '{\"prompt\": \"A cat surfing at sunset\"}' > seedance/jobs/cat/prompt.json"
     wait_status cat running >&2
-    say "cat seedance/jobs/cat/status"
+    say "cat seedance/jobs/cat/progress"
     wait_status cat succeeded >&2
     wait_until 10 test -e "$MNT/jobs/cat/cover.jpg"
-    say "cat seedance/jobs/cat/status seedance/jobs/cat/cost"
+    say "cat seedance/jobs/cat/wait seedance/jobs/cat/cost"
     say "ls seedance/jobs/cat"
     say "ffprobe -v error -show_entries stream=codec_name,width,height -of compact seedance/jobs/cat/output.mp4"
+    mkdir "$MNT/jobs/dog"
     say "echo '{\"prompt\": \"A dog\", \"duraton\": 8}' > seedance/jobs/dog/prompt.json"
     say "cat seedance/jobs/dog/error"
 }
