@@ -7,7 +7,10 @@ setup() {
     start_world
     J=$MNT/jobs
 }
-teardown() { [ -z "${DIR:-}" ] || end_world; }
+teardown() {
+    [ -z "${WATCH:-}${OTHER:-}" ] || kill $WATCH $OTHER 2>/dev/null || true
+    [ -z "${DIR:-}" ] || end_world
+}
 
 # watch PATH...   what inotify tells of these goes to $DIR/seen.
 watch() {
@@ -107,14 +110,14 @@ helpers() { pgrep -P "$FS_PID" -x seedancefs-tell; }
     mkdir "$J/dog"
     watch_too=$DIR/seen.too
     inotifywait -m -q --format '%e %w%f' "$J/dog" >"$watch_too" 3>&- &
-    other=$!
-    wait_until 10 grep -q "$(printf 'inotify wd')" "/proc/$other/fdinfo/3"
+    OTHER=$!
+    wait_until 10 grep -q "$(printf 'inotify wd')" "/proc/$OTHER/fdinfo/3"
     fails sh -c "echo nonsense >'$J/dog/ctl'"
     wait_until 10 grep -qxF "CREATE $J/dog/error" "$watch_too"
     echo >"$J/dog/ctl"
     wait_until 10 grep -qxF "DELETE $J/dog/error" "$watch_too"
-    kill "$other"
-    wait "$other" || true
+    kill "$OTHER"
+    wait "$OTHER" || true
     # It is there, as a file with a link, for those who had it open too.
     [ "$(stat -c '%F %h' "$J/cat/error")" = 'regular file 1' ]
     unwatch
