@@ -9,6 +9,7 @@ setup() {
 }
 teardown() {
     [ -z "${WATCH:-}${OTHER:-}" ] || kill $WATCH $OTHER 2>/dev/null || true
+    [ -z "${BACKUP:-}" ] || umount "$MNT" "$BACKUP" 2>/dev/null || true
     [ -z "${DIR:-}" ] || end_world
 }
 
@@ -327,6 +328,7 @@ file_manager_needs_it() {
 @test "S-NOTIFY-2: what others have mounted in its place is left alone" {
     mkdir "$DIR/backup"
     mount -t tmpfs tmpfs "$DIR/backup" 2>/dev/null || skip "may not mount"
+    BACKUP=$DIR/backup # for teardown
     mount_fs
     echo '{"prompt": "x [[seconds=4]]"}' >"$J/cat/prompt.json"
     wait_status cat running
@@ -345,7 +347,8 @@ file_manager_needs_it() {
     umount "$MNT"
     [ "$(cat "$J/cat/status")" = succeeded ]
     unmount_fs
-    umount "$DIR/backup"
+    umount "$BACKUP"
+    BACKUP=
 }
 
 @test "S-NOTIFY-2: an unmount right after a change does not find the mount busy" {
