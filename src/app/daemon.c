@@ -308,9 +308,9 @@ static void on_raise(void *context, const char *path, enum tree_news kind)
 {
     const struct daemon *daemon = context;
     uint64_t parent = 0;
-    const char *name = path ? tree_path_split(daemon->tree, path, &parent) : NULL;
     if (!daemon->session)
         return;
+    const char *name = path ? tree_path_split(daemon->tree, path, &parent) : NULL;
     session_raiser_set(daemon->session, raiser_pid(daemon->raiser));
     session_raising_set(daemon->session, parent, name, kind == TREE_NEWS_GONE);
 }

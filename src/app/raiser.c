@@ -1,12 +1,14 @@
 /*
  * One socket pair of SOCK_SEQPACKET. The process gets one piece of work at a time, what and the path below the mount,
- * and answers with a byte when it is done: so the program knows what each request of that
- * process is about. What comes meanwhile is queued, the same change once.
+ * and answers with a byte when it is done: so the program knows what each request of that process is about. What
+ * comes meanwhile is queued, the same change once.
  *
- * A changed file gets its modification time set, which the tree takes for nothing and inotify for
- * IN_MODIFY. A new one is made with mknod(2), symlink(2) or mkdir(2), which fuse/ answers with what is there; the kernel
- * asks for the name first, also for one that it remembers (LOOKUP_EXCL in fs/fuse/dir.c). One that is gone is removed
- * with unlink(2), which fuse/ answers without doing anything. The process has nothing of the mount open but while it works, and works in a mount table of its own: the mount is not
+ * A changed file gets its modification time set, which the tree takes for nothing and inotify for IN_MODIFY. A new one
+ * is made with mknod(2), symlink(2) or mkdir(2), which fuse/ answers with what is there; the kernel asks for the name
+ * first, also for one that it remembers (LOOKUP_EXCL in fs/fuse/dir.c). One that is gone is removed with unlink(2),
+ * which fuse/ answers without doing anything.
+ *
+ * The process has nothing of the mount open but while it works, and works in a mount table of its own: the mount is not
  * busy because of it. When others have unmounted it the process ends, and with it the last that held the mount.
  * Where a table of its own is not allowed it works in the common one, and an unmount in that very
  * moment is told that the mount is busy, as with any program that looks at a file.

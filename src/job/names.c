@@ -1,8 +1,8 @@
 /*
  * mkdir, rename and rmdir of jobs: how they come to be there, get another name, and go.
  *
- * A job that a path is only passing through is provisional: the kernel looks a directory up without saying what for, and
- * nothing is in the store before something is created in it.
+ * A job that a path is only passing through is provisional: the kernel looks a directory up without saying what for,
+ * and nothing is in the store before something is created in it.
  */
 #include "job_private.h"
 

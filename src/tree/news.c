@@ -42,13 +42,8 @@ static const char *const news_fetched[] = {"status.json", "progress", NULL};
 static bool has_response(const struct job *job)
 {
     if (job->detail)
-        return job->detail->attempt.http_status != 0 || job->detail->attempt.task_id;
+        return generated_has_response(job, job->detail);
     return job->news_mark & MARK_KNOWN ? (job->news_mark & MARK_RESPONSE) != 0 : job->was_answered;
-}
-
-static bool has_problem(const struct job *job)
-{
-    return job->has_problem || (job->detail && job->detail->ctl_problem);
 }
 
 static bool has_url(const struct tree *tree, const struct job *job)
@@ -62,7 +57,7 @@ static unsigned mark_of(const struct tree *tree, const struct job *job)
     unsigned mark = MARK_KNOWN | (unsigned)job->state;
     mark |= node_has_video(job) ? (unsigned)MARK_VIDEO : 0;
     mark |= node_has_cover(job) ? (unsigned)MARK_COVER : 0;
-    mark |= has_problem(job) ? (unsigned)MARK_PROBLEM : 0;
+    mark |= generated_has_problem(job, job->detail) ? (unsigned)MARK_PROBLEM : 0;
     mark |= job->attempt_id ? (unsigned)MARK_ATTEMPT : 0;
     mark |= job->attempt_id && has_response(job) ? (unsigned)MARK_RESPONSE : 0;
     mark |= has_url(tree, job) ? (unsigned)MARK_URL : 0;

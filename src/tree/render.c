@@ -16,7 +16,7 @@ static bool has_attempt(const struct job *job, const struct job_detail *detail U
     return job->attempt_id != 0;
 }
 
-static bool has_response(const struct job *job, const struct job_detail *detail)
+bool generated_has_response(const struct job *job, const struct job_detail *detail)
 {
     return job->attempt_id != 0 && (detail->attempt.http_status != 0 || detail->attempt.task_id);
 }
@@ -28,9 +28,9 @@ static bool has_url(const struct job *job, const struct job_detail *detail)
             detail->attempt.url_expires_ms > clock_wall_ms(clock_system()));
 }
 
-static bool has_problem(const struct job *job, const struct job_detail *detail)
+bool generated_has_problem(const struct job *job, const struct job_detail *detail)
 {
-    return job->has_problem || detail->ctl_problem;
+    return job->has_problem || (detail && detail->ctl_problem);
 }
 
 static int render_status(struct tree *tree UNUSED, struct job *job,
@@ -289,9 +289,9 @@ static const struct generated generated_table[] = {
     {"status", 0444, true, NULL, render_status},
     {"status.json", 0444, true, NULL, render_status_json},
     {"request.json", 0444, false, has_attempt, render_request},
-    {"response.json", 0444, false, has_response, render_response},
+    {"response.json", 0444, false, generated_has_response, render_response},
     {"cost", 0444, true, NULL, render_cost},
-    {"error", 0444, false, has_problem, render_error},
+    {"error", 0444, false, generated_has_problem, render_error},
     {"log", 0444, true, NULL, render_log},
     {"output.url", 0400, false, has_url, render_url},
     {"ctl", 0600, true, NULL, render_ctl},

@@ -120,8 +120,8 @@ const struct node_root_entry *node_root_file(const struct node *node);
 uint64_t node_ino(enum node_kind kind, int64_t id);
 int node_get(struct tree *tree, uint64_t ino, struct node *out) NODISCARD;
 int node_entry(struct tree *tree, const struct node *node, struct tree_entry *out) NODISCARD;
-/* For an answer whose attributes the kernel does not keep: with the size that index.html and spend.json had when it was asked last, because all
- * jobs would have to be gone through to know it. */
+/* For an answer whose attributes the kernel does not keep: with the size that index.html and spend.json had when it was
+ * asked last, because all jobs would have to be gone through to know it. */
 int node_entry_quick(struct tree *tree, const struct node *node, struct tree_entry *out) NODISCARD;
 int node_find(struct tree *tree, const struct node *parent, const char *name,
               struct node *out) NODISCARD;
@@ -150,6 +150,9 @@ struct generated {
 enum { GENERATED_HIDDEN_VIDEO = 30, GENERATED_HIDDEN_COVER = 31 }; /* bits of job->hidden */
 size_t generated_count(void);
 const struct generated *generated_at(size_t index);
+/* Whether `error` and `response.json` are there; of a job whose detail is not in memory (NULL) the first alone. */
+bool generated_has_problem(const struct job *job, const struct job_detail *detail);
+bool generated_has_response(const struct job *job, const struct job_detail *detail);
 bool generated_is_unlisted(const struct generated *generated); /* `wait` */
 bool generated_has_time(
     const struct generated *generated); /* what it says changes as time goes by */

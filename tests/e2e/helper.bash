@@ -266,3 +266,12 @@ restart_fs() {
     unmount_fs
     mount_fs "$@"
 }
+
+# slow_video JOB   in a world of its own: a finished job whose video takes four seconds to fetch, but for its ends
+slow_video() {
+    end_world
+    start_world --video-bytes 40M --rate 10M
+    mount_fs --archive never
+    make_job "$1"
+    wait_ends "$1"
+}

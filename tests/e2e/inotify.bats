@@ -66,13 +66,8 @@ helpers() { pgrep -P "$FS_PID" -x seedancefs-tell; }
 }
 
 @test "S-NOTIFY-1: what changes without a transition" {
-    end_world
-    start_world --video-bytes 40M --rate 10M
+    slow_video cat
     J=$MNT/jobs
-    mount_fs --archive never
-    echo '{"prompt": "x"}' >"$J/cat/prompt.json"
-    wait_status cat succeeded
-    wait_ends cat
     sleep 0.5 # what there was to tell is told
     watch "$J/cat"
     # A command that is refused: error says why.

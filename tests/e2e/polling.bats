@@ -110,13 +110,8 @@ while len(seen) < 3:
 }
 
 @test "S-POLL-1: whoever polls the progress of a video that is fetched sees it go on" {
-    end_world
-    start_world --video-bytes 40M --rate 10M
+    slow_video cat
     J=$MNT/jobs
-    mount_fs --archive never
-    echo '{"prompt": "x"}' >"$J/cat/prompt.json"
-    wait_status cat succeeded
-    wait_ends cat
     cat "$J/cat/output.mp4" >/dev/null 3>&- &
     reader=$!
     python '
