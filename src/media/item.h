@@ -112,10 +112,11 @@ struct transfer {
     int attempts;       /* failed ones without progress */
     int hops;
     uint32_t url_generation;
-    bool is_renewed; /* the URL was asked for again since the last progress */
-    bool is_judged;  /* the head of the answer came, `finding` is valid */
-    bool is_whole;   /* the answer is the whole file */
-    bool is_busy;    /* in a callback of http; freed at its end */
+    int64_t began_ms; /* monotonic: the HTTP request under way */
+    bool is_renewed;  /* the URL was asked for again since the last progress */
+    bool is_judged;   /* the head of the answer came, `finding` is valid */
+    bool is_whole;    /* the answer is the whole file */
+    bool is_busy;     /* in a callback of http; freed at its end */
     bool is_ended;
     bool is_trimmed; /* ended by us because its end was moved */
     int result;      /* of the last failure */

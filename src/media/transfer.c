@@ -180,17 +180,30 @@ static void transfer_failed(struct transfer *transfer, int result, bool is_retry
                         result);
 }
 
+/* The URL came because it was asked for again, and the first who uses it has no answer yet. */
+static bool is_url_on_trial(const struct media_item *item)
+{
+    const struct transfer *transfer;
+    DL_FOREACH (item->media->transfers, transfer) {
+        if (transfer->item == item && transfer->is_renewed && transfer->state == TRANSFER_RUNNING &&
+            transfer->url_generation == item->url_generation)
+            return true;
+    }
+    return false;
+}
+
 /* The URL was refused, or is known to be too old. */
 static void transfer_refused(struct transfer *transfer, int result)
 {
     struct media_item *item = transfer->item;
     bool is_outdated = transfer->url_generation != item->url_generation;
-    if (transfer->is_renewed && !is_outdated) {
+    if (!is_outdated && (transfer->is_renewed || is_url_on_trial(item))) {
         item_url_refused(item, result);
         transfer_give_up(transfer, result);
         return;
     }
-    if (media_now_ms(item->media) < item->refused_until_ms) {
+    /* Answers may come in any order, and late: it counts when the request began. */
+    if (transfer->began_ms < item->refused_until_ms) {
         transfer_give_up(transfer, item->refused_result);
         return;
     }
@@ -485,6 +498,7 @@ static int transfer_request(struct transfer *transfer, const char *url)
     transfer->state = TRANSFER_RUNNING;
     transfer->request_end = transfer->end;
     transfer->url_generation = item->url_generation;
+    transfer->began_ms = media_now_ms(media);
     transfer->gained = 0;
     transfer->is_judged = false;
     transfer->is_whole = false;

@@ -58,6 +58,7 @@ struct server_state {
     int fault_count;   /* so many requests get it; -1: all */
     int fault_percent; /* or so many of a hundred get a random one of those that heal */
     int delay_ms;
+    int delays_ms[4]; /* of the first requests, in their order, besides */
     int request_count;
     int64_t bytes_sent;
     struct {
@@ -187,6 +188,8 @@ static void server_answer(struct server_state *state, int fd, const char *reques
     }
     if (state->delay_ms)
         usleep((useconds_t)state->delay_ms * 1000);
+    if (number < 4 && state->delays_ms[number])
+        usleep((useconds_t)state->delays_ms[number] * 1000);
     enum server_fault fault = server_pick(state, number);
     if (server_refuse(state, fd, fault, request, port))
         return;

@@ -336,6 +336,34 @@ static void test_media__an_expired_url_is_renewed_once_for_all(void **state)
     }
 }
 
+/* The new URL is refused, too, while two use it: whichever answer comes first, nobody is asked for a third. */
+static void test_media__a_refused_new_url_is_renewed_once_for_all(void **state)
+{
+    static const int delays_ms[][2] = {{400, 0}, {100, 1500}};
+    (void)state;
+    for (size_t i = 0; i < sizeof(delays_ms) / sizeof(delays_ms[0]); i++) {
+        struct harness h;
+        struct checked_read reads[2];
+        harness_init(&h, 64 * MB);
+        h.server.state->fault = SERVER_FORBIDDEN;
+        h.server.state->fault_count = -1;
+        h.server.state->delays_ms[1] = delays_ms[i][0]; /* the first reader's new URL */
+        h.server.state->delays_ms[2] = delays_ms[i][1]; /* the second reader's */
+        struct media_item *item = harness_known(&h);
+        read_start(&h, item, &reads[0], 5, 5000);
+        while (h.server.state->request_count < 2)
+            harness_turn(&h);
+        read_start(&h, item, &reads[1], 32 * MB, 5000);
+        for (int r = 0; r < 2; r++) {
+            read_wait(&reads[r]);
+            assert_int_equal(reads[r].result, -ERR_MEDIA_EXPIRED);
+        }
+        assert_int_equal(h.url_asked, 1);
+        media_item_close(item);
+        harness_fini(&h);
+    }
+}
+
 static void test_media__a_url_may_expire_again_in_mid_stream(void **state)
 {
     struct harness h;
@@ -779,6 +807,7 @@ int main(void)
         cmocka_unit_test(test_media__a_seek_to_the_tail_leaves_the_head_stream_alive),
         cmocka_unit_test(test_media__each_fault_has_its_outcome),
         cmocka_unit_test(test_media__an_expired_url_is_renewed_once_for_all),
+        cmocka_unit_test(test_media__a_refused_new_url_is_renewed_once_for_all),
         cmocka_unit_test(test_media__a_url_may_expire_again_in_mid_stream),
         cmocka_unit_test(test_media__a_url_past_its_time_does_not_bother_the_server),
         cmocka_unit_test(test_media__a_silent_owner_costs_the_deadline_and_no_more),
