@@ -137,14 +137,3 @@ bool caller_is_dying(pid_t tid)
         harmless |= UINT64_C(1) << (defaults[i] - 1);
     return (pending & ~harmless) != 0 || (pending & UINT64_C(1) << (SIGKILL - 1)) != 0;
 }
-
-bool caller_was_killed(pid_t tid)
-{
-    enum { PF_SIGNALED = 0x400 }; /* the kernel's include/linux/sched.h */
-    char line[1024];
-    unsigned flags;
-    const char *rest = read_proc(tid, "stat", line, sizeof(line)) ? strrchr(line, ')') : NULL;
-    /* proc(5): behind the name come state, ppid, pgrp, session, tty_nr, tpgid, flags. */
-    return rest && sscanf(rest, ") %*c %*d %*d %*d %*d %*d %u", &flags) == 1 &&
-           (flags & PF_SIGNALED) != 0;
-}

@@ -18,7 +18,4 @@ bool caller_is_creating_below(pid_t tid, const char *name);
 /* True when thread `tid` has a signal pending that will end it, or is gone. */
 bool caller_is_dying(pid_t tid);
 
-/* True when thread `tid` is on its way out because a signal killed it; false where that cannot be seen. */
-bool caller_was_killed(pid_t tid);
-
 #endif

@@ -324,8 +324,6 @@ static void op_write(fuse_req_t req, fuse_ino_t ino UNUSED, const char *bytes, s
 static void op_flush(fuse_req_t req, fuse_ino_t ino UNUSED, struct fuse_file_info *fi)
 {
     session_of(req)->is_request_taken = true;
-    if (caller_was_killed(fuse_req_ctx(req)->pid))
-        tree_writer_killed(handle_of(fi));
     reply_error(req, "flush", tree_flush(handle_of(fi)));
 }
 

@@ -23,29 +23,19 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What the names of local files in prompt.json stand for. */
-struct media_source {
-    const struct job_detail *detail;
-    const struct job_file *hidden; /* counts as not there; NULL: none */
-};
-
-/* prompt_read_media_fn: the files beside prompt.json. One that is empty, open for writing or cut off is not all
- * there yet. */
+/* prompt_read_media_fn: the files beside prompt.json. Half a picture would be paid for as well. */
 static int media_read(void *context, const char *name, size_t max_bytes, struct buf *out)
 {
-    const struct media_source *source = context;
-    const struct job_hooks *hooks = &source->detail->job->jobs->settings.hooks;
-    const struct job_file *file = job_file_find(source->detail, name);
+    const struct job_detail *detail = context;
+    const struct job_file *file = job_file_find(detail, name);
     struct stat st;
-    if (job_file_name_is_prompt(name) || (hooks->is_name_reserved && hooks->is_name_reserved(name)))
-        return -EPERM;
-    if (!file || file->writers > 0 || file->is_cut || file == source->hidden)
+    if (!file || job_file_is_prompt(file))
         return -ENOENT;
+    if (file->writers > 0)
+        return -EBUSY;
     int r = job_file_stat(file, &st);
     if (r < 0)
         return r;
-    if (st.st_size == 0)
-        return -ENOENT;
     if ((uint64_t)st.st_size > max_bytes)
         return -EFBIG;
     return job_file_read(file, out);
@@ -88,53 +78,28 @@ static int budget_check_alone(const struct jobs *jobs, struct prompt **prompt, c
     return -ERR_BUDGET;
 }
 
-/* The same for a request whose files are not there yet: what they hold makes no difference to its cost. `r`
- * when it fits. */
-static int budget_check_without_media(const struct jobs *jobs, const struct buf *content,
-                                      struct prompt_settings settings, char **problem, int r)
-{
-    struct prompt *prompt = NULL;
-    struct prompt_report report;
-    prompt_report_init(&report);
-    settings.read_media = NULL;
-    int checked = prompt_check(buf_text(content), content->len, &settings, &prompt, &report);
-    if (checked == 0)
-        checked = budget_check_alone(jobs, &prompt, problem);
-    prompt_report_fini(&report);
-    prompt_free(prompt);
-    return checked < 0 ? checked : r;
-}
-
-/* The writer has done all that can be done in this file, for better or worse. */
-static bool is_verdict(int r)
-{
-    return r == -ERR_JSON_INCOMPLETE || r == -ERR_PROMPT_INVALID || r == -ERR_PROMPT_MEDIA_MISSING;
-}
-
 /*
- * Checks the content as it is now, as that of a file of this `name`. `source` NULL: local media are not
- * looked at. 0 and a prompt; -ENODATA for a blank file; a verdict (see above) and the text for `error`; or an
- * error of the disk.
+ * Checks the content as it is now, as that of a file of this `name` in `job`. 0 and a prompt; -ENODATA for a blank file;
+ * -ERR_JSON_INCOMPLETE or -ERR_PROMPT_INVALID and the text for `error`; or an error of the disk.
  */
-static int content_check(const struct job_file *file, const char *name, struct media_source *source,
-                         struct prompt **prompt, char **problem, struct prompt_report *report)
+static int content_check(const struct job_file *file, const char *name, struct job *job,
+                         bool is_media_read, struct prompt **prompt, char **problem,
+                         struct prompt_report *report)
 {
-    struct jobs *jobs = file->job->jobs;
+    struct jobs *jobs = job->jobs;
     struct job_detail *detail;
     struct buf content;
     struct buf text;
     buf_init(&content, 0);
-    int r = job_detail_get(file->job, &detail);
+    int r = job_detail_get(job, &detail);
     if (r == 0)
         r = content_read(file, &content);
     if (r == 0 && is_blank(&content))
         r = -ENODATA;
     struct prompt_settings settings = {.default_model = jobs->default_model,
                                        .allow_unknown = jobs->settings.is_unknown_allowed,
-                                       .read_media = source ? media_read : NULL,
-                                       .media_context = source};
-    if (r == 0 && source)
-        source->detail = detail;
+                                       .read_media = is_media_read ? media_read : NULL,
+                                       .media_context = detail};
     if (r == 0)
         r = jobs_defaults_get(jobs, &settings.defaults, problem);
     bool is_text = strcmp(name, JOB_PROMPT_TEXT_NAME) == 0;
@@ -143,9 +108,7 @@ static int content_check(const struct job_file *file, const char *name, struct m
                                                          prompt, report);
     if (r == 0)
         r = budget_check_alone(jobs, prompt, problem);
-    else if (r == -ERR_PROMPT_MEDIA_MISSING)
-        r = budget_check_without_media(jobs, &content, settings, problem, r);
-    if (!*problem && is_verdict(r)) {
+    if (!*problem && (r == -ERR_JSON_INCOMPLETE || r == -ERR_PROMPT_INVALID)) {
         buf_init(&text, 256 * 1024);
         prompt_report_render(report, file->name, &text);
         *problem = buf_take(&text);
@@ -216,10 +179,9 @@ int job_prompt_commit(struct job_file *file)
     struct prompt_report report;
     char *problem = NULL;
     prompt_report_init(&report);
-    struct media_source source = {0};
     int r = file->write_result ? file->write_result : file->flush_result;
     if (r == 0)
-        r = content_check(file, file->name, &source, &prompt, &problem, &report);
+        r = content_check(file, file->name, job, true, &prompt, &problem, &report);
     if (r == 0) {
         r = content_sync(file);
         if (r == 0)
@@ -230,7 +192,8 @@ int job_prompt_commit(struct job_file *file)
         } else {
             commit_failed(job, file->name, r);
         }
-    } else if (r == -ENODATA || is_verdict(r) || r == -ERR_BUDGET) {
+    } else if (r == -ENODATA || r == -ERR_JSON_INCOMPLETE || r == -ERR_PROMPT_INVALID ||
+               r == -ERR_BUDGET) {
         commit_refused(job, file->name, r, problem);
     } else {
         commit_failed(job, file->name, r);
@@ -250,7 +213,7 @@ static int report_show(struct job *job, int r, char *problem)
     struct job_detail *detail;
     if (r != -ERR_PROMPT_INVALID && r != -ERR_BUDGET) {
         free(problem);
-        return is_verdict(r) || r == -ENODATA ? 0 : r;
+        return r == -ERR_JSON_INCOMPLETE || r == -ENODATA ? 0 : r;
     }
     if (problem && job_state_is_editable(job->state) && job_detail_get(job, &detail) == 0) {
         job_text_clear(&detail->problem);
@@ -270,38 +233,11 @@ int job_prompt_report(struct job_file *file, const char *name, struct job *shown
     struct prompt_report report;
     char *problem = NULL;
     prompt_report_init(&report);
-    struct media_source source = {0};
-    int r = content_check(file, name, when == JOB_REPORT_EARLY ? NULL : &source, &prompt, &problem,
-                          &report);
+    int r = content_check(file, name, shown, when != JOB_REPORT_EARLY, &prompt, &problem, &report);
     if (when == JOB_REPORT_COMPLETE && r == -ERR_JSON_INCOMPLETE)
         r = -ERR_PROMPT_INVALID;
     r = report_show(shown, r, problem);
     prompt_report_fini(&report);
     prompt_free(prompt);
     return r;
-}
-
-void job_prompt_media_arrived(const struct job_file *file)
-{
-    struct job *job = file->job;
-    if (job->state != JOB_INVALID || job->is_removed || file->is_unlinked ||
-        job_file_is_prompt(file))
-        return;
-    struct job_file *asking = job_file_find_prompt(job->detail);
-    const char *shown = job_problem_get(job);
-    if (!asking || asking->writers > 0 || !shown)
-        return;
-    /* What was said when it was closed is what would be said if this file were not there, so it was wanting
-     * then, and nothing else was wrong: nobody was told that the request was refused. */
-    struct media_source source = {.hidden = file};
-    struct prompt *prompt = NULL;
-    struct prompt_report report;
-    char *problem = NULL;
-    prompt_report_init(&report);
-    int r = content_check(asking, asking->name, &source, &prompt, &problem, &report);
-    if (r == -ERR_PROMPT_MEDIA_MISSING && problem && strcmp(problem, shown) == 0)
-        (void)job_prompt_commit(asking);
-    free(problem);
-    prompt_report_fini(&report);
-    prompt_free(prompt);
 }

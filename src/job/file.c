@@ -28,14 +28,14 @@ int job_file_path(const struct job_file *file, char *path, size_t size)
     return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
 }
 
-bool job_file_name_is_prompt(const char *name)
+static bool is_prompt_name(const char *name)
 {
     return strcmp(name, JOB_PROMPT_NAME) == 0 || strcmp(name, JOB_PROMPT_TEXT_NAME) == 0;
 }
 
 bool job_file_is_prompt(const struct job_file *file)
 {
-    return job_file_name_is_prompt(file->name) && !file->is_unlinked;
+    return is_prompt_name(file->name) && !file->is_unlinked;
 }
 
 struct job_file *job_file_find(const struct job_detail *detail, const char *name)
@@ -71,8 +71,7 @@ static int prompt_check_alone(struct job *job, const char *name, const struct jo
     struct job_detail *detail = job->detail;
     bool is_text = strcmp(name, JOB_PROMPT_TEXT_NAME) == 0;
     const char *other = is_text ? JOB_PROMPT_NAME : JOB_PROMPT_TEXT_NAME;
-    const struct job_file *found =
-        job_file_name_is_prompt(name) ? job_file_find(detail, other) : NULL;
+    const struct job_file *found = is_prompt_name(name) ? job_file_find(detail, other) : NULL;
     if (!found || found == moved)
         return 0;
     char why[256];
@@ -182,7 +181,7 @@ int job_file_create(struct job *job, const char *name, mode_t mode, struct job_f
         return r;
     if (job_file_find(detail, name))
         return -EEXIST;
-    if (job_file_name_is_prompt(name) && !job_state_is_editable(job->state))
+    if (is_prompt_name(name) && !job_state_is_editable(job->state))
         return -ERR_PROMPT_FROZEN;
     r = prompt_check_alone(job, name, NULL);
     if (r == 0)
@@ -260,10 +259,6 @@ void job_file_close(struct job_file *file, bool is_writer)
         file->writers--;
     if (file->writers == 0 && file->is_dirty && job_file_is_prompt(file) && !job->is_removed)
         (void)job_prompt_commit(file);
-    if (file->writers == 0 && is_writer) {
-        file->is_cut = file->is_cut || file->write_result < 0;
-        job_prompt_media_arrived(file);
-    }
     if (file->writers == 0) {
         file->is_sequential = false;
         file->write_result = file->flush_result = 0;
@@ -282,7 +277,6 @@ void job_file_close(struct job_file *file, bool is_writer)
 void job_file_abandon(struct job_file *file, bool is_writer)
 {
     file->is_dirty = false;
-    file->is_cut = file->is_cut || is_writer;
     job_file_close(file, is_writer);
 }
 
@@ -291,10 +285,10 @@ static int64_t file_size_max(const struct job_file *file)
     return job_file_is_prompt(file) ? PROMPT_BYTES_MAX : file->job->jobs->settings.file_bytes_max;
 }
 
-/* What is in the file now is not what its writer meant: it must not be submitted. */
+/* What is in the prompt now is not what its writer meant: it must not be submitted. */
 static int write_failed(struct job_file *file, int r)
 {
-    if (file->is_dirty || !job_file_is_prompt(file))
+    if (job_file_is_prompt(file) && file->is_dirty)
         file->write_result = r;
     return r;
 }
@@ -310,7 +304,6 @@ int job_file_write(struct job_file *file, const void *bytes, size_t len, int64_t
     r = file_write_full(file->fd, bytes, len, offset);
     if (r < 0)
         return write_failed(file, r);
-    file->is_cut = false;
     file->is_sequential = file->is_sequential && offset == file->sequential_end;
     file->sequential_end = offset + (int64_t)len;
     if (!job_file_is_prompt(file) || !file->is_sequential || file->writers != 1 ||
@@ -334,10 +327,8 @@ int job_file_truncate(struct job_file *file, int64_t size)
         return r;
     if (file->fd >= 0 ? ftruncate(file->fd, size) < 0 : truncate(path, size) < 0)
         return write_failed(file, -errno);
-    if (size == 0) {
+    if (size == 0)
         file->write_result = file->flush_result = 0;
-        file->is_cut = false;
-    }
     file->is_sequential = size == 0;
     file->sequential_end = 0;
     /* truncate(2) by path: nobody will come to close it. */
@@ -367,13 +358,8 @@ void job_file_write_lost(struct job_file *file, bool is_flush)
 {
     if (is_flush)
         file->flush_result = -ENOMEM;
-    else
+    else if (job_file_is_prompt(file))
         file->write_result = -ENOMEM;
-}
-
-void job_file_cut(struct job_file *file)
-{
-    file->is_cut = true;
 }
 
 int job_file_sync(struct job_file *file)
@@ -457,7 +443,7 @@ static int rename_save(struct job_file *file, struct job *job, const char *name,
 static int rename_check(struct job_file *file, struct job *job, const char *name,
                         const struct job_file *target, bool is_replace_allowed)
 {
-    bool is_onto_prompt = job_file_name_is_prompt(name);
+    bool is_onto_prompt = is_prompt_name(name);
     int r = text_name_check(name);
     if (r < 0)
         return r;
@@ -519,10 +505,8 @@ int job_file_rename(struct job_file *file, struct job *job, const char *name,
         file->is_dirty = true;
         if (file->writers == 0)
             r = job_prompt_commit(file);
-    } else if (file->writers == 0) {
-        job_prompt_media_arrived(file);
     }
-    r = r == -ENODATA || r == -ERR_PROMPT_MEDIA_MISSING ? 0 : r;
+    r = r == -ENODATA ? 0 : r;
 out:
     free(copy);
     job_unref(old_job);

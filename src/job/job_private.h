@@ -225,14 +225,11 @@ void job_answer_read_later(struct job *job);
 /* commit.c */
 /* Submits what is acceptable, shows what is not. The result is for a rename to return. */
 int job_prompt_commit(struct job_file *file);
-/* `file`, which is no prompt, is complete: nobody writes it any more, or it was renamed. Submits the request
- * that only waited for it. */
-void job_prompt_media_arrived(const struct job_file *file);
 /* When a report is made: after a write (local media are not looked at), at a close, or where the
  * content must be right now. */
 enum job_report { JOB_REPORT_EARLY, JOB_REPORT_CLOSE, JOB_REPORT_COMPLETE };
-/* -ERR_PROMPT_INVALID, and the reason in the `error` of `shown`, when as a file of this `name` the content cannot become
- * right any more; an error of the disk; else 0. */
+/* -ERR_PROMPT_INVALID, and the reason in the `error` of `shown`, when as a file of this `name` in that job the content
+ * cannot become right any more; an error of the disk; else 0. */
 int job_prompt_report(struct job_file *file, const char *name, struct job *shown,
                       enum job_report when) NODISCARD;
 
@@ -246,6 +243,5 @@ int jobs_defaults_get(const struct jobs *jobs, const struct prompt_defaults **ou
 
 /* file.c */
 int job_file_path(const struct job_file *file, char *path, size_t size) NODISCARD;
-bool job_file_name_is_prompt(const char *name); /* of either form */
 
 #endif

@@ -44,7 +44,6 @@ struct check {
     struct inlined *inlined;
     size_t inlined_bytes; /* of all data URLs made */
     bool has_unread_media;
-    size_t missing; /* of the report's errors: files that are not there yet */
 };
 
 void check_init(struct check *c, const struct json *root, const struct prompt_settings *settings,

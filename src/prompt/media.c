@@ -187,8 +187,6 @@ static void problem_unreadable(struct check *c, enum media_kind kind, const stru
                                const char *path, const char *name, int r)
 {
     char text[SHOWN_SIZE];
-    if (r == -ENOENT)
-        c->missing++;
     if (r == -EFBIG)
         problem_add(c, SEVERITY_ERROR, node, path, "size",
                     "the file \"%s\" is larger than %d bytes, the most the service accepts for %s.",
@@ -196,14 +194,13 @@ static void problem_unreadable(struct check *c, enum media_kind kind, const stru
     else if (r == -ENOENT)
         problem_add(
             c, SEVERITY_ERROR, node, path, "file",
-            "the file \"%s\" is not beside prompt.json yet, or not all of it is. As soon as it "
-            "is, the request is submitted. Copy it there, or write an https:// address.",
+            "there is no file \"%s\" beside prompt.json. Copy it there, then write submit to "
+            "ctl; or write an https:// address.",
             shown(name, text));
-    else if (r == -EPERM)
+    else if (r == -EBUSY)
         problem_add(
             c, SEVERITY_ERROR, node, path, "file",
-            "\"%s\" is the name of a file that has a meaning of its own. Give yours another "
-            "name, or write an https:// address.",
+            "the file \"%s\" is still open for writing. Once it is closed, write submit to ctl.",
             shown(name, text));
     else
         problem_add(c, SEVERITY_ERROR, node, path, "file", "the file \"%s\" cannot be read: %s.",

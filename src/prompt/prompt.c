@@ -140,7 +140,7 @@ static int prompt_make(struct check *c, struct prompt **prompt)
     if (c->error)
         return c->error;
     if (c->report->errors > 0)
-        return c->report->errors > c->missing ? -ERR_PROMPT_INVALID : -ERR_PROMPT_MEDIA_MISSING;
+        return -ERR_PROMPT_INVALID;
     struct prompt *made = calloc(1, sizeof(*made));
     if (!made)
         return -ENOMEM;

@@ -358,12 +358,6 @@ int tree_flush(struct tree_handle *handle)
     return handle->is_writer ? job_file_flush(handle->file) : 0;
 }
 
-void tree_writer_killed(struct tree_handle *handle)
-{
-    if (handle->kind == HANDLE_FILE && handle->is_writer)
-        job_file_cut(handle->file);
-}
-
 void tree_write_lost(struct tree_handle *handle, bool is_flush)
 {
     if (handle->kind == HANDLE_FILE && handle->is_writer)

@@ -192,7 +192,6 @@ void tree_job_hooks_fill(struct tree **slot, struct job_hooks *hooks)
     hooks->on_media_unwanted = on_media_unwanted;
     hooks->on_fetch = on_fetch;
     hooks->on_evict = on_evict;
-    hooks->is_name_reserved = node_name_is_reserved;
 }
 
 void tree_media_hooks_fill(struct tree **slot, struct media_hooks *hooks)

@@ -61,11 +61,9 @@ static const char readme_text[] =
     "directory\n"
     "    generate_audio true or false            watermark      true or false\n"
     "\n"
-    "Money: only closing a written prompt.json or prompt.txt, renaming a file onto it, bringing "
-    "the\n"
-    "last file that it waits for, and the commands submit and retry in ctl spend any. Reading,\n"
-    "listing, copying out and removing never do. A request that may have reached the service is "
-    "never sent a second time by itself.\n"
+    "Money: only closing a written prompt.json or prompt.txt, renaming a file onto it, and the\n"
+    "commands submit and retry in ctl spend any. Reading, listing, copying out and removing never\n"
+    "do. A request that may have reached the service is never sent a second time by itself.\n"
     "What was spent: spend.json.\n"
     "Remove a job: rm -r jobs/cat. Its task and cost stay in the records.\n";
 

@@ -105,11 +105,17 @@ def state(word, seconds="20"):
         wait(name, float(seconds), lambda: read(name, "status") == word + "\n", f"not {word}")
 
 
+def requests():
+    """The simulator's log; it may be writing the last line at this moment."""
+    with open(DIRECTORY + "/requests.jsonl", encoding="utf-8") as file:
+        return [json.loads(line) for line in file.read().split("\n")[:-1]]
+
+
 def creates(number, most=None):
     """The service has seen so many creates for each job."""
     seen = [
         line.get("body") or ""
-        for line in map(json.loads, open(DIRECTORY + "/requests.jsonl", encoding="utf-8"))
+        for line in requests()
         if line["kind"] == "create"
     ]
     for name, _, _ in rows():
@@ -188,7 +194,7 @@ def rejected():
 def gaps(least_ms):
     """Between the first and the second create of each job: not less than told."""
     times = {}
-    for line in map(json.loads, open(DIRECTORY + "/requests.jsonl", encoding="utf-8")):
+    for line in requests():
         if line["kind"] == "create":
             times.setdefault(json.loads(line["body"])["prompt"], []).append(line["time_ms"])
     for name, _, _ in rows():

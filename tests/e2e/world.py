@@ -86,9 +86,10 @@ class Simulator:
         with self.lock, open(self.log_path, 'rb') as file:
             file.seek(self.log_read)
             for line in file:
-                if line.endswith(b'\n'):
-                    self.log_read += len(line)
-                    self.log_lines.append(json.loads(line))
+                if not line.endswith(b'\n'):
+                    break # still being written: what follows may be the rest of it
+                self.log_read += len(line)
+                self.log_lines.append(json.loads(line))
             return [line for line in self.log_lines if kind in (None, line['kind'])]
 
     def count(self, kind, task=None):

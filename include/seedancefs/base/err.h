@@ -19,7 +19,6 @@
     X(JSON_SYNTAX, EINVAL, false, "the text is not valid JSON")                                    \
     X(JSON_LIMIT, EINVAL, false, "the JSON text is larger or deeper than allowed")                 \
     X(PROMPT_INVALID, EINVAL, false, "the request breaks a rule of the service")                   \
-    X(PROMPT_MEDIA_MISSING, EINVAL, false, "a file that the request names is not there yet")       \
     X(PROMPT_FROZEN, EPERM, false, "the request was accepted and cannot be changed any more")      \
     X(BUDGET, EDQUOT, false, "the request costs more than the budget allows")                      \
     X(NAME_RESERVED, EPERM, false, "this name belongs to the filesystem")                          \

@@ -31,8 +31,7 @@ struct job_file {
     bool is_dirty;      /* changed since it was committed last */
     bool is_sequential; /* written from the first byte to the last without a seek, up to: */
     int64_t sequential_end;
-    bool is_cut;      /* its last writer was killed, or a write failed: it is not what was meant */
-    int write_result; /* why a write failed since it was last empty; 0: none did */
+    int write_result; /* of the prompt: why a write failed since it was last empty; 0: none did */
     int flush_result; /* of the prompt: the error that its last close reported; 0: none */
     bool is_unlinked;
     struct job_file *next;
@@ -65,8 +64,8 @@ int job_file_create(struct job *job, const char *name, mode_t mode,
 void job_file_begin(struct job_file *file);
 
 int job_file_open(struct job_file *file, bool is_writer, bool is_truncating) NODISCARD;
-/* The end of a handle; commits prompt.json when it was the last writer, also that which waited for this file. The
- * file may be gone after. */
+/* The end of a handle; commits prompt.json when it was the last writer. The file may be gone
+ * after. */
 void job_file_close(struct job_file *file, bool is_writer);
 /* The same when nobody said that the writer is done: nothing is committed. */
 void job_file_abandon(struct job_file *file, bool is_writer);
@@ -81,13 +80,9 @@ int job_file_truncate(struct job_file *file, int64_t size) NODISCARD;
  * Never submits. */
 int job_file_flush(struct job_file *file) NODISCARD;
 
-/* A write or a flush failed with -ENOMEM before it could be passed on: what is in the file is not what its
+/* A write or a flush failed with -ENOMEM before it could be passed on: what is in prompt.json is not what its
  * writer meant, or its writer was told that closing failed. Nothing is submitted. */
 void job_file_write_lost(struct job_file *file, bool is_flush);
-
-/* Its writer was killed: nothing that waits for the file is submitted before it is written again. The prompt
- * is judged by its content. */
-void job_file_cut(struct job_file *file);
 
 /* fsync(2): the file and its name are on disk when it returns. Never submits. */
 int job_file_sync(struct job_file *file) NODISCARD;

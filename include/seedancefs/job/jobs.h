@@ -33,8 +33,6 @@ struct job_hooks {
     /* The commands `fetch` and `evict` of a job with a video. On failure *why is a sentence. */
     int (*on_fetch)(void *context, struct job *job, const char **why);
     int (*on_evict)(void *context, struct job *job, const char **why);
-    /* Whether a generated file has this name, so that no file of a user can. NULL: none has. */
-    bool (*is_name_reserved)(const char *name);
 };
 
 /* What may be spent, in all or in each day or month of UTC. */

@@ -5,7 +5,7 @@
  * touches network, disk or clock; local media comes through a callback.
  * Lifetime: prompt_check() makes a `struct prompt` for prompt_free(), and fills a report that lives
  * from prompt_report_init() to prompt_report_fini(). Settings are lent for the call.
- * Errors: -ERR_JSON_INCOMPLETE, -ERR_PROMPT_INVALID, -ERR_PROMPT_MEDIA_MISSING (the report says why), -ENOMEM.
+ * Errors: -ERR_JSON_INCOMPLETE, -ERR_PROMPT_INVALID (the report says why), -ENOMEM.
  */
 #ifndef SEEDANCEFS_PROMPT_PROMPT_H
 #define SEEDANCEFS_PROMPT_PROMPT_H
@@ -26,9 +26,7 @@ struct prompt_defaults;
 
 /*
  * Appends the file `file_name`, which lies beside prompt.json, to `out`. -EFBIG when it is larger
- * than `max_bytes`; -ENOENT when it is not there yet, or not all of it; -EPERM when no
- * file of the user's can have this name. These and any other -errno are
- * shown to the user. -ENOMEM ends the check.
+ * than `max_bytes`; -ENOENT and any other -errno are shown to the user. -ENOMEM ends the check.
  */
 typedef int prompt_read_media_fn(void *context, const char *file_name, size_t max_bytes,
                                  struct buf *out);
@@ -95,8 +93,7 @@ struct prompt {
  * it lists every mistake of the object, not only the first, and warnings on success as well.
  * 0: acceptable, `prompt` is made. -ERR_JSON_INCOMPLETE: more bytes may make it right; the report
  * then holds one problem with the rule "incomplete". -ERR_PROMPT_INVALID: no further bytes can make
- * it right. -ERR_PROMPT_MEDIA_MISSING: nothing is wrong but that files are not there yet. `prompt` is
- * untouched on failure.
+ * it right. `prompt` is untouched on failure.
  */
 int prompt_check(const char *bytes, size_t len, const struct prompt_settings *settings,
                  struct prompt **prompt, struct prompt_report *report) NODISCARD;

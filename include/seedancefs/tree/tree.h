@@ -180,8 +180,6 @@ void tree_read_cancel(struct tree_read_state *parked);
 int tree_write(struct tree_handle *handle, const void *bytes, size_t size,
                int64_t offset) NODISCARD;
 int tree_flush(struct tree_handle *handle) NODISCARD;
-/* Before the flush by which a writer leaves that a signal has killed. */
-void tree_writer_killed(struct tree_handle *handle);
 int tree_fsync(struct tree_handle *handle) NODISCARD;
 /* A write, or the flush after it, was answered with -ENOMEM before it came here. */
 void tree_write_lost(struct tree_handle *handle, bool is_flush);

@@ -287,6 +287,28 @@ static void test_file__a_rename_replaces_or_does_not_as_it_is_told(void **state 
     world_fini(&w);
 }
 
+/* What the request names is looked for where it goes, not where it comes from. */
+static void test_file__a_prompt_that_moves_finds_its_files_in_the_new_job(void **state UNUSED)
+{
+    static const char png[] = "\x89PNG\r\n\x1a\n0123456789";
+    for (int is_there = 0; is_there <= 1; is_there++) {
+        struct world w;
+        world_init(&w);
+        struct job *from = job_make_named(&w, "from");
+        struct job *to = job_make_named(&w, "to");
+        assert_int_equal(user_write(is_there ? to : from, "a.png", png), 0);
+        assert_int_equal(user_write(from, "draft", "{\"prompt\": \"a\", \"image_url\": \"a.png\"}"),
+                         0);
+        struct job_file *file = job_file_find(detail_of(from), "draft");
+        assert_int_equal(job_file_rename(file, to, JOB_PROMPT_NAME, true),
+                         is_there ? 0 : -ERR_PROMPT_INVALID);
+        assert_state(to, is_there ? JOB_WAITING : JOB_DRAFT);
+        assert_ptr_equal(file->job, is_there ? to : from);
+        assert_int_equal(to->has_problem, !is_there);
+        world_fini(&w);
+    }
+}
+
 static void test_file__files_move_between_jobs_with_their_handles(void **state UNUSED)
 {
     struct world w;
@@ -460,6 +482,7 @@ int main(void)
         cmocka_unit_test(
             test_file__a_rename_onto_prompt_commits_what_is_right_and_refuses_what_is_not),
         cmocka_unit_test(test_file__a_rename_replaces_or_does_not_as_it_is_told),
+        cmocka_unit_test(test_file__a_prompt_that_moves_finds_its_files_in_the_new_job),
         cmocka_unit_test(test_file__files_move_between_jobs_with_their_handles),
         cmocka_unit_test(test_file__moving_the_prompt_away_leaves_a_draft),
         cmocka_unit_test(test_file__an_unlinked_file_lives_until_its_last_handle),

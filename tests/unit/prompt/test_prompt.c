@@ -157,6 +157,7 @@ static void test_prompt__refuses_what_breaks_a_rule(void **state UNUSED)
         {P "\"image_url\":\"\"}", "image_url", "url", 0},
         {P "\"image_url\":\"a/b.png\"}", "image_url", "url", 0},
         {P "\"image_url\":\"../b.png\"}", "image_url", "url", 0},
+        {P "\"image_url\":\"none.png\"}", "image_url", "file", 0},
         {P "\"image_url\":\"secret.png\"}", "image_url", "file", 0},
         {P "\"image_url\":\"big.png\"}", "image_url", "size", 0},
         {P "\"image_url\":\"voice.mp3\"}", "image_url", "media-type", 0},
@@ -208,31 +209,6 @@ static void test_prompt__refuses_what_breaks_a_rule(void **state UNUSED)
         {"{\"prompt\": \"x\", \"prompt\": \"y\"}", "", "syntax", 17},
     };
     run_cases(cases, ARRAY_COUNT(cases), false);
-}
-
-static void test_prompt__tells_a_file_that_is_missing_from_a_mistake(void **state UNUSED)
-{
-    static const struct {
-        const char *text;
-        int expected;
-        size_t errors;
-    } rows[] = {
-        {P "\"image_url\":\"none.png\"}", -ERR_PROMPT_MEDIA_MISSING, 1},
-        {P "\"image_urls\":[\"none.png\",\"first.png\",\"no.png\"]}", -ERR_PROMPT_MEDIA_MISSING, 2},
-        {P "\"image_urls\":[\"none.png\",\"secret.png\"]}", -ERR_PROMPT_INVALID, 2},
-        {P "\"duration\":99,\"image_url\":\"none.png\"}", -ERR_PROMPT_INVALID, 2},
-    };
-    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        struct prompt_report report;
-        prompt_report_init(&report);
-        struct prompt *prompt = NULL;
-        const char *text = rows[i].text;
-        assert_int_equal(check(text, strlen(text), &with_media, &prompt, &report),
-                         rows[i].expected);
-        assert_int_equal(report.errors, rows[i].errors);
-        assert_null(prompt);
-        prompt_report_fini(&report);
-    }
 }
 
 static void test_prompt__warns_and_still_accepts(void **state UNUSED)
@@ -512,8 +488,7 @@ static void visit_mutations(const char *name, const struct buf *text, bool is_va
         int r = check(work, len, next_random(2) ? &lenient : &with_media, &prompt, &report);
         mutations++;
         if (r < 0) {
-            assert_true(r == -ERR_JSON_INCOMPLETE || r == -ERR_PROMPT_INVALID ||
-                        r == -ERR_PROMPT_MEDIA_MISSING);
+            assert_true(r == -ERR_JSON_INCOMPLETE || r == -ERR_PROMPT_INVALID);
             assert_true(report.count > 0 && prompt == NULL);
             continue;
         }
@@ -540,7 +515,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_prompt__accepts_what_the_documentation_allows),
         cmocka_unit_test(test_prompt__refuses_what_breaks_a_rule),
-        cmocka_unit_test(test_prompt__tells_a_file_that_is_missing_from_a_mistake),
         cmocka_unit_test(test_prompt__warns_and_still_accepts),
         cmocka_unit_test(test_prompt__lists_every_mistake_in_the_order_of_the_text),
         cmocka_unit_test(test_prompt__a_flood_of_problems_is_bounded),
