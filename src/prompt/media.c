@@ -194,13 +194,14 @@ static void problem_unreadable(struct check *c, enum media_kind kind, const stru
     else if (r == -ENOENT)
         problem_add(
             c, SEVERITY_ERROR, node, path, "file",
-            "there is no file \"%s\" beside prompt.json. Copy it there, then write submit to "
-            "ctl; or write an https:// address.",
+            "there is no file \"%s\" beside prompt.json. Copy it there, then write the prompt "
+            "again or submit to ctl; or write an https:// address.",
             shown(name, text));
     else if (r == -EBUSY)
         problem_add(
             c, SEVERITY_ERROR, node, path, "file",
-            "the file \"%s\" is still open for writing. Once it is closed, write submit to ctl.",
+            "the file \"%s\" is still open for writing. Once it is closed, write the prompt again "
+            "or submit to ctl.",
             shown(name, text));
     else
         problem_add(c, SEVERITY_ERROR, node, path, "file", "the file \"%s\" cannot be read: %s.",

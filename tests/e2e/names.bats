@@ -342,7 +342,7 @@ while True:
     mkdir "$J/last"
     fails cp "$DIR/in/prompt.json" "$DIR/in/a.jpg" "$J/last"
     cmp "$DIR/in/a.jpg" "$J/last/a.jpg"
-    has 'then write submit to ctl' "$J/last/error"
+    has 'then write the prompt again or submit to ctl' "$J/last/error"
     echo submit >"$J/last/ctl"
     wait_status last succeeded
     mkdir "$J/first"

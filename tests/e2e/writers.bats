@@ -628,7 +628,7 @@ open(sys.argv[1], "wb").write(text)' "$DIR/large"
 
 # S-WRITE-15: Where a field for images or audio names a file that lies beside `prompt.json`, its
 #   bytes are sent; `request.json` shows them shortened. A file that is not there, or still open for writing, is a
-#   mistake, which adding or closing it and `submit` mend.
+#   mistake, which adding or closing it mends, and then writing the prompt again or `submit`.
 @test "S-WRITE-15: a picture beside prompt.json is sent, and shown shortened" {
     mkdir "$MNT/jobs/job"
     cp "$ROOT/tests/media/cover.jpg" "$MNT/jobs/job/first.jpg"
@@ -653,6 +653,18 @@ open(sys.argv[1], "wb").write(text)' "$DIR/large"
     echo submit >"$MNT/jobs/job/ctl"
     wait_status job succeeded
     sent 1 '.image_url | startswith("data:image/jpeg;base64,")'
+}
+
+@test "S-WRITE-15: rsync that brings the prompt before its picture fails; the second one submits" {
+    mkdir "$DIR/in"
+    cp "$ROOT/tests/media/cover.jpg" "$DIR/in/z.jpg"
+    echo '{"prompt": "x", "image_url": "z.jpg"}' >"$DIR/in/prompt.json"
+    fails rsync -a "$DIR/in/" "$MNT/jobs/job"
+    has 'there is no file "z.jpg"' "$MNT/jobs/job/error"
+    [ "$(creates)" -eq 0 ]
+    rsync -a "$DIR/in/" "$MNT/jobs/job"
+    wait_status job succeeded
+    [ "$(creates)" -eq 1 ]
 }
 
 @test "S-WRITE-15: half a picture is not sent while the rest of it is written" {
