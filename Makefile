@@ -96,7 +96,7 @@ $(out)/seedancefs: $(call objects,app) $(call archives,$(filter-out app,$(below_
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(all_ldflags) -o $@ $^ $(pkg_libs)
 
-$(out)/seedance-sim: $(call objects,sim)
+$(out)/seedance-sim: $(call objects,sim) $(call archives,base)
 	$(say) LD $@
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(all_ldflags) -o $@ $^ -lmicrohttpd -lcjson -lpthread -lm

@@ -156,12 +156,18 @@ void json_write_key(struct json_writer *w, const char *key)
     w->has_key = true;
 }
 
+void json_write_text(struct json_writer *w, const char *text, size_t len)
+{
+    if (value_begin(w))
+        json_escape(w->out, text, len);
+}
+
 void json_write_string(struct json_writer *w, const char *text)
 {
-    if (!text)
+    if (text)
+        json_write_text(w, text, strlen(text));
+    else
         json_write_null(w);
-    else if (value_begin(w))
-        json_escape(w->out, text, strlen(text));
 }
 
 void json_write_int64(struct json_writer *w, int64_t value)

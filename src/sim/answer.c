@@ -1,5 +1,7 @@
 #include "sim/answer.h"
 
+#include "seedancefs/base/json.h"
+
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,18 +71,20 @@ void answer_api_error(struct answer *a, int status, const char *code, const char
 {
     char *id = request_id();
     char *whole = mem_format("%s Request id: %s", message, id);
-    struct text json = {0};
-    text_add(&json, "{\"error\":{\"code\":");
-    text_add_json_or_null(&json, code);
-    text_add(&json, ",\"message\":");
-    text_add_json_or_null(&json, whole);
-    text_add(&json, ",\"param\":");
-    text_add_json_or_null(&json, param != NULL ? param : "");
-    text_add(&json, ",\"type\":");
-    text_add_json_or_null(&json, answer_reason(status));
-    text_add(&json, "}}");
-    answer_json(a, status, json.data);
-    text_fini(&json);
+    struct buf json = SIM_BUF;
+    struct json_writer w;
+    json_writer_init(&w, &json, JSON_COMPACT);
+    json_write_object_begin(&w);
+    json_write_key(&w, "error");
+    json_write_object_begin(&w);
+    json_write_member_string(&w, "code", code);
+    json_write_member_string(&w, "message", whole);
+    json_write_member_string(&w, "param", param != NULL ? param : "");
+    json_write_member_string(&w, "type", answer_reason(status));
+    json_write_object_end(&w);
+    json_write_object_end(&w);
+    answer_json(a, status, text_whole(&json));
+    buf_fini(&json);
     free(whole);
     free(id);
 }
@@ -125,7 +129,7 @@ static const struct known_status {
 
 static const struct known_status *status_find(int status)
 {
-    for (size_t i = 0; i < ARRAY_LEN(known_statuses); i++)
+    for (size_t i = 0; i < ARRAY_COUNT(known_statuses); i++)
         if (known_statuses[i].status == status)
             return &known_statuses[i];
     return NULL;
@@ -189,11 +193,11 @@ static uint32_t crc32_of(const unsigned char *data, size_t len)
     return ~crc;
 }
 
-static void append_little_endian(struct text *t, uint32_t v, unsigned bytes)
+static void append_little_endian(struct buf *t, uint32_t v, unsigned bytes)
 {
     for (unsigned i = 0; i < bytes; i++) {
         char c = (char)(v >> (8 * i) & 0xff);
-        text_append(t, &c, 1);
+        buf_add(t, &c, 1);
     }
 }
 
@@ -204,21 +208,21 @@ void answer_gzip(struct answer *a)
     size_t len = (size_t)a->body.size;
     unsigned char *plain = mem_alloc(len);
     body_read(&a->body, 0, plain, len);
-    struct text t = {0};
-    text_append(&t, "\x1f\x8b\x08\0\0\0\0\0\0\xff", 10);
+    struct buf t = SIM_BUF;
+    buf_add(&t, "\x1f\x8b\x08\0\0\0\0\0\0\xff", 10);
     size_t at = 0;
     do {
         size_t n = len - at < STORED_BLOCK_MAX ? len - at : STORED_BLOCK_MAX;
         append_little_endian(&t, at + n == len, 1);
         append_little_endian(&t, (uint32_t)n, 2);
         append_little_endian(&t, ~(uint32_t)n & 0xffff, 2);
-        text_append(&t, plain + at, n);
+        buf_add(&t, plain + at, n);
         at += n;
     } while (at < len);
     append_little_endian(&t, crc32_of(plain, len), 4);
     append_little_endian(&t, (uint32_t)len, 4);
-    answer_set_body(a, t.data, t.len, 1);
+    answer_set_body(a, text_whole(&t), t.len, 1);
     answer_set_header(a, "Content-Encoding", "gzip");
-    text_fini(&t);
+    buf_fini(&t);
     free(plain);
 }

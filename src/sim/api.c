@@ -1,5 +1,4 @@
 #include "sim/sim.h"
-#include "sim/url.h"
 #include "sim/validate.h"
 
 #include <errno.h>
@@ -35,16 +34,6 @@ void api_create(struct request *q)
                          "prompt");
     else
         answer_api_error(&q->answer, 429, "QuotaExceeded", "There are too many tasks.", NULL);
-}
-
-char *request_media_url(const struct request *q, const char *extension)
-{
-    char *path = mem_format("/media/%s.%s", q->task->id, extension);
-    char *target = url_sign(path, q->sim->options.url_expires_s, q->url_nonce);
-    char *url = mem_format("http://127.0.0.1:%u%s", q->sim->media_port, target);
-    free(target);
-    free(path);
-    return url;
 }
 
 static cJSON *task_to_json(const struct request *q, const char *status)
@@ -152,7 +141,7 @@ void api_change_json(struct request *q)
     }
     const char *const names[] = {"video_url", "cover_image_url"};
     const char *const urls[] = {change->video_url, change->cover_image_url};
-    for (size_t i = 0; i < ARRAY_LEN(urls); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(urls); i++) {
         if (urls[i] == NULL)
             continue;
         char *url = request_expand(q, urls[i]);

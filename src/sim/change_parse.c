@@ -166,7 +166,7 @@ static bool set_fault(struct change *change, enum fault fault, const cJSON *item
         {"body", STAGE_BODY},
     };
     const char *name = cJSON_GetStringValue(item);
-    for (size_t i = 0; name != NULL && i < ARRAY_LEN(stages); i++) {
+    for (size_t i = 0; name != NULL && i < ARRAY_COUNT(stages); i++) {
         if (strcmp(stages[i].name, name) == 0) {
             change->stage = stages[i].stage;
             change->fault = fault;
@@ -312,9 +312,9 @@ char *change_parse(const cJSON *answer, struct change *change)
             continue;
         }
         size_t i = 0;
-        while (i < ARRAY_LEN(fields) && strcmp(fields[i].name, item->string) != 0)
+        while (i < ARRAY_COUNT(fields) && strcmp(fields[i].name, item->string) != 0)
             i++;
-        if (i == ARRAY_LEN(fields))
+        if (i == ARRAY_COUNT(fields))
             return mem_format("unknown field \"%s\" in answer", item->string);
         if (!field_set(&fields[i], change, item))
             return mem_format("wrong value of \"%s\" in answer", item->string);
@@ -338,7 +338,7 @@ void change_fini(struct change *change)
     free(change->headers);
     free(change->reason);
     free(change->body.data);
-    for (size_t i = 0; i < ARRAY_LEN(change->raw); i++)
+    for (size_t i = 0; i < ARRAY_COUNT(change->raw); i++)
         free(change->raw[i].data);
     free(change->content_length);
     free(change->content_range);

@@ -36,12 +36,12 @@ static const struct {
 
 size_t clip_embedded_count(void)
 {
-    return ARRAY_LEN(embedded);
+    return ARRAY_COUNT(embedded);
 }
 
 int clip_embedded(size_t index, struct clip *out)
 {
-    if (index >= ARRAY_LEN(embedded))
+    if (index >= ARRAY_COUNT(embedded))
         return -ERANGE;
     return clip_init(out, embedded[index].data, *embedded[index].size);
 }

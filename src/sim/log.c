@@ -1,5 +1,8 @@
 #include "sim/log.h"
 
+#include "seedancefs/base/json.h"
+#include "seedancefs/base/text.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,54 +22,56 @@ const char *kind_name(enum kind kind)
     return kind_names[kind_index(kind)];
 }
 
-static void log_write(const struct sim *sim, struct text *line)
+static void log_begin(struct json_writer *w, struct buf *line)
 {
-    int r = file_append(sim->log_fd, line->data, line->len);
+    *line = SIM_BUF;
+    json_writer_init(w, line, JSON_COMPACT);
+    json_write_object_begin(w);
+}
+
+static void log_end(const struct sim *sim, struct json_writer *w)
+{
+    json_write_object_end(w);
+    (void)buf_add_char(w->out, '\n');
+    int r = file_append(sim->log_fd, text_whole(w->out), w->out->len);
     if (r < 0)
         sim_die("cannot write the log", -r);
-    text_fini(line);
+    buf_fini(w->out);
+}
+
+/* Header fields and paths from outside need not be UTF-8. */
+static void log_outside_text(struct json_writer *w, const char *key, const char *text)
+{
+    json_write_member_string(w, key, text && text_is_utf8(text, strlen(text)) ? text : NULL);
 }
 
 /* The URI, but for the value of the signature. */
-static void log_uri(struct text *line, const char *uri)
+static void log_uri(struct json_writer *w, const char *uri)
 {
     static const char secret[] = "X-Tos-Signature=";
     const char *at = strstr(uri, secret);
-    struct text clean = {0};
     size_t head = at != NULL ? (size_t)(at - uri) + sizeof(secret) - 1 : strlen(uri);
-    text_append(&clean, uri, head);
-    if (at != NULL)
-        text_add(&clean, uri + head + strcspn(uri + head, "&"));
-    if (utf8_is_valid(clean.data, clean.len))
-        text_add_json(line, clean.data, clean.len);
+    char *clean = mem_format("%.*s%s", (int)head, uri,
+                             at != NULL ? uri + head + strcspn(uri + head, "&") : "");
+    log_outside_text(w, "path", clean);
+    free(clean);
+}
+
+static void log_body(struct json_writer *w, const struct request *q)
+{
+    const struct buf *body = &q->body;
+    bool is_known = q->kind == KIND_CREATE && body->data != NULL;
+    bool is_text = is_known && text_is_utf8(body->data, body->len);
+    json_write_key(w, "body");
+    if (is_text) /* NUL bytes included */
+        json_write_text(w, body->data, body->len);
     else
-        text_add(line, "null");
-    text_fini(&clean);
-}
-
-static void log_body(struct text *line, const struct request *q)
-{
-    bool is_known = q->kind == KIND_CREATE && q->body.data != NULL;
-    if (is_known && !utf8_is_valid(q->body.data, q->body.len)) {
-        char *base64 = base64_encode(q->body.data, q->body.len);
-        text_format(line, "null,\"body_base64\":\"%s\"", base64);
-        free(base64);
-    } else if (is_known) {
-        text_add_json(line, q->body.data, q->body.len);
-    } else {
-        text_add(line, "null");
-    }
-}
-
-static const char *json_bool(bool b)
-{
-    return b ? "true" : "false";
-}
-
-/* Header fields from outside need not be UTF-8. */
-static void log_outside_text(struct text *line, const char *s)
-{
-    text_add_json_or_null(line, s != NULL && utf8_is_valid(s, strlen(s)) ? s : NULL);
+        json_write_null(w);
+    if (!is_known || is_text)
+        return;
+    char *base64 = base64_encode(body->data, body->len);
+    json_write_member_string(w, "body_base64", base64);
+    free(base64);
 }
 
 void log_request(struct request *q)
@@ -76,42 +81,47 @@ void log_request(struct request *q)
     q->sequence = ++sim->sequence;
     if (sim->log_fd < 0)
         return;
-    struct text line = {0};
-    text_format(&line, "{\"time_ms\":%lld,\"seq\":%llu,\"kind\":\"%s\",\"method\":",
-                (long long)clock_now_ms(), (unsigned long long)q->sequence, kind_name(q->kind));
-    log_outside_text(&line, q->method);
-    text_add(&line, ",\"path\":");
-    log_uri(&line, q->uri);
-    text_add(&line, ",\"task\":");
-    log_outside_text(&line, q->task_id);
-    text_add(&line, ",\"range\":");
-    log_outside_text(&line, q->range);
-    text_format(&line, ",\"authorization\":%s,\"authorized\":%s,\"connection\":%llu,\"body\":",
-                json_bool(q->has_authorization), json_bool(q->is_authorized),
-                (unsigned long long)q->connection_number);
-    log_body(&line, q);
-    text_add(&line, ",\"created\":");
-    text_add_json_or_null(&line, q->created != NULL ? q->created->id : NULL);
+    struct buf line;
+    struct json_writer w;
+    log_begin(&w, &line);
+    json_write_member_int64(&w, "time_ms", clock_now_ms());
+    json_write_member_int64(&w, "seq", (int64_t)q->sequence);
+    json_write_member_string(&w, "kind", kind_name(q->kind));
+    log_outside_text(&w, "method", q->method);
+    log_uri(&w, q->uri);
+    log_outside_text(&w, "task", q->task_id);
+    log_outside_text(&w, "range", q->range);
+    json_write_member_bool(&w, "authorization", q->has_authorization);
+    json_write_member_bool(&w, "authorized", q->is_authorized);
+    json_write_member_int64(&w, "connection", (int64_t)q->connection_number);
+    log_body(&w, q);
+    json_write_member_string(&w, "created", q->created != NULL ? q->created->id : NULL);
+    json_write_key(&w, "rule");
     if (q->rule != NULL)
-        text_format(&line, ",\"rule\":%zu", (size_t)(q->rule - q->scenario->rules));
+        json_write_int64(&w, q->rule - q->scenario->rules);
     else
-        text_add(&line, ",\"rule\":null");
+        json_write_null(&w);
     if (q->is_aborted)
-        text_add(&line, ",\"aborted\":true");
-    if (q->headers_json != NULL)
-        text_format(&line, ",\"headers\":%s", q->headers_json);
-    text_add(&line, "}\n");
-    log_write(sim, &line);
+        json_write_member_bool(&w, "aborted", true);
+    if (q->headers_json != NULL) {
+        json_write_key(&w, "headers");
+        json_write_raw(&w, q->headers_json);
+    }
+    log_end(sim, &w);
 }
 
 void log_sent(struct request *q)
 {
     if (q->sim->log_fd < 0)
         return;
-    struct text line = {0};
-    text_format(&line, "{\"kind\":\"sent\",\"seq\":%llu,\"status\":%d,\"bytes\":%llu}\n",
-                (unsigned long long)q->sequence, q->answer.status, (unsigned long long)q->sent);
-    log_write(q->sim, &line);
+    struct buf line;
+    struct json_writer w;
+    log_begin(&w, &line);
+    json_write_member_string(&w, "kind", "sent");
+    json_write_member_int64(&w, "seq", (int64_t)q->sequence);
+    json_write_member_int64(&w, "status", q->answer.status);
+    json_write_member_int64(&w, "bytes", (int64_t)q->sent);
+    log_end(q->sim, &w);
 }
 
 void log_connection(struct sim *sim, enum port_kind port, uint64_t number, size_t rule)
@@ -119,11 +129,14 @@ void log_connection(struct sim *sim, enum port_kind port, uint64_t number, size_
     uint64_t sequence = ++sim->sequence;
     if (sim->log_fd < 0)
         return;
-    struct text line = {0};
-    text_format(&line,
-                "{\"time_ms\":%lld,\"seq\":%llu,\"kind\":\"connection\",\"port\":\"%s\","
-                "\"connection\":%llu,\"rule\":%zu}\n",
-                (long long)clock_now_ms(), (unsigned long long)sequence,
-                port == PORT_API ? "api" : "media", (unsigned long long)number, rule);
-    log_write(sim, &line);
+    struct buf line;
+    struct json_writer w;
+    log_begin(&w, &line);
+    json_write_member_int64(&w, "time_ms", clock_now_ms());
+    json_write_member_int64(&w, "seq", (int64_t)sequence);
+    json_write_member_string(&w, "kind", "connection");
+    json_write_member_string(&w, "port", port == PORT_API ? "api" : "media");
+    json_write_member_int64(&w, "connection", (int64_t)number);
+    json_write_member_int64(&w, "rule", (int64_t)rule);
+    log_end(sim, &w);
 }

@@ -1,5 +1,7 @@
 #include "sim/sim.h"
 
+#include "seedancefs/base/file.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -9,37 +11,6 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
-
-enum { SCENARIO_BYTES_MAX = 64 << 20 };
-
-void sim_die(const char *what, int error)
-{
-    fprintf(stderr, "seedance-sim: %s: %s\n", what, strerror(error));
-    _exit(1);
-}
-
-char *sim_set_scenario(struct sim *sim, const char *json)
-{
-    char *problem = NULL;
-    struct scenario *scenario = scenario_parse(json, &problem);
-    if (scenario == NULL)
-        return problem;
-    pthread_mutex_lock(&sim->lock);
-    scenario_unref(sim->scenario);
-    sim->scenario = scenario;
-    pthread_mutex_unlock(&sim->lock);
-    return NULL;
-}
-
-char *sim_load_scenario(struct sim *sim, const char *path)
-{
-    char *json = NULL;
-    size_t len = 0;
-    int r = file_read(path, SCENARIO_BYTES_MAX, &json, &len);
-    char *problem = r < 0 ? mem_strdup(strerror(-r)) : sim_set_scenario(sim, json);
-    free(json);
-    return problem;
-}
 
 /* False after saying why not. */
 static bool load_scenario(struct sim *sim)
@@ -92,7 +63,7 @@ static void announce(const struct sim *sim)
 {
     if (sim->options.port_file != NULL) {
         char *ports = mem_format("%u %u\n", sim->api_port, sim->media_port);
-        int r = file_replace(sim->options.port_file, ports);
+        int r = file_replace(sim->options.port_file, ports, strlen(ports), 0644);
         if (r < 0)
             sim_die(sim->options.port_file, -r);
         free(ports);

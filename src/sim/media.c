@@ -59,7 +59,7 @@ static enum url_verdict check_url(const struct request *q)
     struct url_query query = {0};
     const char **const values[] = {&query.algorithm, &query.credential, &query.date,
                                    &query.expires,   &query.signature,  &query.signed_headers};
-    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++)
         *values[i] = MHD_lookup_connection_value(q->connection, MHD_GET_ARGUMENT_KIND, names[i]);
     return url_check(q->method, q->path, &query, clock_now_ms());
 }

@@ -1,5 +1,7 @@
 #include "sim/options.h"
 
+#include "seedancefs/base/text.h"
+
 #include <errno.h>
 #include <getopt.h>
 #include <math.h>
@@ -71,7 +73,7 @@ static void print_help(void)
 {
     printf("Usage: seedance-sim [OPTION]...\n"
            "Simulates the video generation API and its media host on 127.0.0.1.\n\n");
-    for (size_t i = 0; i < ARRAY_LEN(specs); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(specs); i++) {
         char left[64];
         (void)snprintf(left, sizeof(left), "--%s %s", specs[i].name,
                        specs[i].argument != NULL ? specs[i].argument : "");
@@ -165,7 +167,7 @@ static int option_apply(struct options *options, const struct option_spec *spec,
     case OPTION_NUMBER:
         return parse_number(arg, UINT64_MAX, target);
     case OPTION_SIZE:
-        return size_parse(arg, target);
+        return text_size_parse(arg, target);
     case OPTION_PORT:
         return parse_number(arg, 65535, target);
     case OPTION_SECONDS:
@@ -222,8 +224,8 @@ static int options_check(struct options *options)
 int options_parse(struct options *options, int argc, char **argv)
 {
     options_default(options);
-    struct option longs[ARRAY_LEN(specs) + 1] = {0};
-    for (size_t i = 0; i < ARRAY_LEN(specs); i++) {
+    struct option longs[ARRAY_COUNT(specs) + 1] = {0};
+    for (size_t i = 0; i < ARRAY_COUNT(specs); i++) {
         longs[i].name = specs[i].name;
         longs[i].has_arg = specs[i].argument != NULL ? required_argument : no_argument;
     }

@@ -1,6 +1,9 @@
 #include "sim/log.h"
 #include "sim/validate.h"
 
+#include "seedancefs/base/json.h"
+#include "seedancefs/base/text.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -11,6 +14,7 @@ struct request *request_new(struct sim *sim, enum port_kind port, const char *ur
     q->sim = sim;
     q->port = port;
     q->uri = mem_strdup(uri);
+    q->body = SIM_BUF;
     return q;
 }
 
@@ -29,10 +33,10 @@ void request_free(struct request *q)
     pthread_mutex_unlock(&q->sim->lock);
     create_request_fini(&q->create_request);
     answer_fini(&q->answer);
-    text_fini(&q->body);
+    buf_fini(&q->body);
     char *const owned[] = {q->uri,      q->method,  q->path,        q->range,
                            q->if_range, q->task_id, q->headers_json};
-    for (size_t i = 0; i < ARRAY_LEN(owned); i++)
+    for (size_t i = 0; i < ARRAY_COUNT(owned); i++)
         free(owned[i]);
     free(q);
 }
@@ -92,13 +96,10 @@ static enum MHD_Result collect_header(void *cls, enum MHD_ValueKind kind, const 
                                       const char *value)
 {
     (void)kind;
-    struct text *t = cls;
-    if (value == NULL || !utf8_is_valid(name, strlen(name)) || !utf8_is_valid(value, strlen(value)))
+    if (value == NULL || !text_is_utf8(name, strlen(name)) || !text_is_utf8(value, strlen(value)))
         return MHD_YES;
-    text_add(t, t->len > 0 ? "," : "{");
-    text_add_json(t, name, strlen(name));
-    text_add(t, ":");
-    text_add_json_or_null(t, strcasecmp(name, "Authorization") == 0 ? "(removed)" : value);
+    json_write_member_string(cls, name,
+                             strcasecmp(name, "Authorization") == 0 ? "(removed)" : value);
     return MHD_YES;
 }
 
@@ -112,10 +113,13 @@ static void request_read_headers(struct request *q)
     q->if_range = header_dup(q, "If-Range");
     if (!q->sim->options.log_headers)
         return;
-    struct text t = {0};
-    (void)MHD_get_connection_values(q->connection, MHD_HEADER_KIND, collect_header, &t);
-    text_add(&t, t.len > 0 ? "}" : "{}");
-    q->headers_json = t.data;
+    struct buf json = SIM_BUF;
+    struct json_writer w;
+    json_writer_init(&w, &json, JSON_COMPACT);
+    json_write_object_begin(&w);
+    (void)MHD_get_connection_values(q->connection, MHD_HEADER_KIND, collect_header, &w);
+    json_write_object_end(&w);
+    q->headers_json = text_take(&json);
 }
 
 /* Needs the lock. True: a rule was found. */
@@ -169,30 +173,6 @@ bool request_begin(struct request *q)
     return ends;
 }
 
-char *request_expand(const struct request *q, const char *text)
-{
-    struct text out = {0};
-    text_add(&out, "");
-    char *url = q->task != NULL ? request_media_url(q, "mp4") : mem_strdup("http://");
-    const char *path = strchr(url + strlen("http://"), '/');
-    while (*text != '\0') {
-        if (strncmp(text, "{{api_port}}", 12) == 0) {
-            text_format(&out, "%u", q->sim->api_port);
-            text += 12;
-        } else if (strncmp(text, "{{media_port}}", 14) == 0) {
-            text_format(&out, "%u", q->sim->media_port);
-            text += 14;
-        } else if (strncmp(text, "{{video_path}}", 14) == 0) {
-            text_add(&out, path != NULL ? path : "/");
-            text += 14;
-        } else {
-            text_append(&out, text++, 1);
-        }
-    }
-    free(url);
-    return out.data;
-}
-
 static void change_status(struct request *q, int status)
 {
     static const char *const of_files[] = {"Content-Range", "Accept-Ranges", "Last-Modified",
@@ -201,7 +181,7 @@ static void change_status(struct request *q, int status)
         q->answer.status = status;
         return;
     }
-    for (size_t i = 0; i < ARRAY_LEN(of_files); i++)
+    for (size_t i = 0; i < ARRAY_COUNT(of_files); i++)
         answer_set_header(&q->answer, of_files[i], NULL);
     if (q->port == PORT_API)
         answer_default_api_error(&q->answer, status);

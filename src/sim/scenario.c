@@ -22,7 +22,7 @@ static const struct {
 static char *rule_kind(struct rule *rule, const cJSON *item)
 {
     const char *name = cJSON_GetStringValue(item);
-    for (size_t i = 0; name != NULL && i < ARRAY_LEN(kind_names); i++) {
+    for (size_t i = 0; name != NULL && i < ARRAY_COUNT(kind_names); i++) {
         if (strcmp(kind_names[i].name, name) == 0) {
             rule->kinds = kind_names[i].kinds;
             rule->ports &= kind_names[i].ports;
@@ -64,7 +64,7 @@ static char *rule_number(struct rule *rule, const cJSON *item)
         {"n", &rule->n},         {"from", &rule->from},   {"to", &rule->to},
         {"every", &rule->every}, {"times", &rule->times},
     };
-    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(numbers); i++) {
         if (strcmp(numbers[i].name, item->string) != 0)
             continue;
         if (!cJSON_IsNumber(item) || item->valuedouble < 1 || item->valuedouble > 1e15)

@@ -52,12 +52,9 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *connectio
     return q;
 }
 
-static void on_completed(void *cls, struct MHD_Connection *connection, void **request,
-                         enum MHD_RequestTerminationCode how)
+static void on_completed(void *cls UNUSED, struct MHD_Connection *connection UNUSED, void **request,
+                         enum MHD_RequestTerminationCode how UNUSED)
 {
-    (void)cls;
-    (void)connection;
-    (void)how;
     request_free(*request);
     *request = NULL;
 }
@@ -117,10 +114,10 @@ static void collect_body(struct request *q, const char *data, size_t len)
 {
     if (q->body.len + len > REQUEST_BODY_MAX) {
         q->is_too_long = true;
-        text_fini(&q->body);
+        buf_fini(&q->body);
     }
     if (!q->is_too_long)
-        text_append(&q->body, data, len);
+        (void)buf_add(&q->body, data, len);
 }
 
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, const char *url,
@@ -256,7 +253,7 @@ void server_start(struct sim *sim)
     listeners[1] = (struct listener){.sim = sim, .port = PORT_MEDIA};
     sim->api_port = listen_on(&listeners[0], sim->options.port);
     sim->media_port = listen_on(&listeners[1], sim->options.media_port);
-    for (size_t i = 0; i < ARRAY_LEN(listeners); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(listeners); i++) {
         pthread_t thread;
         start_listener(&listeners[i]);
         int r = pthread_create(&thread, NULL, accept_main, &listeners[i]);

@@ -60,7 +60,7 @@ struct request {
     bool has_authorization;
     bool is_authorized;
     bool is_too_long;
-    struct text body;
+    struct buf body;
 
     bool is_parsed; /* create_request is filled */
     struct create_request create_request;
@@ -77,7 +77,6 @@ struct request {
     struct pacer pacer;
 };
 
-_Noreturn void sim_die(const char *what, int error);
 /* Reads the scenario again; on a mistake the old one stays. NULL, or the problem (caller's). */
 char *sim_set_scenario(struct sim *sim, const char *json);
 char *sim_load_scenario(struct sim *sim, const char *path);

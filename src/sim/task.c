@@ -1,5 +1,8 @@
 #include "sim/task.h"
 
+#include "seedancefs/base/json.h"
+#include "seedancefs/base/text.h"
+
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -93,22 +96,31 @@ static int task_save(const struct task_table *table, const struct task *task)
 {
     if (table->data_fd < 0)
         return 0;
-    struct text line = {0};
-    text_add(&line, "{\"id\":");
-    text_add_json_or_null(&line, task->id);
-    text_format(&line, ",\"number\":%llu,\"model\":", (unsigned long long)task->number);
-    text_add_json_or_null(&line, task->model);
-    text_add(&line, ",\"prompt\":");
-    text_add_json_or_null(&line, task->prompt);
-    text_format(&line,
-                ",\"duration_s\":%.17g,\"created_ms\":%lld,\"run_at_ms\":%lld,\"done_at_ms\":%lld,"
-                "\"fails\":%s,\"has_cover\":%s,\"video_bytes\":%llu,\"prompt_hash\":\"%016llx\"}\n",
-                task->duration_s, (long long)task->created_ms, (long long)task->run_at_ms,
-                (long long)task->done_at_ms, task->fails ? "true" : "false",
-                task->has_cover ? "true" : "false", (unsigned long long)task->video.size,
-                (unsigned long long)task->prompt_hash);
-    int r = file_append(table->data_fd, line.data, line.len);
-    text_fini(&line);
+    char hash[17];
+    struct buf line = SIM_BUF;
+    struct json_writer w;
+    (void)snprintf(hash, sizeof(hash), "%016llx", (unsigned long long)task->prompt_hash);
+    json_writer_init(&w, &line, JSON_COMPACT);
+    json_write_object_begin(&w);
+    json_write_member_string(&w, "id", task->id);
+    json_write_member_int64(&w, "number", (int64_t)task->number);
+    json_write_member_string(&w, "model", task->model);
+    json_write_member_string(&w, "prompt", task->prompt);
+    json_write_key(&w, "duration_s");
+    char *seconds = mem_format("%.17g", task->duration_s);
+    json_write_raw(&w, seconds);
+    free(seconds);
+    json_write_member_int64(&w, "created_ms", task->created_ms);
+    json_write_member_int64(&w, "run_at_ms", task->run_at_ms);
+    json_write_member_int64(&w, "done_at_ms", task->done_at_ms);
+    json_write_member_bool(&w, "fails", task->fails);
+    json_write_member_bool(&w, "has_cover", task->has_cover);
+    json_write_member_int64(&w, "video_bytes", (int64_t)task->video.size);
+    json_write_member_string(&w, "prompt_hash", hash);
+    json_write_object_end(&w);
+    (void)buf_add_char(&line, '\n');
+    int r = file_append(table->data_fd, text_whole(&line), line.len);
+    buf_fini(&line);
     return r;
 }
 
@@ -144,7 +156,7 @@ int task_create(struct task_table *table, const struct create_request *request,
     task->has_cover = !request->no_cover;
     task->model = mem_strdup(request->model);
     task->prompt = prompt_cut(request->prompt);
-    task->prompt_hash = hash_bytes(0, request->prompt, strlen(request->prompt));
+    task->prompt_hash = text_hash(request->prompt, strlen(request->prompt));
     task->duration_s = request->duration_s;
     r = task_save(table, task);
     if (r < 0) {

@@ -1,5 +1,7 @@
 #include "sim/url.h"
 
+#include "seedancefs/base/text.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,9 +18,10 @@ static void url_signature(const char *method, const char *path, const char *cred
                           const char *date, const char *expires, char out[static SIGNATURE_SIZE])
 {
     char *covered = mem_format("%s\n%s\n%s\n%s\n%s\n", method, path, credential, date, expires);
+    uint64_t hash = text_hash(covered, strlen(covered));
     for (unsigned lane = 0; lane < 4; lane++)
         (void)snprintf(out + 16 * (size_t)lane, 17, "%016llx",
-                       (unsigned long long)hash_bytes(0x5eeda9ce + lane, covered, strlen(covered)));
+                       (unsigned long long)mix64(hash ^ (0x5eeda9ce + lane)));
     free(covered);
 }
 

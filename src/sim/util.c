@@ -1,21 +1,25 @@
 #include "sim/util.h"
 
+#include "seedancefs/base/file.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+void sim_die(const char *what, int error)
+{
+    fprintf(stderr, "seedance-sim: %s: %s\n", what, strerror(error));
+    _exit(1);
+}
+
 static void *or_die(void *p)
 {
-    if (p == NULL) {
-        fputs("seedance-sim: out of memory\n", stderr);
-        _exit(1);
-    }
+    if (p == NULL)
+        sim_die("memory", ENOMEM);
     return p;
 }
 
@@ -38,128 +42,27 @@ char *mem_strdup(const char *s)
     return s == NULL ? NULL : mem_dup(s, strlen(s));
 }
 
-static void text_reserve(struct text *t, size_t more)
+const char *text_whole(const struct buf *text)
 {
-    if (t->len + more + 1 <= t->cap)
-        return;
-    size_t cap = t->cap > 0 ? t->cap : 256;
-    while (cap < t->len + more + 1)
-        cap *= 2;
-    t->data = or_die(realloc(t->data, cap));
-    t->cap = cap;
+    if (text->error)
+        sim_die("cannot keep a text", -text->error);
+    return buf_text(text);
 }
 
-void text_append(struct text *t, const void *data, size_t len)
+char *text_take(struct buf *text)
 {
-    text_reserve(t, len);
-    if (len > 0)
-        memcpy(t->data + t->len, data, len);
-    t->len += len;
-    t->data[t->len] = '\0';
-}
-
-void text_add(struct text *t, const char *s)
-{
-    text_append(t, s, strlen(s));
-}
-
-PRINTF_LIKE(2, 0) static void text_vformat(struct text *t, const char *format, va_list args)
-{
-    va_list again;
-    va_copy(again, args);
-    int n = vsnprintf(NULL, 0, format, args);
-    if (n > 0) {
-        text_reserve(t, (size_t)n);
-        (void)vsnprintf(t->data + t->len, (size_t)n + 1, format, again);
-        t->len += (size_t)n;
-    }
-    va_end(again);
-}
-
-void text_format(struct text *t, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    text_vformat(t, format, args);
-    va_end(args);
+    (void)text_whole(text);
+    return or_die(buf_take(text));
 }
 
 char *mem_format(const char *format, ...)
 {
-    struct text t = {0};
-    text_add(&t, "");
-    va_list args;
-    va_start(args, format);
-    text_vformat(&t, format, args);
-    va_end(args);
-    return t.data;
-}
-
-void text_add_json(struct text *t, const char *s, size_t len)
-{
-    text_reserve(t, len + 2);
-    text_add(t, "\"");
-    size_t done = 0;
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)s[i];
-        if (c >= 0x20 && c != '"' && c != '\\')
-            continue;
-        text_append(t, s + done, i - done);
-        if (c == '"' || c == '\\')
-            text_format(t, "\\%c", c);
-        else
-            text_format(t, "\\u%04x", (unsigned)c);
-        done = i + 1;
-    }
-    text_append(t, s + done, len - done);
-    text_add(t, "\"");
-}
-
-void text_add_json_or_null(struct text *t, const char *s)
-{
-    if (s == NULL)
-        text_add(t, "null");
-    else
-        text_add_json(t, s, strlen(s));
-}
-
-void text_fini(struct text *t)
-{
-    free(t->data);
-    *t = (struct text){0};
-}
-
-/* Bytes that follow the lead byte c, or -1. Overlong forms and surrogates: see utf8_is_valid(). */
-static int utf8_tail_len(unsigned char c)
-{
-    if (c < 0x80)
-        return 0;
-    if (c >= 0xc2 && c <= 0xdf)
-        return 1;
-    if (c >= 0xe0 && c <= 0xef)
-        return 2;
-    return c >= 0xf0 && c <= 0xf4 ? 3 : -1;
-}
-
-bool utf8_is_valid(const char *s, size_t len)
-{
-    static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
-    for (size_t i = 0; i < len;) {
-        unsigned char c = (unsigned char)s[i++];
-        int tail = utf8_tail_len(c);
-        if (tail < 0 || (size_t)tail > len - i)
-            return false;
-        uint32_t code = tail == 0 ? c : c & (0x3fu >> tail);
-        for (int k = 0; k < tail; k++) {
-            unsigned char next = (unsigned char)s[i++];
-            if ((next & 0xc0) != 0x80)
-                return false;
-            code = code << 6 | (next & 0x3fu);
-        }
-        if (code < least[tail] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
-            return false;
-    }
-    return true;
+    struct buf text = SIM_BUF;
+    va_list arguments;
+    va_start(arguments, format);
+    (void)buf_addv(&text, format, arguments);
+    va_end(arguments);
+    return text_take(&text);
 }
 
 static const char base64_alphabet[] =
@@ -211,9 +114,7 @@ char *base64_decode(const char *text, size_t *len_out)
 
 int64_t clock_now_ms(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return clock_wall_ms(clock_system());
 }
 
 int64_t clock_monotonic_us(void)
@@ -255,71 +156,23 @@ void clock_tos_date(int64_t time_ms, char out[static 32])
     clock_format(time_ms, "%Y%m%dT%H%M%SZ", out, 32);
 }
 
-uint64_t hash_bytes(uint64_t seed, const void *data, size_t len)
-{
-    const unsigned char *p = data;
-    uint64_t h = mix64(seed ^ len);
-    for (size_t i = 0; i < len; i++)
-        h = (h ^ p[i]) * 0x100000001b3u;
-    return mix64(h);
-}
-
 double random_unit(uint64_t seed, uint64_t number, uint64_t purpose)
 {
     uint64_t bits = mix64(mix64(mix64(seed) ^ number) ^ purpose);
     return (double)(bits >> 11) / 9007199254740992.0;
 }
 
-int size_parse(const char *s, uint64_t *bytes_out)
-{
-    char *end = NULL;
-    if (*s < '0' || *s > '9')
-        return -EINVAL;
-    errno = 0;
-    unsigned long long n = strtoull(s, &end, 10);
-    static const char units[] = "KMG";
-    const char *unit = *end != '\0' ? strchr(units, *end) : NULL;
-    unsigned shift = unit != NULL ? 10u * (unsigned)(unit - units + 1) : 0;
-    if (unit != NULL)
-        end++;
-    if (errno != 0 || *end != '\0' || n > (UINT64_MAX >> 2) >> shift)
-        return -EINVAL;
-    *bytes_out = (uint64_t)n << shift;
-    return 0;
-}
-
 int file_read(const char *path, size_t max_bytes, char **data_out, size_t *len_out)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    struct text t = {0};
-    int r = 0;
-    text_add(&t, "");
-    for (;;) {
-        text_reserve(&t, 65536);
-        ssize_t n = read(fd, t.data + t.len, 65536);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0) {
-            r = n < 0 ? -errno : 0;
-            break;
-        }
-        t.len += (size_t)n;
-        t.data[t.len] = '\0';
-        if (t.len > max_bytes) {
-            r = -EFBIG;
-            break;
-        }
+    struct buf bytes;
+    buf_init(&bytes, max_bytes);
+    int r = file_read_all(path, &bytes);
+    if (r == 0) {
+        *len_out = bytes.len;
+        *data_out = text_take(&bytes);
     }
-    close(fd);
-    if (r < 0) {
-        text_fini(&t);
-        return r;
-    }
-    *data_out = t.data;
-    *len_out = t.len;
-    return 0;
+    buf_fini(&bytes);
+    return r;
 }
 
 int file_append(int fd, const void *data, size_t len)
@@ -335,24 +188,4 @@ int file_append(int fd, const void *data, size_t len)
         len -= (size_t)n;
     }
     return 0;
-}
-
-int file_replace(const char *path, const char *content)
-{
-    char *temporary = mem_format("%s.%ld.tmp", path, (long)getpid());
-    int r = 0;
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (fd < 0) {
-        r = -errno;
-    } else {
-        r = file_append(fd, content, strlen(content));
-        if (close(fd) != 0 && r == 0)
-            r = -errno;
-        if (r == 0 && rename(temporary, path) != 0)
-            r = -errno;
-        if (r < 0)
-            (void)unlink(temporary);
-    }
-    free(temporary);
-    return r;
 }

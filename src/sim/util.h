@@ -1,22 +1,26 @@
 /*
- * util: memory, growing text, time, hashing and files for the simulator.
+ * util: what the simulator needs beside base/: memory that is always there, text without a cap, pacing,
+ * and numbers drawn from a seed.
  *
- * What:     the few things that every other file of the simulator needs.
- * Lifetime: a zeroed struct text is empty and valid; text_fini() frees it. Memory is freed by
- * free().
+ * Lifetime: a struct buf that begins as SIM_BUF needs buf_fini() or text_take(). Memory is freed by free().
  * Errors:   out of memory ends the program with a message: the simulator is a test tool, and a test
  *           must not go on with an oracle that forgot something. Everything else returns -errno.
  */
 #ifndef SIM_UTIL_H
 #define SIM_UTIL_H
 
+#include "seedancefs/base/attributes.h"
+#include "seedancefs/base/buf.h"
+#include "seedancefs/base/clock.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define NODISCARD __attribute__((warn_unused_result))
-#define PRINTF_LIKE(text, first) __attribute__((__format__(__printf__, text, first)))
-#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+#define SIM_BUF ((struct buf){.limit = (size_t)2 << 30})
+
+/* Says what failed and why (an errno), and ends the program at once. */
+_Noreturn void sim_die(const char *what, int error);
 
 /* Zeroed memory; never NULL. */
 void *mem_alloc(size_t size);
@@ -24,23 +28,10 @@ char *mem_dup(const void *data, size_t len); /* a copy with a NUL behind it */
 char *mem_strdup(const char *s);             /* NULL stays NULL */
 char *mem_format(const char *format, ...) PRINTF_LIKE(1, 2);
 
-/* A growing byte string, always NUL-terminated once something was appended. */
-struct text {
-    char *data;
-    size_t len;
-    size_t cap;
-};
+/* The whole text that was added, or the end of the program. The first gives it away, the second lends it. */
+char *text_take(struct buf *text) NODISCARD;
+const char *text_whole(const struct buf *text);
 
-void text_append(struct text *t, const void *data, size_t len);
-void text_add(struct text *t, const char *s);
-void text_format(struct text *t, const char *format, ...) PRINTF_LIKE(2, 3);
-/* Appends s as a quoted JSON string; s must be UTF-8. */
-void text_add_json(struct text *t, const char *s, size_t len);
-/* As above, or `null` for NULL. */
-void text_add_json_or_null(struct text *t, const char *s);
-void text_fini(struct text *t);
-
-bool utf8_is_valid(const char *s, size_t len);
 /* Returns NULL when text is not base64. *len_out without the NUL that follows. */
 char *base64_decode(const char *text, size_t *len_out);
 char *base64_encode(const void *data, size_t len);
@@ -62,17 +53,12 @@ static inline uint64_t mix64(uint64_t x)
     return x ^ (x >> 31);
 }
 
-uint64_t hash_bytes(uint64_t seed, const void *data, size_t len);
 /* Uniform in [0, 1), a pure function of its arguments. */
 double random_unit(uint64_t seed, uint64_t number, uint64_t purpose);
 
-/* "10", "4K", "3M", "5G" (powers of 1024). -EINVAL for anything else. */
-int size_parse(const char *s, uint64_t *bytes_out) NODISCARD;
-/* The whole file, NUL behind it; -EFBIG above max_bytes. */
+/* The whole file (the caller's), NUL behind it; -EFBIG above max_bytes. */
 int file_read(const char *path, size_t max_bytes, char **data_out, size_t *len_out) NODISCARD;
 /* One write(2) per call for an O_APPEND descriptor; goes on only if the kernel took less. */
 int file_append(int fd, const void *data, size_t len) NODISCARD;
-/* Writes a temporary file next to path and renames it onto path. */
-int file_replace(const char *path, const char *content) NODISCARD;
 
 #endif

@@ -1,5 +1,7 @@
 #include "sim/validate.h"
 
+#include "seedancefs/base/text.h"
+
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <math.h>
@@ -46,14 +48,14 @@ static bool check_resolution(const cJSON *item, struct inputs *inputs)
 {
     (void)inputs;
     static const char *const list[] = {"480p", "720p"};
-    return is_member(cJSON_GetStringValue(item), list, ARRAY_LEN(list));
+    return is_member(cJSON_GetStringValue(item), list, ARRAY_COUNT(list));
 }
 
 static bool check_ratio(const cJSON *item, struct inputs *inputs)
 {
     (void)inputs;
     static const char *const list[] = {"adaptive", "16:9", "9:16", "1:1", "4:3", "3:4", "21:9"};
-    return is_member(cJSON_GetStringValue(item), list, ARRAY_LEN(list));
+    return is_member(cJSON_GetStringValue(item), list, ARRAY_COUNT(list));
 }
 
 static bool check_flag(const cJSON *item, struct inputs *inputs)
@@ -134,7 +136,7 @@ static bool check_content_item(const cJSON *item, struct inputs *inputs)
         {"video_url", "reference_video", NULL, &inputs->videos},
         {"audio_url", "reference_audio", "data:audio/", &inputs->audios},
     };
-    for (size_t i = ARRAY_LEN(roles); i-- > 0;) {
+    for (size_t i = ARRAY_COUNT(roles); i-- > 0;) {
         if (strcmp(kind, roles[i].kind) != 0 || (role != NULL && strcmp(role, roles[i].role) != 0))
             continue;
         ++*roles[i].count;
@@ -209,7 +211,7 @@ static int check_combination(const struct inputs *in, struct answer *error)
         {in->audios > 0 && in->images + in->videos == 0, "audio_urls",
          "audio needs an image or a video"},
     };
-    for (size_t i = 0; i < ARRAY_LEN(rules); i++)
+    for (size_t i = 0; i < ARRAY_COUNT(rules); i++)
         if (rules[i].wrong)
             return refuse(error, "InvalidParameter", rules[i].param, rules[i].rule);
     return 0;
@@ -218,7 +220,7 @@ static int check_combination(const struct inputs *in, struct answer *error)
 static int check_parameters(const cJSON *root, struct answer *error)
 {
     struct inputs inputs = {0};
-    for (size_t i = 0; i < ARRAY_LEN(parameters); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(parameters); i++) {
         const char *name = parameters[i].name;
         const cJSON *item = cJSON_GetObjectItemCaseSensitive(root, name);
         if (item == NULL && parameters[i].required)
@@ -232,7 +234,7 @@ static int check_parameters(const cJSON *root, struct answer *error)
 static int check_model(const char *model, struct answer *error)
 {
     static const char *const models[] = {"doubao-seedance-2.0", "doubao-seedance-2.0-fast"};
-    if (is_member(model, models, ARRAY_LEN(models)))
+    if (is_member(model, models, ARRAY_COUNT(models)))
         return 0;
     answer_api_error(error, 404, "InvalidEndpointOrModel.NotFound",
                      "The model or endpoint does not exist or you do not have access to it.",
@@ -258,20 +260,22 @@ static int read_words(const char *prompt, struct create_request *out)
     if (end == NULL)
         return word == NULL ? 0 : -EINVAL;
     char *size = mem_dup(word + 14, (size_t)(end - word) - 14);
-    int r = size_parse(size, &out->video_bytes);
+    int64_t bytes = 0;
+    int r = text_size_parse(size, &bytes);
+    out->video_bytes = (uint64_t)bytes;
     free(size);
     return r;
 }
 
-int create_request_parse(const struct text *body, struct create_request *out, struct answer *error)
+int create_request_parse(const struct buf *body, struct create_request *out, struct answer *error)
 {
     if (body->len > REQUEST_BODY_DOCUMENTED_MAX) {
         answer_default_api_error(error, 413);
         return -EINVAL;
     }
-    const char *json = body->data != NULL ? body->data : "";
+    const char *json = buf_text(body);
     cJSON *root = cJSON_ParseWithOpts(json, NULL, true);
-    if (!cJSON_IsObject(root) || strlen(json) != body->len || !utf8_is_valid(json, body->len)) {
+    if (!cJSON_IsObject(root) || strlen(json) != body->len || !text_is_utf8(json, body->len)) {
         cJSON_Delete(root);
         return refuse(error, "InvalidParameter", "body", "a JSON object is expected");
     }

@@ -14,7 +14,7 @@
 
 enum { REQUEST_BODY_DOCUMENTED_MAX = 64 << 20 };
 
-int create_request_parse(const struct text *body, struct create_request *out,
+int create_request_parse(const struct buf *body, struct create_request *out,
                          struct answer *error) NODISCARD;
 void create_request_fini(struct create_request *request);
 

@@ -98,7 +98,7 @@ void video_read(const struct video *v, uint64_t at, unsigned char *buf, size_t l
         {v->pad_size, NULL},
         {v->clip->size - v->clip->moov_at, v->clip->data + v->clip->moov_at},
     };
-    for (size_t i = 0; i < ARRAY_LEN(parts) && len > 0; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(parts) && len > 0; i++) {
         if (at >= parts[i].size) {
             at -= parts[i].size;
             continue;

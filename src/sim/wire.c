@@ -145,7 +145,7 @@ void wire_raw(int fd, const struct change *change, struct pacer *pacer)
 {
     unsigned char *block = mem_alloc(BLOCK_BYTES);
     wire_send_at_once(fd);
-    for (size_t i = 0; i < ARRAY_LEN(change->raw); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(change->raw); i++) {
         const struct bytes *raw = &change->raw[i];
         struct body body = {.kind = BODY_TEXT,
                             .data = raw->data,
@@ -178,7 +178,7 @@ static bool header_is_special(const struct header_change *header)
 {
     static const char *const names[] = {"Content-Length", "Transfer-Encoding", "Connection",
                                         "Date"};
-    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++)
         if (strcasecmp(header->name, names[i]) == 0)
             return true;
     return header->name[0] == '\0' || !is_plain(header->name) || strpbrk(header->name, " :") ||
@@ -214,28 +214,28 @@ static bool change_mentions(const struct change *change, const char *name)
     return false;
 }
 
-static void wire_header(struct text *t, const struct answer *answer, const struct change *change)
+static void wire_header(struct buf *t, const struct answer *answer, const struct change *change)
 {
     const char *reason = change != NULL ? change->reason : NULL;
     const char *length = change != NULL ? change->content_length : NULL;
-    text_format(t, "HTTP/1.1 %d %s\r\n", answer->status,
-                reason != NULL ? reason : answer_reason(answer->status));
+    buf_addf(t, "HTTP/1.1 %d %s\r\n", answer->status,
+             reason != NULL ? reason : answer_reason(answer->status));
     char date[64];
     clock_http_date(clock_now_ms(), date);
     if (!change_mentions(change, "Date"))
-        text_format(t, "Date: %s\r\n", date);
+        buf_addf(t, "Date: %s\r\n", date);
     for (size_t i = 0; i < answer->header_count; i++)
-        text_format(t, "%s: %s\r\n", answer->headers[i].name, answer->headers[i].value);
+        buf_addf(t, "%s: %s\r\n", answer->headers[i].name, answer->headers[i].value);
     if (change != NULL && change->chunked != CHUNKED_NO)
-        text_add(t, "Transfer-Encoding: chunked\r\n");
+        buf_add_text(t, "Transfer-Encoding: chunked\r\n");
     else if (length != NULL)
-        text_format(t, "Content-Length: %s\r\n", length);
+        buf_addf(t, "Content-Length: %s\r\n", length);
     else if (!change_mentions(change, "Content-Length") &&
              header_find(answer, "Transfer-Encoding") == NULL)
-        text_format(t, "Content-Length: %llu\r\n", (unsigned long long)answer->body.size);
+        buf_addf(t, "Content-Length: %llu\r\n", (unsigned long long)answer->body.size);
     if (!change_mentions(change, "Connection"))
-        text_add(t, "Connection: close\r\n");
-    text_add(t, "\r\n");
+        buf_add_text(t, "Connection: close\r\n");
+    buf_add_text(t, "\r\n");
 }
 
 static bool wire_body(int fd, const struct body *body, uint64_t limit, enum chunked chunked,
@@ -275,14 +275,14 @@ void wire_answer(int fd, const struct answer *answer, const struct change *chang
 {
     enum fault fault = change != NULL ? change->fault : FAULT_NONE;
     enum stage stage = change != NULL ? change->stage : STAGE_NONE;
-    struct text header = {0};
+    struct buf header = SIM_BUF;
     struct pacer header_pacer;
     wire_header(&header, answer, change);
     wire_send_at_once(fd);
     pacer_init(&header_pacer, change != NULL ? (uint64_t)change->header_rate : 0);
     size_t header_len = fault != FAULT_NONE && stage == STAGE_HEADERS ? header.len / 2 : header.len;
     bool good = wire_write_paced(fd, header.data, header_len, &header_pacer);
-    text_fini(&header);
+    buf_fini(&header);
     if (good && stage != STAGE_HEADERS) {
         uint64_t limit = answer->body.size;
         if (fault != FAULT_NONE && stage == STAGE_BODY) {

@@ -119,6 +119,8 @@ void json_write_key(struct json_writer *w, const char *key);
 
 /* NULL is written as null. Invalid UTF-8 becomes U+FFFD, one per bad byte. */
 void json_write_string(struct json_writer *w, const char *text);
+/* The same for `len` bytes, NUL bytes included. */
+void json_write_text(struct json_writer *w, const char *text, size_t len);
 void json_write_int64(struct json_writer *w, int64_t value);
 void json_write_bool(struct json_writer *w, bool value);
 void json_write_null(struct json_writer *w);
