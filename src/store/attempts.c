@@ -69,67 +69,44 @@ void store_attempt_fini(struct store_attempt *row)
     *row = (struct store_attempt){0};
 }
 
-static void attempt_bind(sqlite3_stmt *statement, const struct store_attempt *row)
+/* Inserts or updates: both statements number the columns as the tables do. */
+static int attempt_write(struct store *store, enum statement which, const struct store_attempt *row)
 {
+    struct store_value values[ARRAY_COUNT(integer_columns) + ARRAY_COUNT(text_columns)];
     for (size_t i = 0; i < ARRAY_COUNT(integer_columns); i++)
-        (void)sqlite3_bind_int64(statement, integer_columns[i].index,
-                                 integer_at(row, integer_columns[i].offset));
+        values[integer_columns[i].index - 1] =
+            AS_INTEGER(integer_at(row, integer_columns[i].offset));
     for (size_t i = 0; i < ARRAY_COUNT(text_columns); i++)
-        store_bind_text(statement, text_columns[i].index, text_at(row, text_columns[i].offset));
-}
-
-static int attempt_exchange_insert(struct store *store, int64_t id, const void *body,
-                                   size_t body_len, const void *display, size_t display_len)
-{
-    sqlite3_stmt *statement = store_statement(store, SQL_EXCHANGE_INSERT);
-    if (statement) {
-        (void)sqlite3_bind_int64(statement, 1, id);
-        (void)sqlite3_bind_blob64(statement, 2, body, body_len, SQLITE_STATIC);
-        (void)sqlite3_bind_blob64(statement, 3, display, display_len, SQLITE_STATIC);
-    }
-    return store_run(store, statement);
+        values[text_columns[i].index - 1] = AS_TEXT(text_at(row, text_columns[i].offset));
+    return store_run(store, store_query(store, which, values, ARRAY_COUNT(values)));
 }
 
 int store_attempt_insert(struct store *store, const struct store_attempt *row, const void *body,
                          size_t body_len, const void *display, size_t display_len)
 {
-    sqlite3_stmt *statement = store_statement(store, SQL_ATTEMPT_INSERT);
-    if (statement)
-        attempt_bind(statement, row);
-    int r = store_run(store, statement);
+    int r = attempt_write(store, SQL_ATTEMPT_INSERT, row);
     return r < 0 ? r
-                 : attempt_exchange_insert(store, row->id, body, body_len, display, display_len);
+                 : store_run(store, store_query(store, SQL_EXCHANGE_INSERT,
+                                                VALUES(AS_INTEGER(row->id), AS_BLOB(body, body_len),
+                                                       AS_BLOB(display, display_len))));
 }
 
 int store_attempt_copy(struct store *store, const struct store_attempt *row, int64_t from_id)
 {
-    sqlite3_stmt *statement = store_statement(store, SQL_ATTEMPT_INSERT);
-    if (statement)
-        attempt_bind(statement, row);
-    int r = store_run(store, statement);
-    if (r < 0)
-        return r;
-    statement = store_statement(store, SQL_EXCHANGE_COPY);
-    if (statement) {
-        (void)sqlite3_bind_int64(statement, 1, row->id);
-        (void)sqlite3_bind_int64(statement, 2, from_id);
-    }
-    return store_run(store, statement);
+    int r = attempt_write(store, SQL_ATTEMPT_INSERT, row);
+    return r < 0 ? r
+                 : store_run(store, store_query(store, SQL_EXCHANGE_COPY,
+                                                VALUES(AS_INTEGER(row->id), AS_INTEGER(from_id))));
 }
 
 int store_attempt_update(struct store *store, const struct store_attempt *row)
 {
-    sqlite3_stmt *statement = store_statement(store, SQL_ATTEMPT_UPDATE);
-    if (statement)
-        attempt_bind(statement, row);
-    return store_run(store, statement);
+    return attempt_write(store, SQL_ATTEMPT_UPDATE, row);
 }
 
 int store_attempt_get(struct store *store, int64_t id, struct store_attempt *out)
 {
-    sqlite3_stmt *statement = store_statement(store, SQL_ATTEMPT_GET);
-    if (statement)
-        (void)sqlite3_bind_int64(statement, 1, id);
+    sqlite3_stmt *statement = store_query(store, SQL_ATTEMPT_GET, VALUES(AS_INTEGER(id)));
     int r = store_step(store, statement);
     if (r <= 0)
         return r < 0 ? r : -ENOENT;
@@ -156,12 +133,8 @@ int store_attempt_get(struct store *store, int64_t id, struct store_attempt *out
 
 int store_attempt_response_set(struct store *store, int64_t id, const void *body, size_t len)
 {
-    sqlite3_stmt *statement = store_statement(store, SQL_RESPONSE_SET);
-    if (statement) {
-        (void)sqlite3_bind_int64(statement, 1, id);
-        (void)sqlite3_bind_blob64(statement, 2, body, len, SQLITE_STATIC);
-    }
-    return store_run(store, statement);
+    return store_run(
+        store, store_query(store, SQL_RESPONSE_SET, VALUES(AS_INTEGER(id), AS_BLOB(body, len))));
 }
 
 int store_attempt_blob_get(struct store *store, int64_t id, enum store_blob which, char **out,
@@ -172,9 +145,7 @@ int store_attempt_blob_get(struct store *store, int64_t id, enum store_blob whic
         [STORE_DISPLAY] = SQL_DISPLAY_GET,
         [STORE_RESPONSE] = SQL_RESPONSE_GET,
     };
-    sqlite3_stmt *statement = store_statement(store, statements[which]);
-    if (statement)
-        (void)sqlite3_bind_int64(statement, 1, id);
+    sqlite3_stmt *statement = store_query(store, statements[which], VALUES(AS_INTEGER(id)));
     int r = store_step(store, statement);
     if (r < 0)
         return r;

@@ -6,30 +6,19 @@
 
 int store_event_add(struct store *store, const char *line, size_t len)
 {
-    sqlite3_stmt *statement = store_statement(store, SQL_EVENT_ADD);
-    if (statement) {
-        store_bind_text(statement, 1, line);
-        (void)sqlite3_bind_int64(statement, 2, (int64_t)len);
-    }
-    return store_run(store, statement);
+    return store_run(
+        store, store_query(store, SQL_EVENT_ADD, VALUES(AS_TEXT(line), AS_INTEGER((int64_t)len))));
 }
 
 int store_events_size(struct store *store, int64_t *bytes)
 {
-    sqlite3_stmt *statement = store_statement(store, SQL_EVENTS_SIZE);
-    int r = store_step(store, statement);
-    if (r <= 0)
-        return r < 0 ? r : -ERR_STORE_CORRUPT;
-    *bytes = sqlite3_column_int64(statement, 0);
-    (void)sqlite3_reset(statement);
-    return 0;
+    int r = store_integer_get(store, store_query(store, SQL_EVENTS_SIZE, VALUES_NONE), bytes);
+    return r == 0 ? -ERR_STORE_CORRUPT : r < 0 ? r : 0;
 }
 
 int store_events_each(struct store *store, int64_t offset, store_events_fn *fn, void *context)
 {
-    sqlite3_stmt *statement = store_statement(store, SQL_EVENTS_EACH);
-    if (statement)
-        (void)sqlite3_bind_int64(statement, 1, offset);
+    sqlite3_stmt *statement = store_query(store, SQL_EVENTS_EACH, VALUES(AS_INTEGER(offset)));
     int r;
     while ((r = store_step(store, statement)) > 0) {
         int64_t end = sqlite3_column_int64(statement, 0);

@@ -21,27 +21,17 @@ void store_file_fini(struct store_file *row)
 
 int store_job_save(struct store *store, const struct store_job *row)
 {
-    sqlite3_stmt *statement = store_statement(store, SQL_JOB_SAVE);
-    if (statement) {
-        (void)sqlite3_bind_int64(statement, 1, row->id);
-        store_bind_text(statement, 2, row->name);
-        store_bind_text(statement, 3, row->state);
-        store_bind_text(statement, 4, row->problem);
-        (void)sqlite3_bind_int64(statement, 5, row->created_ms);
-        (void)sqlite3_bind_int64(statement, 6, row->updated_ms);
-        (void)sqlite3_bind_int64(statement, 7, row->attempt_id);
-    }
-    return store_run(store, statement);
+    return store_run(
+        store, store_query(store, SQL_JOB_SAVE,
+                           VALUES(AS_INTEGER(row->id), AS_TEXT(row->name), AS_TEXT(row->state),
+                                  AS_TEXT(row->problem), AS_INTEGER(row->created_ms),
+                                  AS_INTEGER(row->updated_ms), AS_INTEGER(row->attempt_id))));
 }
 
 int store_job_remove(struct store *store, int64_t id, int64_t now_ms)
 {
-    sqlite3_stmt *statement = store_statement(store, SQL_JOB_REMOVE);
-    if (statement) {
-        (void)sqlite3_bind_int64(statement, 1, id);
-        (void)sqlite3_bind_int64(statement, 2, now_ms);
-    }
-    return store_run(store, statement);
+    return store_run(
+        store, store_query(store, SQL_JOB_REMOVE, VALUES(AS_INTEGER(id), AS_INTEGER(now_ms))));
 }
 
 static bool job_is_sound(const struct store_job *row)
@@ -86,9 +76,7 @@ int store_job_each(struct store *store, store_job_fn *fn, void *context)
 
 int store_job_problem_get(struct store *store, int64_t id, char **out)
 {
-    sqlite3_stmt *statement = store_statement(store, SQL_JOB_PROBLEM);
-    if (statement)
-        (void)sqlite3_bind_int64(statement, 1, id);
+    sqlite3_stmt *statement = store_query(store, SQL_JOB_PROBLEM, VALUES(AS_INTEGER(id)));
     int r = store_step(store, statement);
     if (r <= 0)
         return r < 0 ? r : -ENOENT;
@@ -104,60 +92,38 @@ int store_job_problem_get(struct store *store, int64_t id, char **out)
 
 int store_file_save(struct store *store, const struct store_file *row)
 {
-    sqlite3_stmt *statement = store_statement(store, SQL_FILE_SAVE);
-    if (statement) {
-        (void)sqlite3_bind_int64(statement, 1, row->id);
-        (void)sqlite3_bind_int64(statement, 2, row->job_id);
-        store_bind_text(statement, 3, row->name);
-        (void)sqlite3_bind_int64(statement, 4, row->mode);
-    }
-    return store_run(store, statement);
+    return store_run(store, store_query(store, SQL_FILE_SAVE,
+                                        VALUES(AS_INTEGER(row->id), AS_INTEGER(row->job_id),
+                                               AS_TEXT(row->name), AS_INTEGER(row->mode))));
 }
 
 int store_file_remove(struct store *store, int64_t id)
 {
-    sqlite3_stmt *statement = store_statement(store, SQL_FILE_REMOVE);
-    if (statement)
-        (void)sqlite3_bind_int64(statement, 1, id);
-    return store_run(store, statement);
+    return store_run(store, store_query(store, SQL_FILE_REMOVE, VALUES(AS_INTEGER(id))));
 }
 
 /* One integer of the row with this id. */
 static int row_integer_get(struct store *store, enum statement which, int64_t id, int64_t *out)
 {
-    sqlite3_stmt *statement = store_statement(store, which);
-    if (statement)
-        (void)sqlite3_bind_int64(statement, 1, id);
-    int r = store_step(store, statement);
-    if (r <= 0)
-        return r < 0 ? r : -ENOENT;
-    *out = sqlite3_column_int64(statement, 0);
-    (void)sqlite3_reset(statement);
-    return 0;
+    int r = store_integer_get(store, store_query(store, which, VALUES(AS_INTEGER(id))), out);
+    return r == 0 ? -ENOENT : r < 0 ? r : 0;
 }
 
 int store_number_get(struct store *store, const char *name, int64_t *out)
 {
-    sqlite3_stmt *statement = store_statement(store, SQL_NUMBER_GET);
-    if (statement)
-        store_bind_text(statement, 1, name);
-    int r = store_step(store, statement);
+    int64_t value = 0;
+    int r =
+        store_integer_get(store, store_query(store, SQL_NUMBER_GET, VALUES(AS_TEXT(name))), &value);
     if (r < 0)
         return r;
-    *out = r > 0 ? sqlite3_column_int64(statement, 0) : 0;
-    if (r > 0)
-        (void)sqlite3_reset(statement);
+    *out = value;
     return 0;
 }
 
 int store_number_set(struct store *store, const char *name, int64_t value)
 {
-    sqlite3_stmt *statement = store_statement(store, SQL_NUMBER_SET);
-    if (statement) {
-        store_bind_text(statement, 1, name);
-        (void)sqlite3_bind_int64(statement, 2, value);
-    }
-    return store_run(store, statement);
+    return store_run(store,
+                     store_query(store, SQL_NUMBER_SET, VALUES(AS_TEXT(name), AS_INTEGER(value))));
 }
 
 int store_file_job_get(struct store *store, int64_t id, int64_t *job_id)
@@ -177,9 +143,7 @@ int store_attempt_number_next(struct store *store, int64_t job_id, int64_t *out)
 
 int store_file_each(struct store *store, int64_t job_id, store_file_fn *fn, void *context)
 {
-    sqlite3_stmt *statement = store_statement(store, SQL_FILE_EACH);
-    if (statement)
-        (void)sqlite3_bind_int64(statement, 1, job_id);
+    sqlite3_stmt *statement = store_query(store, SQL_FILE_EACH, VALUES(AS_INTEGER(job_id)));
     int r;
     while ((r = store_step(store, statement)) > 0) {
         struct store_file row = {
@@ -204,20 +168,14 @@ int store_file_each(struct store *store, int64_t job_id, store_file_fn *fn, void
 
 int store_history_add(struct store *store, int64_t job_id, int64_t time_ms, const char *text)
 {
-    sqlite3_stmt *statement = store_statement(store, SQL_HISTORY_ADD);
-    if (statement) {
-        (void)sqlite3_bind_int64(statement, 1, job_id);
-        (void)sqlite3_bind_int64(statement, 2, time_ms);
-        store_bind_text(statement, 3, text);
-    }
-    return store_run(store, statement);
+    return store_run(store,
+                     store_query(store, SQL_HISTORY_ADD,
+                                 VALUES(AS_INTEGER(job_id), AS_INTEGER(time_ms), AS_TEXT(text))));
 }
 
 int store_history_each(struct store *store, int64_t job_id, store_history_fn *fn, void *context)
 {
-    sqlite3_stmt *statement = store_statement(store, SQL_HISTORY_EACH);
-    if (statement)
-        (void)sqlite3_bind_int64(statement, 1, job_id);
+    sqlite3_stmt *statement = store_query(store, SQL_HISTORY_EACH, VALUES(AS_INTEGER(job_id)));
     int r;
     while ((r = store_step(store, statement)) > 0) {
         const unsigned char *text = sqlite3_column_text(statement, 1);

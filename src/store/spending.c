@@ -5,11 +5,11 @@
  */
 #include "store_private.h"
 
+#include <string.h>
+
 int store_spent_get(struct store *store, int64_t since_ms, int64_t *usd_micros)
 {
-    sqlite3_stmt *statement = store_statement(store, SQL_SPENT);
-    if (statement)
-        (void)sqlite3_bind_int64(statement, 1, since_ms);
+    sqlite3_stmt *statement = store_query(store, SQL_SPENT, VALUES(AS_INTEGER(since_ms)));
     int r = store_step(store, statement);
     if (r <= 0)
         return r < 0 ? r : -ERR_STORE_CORRUPT;
@@ -22,24 +22,16 @@ int store_spent_get(struct store *store, int64_t since_ms, int64_t *usd_micros)
 
 int store_ledger_add(struct store *store, int64_t attempt_id, int64_t now_ms)
 {
-    sqlite3_stmt *statement = store_statement(store, SQL_LEDGER_ADD);
-    if (statement) {
-        (void)sqlite3_bind_int64(statement, 1, attempt_id);
-        (void)sqlite3_bind_int64(statement, 2, now_ms);
-    }
-    return store_run(store, statement);
+    return store_run(store, store_query(store, SQL_LEDGER_ADD,
+                                        VALUES(AS_INTEGER(attempt_id), AS_INTEGER(now_ms))));
 }
 
 int store_generation_each(struct store *store, const struct store_attempt *like, int64_t most,
                           store_generation_fn *fn, void *context)
 {
-    sqlite3_stmt *statement = store_statement(store, SQL_GENERATION_EACH);
-    if (statement) {
-        store_bind_text(statement, 1, like->model);
-        store_bind_text(statement, 2, like->resolution);
-        (void)sqlite3_bind_int64(statement, 3, like->duration_ms);
-        (void)sqlite3_bind_int64(statement, 4, most);
-    }
+    sqlite3_stmt *statement = store_query(store, SQL_GENERATION_EACH,
+                                          VALUES(AS_TEXT(like->model), AS_TEXT(like->resolution),
+                                                 AS_INTEGER(like->duration_ms), AS_INTEGER(most)));
     int r;
     while ((r = store_step(store, statement)) > 0)
         fn(context, sqlite3_column_int64(statement, 0));
@@ -48,14 +40,11 @@ int store_generation_each(struct store *store, const struct store_attempt *like,
 
 int store_task_find(struct store *store, const char *task_id, struct store_attempt *out)
 {
-    sqlite3_stmt *statement = store_statement(store, SQL_TASK_FIND);
-    if (statement)
-        store_bind_text(statement, 1, task_id);
-    int r = store_step(store, statement);
+    int64_t id;
+    int r =
+        store_integer_get(store, store_query(store, SQL_TASK_FIND, VALUES(AS_TEXT(task_id))), &id);
     if (r <= 0)
         return r < 0 ? r : -ENOENT;
-    int64_t id = sqlite3_column_int64(statement, 0);
-    (void)sqlite3_reset(statement);
     return store_attempt_get(store, id, out);
 }
 
@@ -64,9 +53,26 @@ static const char *column_text(sqlite3_stmt *statement, int index)
     return (const char *)sqlite3_column_text(statement, index);
 }
 
+static const char *const money_words[STORE_MONEY_CLASSES] = {
+    [STORE_RELEASED] = "released",
+    [STORE_SETTLED] = "settled",
+    [STORE_RESERVED] = "reserved",
+    [STORE_AT_RISK] = "at_risk",
+};
+
+/* STORE_MONEY_CLASSES for a word that is none. */
+static enum store_money money_parse(const char *word)
+{
+    int i = 0;
+    while (i < STORE_MONEY_CLASSES && (!word || strcmp(word, money_words[i]) != 0))
+        i++;
+    return (enum store_money)i;
+}
+
 static bool spending_is_sound(const struct store_spending *row)
 {
-    return row->job_name && store_is_within(row->attempt_id, 1, STORE_ID_MAX) &&
+    return row->job_name && row->class < STORE_MONEY_CLASSES &&
+           store_is_within(row->attempt_id, 1, STORE_ID_MAX) &&
            store_is_within(row->estimated_usd_micros, 0, STORE_USD_MICROS_MAX) &&
            store_is_within(row->actual_usd_micros, -1, STORE_USD_MICROS_MAX) &&
            store_is_within(row->submitted_ms, 0, STORE_TIME_MAX_MS) &&
@@ -75,23 +81,18 @@ static bool spending_is_sound(const struct store_spending *row)
 
 int store_spending_before(struct store *store, int64_t latest, int64_t *attempt_id)
 {
-    sqlite3_stmt *statement = store_statement(store, SQL_SPENDING_BEFORE);
-    if (statement)
-        (void)sqlite3_bind_int64(statement, 1, latest);
-    int r = store_step(store, statement);
+    int64_t id = 0;
+    int r = store_integer_get(
+        store, store_query(store, SQL_SPENDING_BEFORE, VALUES(AS_INTEGER(latest))), &id);
     if (r < 0)
         return r;
-    *attempt_id = r > 0 ? sqlite3_column_int64(statement, 0) : 0;
-    if (r > 0)
-        (void)sqlite3_reset(statement);
+    *attempt_id = id;
     return 0;
 }
 
 int store_ledger_since(struct store *store, int64_t *entry_id, int64_t *attempt_id)
 {
-    sqlite3_stmt *statement = store_statement(store, SQL_LEDGER_SINCE);
-    if (statement)
-        (void)sqlite3_bind_int64(statement, 1, *entry_id);
+    sqlite3_stmt *statement = store_query(store, SQL_LEDGER_SINCE, VALUES(AS_INTEGER(*entry_id)));
     int r = store_step(store, statement);
     if (r <= 0)
         return r < 0 ? r : -ERR_STORE_CORRUPT;
@@ -119,7 +120,8 @@ static int spending_rows(struct store *store, sqlite3_stmt *statement, store_spe
             .actual_usd_micros = sqlite3_column_int64(statement, 8),
             .submitted_ms = sqlite3_column_int64(statement, 9),
             .finished_ms = sqlite3_column_int64(statement, 10),
-            .is_taken_over = sqlite3_column_int(statement, 11) != 0,
+            .class = money_parse(column_text(statement, 11)),
+            .usd_micros = sqlite3_column_int64(statement, 12),
         };
         if (!spending_is_sound(&row)) {
             (void)sqlite3_reset(statement);
@@ -133,21 +135,15 @@ static int spending_rows(struct store *store, sqlite3_stmt *statement, store_spe
 int store_spending_each(struct store *store, int64_t after_id, int64_t last_id,
                         store_spending_fn *fn, void *context)
 {
-    sqlite3_stmt *statement = store_statement(store, SQL_SPENDING);
-    if (statement) {
-        (void)sqlite3_bind_int64(statement, 1, after_id);
-        (void)sqlite3_bind_int64(statement, 2, last_id);
-    }
+    sqlite3_stmt *statement =
+        store_query(store, SQL_SPENDING, VALUES(AS_INTEGER(after_id), AS_INTEGER(last_id)));
     return spending_rows(store, statement, fn, context);
 }
 
 int store_spending_removed(struct store *store, int64_t last_id, int64_t most,
                            store_spending_fn *fn, void *context)
 {
-    sqlite3_stmt *statement = store_statement(store, SQL_SPENDING_REMOVED);
-    if (statement) {
-        (void)sqlite3_bind_int64(statement, 1, last_id);
-        (void)sqlite3_bind_int64(statement, 2, most);
-    }
+    sqlite3_stmt *statement =
+        store_query(store, SQL_SPENDING_REMOVED, VALUES(AS_INTEGER(last_id), AS_INTEGER(most)));
     return spending_rows(store, statement, fn, context);
 }

@@ -74,6 +74,30 @@ int store_result(struct store *store, int rc) NODISCARD;
  * */
 sqlite3_stmt *store_statement(struct store *store, enum statement which);
 
+/* A value for a parameter; texts (NULL is NULL) and blobs are lent until the statement has run. */
+enum store_value_kind { STORE_INTEGER, STORE_TEXT, STORE_BLOB };
+struct store_value {
+    enum store_value_kind kind;
+    int64_t integer;
+    const void *bytes;
+    size_t len;
+};
+#define AS_INTEGER(number) ((struct store_value){.kind = STORE_INTEGER, .integer = (number)})
+#define AS_TEXT(text) ((struct store_value){.kind = STORE_TEXT, .bytes = (text)})
+#define AS_BLOB(start, size)                                                                       \
+    ((struct store_value){.kind = STORE_BLOB, .bytes = (start), .len = (size)})
+#define VALUES(...)                                                                                \
+    (const struct store_value[]){__VA_ARGS__},                                                     \
+        sizeof((const struct store_value[]){__VA_ARGS__}) / sizeof(struct store_value)
+#define VALUES_NONE NULL, 0
+
+/* store_statement() with values for its first parameters: store_query(store, SQL_X, VALUES(AS_INTEGER(id))). */
+sqlite3_stmt *store_query(struct store *store, enum statement which,
+                          const struct store_value *values, size_t count);
+
+/* The integer in the first column of the only row: 1, or 0 when there is no row (out untouched), or an error. */
+int store_integer_get(struct store *store, sqlite3_stmt *statement, int64_t *out) NODISCARD;
+
 /* Runs a statement that gives no rows, and resets it. Accepts NULL (the failure of the above). */
 int store_run(struct store *store, sqlite3_stmt *statement) NODISCARD;
 
@@ -89,9 +113,6 @@ void store_log_watch(struct store *store);
 int store_log_heal(struct store *store) NODISCARD;
 /* What another program has left in the log goes into the database. */
 void store_log_begin(struct store *store);
-
-/* Binds a text or NULL; the text is lent until the statement has run. */
-void store_bind_text(sqlite3_stmt *statement, int index, const char *text);
 
 /* An owned copy of a column, NULL for NULL; sets *r when it cannot be made: -ENOMEM, or
  * -ERR_STORE_CORRUPT for a text with a NUL in it, which would be another one when it is cut there. */

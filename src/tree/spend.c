@@ -1,10 +1,6 @@
 /*
  * spend.json: the ledger, summed up from the attempts in the store; those of removed jobs are among them.
  *
- *   settled   the cost by the length of a finished video
- *   reserved  the estimate of what is under way
- *   at_risk   the estimate of what may or may not have been charged: unknown, and tasks that failed
- *
  * The sums are of all attempts; listed are the latest SPEND_LISTED, and of those before them the ones of removed jobs,
  * with the task ids by which they can be adopted again. Not more: every `ls` of the root needs the size of the file.
  *
@@ -24,14 +20,13 @@
 
 enum { SPEND_BYTES_MAX = 16 * 1024 * 1024 };
 
-enum spend_class { SPEND_NOTHING, SPEND_SETTLED, SPEND_RESERVED, SPEND_AT_RISK, SPEND_CLASSES };
-
-static const char *const spend_words[SPEND_CLASSES] = {"nothing", "settled", "reserved", "at_risk"};
+static const char *const money_words[STORE_MONEY_CLASSES] = {"nothing", "settled", "reserved",
+                                                             "at_risk"};
 
 /* `past` is of the attempts that are not listed, `now` of those that are. */
 struct spend_amounts {
-    int64_t past[SPEND_CLASSES];
-    int64_t now[SPEND_CLASSES];
+    int64_t past[STORE_MONEY_CLASSES];
+    int64_t now[STORE_MONEY_CLASSES];
     bool is_past;
     bool is_now;
 };
@@ -69,25 +64,7 @@ struct spend_reading {
     int error;
 };
 
-static enum spend_class spend_class_of(const struct store_spending *row)
-{
-    if (row->submitted_ms == 0 || row->is_taken_over)
-        return SPEND_NOTHING;
-    if (row->actual_usd_micros >= 0)
-        return SPEND_SETTLED;
-    if (!row->task_id)
-        return row->finished_ms                                      ? SPEND_NOTHING /* refused */
-               : row->state && strcmp(row->state, "submitting") == 0 ? SPEND_RESERVED
-                                                                     : SPEND_AT_RISK;
-    return row->finished_ms || !row->state ? SPEND_AT_RISK : SPEND_RESERVED;
-}
-
-static int64_t spend_amount(const struct store_spending *row)
-{
-    return row->actual_usd_micros >= 0 ? row->actual_usd_micros : row->estimated_usd_micros;
-}
-
-static void amounts_add(struct spend_amounts *amounts, bool is_past, enum spend_class class,
+static void amounts_add(struct spend_amounts *amounts, bool is_past, enum store_money class,
                         int64_t usd_micros)
 {
     *(is_past ? &amounts->is_past : &amounts->is_now) = true;
@@ -95,7 +72,7 @@ static void amounts_add(struct spend_amounts *amounts, bool is_past, enum spend_
 }
 
 static void sum_add(struct spend_reading *reading, enum spend_table which, const char *key,
-                    size_t len, enum spend_class class, int64_t usd_micros)
+                    size_t len, enum store_money class, int64_t usd_micros)
 {
     struct spend_sum **table = &reading->spend->tables[which];
     struct spend_sum *sum;
@@ -189,8 +166,7 @@ static void write_when(struct json_writer *w, const char *key, int64_t wall_ms)
     json_write_member_string(w, key, wall_ms > 0 ? text : NULL);
 }
 
-static void write_attempt(struct json_writer *w, const struct store_spending *row,
-                          enum spend_class class)
+static void write_attempt(struct json_writer *w, const struct store_spending *row)
 {
     json_write_object_begin(w);
     json_write_member_string(w, "job", row->job_name);
@@ -210,18 +186,18 @@ static void write_attempt(struct json_writer *w, const struct store_spending *ro
         text_usd(row->actual_usd_micros, text);
         json_write_string(w, text);
     }
-    json_write_member_string(w, "counts_as", spend_words[class]);
+    json_write_member_string(w, "counts_as", money_words[row->class]);
     json_write_object_end(w);
 }
 
 static void attempt_add(void *context, const struct store_spending *row)
 {
     struct spend_reading *reading = context;
-    enum spend_class class = spend_class_of(row);
-    int64_t amount = class == SPEND_NOTHING ? 0 : spend_amount(row);
+    enum store_money class = row->class;
+    int64_t amount = row->usd_micros;
     amounts_add(&reading->spend->total, reading->is_past, class, amount);
     reading->spend->past_count += reading->is_past;
-    if (class != SPEND_NOTHING) {
+    if (class != STORE_RELEASED) {
         char when[TEXT_TIME_SIZE];
         text_time_rfc3339(row->submitted_ms, when);
         sum_add(reading, SPEND_BY_DAY, when, 10, class, amount);
@@ -231,13 +207,13 @@ static void attempt_add(void *context, const struct store_spending *row)
             sum_add(reading, SPEND_BY_JOB, row->job_name, strlen(row->job_name), class, amount);
     }
     if (reading->writer)
-        write_attempt(reading->writer, row, class);
+        write_attempt(reading->writer, row);
 }
 
 static void write_sums(struct json_writer *w, const struct spend_amounts *amounts)
 {
-    for (int class = SPEND_SETTLED; class < SPEND_CLASSES; class ++)
-        write_usd(w, spend_words[class], amounts->past[class] + amounts->now[class]);
+    for (int class = STORE_SETTLED; class < STORE_MONEY_CLASSES; class ++)
+        write_usd(w, money_words[class], amounts->past[class] + amounts->now[class]);
 }
 
 static void write_table(struct json_writer *w, const char *key, struct spend_sum *table)
@@ -348,7 +324,7 @@ int spend_sums_get(struct tree *tree, int64_t usd_micros[static SPEND_SUMS])
     if (r == 0 && !spend_is_known(tree, spend))
         r = spend_read(tree, spend, NULL);
     for (int i = 0; r == 0 && i < SPEND_SUMS; i++)
-        usd_micros[i] = spend->total.past[SPEND_SETTLED + i] + spend->total.now[SPEND_SETTLED + i];
+        usd_micros[i] = spend->total.past[STORE_SETTLED + i] + spend->total.now[STORE_SETTLED + i];
     return r;
 }
 

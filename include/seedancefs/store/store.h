@@ -155,6 +155,15 @@ int store_generation_each(struct store *store, const struct store_attempt *like,
 /* The latest attempt with this task, of removed jobs too; owned by the caller. -ENOENT: there is none. */
 int store_task_find(struct store *store, const char *task_id, struct store_attempt *out) NODISCARD;
 
+/* What the money of an attempt is: the rule is the view attempt_money (src/store/store.c). */
+enum store_money {
+    STORE_RELEASED, /* it costs nothing: not sent, refused, or another attempt counts for its task */
+    STORE_SETTLED,  /* the cost by the length of the finished video */
+    STORE_RESERVED, /* the estimate of what is under way */
+    STORE_AT_RISK,  /* the estimate of what may have been charged */
+    STORE_MONEY_CLASSES
+};
+
 /* One attempt as the ledger shows it. Texts are lent. */
 struct store_spending {
     const char *job_name;
@@ -168,14 +177,15 @@ struct store_spending {
     int64_t actual_usd_micros; /* -1: not settled */
     int64_t submitted_ms;      /* 0: never sent */
     int64_t finished_ms;       /* 0: not yet */
-    bool is_taken_over;        /* another attempt has the same task and counts for it */
+    enum store_money class;
+    int64_t usd_micros; /* how much of that */
 };
 typedef void store_spending_fn(void *context, const struct store_spending *row);
 /* In the order of their ids, of which `after_id` is none and `last_id` may be one. */
 int store_spending_each(struct store *store, int64_t after_id, int64_t last_id,
                         store_spending_fn *fn, void *context) NODISCARD;
-/* Those of removed jobs that have a task, up to `last_id` and at most `most`, the latest first; is_taken_over is not
- * filled in. */
+/* Those of removed jobs that have a task, up to `last_id` and at most `most`, the latest first; without class and
+ * usd_micros. */
 int store_spending_removed(struct store *store, int64_t last_id, int64_t most,
                            store_spending_fn *fn, void *context) NODISCARD;
 /* The last attempt that is not among the latest `latest`; 0: there is none. */

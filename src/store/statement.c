@@ -1,0 +1,213 @@
+/*
+ * The statements: their SQL, prepared at first use and kept; how values get into them and out.
+ */
+#include "store_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define JOB_COLUMNS "id, name, state, problem, created_ms, updated_ms, attempt_id"
+#define ATTEMPT_COLUMNS                                                                            \
+    "id, job_id, number, model, resolution, duration_ms, input_video_ms, estimated_usd_micros, "   \
+    "actual_usd_micros, intent_ms, submitted_ms, finished_ms, task_id, http_status, request_id, "  \
+    "error_code, error_message, video_url, cover_url, url_expires_ms, output_ms, video_bytes, "    \
+    "video_etag, cover_bytes, cover_etag, generation_ms"
+
+static const char *const store_sql[SQL_COUNT] = {
+    [SQL_BEGIN] = "BEGIN IMMEDIATE",
+    [SQL_COMMIT] = "COMMIT",
+    [SQL_ROLLBACK] = "ROLLBACK",
+    /* Above every id there is, should the counter ever be behind: ids are not given out twice. */
+    [SQL_ID_NEXT] = "SELECT max(value, 1 + ifnull((SELECT max(id) FROM job), 0), "
+                    "1 + ifnull((SELECT max(id) FROM attempt), 0), "
+                    "1 + ifnull((SELECT max(id) FROM file), 0)) FROM meta WHERE key = 'id_next'",
+    [SQL_NUMBER_GET] = "SELECT value FROM meta WHERE key = ?1",
+    [SQL_NUMBER_SET] =
+        "INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2",
+    [SQL_META_SET] = "UPDATE meta SET value = ?2 WHERE key = ?1",
+    [SQL_JOB_SAVE] = "INSERT INTO job (" JOB_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) "
+                     "ON CONFLICT (id) DO UPDATE SET name = ?2, state = ?3, problem = ?4, "
+                     "updated_ms = ?6, attempt_id = ?7",
+    [SQL_JOB_REMOVE] = "UPDATE job SET removed_name = name, name = NULL, removed_ms = ?2 "
+                       "WHERE id = ?1",
+    /* Without the problem's text: it is read when somebody looks. */
+    [SQL_JOB_EACH] = "SELECT job.id, name, state, problem IS NOT NULL, created_ms, updated_ms, "
+                     "attempt_id, ifnull(video_bytes, -1), ifnull(cover_bytes, -1), "
+                     "CASE WHEN video_url IS NULL THEN -1 ELSE url_expires_ms END, "
+                     "ifnull(http_status, 0) <> 0 OR task_id IS NOT NULL FROM job "
+                     "LEFT JOIN attempt ON attempt.id = attempt_id "
+                     "WHERE name IS NOT NULL ORDER BY job.id",
+    [SQL_JOB_PROBLEM] = "SELECT problem FROM job WHERE id = ?1",
+    [SQL_ATTEMPT_INSERT] = "INSERT INTO attempt (" ATTEMPT_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, "
+                           "?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, "
+                           "?20, ?21, ?22, ?23, ?24, ?25, ?26)",
+    [SQL_EXCHANGE_INSERT] = "INSERT INTO exchange (attempt_id, body, display) VALUES (?1, ?2, ?3)",
+    [SQL_ATTEMPT_UPDATE] =
+        "UPDATE attempt SET job_id = ?2, number = ?3, model = ?4, resolution = ?5, "
+        "duration_ms = ?6, input_video_ms = ?7, estimated_usd_micros = ?8, "
+        "actual_usd_micros = ?9, intent_ms = ?10, submitted_ms = ?11, finished_ms = ?12, "
+        "task_id = ?13, http_status = ?14, request_id = ?15, error_code = ?16, "
+        "error_message = ?17, video_url = ?18, cover_url = ?19, url_expires_ms = ?20, "
+        "output_ms = ?21, video_bytes = ?22, video_etag = ?23, cover_bytes = ?24, "
+        "cover_etag = ?25, generation_ms = ?26 WHERE id = ?1",
+    [SQL_ATTEMPT_GET] = "SELECT " ATTEMPT_COLUMNS " FROM attempt WHERE id = ?1",
+    [SQL_ATTEMPT_JOB] = "SELECT job_id FROM attempt WHERE id = ?1",
+    [SQL_ATTEMPT_NUMBER] = "SELECT ifnull(max(number), 0) + 1 FROM attempt WHERE job_id = ?1",
+    [SQL_EXCHANGE_COPY] = "INSERT INTO exchange (attempt_id, body, display) "
+                          "SELECT ?1, body, display FROM exchange WHERE attempt_id = ?2",
+    /* An entry only where something has changed; also of the attempt whose task is taken over. */
+    [SQL_LEDGER_ADD] =
+        "INSERT INTO ledger (attempt_id, time_ms, kind, usd_micros, task_id) "
+        "SELECT now.id, ?2, now.class, now.usd_micros, now.task_id FROM attempt_money AS now "
+        "LEFT JOIN ledger AS last ON last.id = "
+        "(SELECT max(id) FROM ledger WHERE attempt_id = now.id) "
+        "WHERE (now.id = ?1 OR now.task_id = (SELECT task_id FROM attempt WHERE id = ?1)) AND "
+        "(now.class != ifnull(last.kind, 'released') OR (last.id IS NOT NULL AND "
+        "(now.usd_micros != last.usd_micros OR now.task_id IS NOT last.task_id)))",
+    [SQL_GENERATION_EACH] =
+        "SELECT generation_ms FROM (SELECT id, generation_ms FROM attempt WHERE model = ?1 AND "
+        "resolution = ?2 AND duration_ms = ?3 AND generation_ms >= 0 ORDER BY id DESC LIMIT ?4) "
+        "ORDER BY id",
+    [SQL_SPENT] = "SELECT ifnull(sum(usd_micros), 0), "
+                  "ifnull(min(min(estimated_usd_micros, actual_usd_micros + 1)), 0) < 0 "
+                  "FROM attempt_money WHERE submitted_ms != 0 AND submitted_ms >= ?1",
+    [SQL_TASK_FIND] = "SELECT id FROM attempt WHERE task_id = ?1 ORDER BY id DESC LIMIT 1",
+    [SQL_SPENDING] =
+        "SELECT ifnull(job.name, job.removed_name), job.name IS NULL, "
+        "CASE WHEN job.attempt_id = money.id THEN job.state END, money.id, number, task_id, "
+        "model, estimated_usd_micros, actual_usd_micros, submitted_ms, finished_ms, class, "
+        "usd_micros FROM attempt_money AS money JOIN job ON job.id = money.job_id "
+        "WHERE money.id > ?1 AND money.id <= ?2 ORDER BY money.id",
+    [SQL_SPENDING_REMOVED] =
+        "SELECT removed_name, 1, NULL, attempt.id, number, task_id, model, "
+        "estimated_usd_micros, actual_usd_micros, submitted_ms, finished_ms, 'released', 0 "
+        /* CROSS: from the few removed jobs to their attempts, not the other way round. */
+        "FROM job CROSS JOIN attempt ON attempt.job_id = job.id "
+        "WHERE name IS NULL AND attempt.id <= ?1 AND task_id IS NOT NULL "
+        "ORDER BY attempt.id DESC LIMIT ?2",
+    [SQL_SPENDING_BEFORE] = "SELECT id FROM attempt ORDER BY id DESC LIMIT 1 OFFSET ?1",
+    [SQL_LEDGER_SINCE] = "SELECT ifnull(min(attempt_id), 0), ifnull(max(id), 0) FROM ledger "
+                         "WHERE id > ?1",
+    [SQL_RESPONSE_SET] = "UPDATE exchange SET response = ?2 WHERE attempt_id = ?1",
+    [SQL_BODY_GET] = "SELECT body FROM exchange WHERE attempt_id = ?1",
+    [SQL_DISPLAY_GET] = "SELECT display FROM exchange WHERE attempt_id = ?1",
+    [SQL_RESPONSE_GET] = "SELECT response FROM exchange WHERE attempt_id = ?1",
+    [SQL_FILE_SAVE] = "INSERT INTO file (id, job_id, name, mode) VALUES (?1, ?2, ?3, ?4) "
+                      "ON CONFLICT (id) DO UPDATE SET job_id = ?2, name = ?3, mode = ?4",
+    [SQL_FILE_REMOVE] = "DELETE FROM file WHERE id = ?1",
+    [SQL_FILE_JOB] = "SELECT job_id FROM file WHERE id = ?1",
+    [SQL_FILE_EACH] = "SELECT id, job_id, name, mode FROM file WHERE job_id = ?1 ORDER BY id",
+    [SQL_EVENT_ADD] = "INSERT INTO event VALUES "
+                      "(ifnull((SELECT max(end_bytes) FROM event), 0) + ?2, ?1)",
+    [SQL_EVENTS_SIZE] = "SELECT ifnull(max(end_bytes), 0) FROM event",
+    [SQL_EVENTS_EACH] = "SELECT end_bytes, line FROM event WHERE end_bytes > ?1 ORDER BY end_bytes",
+    [SQL_HISTORY_ADD] = "INSERT INTO history (job_id, time_ms, text) VALUES (?1, ?2, ?3)",
+    [SQL_HISTORY_EACH] = "SELECT time_ms, text FROM history WHERE job_id = ?1 ORDER BY id",
+};
+
+struct store_result_row {
+    int rc;
+    int result;
+};
+
+static const struct store_result_row store_results[] = {
+    {SQLITE_OK, 0},
+    {SQLITE_ROW, 0},
+    {SQLITE_DONE, 0},
+    {SQLITE_FULL, -ENOSPC},
+    {SQLITE_NOMEM, -ENOMEM},
+    {SQLITE_READONLY, -EROFS},
+    {SQLITE_CANTOPEN, -EACCES},
+    {SQLITE_PERM, -EACCES},
+    {SQLITE_CORRUPT, -ERR_STORE_CORRUPT},
+    {SQLITE_NOTADB, -ERR_STORE_CORRUPT},
+    {SQLITE_BUSY, -ERR_STORE_LOCKED},
+    {SQLITE_TOOBIG, -EFBIG},
+};
+
+int store_result(struct store *store, int rc)
+{
+    if (rc == SQLITE_IOERR || (rc & 0xff) == SQLITE_IOERR) {
+        int system_errno = store->db ? sqlite3_system_errno(store->db) : 0;
+        return system_errno == ENOSPC || system_errno == EDQUOT ? -ENOSPC : -EIO;
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(store_results); i++) {
+        if (store_results[i].rc == (rc & 0xff))
+            return store_results[i].result;
+    }
+    return -EIO;
+}
+
+sqlite3_stmt *store_statement(struct store *store, enum statement which)
+{
+    sqlite3_stmt **statement = &store->statements[which];
+    if (!*statement && sqlite3_prepare_v3(store->db, store_sql[which], -1,
+                                          SQLITE_PREPARE_PERSISTENT, statement, NULL) != SQLITE_OK)
+        return NULL;
+    (void)sqlite3_reset(*statement);
+    (void)sqlite3_clear_bindings(*statement);
+    return *statement;
+}
+
+sqlite3_stmt *store_query(struct store *store, enum statement which,
+                          const struct store_value *values, size_t count)
+{
+    sqlite3_stmt *statement = store_statement(store, which);
+    for (size_t i = 0; statement && i < count; i++) {
+        const struct store_value *value = &values[i];
+        int index = (int)i + 1;
+        /* Out of memory shows when the statement runs with the binding missing in a NOT NULL column, or
+         * as a NULL text, which every reader takes for "not known". */
+        if (value->kind == STORE_INTEGER)
+            (void)sqlite3_bind_int64(statement, index, value->integer);
+        else if (value->kind == STORE_TEXT)
+            (void)sqlite3_bind_text(statement, index, value->bytes, -1, SQLITE_STATIC);
+        else
+            (void)sqlite3_bind_blob64(statement, index, value->bytes, value->len, SQLITE_STATIC);
+    }
+    return statement;
+}
+
+int store_step(struct store *store, sqlite3_stmt *statement)
+{
+    if (!statement)
+        return store_result(store, sqlite3_errcode(store->db));
+    int rc = sqlite3_step(statement);
+    if (rc == SQLITE_ROW)
+        return 1;
+    int r = store_result(store, rc);
+    (void)sqlite3_reset(statement);
+    return r;
+}
+
+int store_run(struct store *store, sqlite3_stmt *statement)
+{
+    int r = store_step(store, statement);
+    if (r > 0)
+        (void)sqlite3_reset(statement);
+    return r < 0 ? r : 0;
+}
+
+int store_integer_get(struct store *store, sqlite3_stmt *statement, int64_t *out)
+{
+    int r = store_step(store, statement);
+    if (r <= 0)
+        return r;
+    *out = sqlite3_column_int64(statement, 0);
+    (void)sqlite3_reset(statement);
+    return 1;
+}
+
+char *store_column_text(sqlite3_stmt *statement, int index, int *r)
+{
+    bool is_null = sqlite3_column_type(statement, index) == SQLITE_NULL;
+    const unsigned char *text = is_null ? NULL : sqlite3_column_text(statement, index);
+    if (is_null)
+        return NULL;
+    char *copy = text ? strdup((const char *)text) : NULL;
+    if (!copy)
+        *r = -ENOMEM;
+    else if (strlen(copy) != (size_t)sqlite3_column_bytes(statement, index))
+        *r = -ERR_STORE_CORRUPT;
+    return copy;
+}
