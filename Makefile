@@ -67,8 +67,8 @@ unit_tests   := $(patsubst tests/unit/%.c,$(out)/unit/%,$(unit_sources)) $(out)/
 fuzz_sources := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 fuzz_targets := $(patsubst tests/fuzz/%.c,$(out)/%,$(fuzz_sources))
 
-.PHONY: all demo test unit unit-build simulate fuzz fuzz-build fuzz-targets e2e bench campaign broken
-.PHONY: asan lint share deb install uninstall clean deps test-deps format
+.PHONY: all demo test check unit unit-build simulate fuzz fuzz-build fuzz-targets e2e bench campaign matrix broken
+.PHONY: asan lint share deb install uninstall clean deps check-deps test-deps format
 .SECONDARY:
 .DEFAULT_GOAL := all
 
@@ -134,6 +134,9 @@ $(out)/unit/simulation: $(patsubst %.c,$(obj)/%.o,$(sort $(wildcard tests/simula
 deps:
 	$(Q)scripts/install-deps.sh --build
 
+check-deps:
+	$(Q)scripts/install-deps.sh --check
+
 test-deps:
 	$(Q)scripts/install-deps.sh
 
@@ -144,6 +147,10 @@ demo: deps
 
 test: test-deps
 	$(Q)scripts/run-tests.sh
+
+# What a developer runs before each commit.
+check: check-deps
+	$(Q)scripts/run-tests.sh check
 
 unit-build: $(unit_tests)
 
@@ -180,6 +187,10 @@ bench:
 # What takes too long for every change: see docs/TESTING.md for its parts, its figures and how to run one of them.
 campaign: all
 	$(Q)scripts/campaign.sh $(out) $(PARTS)
+
+# Debian 12, 13 and sid, each in a system of its own.
+matrix:
+	$(Q)scripts/matrix.sh $(SUITES)
 
 # Tests that must notice: each patch of tests/broken breaks the program in one place.
 broken:

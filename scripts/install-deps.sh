@@ -1,14 +1,14 @@
 #!/bin/sh
 # Installs what building and testing need from Debian or Ubuntu packages; does nothing, and asks the
-# network for nothing, when all is there. `--build`: only what building needs; `--package`, `--bench`: and what `make deb`
-# or `make bench` needs beside.
+# network for nothing, when all is there. `--build`: only what building needs; `--check`, `--package`, `--bench`: and what
+# `make check`, `make deb` or `make bench` needs beside; `--matrix`: what `make matrix` needs on this machine.
 set -eu
 
 build="gcc libc6-dev make pkg-config libfuse3-dev fuse3 libcurl4-openssl-dev libcjson-dev
        libsqlite3-dev uthash-dev libxxhash-dev libmicrohttpd-dev"
-tests="clang libclang-rt-14-dev clang-format clang-tidy cppcheck libcmocka-dev bats curl jq ffmpeg
-       file rsync zsh dash vim-tiny nano procps util-linux strace sqlite3 git python3 sudo patch
-       e2fsprogs fio openssl python3-prometheus-client man-db mandoc bsdextrautils dpkg-dev systemd
+check="libcmocka-dev bats curl jq ffmpeg file vim-tiny procps util-linux strace sqlite3 git python3"
+tests="$check clang libclang-rt-14-dev clang-format clang-tidy cppcheck
+       rsync zsh dash nano sudo patch e2fsprogs fio openssl python3-prometheus-client man-db mandoc bsdextrautils dpkg-dev systemd
        chromium-headless-shell ffmpegthumbnailer zip inotify-tools attr xvfb pcmanfm x11-apps dbus-daemon"
 # Samba's server would be started, for everybody in the network to see, and plocate's timer, which goes through the disk each
 # day, wherever installing a package may start services.
@@ -17,7 +17,9 @@ if [ -x /usr/sbin/policy-rc.d ] && ! /usr/sbin/policy-rc.d smbd start >/dev/null
 fi
 packages="$build $tests"
 [ "${1:-}" = --build ] && packages=$build
+[ "${1:-}" = --check ] && packages="$build $check"
 [ "${1:-}" = --package ] && packages="$build dpkg-dev"
+[ "${1:-}" = --matrix ] && packages="debootstrap git rsync"
 [ "${1:-}" = --bench ] && packages="$build curl jq sqlite3 procps python3 ffmpeg nginx-light rclone mpv
     chromium-headless-shell"
 

@@ -42,6 +42,8 @@ step "broken builds" patches
 step "clang-format (make format mends it)" format
 step "cppcheck" analyse
 step "floors" scripts/check-floors.sh
+circles() { make --no-print-directory -j"$(nproc)" all >/dev/null && scripts/check-circles.sh; }
+step "circles of files" circles
 step "the policy of index.html" scripts/check-gallery.py
 [ ! -x scripts/check-semantics.sh ] || step "SEMANTICS ids" scripts/check-semantics.sh
 [ $bad -eq 0 ] && echo "lint: clean"

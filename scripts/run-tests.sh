@@ -1,8 +1,13 @@
 #!/bin/sh
-# `make test`: builds with gcc and clang, lints, and runs every test, as it is and under the address and
-# undefined behaviour sanitizers. The last line is "N passed, N failed".
+# The last line is "N passed, N failed".
+#   run-tests.sh          `make test`: builds with gcc and clang, lints, and runs every test, as it is and under the
+#                         address and undefined behaviour sanitizers
+#   run-tests.sh check    `make check`: what a developer runs before each commit, in a minute and a half
 set -u
 cd "$(dirname "$0")/.." || exit 1
+profile=${1:-test}
+# One of each kind: money, bytes, names, writing, states, keeping, starting.
+smoke="first spending editing names prompt_text readers archive start views full_disk"
 passed=0
 failed=0
 skipped=0
@@ -53,10 +58,32 @@ suite() {
     esac
 }
 
-heading "build: gcc, clang, sanitizers"
 make_() {
     make --no-print-directory -j"$jobs" "$@"
 }
+
+finish() {
+    heading "done"
+    echo "$passed passed, $failed failed, $skipped skipped"
+    [ "$failed" -eq 0 ]
+    exit
+}
+
+if [ "$profile" = check ]; then
+    heading "build"
+    check "it builds without a warning" make_ all
+    check "unit tests build" make_ V=checked unit-build
+    heading "unit tests"
+    suite env TORTURE_STRIDE=17 make --no-print-directory V=checked unit
+    heading "2,000 schedules in virtual time"
+    check "no schedule breaks a promise" make_ V=checked simulate SEEDS=2000
+    heading "ten files of end-to-end tests"
+    # shellcheck disable=SC2046,SC2086 # lists of words
+    suite scripts/run-e2e.sh build $(printf 'tests/e2e/%s.bats ' $smoke)
+    finish
+fi
+
+heading "build: gcc, clang, sanitizers"
 check "gcc builds without a warning" make_ all
 check "clang builds without a warning" make_ V=clang all
 check "the sanitizers' variant builds without a warning" make_ V=asan all
@@ -86,9 +113,4 @@ check "make demo works without a terminal" scripts/demo.sh
 
 check "no mount is left" test "$(mounts_count)" -le "$mounts_before"
 
-heading "done"
-if [ "$failed" -ne 0 ]; then
-    echo "$passed passed, $failed failed, $skipped skipped"
-    exit 1
-fi
-echo "$passed passed, $failed failed, $skipped skipped"
+finish
