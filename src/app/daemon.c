@@ -12,6 +12,7 @@
 #include "mountpoint.h"
 #include "notify.h"
 #include "raiser.h"
+#include "stderr_relay.h"
 #include "unmounter.h"
 
 #include "seedancefs/api/api.h"
@@ -43,7 +44,7 @@
 
 enum {
     REQUESTS_PER_TURN = 32,
-    LOG_BYTES_MAX = 4 * 1024 * 1024, /* a larger log is put aside at the start */
+    LOG_BYTES_MAX = 4 * 1024 * 1024, /* then it is put aside, in the place of the one before */
 };
 
 struct daemon {
@@ -104,29 +105,48 @@ static void secure(const struct options *options)
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
-static int log_open(const struct options *options)
+static int log_path(const struct options *options, const char *name, char path[static 4096])
+{
+    int n = snprintf(path, 4096, "%s/%s", options->data_directory, name);
+    return n < 4096 ? 0 : -ENAMETOOLONG;
+}
+
+static int log_file_open(const struct options *options)
 {
     char path[4096];
-    char old[4096 + 4];
+    int r = log_path(options, "seedancefs.log", path);
+    if (r < 0)
+        return r;
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    return fd < 0 ? -errno : fd;
+}
+
+/* Proof for what the rename replaces: nothing but this function makes seedancefs.log.old, of an older log, and
+ * S-LOG-2 promises one of these. */
+static int log_put_aside(const void *context)
+{
+    const struct options *options = context;
+    char path[4096];
+    char old[4096];
+    int r = log_path(options, "seedancefs.log", path);
+    if (r == 0)
+        r = log_path(options, "seedancefs.log.old", old);
+    if (r == 0 && rename(path, old) < 0 && errno != ENOENT)
+        r = -errno;
+    return r < 0 ? r : log_file_open(options);
+}
+
+static int log_open(const struct options *options)
+{
     if (options->is_foreground) {
         log_configure(options->log_level, STDERR_FILENO);
         return 0;
     }
-    if (snprintf(path, sizeof(path), "%s/seedancefs.log", options->data_directory) >=
-        (int)sizeof(path))
-        return -ENAMETOOLONG;
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    int fd = log_file_open(options);
     if (fd < 0)
-        return -errno;
-    if (lseek(fd, 0, SEEK_END) > LOG_BYTES_MAX) {
-        (void)snprintf(old, sizeof(old), "%s.old", path);
-        (void)rename(path, old);
-        (void)close(fd);
-        fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-        if (fd < 0)
-            return -errno;
-    }
+        return fd;
     log_configure(options->log_level, fd);
+    log_rotation_set(LOG_BYTES_MAX, log_put_aside, options);
     return 0;
 }
 
@@ -568,6 +588,9 @@ enum exit_code daemon_run(const struct options *options, int ready_fd)
 {
     struct daemon daemon = {.options = options, .ready_fd = ready_fd};
     secure(options);
+    int r = options->is_foreground ? stderr_relay_start() : 0;
+    if (r < 0)
+        return complain_err("a process cannot be started", r);
     notify_init();
     (void)umask(077);
     (void)signal(SIGPIPE, SIG_IGN);
@@ -577,7 +600,7 @@ enum exit_code daemon_run(const struct options *options, int ready_fd)
     if (daemon.code == EXIT_DONE) {
         log_info("start", "version=%s mountpoint=%s data=%s jobs=%zu", SEEDANCEFS_VERSION,
                  options->mountpoint, options->data_directory, jobs_count(daemon.jobs));
-        int r = loop_run(daemon.loop);
+        r = loop_run(daemon.loop);
         if (r < 0) {
             log_error("loop.broken", "error=%s", err_name(r));
             daemon.code = EXIT_FAILED;
@@ -585,5 +608,6 @@ enum exit_code daemon_run(const struct options *options, int ready_fd)
     }
     daemon_stop(&daemon);
     log_info("stop", "code=%d", (int)daemon.code);
+    stderr_relay_stop();
     return daemon.code;
 }

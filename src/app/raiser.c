@@ -147,11 +147,8 @@ static void view_learn(struct view *view, dev_t device)
 {
     struct statx st;
     int root = root_open(view, device, &st);
-    if (root < 0) {
-        if (privileges_drop(0) < 0)
-            _exit(0);
+    if (root < 0)
         return;
-    }
     (void)close(root);
     view->is_known = true;
     view->mount_id = st.stx_mnt_id;
@@ -165,10 +162,6 @@ static void view_learn(struct view *view, dev_t device)
         (void)close(view->mounts_fd);
         view->mounts_fd = -1;
     }
-    /* Its own if it had any, and in a user namespace of its own every one over that. */
-    if (privileges_drop(0) < 0)
-        _exit(0);
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* other credentials have taken it back */
 }
 
 /* Others have unmounted it: what this process still has would keep it alive. */
@@ -214,8 +207,13 @@ static void child_work(void *context)
     while (message_wait(&view)) {
         if (recv(CHILD_SOCKET_FD, &message, sizeof(message), 0) <= 0)
             return;
-        if (!view.is_known)
+        if (!view.is_known) {
             view_learn(&view, message.device);
+            /* Its own if it had any, and in a user namespace of its own every one over that. */
+            if (privileges_drop(0) < 0)
+                return;
+            (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* other credentials have taken it back */
+        }
         int root = root_open(&view, message.device, &st);
         if (root >= 0) {
             if (*message.path)
