@@ -8,15 +8,18 @@
 #include "daemon.h"
 
 #include "key.h"
+#include "key_reader.h"
 #include "mountpoint.h"
 #include "notify.h"
 #include "raiser.h"
-#include "seedancefs/base/privileges.h"
+#include "stderr_relay.h"
+#include "unmounter.h"
 
 #include "seedancefs/api/api.h"
 #include "seedancefs/base/clock.h"
 #include "seedancefs/base/err.h"
 #include "seedancefs/base/file.h"
+#include "seedancefs/base/privileges.h"
 #include "seedancefs/fuse/session.h"
 #include "seedancefs/job/jobs.h"
 #include "seedancefs/media/media.h"
@@ -41,7 +44,7 @@
 
 enum {
     REQUESTS_PER_TURN = 32,
-    LOG_BYTES_MAX = 4 * 1024 * 1024, /* a larger log is put aside at the start */
+    LOG_BYTES_MAX = 4 * 1024 * 1024, /* then it is put aside, in the place of the one before */
 };
 
 struct daemon {
@@ -60,7 +63,9 @@ struct daemon {
     struct media *media;
     struct tree *tree;
     struct session *session;
-    struct raiser *raiser; /* NULL: inotify is not told anything */
+    struct raiser *raiser;         /* NULL: inotify is not told anything */
+    struct key_reader *key_reader; /* NULL: the key came from elsewhere */
+    struct unmounter *unmounter;   /* NULL: the session unmounts */
     struct loop_watch session_watch;
     struct loop_watch signal_watch;
     struct timer start_timer;
@@ -91,36 +96,57 @@ static enum exit_code complain_err(const char *what, int r)
 /* The key must not reach a core dump, and other programs of the user may not attach to this one. */
 static void secure(const struct options *options)
 {
-    if (options->is_core_allowed)
+    if (options->is_core_allowed) {
+        (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* to become another user has taken it away */
         return;
+    }
     struct rlimit none = {0, 0};
     (void)setrlimit(RLIMIT_CORE, &none);
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
-static int log_open(const struct options *options)
+static int log_path(const struct options *options, const char *name, char path[static 4096])
+{
+    int n = snprintf(path, 4096, "%s/%s", options->data_directory, name);
+    return n < 4096 ? 0 : -ENAMETOOLONG;
+}
+
+static int log_file_open(const struct options *options)
 {
     char path[4096];
-    char old[4096 + 4];
+    int r = log_path(options, "seedancefs.log", path);
+    if (r < 0)
+        return r;
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    return fd < 0 ? -errno : fd;
+}
+
+/* Proof for what the rename replaces: nothing but this function makes seedancefs.log.old, of an older log, and
+ * S-LOG-2 promises one of these. */
+static int log_put_aside(const void *context)
+{
+    const struct options *options = context;
+    char path[4096];
+    char old[4096];
+    int r = log_path(options, "seedancefs.log", path);
+    if (r == 0)
+        r = log_path(options, "seedancefs.log.old", old);
+    if (r == 0 && rename(path, old) < 0 && errno != ENOENT)
+        r = -errno;
+    return r < 0 ? r : log_file_open(options);
+}
+
+static int log_open(const struct options *options)
+{
     if (options->is_foreground) {
         log_configure(options->log_level, STDERR_FILENO);
         return 0;
     }
-    if (snprintf(path, sizeof(path), "%s/seedancefs.log", options->data_directory) >=
-        (int)sizeof(path))
-        return -ENAMETOOLONG;
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    int fd = log_file_open(options);
     if (fd < 0)
-        return -errno;
-    if (lseek(fd, 0, SEEK_END) > LOG_BYTES_MAX) {
-        (void)snprintf(old, sizeof(old), "%s.old", path);
-        (void)rename(path, old);
-        (void)close(fd);
-        fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-        if (fd < 0)
-            return -errno;
-    }
+        return fd;
     log_configure(options->log_level, fd);
+    log_rotation_set(LOG_BYTES_MAX, log_put_aside, options);
     return 0;
 }
 
@@ -195,20 +221,30 @@ static char *existing_realpath(const char *path)
     return real;
 }
 
-/* A data directory inside the mount would wait for itself. */
-static enum exit_code places_check(const struct options *options)
+static bool is_in_mountpoint(const struct options *options, const char *path)
 {
     char *mount = realpath(options->mountpoint, NULL);
-    char *data = existing_realpath(options->data_directory);
+    char *real = existing_realpath(path);
     size_t len = mount ? strlen(mount) : 0;
     bool is_inside =
-        mount && data && strncmp(data, mount, len) == 0 && (data[len] == '/' || data[len] == '\0');
+        mount && real && strncmp(real, mount, len) == 0 && (real[len] == '/' || real[len] == '\0');
     free(mount);
-    free(data);
-    return is_inside ? complain(options->data_directory,
-                                "the data directory lies inside the mount point. Choose another "
-                                "with --data-dir DIR.")
-                     : EXIT_DONE;
+    free(real);
+    return is_inside;
+}
+
+/* What lies inside the mount is hidden by it, and reading it would wait for this very program. */
+static enum exit_code places_check(const struct options *options)
+{
+    if (is_in_mountpoint(options, options->data_directory))
+        return complain(options->data_directory,
+                        "the data directory lies inside the mount point. Choose another "
+                        "with --data-dir DIR.");
+    if (options->api_key_file && is_in_mountpoint(options, options->api_key_file))
+        return complain(options->api_key_file,
+                        "the key file lies inside the mount point. Choose another "
+                        "with --api-key-file FILE.");
+    return EXIT_DONE;
 }
 
 static enum exit_code key_start(struct daemon *daemon)
@@ -224,19 +260,27 @@ static enum exit_code key_start(struct daemon *daemon)
     return r < 0 ? EXIT_CONFIGURATION : EXIT_DONE; /* key_read() has said why */
 }
 
+/* Also when there is no new one: what waits because of the key or the account tries again. */
+static void on_key(void *context, const struct secret *key)
+{
+    struct daemon *daemon = context;
+    int r = secret_is_set(key) ? api_key_set(daemon->api, key) : -ENOENT;
+    if (r == 0)
+        log_info("key.changed", "file=%s", daemon->options->api_key_file);
+    else if (r != -ENOENT)
+        log_warn("key.kept", "error=%s", err_name(r));
+    jobs_key_changed(daemon->jobs);
+}
+
 static void key_reload(struct daemon *daemon)
 {
-    struct secret key = {0};
-    if (!daemon->options->api_key_file) {
-        log_info("key.kept", "why=\"it came from the environment\"");
-    } else if (key_read(daemon->options->api_key_file, &key) < 0 ||
-               api_key_set(daemon->api, &key) < 0) {
-        log_warn("key.kept", "why=\"the new one cannot be used\"");
-    } else {
-        log_info("key.changed", "file=%s", daemon->options->api_key_file);
-    }
-    secret_fini(&key);
-    jobs_key_changed(daemon->jobs);
+    const struct secret none = {0};
+    if (daemon->key_reader && key_reader_start(daemon->key_reader) == 0)
+        return;
+    log_info("key.kept", "why=\"%s\"",
+             daemon->key_reader ? "nobody can read the file any more: start again"
+                                : "it came from the environment");
+    on_key(daemon, &none);
 }
 
 static enum exit_code network_start(struct daemon *daemon)
@@ -315,7 +359,24 @@ static void on_raise(void *context, const char *path, enum tree_news kind)
     session_raising_set(daemon->session, parent, name, kind == TREE_NEWS_GONE);
 }
 
-/* Before there is a key in this program, and a mount. Without it everything else works. */
+/*
+ * What is done in processes of their own. They are forked before there is a key in this program, of which they would
+ * have a copy, and before there is a mount; media/ has one more.
+ */
+static int helpers_start(struct daemon *daemon)
+{
+    const struct options *options = daemon->options;
+    int r = 0;
+    if (options->api_key_file)
+        r = key_reader_new(daemon->loop, options->api_key_file, on_key, daemon,
+                           &daemon->key_reader);
+    /* Who was lent the right to mount by a service manager has one who unmounts. */
+    if (r == 0 && privileges_has(CAP_SYS_ADMIN) && (geteuid() == 0 || options->user))
+        r = unmounter_new(options->mountpoint, &daemon->unmounter);
+    return r;
+}
+
+/* Without it everything else works. */
 static void raiser_start(struct daemon *daemon)
 {
     const struct options *options = daemon->options;
@@ -344,7 +405,6 @@ static void on_ready(void *context)
 {
     struct daemon *daemon = context;
     daemon->is_ready = true;
-    daemon->device = mountpoint_device_get(daemon->options->mountpoint);
     raiser_begin(daemon->raiser, daemon->device);
     timer_set(loop_timers(daemon->loop), &daemon->start_timer, 0, jobs_begin, daemon);
     notify_send("READY=1\nSTATUS=Mounted on %s, %zu jobs.", daemon->options->mountpoint,
@@ -385,9 +445,10 @@ static void on_signal(void *context, short revents UNUSED)
             key_reload(daemon);
         else
             daemon_end(daemon);
-        if (info.ssi_signo != SIGHUP && daemon->device)
-            daemon->is_unmounted =
-                mountpoint_device_get(daemon->options->mountpoint) != daemon->device;
+        if (info.ssi_signo != SIGHUP && daemon->device) {
+            dev_t device = mountpoint_device_get(daemon->options->mountpoint);
+            daemon->is_unmounted = device != 0 && device != daemon->device;
+        }
     }
 }
 
@@ -411,6 +472,23 @@ static int watches_add(struct daemon *daemon)
     return r < 0 ? r : loop_watch_add(daemon->loop, &daemon->session_watch);
 }
 
+/* From here on the network is talked to. As root it still looks at what the processes of others are about to make
+ * (fuse/caller.c). */
+static enum exit_code privileges_give_up(const struct daemon *daemon)
+{
+    const char *base = daemon->options->data_directory;
+    int r = privileges_drop(geteuid() == 0 ? PRIVILEGE(CAP_SYS_PTRACE) : 0);
+    if (r == 0 && daemon->unmounter)
+        r = privileges_seal();
+    if (r < 0)
+        return complain_err("the privileges cannot be given up", r);
+    if (access(base, W_OK | X_OK) == 0)
+        return EXIT_DONE;
+    return complain(base, "root cannot reach the data directory without the privileges that it gives up "
+                          "once it has mounted, because it is in a directory of another user. Choose "
+                          "another with --data-dir DIR, or run as that user with -o setuid=USER.");
+}
+
 static enum exit_code session_start(struct daemon *daemon)
 {
     const struct options *options = daemon->options;
@@ -425,14 +503,23 @@ static enum exit_code session_start(struct daemon *daemon)
         return complain("-o", r == -EINVAL ? "an option is not known to FUSE." : err_sentence(r));
     session_raiser_set(daemon->session, raiser_pid(daemon->raiser));
     r = session_mount(daemon->session, options->mountpoint);
-    if (r == 0)
-        r = privileges_drop();
-    if (r == 0)
-        r = watches_add(daemon);
-    if (r == 0)
-        return EXIT_DONE;
-    (void)complain(options->mountpoint, mountpoint_failure_get());
-    return EXIT_FAILED;
+    if (r < 0) {
+        (void)complain(options->mountpoint, mountpoint_failure_get());
+        return EXIT_FAILED;
+    }
+    daemon->device = mountpoint_device_get(options->mountpoint);
+    r = watches_add(daemon);
+    return r < 0 ? complain_err(options->mountpoint, r) : privileges_give_up(daemon);
+}
+
+static void mount_end(struct daemon *daemon)
+{
+    bool is_ours = daemon->unmounter && daemon->session && session_disconnect(daemon->session);
+    daemon->session = session_free(daemon->session);
+    int r = is_ours ? unmounter_unmount(daemon->unmounter, daemon->device) : 0;
+    if (r < 0)
+        log_warn("mount.left", "mountpoint=%s error=%s", daemon->options->mountpoint, err_name(r));
+    daemon->unmounter = unmounter_free(daemon->unmounter);
 }
 
 static void daemon_stop(struct daemon *daemon)
@@ -443,8 +530,9 @@ static void daemon_stop(struct daemon *daemon)
         loop_watch_remove(daemon->loop, &daemon->session_watch);
     if (daemon->jobs)
         jobs_stop(daemon->jobs);
-    daemon->session = session_free(daemon->session);
+    mount_end(daemon);
     daemon->raiser = raiser_free(daemon->raiser);
+    daemon->key_reader = key_reader_free(daemon->key_reader);
     /* The unmount may be noticed a moment after it: see raiser.c. */
     daemon->is_ending = daemon->is_unmounted;
     while (daemon->jobs && jobs_is_submitting(daemon->jobs) && !daemon->is_ending) {
@@ -480,22 +568,29 @@ static enum exit_code daemon_start(struct daemon *daemon)
         code = directories_make(daemon);
     if (code == EXIT_DONE)
         code = network_start(daemon);
+    int r = code == EXIT_DONE ? helpers_start(daemon) : 0;
+    if (r < 0)
+        code = complain_err("a process cannot be started", r);
     if (code == EXIT_DONE)
         raiser_start(daemon);
-    if (code == EXIT_DONE)
-        code = key_start(daemon);
     if (code == EXIT_DONE)
         code = store_start(daemon);
     if (code != EXIT_DONE)
         return code;
-    int r = floors_start(daemon);
-    return r < 0 ? complain_err(daemon->options->data_directory, r) : session_start(daemon);
+    r = floors_start(daemon);
+    if (r < 0)
+        return complain_err(daemon->options->data_directory, r);
+    code = key_start(daemon);
+    return code == EXIT_DONE ? session_start(daemon) : code;
 }
 
 enum exit_code daemon_run(const struct options *options, int ready_fd)
 {
     struct daemon daemon = {.options = options, .ready_fd = ready_fd};
     secure(options);
+    int r = options->is_foreground ? stderr_relay_start() : 0;
+    if (r < 0)
+        return complain_err("a process cannot be started", r);
     notify_init();
     (void)umask(077);
     (void)signal(SIGPIPE, SIG_IGN);
@@ -505,7 +600,7 @@ enum exit_code daemon_run(const struct options *options, int ready_fd)
     if (daemon.code == EXIT_DONE) {
         log_info("start", "version=%s mountpoint=%s data=%s jobs=%zu", SEEDANCEFS_VERSION,
                  options->mountpoint, options->data_directory, jobs_count(daemon.jobs));
-        int r = loop_run(daemon.loop);
+        r = loop_run(daemon.loop);
         if (r < 0) {
             log_error("loop.broken", "error=%s", err_name(r));
             daemon.code = EXIT_FAILED;
@@ -513,5 +608,6 @@ enum exit_code daemon_run(const struct options *options, int ready_fd)
     }
     daemon_stop(&daemon);
     log_info("stop", "code=%d", (int)daemon.code);
+    stderr_relay_stop();
     return daemon.code;
 }

@@ -1,37 +1,64 @@
 #include "key.h"
 
-#include "seedancefs/base/buf.h"
 #include "seedancefs/base/err.h"
-#include "seedancefs/base/file.h"
 #include "seedancefs/base/log.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static const char key_variable[] = "TOKENHUB_API_KEY";
 
-/* The key spends money for whoever reads it. Not refused: a mounted secret may not have other modes. */
-static void key_mode_look(const char *path)
+void key_text_read(const char *path, struct key_text *out)
 {
     struct stat st;
-    if (stat(path, &st) < 0 || (st.st_mode & (S_IRGRP | S_IROTH)) == 0)
-        return;
-    (void)fprintf(stderr,
-                  "seedancefs: warning: %s can be read by others, and with it the API key: "
-                  "chmod 600 %s\n",
-                  path, path);
-    log_warn("key.readable", "file=%s mode=%04o", path, (unsigned)st.st_mode & 07777);
+    ssize_t n = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    out->len = 0;
+    out->result = fd < 0 || fstat(fd, &st) < 0 ? -errno : 0;
+    out->mode = out->result == 0 ? st.st_mode : 0;
+    while (out->result == 0 && out->len < sizeof(out->bytes)) {
+        n = read(fd, out->bytes + out->len, sizeof(out->bytes) - out->len);
+        if (n == 0)
+            break;
+        if (n > 0)
+            out->len += (size_t)n;
+        else if (errno != EINTR)
+            out->result = -errno;
+    }
+    if (out->result == 0 && out->len == sizeof(out->bytes))
+        out->result = -EFBIG;
+    if (fd >= 0)
+        (void)close(fd);
+}
+
+/* The key spends money for whoever reads it. Not refused: a mounted secret may not have other modes. */
+static bool is_readable_by_others(const struct key_text *text)
+{
+    return (text->mode & (S_IRGRP | S_IROTH)) != 0;
+}
+
+int key_text_take(const char *path, const struct key_text *text, struct secret *out)
+{
+    int r = text->result;
+    if (r == 0)
+        r = secret_init(out, text->bytes, text->len);
+    if (r < 0)
+        log_warn("key.unreadable", "file=%s error=%s", path, err_name(r));
+    else if (is_readable_by_others(text))
+        log_warn("key.readable", "file=%s mode=%04o", path, (unsigned)text->mode & 07777);
+    return r;
 }
 
 static int key_from_file(const char *path, struct secret *out)
 {
-    struct buf text;
-    buf_init(&text, 8192);
-    int r = file_read_all(path, &text);
-    if (r == 0)
-        r = secret_init(out, buf_text(&text), text.len);
+    struct key_text text;
+    key_text_read(path, &text);
+    int r = key_text_take(path, &text, out);
     if (r == -EINVAL)
         (void)fprintf(stderr,
                       "seedancefs: %s: this is no API key: one line of visible characters is "
@@ -40,19 +67,18 @@ static int key_from_file(const char *path, struct secret *out)
     else if (r < 0)
         (void)fprintf(stderr, "seedancefs: %s: the API key cannot be read: %s.\n", path,
                       err_sentence(r));
-    if (r == 0)
-        key_mode_look(path);
-    else
-        log_warn("key.unreadable", "file=%s error=%s", path, err_name(r));
-    if (text.data)
-        explicit_bzero(text.data, text.len);
-    buf_fini(&text);
+    else if (is_readable_by_others(&text))
+        (void)fprintf(stderr,
+                      "seedancefs: warning: %s can be read by others, and with it the API key: "
+                      "chmod 600 %s\n",
+                      path, path);
+    explicit_bzero(&text, sizeof(text));
     return r;
 }
 
 static int key_from_environment(struct secret *out)
 {
-    char *value = getenv(key_variable);
+    const char *value = getenv(key_variable);
     if (!value)
         return -ENOENT;
     int r = secret_init(out, value, strlen(value));
@@ -61,12 +87,20 @@ static int key_from_environment(struct secret *out)
                       "seedancefs: $%s is not an API key: visible characters without "
                       "blanks are expected, like th-....\n",
                       key_variable);
-    explicit_bzero(value, strlen(value));
-    (void)unsetenv(key_variable);
     return r;
 }
 
-int key_read(const char *key_file, struct secret *out)
+/* Whatever it was used for. */
+static void environment_key_wipe(void)
+{
+    char *value;
+    while ((value = getenv(key_variable)) != NULL) {
+        explicit_bzero(value, strlen(value));
+        (void)unsetenv(key_variable);
+    }
+}
+
+static int key_find(const char *key_file, struct secret *out)
 {
     if (key_file)
         return key_from_file(key_file, out);
@@ -78,4 +112,11 @@ int key_read(const char *key_file, struct secret *out)
     if (snprintf(path, sizeof(path), "%s/tokenhub-api-key", credentials) >= (int)sizeof(path))
         return -ENAMETOOLONG;
     return key_from_file(path, out);
+}
+
+int key_read(const char *key_file, struct secret *out)
+{
+    int r = key_find(key_file, out);
+    environment_key_wipe();
+    return r;
 }

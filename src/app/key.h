@@ -8,9 +8,26 @@
 #include "seedancefs/base/attributes.h"
 #include "seedancefs/base/secret.h"
 
-/* Reads the key. Taken from the environment it is wiped there, so that neither /proc/PID/environ
- * nor a child has it; reading it again then keeps the old one (-ENODATA). Says on standard error
- * and in the log what is wrong. -ENOENT: there is none at all. */
+#include <stddef.h>
+#include <sys/types.h>
+
+/* What is in a key file, before anything is made of it. Whoever had one wipes it. */
+struct key_text {
+    int result;  /* of reading: 0 or -errno */
+    mode_t mode; /* of the file */
+    size_t len;
+    char bytes[8192];
+};
+
+/* Reads the file, and nothing else: it is called in another process, too. */
+void key_text_read(const char *path, struct key_text *out);
+
+/* The key in it, or -errno. The log is told what is wrong. */
+int key_text_take(const char *path, const struct key_text *text, struct secret *out) NODISCARD;
+
+/* Reads the key. The environment variable is wiped in any case, so that neither /proc/PID/environ nor a child has it;
+ * reading it again then gives -ENOENT. Says on standard error and in the log what is wrong. -ENOENT: there is none
+ * at all. */
 int key_read(const char *key_file, struct secret *out) NODISCARD;
 
 #endif

@@ -6,7 +6,10 @@
 #include "daemon.h"
 #include "options.h"
 
+#include "seedancefs/base/privileges.h"
+
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -51,12 +54,40 @@ static enum exit_code run_in_background(const struct options *options)
     return daemon_run(options, ready[1]);
 }
 
+/* A file of ours must not become standard error, for example. */
+static void descriptors_fill(void)
+{
+    int fd;
+    do {
+        fd = open("/dev/null", O_RDWR);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        (void)close(fd);
+}
+
+/* From here on everything is done as that user, who has one right more until it is mounted: to mount. */
+static enum exit_code user_become(const struct options *options)
+{
+    if (!options->user || (geteuid() != 0 && geteuid() == options->user_id))
+        return EXIT_DONE;
+    int r = privileges_user_set(options->user, options->user_id, options->group_id,
+                                PRIVILEGE(CAP_SYS_ADMIN));
+    if (r == 0)
+        return EXIT_DONE;
+    (void)fprintf(stderr, "seedancefs: --setuid %s: this user cannot become that one: %s.\n",
+                  options->user, strerror(-r));
+    return EXIT_CONFIGURATION;
+}
+
 int main(int argc, char **argv)
 {
     struct options options;
+    descriptors_fill();
     enum options_result parsed = options_parse(&options, argc, argv);
     enum exit_code code = parsed == OPTIONS_DONE ? EXIT_DONE : EXIT_CONFIGURATION;
     if (parsed == OPTIONS_RUN)
+        code = user_become(&options);
+    if (parsed == OPTIONS_RUN && code == EXIT_DONE)
         code = options.is_foreground ? daemon_run(&options, -1) : run_in_background(&options);
     options_fini(&options);
     return (int)code;

@@ -80,7 +80,8 @@ static char *resolve(const char *path)
 
 static bool unmount_stale(const char *path)
 {
-    if (umount2(path, MNT_DETACH) == 0)
+    /* `path` has no links; one that is put there now leads to somebody else's mount. */
+    if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
         return true;
     char *arguments[] = {(char[]){"fusermount3"}, (char[]){"-uz"}, strdup(path), NULL};
     pid_t child;

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,6 +69,9 @@ static const struct option_row option_rows[] = {
     {"poll-interval", 0, OPTION_SECONDS, FIELD(poll_interval_ms), "SECONDS",
      "ask the service at this interval (fractions allowed)\n"
      "instead of the adaptive schedule"},
+    {"setuid", 0, OPTION_TEXT, FIELD(user), "USER",
+     "for root: mount, then run as USER, whose jobs they\n"
+     "are; the key file has to be readable for USER"},
     {"no-inotify", 0, OPTION_FLAG, FIELD(is_inotify_off), NULL,
      "do not tell inotify what changes by itself"},
     {"allow-unknown", 0, OPTION_FLAG, FIELD(is_unknown_allowed), NULL,
@@ -307,10 +311,11 @@ static int option_list_apply(struct options *options, const char *list)
     return r;
 }
 
-static int data_directory_default(struct options *options)
+/* `user_home`: of the user that it is to run as, to whom the environment does not belong; NULL: nobody else. */
+static int data_directory_default(struct options *options, const char *user_home)
 {
-    const char *base = getenv("XDG_DATA_HOME");
-    const char *home = getenv("HOME");
+    const char *base = user_home ? NULL : getenv("XDG_DATA_HOME");
+    const char *home = user_home ? user_home : getenv("HOME");
     struct buf path;
     buf_init(&path, 8192);
     if (base && base[0] == '/')
@@ -327,6 +332,19 @@ static int data_directory_default(struct options *options)
         r = text_replace(&options->data_directory, buf_text(&path));
     buf_fini(&path);
     return r;
+}
+
+static int user_find(struct options *options, const char **home)
+{
+    const struct passwd *entry = getpwnam(options->user);
+    if (!entry) {
+        (void)fprintf(stderr, "seedancefs: --setuid %s: there is no such user.\n", options->user);
+        return -EINVAL;
+    }
+    options->user_id = entry->pw_uid;
+    options->group_id = entry->pw_gid;
+    *home = entry->pw_dir;
+    return 0;
 }
 
 /* mount(8) puts the source of its table before the mount point. There is none, so that it is one of
@@ -361,9 +379,12 @@ static int options_complete(struct options *options, int argc, char **argv)
         (void)fprintf(stderr, ". (--allow-unknown passes others on.)\n");
         return -EINVAL;
     }
+    const char *user_home = NULL;
     r = path_replace(&options->mountpoint, argv[optind]);
+    if (r == 0 && options->user)
+        r = user_find(options, &user_home);
     if (r == 0 && !options->data_directory)
-        r = data_directory_default(options);
+        r = data_directory_default(options, user_home);
     options->is_foreground = options->is_foreground || options->is_debug;
     return r;
 }
@@ -430,6 +451,7 @@ void options_fini(struct options *options)
     free(options->api_key_file);
     free(options->data_directory);
     free(options->model);
+    free(options->user);
     free(options->fuse_options);
     *options = (struct options){0};
 }

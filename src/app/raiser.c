@@ -162,10 +162,6 @@ static void view_learn(struct view *view, dev_t device)
         (void)close(view->mounts_fd);
         view->mounts_fd = -1;
     }
-    /* In a user namespace of its own it had every capability over that. */
-    if (privileges_drop() < 0)
-        _exit(0);
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* other credentials have taken it back */
 }
 
 /* Others have unmounted it: what this process still has would keep it alive. */
@@ -211,11 +207,17 @@ static void child_work(void *context)
     while (message_wait(&view)) {
         if (recv(CHILD_SOCKET_FD, &message, sizeof(message), 0) <= 0)
             return;
-        if (!view.is_known)
+        if (!view.is_known) {
             view_learn(&view, message.device);
+            /* Its own if it had any, and in a user namespace of its own every one over that. */
+            if (privileges_drop(0) < 0)
+                return;
+            (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* other credentials have taken it back */
+        }
         int root = root_open(&view, message.device, &st);
         if (root >= 0) {
-            child_raise(root, message.kind, message.path);
+            if (*message.path)
+                child_raise(root, message.kind, message.path);
             (void)close(root);
         }
         if (send(CHILD_SOCKET_FD, "", 1, MSG_NOSIGNAL) < 0)
@@ -341,8 +343,11 @@ pid_t raiser_pid(const struct raiser *raiser)
 
 void raiser_begin(struct raiser *raiser, dev_t device)
 {
-    if (raiser)
-        raiser->device = device;
+    if (!raiser || raiser->is_gone)
+        return;
+    raiser->device = device;
+    /* No event, but the process looks at the mount, and then needs no capabilities any more. */
+    work_add(raiser, TREE_NEWS_CHANGED, "");
 }
 
 int raiser_new(struct loop *loop, const char *mountpoint, raiser_fn *on_raise, void *context,
@@ -351,8 +356,13 @@ int raiser_new(struct loop *loop, const char *mountpoint, raiser_fn *on_raise, v
     struct raiser *raiser = calloc(1, sizeof(*raiser));
     char *copy = strdup(mountpoint); /* the process has it as its own */
     int r = raiser && copy ? 0 : -ENOMEM;
+    /* For a mount table of its own, on a mount point that lies in another user's directory: until it has that. */
+    const struct child_settings settings = {.name = "seedancefs-tell",
+                                            .kept_fd = -1,
+                                            .capabilities = PRIVILEGE(CAP_SYS_ADMIN) |
+                                                            PRIVILEGE(CAP_DAC_READ_SEARCH)};
     if (r == 0)
-        r = child_start("seedancefs-tell", -1, child_work, copy, &raiser->child);
+        r = child_start_with(&settings, child_work, copy, &raiser->child);
     free(copy);
     if (r < 0) {
         free(raiser);

@@ -29,33 +29,37 @@ static bool descriptor_place(int fd, int place)
     return fd < 0 || (dup2(fd, place) >= 0 && fcntl(place, F_SETFD, FD_CLOEXEC) == 0);
 }
 
-static bool descriptors_keep(int socket_fd, int kept_fd)
+static bool descriptors_keep(const struct child_settings *settings, int socket_fd)
 {
+    int kept_fd = settings->kept_fd;
     int socket = fcntl(socket_fd, F_DUPFD_CLOEXEC, FIRST_CLOSED_FD);
     int kept = kept_fd < 0 ? -1 : fcntl(kept_fd, F_DUPFD_CLOEXEC, FIRST_CLOSED_FD);
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (socket < 0 || null < 0 || (kept_fd >= 0 && kept < 0))
         return false;
-    for (int fd = 0; fd <= STDERR_FILENO; fd++)
-        (void)dup2(null, fd);
+    for (int fd = 0; fd <= STDERR_FILENO; fd++) {
+        if (fd != STDERR_FILENO || !settings->is_stderr_kept)
+            (void)dup2(null, fd);
+    }
     (void)close(CHILD_KEPT_FD); /* whatever it was, when nothing is kept */
     return descriptor_place(socket, CHILD_SOCKET_FD) && descriptor_place(kept, CHILD_KEPT_FD) &&
            close_range(FIRST_CLOSED_FD, ~0U, 0) == 0;
 }
 
-static void child_run(const char *name, pid_t parent, int socket_fd, int kept_fd, child_fn *fn,
-                      void *context)
+static void child_run(const struct child_settings *settings, pid_t parent, int socket_fd,
+                      child_fn *fn, void *context)
 {
-    (void)prctl(PR_SET_NAME, name);
+    (void)prctl(PR_SET_NAME, settings->name);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     environment_wipe();
-    if (getppid() == parent && descriptors_keep(socket_fd, kept_fd) && chdir("/") == 0 &&
-        privileges_drop() == 0)
+    if (getppid() == parent && descriptors_keep(settings, socket_fd) && chdir("/") == 0 &&
+        privileges_drop(settings->capabilities) == 0 && privileges_seal() == 0)
         fn(context);
     _exit(0);
 }
 
-int child_start(const char *name, int kept_fd, child_fn *fn, void *context, struct child *out)
+int child_start_with(const struct child_settings *settings, child_fn *fn, void *context,
+                     struct child *out)
 {
     int sockets[2];
     pid_t parent = getpid();
@@ -63,7 +67,7 @@ int child_start(const char *name, int kept_fd, child_fn *fn, void *context, stru
         return -errno;
     pid_t pid = fork();
     if (pid == 0)
-        child_run(name, parent, sockets[1], kept_fd, fn, context);
+        child_run(settings, parent, sockets[1], fn, context);
     int r = pid < 0 ? -errno : 0;
     (void)close(sockets[1]);
     if (r < 0)
@@ -73,9 +77,22 @@ int child_start(const char *name, int kept_fd, child_fn *fn, void *context, stru
     return r;
 }
 
+int child_start(const char *name, int kept_fd, child_fn *fn, void *context, struct child *out)
+{
+    const struct child_settings settings = {.name = name, .kept_fd = kept_fd};
+    return child_start_with(&settings, fn, context, out);
+}
+
 void child_wait(struct child *child)
 {
     (void)close(child->socket_fd);
     while (waitpid(child->pid, NULL, 0) < 0 && errno == EINTR)
         continue;
+}
+
+void child_kill(struct child *child)
+{
+    (void)kill(child->pid, SIGKILL);
+    (void)close(child->socket_fd);
+    (void)waitpid(child->pid, NULL, WNOHANG);
 }

@@ -6,17 +6,45 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+enum { ROTATION_RETRY_BYTES = 64 * 1024 };
 
 static const char *const log_words[] = {"error", "warn", "info", "debug"};
 
 static enum log_level log_threshold = LOG_WARN;
 static int log_fd = STDERR_FILENO;
 
+/* Lines that the descriptor did not take; the last of them may be there in part. */
+static unsigned long dropped_lines;
+static bool is_torn;
+
+static struct {
+    log_rotate_fn *fn; /* NULL: it is not rotated */
+    const void *context;
+    int64_t bytes_max;
+    int64_t bytes;      /* in the file */
+    int64_t bytes_next; /* then it is tried */
+} rotation;
+
 void log_configure(enum log_level level, int fd)
 {
     log_threshold = level;
     log_fd = fd;
+    dropped_lines = 0;
+    is_torn = false;
+    rotation.fn = NULL;
+}
+
+void log_rotation_set(int64_t bytes_max, log_rotate_fn *fn, const void *context)
+{
+    struct stat st;
+    rotation.fn = fn;
+    rotation.context = context;
+    rotation.bytes_max = bytes_max;
+    rotation.bytes = fstat(log_fd, &st) < 0 ? 0 : st.st_size;
+    rotation.bytes_next = bytes_max;
 }
 
 bool log_is_enabled(enum log_level level)
@@ -40,29 +68,90 @@ static size_t min_size(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-void log_event(enum log_level level, const char *event, const char *format, ...)
+static void rotate_before(size_t len)
 {
-    if (!log_is_enabled(level))
+    if (!rotation.fn || rotation.bytes + (int64_t)len <= rotation.bytes_next)
         return;
-    int saved_errno = errno;
-    char line[1024];
+    int fd = rotation.fn(rotation.context);
+    if (fd < 0) {
+        rotation.bytes_next = rotation.bytes + ROTATION_RETRY_BYTES;
+        return;
+    }
+    (void)close(log_fd);
+    log_fd = fd;
+    rotation.bytes = 0;
+    rotation.bytes_next = rotation.bytes_max;
+}
+
+static bool bytes_write(const char *bytes, size_t len)
+{
+    ssize_t n = write(log_fd, bytes, len);
+    if (n > 0)
+        rotation.bytes += n;
+    is_torn = n > 0 && (size_t)n < len;
+    return n == (ssize_t)len;
+}
+
+/* "TIME level=LEVEL event=EVENT ..." with its newline; how many bytes. */
+static size_t line_render(char *line, size_t size, enum log_level level, const char *event,
+                          const char *format, va_list arguments)
+{
     char when[TEXT_TIME_SIZE];
     text_time_rfc3339(clock_wall_ms(clock_system()), when);
-    const size_t most = sizeof(line) - 1;
-    int n = snprintf(line, sizeof(line), "%s level=%s event=%s ", when, log_words[level], event);
+    const size_t most = size - 1;
+    int n = snprintf(line, size, "%s level=%s event=%s ", when, log_words[level], event);
     size_t len = n < 0 ? 0 : min_size((size_t)n, most);
-    va_list arguments;
-    va_start(arguments, format);
-    n = vsnprintf(line + len, sizeof(line) - len, format, arguments);
-    va_end(arguments);
+    n = vsnprintf(line + len, size - len, format, arguments);
     len = n < 0 ? len : min_size(len + (size_t)n, most);
     for (size_t i = 0; i < len; i++) {
         if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
             line[i] = ' ';
     }
     line[len++] = '\n';
-    /* A log that cannot be written has nowhere to say so. */
-    ssize_t written = write(log_fd, line, len);
-    (void)written;
+    return len;
+}
+
+static bool line_write(enum log_level level, const char *event, const char *format,
+                       va_list arguments)
+{
+    char line[1024];
+    size_t len = line_render(line, sizeof(line), level, event, format, arguments);
+    rotate_before(len);
+    return bytes_write(line, len);
+}
+
+static bool PRINTF_LIKE(3, 4)
+    line_writef(enum log_level level, const char *event, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    bool is_written = line_write(level, event, format, arguments);
+    va_end(arguments);
+    return is_written;
+}
+
+/* Before anything else is written: where lines are missing. */
+static bool dropped_report(void)
+{
+    if (dropped_lines == 0)
+        return true;
+    if (is_torn && !bytes_write("\n", 1))
+        return false;
+    if (!line_writef(LOG_WARN, "log.dropped", "lines=%lu", dropped_lines))
+        return false;
+    dropped_lines = 0;
+    return true;
+}
+
+void log_event(enum log_level level, const char *event, const char *format, ...)
+{
+    if (!log_is_enabled(level))
+        return;
+    int saved_errno = errno;
+    va_list arguments;
+    va_start(arguments, format);
+    if (!dropped_report() || !line_write(level, event, format, arguments))
+        dropped_lines++;
+    va_end(arguments);
     errno = saved_errno;
 }

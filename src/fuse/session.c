@@ -9,7 +9,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 int session_new(const struct session_settings *settings, struct session **out)
 {
@@ -102,6 +104,22 @@ int session_process(struct session *session, unsigned most)
 bool session_is_ended(const struct session *session)
 {
     return fuse_session_exited(session->fuse) != 0;
+}
+
+bool session_disconnect(struct session *session)
+{
+    struct pollfd connection = {fuse_session_fd(session->fuse), 0, 0};
+    int ends[2];
+    if (!session->is_mounted || poll(&connection, 1, 0) > 0)
+        return false;
+    /* What libfuse takes for a connection that is gone, so that it does not unmount either (fuse_kern_unmount()).
+     * Without it libfuse tries in vain, and says so. */
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return true;
+    (void)close(ends[0]);
+    (void)dup3(ends[1], connection.fd, O_CLOEXEC);
+    (void)close(ends[1]);
+    return true;
 }
 
 struct session *session_free(struct session *session)

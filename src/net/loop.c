@@ -11,6 +11,7 @@
  */
 #include "net/loop_internal.h"
 
+#include "net/curl_memory.h"
 #include "seedancefs/base/log.h"
 
 #include <errno.h>
@@ -92,8 +93,9 @@ int loop_new(const struct clock *clock, struct loop **out)
     /* OpenSSL writes to sockets without MSG_NOSIGNAL, and curl is told to leave signals alone. */
     if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
         return -errno;
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-        return -ENOMEM;
+    int r = curl_memory_init();
+    if (r < 0)
+        return r;
     struct loop *loop = calloc(1, sizeof(*loop));
     if (!loop) {
         curl_global_cleanup();
@@ -104,7 +106,7 @@ int loop_new(const struct clock *clock, struct loop **out)
     loop->timer_watch.fd = -1;
     loop->armed_due_ms = -1;
     timers_init(&loop->timers, clock);
-    int r = loop_open(loop);
+    r = loop_open(loop);
     if (r < 0) {
         loop_free(loop);
         return r;

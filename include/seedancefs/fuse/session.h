@@ -2,7 +2,7 @@
  * What: the kernel's side: a FUSE session on a mount point, each request turned into one call of
  * the tree and each result into exactly one reply. The one door to libfuse.
  * Lifetime: session_new(), session_mount(), then session_process() whenever session_fd() is
- * readable, until session_is_ended(); session_free() unmounts. Parked reads are answered or
+ * readable, until session_is_ended(); session_free() unmounts, unless session_disconnect() was called. Parked reads are answered or
  * cancelled before.
  * Errors: -errno.
  */
@@ -50,6 +50,10 @@ int session_process(struct session *session, unsigned most) NODISCARD;
 
 /* True once the mount is gone. */
 bool session_is_ended(const struct session *session);
+
+/* Ends the connection, for somebody else who unmounts: session_free() then leaves that alone. From now on the mount
+ * gives ENOTCONN. False when it was gone already. */
+bool session_disconnect(struct session *session);
 
 struct session *session_free(struct session *session);
 

@@ -8,7 +8,11 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static size_t lines_read(int fd, char *out, size_t size)
@@ -76,11 +80,91 @@ static void test_log__levels_are_words_and_a_threshold(void **state UNUSED)
     log_configure(LOG_WARN, STDERR_FILENO);
 }
 
+/* S-RUN-20 in small: nobody reads, then somebody does. */
+static void test_log__what_is_not_taken_is_dropped_and_counted(void **state UNUSED)
+{
+    int fds[2];
+    static char text[256 * 1024];
+    char expected[64];
+    assert_int_equal(pipe2(fds, O_NONBLOCK | O_CLOEXEC), 0);
+    log_configure(LOG_INFO, fds[1]);
+    for (int i = 0; i < 5000; i++)
+        log_info("x", "n=%d", i);
+    size_t len = lines_read(fds[0], text, sizeof(text));
+    unsigned taken = 0;
+    for (const char *at = text; (at = strchr(at, '\n')); at++)
+        taken++;
+    assert_in_range(taken, 100, 4999);
+    assert_int_equal(text[len - 1], '\n'); /* whole lines only */
+    log_info("y", "n=1");
+    log_info("y", "n=2");
+    (void)lines_read(fds[0], text, sizeof(text));
+    (void)snprintf(expected, sizeof(expected), " level=warn event=log.dropped lines=%u\n",
+                   5000 - taken);
+    assert_memory_equal(text + 24, expected, strlen(expected));
+    const char *rest = text + 24 + strlen(expected) + 24;
+    assert_memory_equal(rest, " level=info event=y n=1\n", 24);
+    assert_string_equal(rest + 24 + 24, " level=info event=y n=2\n");
+    /* A reader that is gone is one that does not read. */
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)close(fds[0]);
+    log_info("y", "n=3");
+    (void)close(fds[1]);
+    log_configure(LOG_WARN, STDERR_FILENO);
+}
+
+static int rotations;
+static int next_fd; /* what the next rotation gives */
+
+static int rotate(const void *context)
+{
+    rotations++;
+    assert_ptr_equal(context, &rotations);
+    return next_fd;
+}
+
+static void test_log__a_full_file_is_put_aside(void **state UNUSED)
+{
+    struct stat st;
+    int fds[2] = {memfd_create("log", MFD_CLOEXEC), memfd_create("log", MFD_CLOEXEC)};
+    int watched[2] = {dup(fds[0]), dup(fds[1])}; /* the log closes the others */
+    log_configure(LOG_INFO, fds[0]);
+    assert_int_equal(ftruncate(watched[0], 900), 0);
+    assert_int_equal(lseek(watched[0], 900, SEEK_SET), 900);
+    log_rotation_set(1000, rotate, &rotations);
+    /* What is there already counts. Where it cannot be put aside nothing is lost, and not each line tries. */
+    next_fd = -ENOSPC;
+    for (int i = 0; i < 20; i++)
+        log_info("x", "n=%04d", i);
+    assert_int_equal(rotations, 1);
+    assert_int_equal(fstat(watched[0], &st), 0);
+    off_t line = (st.st_size - 900) / 20;
+    assert_int_equal(st.st_size, 900 + 20 * line);
+    next_fd = fds[1];
+    while (rotations == 1)
+        log_info("x", "n=%04d", 20);
+    assert_int_equal(fcntl(fds[0], F_GETFD), -1);
+    assert_int_equal(fstat(watched[1], &st), 0);
+    assert_int_equal(st.st_size, line);
+    /* And that one is put aside in its turn. */
+    next_fd = -EIO;
+    while (rotations == 2)
+        log_info("x", "n=%04d", 21);
+    assert_int_equal(fstat(watched[1], &st), 0);
+    assert_in_range(st.st_size, 1000, 1000 + line);
+    log_configure(LOG_WARN, STDERR_FILENO);
+    (void)close(fds[1]);
+    (void)close(watched[0]);
+    (void)close(watched[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_log__a_line_is_a_line),
         cmocka_unit_test(test_log__levels_are_words_and_a_threshold),
+        cmocka_unit_test(test_log__what_is_not_taken_is_dropped_and_counted),
+        cmocka_unit_test(test_log__a_full_file_is_put_aside),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

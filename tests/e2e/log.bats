@@ -1,0 +1,131 @@
+#!/usr/bin/env bats
+# The log: nobody has to read it, and it does not grow for ever.
+load helper
+
+setup() { start_world; USUAL=(--api-url "$API" --api-key-file "$DIR/key" --data-dir "$DATA" --poll-interval 0.05 --log-level debug); }
+teardown() { end_world; }
+
+# complaints N   N lines of the log, at the level debug. A program that stands still is ended: nothing else would end
+# who waits for it.
+complaints() {
+    "$PYTHON" -c '
+import os, sys
+for i in range(int(sys.argv[2])):
+    try:
+        os.mkdir(sys.argv[1] + "/" + "x" * 100)
+    except PermissionError:
+        pass' "$MNT" "$1" 3>&- 7>&- &
+    local complainer=$!
+    wait_until 60 process_is_gone $complainer || { kill -9 "$FS_PID"; return 1; }
+    wait $complainer
+}
+
+# S-LOG-1: A standard error that nobody reads (a pager, Ctrl-S, a journal that stands still) holds nothing up. Lines that
+#   it does not take are dropped, and once it takes lines again one says how many those were.
+@test "S-LOG-1: standard error is a pipe that nobody reads" {
+    mkfifo "$DIR/stderr"
+    exec 7<>"$DIR/stderr"
+    "$SEEDANCEFS" "${USUAL[@]}" -f "$MNT" 2>&7 3>&- 7>&- &
+    local pid=$!
+    wait_until 20 test -e "$MNT/README.txt"
+    FS_PID=$(daemon_pid)
+    complaints 20000
+    make_job cat
+    # Somebody reads it after all.
+    cat "$DIR/stderr" >"$DIR/read" 3>&- 7>&- &
+    local reader=$!
+    said() { complaints 1 && grep -qE 'level=warn event=log.dropped lines=[1-9][0-9]{2,}$' "$DIR/read"; }
+    wait_until 20 said
+    exec 7>&-
+    # Every line is a whole one, and nothing is left behind at the end.
+    kill -TERM "$pid"
+    wait "$pid"
+    wait "$reader"
+    has event=stop "$DIR/read"
+    fails grep -vE '^[0-9]{4}-[0-9-]{5}T[0-9:.]{12}Z level=[a-z]+ event=[a-z.]+ ' "$DIR/read"
+}
+
+@test "S-LOG-1: the end does not wait for it either" {
+    mkfifo "$DIR/stderr"
+    exec 7<>"$DIR/stderr"
+    "$SEEDANCEFS" "${USUAL[@]}" -f "$MNT" 2>&7 3>&- 7>&- &
+    local pid=$!
+    wait_until 20 test -e "$MNT/README.txt"
+    FS_PID=$(daemon_pid)
+    complaints 20000
+    local children
+    children=$(pgrep -P "$FS_PID")
+    kill -TERM "$pid"
+    wait_until 20 process_is_gone "$pid"
+    wait "$pid"
+    local child
+    for child in $children; do wait_until 10 process_is_gone "$child"; done
+    # Nor does what is left of a crash.
+    "$SEEDANCEFS" "${USUAL[@]}" -f "$MNT" 2>&7 3>&- 7>&- &
+    wait_until 20 test -e "$MNT/README.txt"
+    FS_PID=$(daemon_pid)
+    children=$(pgrep -P "$FS_PID")
+    kill_fs
+    for child in $children; do wait_until 10 process_is_gone "$child"; done
+    exec 7>&-
+}
+
+@test "S-LOG-1: standard error is a terminal that stands still" {
+    python '
+import fcntl, pty, termios, threading
+terminal, slave = pty.openpty()
+daemon = subprocess.Popen(sys.argv[1:] + ["-f", M], stderr=slave, close_fds=True)
+while not os.path.exists(M + "jobs"):
+    time.sleep(0.02)
+termios.tcflow(slave, termios.TCOOFF)           # Ctrl-S
+def complain():
+    for i in range(20000):
+        gives(errno.EPERM, os.mkdir, M + "x" * 100)
+complainer = threading.Thread(target=complain, daemon=True)
+complainer.start()
+complainer.join(60)
+if complainer.is_alive():
+    daemon.kill()                               # nothing else would end who waits for it
+    sys.exit("it stands still")
+assert not fcntl.fcntl(slave, fcntl.F_GETFL) & os.O_NONBLOCK # which the shell would have, too
+termios.tcflow(slave, termios.TCOON)
+text = bytearray()
+def read():
+    while True:
+        text.extend(os.read(terminal, 65536))
+threading.Thread(target=read, daemon=True).start()
+end = time.monotonic() + 20
+while b"event=log.dropped lines=" not in text:
+    assert time.monotonic() < end, bytes(text[-500:])
+    gives(errno.EPERM, os.mkdir, M + "x")
+    time.sleep(0.02)
+daemon.terminate()
+assert daemon.wait(20) == 0' "$SEEDANCEFS" "${USUAL[@]}"
+}
+
+# S-LOG-2: `seedancefs.log` has at most 4 MiB, also while the program runs; what was there before is
+#   `seedancefs.log.old`, once.
+@test "S-LOG-2: the log is put aside when it is full, while the program runs" {
+    mkdir -m 700 "$DATA"
+    local line="2026-01-01T00:00:00.000Z level=info event=before x=$(printf '%050d' 0)"
+    # shellcheck disable=SC2016 # sed's
+    yes "$line" | head -c $((4190000 / (${#line} + 1) * (${#line} + 1))) >"$DATA/seedancefs.log"
+    chmod 600 "$DATA/seedancefs.log"
+    echo older >"$DATA/seedancefs.log.old"
+    mount_fs
+    make_job cat
+    complaints 1000
+    [ "$(ls "$DATA" | grep -c seedancefs.log)" -eq 2 ]
+    has event=start "$DATA/seedancefs.log.old"
+    fails grep -x older "$DATA/seedancefs.log.old"
+    local file
+    for file in "$DATA"/seedancefs.log{,.old}; do
+        [ "$(stat -c %s "$file")" -le $((4 << 20)) ]
+        [ "$(stat -c %a "$file")" = 600 ]
+        fails grep -vE '^[0-9]{4}-[0-9-]{5}T[0-9:.]{12}Z level=' "$file"
+    done
+    # No line is lost at the border.
+    [ "$(cat "$DATA"/seedancefs.log{.old,} | grep -c 'event=fuse.error op=mkdir')" -eq 1000 ]
+    unmount_fs
+    has event=stop "$DATA/seedancefs.log"
+}
