@@ -17,6 +17,7 @@
 #include "seedancefs/base/clock.h"
 #include "seedancefs/base/err.h"
 #include "seedancefs/base/file.h"
+#include "seedancefs/fuse/inspector.h"
 #include "seedancefs/fuse/session.h"
 #include "seedancefs/job/jobs.h"
 #include "seedancefs/media/media.h"
@@ -60,7 +61,9 @@ struct daemon {
     struct media *media;
     struct tree *tree;
     struct session *session;
-    struct raiser *raiser; /* NULL: inotify is not told anything */
+    struct raiser *raiser;       /* NULL: inotify is not told anything */
+    struct inspector *inspector; /* NULL: callers cannot be looked at */
+    struct loop_watch inspector_watch;
     struct loop_watch session_watch;
     struct loop_watch signal_watch;
     struct timer start_timer;
@@ -326,6 +329,37 @@ static void raiser_start(struct daemon *daemon)
         log_warn("raiser.refused", "error=%s", err_name(r));
 }
 
+static void on_inspection(void *context, short revents UNUSED)
+{
+    struct daemon *daemon = context;
+    if (inspector_process(daemon->inspector) < 0)
+        loop_watch_remove(daemon->loop, &daemon->inspector_watch);
+}
+
+static void inspector_stop(struct daemon *daemon)
+{
+    if (daemon->inspector_watch.fn)
+        loop_watch_remove(daemon->loop, &daemon->inspector_watch);
+    daemon->inspector = inspector_free(daemon->inspector);
+}
+
+/* Before there is a key in this program, and a mount, like the raiser. */
+static void inspector_start(struct daemon *daemon)
+{
+    int r = inspector_new(loop_timers(daemon->loop), &daemon->inspector);
+    if (r == 0) {
+        daemon->inspector_watch = (struct loop_watch){.fd = inspector_fd(daemon->inspector),
+                                                      .events = POLLIN,
+                                                      .fn = on_inspection,
+                                                      .context = daemon};
+        r = loop_watch_add(daemon->loop, &daemon->inspector_watch);
+    }
+    if (r == 0)
+        return;
+    log_warn("inspector.refused", "error=%s", err_name(r));
+    inspector_stop(daemon);
+}
+
 static void daemon_end(struct daemon *daemon)
 {
     daemon->is_ending = true;
@@ -416,6 +450,7 @@ static enum exit_code session_start(struct daemon *daemon)
     const struct options *options = daemon->options;
     struct session_settings settings = {.tree = daemon->tree,
                                         .timers = loop_timers(daemon->loop),
+                                        .inspector = daemon->inspector,
                                         .options = options->fuse_options,
                                         .is_debug = options->is_debug,
                                         .context = daemon,
@@ -445,6 +480,7 @@ static void daemon_stop(struct daemon *daemon)
         jobs_stop(daemon->jobs);
     daemon->session = session_free(daemon->session);
     daemon->raiser = raiser_free(daemon->raiser);
+    inspector_stop(daemon);
     /* The unmount may be noticed a moment after it: see raiser.c. */
     daemon->is_ending = daemon->is_unmounted;
     while (daemon->jobs && jobs_is_submitting(daemon->jobs) && !daemon->is_ending) {
@@ -480,8 +516,10 @@ static enum exit_code daemon_start(struct daemon *daemon)
         code = directories_make(daemon);
     if (code == EXIT_DONE)
         code = network_start(daemon);
-    if (code == EXIT_DONE)
+    if (code == EXIT_DONE) {
         raiser_start(daemon);
+        inspector_start(daemon);
+    }
     if (code == EXIT_DONE)
         code = key_start(daemon);
     if (code == EXIT_DONE)
