@@ -15,6 +15,7 @@
 
 #include "seedancefs/api/api.h"
 #include "seedancefs/base/clock.h"
+#include "seedancefs/base/descriptor.h"
 #include "seedancefs/base/err.h"
 #include "seedancefs/base/file.h"
 #include "seedancefs/fuse/inspector.h"
@@ -534,6 +535,7 @@ enum exit_code daemon_run(const struct options *options, int ready_fd)
 {
     struct daemon daemon = {.options = options, .ready_fd = ready_fd};
     secure(options);
+    (void)!descriptor_limit_raise(); /* never fails; or it stays as it is */
     notify_init();
     (void)umask(077);
     (void)signal(SIGPIPE, SIG_IGN);

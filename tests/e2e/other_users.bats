@@ -120,3 +120,52 @@ END
     has 'inspector.gone' "$DATA/seedancefs.log"
     make_job cat
 }
+
+# held_by_other SCRIPT   a process of another user that runs the script, says "ready" and keeps what it has open.
+held_by_other() {
+    as_other env -C / MNT="$MNT" "$PYTHON" -c "
+import errno, os, sys
+M = os.environ['MNT'] + '/'
+held = []
+def hold(path):
+    try:
+        held.append(os.open(M + path, os.O_RDONLY))
+    except OSError as e:
+        return errno.errorcode[e.errno]
+$1
+print('ready', flush=True)
+sys.stdin.read()" <"$DIR/other" >"$DIR/said" 2>&1 3>&- 8>&- &
+    OTHER_PID=$!
+    wait_until 60 grep -q . "$DIR/said"
+    cat "$DIR/said"
+    [ "$(tail -n 1 "$DIR/said")" = ready ]
+}
+
+# S-USER-4: However many files are open for reading, so that the program has no descriptors left for more, a prompt can be
+#   written and is sent, commands are taken and states can be read. The soft limit of descriptors is raised to the hard
+#   one.
+@test "S-USER-4: with the descriptors used up by readers the owner can still spend" {
+    RUN_FS='prlimit --nofile=48:96' mount_fs -o allow_other
+    grep -q '^Max open files *96 *96 ' "/proc/$FS_PID/limits"
+    for i in $(seq 120); do echo "$i" >"$J/note$i/note"; done
+    mkfifo "$DIR/other"
+    exec 8<>"$DIR/other"
+    held_by_other '
+said = [hold(f"jobs/note{i}/note") for i in range(1, 121)]
+assert said[0] is None and said[-1] == "EMFILE", said'
+    local open
+    open=$(ls "/proc/$FS_PID/fd" | wc -l)
+    [ "$open" -ge 72 ]
+    echo '{"prompt": "x"}' >"$J/cat/prompt.json"
+    wait_until 20 creates_are 1
+    cat "$J/cat/status" "$J/cat/status.json" "$J/cat/ctl" "$MNT/spend.json" >/dev/null
+    fails bash -c "echo nonsense >$J/cat/ctl"
+    echo note >"$J/cat/note"
+    echo changed >"$J/note120/note"
+    # What was missing for the video comes when there is place again.
+    exec 8>&-
+    wait "$OTHER_PID"
+    wait_status cat succeeded
+    [ "$(cat "$J/note120/note")" = changed ]
+    [ "$(creates)" -eq 1 ]
+}

@@ -9,11 +9,6 @@
 
 #include "seedancefs/base/attributes.h"
 
-#include <stdint.h>
-
-/* Gives every capability up, for good, but for those of a set: bits by the numbers of linux/capability.h. 0 or -errno. */
-int privileges_keep(uint64_t capabilities) NODISCARD;
-
 /* Gives every capability up, for good, unless the program runs as root. 0 or -errno. */
 int privileges_drop(void) NODISCARD;
 
