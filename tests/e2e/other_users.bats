@@ -141,6 +141,51 @@ sys.stdin.read()" <"$DIR/other" >"$DIR/said" 2>&1 3>&- 8>&- &
     [ "$(tail -n 1 "$DIR/said")" = ready ]
 }
 
+memory() { awk '/^VmRSS/ { print $2 }' "/proc/$FS_PID/status"; }
+
+# S-USER-3: All who have the same version of a generated file open share its bytes. A user who is not root and does not run
+#   the program may have 1,024 files open, and hold 32 MiB of generated files; all such users together 4,096 and
+#   128 MiB. What is beyond that cannot be opened: EMFILE.
+@test "S-USER-3: many handles of another user take no memory, and not the place of others" {
+    mount_fs -o allow_other
+    # A page of about a megabyte: invalid prompts of quotation marks, which become six bytes each there.
+    python '
+for i in range(100):
+    try:
+        with open(M + f"jobs/{i}/prompt.json", "w") as f:
+            f.write("""{"prompt": "%s", "duration": 99}""" % ("\\u0022" * 2000))
+    except OSError:
+        pass'
+    local size before
+    size=$(wc -c <"$MNT/index.html")
+    [ "$size" -gt 900000 ]
+    before=$(memory)
+    mkfifo "$DIR/other"
+    exec 8<>"$DIR/other"
+    held_by_other '
+for i in range(400):
+    assert hold("index.html") is None
+for i in range(604):
+    assert hold(f"jobs/{i % 100}/status") is None'
+    [ $(($(memory) - before)) -lt $((10 * size / 1024)) ]
+    # The owner goes on.
+    echo '{"prompt": "x"}' >"$J/cat/prompt.json"
+    wait_status cat succeeded
+    [ "$(wc -c <"$MNT/index.html")" -gt 900000 ]
+    exec 8>&-
+    wait "$OTHER_PID"
+    exec 8<>"$DIR/other"
+    held_by_other '
+for i in range(1024):
+    assert hold("README.txt") is None
+assert hold("README.txt") == "EMFILE", i'
+    OTHER=65533 as_other cat "$J/cat/status"
+    cat "$J/cat/status"
+    exec 8>&-
+    wait "$OTHER_PID"
+    as_other cat "$J/cat/status"
+}
+
 # S-USER-4: However many files are open for reading, so that the program has no descriptors left for more, a prompt can be
 #   written and is sent, commands are taken and states can be read. The soft limit of descriptors is raised to the hard
 #   one.
