@@ -17,9 +17,11 @@
 
 #include "seedancefs/api/api.h"
 #include "seedancefs/base/clock.h"
+#include "seedancefs/base/descriptor.h"
 #include "seedancefs/base/err.h"
 #include "seedancefs/base/file.h"
 #include "seedancefs/base/privileges.h"
+#include "seedancefs/fuse/inspector.h"
 #include "seedancefs/fuse/session.h"
 #include "seedancefs/job/jobs.h"
 #include "seedancefs/media/media.h"
@@ -66,6 +68,8 @@ struct daemon {
     struct raiser *raiser;         /* NULL: inotify is not told anything */
     struct key_reader *key_reader; /* NULL: the key came from elsewhere */
     struct unmounter *unmounter;   /* NULL: the session unmounts */
+    struct inspector *inspector;   /* NULL: callers cannot be looked at */
+    struct loop_watch inspector_watch;
     struct loop_watch session_watch;
     struct loop_watch signal_watch;
     struct timer start_timer;
@@ -387,6 +391,37 @@ static void raiser_start(struct daemon *daemon)
         log_warn("raiser.refused", "error=%s", err_name(r));
 }
 
+static void on_inspection(void *context, short revents UNUSED)
+{
+    struct daemon *daemon = context;
+    if (inspector_process(daemon->inspector) < 0)
+        loop_watch_remove(daemon->loop, &daemon->inspector_watch);
+}
+
+static void inspector_stop(struct daemon *daemon)
+{
+    if (daemon->inspector_watch.fn)
+        loop_watch_remove(daemon->loop, &daemon->inspector_watch);
+    daemon->inspector = inspector_free(daemon->inspector);
+}
+
+/* Before there is a key in this program, and a mount, like the raiser. */
+static void inspector_start(struct daemon *daemon)
+{
+    int r = inspector_new(loop_timers(daemon->loop), &daemon->inspector);
+    if (r == 0) {
+        daemon->inspector_watch = (struct loop_watch){.fd = inspector_fd(daemon->inspector),
+                                                      .events = POLLIN,
+                                                      .fn = on_inspection,
+                                                      .context = daemon};
+        r = loop_watch_add(daemon->loop, &daemon->inspector_watch);
+    }
+    if (r == 0)
+        return;
+    log_warn("inspector.refused", "error=%s", err_name(r));
+    inspector_stop(daemon);
+}
+
 static void daemon_end(struct daemon *daemon)
 {
     daemon->is_ending = true;
@@ -472,21 +507,21 @@ static int watches_add(struct daemon *daemon)
     return r < 0 ? r : loop_watch_add(daemon->loop, &daemon->session_watch);
 }
 
-/* From here on the network is talked to. As root it still looks at what the processes of others are about to make
- * (fuse/caller.c). */
+/* From here on the network is talked to. What still takes a privilege is done by processes of their own. */
 static enum exit_code privileges_give_up(const struct daemon *daemon)
 {
     const char *base = daemon->options->data_directory;
-    int r = privileges_drop(geteuid() == 0 ? PRIVILEGE(CAP_SYS_PTRACE) : 0);
+    int r = privileges_drop(0);
     if (r == 0 && daemon->unmounter)
         r = privileges_seal();
     if (r < 0)
         return complain_err("the privileges cannot be given up", r);
     if (access(base, W_OK | X_OK) == 0)
         return EXIT_DONE;
-    return complain(base, "root cannot reach the data directory without the privileges that it gives up "
-                          "once it has mounted, because it is in a directory of another user. Choose "
-                          "another with --data-dir DIR, or run as that user with -o setuid=USER.");
+    return complain(base,
+                    "root cannot reach the data directory without the privileges that it gives up "
+                    "once it has mounted, because it is in a directory of another user. Choose "
+                    "another with --data-dir DIR, or run as that user with -o setuid=USER.");
 }
 
 static enum exit_code session_start(struct daemon *daemon)
@@ -494,6 +529,7 @@ static enum exit_code session_start(struct daemon *daemon)
     const struct options *options = daemon->options;
     struct session_settings settings = {.tree = daemon->tree,
                                         .timers = loop_timers(daemon->loop),
+                                        .inspector = daemon->inspector,
                                         .options = options->fuse_options,
                                         .is_debug = options->is_debug,
                                         .context = daemon,
@@ -533,6 +569,7 @@ static void daemon_stop(struct daemon *daemon)
     mount_end(daemon);
     daemon->raiser = raiser_free(daemon->raiser);
     daemon->key_reader = key_reader_free(daemon->key_reader);
+    inspector_stop(daemon);
     /* The unmount may be noticed a moment after it: see raiser.c. */
     daemon->is_ending = daemon->is_unmounted;
     while (daemon->jobs && jobs_is_submitting(daemon->jobs) && !daemon->is_ending) {
@@ -571,8 +608,10 @@ static enum exit_code daemon_start(struct daemon *daemon)
     int r = code == EXIT_DONE ? helpers_start(daemon) : 0;
     if (r < 0)
         code = complain_err("a process cannot be started", r);
-    if (code == EXIT_DONE)
+    if (code == EXIT_DONE) {
         raiser_start(daemon);
+        inspector_start(daemon);
+    }
     if (code == EXIT_DONE)
         code = store_start(daemon);
     if (code != EXIT_DONE)
@@ -588,6 +627,7 @@ enum exit_code daemon_run(const struct options *options, int ready_fd)
 {
     struct daemon daemon = {.options = options, .ready_fd = ready_fd};
     secure(options);
+    (void)!descriptor_limit_raise(); /* never fails; or it stays as it is */
     int r = options->is_foreground ? stderr_relay_start() : 0;
     if (r < 0)
         return complain_err("a process cannot be started", r);

@@ -4,6 +4,10 @@
  * calling thread is looked at: it waits in its system call while we decide, and the call's number
  * and arguments stand in /proc/TID/syscall. Left out: guessing from the command's name or from
  * timing.
+ *
+ * The files of /proc are read without waiting for anybody: the thread is in a system call that waits for the program,
+ * so it is not in execve(2), whose lock /proc/TID/syscall takes. The memory is another matter: a page of it may be
+ * a page of a file, of this mount or of a filesystem that never answers, and reading it waits for that page.
  */
 #include "caller.h"
 
@@ -21,11 +25,6 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
-
-struct open_call {
-    uint64_t path; /* address in the caller */
-    uint64_t flags;
-};
 
 static bool remote_read(pid_t tid, uint64_t address, void *bytes, size_t len)
 {
@@ -66,44 +65,51 @@ static bool read_proc(pid_t tid, const char *file, char *text, size_t size)
     return true;
 }
 
-static bool open_call_get(pid_t tid, struct open_call *out)
+bool caller_open_call_get(pid_t tid, struct caller_open_call *out)
 {
     char line[512];
     long number;
     uint64_t a[4];
-    if (!read_proc(tid, "syscall", line, sizeof(line)) ||
+    if (tid <= 0 || !read_proc(tid, "syscall", line, sizeof(line)) ||
         sscanf(line, "%ld %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64, &number, &a[0], &a[1],
                &a[2], &a[3]) != 5)
         return false;
+    *out = (struct caller_open_call){.tid = tid};
     switch (number) {
 #ifdef SYS_open
     case SYS_open:
-        *out = (struct open_call){a[0], a[1]};
-        return true;
+        out->path = a[0];
+        out->flags = a[1];
+        break;
 #endif
 #ifdef SYS_creat
     case SYS_creat:
-        *out = (struct open_call){a[0], O_CREAT};
-        return true;
+        out->path = a[0];
+        out->flags = O_CREAT;
+        break;
 #endif
     case SYS_openat:
-        *out = (struct open_call){a[1], a[2]};
-        return true;
-    case SYS_openat2:
-        /* struct open_how begins with its flags. */
         out->path = a[1];
-        return remote_read(tid, a[2], &out->flags, sizeof(out->flags));
+        out->flags = a[2];
+        break;
+    case SYS_openat2:
+        out->path = a[1];
+        out->how = a[2];
+        return true;
     default:
         return false;
     }
+    return (out->flags & O_CREAT) != 0;
 }
 
-bool caller_is_creating_below(pid_t tid, const char *name)
+bool caller_is_creating_below(const struct caller_open_call *call, const char *name)
 {
-    struct open_call call;
+    uint64_t flags = call->flags;
     char path[PATH_MAX];
-    if (tid <= 0 || !open_call_get(tid, &call) || !(call.flags & O_CREAT) ||
-        !remote_read_text(tid, call.path, path, sizeof(path)))
+    /* struct open_how begins with its flags. */
+    if (call->how && !remote_read(call->tid, call->how, &flags, sizeof(flags)))
+        return false;
+    if (!(flags & O_CREAT) || !remote_read_text(call->tid, call->path, path, sizeof(path)))
         return false;
     size_t len = strlen(name);
     for (const char *component = path; *component;) {

@@ -5,15 +5,29 @@
 #define SEEDANCEFS_FUSE_CALLER_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
+/* The system call that a thread is inside of: open(2), openat(2), openat2(2) or creat(2). */
+struct caller_open_call {
+    pid_t tid;
+    uint64_t path; /* its address in the caller, as is `how` */
+    uint64_t how;  /* of openat2(2), which has the flags there; else 0 */
+    uint64_t flags;
+};
+
 /*
- * True when thread `tid` is inside open(2), openat(2), openat2(2) or creat(2) with O_CREAT, and
- * `name` is a component of its path but not the last: something is about to be created below
- * `name`. False whenever that cannot be seen (another pid namespace, ptrace restricted, see
- * proc(5) and process_vm_readv(2)).
+ * True when `tid` is inside one of these calls and may be creating a file. False whenever that cannot be seen
+ * (another pid namespace, ptrace restricted, see proc(5)). Does not wait.
  */
-bool caller_is_creating_below(pid_t tid, const char *name);
+bool caller_open_call_get(pid_t tid, struct caller_open_call *out);
+
+/*
+ * True when the call has O_CREAT and `name` is a component of its path but not the last: something is about
+ * to be created below `name`. False whenever that cannot be seen (see process_vm_readv(2)). Waits for the
+ * caller's memory, for ever if the caller wants it so: not for the loop, see inspector.c.
+ */
+bool caller_is_creating_below(const struct caller_open_call *call, const char *name);
 
 /* True when thread `tid` has a signal pending that will end it, or is gone. */
 bool caller_is_dying(pid_t tid);

@@ -2,12 +2,14 @@
  * What: what the files of the fuse floor share.
  *   session.c  birth, mounting, the queue of requests, death
  *   ops.c      one thin function per operation
+ *   lookups.c  lookups, and those that wait for a look at their caller
  *   reads.c    reads, and what becomes of those that must wait
  *   xattrs.c   extended attributes
  *   metrics.c  how many requests and errors there were
  *   polls.c    poll(2)
  *   lost.c     requests that libfuse had no memory for
  *   caller.c   what the thread behind a request is doing
+ *   inspector.c  the process that looks into a caller's memory
  */
 #ifndef SEEDANCEFS_FUSE_PRIVATE_H
 #define SEEDANCEFS_FUSE_PRIVATE_H
@@ -18,6 +20,7 @@
 #include <fuse_lowlevel.h>
 
 struct request;
+struct lookup;
 
 struct session {
     struct session_settings settings;
@@ -26,6 +29,7 @@ struct session {
     bool is_mounted;
     bool is_request_taken;    /* the one that is being processed has come to its operation */
     struct request *requests; /* parked reads */
+    struct lookup *lookups;   /* parked */
     pid_t raiser;             /* 0: none; see session_raiser_set() */
     uint64_t raising_parent;
     const char *raising;
@@ -39,9 +43,15 @@ extern const struct fuse_lowlevel_ops session_ops;
 /* The one place where an error is turned into an errno, logged and replied. 0 is a reply, too. */
 void reply_error(fuse_req_t req, const char *operation, int r);
 
+void reply_entry(fuse_req_t req, const char *operation, int r, const struct tree_entry *entry);
+
 struct session *session_of(fuse_req_t req);
+struct tree *tree_of(fuse_req_t req);
+struct tree_caller caller_of(fuse_req_t req);
+bool is_raiser(fuse_req_t req);
 struct tree_handle *handle_of(const struct fuse_file_info *fi);
 
+void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi);
 
 /* metrics.c: see there. */
@@ -60,7 +70,8 @@ void op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct f
 void poll_wake(void *waker);
 void poll_drop(void *waker);
 
-/* Answers every parked read with -ENOTCONN. */
+/* Answers every parked read, or lookup, with -ENOTCONN. */
 void reads_end(struct session *session);
+void lookups_end(struct session *session);
 
 #endif

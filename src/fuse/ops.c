@@ -4,8 +4,6 @@
  */
 #include "fuse_private.h"
 
-#include "caller.h"
-
 #include "seedancefs/base/buf.h"
 #include "seedancefs/base/err.h"
 #include "seedancefs/base/log.h"
@@ -28,12 +26,12 @@ struct session *session_of(fuse_req_t req)
     return fuse_req_userdata(req);
 }
 
-static struct tree *tree_of(fuse_req_t req)
+struct tree *tree_of(fuse_req_t req)
 {
     return session_of(req)->settings.tree;
 }
 
-static struct tree_caller caller_of(fuse_req_t req)
+struct tree_caller caller_of(fuse_req_t req)
 {
     const struct fuse_ctx *context = fuse_req_ctx(req);
     return (struct tree_caller){context->uid, context->gid};
@@ -56,8 +54,7 @@ static struct fuse_entry_param entry_param(const struct tree_entry *entry)
                                      .entry_timeout = entry->entry_s};
 }
 
-static void reply_entry(fuse_req_t req, const char *operation, int r,
-                        const struct tree_entry *entry)
+void reply_entry(fuse_req_t req, const char *operation, int r, const struct tree_entry *entry)
 {
     if (r < 0) {
         reply_error(req, operation, r);
@@ -98,31 +95,10 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 }
 
 /* See session_raiser_set(). */
-static bool is_raiser(fuse_req_t req)
+bool is_raiser(fuse_req_t req)
 {
     const struct session *session = session_of(req);
     return session->raiser != 0 && fuse_req_ctx(req)->pid == session->raiser;
-}
-
-static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
-{
-    struct tree_entry entry;
-    const struct session *session = session_of(req);
-    if (is_raiser(req) && session->raising && parent == session->raising_parent &&
-        strcmp(name, session->raising) == 0) {
-        int found = session->is_raising_gone ? tree_lookup_gone(tree_of(req), parent, name, &entry)
-                                             : -ENOENT;
-        reply_entry(req, "lookup", found, &entry);
-        return;
-    }
-    int r = tree_lookup(tree_of(req), parent, name, &entry);
-    if (r == -ENOENT && caller_is_creating_below(fuse_req_ctx(req)->pid, name)) {
-        struct tree_caller caller = caller_of(req);
-        r = tree_access(tree_of(req), parent, W_OK, &caller);
-        if (r == 0)
-            r = tree_lookup_provisional(tree_of(req), parent, name, &entry);
-    }
-    reply_entry(req, "lookup", r, &entry);
 }
 
 static void op_forget(fuse_req_t req, fuse_ino_t ino UNUSED, uint64_t count UNUSED)

@@ -127,6 +127,7 @@ struct session *session_free(struct session *session)
     if (!session)
         return NULL;
     reads_end(session);
+    lookups_end(session);
     metrics_end(session);
     if (session->is_mounted)
         fuse_session_unmount(session->fuse);

@@ -9,6 +9,7 @@
  */
 #include "job_private.h"
 
+#include "seedancefs/base/descriptor.h"
 #include "seedancefs/base/file.h"
 #include "seedancefs/base/log.h"
 #include "seedancefs/base/text.h"
@@ -237,6 +238,8 @@ int job_file_open(struct job_file *file, bool is_writer, bool is_truncating)
         if (r < 0)
             return r;
         file->fd = open(path, O_RDWR | O_CLOEXEC);
+        if (!is_writer && !is_truncating)
+            file->fd = descriptor_ordinary(file->fd);
         if (file->fd < 0)
             return -errno;
     }

@@ -12,6 +12,7 @@
  */
 #include "media/cache_file.h"
 
+#include "seedancefs/base/descriptor.h"
 #include "seedancefs/base/file.h"
 #include "seedancefs/base/log.h"
 
@@ -132,7 +133,8 @@ static int cache_read_map(struct cache_file *cache)
 static int cache_open_data(struct cache_file *cache, int flags)
 {
     struct cache_names names = cache_names(cache);
-    cache->fd = openat(cache->directory_fd, names.data, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+    cache->fd = descriptor_ordinary(
+        openat(cache->directory_fd, names.data, flags | O_CLOEXEC | O_NOFOLLOW, 0600));
     return cache->fd < 0 ? -errno : 0;
 }
 

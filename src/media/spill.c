@@ -5,6 +5,7 @@
  */
 #include "media/spill.h"
 
+#include "seedancefs/base/descriptor.h"
 #include "seedancefs/base/file.h"
 
 #include <errno.h>
@@ -25,7 +26,7 @@ int spill_new(struct spill_pool *pool, struct spill **out)
     struct spill *spill = calloc(1, sizeof(*spill));
     if (!spill)
         return -ENOMEM;
-    spill->fd = memfd_create("seedancefs-spill", MFD_CLOEXEC);
+    spill->fd = descriptor_ordinary(memfd_create("seedancefs-spill", MFD_CLOEXEC));
     if (spill->fd < 0) {
         int r = -errno;
         free(spill);

@@ -490,6 +490,7 @@ static int transfer_request(struct transfer *transfer, const char *url)
         .stall_ms = TRANSFER_STALL_MS,
         .body_limit = body_limit > TRANSFER_PAGE_BYTES ? (size_t)body_limit : TRANSFER_PAGE_BYTES,
         .is_private_address_allowed = is_loopback_allowed,
+        .is_for_reader = true,
         .context = transfer,
         .on_headers = transfer_on_headers,
         .on_body = transfer_on_body,

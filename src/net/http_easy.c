@@ -2,6 +2,7 @@
 #include "net/http_internal.h"
 
 #include "net/url_host.h"
+#include "seedancefs/base/descriptor.h"
 #include "seedancefs/base/err.h"
 #include "seedancefs/net/url.h"
 
@@ -47,7 +48,8 @@ static curl_socket_t on_socket_open(void *context, curlsocktype purpose, struct 
         transfer->has_refused_address = true;
         return CURL_SOCKET_BAD;
     }
-    return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+    int fd = socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+    return transfer->request.is_for_reader ? descriptor_ordinary(fd) : fd;
 }
 
 /* Connected, TLS is up, and no byte of the request has been written. */

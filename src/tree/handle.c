@@ -1,11 +1,13 @@
 /*
  * Open files. A generated file is rendered when it is opened and the handle reads that snapshot,
- * so that a reader never sees half of one state and half of the next. A user's file reads and
+ * so that a reader never sees half of one state and half of the next; equal ones are one. A user's file reads and
  * writes its file on disk. A video reads its media item, and a read whose bytes are not there yet
  * is parked.
  */
 #include "tree_private.h"
 
+#include "guest.h"
+#include "snapshot.h"
 #include "watch.h"
 
 #include "seedancefs/job/ctl.h"
@@ -32,9 +34,9 @@ struct tree_handle {
     struct tree *tree;
     struct tree_handle *next;
     struct tree_handle *prev;
-    struct watch watch;
+    struct guest *guest; /* NULL: of one who is not limited */
+    struct watch watch;  /* with the snapshot */
     union {
-        struct buf snapshot; /* of HANDLE_WATCH, too: what `wait` gives */
         struct job_file *file;
         struct media_item *item;
     };
@@ -54,18 +56,6 @@ struct tree_read_state {
 static bool is_writing(int flags)
 {
     return (flags & O_ACCMODE) != O_RDONLY;
-}
-
-static int open_snapshot(struct tree *tree, const struct node *node, struct tree_handle *handle)
-{
-    handle->kind = HANDLE_SNAPSHOT;
-    buf_init(&handle->snapshot, 128 * 1024 * 1024);
-    if (node->kind == NODE_METRICS)
-        tree->metrics_opened_ms = clock_wall_ms(tree->settings.clock);
-    int r = node_render(tree, node, &handle->snapshot);
-    if (r < 0)
-        buf_fini(&handle->snapshot);
-    return r;
 }
 
 static bool is_watched(const struct node *node)
@@ -101,10 +91,12 @@ static int open_node(struct tree *tree, const struct node *node, int flags,
     }
     if (is_watched(node)) {
         handle->kind = HANDLE_WATCH;
-        buf_init(&handle->snapshot, 64);
         return 0;
     }
-    return open_snapshot(tree, node, handle);
+    handle->kind = HANDLE_SNAPSHOT;
+    if (node->kind == NODE_METRICS)
+        tree->metrics_opened_ms = clock_wall_ms(tree->settings.clock);
+    return snapshot_take(tree, node, handle->guest, &handle->watch.snapshot);
 }
 
 static void watch_init(struct tree_handle *handle, const struct node *node)
@@ -116,19 +108,22 @@ static void watch_init(struct tree_handle *handle, const struct node *node)
         kind = WATCH_SNAPSHOT;
     handle->watch = (struct watch){.kind = kind,
                                    .tree = handle->tree,
-                                   .job = handle->job,
-                                   .generated = node->generated,
-                                   .content = &handle->snapshot};
+                                   .node = *node,
+                                   .guest = handle->guest,
+                                   .snapshot = handle->watch.snapshot};
 }
 
 static int handle_new(struct tree *tree, const struct node *node, int flags,
-                      struct tree_open_result *out)
+                      const struct tree_caller *caller, struct tree_open_result *out)
 {
     struct tree_handle *handle = calloc(1, sizeof(*handle));
     if (!handle)
         return -ENOMEM;
-    int r = open_node(tree, node, flags, handle);
+    int r = guest_enter(tree, caller, &handle->guest);
+    if (r == 0)
+        r = open_node(tree, node, flags, handle);
     if (r < 0) {
+        guest_leave(tree, handle->guest);
         free(handle);
         return r;
     }
@@ -162,7 +157,7 @@ int tree_open(struct tree *tree, uint64_t ino, int flags, const struct tree_call
     if (flags & O_TRUNC)
         mask |= W_OK;
     r = node_access(tree, &node, mask, caller);
-    return r < 0 ? r : handle_new(tree, &node, flags, out);
+    return r < 0 ? r : handle_new(tree, &node, flags, caller, out);
 }
 
 int tree_create(struct tree *tree, uint64_t parent, const char *name, mode_t mode, int flags,
@@ -190,7 +185,7 @@ int tree_create(struct tree *tree, uint64_t parent, const char *name, mode_t mod
     }
     if (is_defaults) { /* it was removed */
         node = (struct node){.kind = NODE_DEFAULTS};
-        r = handle_new(tree, &node, flags | O_TRUNC, out);
+        r = handle_new(tree, &node, flags | O_TRUNC, caller, out);
         return r < 0 ? r : node_entry(tree, &node, entry);
     }
     if (node_name_is_reserved(name))
@@ -200,7 +195,7 @@ int tree_create(struct tree *tree, uint64_t parent, const char *name, mode_t mod
     if (r < 0)
         return r;
     node.id = node.file->id;
-    r = handle_new(tree, &node, flags & ~O_TRUNC, out);
+    r = handle_new(tree, &node, flags & ~O_TRUNC, caller, out);
     if (r == 0) {
         job_file_begin(node.file);
         r = node_entry(tree, &node, entry);
@@ -297,9 +292,11 @@ void tree_read(struct tree_handle *handle, size_t size, int64_t offset, tree_rea
             return;
         }
     }
+    static const struct buf nothing;
     const struct buf *text = handle->kind == HANDLE_DEFAULTS
                                  ? jobs_defaults_text(handle->tree->settings.jobs)
-                                 : &handle->snapshot;
+                             : handle->kind == HANDLE_SNAPSHOT ? &handle->watch.snapshot->content
+                                                               : &nothing;
     size_t start = offset < 0 || (uint64_t)offset > text->len ? text->len : (size_t)offset;
     size_t left = text->len - start;
     struct tree_bytes bytes = {
@@ -383,9 +380,8 @@ static void handle_end(struct tree_handle *handle, bool is_abandoned)
         jobs_defaults_close(handle->tree->settings.jobs);
     else if (handle->kind == HANDLE_MEDIA)
         media_item_close(handle->item);
-    else if (handle->kind == HANDLE_SNAPSHOT || handle->kind == HANDLE_WATCH)
-        buf_fini(&handle->snapshot);
     watch_fini(&handle->watch);
+    guest_leave(handle->tree, handle->guest);
     DL_DELETE(handle->tree->handles, handle);
     handle->tree->handles_count--;
     job_unref(handle->job);

@@ -88,6 +88,12 @@ int tree_lookup(struct tree *tree, uint64_t parent, const char *name, struct tre
     return r < 0 ? r : node_entry(tree, &node, out);
 }
 
+int tree_provisional_check(struct tree *tree, uint64_t parent, const struct tree_caller *caller)
+{
+    return parent == node_ino(NODE_JOBS, 0) ? tree_access(tree, parent, W_OK | X_OK, caller)
+                                            : -ENOENT;
+}
+
 int tree_lookup_provisional(struct tree *tree, uint64_t parent, const char *name,
                             struct tree_entry *out)
 {

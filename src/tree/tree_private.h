@@ -4,6 +4,8 @@
  *   node.c    inode numbers, attributes, rights
  *   handle.c  open files
  *   render.c  generated files
+ *   snapshot.c  what a generated file held when it was opened
+ *   guest.c   what other users may take up
  *   output.c  between jobs and their media
  *   archive.c saving videos
  *   readme.c  README.txt
@@ -55,6 +57,12 @@ enum node_kind {
     NODE_JOB_LINK = 132,
 };
 
+/* See guest.c. */
+struct guest_use {
+    size_t handles;
+    size_t bytes; /* of generated files */
+};
+
 struct tree {
     struct tree_settings settings;
     char *data_directory;
@@ -84,6 +92,9 @@ struct tree {
     uint64_t index_revision;
     struct tree_handle *handles;
     int64_t handles_count;
+    struct snapshot *snapshots; /* the latest of each file that is open */
+    struct guest *guests;
+    struct guest_use guests_use; /* of all together */
     int64_t metrics_opened_ms;
     int64_t status_counts[JOB_STATE_COUNT]; /* jobs, as the views show them */
     struct spend *spend;                    /* NULL: nobody has asked yet, see spend.c */

@@ -12,6 +12,8 @@
  */
 #include "watch.h"
 
+#include "snapshot.h"
+
 #include "seedancefs/base/table.h"
 
 #include <poll.h>
@@ -40,19 +42,21 @@ static int events_size(const struct watch *watch, int64_t *size)
 /* Adds what can be read; none of it when there is something to wait for. */
 static int content_get(const struct watch_read *read, struct buf *out)
 {
-    const struct watch *watch = read->watch;
+    struct watch *watch = read->watch;
     struct tree *tree = watch->tree;
     size_t size = read->size < READ_MAX ? read->size : READ_MAX;
     if (watch->kind == WATCH_EVENTS)
         return jobs_events_read(tree->settings.jobs, read->offset, size, out);
-    struct buf *word = watch->content;
-    if (word->len == 0 && watch->job->is_removed)
+    if (!watch->snapshot && watch->node.job->is_removed)
         return -ENOENT;
-    if (word->len == 0) {
-        int r = wait_render(tree, watch->job, NULL, word);
+    if (!watch->snapshot && is_waited_for(watch->node.job)) {
+        int r = snapshot_take(tree, &watch->node, watch->guest, &watch->snapshot);
         if (r < 0)
             return r;
     }
+    if (!watch->snapshot)
+        return 0;
+    const struct buf *word = &watch->snapshot->content;
     size_t start = (uint64_t)read->offset < word->len ? (size_t)read->offset : word->len;
     size_t left = word->len - start;
     return buf_add(out, buf_text(word) + start, left < size ? left : size);
@@ -60,7 +64,7 @@ static int content_get(const struct watch_read *read, struct buf *out)
 
 static bool is_at_end(const struct watch_read *read)
 {
-    return read->watch->kind == WATCH_WAIT && read->watch->content->len > 0;
+    return read->watch->kind == WATCH_WAIT && read->watch->snapshot;
 }
 
 /* True when the read was answered; it is then gone, if it was parked. */
@@ -103,30 +107,28 @@ void watch_read_cancel(struct watch_read *read)
 
 int watch_snapshot_read(struct watch *watch, size_t size, int64_t offset)
 {
-    struct buf *content = watch->content;
-    if (watch->generated && offset == 0 && watch->end > 0 && watch->end >= (int64_t)content->len &&
-        !watch->job->is_removed) {
-        struct buf anew;
-        buf_init(&anew, content->limit);
-        int r = generated_render(watch->tree, watch->job, watch->generated, &anew);
-        if (r < 0) {
-            buf_fini(&anew);
+    int64_t len = (int64_t)watch->snapshot->content.len;
+    if (watch->node.generated && offset == 0 && watch->end > 0 && watch->end >= len &&
+        !watch->node.job->is_removed) {
+        struct snapshot *anew;
+        int r = snapshot_take(watch->tree, &watch->node, watch->guest, &anew);
+        if (r < 0)
             return r;
-        }
-        buf_fini(content);
-        *content = anew;
+        snapshot_release(watch->tree, watch->snapshot, watch->guest);
+        watch->snapshot = anew;
+        len = (int64_t)anew->content.len;
     }
     uint64_t end = (uint64_t)offset + size;
-    watch->end = end < content->len ? (int64_t)end : (int64_t)content->len;
+    watch->end = end < (uint64_t)len ? (int64_t)end : len;
     return 0;
 }
 
 static bool is_snapshot_old(struct watch *watch)
 {
     struct buf *scratch = &watch->tree->scratch;
-    const struct buf *content = watch->content;
+    const struct buf *content = &watch->snapshot->content;
     buf_clear(scratch);
-    if (generated_render(watch->tree, watch->job, watch->generated, scratch) < 0)
+    if (node_render(watch->tree, &watch->node, scratch) < 0)
         return true; /* a read will say why */
     return scratch->len != content->len ||
            memcmp(buf_text(scratch), buf_text(content), content->len) != 0;
@@ -140,11 +142,11 @@ static short readiness(struct watch *watch)
         return readable | POLLOUT | POLLWRNORM;
     if (watch->kind == WATCH_EVENTS)
         return events_size(watch, &size) < 0 || size > watch->end ? readable : 0;
-    if (watch->job->is_removed)
+    if (watch->node.job->is_removed)
         return readable | POLLHUP;
     if (watch->kind == WATCH_WAIT)
-        return watch->content->len || is_waited_for(watch->job) ? readable : 0;
-    if (watch->end == 0 || watch->end < (int64_t)watch->content->len)
+        return watch->snapshot || is_waited_for(watch->node.job) ? readable : 0;
+    if (watch->end == 0 || watch->end < (int64_t)watch->snapshot->content.len)
         return readable;
     return is_snapshot_old(watch) ? (short)(readable | POLLPRI) : 0;
 }
@@ -180,8 +182,8 @@ static void watches_wake(void *context)
 
 static bool is_going_on(const struct watch *watch)
 {
-    return watch->generated && generated_has_time(watch->generated) &&
-           (watch->job->state == JOB_QUEUED || watch->job->state == JOB_RUNNING);
+    return watch->node.generated && generated_has_time(watch->node.generated) &&
+           (watch->node.job->state == JOB_QUEUED || watch->node.job->state == JOB_RUNNING);
 }
 
 /* Who polls the progress of a task gets to see it go on; while nobody does there is no tick. */
@@ -201,7 +203,7 @@ void watch_changed(struct tree *tree, const struct job *job)
     if (!tree->watch_reads && !tree->watches)
         return;
     DL_FOREACH (tree->watches, watch) {
-        if (watch->job == job || watch->kind == WATCH_EVENTS)
+        if (watch->node.job == job || watch->kind == WATCH_EVENTS)
             watch->is_touched = true;
     }
     timer_set(tree->settings.timers, &tree->watch_timer, 0, watches_wake, tree);
@@ -227,6 +229,7 @@ short watch_poll(struct watch *watch, void *waker)
 void watch_fini(struct watch *watch)
 {
     waker_drop(watch);
+    snapshot_release(watch->tree, watch->snapshot, watch->guest);
 }
 
 void tree_waker_set(struct tree *tree, tree_waker_fn *wake, tree_waker_fn *drop)

@@ -2,7 +2,7 @@
  * What: those who wait until something is different: reads of `wait` and at the end of `events`, and poll(2) on
  * generated files. A read that must wait is parked; who polls leaves a waker. Both are looked at when
  * a job has changed, from a timer of no delay, so that one turn of the loop looks once.
- * Lifetime: a `struct watch` is part of each handle; watch_fini() before the handle goes.
+ * Lifetime: a `struct watch` is part of each handle, which fills it; watch_fini() before the handle goes.
  * Errors: a parked read ends with -ENOENT when its job is removed.
  */
 #ifndef SEEDANCEFS_TREE_WATCH_H
@@ -17,9 +17,10 @@ enum watch_kind { WATCH_READY, WATCH_SNAPSHOT, WATCH_WAIT, WATCH_EVENTS };
 struct watch {
     enum watch_kind kind;
     struct tree *tree;
-    struct job *job; /* of the handle; NULL for WATCH_EVENTS */
-    const struct generated *generated;
-    struct buf *content; /* of the handle: the snapshot, or the word of `wait` once it is known */
+    struct node node;    /* its job (NULL for WATCH_EVENTS) is held by the handle */
+    struct guest *guest; /* of the handle */
+    struct snapshot
+        *snapshot;       /* of a generated file; of `wait` once its word is known; else NULL */
     int64_t end;         /* of the last read */
     bool is_nonblocking; /* the read under way must not wait */
     bool is_touched;     /* what it is about may have changed since its waker was set */

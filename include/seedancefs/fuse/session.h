@@ -15,13 +15,15 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+struct inspector;
 struct session;
 struct tree;
 
 struct session_settings {
     struct tree *tree; /* lent, as is timers */
     struct timers *timers;
-    const char *options; /* FUSE mount options, comma separated; NULL: none */
+    struct inspector *inspector; /* lent; NULL: callers cannot be looked at */
+    const char *options;         /* FUSE mount options, comma separated; NULL: none */
     bool is_debug;
     void *context;
     void (*on_ready)(void *context); /* the kernel has said hello: the mount answers */

@@ -68,6 +68,8 @@ struct http_request {
     size_t gather_bytes;
     /* Else every address but public ones is refused at the socket. */
     bool is_private_address_allowed;
+    bool
+        is_for_reader; /* its socket is none of the descriptors that are kept, see base/descriptor.h */
     void *context;
     int (*on_send)(void *context); /* may be NULL; < 0 ends it, unsent */
     int (*on_headers)(void *context,

@@ -79,7 +79,11 @@ struct tree_entry {
 int tree_lookup(struct tree *tree, uint64_t parent, const char *name,
                 struct tree_entry *out) NODISCARD;
 
-/* Makes the job's directory because a path that creates something below it is being looked up. */
+/* Whether the caller may make a job in `parent` by a path that creates something below it: 0, -EACCES, or -ENOENT where
+ * there are no jobs. */
+int tree_provisional_check(struct tree *tree, uint64_t parent,
+                           const struct tree_caller *caller) NODISCARD;
+/* Makes the job's directory because such a path is being looked up. */
 int tree_lookup_provisional(struct tree *tree, uint64_t parent, const char *name,
                             struct tree_entry *out) NODISCARD;
 /* The last name of a path below the root, and the directory that it stands in; NULL: there is no such directory. */

@@ -624,6 +624,10 @@ static void test_tree__a_path_may_make_its_directory_on_the_way(void **state UNU
     struct tree_open_result opened;
     forest_init(&f);
     uint64_t jobs = jobs_ino(&f);
+    const struct tree_caller stranger = {owner.uid + 1, owner.gid + 1};
+    assert_int_equal(tree_provisional_check(f.tree, jobs, &owner), 0);
+    assert_int_equal(tree_provisional_check(f.tree, jobs, &stranger), -EACCES);
+    assert_int_equal(tree_provisional_check(f.tree, TREE_ROOT_INO, &owner), -ENOENT);
     assert_int_equal(tree_lookup_provisional(f.tree, TREE_ROOT_INO, "cat", &entry), -ENOENT);
     assert_int_equal(tree_lookup_provisional(f.tree, jobs, ".git", &entry), -EPERM);
     assert_int_equal(tree_lookup_provisional(f.tree, jobs, "cat", &entry), 0);

@@ -1,0 +1,33 @@
+#include "seedancefs/base/descriptor.h"
+
+#include <errno.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum { RESERVE_MAX = 64 };
+
+int descriptor_limit_raise(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return -errno;
+    limit.rlim_cur = limit.rlim_max;
+    return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : 0;
+}
+
+uint64_t descriptor_reserve(uint64_t limit)
+{
+    return limit / 4 < RESERVE_MAX ? limit / 4 : RESERVE_MAX;
+}
+
+int descriptor_ordinary(int fd)
+{
+    struct rlimit limit;
+    /* All below the lowest free number are in use, so the number says how many there are. */
+    if (fd < 0 || getrlimit(RLIMIT_NOFILE, &limit) < 0 ||
+        (uint64_t)fd < limit.rlim_cur - descriptor_reserve(limit.rlim_cur))
+        return fd;
+    (void)close(fd);
+    errno = EMFILE;
+    return -1;
+}

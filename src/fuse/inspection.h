@@ -1,0 +1,36 @@
+/*
+ * What: one question to the inspector, see seedancefs/fuse/inspector.h.
+ * Lifetime: part of whoever asks, zeroed at birth; its fn is called exactly once, from the loop, unless it is cancelled
+ * first.
+ */
+#ifndef SEEDANCEFS_FUSE_INSPECTION_H
+#define SEEDANCEFS_FUSE_INSPECTION_H
+
+#include "seedancefs/base/timer.h"
+#include "seedancefs/fuse/inspector.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+typedef void inspection_fn(void *context, bool is_creating);
+
+struct inspection {
+    struct inspector *inspector; /* NULL: not under way */
+    uint64_t id;
+    inspection_fn *fn;
+    void *context;
+    struct timer deadline;
+    struct inspection *next;
+    struct inspection *prev;
+};
+
+/* Asks whether `tid` is about to create something below `name`. On failure (also without an inspector, NULL) it
+ * cannot be known, and fn is not called. */
+int inspection_start(struct inspection *inspection, struct inspector *inspector, pid_t tid,
+                     const char *name, inspection_fn *fn, void *context) NODISCARD;
+
+/* Does nothing when it is not under way. */
+void inspection_cancel(struct inspection *inspection);
+
+#endif

@@ -1,0 +1,250 @@
+/*
+ * One socket pair of SOCK_SEQPACKET: a message is a question (whose number, thread and name) or its result.
+ *
+ * The process reads what does not wait by itself and forks a process for each look into a caller's memory. So one that
+ * waits holds up no other, and none of them holds up the loop, which goes on to serve the very page that a look may
+ * wait for. Each has an alarm: a wait for a page ends by it, unless a filesystem that is not ours waits
+ * without looking at signals. The loop gives up by its own clock in any case; a result that comes later finds nobody.
+ *
+ * It is forked once, before there is a key, and not again when it is gone: a later copy of the program would hold the
+ * key. Of root's rights it needs CAP_SYS_PTRACE, to look into processes that are not exactly like itself, and
+ * CAP_DAC_READ_SEARCH, for the files in /proc of other users.
+ */
+#include "inspection.h"
+
+#include "caller.h"
+
+#include "seedancefs/base/child.h"
+#include "seedancefs/base/log.h"
+#include "seedancefs/base/privileges.h"
+#include "seedancefs/base/table.h"
+#include "seedancefs/base/text.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+    DEADLINE_MS = 1000,
+    LOOK_S = 1,     /* of the process that looks */
+    LOOKS_MAX = 64, /* at the same time */
+};
+
+struct question {
+    uint64_t id;
+    pid_t tid;
+    char name[TEXT_NAME_MAX + 1]; /* as many bytes as it has, with its end */
+};
+
+struct result {
+    uint64_t id;
+    bool is_creating;
+};
+
+struct inspector {
+    struct timers *timers;
+    struct child child;
+    bool is_gone;
+    uint64_t last_id;
+    struct inspection *inspections; /* under way */
+};
+
+static void result_send(uint64_t id, bool is_creating)
+{
+    struct result result;
+    memset(&result, 0, sizeof(result)); /* the padding, too */
+    result.id = id;
+    result.is_creating = is_creating;
+    (void)send(CHILD_SOCKET_FD, &result, sizeof(result), MSG_NOSIGNAL);
+}
+
+static _Noreturn void look(const struct question *question, const struct caller_open_call *call,
+                           pid_t parent)
+{
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    (void)alarm(LOOK_S);
+    if (getppid() == parent)
+        result_send(question->id, caller_is_creating_below(call, question->name));
+    _exit(0);
+}
+
+/* Those that have ended. When there are as many as there may be, one has to end first. */
+static void looks_collect(int *looks)
+{
+    while (*looks > 0 && waitpid(-1, NULL, *looks >= LOOKS_MAX ? 0 : WNOHANG) > 0)
+        (*looks)--;
+}
+
+/* Waits for a question, and collects the looks that end meanwhile. False at the end. */
+static bool question_wait(struct question *question, int *looks, const sigset_t *waiting)
+{
+    struct pollfd fd = {.fd = CHILD_SOCKET_FD, .events = POLLIN};
+    int n;
+    do {
+        looks_collect(looks);
+        n = ppoll(&fd, 1, NULL, waiting); /* ends for SIGCHLD, too */
+    } while (n < 0 && errno == EINTR);
+    return n > 0 && recv(CHILD_SOCKET_FD, question, sizeof(*question), 0) > 0;
+}
+
+static void on_child(int signal_number UNUSED)
+{
+}
+
+/* SIGCHLD comes only while the process waits. False: it could not be set up. */
+static bool signals_prepare(sigset_t *waiting)
+{
+    const struct sigaction action = {.sa_handler = on_child};
+    sigset_t child;
+    (void)sigemptyset(&child);
+    (void)sigaddset(&child, SIGCHLD);
+    (void)signal(SIGALRM, SIG_DFL);
+    return sigaction(SIGCHLD, &action, NULL) == 0 && sigprocmask(SIG_BLOCK, &child, waiting) == 0 &&
+           sigdelset(waiting, SIGCHLD) == 0;
+}
+
+static void child_work(void *context UNUSED)
+{
+    struct question question;
+    struct caller_open_call call;
+    sigset_t waiting;
+    pid_t self = getpid();
+    int looks = 0;
+    if (!signals_prepare(&waiting))
+        return;
+    while (question_wait(&question, &looks, &waiting)) {
+        pid_t pid = caller_open_call_get(question.tid, &call) ? fork() : -1;
+        if (pid == 0)
+            look(&question, &call, self);
+        if (pid < 0)
+            result_send(question.id, false);
+        else
+            looks++;
+    }
+}
+
+static void inspection_end(struct inspection *inspection, bool is_creating)
+{
+    inspection_cancel(inspection);
+    inspection->fn(inspection->context, is_creating);
+}
+
+static struct inspection *inspection_find(const struct inspector *inspector, uint64_t id)
+{
+    struct inspection *inspection = inspector->inspections;
+    while (inspection && inspection->id != id)
+        inspection = inspection->next;
+    return inspection;
+}
+
+/* All results that have come. False when no more will. */
+static bool results_take(struct inspector *inspector)
+{
+    struct result result;
+    ssize_t n;
+    while ((n = recv(inspector->child.socket_fd, &result, sizeof(result), MSG_DONTWAIT)) ==
+           (ssize_t)sizeof(result)) {
+        struct inspection *inspection = inspection_find(inspector, result.id);
+        if (inspection) /* else it came too late */
+            inspection_end(inspection, result.is_creating);
+    }
+    return n < 0 && (errno == EAGAIN || errno == EINTR);
+}
+
+static void inspection_is_late(void *context)
+{
+    const struct inspection *inspection = context;
+    struct inspector *inspector = inspection->inspector;
+    uint64_t id = inspection->id;
+    /* It may be the loop that is late. */
+    (void)results_take(inspector);
+    struct inspection *left = inspection_find(inspector, id);
+    if (left)
+        inspection_end(left, false);
+}
+
+void inspection_cancel(struct inspection *inspection)
+{
+    struct inspector *inspector = inspection->inspector;
+    if (!inspector)
+        return;
+    timer_cancel(inspector->timers, &inspection->deadline);
+    DL_DELETE(inspector->inspections, inspection);
+    inspection->inspector = NULL;
+}
+
+int inspection_start(struct inspection *inspection, struct inspector *inspector, pid_t tid,
+                     const char *name, inspection_fn *fn, void *context)
+{
+    struct question question;
+    size_t len = strlen(name);
+    if (!inspector || inspector->is_gone)
+        return -EPIPE;
+    if (tid <= 0 || len >= sizeof(question.name))
+        return -EINVAL;
+    memset(&question, 0, offsetof(struct question, name));
+    question.id = ++inspector->last_id;
+    question.tid = tid;
+    memcpy(question.name, name, len + 1);
+    if (send(inspector->child.socket_fd, &question, offsetof(struct question, name) + len + 1,
+             MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        return -errno;
+    *inspection = (struct inspection){
+        .inspector = inspector, .id = question.id, .fn = fn, .context = context};
+    DL_APPEND(inspector->inspections, inspection);
+    timer_set(inspector->timers, &inspection->deadline, DEADLINE_MS, inspection_is_late,
+              inspection);
+    return 0;
+}
+
+int inspector_process(struct inspector *inspector)
+{
+    if (results_take(inspector))
+        return 0;
+    log_warn("inspector.gone", "note=\"mkdir is needed before a file is created in a new job\"");
+    inspector->is_gone = true;
+    while (inspector->inspections)
+        inspection_end(inspector->inspections, false);
+    return -EPIPE;
+}
+
+int inspector_fd(const struct inspector *inspector)
+{
+    return inspector->child.socket_fd;
+}
+
+int inspector_new(struct timers *timers, struct inspector **out)
+{
+    struct inspector *inspector = calloc(1, sizeof(*inspector));
+    if (!inspector)
+        return -ENOMEM;
+    static const struct child_settings settings = {.name = "seedancefs-look",
+                                                   .kept_fd = -1,
+                                                   .capabilities = PRIVILEGE(CAP_SYS_PTRACE) |
+                                                                   PRIVILEGE(CAP_DAC_READ_SEARCH)};
+    int r = child_start_with(&settings, child_work, NULL, &inspector->child);
+    if (r < 0) {
+        free(inspector);
+        return r;
+    }
+    inspector->timers = timers;
+    *out = inspector;
+    return 0;
+}
+
+struct inspector *inspector_free(struct inspector *inspector)
+{
+    if (!inspector)
+        return NULL;
+    (void)kill(inspector->child.pid, SIGKILL); /* it may wait for one of its looks */
+    child_wait(&inspector->child);
+    free(inspector);
+    return NULL;
+}

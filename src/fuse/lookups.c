@@ -1,0 +1,94 @@
+/*
+ * Lookups. One of a name that is not there, by somebody who may make a job of that name, waits until the inspector
+ * has looked at what its caller is about to do: see caller.c.
+ */
+#include "fuse_private.h"
+
+#include "inspection.h"
+
+#include "seedancefs/base/table.h"
+#include "seedancefs/base/text.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct lookup {
+    struct inspection inspection;
+    struct session *session;
+    fuse_req_t req;
+    fuse_ino_t parent;
+    char name[TEXT_NAME_MAX + 1];
+    struct lookup *next;
+    struct lookup *prev;
+};
+
+static void lookup_free(struct lookup *lookup)
+{
+    inspection_cancel(&lookup->inspection);
+    DL_DELETE(lookup->session->lookups, lookup);
+    free(lookup);
+}
+
+/* Meanwhile somebody else may have made it, or the directory have become another's. */
+static void lookup_end(void *context, bool is_creating)
+{
+    struct lookup *lookup = context;
+    fuse_req_t req = lookup->req;
+    struct tree_entry entry;
+    int r = tree_lookup(tree_of(req), lookup->parent, lookup->name, &entry);
+    if (r == -ENOENT && is_creating)
+        r = tree_lookup_provisional(tree_of(req), lookup->parent, lookup->name, &entry);
+    lookup_free(lookup);
+    reply_entry(req, "lookup", r, &entry);
+}
+
+/* False: the caller cannot be looked at, or not now. */
+static bool lookup_park(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    struct session *session = session_of(req);
+    size_t len = strlen(name);
+    struct lookup *lookup = len <= TEXT_NAME_MAX ? calloc(1, sizeof(*lookup)) : NULL;
+    if (!lookup)
+        return false;
+    lookup->session = session;
+    lookup->req = req;
+    lookup->parent = parent;
+    memcpy(lookup->name, name, len + 1);
+    if (inspection_start(&lookup->inspection, session->settings.inspector, fuse_req_ctx(req)->pid,
+                         name, lookup_end, lookup) < 0) {
+        free(lookup);
+        return false;
+    }
+    DL_APPEND(session->lookups, lookup);
+    return true;
+}
+
+void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    struct tree_entry entry;
+    const struct session *session = session_of(req);
+    if (is_raiser(req) && session->raising && parent == session->raising_parent &&
+        strcmp(name, session->raising) == 0) {
+        int found = session->is_raising_gone ? tree_lookup_gone(tree_of(req), parent, name, &entry)
+                                             : -ENOENT;
+        reply_entry(req, "lookup", found, &entry);
+        return;
+    }
+    const struct tree_caller caller = caller_of(req);
+    int r = tree_lookup(tree_of(req), parent, name, &entry);
+    /* Who may not make anything is not looked at. */
+    if (r == -ENOENT && tree_provisional_check(tree_of(req), parent, &caller) == 0 &&
+        lookup_park(req, parent, name))
+        return;
+    reply_entry(req, "lookup", r, &entry);
+}
+
+void lookups_end(struct session *session)
+{
+    while (session->lookups) {
+        fuse_req_t req = session->lookups->req;
+        lookup_free(session->lookups);
+        reply_error(req, "lookup", -ENOTCONN);
+    }
+}

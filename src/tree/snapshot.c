@@ -1,0 +1,79 @@
+/*
+ * A file is made anew each time that it is opened, and compared with the latest version that somebody has open: so
+ * no count of versions is needed, which would have to know of all that a file shows. Of older ones nothing is known but
+ * by those who hold them.
+ */
+#include "snapshot.h"
+
+#include "guest.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { SNAPSHOT_BYTES_MAX = 128 * 1024 * 1024 };
+
+static bool is_same(const struct buf *a, const struct buf *b)
+{
+    return a->len == b->len && memcmp(buf_text(a), buf_text(b), a->len) == 0;
+}
+
+/* Takes the content. The latest version from now on, instead of `before` (NULL: there is none). */
+static struct snapshot *snapshot_new(struct tree *tree, uint64_t ino, struct buf *content,
+                                     struct snapshot *before)
+{
+    struct snapshot *snapshot = calloc(1, sizeof(*snapshot));
+    if (!snapshot)
+        return NULL;
+    *snapshot = (struct snapshot){.content = *content, .ino = ino};
+    *content = (struct buf){0};
+    if (before) {
+        HASH_DELETE(by_ino, tree->snapshots, before);
+        before->by_ino.tbl = NULL;
+    }
+    HASH_ADD(by_ino, tree->snapshots, ino, sizeof(snapshot->ino), snapshot); /* or not shared */
+    return snapshot;
+}
+
+static void snapshot_unref(struct tree *tree, struct snapshot *snapshot)
+{
+    if (--snapshot->refs > 0)
+        return;
+    if (TABLE_HAS(snapshot, by_ino))
+        HASH_DELETE(by_ino, tree->snapshots, snapshot);
+    buf_fini(&snapshot->content);
+    free(snapshot);
+}
+
+int snapshot_take(struct tree *tree, const struct node *node, struct guest *guest,
+                  struct snapshot **out)
+{
+    uint64_t ino = node_ino(node->kind, node->id);
+    struct snapshot *snapshot = NULL;
+    struct buf content;
+    buf_init(&content, SNAPSHOT_BYTES_MAX);
+    int r = node_render(tree, node, &content);
+    if (r == 0)
+        HASH_FIND(by_ino, tree->snapshots, &ino, sizeof(ino), snapshot);
+    if (r == 0 && (!snapshot || !is_same(&snapshot->content, &content)))
+        snapshot = snapshot_new(tree, ino, &content, snapshot);
+    buf_fini(&content);
+    if (r == 0 && !snapshot)
+        r = -ENOMEM;
+    if (r < 0)
+        return r;
+    snapshot->refs++;
+    r = guest_hold(tree, guest, &snapshot->holdings, snapshot->content.len);
+    if (r < 0)
+        snapshot_unref(tree, snapshot);
+    else
+        *out = snapshot;
+    return r;
+}
+
+void snapshot_release(struct tree *tree, struct snapshot *snapshot, struct guest *guest)
+{
+    if (!snapshot)
+        return;
+    guest_let_go(tree, guest, &snapshot->holdings, snapshot->content.len);
+    snapshot_unref(tree, snapshot);
+}
