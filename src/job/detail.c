@@ -60,6 +60,7 @@ void job_problem_set(struct job_detail *detail, const char *format, ...)
     text_format(&detail->problem, format, arguments);
     va_end(arguments);
     detail->job->has_problem = true; /* also without memory for the text */
+    detail->job->is_damage_shown = false;
 }
 
 /* In the place of a text that there was no memory for. */
@@ -107,6 +108,7 @@ void job_problem_clear(struct job_detail *detail)
     free(detail->problem);
     detail->problem = NULL;
     detail->job->has_problem = false;
+    detail->job->is_damage_shown = false;
 }
 
 static void detail_free(struct job_detail *detail)

@@ -217,11 +217,19 @@ struct job *jobs_get(struct jobs *jobs, int64_t id)
 
 struct job *jobs_get_by_attempt(struct jobs *jobs, int64_t attempt_id)
 {
+    struct job *job;
+    return jobs_find_attempt(jobs, attempt_id, &job) == 0 ? job : NULL;
+}
+
+int jobs_find_attempt(struct jobs *jobs, int64_t attempt_id, struct job **out)
+{
     int64_t job_id;
-    if (store_attempt_job_get(jobs->settings.store, attempt_id, &job_id) < 0)
-        return NULL;
+    int r = store_attempt_job_get(jobs->settings.store, attempt_id, &job_id);
+    if (r < 0)
+        return r;
     struct job *job = jobs_get(jobs, job_id);
-    return job && job->attempt_id == attempt_id ? job : NULL;
+    *out = job && job->attempt_id == attempt_id ? job : NULL;
+    return 0;
 }
 
 struct job *jobs_get_by_file(struct jobs *jobs, int64_t file_id)

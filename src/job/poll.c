@@ -253,7 +253,7 @@ static void refresh_answer(struct job *job, const struct api_answer *answer)
         answer->task->video_url) {
         r = job_urls_set(job, answer->task);
         /* A video that was gone is not, it seems. */
-        if (job->state == JOB_SUCCEEDED && job->video_bytes >= 0)
+        if (job->state == JOB_SUCCEEDED && job->video_bytes >= 0 && !job->is_damage_shown)
             job_problem_clear(detail);
         if (r == 0)
             job_keep(job, NULL);

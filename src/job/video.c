@@ -5,7 +5,10 @@
 
 #include "seedancefs/base/log.h"
 
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 static int size_copy(const struct job_media_size *from, int64_t *bytes, char **etag)
 {
@@ -40,7 +43,8 @@ void jobs_video_set(struct job *job, const struct job_media_size *video)
         job_to_succeeded(job);
     } else if (job->state == JOB_SUCCEEDED) {
         job->video_bytes = video->size;
-        job_problem_clear(detail);
+        if (!job->is_damage_shown)
+            job_problem_clear(detail);
         job_text_clear(&detail->reason);
         job_keep(job, NULL);
     }
@@ -86,13 +90,60 @@ void jobs_video_gone(struct job *job, int result)
     job_text_clear(&detail->attempt.video_url);
     job_text_clear(&detail->attempt.cover_url);
     job->url_expires_ms = -1;
-    job_problem_set(
-        detail,
-        "The video is gone: %s.\nIts URL expired before the whole of it was on disk; the "
-        "service keeps videos for a day. What is on disk can still be read. Writing the "
-        "same prompt.json into a new job makes a new, paid video.\n",
-        err_sentence(result));
+    /* What became of a whole video says more. */
+    if (!job->is_damage_shown)
+        job_problem_set(
+            detail,
+            "The video is gone: %s.\nIts URL expired before the whole of it was on disk; the "
+            "service keeps videos for a day. What is on disk can still be read. Writing the "
+            "same prompt.json into a new job makes a new, paid video.\n",
+            err_sentence(result));
     job_keep(job, "the video is gone");
+}
+
+void jobs_video_damaged(struct job *job, const struct job_video_damage *damage)
+{
+    struct job_detail *detail;
+    if (job_detail_get(job, &detail) < 0)
+        return;
+    char *before = detail->problem;
+    detail->problem = NULL;
+    if (damage->is_kept)
+        job_problem_set(
+            detail,
+            "The video on disk cannot be used: the list of its checksums is missing or damaged, or "
+            "it is another version.\nNothing was deleted: the file is now %s, and may be whole. "
+            "Look whether it plays, and copy it to a place of your own; it goes with this job. "
+            "The service is asked for the video once more. Writing the same prompt.json into a "
+            "new job makes a new, paid video.\n",
+            damage->path);
+    else
+        job_problem_set(
+            detail,
+            "The video on disk is damaged: %lld bytes do not match their checksums, the first of "
+            "them at %lld.\nReading them fails (EIO); all others can be read, with\n"
+            "dd if=output.mp4 of=COPY bs=64K conv=noerror,sync\n"
+            "Nothing was deleted: the file is %s. The service is asked for the missing part once "
+            "more. If you have a copy of the video, keep it; writing the same prompt.json into a "
+            "new job makes a new, paid video.\n",
+            (long long)damage->bytes, (long long)damage->offset, damage->path);
+    job->is_damage_shown = true;
+    char note[PATH_MAX + 64];
+    (void)snprintf(note, sizeof(note), "the video on disk is damaged: see %s", damage->path);
+    /* It is found again by each program that looks. */
+    bool is_known = before && detail->problem && strcmp(before, detail->problem) == 0;
+    free(before);
+    if (!is_known)
+        job_keep(job, note);
+}
+
+void jobs_video_saved(struct job *job)
+{
+    struct job_detail *detail;
+    if (!job->has_problem || job->state != JOB_SUCCEEDED || job_detail_get(job, &detail) < 0)
+        return;
+    job_problem_clear(detail);
+    job_keep(job, NULL);
 }
 
 void jobs_command_failed(struct job *job, const char *command, int result)

@@ -3,7 +3,7 @@
  * checksum of each, between a checked header and a checksum of the whole. Pure: from a set of ranges to
  * bytes and back.
  * A map is believed only when every byte of it is as it was written, for the same file (id, kind),
- * size and ETag. Everything else is an empty cache; it costs a transfer, never a wrong byte.
+ * size and ETag. What it vouches for is compared with its checksum all the same before it is read.
  * Errors: -ENOMEM, -EBADMSG for a map that is not believed.
  */
 #ifndef SRC_MEDIA_BLOCK_MAP_H
@@ -30,15 +30,17 @@ int64_t block_map_block_end(size_t block, int64_t size);
 /* The most bytes a map of a file of that size has. */
 size_t block_map_bytes(int64_t size);
 
-/* Appends the map of the blocks that `present` covers wholly; `checksums` has one for each block of
- * the file, those of other blocks are not looked at. `covered_bytes` is how many bytes that vouches
- * for. */
+/* Appends the map of the blocks that `present` covers wholly, and of the `damaged` ones, which are known not to match
+ * the checksums that they ought to have. `checksums` has one for each block of the file, those of other blocks
+ * are not looked at. `covered_bytes` is how many bytes that vouches for. */
 int block_map_encode(const struct block_map_identity *identity, const struct intervals *present,
-                     const uint64_t *checksums, struct buf *out, int64_t *covered_bytes) NODISCARD;
+                     const struct intervals *damaged, const uint64_t *checksums, struct buf *out,
+                     int64_t *covered_bytes) NODISCARD;
 
-/* Adds the map's ranges to the empty set `present` and fills in their checksums; on failure the set
- * stays empty. */
+/* Adds the map's ranges to the two empty sets and fills in their checksums; on failure the sets
+ * stay empty. */
 int block_map_decode(const struct block_map_identity *identity, const void *bytes, size_t len,
-                     struct intervals *present, uint64_t *checksums) NODISCARD;
+                     struct intervals *present, struct intervals *damaged,
+                     uint64_t *checksums) NODISCARD;
 
 #endif

@@ -4,15 +4,21 @@
  *
  *     more bytes:   write data, write map.tmp; fdatasync data, fdatasync map.tmp, rename it over map,
  *                   fsync dir (what waits for the disk is cache_sync(), which another process may do)
- *     fewer bytes:  unlink map, fsync dir, unlink data
- *     start:        map believable and data file long enough: taken; else fewer bytes, to nothing
+ *     new data:     create data, which must not be there; unlink map, fsync dir
+ *     fewer bytes:  unlink map, fsync dir, unlink data; or rename both, in this order
+ *     start:        map believable: taken, and each block compared before it is read
  *
  * When fdatasync fails, the kernel may have dropped the pages and called them clean; what was
  * written since the last map is then not trusted any more either, and the last map is read again.
+ *
+ * An error is not a fact. What could not be opened or read is taken for neither there nor gone: the
+ * cache is then not loaded (`load_error`), which lasts until cache_load() has found out. Nothing
+ * is written, dropped or renamed before that.
  */
 #include "media/cache_file.h"
 
 #include "seedancefs/base/descriptor.h"
+#include "seedancefs/base/err.h"
 #include "seedancefs/base/file.h"
 #include "seedancefs/base/log.h"
 
@@ -27,55 +33,20 @@
 #include <unistd.h>
 
 enum {
-    CACHE_NAME_SIZE = 40,
     CACHE_DISK_RETRY_MS = 30 * 1000,
     CACHE_KEEP_FREE_BYTES = 64 * 1024 * 1024, /* or a twentieth of a smaller disk */
 };
 
-struct cache_names {
-    char data[CACHE_NAME_SIZE];
-    char map[CACHE_NAME_SIZE];
-    char temporary[CACHE_NAME_SIZE];
-};
-
-static struct cache_names names_of(int64_t id, int32_t kind)
-{
-    struct cache_names names;
-    const char *data = kind == MEDIA_COVER ? ".jpg" : ".mp4";
-    const char *map = kind == MEDIA_COVER ? ".jpg.map" : ".map";
-    (void)snprintf(names.data, sizeof(names.data), "%" PRId64 "%s", id, data);
-    (void)snprintf(names.map, sizeof(names.map), "%" PRId64 "%s", id, map);
-    (void)snprintf(names.temporary, sizeof(names.temporary), "%" PRId64 "%s.tmp", id, map);
-    return names;
-}
-
 static struct cache_names cache_names(const struct cache_file *cache)
 {
-    return names_of(cache->identity.id, cache->identity.kind);
-}
-
-static int unlink_if_there(int directory_fd, const char *name)
-{
-    return unlinkat(directory_fd, name, 0) < 0 && errno != ENOENT ? -errno : 0;
-}
-
-/* The map goes first, and durably, so that it never outlives its data. */
-static int unlink_files(int directory_fd, const struct cache_names *names)
-{
-    int r = unlink_if_there(directory_fd, names->temporary);
-    if (r < 0)
-        return r;
-    if (unlinkat(directory_fd, names->map, 0) == 0)
-        r = fsync(directory_fd) < 0 ? -errno : 0;
-    else if (errno != ENOENT)
-        r = -errno;
-    return r < 0 ? r : unlink_if_there(directory_fd, names->data);
+    return cache_names_of(cache->identity.id, cache->identity.kind);
 }
 
 /* Nothing is present. */
 static void cache_forget(struct cache_file *cache)
 {
     intervals_fini(&cache->present);
+    intervals_fini(&cache->damaged);
     free(cache->checksums);
     free(cache->unchecked);
     cache->checksums = NULL;
@@ -93,7 +64,7 @@ void cache_init(struct cache_file *cache, int directory_fd, int64_t id, enum med
     };
 }
 
-void cache_fini(struct cache_file *cache)
+static void cache_close(struct cache_file *cache)
 {
     if (cache->fd >= 0)
         (void)close(cache->fd);
@@ -102,26 +73,77 @@ void cache_fini(struct cache_file *cache)
     cache->spill = spill_free(cache->spill);
 }
 
-static int cache_read_map(struct cache_file *cache)
+void cache_fini(struct cache_file *cache)
+{
+    cache_close(cache);
+}
+
+void cache_unload(struct cache_file *cache, int result)
+{
+    cache->is_sync_void = true;
+    cache_close(cache);
+    if (cache->load_error != result)
+        log_warn("media.cache", "id=%" PRId64 " result=%s note=\"cannot be looked at\"",
+                 cache->identity.id, err_name(result));
+    cache->load_error = result;
+}
+
+/* What the map vouches for and the file is too short for is not there. */
+static int cache_clip(struct cache_file *cache)
+{
+    struct stat st;
+    int64_t end = cache->present.count > 0 ? cache->present.list[cache->present.count - 1].end : 0;
+    if (fstat(cache->fd, &st) < 0)
+        return -errno;
+    if (st.st_size >= end)
+        return 0;
+    int64_t first = st.st_size - st.st_size % BLOCK_MAP_BLOCK_BYTES;
+    while (first < end) {
+        int64_t run_first = intervals_next(&cache->present, first);
+        int64_t run_end = intervals_run_end(&cache->present, run_first);
+        int r = cache_damage(cache, run_first, run_end);
+        if (r < 0)
+            return r;
+        first = run_end;
+    }
+    return 0;
+}
+
+/* 1 when -ENOENT, which is what `result` may be, means that there is no such file. */
+static int judge_absent(const struct cache_file *cache, const char *name, int result)
+{
+    if (result != -ENOENT)
+        return result;
+    int is_absent = cache_name_is_absent(cache->directory_fd, name);
+    return is_absent ? is_absent : -EAGAIN;
+}
+
+/* 1: there is none. */
+static int map_read(const struct cache_file *cache, struct buf *map)
 {
     struct cache_names names = cache_names(cache);
+    int r = file_read_all_at(cache->directory_fd, names.map, map);
+    if (r == -EFBIG)
+        return -EBADMSG; /* larger than any map of a file of this size */
+    return judge_absent(cache, names.map, r);
+}
+
+/* 1: there is none, and nothing is present. */
+static int cache_read_map(struct cache_file *cache)
+{
     struct buf map;
     buf_init(&map, block_map_bytes(cache->identity.size));
     cache_forget(cache);
-    int r = file_read_all_at(cache->directory_fd, names.map, &map);
+    int r = map_read(cache, &map);
     if (r == 0)
         r = cache_sums_make(cache);
     if (r == 0)
-        r = block_map_decode(&cache->identity, map.data, map.len, &cache->present,
+        r = block_map_decode(&cache->identity, map.data, map.len, &cache->present, &cache->damaged,
                              cache->checksums);
     buf_fini(&map);
-    struct stat st;
-    if (r == 0 && fstat(cache->fd, &st) < 0)
-        r = -errno;
-    if (r == 0 && cache->present.count > 0 &&
-        st.st_size < cache->present.list[cache->present.count - 1].end)
-        r = -EBADMSG;
-    if (r < 0) {
+    if (r == 0)
+        r = cache_clip(cache);
+    if (r != 0) {
         cache_forget(cache);
         return r;
     }
@@ -138,23 +160,37 @@ static int cache_open_data(struct cache_file *cache, int flags)
     return cache->fd < 0 ? -errno : 0;
 }
 
-void cache_load(struct cache_file *cache, int64_t size, const char *etag)
+/* There is data, but no map: proof of nothing, unless the file is empty. */
+static int cache_judge_unmapped(const struct cache_file *cache)
 {
+    struct stat st;
+    if (fstat(cache->fd, &st) < 0)
+        return -errno;
+    return st.st_size == 0 ? 0 : -EBADMSG;
+}
+
+int cache_load(struct cache_file *cache, int64_t size, const char *etag)
+{
+    struct cache_names names = cache_names(cache);
+    cache_close(cache);
     cache->identity.size = size;
     cache->identity.etag = etag;
     int r = cache_open_data(cache, O_RDWR);
     if (r == -EROFS || r == -EACCES)
         r = cache_open_data(cache, O_RDONLY);
-    if (r == 0)
+    if (r == 0) {
         r = cache_read_map(cache);
-    if (r < 0 && r != -ENOENT)
-        log_warn("media.cache", "id=%" PRId64 " result=%d note=\"the cached bytes are not used\"",
-                 cache->identity.id, r);
-    if (r < 0 && cache_drop(cache) < 0) {
-        /* An old map that cannot be deleted stays beside data that will not be touched. */
-        cache->disk_error = r;
-        cache->disk_retry_ms = INT64_MAX;
+        if (r > 0)
+            r = cache_judge_unmapped(cache);
+    } else {
+        r = judge_absent(cache, names.data, r);
     }
+    if (r < 0) {
+        cache_unload(cache, r);
+        return r;
+    }
+    cache->load_error = 0;
+    return 0;
 }
 
 /* The last of the disk belongs to the jobs: a video can be streamed without a cache, but a request
@@ -170,14 +206,26 @@ static bool cache_has_room(const struct cache_file *cache, size_t len)
     return (uint64_t)disk.f_bavail * disk.f_frsize >= keep + len;
 }
 
+/* O_EXCL: if there is a file after all, it has bytes that nobody has looked at. Once the data is new, whatever
+ * a map says is not about it. */
+static int cache_create(struct cache_file *cache)
+{
+    struct cache_names names = cache_names(cache);
+    if (cache->is_detached)
+        return -ENOENT;
+    int r = cache_open_data(cache, O_RDWR | O_CREAT | O_EXCL);
+    if (r == 0)
+        r = cache_map_delete(cache->directory_fd, &names);
+    else if (r != -EEXIST)
+        return r; /* nothing has changed */
+    if (r < 0)
+        cache_unload(cache, r);
+    return r;
+}
+
 static int cache_write_disk(struct cache_file *cache, int64_t offset, const void *bytes, size_t len)
 {
-    int r = 0;
-    if (cache->fd < 0) {
-        if (cache->is_detached)
-            return -ENOENT;
-        r = cache_open_data(cache, O_RDWR | O_CREAT);
-    }
+    int r = cache->fd < 0 ? cache_create(cache) : 0;
     if (r == 0 && !cache_has_room(cache, len))
         r = -ENOSPC;
     int64_t end = offset + (int64_t)len;
@@ -193,7 +241,8 @@ static int cache_write_disk(struct cache_file *cache, int64_t offset, const void
     if (r == 0) {
         r = cache_sum(cache, offset, bytes, len);
         if (r < 0 && intervals_remove(&cache->present, offset, end) < 0)
-            cache_forget(cache);
+            cache_unload(cache,
+                         -ENOMEM); /* the map on the disk knows more than what is left here */
     }
     if (r == 0)
         cache->dirty_bytes += (int64_t)len;
@@ -212,7 +261,7 @@ static void cache_disk_failed(struct cache_file *cache, int64_t now_ms, int resu
 int cache_write(struct cache_file *cache, int64_t now_ms, int64_t offset, const void *bytes,
                 size_t len, spill_wanted_fn *is_wanted, const void *context)
 {
-    if (!cache->disk_error || now_ms >= cache->disk_retry_ms) {
+    if (!cache->load_error && (!cache->disk_error || now_ms >= cache->disk_retry_ms)) {
         int r = cache_write_disk(cache, offset, bytes, len);
         if (r == 0) {
             cache->disk_error = 0;
@@ -220,6 +269,8 @@ int cache_write(struct cache_file *cache, int64_t now_ms, int64_t offset, const 
         }
         cache_disk_failed(cache, now_ms, r);
     }
+    if (cache->load_error)
+        return cache_error(cache->load_error);
     int r = cache->spill ? 0 : spill_new(cache->spill_pool, &cache->spill);
     if (r == 0)
         r = spill_write(cache->spill, offset, bytes, len, is_wanted, context);
@@ -293,6 +344,7 @@ int cache_locate(struct cache_file *cache, int64_t offset, size_t len, struct me
     return 0;
 }
 
+/* Over the temporary of before, which was ours and has never been renamed. */
 static int write_new(int directory_fd, const char *name, const struct buf *bytes)
 {
     int fd =
@@ -312,13 +364,14 @@ int cache_persist_begin(struct cache_file *cache)
     struct cache_names names = cache_names(cache);
     struct buf map;
     buf_init(&map, block_map_bytes(cache->identity.size));
-    int r = block_map_encode(&cache->identity, &cache->present, cache->checksums, &map,
-                             &cache->sync_covered_bytes);
+    int r = block_map_encode(&cache->identity, &cache->present, &cache->damaged, cache->checksums,
+                             &map, &cache->sync_covered_bytes);
     if (r == 0)
         r = write_new(cache->directory_fd, names.temporary, &map);
     buf_fini(&map);
     if (r < 0) {
-        (void)unlink_if_there(cache->directory_fd, names.temporary);
+        /* It may be cut off. What it was to replace is as it was. */
+        (void)unlinkat(cache->directory_fd, names.temporary, 0);
         return r;
     }
     cache->sync_dirty_bytes = cache->dirty_bytes;
@@ -338,10 +391,11 @@ static int sync_name(int directory_fd, const char *name)
 
 struct cache_sync_result cache_sync(int directory_fd, int data_fd, int64_t id, enum media_kind kind)
 {
-    struct cache_names names = names_of(id, (int32_t)kind);
+    struct cache_names names = cache_names_of(id, (int32_t)kind);
     if (fdatasync(data_fd) < 0)
         return (struct cache_sync_result){.result = -errno, .is_data_lost = true};
     int r = sync_name(directory_fd, names.temporary);
+    /* Over the map that cache_load() has read, or the one of before: the new one has all that is right of it. */
     if (r == 0 && renameat(directory_fd, names.temporary, directory_fd, names.map) < 0)
         r = -errno;
     if (r == 0 && fsync(directory_fd) < 0)
@@ -355,9 +409,10 @@ int cache_persist_end(struct cache_file *cache, int64_t now_ms, struct cache_syn
     if (cache->is_sync_void)
         return 0; /* what it was about has been deleted meanwhile */
     if (result.result < 0) {
-        (void)unlink_if_there(cache->directory_fd, names.temporary);
-        if (result.is_data_lost)
-            (void)!cache_read_map(cache); /* nothing is present when that fails, too */
+        (void)unlinkat(cache->directory_fd, names.temporary, 0); /* has not become the map */
+        int r = result.is_data_lost ? cache_read_map(cache) : 0;
+        if (r < 0) /* without a map nothing was durable yet */
+            cache_unload(cache, r);
         cache_disk_failed(cache, now_ms, result.result);
         return result.result;
     }
@@ -378,57 +433,37 @@ int cache_persist(struct cache_file *cache, int64_t now_ms)
     return cache_persist_end(cache, now_ms, result);
 }
 
+/* Forgets what is in memory, and how it could be written down. */
+static void cache_leave(struct cache_file *cache)
+{
+    cache->is_sync_void = true;
+    cache_close(cache);
+}
+
+static int cache_left(struct cache_file *cache, int result)
+{
+    cache->load_error = 0;
+    if (result < 0)
+        cache_unload(cache, result); /* the next load sees what has become of it */
+    return result;
+}
+
 int cache_drop(struct cache_file *cache)
 {
-    cache_forget(cache);
-    cache->is_sync_void = true;
-    cache->spill = spill_free(cache->spill);
+    struct cache_names names = cache_names(cache);
+    cache_leave(cache);
     if (cache->is_detached)
-        return cache->fd >= 0 && ftruncate(cache->fd, 0) < 0 ? -errno : 0;
-    struct cache_names names = cache_names(cache);
-    if (cache->fd >= 0)
-        (void)close(cache->fd);
-    cache->fd = -1;
-    return unlink_files(cache->directory_fd, &names);
+        return 0;
+    return cache_left(cache, cache_files_delete(cache->directory_fd, &names));
 }
 
-bool cache_name_parse(const char *name, int64_t *id, enum media_kind *kind)
-{
-    errno = 0;
-    *id = strtoll(name, NULL, 10);
-    for (int i = MEDIA_VIDEO; i <= MEDIA_COVER; i++) {
-        struct cache_names names = names_of(*id, i);
-        *kind = (enum media_kind)i;
-        if (errno == 0 && *id > 0 && strcmp(names.data, name) == 0)
-            return true;
-    }
-    return false;
-}
-
-int cache_used_get(int directory_fd, int64_t id, enum media_kind kind, int64_t *used_ms)
-{
-    struct cache_names names = names_of(id, (int32_t)kind);
-    struct stat map;
-    if (fstatat(directory_fd, names.map, &map, AT_SYMLINK_NOFOLLOW) < 0)
-        return -errno;
-    *used_ms = (int64_t)map.st_mtim.tv_sec * 1000 + map.st_mtim.tv_nsec / 1000000;
-    return 0;
-}
-
-void cache_used_set(const struct cache_file *cache, int64_t used_ms)
+int cache_keep(struct cache_file *cache, char kept[static CACHE_NAME_SIZE])
 {
     struct cache_names names = cache_names(cache);
-    struct timespec times[2] = {
-        {.tv_nsec = UTIME_OMIT},
-        {.tv_sec = (time_t)(used_ms / 1000), .tv_nsec = (long)(used_ms % 1000) * 1000000L}};
-    /* Without a map nothing is there to be evicted. */
-    (void)utimensat(cache->directory_fd, names.map, times, AT_SYMLINK_NOFOLLOW);
-}
-
-int cache_remove(int directory_fd, int64_t id, enum media_kind kind)
-{
-    struct cache_names names = names_of(id, (int32_t)kind);
-    return unlink_files(directory_fd, &names);
+    cache_leave(cache);
+    if (cache->is_detached)
+        return -ENOENT;
+    return cache_left(cache, cache_files_keep(cache->directory_fd, &names, kept));
 }
 
 void cache_detach(struct cache_file *cache)

@@ -1,15 +1,17 @@
 /*
- * What: the cached bytes of one media file: a sparse file ID.mp4 (cover: ID.jpg), which of its
- * bytes are there (exact, in memory), and the map ID.map (ID.jpg.map) that says so after a
- * restart.
- * Lifetime: cache_init() touches nothing; cache_load() once the size is known; cache_fini(). The
- * directory descriptor and the ETag are lent for the whole of it.
- * Errors: -errno.
+ * What: the cached bytes of one media file: a sparse file, which of its bytes are there (exact, in
+ * memory), and the map that says so after a restart. See cache_directory.h for their names.
+ * Lifetime: cache_init() touches nothing; cache_load() once the size is known, and again whenever
+ * `load_error` is set; cache_fini(). The directory descriptor and the ETag are lent for the whole of
+ * it.
+ * Errors: -errno. While `load_error` is set it is not known what is on the disk: nothing is present,
+ * nothing is written, and all that needs the cache fails with it.
  */
 #ifndef SRC_MEDIA_CACHE_FILE_H
 #define SRC_MEDIA_CACHE_FILE_H
 
 #include "media/block_map.h"
+#include "media/cache_directory.h"
 #include "media/intervals.h"
 #include "media/spill.h"
 #include "seedancefs/media/media.h"
@@ -18,15 +20,18 @@ struct cache_file {
     int directory_fd;
     struct block_map_identity identity;
     int fd;                   /* -1: not open */
+    int load_error;           /* why it is not known what is there; 0: it is */
     struct intervals present; /* in the file */
-    uint64_t *checksums;      /* of each whole block of `present`; NULL: nothing was ever present */
+    struct intervals
+        damaged;         /* blocks that do not match, and for which nothing right has come yet */
+    uint64_t *checksums; /* of each whole block of the two; NULL: nothing was ever present */
     unsigned char
         *unchecked;        /* a bit for each block that an earlier run wrote and nobody has read */
     int64_t dirty_bytes;   /* written since the last map */
     int64_t durable_bytes; /* vouched for by the last map */
     int64_t sync_dirty_bytes;      /* what of these the sync under way, */
     int64_t sync_covered_bytes;    /* and of those it will have made durable */
-    bool is_sync_void;             /* the files were deleted meanwhile */
+    bool is_sync_void;             /* what it makes durable was forgotten here meanwhile */
     bool is_detached;              /* the names belong to somebody else now: no map is written */
     int disk_error;                /* why the disk is not used, 0 while it is */
     int64_t disk_retry_ms;         /* and when it is tried again (monotonic) */
@@ -37,16 +42,21 @@ struct cache_file {
 void cache_init(struct cache_file *cache, int directory_fd, int64_t id, enum media_kind kind);
 void cache_fini(struct cache_file *cache);
 
-/* Takes over what an earlier run left, if its map is believable for this size and ETag; deletes
- * it if not. Whatever fails, the cache is then empty. */
-void cache_load(struct cache_file *cache, int64_t size, const char *etag);
+/* Takes over what an earlier run left. Changes nothing on the disk, whatever it finds. -EBADMSG: it is proven that
+ * what lies there cannot be used, as its map is damaged, missing, or of another size or ETag: to be
+ * followed by cache_drop() or cache_keep(). Anything else: it cannot be known now. Both set `load_error`. */
+int cache_load(struct cache_file *cache, int64_t size, const char *etag) NODISCARD;
+
+/* Forgets what is in memory; from now on `load_error` says why. Nothing changes on the disk. */
+void cache_unload(struct cache_file *cache, int result);
 
 /* Writes to the disk, or to memory while the disk refuses (tried again after 30 s). */
 int cache_write(struct cache_file *cache, int64_t now_ms, int64_t offset, const void *bytes,
                 size_t len, spill_wanted_fn *is_wanted, const void *context) NODISCARD;
 
-/* Compares what an earlier run wrote with its checksums, each block once; a block that has rotted,
- * or cannot be read, is not present any more. */
+/* Compares what an earlier run wrote with its checksums, each block once; a block that does not match is
+ * damaged and not present any more, which the next map says; its bytes stay, and are compared once more
+ * after the next load. A block that cannot be read is as it was, and the failure is returned. */
 int cache_check(struct cache_file *cache, int64_t first, int64_t end) NODISCARD;
 
 bool cache_has(const struct cache_file *cache, int64_t first, int64_t end);
@@ -73,25 +83,22 @@ struct cache_sync_result cache_sync(int directory_fd, int data_fd, int64_t id,
 int cache_persist_end(struct cache_file *cache, int64_t now_ms,
                       struct cache_sync_result result) NODISCARD;
 
-/* Forgets all bytes, durably, in the order map, data. */
+/* Forgets all bytes, durably. The caller knows that they can be fetched again. */
 int cache_drop(struct cache_file *cache) NODISCARD;
 
-/* Whether that is the name of a data file, and of which. */
-bool cache_name_parse(const char *name, int64_t *id, enum media_kind *kind);
-
-/* When it was read last (wall time), kept as the time of its map. -ENOENT: there is no map. */
-int cache_used_get(int directory_fd, int64_t id, enum media_kind kind, int64_t *used_ms) NODISCARD;
-void cache_used_set(const struct cache_file *cache, int64_t used_ms);
+/* The same, but the files are kept under other names; `kept` is that of the data. */
+int cache_keep(struct cache_file *cache, char kept[static CACHE_NAME_SIZE]) NODISCARD;
 
 /* For cache_file.c alone. Makes room for checksums, if there is none. */
 int cache_sums_make(struct cache_file *cache) NODISCARD;
-/* All that is present has to be compared before it is read. */
+/* All that the map vouches for has to be compared before it is read. */
 void cache_sums_distrust(struct cache_file *cache);
 /* Takes the checksums of the blocks that these bytes, which have been written, have completed. */
 int cache_sum(struct cache_file *cache, int64_t first, const char *bytes, size_t len) NODISCARD;
+/* These blocks are not as they should be. */
+int cache_damage(struct cache_file *cache, int64_t first, int64_t end) NODISCARD;
 
-/* Deletes the files of an item. What has them open keeps its bytes; call cache_detach() for it. */
-int cache_remove(int directory_fd, int64_t id, enum media_kind kind) NODISCARD;
+/* The names belong to somebody else from now on. */
 void cache_detach(struct cache_file *cache);
 
 #endif

@@ -1,6 +1,6 @@
 #include "media/cache_index.h"
 
-#include "media/cache_file.h"
+#include "media/cache_directory.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -77,14 +77,18 @@ static int scan_file(struct cache_index *index, int directory_fd, const char *na
     if (!cache_name_parse(name, &key.id, &kind))
         return 0;
     key.kind = (int64_t)kind;
-    if (cache_used_get(directory_fd, key.id, kind, &used_ms) == -ENOENT)
-        return cache_remove(directory_fd, key.id, kind);
+    int mapped = cache_used_get(directory_fd, key.id, kind, &used_ms);
+    if (mapped < 0 && mapped != -ENOENT)
+        return mapped;
     if (fstatat(directory_fd, name, &data, AT_SYMLINK_NOFOLLOW) < 0)
         return -errno;
     int r = cache_index_set(index, &key, data.st_blocks > 0 ? (int64_t)data.st_blocks * 512 : 1);
-    if (r == 0)
-        entry_find(index, &key)->used_ms = used_ms;
-    return r;
+    if (r < 0)
+        return r;
+    struct cache_entry *entry = entry_find(index, &key);
+    entry->is_unmapped = mapped < 0;
+    entry->used_ms = mapped < 0 ? 0 : used_ms;
+    return 0;
 }
 
 int cache_index_scan(struct cache_index *index, int directory_fd)
@@ -99,8 +103,11 @@ int cache_index_scan(struct cache_index *index, int directory_fd)
     }
     int r = 0;
     const struct dirent *file;
-    while (r == 0 && (file = readdir(directory)) != NULL)
-        r = scan_file(index, directory_fd, file->d_name);
+    while (errno = 0, (file = readdir(directory)) != NULL) {
+        int scanned = scan_file(index, directory_fd, file->d_name);
+        r = scanned < 0 ? scanned : r;
+    }
+    r = errno ? -errno : r;
     (void)closedir(directory);
     DL_SORT(index->oldest, entry_compare);
     return r;

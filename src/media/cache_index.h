@@ -11,6 +11,7 @@
 #include "seedancefs/base/attributes.h"
 #include "seedancefs/base/table.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct cache_key {
@@ -23,6 +24,7 @@ struct cache_entry {
     int64_t bytes;
     int64_t used_ms;          /* wall time: the order at the start */
     int64_t ask_again_ms;     /* monotonic: until then it is known that it cannot go */
+    bool is_unmapped;         /* no map was found for it at the start */
     struct cache_entry *next; /* read later */
     struct cache_entry *prev;
     UT_hash_handle hh;
@@ -36,7 +38,7 @@ struct cache_index {
 
 void cache_index_fini(struct cache_index *index);
 
-/* Takes in what earlier runs left, and deletes data for which there is no map. */
+/* Takes in what earlier runs left. What cannot be looked at is left out. */
 int cache_index_scan(struct cache_index *index, int directory_fd) NODISCARD;
 
 /* So many bytes of it are there now; at 0 it is forgotten. A new one counts as read last. */

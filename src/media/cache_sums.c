@@ -41,15 +41,21 @@ int cache_sums_make(struct cache_file *cache)
     return -ENOMEM;
 }
 
+static bool block_is_in(const struct intervals *set, const struct cache_file *cache, size_t block)
+{
+    return intervals_has(set, (int64_t)block * BLOCK_MAP_BLOCK_BYTES,
+                         block_map_block_end(block, cache->identity.size));
+}
+
 void cache_sums_distrust(struct cache_file *cache)
 {
     for (size_t block = 0; block < block_map_blocks(cache->identity.size); block++)
         unchecked_set(cache, block,
-                      intervals_has(&cache->present, (int64_t)block * BLOCK_MAP_BLOCK_BYTES,
-                                    block_map_block_end(block, cache->identity.size)));
+                      block_is_in(&cache->present, cache, block) ||
+                          block_is_in(&cache->damaged, cache, block));
 }
 
-/* The checksum of a block as it is in the file now. */
+/* The checksum of a block as it is in the file now. -EBADMSG: the file ends before it does. */
 static int block_read(const struct cache_file *cache, size_t block, uint64_t *checksum)
 {
     char bytes[BLOCK_MAP_BLOCK_BYTES];
@@ -57,9 +63,35 @@ static int block_read(const struct cache_file *cache, size_t block, uint64_t *ch
     size_t len = (size_t)(block_map_block_end(block, cache->identity.size) - first);
     ssize_t n = file_read_full(cache->fd, bytes, len, first);
     if (n != (ssize_t)len)
-        return n < 0 ? (int)n : -EIO;
+        return n < 0 ? (int)n : -EBADMSG;
     *checksum = checksum_64(bytes, len);
     return 0;
+}
+
+int cache_damage(struct cache_file *cache, int64_t first, int64_t end)
+{
+    log_warn("media.cache",
+             "id=%" PRId64 " offset=%" PRId64 " bytes=%" PRId64
+             " note=\"cached bytes are damaged\"",
+             cache->identity.id, first, end - first);
+    int64_t before = cache->present.bytes;
+    int r = intervals_add(&cache->damaged, first, end);
+    if (r == 0)
+        r = intervals_remove(&cache->present, first, end);
+    cache->durable_bytes -= before - cache->present.bytes;
+    cache->dirty_bytes += before - cache->present.bytes; /* so that the next map says so */
+    return r;
+}
+
+/* It matches this time: what had read it wrongly was not the disk, or not for good. */
+static int cache_heal(struct cache_file *cache, int64_t first, int64_t end)
+{
+    int64_t before = cache->present.bytes;
+    int r = intervals_add(&cache->present, first, end);
+    if (r == 0)
+        r = intervals_remove(&cache->damaged, first, end);
+    cache->dirty_bytes += cache->present.bytes - before;
+    return r;
 }
 
 static int block_check(struct cache_file *cache, size_t block)
@@ -68,19 +100,13 @@ static int block_check(struct cache_file *cache, size_t block)
     int64_t first = (int64_t)block * BLOCK_MAP_BLOCK_BYTES;
     int64_t end = block_map_block_end(block, cache->identity.size);
     int r = block_read(cache, block, &checksum);
-    if (r == 0 && checksum != cache->checksums[block])
-        r = -EBADMSG;
-    if (r < 0) {
-        log_warn("media.cache",
-                 "id=%" PRId64 " offset=%" PRId64 " result=%d note=\"a cached block has rotted\"",
-                 cache->identity.id, first, r);
-        r = intervals_remove(&cache->present, first, end);
-        if (r < 0)
-            return r;
-        /* The map has to be written anew, without it. */
-        cache->dirty_bytes++;
-        cache->durable_bytes -= end - first;
-    }
+    bool is_right = r == 0 && checksum == cache->checksums[block];
+    if (is_right && intervals_has(&cache->damaged, first, end))
+        r = cache_heal(cache, first, end);
+    else if (r == -EBADMSG || (r == 0 && !is_right))
+        r = cache_damage(cache, first, end);
+    if (r < 0)
+        return r; /* that it could not be read says nothing of its bytes */
     unchecked_set(cache, block, false);
     return 0;
 }
@@ -111,6 +137,9 @@ int cache_sum(struct cache_file *cache, int64_t first, const char *bytes, size_t
                 checksum_64(bytes + (block_first - first), (size_t)(block_end - block_first));
         else if (intervals_has(&cache->present, block_first, block_end))
             r = block_read(cache, block, &cache->checksums[block]);
+        /* It is whole, of bytes that have just come. */
+        if (r == 0 && intervals_has(&cache->present, block_first, block_end))
+            r = intervals_remove(&cache->damaged, block_first, block_end);
     }
     return r;
 }

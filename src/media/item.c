@@ -100,6 +100,8 @@ static bool item_make_room(struct media_item *item)
 int item_start(struct media_item *item, enum transfer_purpose purpose, int64_t first, int64_t end)
 {
     struct transfer *transfer;
+    if (item->cache.load_error)
+        return cache_error(item->cache.load_error); /* the bytes may be there already */
     if (media_now_ms(item->media) < item->refused_until_ms)
         return item->refused_result;
     DL_FOREACH (item->media->transfers, transfer)
@@ -226,6 +228,7 @@ void item_turn(struct media_item *item)
     item->needs_plan = false;
     item->is_starved = false;
     item_turn_url(item);
+    item_turn_damage(item);
     if (item->end_result)
         return;
     if (item->size < 0 && (item->is_probing || item->is_fetching)) {
@@ -250,9 +253,7 @@ int item_size_known(struct media_item *item, int64_t size, const char *etag)
     free(item->etag);
     item->etag = copy;
     item->size = size;
-    cache_load(&item->cache, size, copy);
-    item->reported_bytes = item->cache.durable_bytes;
-    room_changed(item);
+    (void)item_load(item); /* reads will say */
     item->needs_record = true;
     item_schedule(item);
     return 0;
@@ -278,12 +279,13 @@ void item_changed(struct media_item *item)
     media_item_ref(item);
     item->end_result = -ERR_MEDIA_CHANGED;
     item_stop_transfers(item);
-    int r = cache_drop(&item->cache);
-    log_warn("media.changed", "id=%" PRId64 " kind=%" PRId64 " result=%s", item->key.id,
-             item->key.kind, r < 0 ? err_name(r) : "dropped");
+    int r = item_discard_version(item);
+    log_warn("media.changed", "id=%" PRId64 " kind=%" PRId64 " result=%s kept=%s", item->key.id,
+             item->key.kind, r < 0 ? err_name(r) : "ok", item->kept);
     room_changed(item);
     media_unlist(item);
     item_report_record(item);
+    item_tell_kept(item);
     reads_fail(item, 0, INT64_MAX, item->end_result);
     item_probe_end(item, item->end_result);
     item_fetch_end(item, item->end_result);
@@ -309,13 +311,9 @@ void item_url_answered(struct media_item *item, int result)
     item_schedule(item);
 }
 
-static void item_persist_report(struct media_item *item, int r)
+void item_report_progress(struct media_item *item)
 {
     const struct media_hooks *hooks = &item->media->settings.hooks;
-    item->has_persist_failed = r < 0;
-    if (r < 0)
-        log_warn("media.persist", "id=%" PRId64 " kind=%" PRId64 " result=%s", item->key.id,
-                 item->key.kind, err_name(r));
     room_changed(item);
     if (item->cache.durable_bytes == item->reported_bytes)
         return;
@@ -323,6 +321,15 @@ static void item_persist_report(struct media_item *item, int r)
     if (hooks->on_progress && item->is_listed)
         hooks->on_progress(hooks->context, item->key.id, (enum media_kind)item->key.kind,
                            item->reported_bytes);
+}
+
+static void item_persist_report(struct media_item *item, int r)
+{
+    item->has_persist_failed = r < 0;
+    if (r < 0)
+        log_warn("media.persist", "id=%" PRId64 " kind=%" PRId64 " result=%s", item->key.id,
+                 item->key.kind, err_name(r));
+    item_report_progress(item);
 }
 
 void item_persist(struct media_item *item)
@@ -340,10 +347,18 @@ static void item_persisted(void *context, struct cache_sync_result result)
                                   : cache_persist_end(&item->cache, now_ms, result));
     if (item->is_fetching)
         item_schedule(item); /* it may have waited for this */
-    if (!item->has_persist_failed)
-        item_persist_soon(item);
+    item_persist_soon(item);
     room_want(item->media, 0);
     media_item_unref(item);
+}
+
+static void item_persist_due(void *context);
+
+static void item_persist_in(struct media_item *item, int64_t delay_ms)
+{
+    struct timers *timers = media_timers(item->media);
+    if (!timer_is_set(&item->timer) || item->timer.due_ms > media_now_ms(item->media) + delay_ms)
+        timer_set(timers, &item->timer, delay_ms, item_persist_due, item);
 }
 
 void item_persist_start(struct media_item *item)
@@ -352,7 +367,7 @@ void item_persist_start(struct media_item *item)
     if (item->is_syncing)
         return; /* its end looks again */
     if (syncer_has(media->syncer, &item->key)) {
-        item_persist_soon(item); /* an ended item of the same name */
+        item_persist_in(item, ITEM_PERSIST_MS); /* an ended item of the same name */
         return;
     }
     int r = cache_persist_begin(&item->cache);
@@ -377,9 +392,15 @@ static void item_persist_due(void *context)
     media_item_unref(item);
 }
 
+static int64_t item_persist_delay_ms(const struct media_item *item)
+{
+    if (item->has_persist_failed)
+        return ITEM_PERSIST_AGAIN_MS;
+    return cache_is_complete(&item->cache) ? 0 : ITEM_PERSIST_MS;
+}
+
 void item_persist_soon(struct media_item *item)
 {
-    struct timers *timers = media_timers(item->media);
-    if (item->cache.dirty_bytes > 0 && !timer_is_set(&item->timer))
-        timer_set(timers, &item->timer, ITEM_PERSIST_MS, item_persist_due, item);
+    if (item->cache.dirty_bytes > 0)
+        item_persist_in(item, item_persist_delay_ms(item));
 }

@@ -4,14 +4,15 @@
  *
  *     media.c     the collection: table, life of items, the planning turn
  *     item.c      one file: what is known of it, what is planned for its readers
+ *     damage.c      what is on its disk: looked at, again after an error, and what is proven wrong
  *     background.c  what is planned for nobody in particular: its ends, its completion
  *     reads.c     parked reads: waiting, being answered, failing
  *     room.c      how much the cache directory holds
  *     syncer.c    the process that waits for the disk
  *     transfer.c  one range request with its redirects, retries and URL renewals
  *
- * References: handles, parked reads, a probe, a fetch and the fetching of the ends hold one each; a callback holds one for
- * as long as it works on the item. At none the item retires (media_item_unref).
+ * References: handles, parked reads, a probe, a fetch, the fetching of the ends and damage that was not told yet hold one
+ * each; a callback holds one for as long as it works on the item. At none the item retires (media_item_unref).
  */
 #ifndef SRC_MEDIA_ITEM_H
 #define SRC_MEDIA_ITEM_H
@@ -41,7 +42,7 @@ enum {
     ITEM_COMPLETED_BYTES_MAX = 64 * 1024 * 1024,
     ITEM_PERSIST_MS = 1000,
     ITEM_PERSIST_BYTES = 8 * 1024 * 1024,
-    ITEM_LINGER_MS = 1000,
+    ITEM_PERSIST_AGAIN_MS = 30 * 1000, /* after it has failed */
     ITEM_REFUSED_MS = 1000, /* after a refused URL could not be renewed, nobody is asked */
 };
 
@@ -66,11 +67,14 @@ struct media_item {
     bool is_probing; /* these three hold a reference each */
     bool is_fetching;
     bool is_fetching_ends;
-    bool is_completing; /* somebody reads it, and the rest of it is fetched meanwhile */
-    int64_t read_ms;    /* monotonic: when it was read last */
-    bool is_whole_only; /* the server ignores Range */
-    bool is_starved;    /* somebody waits for a free slot */
-    bool is_syncing;    /* the syncer is at work for it; holds a reference */
+    bool is_completing;         /* somebody reads it, and the rest of it is fetched meanwhile */
+    int64_t read_ms;            /* monotonic: when it was read last */
+    bool is_whole_only;         /* the server ignores Range */
+    bool is_starved;            /* somebody waits for a free slot */
+    bool is_syncing;            /* the syncer is at work for it; holds a reference */
+    bool is_damage_untold;      /* to be told in the next planning turn; holds a reference */
+    int64_t damaged_told_bytes; /* of cache.damaged */
+    char kept[CACHE_NAME_SIZE]; /* what was kept under this name, untold; "": nothing */
     bool has_persist_failed;
     bool needs_plan;
     bool needs_record; /* the size became known: on_record and the clipping of reads are owed */
@@ -82,7 +86,7 @@ struct media_item {
     struct range_plan plan;
     struct media_read *parked;
     struct media_read *ready;
-    struct timer timer; /* persists, and frees the item when nobody refers to it */
+    struct timer timer; /* persists; an item that nobody refers to is freed then */
     struct media_item *next;
     struct media_item *prev;
     UT_hash_handle hh;
@@ -144,6 +148,7 @@ struct media {
     struct spill_pool spill_pool;
     int64_t room_wanted_bytes; /* on the disk, beyond what the limit wants */
     struct media_counts counts;
+    bool is_swept; /* see room_sweep() */
     bool is_closing;
 };
 
@@ -182,7 +187,18 @@ void item_url_answered(struct media_item *item, int result);
 void item_stop_transfers(struct media_item *item);
 void item_persist(struct media_item *item);       /* waits for the disk */
 void item_persist_start(struct media_item *item); /* does not */
-void item_persist_soon(struct media_item *item);
+void item_persist_soon(struct media_item *item);  /* at once when the last byte has come */
+void item_report_progress(struct media_item *item);
+
+/* damage.c */
+/* Looks at what is on the disk; again when that was not possible. 0, or what a read fails with. */
+int item_load(struct media_item *item);
+/* What a read that is answered from the disk has to know: 0, or why its bytes cannot be compared. */
+int item_check(struct media_item *item, int64_t first, int64_t end) NODISCARD;
+/* Drops the cached bytes of another version, or keeps them where they may be the last copy. */
+int item_discard_version(struct media_item *item);
+void item_turn_damage(struct media_item *item);
+void item_tell_kept(struct media_item *item);
 
 /* background.c */
 void item_turn_background(struct media_item *item);

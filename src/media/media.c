@@ -4,7 +4,8 @@
  * An item is listed under (id, kind) until it is removed, or ended because its file changed; then
  * its handles keep it, but the names of its files belong to whoever is listed next. When the last
  * reference goes, transfers stop. What was written since the last map is made durable a second
- * later, off the way of the reader's close(); opening the item in between finds it as it was.
+ * later, off the way of the reader's close(), and as long as that fails it is tried again; opening the item in
+ * between finds it as it was.
  *
  * The planning turn calls item_turn() for every item that asked for it, each at most once per
  * turn. As anything may happen inside, it looks for the next one from the start each time.
@@ -88,6 +89,7 @@ int media_new(const struct media_settings *settings, struct media **out)
         log_warn("media.syncer", "result=%s", err_name(r));
     log_info("media.index", "bytes=%" PRId64 " files=%u", media->index.bytes,
              HASH_COUNT(media->index.table));
+    media_schedule(media);
     *out = media;
     return 0;
 }
@@ -143,15 +145,6 @@ void media_item_ref(struct media_item *item)
     item->refs++;
 }
 
-static void item_linger_over(void *context)
-{
-    struct media_item *item = context;
-    item->refs++; /* by hand: the end of the hook must not make it linger again */
-    item_persist_start(item);
-    if (--item->refs == 0)
-        item_free(item);
-}
-
 void media_counts_get(const struct media *media, struct media_counts *out)
 {
     *out = media->counts;
@@ -166,12 +159,8 @@ void media_item_unref(struct media_item *item)
     if (--item->refs > 0 || media->is_closing)
         return;
     item_stop_transfers(item);
-    bool is_dirty = item->is_listed && item->cache.dirty_bytes > 0 && !item->has_persist_failed;
-    /* Not postponed by who opens and closes it again and again, as to look at its size. */
-    int64_t left_ms =
-        timer_is_set(&item->timer) ? item->timer.due_ms - media_now_ms(media) : ITEM_LINGER_MS;
-    if (is_dirty)
-        timer_set(media_timers(media), &item->timer, left_ms, item_linger_over, item);
+    if (item->is_listed && item->cache.dirty_bytes > 0)
+        item_persist_soon(item); /* and its end brings us here again */
     else
         item_free(item);
 }
@@ -215,22 +204,23 @@ static int media_make(struct media *media, const struct media_record *record,
     int r = item->etag ? 0 : -ENOMEM;
     if (r == 0 && is_text(record->url))
         r = item_set_url(item, record->url, record->url_expires_ms);
+    /* Two items must never write the same files: it is in the table, or it is not made. */
+    if (r == 0)
+        HASH_ADD(hh, media->table, key, sizeof(item->key), item);
+    if (r == 0 && !TABLE_HAS(item, hh))
+        r = -ENOMEM;
     if (r < 0) {
+        free(item->url);
         free(item->etag);
         free(item);
         return r;
     }
+    DL_APPEND(media->items, item);
+    item->is_listed = true;
     cache_init(&item->cache, media->directory_fd, record->id, record->kind);
     item->cache.spill_pool = &media->spill_pool;
     if (item->size >= 0)
-        cache_load(&item->cache, item->size, item->etag);
-    item->reported_bytes = item->cache.durable_bytes;
-    DL_APPEND(media->items, item);
-    HASH_ADD(hh, media->table, key, sizeof(item->key), item);
-    item->is_listed =
-        TABLE_HAS(item, hh); /* without memory for the table it is nobody's but its opener's */
-    if (item->size >= 0)
-        room_changed(item);
+        (void)item_load(item); /* reads will say */
     *out = item;
     return 0;
 }
@@ -248,6 +238,8 @@ int media_item_open(struct media *media, const struct media_record *record, stru
     if (r < 0)
         return r;
     media_item_ref(item);
+    if (item->cache.load_error)
+        (void)item_load(item);
     *out = item;
     return 0;
 }
@@ -268,8 +260,11 @@ void media_remove(struct media *media, int64_t id, enum media_kind kind)
         media_item_unref(item);
     }
     const struct cache_key key = {id, (int64_t)kind};
+    const struct cache_names names = cache_names_of(id, (int32_t)kind);
     room_removed(media, &key);
-    int r = cache_remove(media->directory_fd, id, kind);
+    /* The user has removed the job, and that has been written down. */
+    cache_kept_delete(media->directory_fd, &names);
+    int r = cache_files_delete(media->directory_fd, &names);
     if (r < 0)
         log_warn("media.remove", "id=%" PRId64 " result=%s", id, err_name(r));
 }
@@ -335,7 +330,8 @@ int media_item_evict(struct media_item *item)
         if (transfer->item == item)
             return -EBUSY;
     item->is_completing = false;
-    int r = cache_drop(&item->cache);
+    int r = cache_drop(
+        &item->cache);  /* the user said so, and the caller knows that it can be fetched */
     item_persist(item); /* reports that nothing is left */
     return r;
 }
@@ -347,7 +343,7 @@ int64_t media_item_size(const struct media_item *item)
 
 int64_t media_item_cached_bytes(const struct media_item *item)
 {
-    return item->cache.present.bytes;
+    return item->cache.load_error ? -1 : item->cache.present.bytes;
 }
 
 bool media_item_is_complete(const struct media_item *item)

@@ -46,7 +46,8 @@ static void read_finish(struct media_item *item, struct media_read *read, int re
     void *scratch = NULL;
     read->item = NULL;
     if (result >= 0 && read->size > 0) {
-        result = cache_locate(&item->cache, read->offset, read->size, &bytes, &scratch);
+        result =
+            cache_error(cache_locate(&item->cache, read->offset, read->size, &bytes, &scratch));
         if (result == 0)
             result = (int)read->size;
     }
@@ -84,20 +85,21 @@ bool reads_want(const struct media_item *item, int64_t first, int64_t end)
     return false;
 }
 
-/* All of its bytes are there, and right. */
-static bool read_is_answerable(struct media_item *item, const struct media_read *read)
+/* All of its bytes are there, and right; or *result says why that cannot be looked at. */
+static bool read_is_answerable(struct media_item *item, const struct media_read *read, int *result)
 {
-    return cache_check(&item->cache, read->offset, read_end(read)) == 0 &&
-           cache_has(&item->cache, read->offset, read_end(read));
+    *result = item_check(item, read->offset, read_end(read));
+    return *result < 0 || cache_has(&item->cache, read->offset, read_end(read));
 }
 
 void reads_wake(struct media_item *item, int64_t first, int64_t end)
 {
     struct media_read *read;
     struct media_read *next;
+    int result;
     DL_FOREACH_SAFE (item->parked, read, next)
-        if (read_meets(read, first, end) && read_is_answerable(item, read))
-            read_make_ready(item, read, 0);
+        if (read_meets(read, first, end) && read_is_answerable(item, read, &result))
+            read_make_ready(item, read, result);
     if (item->ready)
         reads_answer(item);
 }
@@ -144,10 +146,11 @@ void reads_clip(struct media_item *item)
 {
     struct media_read *read;
     struct media_read *next;
+    int result;
     DL_FOREACH_SAFE (item->parked, read, next) {
         read_clip(item, read);
-        if (read_is_answerable(item, read))
-            read_make_ready(item, read, 0);
+        if (read_is_answerable(item, read, &result))
+            read_make_ready(item, read, result);
     }
     if (item->ready)
         reads_answer(item);
@@ -175,7 +178,9 @@ static bool read_is_decided(struct media_item *item, struct media_read *read, in
     if (item->size < 0)
         return false;
     read_clip(item, read);
-    return read_is_answerable(item, read);
+    if (item->cache.load_error)
+        *result = item_load(item);
+    return *result < 0 || read_is_answerable(item, read, result);
 }
 
 static int read_park(struct media_item *item, struct media_read *read)

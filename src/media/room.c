@@ -1,7 +1,7 @@
 /*
  * How much the cache directory holds. With a limit (--cache-size), or on a disk that has become full,
- * the files that were read longest ago go, but never one that is open, and never one that its owner
- * says cannot be fetched again. So the limit is a wish: what is being read, and what has to be kept,
+ * the files that were read longest ago go, but never one that is open, and only those of which their owner
+ * says that they can be fetched again. So the limit is a wish: what is being read, and what has to be kept,
  * may exceed it.
  *
  * It happens in the planning turn. Asking the owner costs a look at the database, so a file that cannot go
@@ -18,7 +18,7 @@ enum { ROOM_ASK_AGAIN_MS = 10 * 60 * 1000 };
 void room_changed(struct media_item *item)
 {
     const struct cache_key key = {item->key.id, item->key.kind};
-    if (!item->is_listed)
+    if (!item->is_listed || item->cache.load_error)
         return;
     int r = cache_index_set(&item->media->index, &key, item->cache.present.bytes);
     if (r < 0)
@@ -31,7 +31,8 @@ void room_used(struct media_item *item)
     if (!item->is_listed || item->read_ms == 0)
         return;
     cache_index_touch(&item->media->index, &key);
-    cache_used_set(&item->cache, media_wall_ms(item->media));
+    cache_used_set(item->media->directory_fd, key.id, (enum media_kind)key.kind,
+                   media_wall_ms(item->media));
 }
 
 void room_removed(struct media *media, const struct cache_key *key)
@@ -43,20 +44,22 @@ static bool room_may_go(struct media *media, struct cache_entry *entry)
 {
     const struct media_hooks *hooks = &media->settings.hooks;
     enum media_kind kind = (enum media_kind)entry->key.kind;
-    if (!hooks->is_refetchable || media_now_ms(media) < entry->ask_again_ms ||
+    if (!hooks->is_evictable || media_now_ms(media) < entry->ask_again_ms ||
         media_find(media, entry->key.id, kind))
         return false;
-    if (hooks->is_refetchable(hooks->context, entry->key.id, kind))
+    if (hooks->is_evictable(hooks->context, entry->key.id, kind))
         return true;
     entry->ask_again_ms = media_now_ms(media) + ROOM_ASK_AGAIN_MS;
     return false;
 }
 
+/* The owner has just said that it can be fetched again (room_may_go). */
 static int room_evict(struct media *media, const struct cache_key *key, int64_t bytes)
 {
     const struct media_hooks *hooks = &media->settings.hooks;
+    const struct cache_names names = cache_names_of(key->id, (int32_t)key->kind);
     enum media_kind kind = (enum media_kind)key->kind;
-    int r = cache_remove(media->directory_fd, key->id, kind);
+    int r = cache_files_delete(media->directory_fd, &names);
     log_event(r < 0 ? LOG_WARN : LOG_INFO, "media.evicted",
               "id=%" PRId64 " kind=%" PRId64 " bytes=%" PRId64 " result=%s", key->id, key->kind,
               bytes, r < 0 ? err_name(r) : "ok");
@@ -83,6 +86,21 @@ static void room_make(struct media *media, int64_t most_bytes)
     }
 }
 
+/* What a crash has left before there was a map vouches for nothing. It goes when it can be fetched again or its job
+ * was removed; else it is kept, to be looked at when its video is. */
+static void room_sweep(struct media *media)
+{
+    struct cache_entry *entry;
+    struct cache_entry *next;
+    DL_FOREACH_SAFE (media->index.oldest, entry, next) {
+        const struct cache_key key = entry->key;
+        const struct cache_names names = cache_names_of(key.id, (int32_t)key.kind);
+        if (entry->is_unmapped && room_may_go(media, entry) &&
+            cache_name_is_absent(media->directory_fd, names.map) > 0)
+            (void)room_evict(media, &key, entry->bytes);
+    }
+}
+
 void room_want(struct media *media, int64_t bytes)
 {
     int64_t limit = media->settings.cache_bytes_max;
@@ -97,6 +115,10 @@ void room_turn(struct media *media)
     int64_t limit = media->settings.cache_bytes_max;
     int64_t most_bytes = limit > 0 ? limit : INT64_MAX;
     int64_t wanted = media->room_wanted_bytes;
+    if (!media->is_swept) {
+        media->is_swept = true;
+        room_sweep(media);
+    }
     media->room_wanted_bytes = 0;
     if (wanted > 0 && most_bytes > media->index.bytes - wanted)
         most_bytes = wanted < media->index.bytes ? media->index.bytes - wanted : 0;

@@ -390,7 +390,7 @@ static int transfer_take(struct transfer *transfer, const void *bytes, size_t le
         return r;
     transfer->position = end;
     transfer->is_renewed = false;
-    if (item->cache.dirty_bytes >= ITEM_PERSIST_BYTES)
+    if (item->cache.dirty_bytes >= ITEM_PERSIST_BYTES || cache_is_complete(&item->cache))
         item_persist_soon(item);
     reads_wake(item, first, end);
     return 0;

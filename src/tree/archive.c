@@ -280,8 +280,11 @@ void archive_progress(struct tree *tree, int64_t attempt_id, enum media_kind kin
         return;
     int64_t size = kind == MEDIA_VIDEO ? job->video_bytes : job->cover_bytes;
     bool is_complete = cached_bytes == size;
-    if (is_complete)
+    if (is_complete) {
         file_drop(tree, file_find(tree, attempt_id, kind));
+        if (kind == MEDIA_VIDEO)
+            jobs_video_saved(job);
+    }
     /* Saved now, or no longer: rotten, or evicted. */
     if (is_complete != (job->media_mark == ARCHIVE_SAVED))
         archive_job_again(tree, job);
@@ -340,19 +343,34 @@ void archive_end(struct tree *tree)
     }
 }
 
-/* Dropped bytes could be fetched again, and would not have to be at once. */
+/* Dropped bytes could be fetched again, and would not have to be at once. A clock that was set back says nothing of
+ * how long a URL still lives. */
 static bool job_is_refetchable(const struct tree *tree, const struct job *job)
 {
-    return tree->settings.archive != TREE_ARCHIVE_ALWAYS && job->state == JOB_SUCCEEDED &&
-           job->url_expires_ms >= 0 &&
-           clock_wall_ms(tree->settings.clock) < expires_ms(job) - lead_ms(job);
+    int64_t now_ms = clock_wall_ms(tree->settings.clock);
+    bool is_clock_right = now_ms >= job->updated_ms && now_ms >= tree->changed_ms;
+    return is_clock_right && job->state == JOB_SUCCEEDED && job->url_expires_ms >= 0 &&
+           now_ms < expires_ms(job) - lead_ms(job);
 }
 
+static bool job_is_evictable(const struct tree *tree, const struct job *job)
+{
+    return tree->settings.archive != TREE_ARCHIVE_ALWAYS && job_is_refetchable(tree, job);
+}
+
+/* Without a job it is known to be what a removed one, or an attempt of old, left behind. */
 bool archive_is_refetchable(struct tree *tree, int64_t attempt_id)
 {
-    /* Without a job it is what a removed one, or an attempt of old, left behind. */
-    const struct job *job = jobs_get_by_attempt(tree->settings.jobs, attempt_id);
-    return !job || job_is_refetchable(tree, job);
+    struct job *job;
+    return jobs_find_attempt(tree->settings.jobs, attempt_id, &job) == 0 &&
+           (!job || job_is_refetchable(tree, job));
+}
+
+bool archive_is_evictable(struct tree *tree, int64_t attempt_id)
+{
+    struct job *job;
+    return jobs_find_attempt(tree->settings.jobs, attempt_id, &job) == 0 &&
+           (!job || job_is_evictable(tree, job));
 }
 
 int archive_fetch(struct tree *tree, struct job *job, const char **why)
@@ -372,7 +390,7 @@ int archive_fetch(struct tree *tree, struct job *job, const char **why)
 
 int archive_evict(struct tree *tree, struct job *job, const char **why)
 {
-    if (!job_is_refetchable(tree, job)) {
+    if (!job_is_evictable(tree, job)) {
         *why = tree->settings.archive == TREE_ARCHIVE_ALWAYS
                    ? "--archive=always keeps every video."
                    : "its bytes could not be fetched again: the URL of the video has expired, or "

@@ -8,6 +8,9 @@
 
 #include "seedancefs/base/log.h"
 
+#include <limits.h>
+#include <stdio.h>
+
 enum { PROBE_AGAIN_MS = 30 * 1000 };
 
 int output_open(struct tree *tree, struct job *job, enum media_kind kind, struct media_item **out)
@@ -95,11 +98,13 @@ static void on_media_unwanted(void *context, int64_t attempt_id)
 static void request_url(void *context, int64_t id, enum media_kind kind)
 {
     struct tree *tree = *(struct tree **)context;
-    struct job *job = jobs_get_by_attempt(tree->settings.jobs, id);
-    if (job)
+    struct job *job;
+    int r = jobs_find_attempt(tree->settings.jobs, id, &job);
+    if (r == 0 && job)
         jobs_url_refresh(job);
     else
-        media_url_failed(tree->settings.media, id, kind, -ERR_MEDIA_GONE);
+        media_url_failed(tree->settings.media, id, kind,
+                         r < 0 && r != -ENOENT ? r : -ERR_MEDIA_GONE);
 }
 
 static void on_record(void *context, const struct media_record *record)
@@ -168,9 +173,34 @@ static void on_fetch_failed(void *context, int64_t id, enum media_kind kind, int
     archive_fetch_failed(*(struct tree **)context, id, kind, result);
 }
 
+static bool is_evictable(void *context, int64_t id, enum media_kind kind UNUSED)
+{
+    return archive_is_evictable(*(struct tree **)context, id);
+}
+
 static bool is_refetchable(void *context, int64_t id, enum media_kind kind UNUSED)
 {
     return archive_is_refetchable(*(struct tree **)context, id);
+}
+
+/* A cover image that cannot be read is no error. */
+static void on_damage(void *context, const struct media_damage *damage)
+{
+    struct tree *tree = *(struct tree **)context;
+    struct job *job = jobs_get_by_attempt(tree->settings.jobs, damage->id);
+    char path[PATH_MAX];
+    char name[32];
+    (void)snprintf(name, sizeof(name), "%lld.mp4", (long long)damage->id);
+    (void)snprintf(path, sizeof(path), "%s/media/%s", tree->data_directory,
+                   damage->kept ? damage->kept : name);
+    log_error("media.damage", "attempt=%lld kind=%d path=\"%s\" bytes=%lld", (long long)damage->id,
+              (int)damage->kind, path, (long long)damage->bytes);
+    struct job_video_damage shown = {.path = path,
+                                     .is_kept = damage->kept != NULL,
+                                     .offset = damage->offset,
+                                     .bytes = damage->bytes};
+    if (job && damage->kind == MEDIA_VIDEO)
+        jobs_video_damaged(job, &shown);
 }
 
 static int on_fetch(void *context, struct job *job, const char **why)
@@ -200,7 +230,9 @@ void tree_media_hooks_fill(struct tree **slot, struct media_hooks *hooks)
     hooks->request_url = request_url;
     hooks->on_record = on_record;
     hooks->on_progress = on_progress;
+    hooks->is_evictable = is_evictable;
     hooks->is_refetchable = is_refetchable;
+    hooks->on_damage = on_damage;
     hooks->on_probe_failed = on_probe_failed;
     hooks->on_fetch_failed = on_fetch_failed;
 }

@@ -45,7 +45,7 @@ static void fetched_add(struct tree *tree, struct job *job, struct buf *out)
     media_item_close(item);
     if (is_complete)
         buf_add_text(out, ", video on disk");
-    else
+    else if (cached_bytes >= 0)
         buf_addf(out, ", %lld %% of the video on disk",
                  (long long)(cached_bytes * 100 / job->video_bytes));
 }

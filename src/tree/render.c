@@ -92,7 +92,7 @@ static void write_output(struct tree *tree, struct json_writer *w, struct job *j
         return;
     }
     struct media_item *item = NULL;
-    int64_t cached_bytes = 0;
+    int64_t cached_bytes = -1;
     bool is_archived = false;
     if (output_open(tree, job, MEDIA_VIDEO, &item) == 0) {
         cached_bytes = media_item_cached_bytes(item);
@@ -101,9 +101,13 @@ static void write_output(struct tree *tree, struct json_writer *w, struct job *j
     }
     json_write_object_begin(w);
     json_write_member_int64(w, "bytes", job->video_bytes);
-    json_write_member_int64(w, "cached_bytes", cached_bytes);
+    write_number(w, "cached_bytes", cached_bytes);
     write_time(w, "url_expires_at", detail->attempt.url_expires_ms);
-    json_write_member_bool(w, "archived", is_archived);
+    json_write_key(w, "archived");
+    if (cached_bytes < 0) /* it cannot be looked at now, which says nothing of what is there */
+        json_write_null(w);
+    else
+        json_write_bool(w, is_archived);
     json_write_object_end(w);
 }
 

@@ -262,7 +262,9 @@ void archive_progress(struct tree *tree, int64_t attempt_id, enum media_kind kin
                       int64_t cached_bytes);
 void archive_fetch_failed(struct tree *tree, int64_t attempt_id, enum media_kind kind, int result);
 void archive_forget(struct tree *tree, int64_t attempt_id);
+/* False also when it cannot be known. */
 bool archive_is_refetchable(struct tree *tree, int64_t attempt_id);
+bool archive_is_evictable(struct tree *tree, int64_t attempt_id); /* and is not to be kept */
 /* The commands; on failure *why is a sentence. */
 int archive_fetch(struct tree *tree, struct job *job, const char **why) NODISCARD;
 int archive_evict(struct tree *tree, struct job *job, const char **why) NODISCARD;

@@ -68,7 +68,8 @@ static char *map_make(unsigned form, struct fuzz_reader *reader,
     struct intervals none = {0};
     int64_t covered = -1;
     buf_init(&map, MAP_BYTES_MAX);
-    FUZZ_REQUIRE(block_map_encode(identity, &none, checksums, &map, &covered) == 0 && covered == 0,
+    FUZZ_REQUIRE(block_map_encode(identity, &none, &none, checksums, &map, &covered) == 0 &&
+                     covered == 0,
                  "encode");
     /* The bitmap is overwritten as far as there is input; what there is more of are checksums. */
     size_t room = map.len - HEADER_BYTES - HASH_BYTES;
@@ -103,29 +104,32 @@ static void require_set(const struct intervals *set, int64_t size)
 }
 
 static void require_believed(const struct block_map_identity *identity, char *map, size_t len,
-                             const struct intervals *present, uint8_t choice)
+                             const struct intervals *present, const struct intervals *damaged,
+                             uint8_t choice)
 {
     struct buf again;
     struct intervals none = {0};
     int64_t covered = -1;
     FUZZ_REQUIRE(identity->size > 0 && len <= block_map_bytes(identity->size), "%zu bytes", len);
     require_set(present, identity->size);
+    require_set(damaged, identity->size);
     buf_init(&again, block_map_bytes(identity->size));
-    FUZZ_REQUIRE(block_map_encode(identity, present, checksums, &again, &covered) == 0, "encode");
+    FUZZ_REQUIRE(block_map_encode(identity, present, damaged, checksums, &again, &covered) == 0,
+                 "encode");
     FUZZ_REQUIRE(covered == present->bytes && again.len == len && memcmp(again.data, map, len) == 0,
                  "written again, another map");
     buf_fini(&again);
 
     size_t wrong = choice * len / 256;
     map[wrong] = (char)(map[wrong] ^ (1 << choice % 8));
-    FUZZ_REQUIRE(block_map_decode(identity, map, len, &none, checksums) == -EBADMSG,
+    FUZZ_REQUIRE(block_map_decode(identity, map, len, &none, &none, checksums) == -EBADMSG,
                  "wrong at byte %zu", wrong);
     map[wrong] = (char)(map[wrong] ^ (1 << choice % 8));
-    FUZZ_REQUIRE(block_map_decode(identity, map, len - 1, &none, checksums) == -EBADMSG,
+    FUZZ_REQUIRE(block_map_decode(identity, map, len - 1, &none, &none, checksums) == -EBADMSG,
                  "a byte is missing");
     struct block_map_identity other = *identity;
     other.id++;
-    FUZZ_REQUIRE(block_map_decode(&other, map, len, &none, checksums) == -EBADMSG,
+    FUZZ_REQUIRE(block_map_decode(&other, map, len, &none, &none, checksums) == -EBADMSG,
                  "that of another file");
 }
 
@@ -137,8 +141,8 @@ static void file_put(const char *name, const void *bytes, size_t len, off_t size
     (void)close(fd);
 }
 
-/* The same through the file: a map that is not believed, or vouches for more than there is, goes away
- * with its data. */
+/* The same through the file: what the map vouches for and the file has is there, and a map that is not believed says
+ * so and changes nothing. */
 static void check_file(const struct block_map_identity *identity, const char *map, size_t len,
                        bool is_believed, const struct intervals *present, uint8_t choice)
 {
@@ -149,18 +153,22 @@ static void check_file(const struct block_map_identity *identity, const char *ma
     file_put("7.mp4", "", 0, data_size);
     file_put("7.map", map, len, -1);
     cache_init(&cache, directory_fd, identity->id, MEDIA_VIDEO);
-    cache_load(&cache, identity->size, identity->etag);
+    int r = cache_load(&cache, identity->size, identity->etag);
+    FUZZ_REQUIRE(r == (is_believed ? 0 : -EBADMSG), "result %d", r);
     if (is_believed && needed <= data_size) {
         FUZZ_REQUIRE(cache.present.bytes == present->bytes, "not taken over");
         FUZZ_REQUIRE(cache_has(&cache, 0, identity->size) == cache_is_complete(&cache), "whole?");
+    } else if (is_believed) {
+        FUZZ_REQUIRE(!cache_has(&cache, needed - 1, needed), "beyond the end");
     } else {
         FUZZ_REQUIRE(cache.present.count == 0 && cache.fd < 0, "believed");
-        FUZZ_REQUIRE(fstatat(directory_fd, "7.map", &st, 0) < 0 && errno == ENOENT, "kept");
     }
+    FUZZ_REQUIRE(fstatat(directory_fd, "7.map", &st, 0) == 0 && st.st_size == (off_t)len,
+                 "changed");
     /* The data are zeros, and few checksums are theirs: what is not right is not there any more. */
-    if (cache.present.bytes <= CHECKED_BYTES_MAX) {
+    if (is_believed && cache.present.bytes + cache.damaged.bytes <= CHECKED_BYTES_MAX) {
         FUZZ_REQUIRE(cache_check(&cache, 0, identity->size) == 0, "check");
-        FUZZ_REQUIRE(cache.durable_bytes == cache.present.bytes, "not counted");
+        FUZZ_REQUIRE(cache.durable_bytes <= cache.present.bytes, "not counted");
     }
     (void)!cache_drop(&cache);
     cache_fini(&cache);
@@ -181,13 +189,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *map = map_make(form, &reader, &identity, &len);
 
     struct intervals present = {0};
-    int r = block_map_decode(&identity, map, len, &present, checksums);
-    FUZZ_REQUIRE(r == 0 || (r == -EBADMSG && present.count == 0), "result %d", r);
+    struct intervals damaged = {0};
+    int r = block_map_decode(&identity, map, len, &present, &damaged, checksums);
+    FUZZ_REQUIRE(r == 0 || (r == -EBADMSG && present.count + damaged.count == 0), "result %d", r);
     if (identity.size > 0 && identity.size <= MEDIA_SIZE_MAX)
         check_file(&identity, map, len, r == 0, &present, choice);
     if (r == 0)
-        require_believed(&identity, map, len, &present, choice);
+        require_believed(&identity, map, len, &present, &damaged, choice);
     intervals_fini(&present);
+    intervals_fini(&damaged);
     free(map);
     free(etag);
     return 0;

@@ -110,6 +110,7 @@ struct job {
     unsigned references;
     enum job_state state;
     bool has_problem;
+    bool is_damage_shown; /* the problem is that of jobs_video_damaged() */
     bool was_answered;   /* its attempt, before the program started */
     bool is_provisional; /* looked up by a path that is about to create something below it */
     bool is_removed;

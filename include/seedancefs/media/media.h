@@ -45,6 +45,15 @@ struct media_record {
     const char *etag;       /* NULL or "": none */
 };
 
+/* Bytes on the disk that cannot be used. Nothing of them was deleted. */
+struct media_damage {
+    int64_t id;
+    enum media_kind kind;
+    const char *kept; /* all of them, under this name in the cache directory; NULL: these: */
+    int64_t offset;   /* the first one */
+    int64_t bytes;
+};
+
 /* Any hook but request_url and on_record may be NULL. */
 struct media_hooks {
     void *context;
@@ -62,9 +71,16 @@ struct media_hooks {
      * was evicted. */
     void (*on_progress)(void *context, int64_t id, enum media_kind kind, int64_t cached_bytes);
 
-    /* Whether the cached bytes of a file that is not open may go: they can be fetched again. NULL: none
-     * can. Must not change the collection. */
+    /* Whether the cached bytes of a file that is not open may go to make room. NULL: none can. Must not change
+     * the collection. */
+    bool (*is_evictable)(void *context, int64_t id, enum media_kind kind);
+
+    /* Whether it is known that the file can be fetched again. NULL: it is not. Must not change the
+     * collection. */
     bool (*is_refetchable)(void *context, int64_t id, enum media_kind kind);
+
+    /* Cached bytes are proven wrong, and may not be had again. */
+    void (*on_damage)(void *context, const struct media_damage *damage);
 
     /* media_item_probe() or media_item_fetch() gave up; ask again later. */
     void (*on_probe_failed)(void *context, int64_t id, enum media_kind kind, int result);
@@ -107,7 +123,8 @@ void media_url_failed(struct media *media, int64_t id, enum media_kind kind, int
 
 /* Finds or makes the item and takes a reference. The record of an item that is open already wins
  * over `record`, but for its URL. -ENOMEM, or -EINVAL for a size that cannot be. A cache
- * directory that refuses is no error: the item then works without a cache. */
+ * directory that refuses to be written to is no error: the item then works without a cache. While cached
+ * bytes cannot be looked at, reads fail with -EMFILE, -ENFILE or -EIO; each open and read tries again. */
 int media_item_open(struct media *media, const struct media_record *record,
                     struct media_item **out) NODISCARD;
 
@@ -127,8 +144,8 @@ int media_item_fetch(struct media_item *item) NODISCARD;
  * whether they can be fetched again. */
 int media_item_evict(struct media_item *item) NODISCARD;
 
-int64_t media_item_size(const struct media_item *item); /* -1: not known */
-int64_t media_item_cached_bytes(const struct media_item *item);
+int64_t media_item_size(const struct media_item *item);         /* -1: not known */
+int64_t media_item_cached_bytes(const struct media_item *item); /* -1: cannot be known now */
 bool media_item_is_durable(
     const struct media_item *item); /* complete, on disk, and so written down */
 bool media_item_is_complete(const struct media_item *item);

@@ -38,6 +38,9 @@ struct harness {
     int64_t progress_bytes;
     int64_t cache_bytes_max;
     int64_t kept_id; /* cannot be fetched again */
+    int damage_count;
+    int64_t damage_bytes;
+    char damage_kept[64];
     int probe_result;
     int fetch_result;
     uint64_t version; /* of the bytes that reads expect */
@@ -105,6 +108,14 @@ static bool is_refetchable(void *context, int64_t id, enum media_kind kind)
     return ((struct harness *)context)->kept_id != id;
 }
 
+static void on_damage(void *context, const struct media_damage *damage)
+{
+    struct harness *h = context;
+    h->damage_count++;
+    h->damage_bytes = damage->bytes;
+    (void)snprintf(h->damage_kept, sizeof(h->damage_kept), "%s", damage->kept ? damage->kept : "");
+}
+
 static void on_probe_failed(void *context, int64_t id, enum media_kind kind, int result)
 {
     (void)id, (void)kind;
@@ -126,8 +137,15 @@ static void harness_open_media(struct harness *h)
         .is_loopback_allowed = true,
         .read_deadline_ms = h->read_deadline_ms,
         .cache_bytes_max = h->cache_bytes_max,
-        .hooks = {h, on_request_url, on_record, on_progress, is_refetchable, on_probe_failed,
-                  on_fetch_failed},
+        .hooks = {.context = h,
+                  .request_url = on_request_url,
+                  .on_record = on_record,
+                  .on_progress = on_progress,
+                  .is_evictable = is_refetchable,
+                  .is_refetchable = is_refetchable,
+                  .on_damage = on_damage,
+                  .on_probe_failed = on_probe_failed,
+                  .on_fetch_failed = on_fetch_failed},
     };
     assert_int_equal(media_new(&settings, &h->media), 0);
 }

@@ -7,6 +7,7 @@
 #include "media/item.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 enum { MB = 1024 * 1024 };
@@ -631,24 +632,276 @@ static void test_media__what_was_read_longest_ago_makes_room(void **state)
     harness_fini(&h);
 }
 
-static void test_media__data_without_a_map_is_deleted_at_the_start(void **state)
+static bool has_file(const struct harness *h, const char *name)
 {
-    static const char *const names[] = {"/12.mp4", "/12.jpg", "/x.mp4", "/012.mp4", "/notes"};
+    char path[128];
+    (void)snprintf(path, sizeof(path), "%s/%s", h->directory, name);
+    return access(path, F_OK) == 0;
+}
+
+/* What a crash has left without a map goes when it can be fetched again, and nothing else does. */
+static void test_media__data_without_a_map_goes_only_if_it_can_be_fetched(void **state)
+{
+    static const struct {
+        const char *name;
+        bool is_gone;
+    } rows[] = {{"12.mp4", true}, {"12.jpg", true},   {"13.mp4", false},
+                {"x.mp4", false}, {"012.mp4", false}, {"notes", false}};
     struct harness h;
     (void)state;
     harness_init(&h, 1 * MB);
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        char path[96];
-        (void)snprintf(path, sizeof(path), "%s%s", h.directory, names[i]);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char path[128];
+        (void)snprintf(path, sizeof(path), "%s/%s", h.directory, rows[i].name);
         (void)close(open(path, O_CREAT | O_WRONLY, 0600));
     }
     media_free(h.media);
+    h.kept_id = 13;
     harness_open_media(&h);
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        char path[96];
-        (void)snprintf(path, sizeof(path), "%s%s", h.directory, names[i]);
-        assert_int_equal(access(path, F_OK), i < 2 ? -1 : 0);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        assert_true(has_file(&h, rows[i].name));
+    harness_turn(&h);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        assert_int_equal(has_file(&h, rows[i].name), !rows[i].is_gone);
+    harness_fini(&h);
+}
+
+/* The whole file is on disk, and was not looked at since the last start. */
+static void harness_archived(struct harness *h, int64_t size, bool is_refetchable_)
+{
+    harness_init(h, size);
+    struct media_item *item = harness_known(h);
+    assert_int_equal(media_item_fetch(item), 0);
+    media_item_close(item);
+    for (int i = 0; i < 500 && (h->progress_bytes != size || media_find(h->media, 7, MEDIA_VIDEO));
+         i++)
+        harness_turn(h);
+    assert_int_equal(h->progress_bytes, size);
+    media_free(h->media);
+    h->kept_id = is_refetchable_ ? 0 : 7;
+    h->url_policy = URL_FAIL;
+    h->server.state->fault = is_refetchable_ ? SERVER_FINE : SERVER_GONE;
+    h->server.state->fault_count = -1;
+    h->server.state->request_count = 0;
+    harness_open_media(h);
+}
+
+static void harness_file_write(const struct harness *h, const char *name, int64_t offset,
+                               const char *text)
+{
+    char path[128];
+    (void)snprintf(path, sizeof(path), "%s/%s", h->directory, name);
+    int fd = open(path, O_WRONLY);
+    assert_int_equal(pwrite(fd, text, strlen(text), offset), strlen(text));
+    (void)close(fd);
+}
+
+/* No descriptor is left: nothing is lost, and nothing is fetched, until there are some again. */
+static void test_media__without_descriptors_the_cache_is_left_alone(void **state)
+{
+    static const bool is_known[] = {true, false};
+    (void)state;
+    for (size_t i = 0; i < sizeof(is_known) / sizeof(is_known[0]); i++) {
+        struct harness h;
+        struct rlimit few;
+        struct rlimit all;
+        harness_archived(&h, 2 * MB, is_known[i]);
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
+        few = all;
+        few.rlim_cur = 3; /* those that are open stay so */
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+        struct media_item *item = harness_known(&h);
+        assert_int_equal(media_item_cached_bytes(item), -1);
+        assert_false(media_item_is_durable(item));
+        read_expect(&h, item, 1 * MB, 4096, -EMFILE);
+        assert_int_equal(media_item_fetch(item), 0);
+        for (int turn = 0; turn < 100 && !h.fetch_result; turn++)
+            harness_turn(&h);
+        assert_int_equal(h.fetch_result, -EMFILE);
+        assert_int_equal(h.server.state->request_count, 0);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
+        /* The same handle, and another open of the same item. */
+        if (i == 0)
+            read_expect(&h, item, 1 * MB, 4096, 4096);
+        struct media_item *again = harness_known(&h);
+        assert_ptr_equal(again, item);
+        assert_true(media_item_is_durable(again));
+        read_expect(&h, again, 0, 2 * MB, 2 * MB);
+        assert_int_equal(h.server.state->request_count, 0);
+        assert_int_equal(h.damage_count, 0);
+        media_item_close(item);
+        media_item_close(again);
+        harness_fini(&h);
     }
+}
+
+/* That bytes cannot be read says nothing of them: they are neither dropped nor fetched over. */
+static void test_media__a_read_of_the_cache_that_fails_is_no_rot(void **state)
+{
+    struct harness h;
+    char path[128];
+    (void)state;
+    harness_archived(&h, 2 * MB, true);
+    struct media_item *item = harness_known(&h);
+    (void)snprintf(path, sizeof(path), "%s/7.mp4", h.directory);
+    int kept = dup(item->cache.fd);
+    int write_only = open(path, O_WRONLY | O_CLOEXEC);
+    assert_int_equal(dup2(write_only, item->cache.fd), item->cache.fd);
+    read_expect(&h, item, 1 * MB, 4096, -EIO);
+    assert_int_equal(dup2(kept, item->cache.fd), item->cache.fd);
+    read_expect(&h, item, 0, 2 * MB, 2 * MB);
+    assert_int_equal(h.server.state->request_count, 0);
+    assert_int_equal(h.damage_count, 0);
+    (void)close(kept);
+    (void)close(write_only);
+    media_item_close(item);
+    harness_fini(&h);
+}
+
+static void test_media__a_damaged_block_is_fetched_again(void **state)
+{
+    struct harness h;
+    (void)state;
+    harness_archived(&h, 2 * MB, true);
+    harness_file_write(&h, "7.mp4", 1 * MB + 5, "rot");
+    struct media_item *item = harness_known(&h);
+    read_expect(&h, item, 0, 2 * MB, 2 * MB);
+    for (int i = 0; i < 500 && !media_item_is_durable(item); i++)
+        harness_turn(&h);
+    assert_true(media_item_is_durable(item));
+    assert_int_equal(h.damage_count, 0);
+    assert_true(h.server.state->bytes_sent < 3 * MB);
+    media_item_close(item);
+    harness_fini(&h);
+}
+
+static void test_media__a_damaged_block_of_a_last_copy_stays_with_the_rest(void **state)
+{
+    struct harness h;
+    (void)state;
+    harness_archived(&h, 2 * MB, false);
+    harness_file_write(&h, "7.mp4", 1 * MB + 5, "rot");
+    for (int start = 0; start < 2; start++) { /* the second one knows what the first one found */
+        struct media_item *item = harness_known(&h);
+        assert_int_equal(media_item_is_durable(item), start == 0);
+        read_expect(&h, item, 1 * MB, 4096, -ERR_MEDIA_GONE);
+        harness_turn(&h);
+        assert_int_equal(h.damage_count, start + 1);
+        assert_int_equal(h.damage_bytes, BLOCK_MAP_BLOCK_BYTES);
+        assert_string_equal(h.damage_kept, "");
+        assert_int_equal(h.progress_bytes, 2 * MB - BLOCK_MAP_BLOCK_BYTES);
+        assert_false(media_item_is_durable(item));
+        read_expect(&h, item, 0, 1 * MB, 1 * MB);
+        read_expect(&h, item, 1 * MB + 65536, 1 * MB, 1 * MB - 65536);
+        media_item_close(item);
+        media_free(h.media);
+        harness_open_media(&h);
+    }
+    /* The server has it again. */
+    h.server.state->fault = SERVER_FINE;
+    struct media_item *item = harness_known(&h);
+    read_expect(&h, item, 0, 2 * MB, 2 * MB);
+    for (int i = 0; i < 500 && !media_item_is_durable(item); i++)
+        harness_turn(&h);
+    assert_true(media_item_is_durable(item));
+    media_item_close(item);
+    harness_fini(&h);
+}
+
+/* All that is proven wrong: dropped if it can be fetched again, else kept, and its owner is told. */
+static void test_media__a_last_copy_with_a_damaged_map_is_kept(void **state)
+{
+    static const bool is_known[] = {true, false};
+    (void)state;
+    for (size_t i = 0; i < sizeof(is_known) / sizeof(is_known[0]); i++) {
+        struct harness h;
+        harness_archived(&h, 2 * MB, is_known[i]);
+        harness_file_write(&h, "7.map", 20, "rot");
+        media_item_close(harness_known(&h));
+        harness_turn(&h);
+        assert_false(has_file(&h, "7.mp4") || has_file(&h, "7.map"));
+        assert_int_equal(has_file(&h, "7.mp4.damaged") && has_file(&h, "7.map.damaged"),
+                         !is_known[i]);
+        assert_int_equal(h.damage_count, !is_known[i]);
+        assert_string_equal(h.damage_kept, is_known[i] ? "" : "7.mp4.damaged");
+        struct media_item *item = harness_known(&h);
+        assert_int_equal(media_item_cached_bytes(item), 0);
+        read_expect(&h, item, 0, 4096, is_known[i] ? 4096 : -ERR_MEDIA_GONE);
+        media_item_close(item);
+        assert_int_equal(h.damage_count, !is_known[i]);
+        /* Its job is removed. */
+        media_remove(h.media, 7, MEDIA_VIDEO);
+        assert_false(has_file(&h, "7.mp4.damaged") || has_file(&h, "7.map.damaged"));
+        harness_fini(&h);
+    }
+}
+
+/* One that cannot be renamed stays where it is, and is not written over. */
+static void test_media__what_cannot_be_kept_elsewhere_stays(void **state)
+{
+    struct harness h;
+    (void)state;
+    harness_archived(&h, 2 * MB, false);
+    harness_file_write(&h, "7.map", 20, "rot");
+    for (int number = 1; number <= 100; number++) {
+        char path[128];
+        (void)snprintf(path, sizeof(path), "%s/7.map.damaged", h.directory);
+        size_t len = strlen(path);
+        if (number > 1)
+            (void)snprintf(path + len, sizeof(path) - len, ".%d", number);
+        (void)close(open(path, O_CREAT | O_WRONLY, 0600));
+    }
+    h.server.state->fault = SERVER_FINE;
+    struct media_item *item = harness_known(&h);
+    read_expect(&h, item, 0, 4096, -EIO);
+    assert_true(has_file(&h, "7.mp4") && has_file(&h, "7.map"));
+    assert_int_equal(h.server.state->request_count, 0);
+    media_item_close(item);
+    harness_fini(&h);
+}
+
+/* The server has another version now; a whole copy of the old one is the last there is. */
+static void test_media__the_last_copy_of_an_old_version_is_kept(void **state)
+{
+    struct harness h;
+    (void)state;
+    harness_archived(&h, 2 * MB, true);
+    harness_file_write(&h, "7.mp4", 1 * MB + 5, "rot");
+    h.server.state->version = 2;
+    struct media_item *item = harness_known(&h);
+    read_expect(&h, item, 1 * MB, 4096, -ERR_MEDIA_CHANGED);
+    assert_true(has_file(&h, "7.mp4.damaged"));
+    assert_string_equal(h.damage_kept, "7.mp4.damaged");
+    assert_int_equal(h.record_size, -1);
+    media_item_close(item);
+    /* A part of one is not. */
+    h.version = 2;
+    item = harness_item(&h, -1, NULL);
+    read_expect(&h, item, 0, 4096, 4096);
+    h.server.state->version = 3;
+    read_expect(&h, item, 1 * MB, 4096, -ERR_MEDIA_CHANGED);
+    assert_false(has_file(&h, "7.mp4") || has_file(&h, "7.mp4.damaged.2"));
+    assert_int_equal(h.damage_count, 1);
+    media_item_close(item);
+    harness_fini(&h);
+}
+
+/* From the last byte on it takes no longer than the disk does. */
+static void test_media__the_last_byte_makes_it_durable_at_once(void **state)
+{
+    struct harness h;
+    (void)state;
+    harness_init(&h, 4 * MB);
+    struct media_item *item = harness_known(&h);
+    for (int64_t offset = 0; offset < 4 * MB; offset += 131072)
+        read_expect(&h, item, offset, 131072, 131072);
+    int64_t start_ms = clock_monotonic_ms(clock_system());
+    while (!media_item_is_durable(item) && clock_monotonic_ms(clock_system()) < start_ms + 5000)
+        harness_turn(&h);
+    int64_t took_ms = clock_monotonic_ms(clock_system()) - start_ms;
+    print_message("durable after %ld ms\n", (long)took_ms);
+    assert_true(took_ms < ITEM_PERSIST_MS);
+    media_item_close(item);
     harness_fini(&h);
 }
 
@@ -818,7 +1071,15 @@ int main(void)
         cmocka_unit_test(test_media__a_disk_that_is_not_done_holds_up_nobody),
         cmocka_unit_test(test_media__evict_and_remove_delete_the_files),
         cmocka_unit_test(test_media__what_was_read_longest_ago_makes_room),
-        cmocka_unit_test(test_media__data_without_a_map_is_deleted_at_the_start),
+        cmocka_unit_test(test_media__data_without_a_map_goes_only_if_it_can_be_fetched),
+        cmocka_unit_test(test_media__without_descriptors_the_cache_is_left_alone),
+        cmocka_unit_test(test_media__a_read_of_the_cache_that_fails_is_no_rot),
+        cmocka_unit_test(test_media__a_damaged_block_is_fetched_again),
+        cmocka_unit_test(test_media__a_damaged_block_of_a_last_copy_stays_with_the_rest),
+        cmocka_unit_test(test_media__a_last_copy_with_a_damaged_map_is_kept),
+        cmocka_unit_test(test_media__what_cannot_be_kept_elsewhere_stays),
+        cmocka_unit_test(test_media__the_last_copy_of_an_old_version_is_kept),
+        cmocka_unit_test(test_media__the_last_byte_makes_it_durable_at_once),
         cmocka_unit_test(test_media__free_answers_parked_reads),
         cmocka_unit_test(test_media__cancelled_reads_are_never_called),
         cmocka_unit_test(test_media__a_full_disk_streams_without_cache),

@@ -39,7 +39,7 @@ static void world_init(struct world *w)
     assert_int_equal(loop_new(clock_system(), &w->loop), 0);
     assert_int_equal(syncer_new(w->loop, w->fd, &w->syncer), 0);
     cache_init(&w->cache, w->fd, key.id, MEDIA_VIDEO);
-    cache_load(&w->cache, INT64_C(8) * BLOCK, "e");
+    assert_int_equal(cache_load(&w->cache, INT64_C(8) * BLOCK, "e"), 0);
 }
 
 static void world_fini(struct world *w)
@@ -86,7 +86,7 @@ static int64_t bytes_after_restart(const struct world *w)
 {
     struct cache_file cache;
     cache_init(&cache, w->fd, key.id, MEDIA_VIDEO);
-    cache_load(&cache, INT64_C(8) * BLOCK, "e");
+    assert_int_equal(cache_load(&cache, INT64_C(8) * BLOCK, "e"), 0);
     int64_t bytes = cache.present.bytes;
     cache_fini(&cache);
     return bytes;

@@ -93,7 +93,8 @@ static void test_archive__always_and_never_are_as_they_say(void **state UNUSED)
         world_run(&a.w, 10);
         bool is_always = policies[i] == TREE_ARCHIVE_ALWAYS;
         assert_int_equal(a.media.fetched, is_always ? 1 : 0);
-        assert_int_equal(archive_is_refetchable(a.tree, job->attempt_id), !is_always);
+        assert_int_equal(archive_is_evictable(a.tree, job->attempt_id), !is_always);
+        assert_true(archive_is_refetchable(a.tree, job->attempt_id));
         world_run(&a.w, 48 * HOUR_MS);
         assert_int_equal(a.media.fetched, is_always ? 1 : 0);
         archive_fini(&a);
@@ -250,6 +251,62 @@ static void test_archive__what_happens_behind_a_walk_is_seen(void **state UNUSED
     archive_fini(&a);
 }
 
+/* What it does not know may be the last copy of something. */
+static void test_archive__only_what_is_known_can_be_fetched_again(void **state UNUSED)
+{
+    struct archive_world a;
+    archive_init(&a, TREE_ARCHIVE_EXPIRY);
+    struct job *job = finished(&a, "cat", 24 * HOUR_MS);
+    int64_t id = job->attempt_id;
+    assert_true(archive_is_refetchable(a.tree, id) && archive_is_evictable(a.tree, id));
+    assert_false(archive_is_refetchable(a.tree, id + 1000) ||
+                 archive_is_evictable(a.tree, id + 1000));
+    /* The clock was set back: the URL may have expired long ago. */
+    a.w.clock.wall_ms -= 23 * HOUR_MS;
+    assert_false(archive_is_refetchable(a.tree, id) || archive_is_evictable(a.tree, id));
+    a.w.clock.wall_ms += 23 * HOUR_MS;
+    assert_true(archive_is_refetchable(a.tree, id));
+    /* The user has removed it. */
+    assert_int_equal(jobs_remove(job), 0);
+    assert_true(archive_is_refetchable(a.tree, id) && archive_is_evictable(a.tree, id));
+    archive_fini(&a);
+}
+
+/* Until the whole video is on disk again, whatever else happens to it. */
+static void test_archive__damage_is_shown_until_it_is_repaired(void **state UNUSED)
+{
+    struct archive_world a;
+    archive_init(&a, TREE_ARCHIVE_EXPIRY);
+    struct job *job = finished(&a, "cat", 24 * HOUR_MS);
+    int64_t id = job->attempt_id;
+    struct media_damage block = {.id = id, .kind = MEDIA_VIDEO, .offset = 3, .bytes = 4};
+    struct media_damage kept = {.id = id, .kind = MEDIA_VIDEO, .kept = "7.mp4.damaged"};
+    struct media_damage cover = {.id = id, .kind = MEDIA_COVER, .offset = 3, .bytes = 4};
+    void *context = a.media_hooks.context;
+    a.media_hooks.on_damage(context, &cover);
+    assert_false(job->has_problem);
+    a.media_hooks.on_damage(context, &block);
+    char path[32];
+    (void)snprintf(path, sizeof(path), "/media/%lld.mp4.", (long long)id);
+    assert_true(problem_has(job, "4 bytes do not match their checksums, the first of them at 3"));
+    assert_true(problem_has(job, path));
+    uint64_t changes = jobs_counts_get(a.w.jobs)->changes;
+    a.media_hooks.on_damage(context, &block); /* found again */
+    assert_int_equal(jobs_counts_get(a.w.jobs)->changes, changes);
+    a.media_hooks.on_damage(context, &kept);
+    assert_true(problem_has(job, "/media/7.mp4.damaged, and may be whole"));
+    struct job_media_size other = {11, "f"};
+    jobs_video_set(job, &other);
+    assert_true(problem_has(job, "7.mp4.damaged"));
+    jobs_video_gone(job, -ERR_MEDIA_GONE);
+    assert_true(problem_has(job, "7.mp4.damaged"));
+    a.media_hooks.on_progress(context, id, MEDIA_VIDEO, 10);
+    assert_true(job->has_problem);
+    a.media_hooks.on_progress(context, id, MEDIA_VIDEO, 11);
+    assert_false(job->has_problem);
+    archive_fini(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -261,6 +318,8 @@ int main(void)
         cmocka_unit_test(test_archive__what_rots_or_is_evicted_is_fetched_anew),
         cmocka_unit_test(test_archive__a_walk_begins_with_what_is_not_saved),
         cmocka_unit_test(test_archive__what_happens_behind_a_walk_is_seen),
+        cmocka_unit_test(test_archive__only_what_is_known_can_be_fetched_again),
+        cmocka_unit_test(test_archive__damage_is_shown_until_it_is_repaired),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
