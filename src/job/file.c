@@ -392,7 +392,8 @@ int job_file_times_set(struct job_file *file, const struct timespec times[2])
     return utimensat(AT_FDCWD, path, times, 0) < 0 ? -errno : 0;
 }
 
-/* Takes the file out of its directory; its bytes go with the last handle. */
+/* Takes the file out of its directory; its bytes go with the last handle. Its row is gone, so that nobody can ask for
+ * them any more. */
 static void file_detach(struct job_file *file)
 {
     char path[4096];
@@ -405,6 +406,31 @@ static void file_detach(struct job_file *file)
     }
 }
 
+void job_files_detach(struct job_detail *detail)
+{
+    struct job_file *file;
+    struct job_file *next;
+    DL_FOREACH_SAFE (detail->files, file, next) {
+        if (!file->is_unlinked)
+            file_detach(file);
+    }
+}
+
+/* A store_remove_fn: the user has removed the file. */
+static int file_row_remove(void *context)
+{
+    const struct job_file *file = context;
+    struct store *store = file->job->jobs->settings.store;
+    int r = store_begin(store, STORE_LAZY);
+    return r < 0 ? r : store_end(store, store_file_remove(store, file->id));
+}
+
+/* Another store_remove_fn: a job whose prompt was removed is a draft. */
+static int draft_begin(void *context)
+{
+    return job_to_draft(context);
+}
+
 int job_file_unlink(struct job_file *file)
 {
     struct job *job = file->job;
@@ -412,16 +438,14 @@ int job_file_unlink(struct job_file *file)
     if (file->is_unlinked)
         return 0;
     bool is_draft_ending = job_file_is_prompt(file) && job->state == JOB_INVALID;
-    int r = store_begin(store, STORE_LAZY);
-    if (r == 0)
-        r = store_end(store, store_file_remove(store, file->id));
+    int r = store_remove(store, file_row_remove, file);
     if (r < 0)
         return r;
     if (job_file_is_prompt(file))
         job_ctl_problem_clear(job); /* another one may be made now */
     file_detach(file);
     if (is_draft_ending)
-        (void)!job_to_draft(job);
+        (void)!store_remove(store, draft_begin, job);
     return 0;
 }
 

@@ -242,6 +242,7 @@ int jobs_defaults_get(const struct jobs *jobs, const struct prompt_defaults **ou
                       char **problem) NODISCARD;
 
 /* file.c */
+void job_files_detach(struct job_detail *detail); /* their rows are gone: now their bytes */
 int job_file_path(const struct job_file *file, char *path, size_t size) NODISCARD;
 
 #endif

@@ -231,9 +231,11 @@ static const struct store_result_row store_results[] = {
 
 int store_result(struct store *store, int rc)
 {
-    if (rc == SQLITE_IOERR || (rc & 0xff) == SQLITE_IOERR) {
-        int system_errno = store->db ? sqlite3_system_errno(store->db) : 0;
-        return system_errno == ENOSPC || system_errno == EDQUOT ? -ENOSPC : -EIO;
+    if ((rc & 0xff) == SQLITE_IOERR) {
+        /* SQLite knows ENOSPC alone, and of a COMMIT that fails it keeps no error number at all. */
+        int known = store->db ? sqlite3_system_errno(store->db) : 0;
+        bool is_full = errno == ENOSPC || errno == EDQUOT || known == ENOSPC || known == EDQUOT;
+        return is_full ? -ENOSPC : -EIO;
     }
     for (size_t i = 0; i < ARRAY_COUNT(store_results); i++) {
         if (store_results[i].rc == (rc & 0xff))
@@ -257,6 +259,7 @@ int store_step(struct store *store, sqlite3_stmt *statement)
 {
     if (!statement)
         return store_result(store, sqlite3_errcode(store->db));
+    errno = 0;
     int rc = sqlite3_step(statement);
     if (rc == SQLITE_ROW)
         return 1;
@@ -368,14 +371,14 @@ int store_place_check(struct store *store)
     return r == 0 && is_moved ? -ERR_STORE_MOVED : r;
 }
 
-static int store_version_get(struct store *store, int *version)
+int store_pragma_get(struct store *store, const char *sql, int64_t *out)
 {
     sqlite3_stmt *statement = NULL;
-    int rc = sqlite3_prepare_v2(store->db, "PRAGMA user_version", -1, &statement, NULL);
+    int rc = sqlite3_prepare_v2(store->db, sql, -1, &statement, NULL);
     if (rc == SQLITE_OK)
         rc = sqlite3_step(statement);
     if (rc == SQLITE_ROW)
-        *version = sqlite3_column_int(statement, 0);
+        *out = sqlite3_column_int64(statement, 0);
     int r = store_result(store, rc);
     (void)sqlite3_finalize(statement);
     return r;
@@ -383,8 +386,8 @@ static int store_version_get(struct store *store, int *version)
 
 static int store_migrate(struct store *store)
 {
-    int version = 0;
-    int r = store_version_get(store, &version);
+    int64_t version = 0;
+    int r = store_pragma_get(store, "PRAGMA user_version", &version);
     if (r < 0)
         return r;
     if (version > STORE_SCHEMA_VERSION)
@@ -418,7 +421,10 @@ static int store_connect(struct store *store, const char *directory)
     if (r == 0)
         r = store_migrate(store);
     if (r == 0)
-        store_log_begin(store);
+        store_log_empty(store);
+    /* After that, which may have made room. */
+    if (r == 0 && snprintf(path, sizeof(path), "%s/reserve", directory) < (int)sizeof(path))
+        store_reserve_open(store, path);
     /* Ending a transaction must not need memory to be prepared. */
     if (r == 0 && (!store_statement(store, SQL_BEGIN) || !store_statement(store, SQL_COMMIT) ||
                    !store_statement(store, SQL_ROLLBACK)))
@@ -431,7 +437,7 @@ int store_open(const char *directory, struct store **out)
     struct store *store = calloc(1, sizeof(*store));
     if (!store)
         return -ENOMEM;
-    store->lock_fd = -1;
+    store->lock_fd = store->reserve_fd = -1;
     store->synchronous = -1;
     int r = store_lock(store, directory);
     if (r == 0)
@@ -454,6 +460,8 @@ struct store *store_close(struct store *store)
     for (size_t i = 0; i < SQL_COUNT; i++)
         (void)sqlite3_finalize(store->statements[i]);
     (void)sqlite3_close(store->db);
+    if (store->reserve_fd >= 0)
+        (void)close(store->reserve_fd);
     if (store->lock_fd >= 0)
         (void)close(store->lock_fd);
     free(store);
