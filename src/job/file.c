@@ -89,6 +89,24 @@ bool job_file_is_frozen(const struct job_file *file)
     return job_file_is_prompt(file) && !job_state_is_editable(file->job->state);
 }
 
+bool job_file_is_removed(const struct job_file *file)
+{
+    return file->is_unlinked ||
+           (job_file_is_prompt(file) && file->id == file->job->hidden_prompt_id);
+}
+
+bool job_file_is_hidden(const struct job_file *file)
+{
+    return !file->is_unlinked && job_file_is_removed(file) && job_file_is_frozen(file);
+}
+
+/* A prompt is made, which an accepted one does not allow. An editor that has removed that for it finds it again. */
+static int prompt_refuse_frozen(struct job *job)
+{
+    job->hidden_prompt_id = 0;
+    return -ERR_PROMPT_FROZEN;
+}
+
 int job_file_stat(const struct job_file *file, struct stat *st)
 {
     char path[4096];
@@ -179,10 +197,10 @@ int job_file_create(struct job *job, const char *name, mode_t mode, struct job_f
         r = job_detail_get(job, &detail);
     if (r < 0)
         return r;
+    if (is_prompt_name(name) && !job_state_is_editable(job->state))
+        return prompt_refuse_frozen(job);
     if (job_file_find(detail, name))
         return -EEXIST;
-    if (is_prompt_name(name) && !job_state_is_editable(job->state))
-        return -ERR_PROMPT_FROZEN;
     r = prompt_check_alone(job, name, NULL);
     if (r == 0)
         r = job_settle(job);
@@ -215,6 +233,7 @@ static int file_touch(struct job_file *file)
         if (r < 0)
             return r;
         job_ctl_problem_clear(file->job);
+        file->job->hidden_prompt_id = 0; /* it is another one now */
     }
     file->is_dirty = true;
     return 0;
@@ -437,6 +456,12 @@ int job_file_unlink(struct job_file *file)
     struct store *store = job->jobs->settings.store;
     if (file->is_unlinked)
         return 0;
+    /* What was accepted, and perhaps paid for, goes with its job alone. Editors remove what they cannot write, and then
+     * cannot make it either. */
+    if (job_file_is_frozen(file)) {
+        job->hidden_prompt_id = file->id;
+        return 0;
+    }
     bool is_draft_ending = job_file_is_prompt(file) && job->state == JOB_INVALID;
     int r = store_remove(store, file_row_remove, file);
     if (r < 0)
@@ -471,7 +496,9 @@ static int rename_check(struct job_file *file, struct job *job, const char *name
     int r = text_name_check(name);
     if (r < 0)
         return r;
-    if (job_file_is_frozen(file) || (is_onto_prompt && !job_state_is_editable(job->state)))
+    if (is_onto_prompt && !job_state_is_editable(job->state))
+        return prompt_refuse_frozen(job);
+    if (job_file_is_frozen(file))
         return -ERR_PROMPT_FROZEN;
     if (target && !is_replace_allowed)
         return -EEXIST;
