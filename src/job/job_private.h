@@ -97,7 +97,7 @@ void jobs_changed(struct job *job);
 int job_new(struct jobs *jobs, int64_t id, char *name, /* taken on success */
             struct job **out) NODISCARD;
 void job_free(struct job *job);
-void job_unlink(struct job *job);                               /* out of the tables */
+void job_unlink(struct job *job); /* out of both tables, in which every job is from job_new() on */
 int job_name_check(const char *name) NODISCARD;                 /* one that a job may have */
 struct job *jobs_find_any(struct jobs *jobs, const char *name); /* provisional ones, too */
 

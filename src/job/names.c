@@ -151,6 +151,7 @@ int jobs_rename(struct job *job, const char *name, bool is_replace_allowed)
         return -EEXIST;
     if (target && !target->is_provisional && !job_is_empty_draft(target))
         return -ENOTEMPTY;
+    /* What comes after the commit needs no memory. */
     char *copy = strdup(name);
     if (!copy)
         return -ENOMEM;
@@ -182,13 +183,11 @@ int jobs_rename(struct job *job, const char *name, bool is_replace_allowed)
         target->is_removed = true;
         job_unref(job_ref(target));
     }
-    HASH_DELETE(by_name, jobs->by_name, job);
+    table_key_set(&job->by_name, copy, strlen(copy));
     free(job->name);
     job->name = copy;
-    HASH_ADD_KEYPTR(by_name, jobs->by_name, job->name, strlen(job->name), job);
     jobs_changed(job);
-    /* Out of memory for one table slot: the job is found by its new name after the next start. */
-    return TABLE_HAS(job, by_name) ? 0 : -ENOMEM;
+    return 0;
 }
 
 /* A store_remove_fn: the rows of the job and of its files, all or none. */
