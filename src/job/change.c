@@ -103,6 +103,8 @@ static void change_apply(struct job *job, const struct job_change *change, int64
     if (job->state != change->to) {
         job->jobs->counts.transitions[change->to]++;
         job->hidden = 0; /* what was unlinked was the rendering of another state */
+        if (job_state_is_editable(job->state))
+            job->hidden_prompt_id = 0; /* and the prompt that of another attempt */
     }
     job->state = change->to;
     job->is_resume_due = false; /* it goes on already */

@@ -139,14 +139,23 @@ static int ctl_adopt(struct job *job, const char *task_id)
     return r;
 }
 
+/* Who asks for what the job has sees all of it, also what was unlinked. */
+static void job_show(struct job *job)
+{
+    job->hidden = 0;
+    job->hidden_prompt_id = 0;
+}
+
 static int ctl_refresh(struct job *job, const char *argument UNUSED)
 {
     if (job->state == JOB_SUCCEEDED) {
+        job_show(job);
         jobs_url_refresh(job);
         return 0;
     }
     if (job->state != JOB_QUEUED && job->state != JOB_RUNNING)
         return ctl_refuse_state(job, "refresh");
+    job_show(job);
     if (!job->detail->call && !job->detail->is_result_kept) {
         timer_cancel(job->jobs->settings.timers, &job->detail->timer);
         job->detail->is_poll_wanted = true;
@@ -170,7 +179,10 @@ static int ctl_media(struct job *job, const char *command, ctl_media_fn *fn)
 
 static int ctl_fetch(struct job *job, const char *argument UNUSED)
 {
-    return ctl_media(job, "fetch", job->jobs->settings.hooks.on_fetch);
+    int r = ctl_media(job, "fetch", job->jobs->settings.hooks.on_fetch);
+    if (r == 0)
+        job_show(job);
+    return r;
 }
 
 static int ctl_evict(struct job *job, const char *argument UNUSED)

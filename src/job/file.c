@@ -90,6 +90,24 @@ bool job_file_is_frozen(const struct job_file *file)
     return job_file_is_prompt(file) && !job_state_is_editable(file->job->state);
 }
 
+bool job_file_is_removed(const struct job_file *file)
+{
+    return file->is_unlinked ||
+           (job_file_is_prompt(file) && file->id == file->job->hidden_prompt_id);
+}
+
+bool job_file_is_hidden(const struct job_file *file)
+{
+    return !file->is_unlinked && job_file_is_removed(file) && job_file_is_frozen(file);
+}
+
+/* A prompt is made, which an accepted one does not allow. An editor that has removed that for it finds it again. */
+static int prompt_refuse_frozen(struct job *job)
+{
+    job->hidden_prompt_id = 0;
+    return -ERR_PROMPT_FROZEN;
+}
+
 int job_file_stat(const struct job_file *file, struct stat *st)
 {
     char path[4096];
@@ -180,10 +198,10 @@ int job_file_create(struct job *job, const char *name, mode_t mode, struct job_f
         r = job_detail_get(job, &detail);
     if (r < 0)
         return r;
+    if (is_prompt_name(name) && !job_state_is_editable(job->state))
+        return prompt_refuse_frozen(job);
     if (job_file_find(detail, name))
         return -EEXIST;
-    if (is_prompt_name(name) && !job_state_is_editable(job->state))
-        return -ERR_PROMPT_FROZEN;
     r = prompt_check_alone(job, name, NULL);
     if (r == 0)
         r = job_settle(job);
@@ -216,6 +234,7 @@ static int file_touch(struct job_file *file)
         if (r < 0)
             return r;
         job_ctl_problem_clear(file->job);
+        file->job->hidden_prompt_id = 0; /* it is another one now */
     }
     file->is_dirty = true;
     return 0;
@@ -395,7 +414,8 @@ int job_file_times_set(struct job_file *file, const struct timespec times[2])
     return utimensat(AT_FDCWD, path, times, 0) < 0 ? -errno : 0;
 }
 
-/* Takes the file out of its directory; its bytes go with the last handle. */
+/* Takes the file out of its directory; its bytes go with the last handle. Its row is gone, so that nobody can ask for
+ * them any more. */
 static void file_detach(struct job_file *file)
 {
     char path[4096];
@@ -408,23 +428,52 @@ static void file_detach(struct job_file *file)
     }
 }
 
+void job_files_detach(struct job_detail *detail)
+{
+    struct job_file *file;
+    struct job_file *next;
+    DL_FOREACH_SAFE (detail->files, file, next) {
+        if (!file->is_unlinked)
+            file_detach(file);
+    }
+}
+
+/* A store_remove_fn: the user has removed the file. */
+static int file_row_remove(void *context)
+{
+    const struct job_file *file = context;
+    struct store *store = file->job->jobs->settings.store;
+    int r = store_begin(store, STORE_LAZY);
+    return r < 0 ? r : store_end(store, store_file_remove(store, file->id));
+}
+
+/* Another store_remove_fn: a job whose prompt was removed is a draft. */
+static int draft_begin(void *context)
+{
+    return job_to_draft(context);
+}
+
 int job_file_unlink(struct job_file *file)
 {
     struct job *job = file->job;
     struct store *store = job->jobs->settings.store;
     if (file->is_unlinked)
         return 0;
+    /* What was accepted, and perhaps paid for, goes with its job alone. Editors remove what they cannot write, and then
+     * cannot make it either. */
+    if (job_file_is_frozen(file)) {
+        job->hidden_prompt_id = file->id;
+        return 0;
+    }
     bool is_draft_ending = job_file_is_prompt(file) && job->state == JOB_INVALID;
-    int r = store_begin(store, STORE_LAZY);
-    if (r == 0)
-        r = store_end(store, store_file_remove(store, file->id));
+    int r = store_remove(store, file_row_remove, file);
     if (r < 0)
         return r;
     if (job_file_is_prompt(file))
         job_ctl_problem_clear(job); /* another one may be made now */
     file_detach(file);
     if (is_draft_ending)
-        (void)!job_to_draft(job);
+        (void)!store_remove(store, draft_begin, job);
     return 0;
 }
 
@@ -450,7 +499,9 @@ static int rename_check(struct job_file *file, struct job *job, const char *name
     int r = text_name_check(name);
     if (r < 0)
         return r;
-    if (job_file_is_frozen(file) || (is_onto_prompt && !job_state_is_editable(job->state)))
+    if (is_onto_prompt && !job_state_is_editable(job->state))
+        return prompt_refuse_frozen(job);
+    if (job_file_is_frozen(file))
         return -ERR_PROMPT_FROZEN;
     if (target && !is_replace_allowed)
         return -EEXIST;

@@ -97,7 +97,7 @@ void jobs_changed(struct job *job);
 int job_new(struct jobs *jobs, int64_t id, char *name, /* taken on success */
             struct job **out) NODISCARD;
 void job_free(struct job *job);
-void job_unlink(struct job *job);                               /* out of the tables */
+void job_unlink(struct job *job); /* out of both tables, in which every job is from job_new() on */
 int job_name_check(const char *name) NODISCARD;                 /* one that a job may have */
 struct job *jobs_find_any(struct jobs *jobs, const char *name); /* provisional ones, too */
 
@@ -242,6 +242,7 @@ int jobs_defaults_get(const struct jobs *jobs, const struct prompt_defaults **ou
                       char **problem) NODISCARD;
 
 /* file.c */
+void job_files_detach(struct job_detail *detail); /* their rows are gone: now their bytes */
 int job_file_path(const struct job_file *file, char *path, size_t size) NODISCARD;
 
 #endif

@@ -151,6 +151,7 @@ int jobs_rename(struct job *job, const char *name, bool is_replace_allowed)
         return -EEXIST;
     if (target && !target->is_provisional && !job_is_empty_draft(target))
         return -ENOTEMPTY;
+    /* What comes after the commit needs no memory. */
     char *copy = strdup(name);
     if (!copy)
         return -ENOMEM;
@@ -182,52 +183,52 @@ int jobs_rename(struct job *job, const char *name, bool is_replace_allowed)
         target->is_removed = true;
         job_unref(job_ref(target));
     }
-    HASH_DELETE(by_name, jobs->by_name, job);
+    table_key_set(&job->by_name, copy, strlen(copy));
     free(job->name);
     job->name = copy;
-    HASH_ADD_KEYPTR(by_name, jobs->by_name, job->name, strlen(job->name), job);
     jobs_changed(job);
-    /* Out of memory for one table slot: the job is found by its new name after the next start. */
-    return TABLE_HAS(job, by_name) ? 0 : -ENOMEM;
+    return 0;
 }
 
-static int job_files_remove(struct job_detail *detail)
+/* A store_remove_fn: the rows of the job and of its files, all or none. */
+static int job_rows_remove(void *context)
 {
-    struct job_file *file;
-    struct job_file *next;
-    DL_FOREACH_SAFE (detail->files, file, next) {
-        int r = job_file_unlink(file);
-        if (r < 0)
-            return r;
+    struct job *job = context;
+    struct store *store = job->jobs->settings.store;
+    const struct job_file *file;
+    int64_t now_ms = jobs_wall_ms(job->jobs);
+    /* One that comes back after a power cut would be sent, if it was going to be. */
+    int r = store_begin(store, job->state == JOB_WAITING ? STORE_DURABLE : STORE_LAZY);
+    if (r < 0)
+        return r;
+    /* What the user has removed, says rmdir(2). */
+    DL_FOREACH (job->detail->files, file) {
+        if (r == 0)
+            r = store_file_remove(store, file->id);
     }
-    return 0;
+    if (r == 0)
+        r = store_history_add(store, job->id, now_ms, "removed by the user");
+    if (r == 0)
+        r = store_job_remove(store, job->id, now_ms);
+    if (r == 0)
+        r = job_event_removed(job);
+    return store_end(store, r);
 }
 
 int jobs_remove(struct job *job)
 {
     struct jobs *jobs = job->jobs;
-    struct store *store = jobs->settings.store;
     struct job_detail *detail;
     int r = job_detail_get(job, &detail);
     if (r < 0)
         return r;
     job_ref(job);
-    r = job_files_remove(detail);
-    /* One that comes back after a power cut would be sent, if it was going to be. */
-    if (r == 0)
-        r = store_begin(store, job->state == JOB_WAITING ? STORE_DURABLE : STORE_LAZY);
-    if (r == 0) {
-        r = store_history_add(store, job->id, jobs_wall_ms(jobs), "removed by the user");
-        if (r == 0)
-            r = store_job_remove(store, job->id, jobs_wall_ms(jobs));
-        if (r == 0)
-            r = job_event_removed(job);
-        r = store_end(store, r);
-    }
+    r = store_remove(jobs->settings.store, job_rows_remove, job);
     if (r < 0) {
         job_unref(job);
         return r;
     }
+    job_files_detach(detail);
     log_info("job.removed", "job=%s id=%lld state=%s", job->name, (long long)job->id,
              job_state_to_text(job->state));
     job_unlink(job);

@@ -127,9 +127,11 @@ static const struct store_result_row store_results[] = {
 
 int store_result(struct store *store, int rc)
 {
-    if (rc == SQLITE_IOERR || (rc & 0xff) == SQLITE_IOERR) {
-        int system_errno = store->db ? sqlite3_system_errno(store->db) : 0;
-        return system_errno == ENOSPC || system_errno == EDQUOT ? -ENOSPC : -EIO;
+    if ((rc & 0xff) == SQLITE_IOERR) {
+        /* SQLite knows ENOSPC alone, and of a COMMIT that fails it keeps no error number at all. */
+        int known = store->db ? sqlite3_system_errno(store->db) : 0;
+        bool is_full = errno == ENOSPC || errno == EDQUOT || known == ENOSPC || known == EDQUOT;
+        return is_full ? -ENOSPC : -EIO;
     }
     for (size_t i = 0; i < ARRAY_COUNT(store_results); i++) {
         if (store_results[i].rc == (rc & 0xff))
@@ -172,6 +174,7 @@ int store_step(struct store *store, sqlite3_stmt *statement)
 {
     if (!statement)
         return store_result(store, sqlite3_errcode(store->db));
+    errno = 0;
     int rc = sqlite3_step(statement);
     if (rc == SQLITE_ROW)
         return 1;
@@ -210,4 +213,17 @@ char *store_column_text(sqlite3_stmt *statement, int index, int *r)
     else if (strlen(copy) != (size_t)sqlite3_column_bytes(statement, index))
         *r = -ERR_STORE_CORRUPT;
     return copy;
+}
+
+int store_pragma_get(struct store *store, const char *sql, int64_t *out)
+{
+    sqlite3_stmt *statement = NULL;
+    int rc = sqlite3_prepare_v2(store->db, sql, -1, &statement, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(statement);
+    if (rc == SQLITE_ROW)
+        *out = sqlite3_column_int64(statement, 0);
+    int r = store_result(store, rc);
+    (void)sqlite3_finalize(statement);
+    return r;
 }

@@ -173,23 +173,10 @@ int store_place_check(struct store *store)
     return r == 0 && is_moved ? -ERR_STORE_MOVED : r;
 }
 
-static int store_version_get(struct store *store, int *version)
-{
-    sqlite3_stmt *statement = NULL;
-    int rc = sqlite3_prepare_v2(store->db, "PRAGMA user_version", -1, &statement, NULL);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_step(statement);
-    if (rc == SQLITE_ROW)
-        *version = sqlite3_column_int(statement, 0);
-    int r = store_result(store, rc);
-    (void)sqlite3_finalize(statement);
-    return r;
-}
-
 static int store_migrate(struct store *store)
 {
-    int version = 0;
-    int r = store_version_get(store, &version);
+    int64_t version = 0;
+    int r = store_pragma_get(store, "PRAGMA user_version", &version);
     if (r < 0)
         return r;
     if (version > STORE_SCHEMA_VERSION)
@@ -223,7 +210,10 @@ static int store_connect(struct store *store, const char *directory)
     if (r == 0)
         r = store_migrate(store);
     if (r == 0)
-        store_log_begin(store);
+        store_log_empty(store);
+    /* After that, which may have made room. */
+    if (r == 0 && snprintf(path, sizeof(path), "%s/reserve", directory) < (int)sizeof(path))
+        store_reserve_open(store, path);
     /* Ending a transaction must not need memory to be prepared. */
     if (r == 0 && (!store_statement(store, SQL_BEGIN) || !store_statement(store, SQL_COMMIT) ||
                    !store_statement(store, SQL_ROLLBACK)))
@@ -236,7 +226,7 @@ int store_open(const char *directory, struct store **out)
     struct store *store = calloc(1, sizeof(*store));
     if (!store)
         return -ENOMEM;
-    store->lock_fd = -1;
+    store->lock_fd = store->reserve_fd = -1;
     store->synchronous = -1;
     int r = store_lock(store, directory);
     if (r == 0)
@@ -259,6 +249,8 @@ struct store *store_close(struct store *store)
     for (size_t i = 0; i < SQL_COUNT; i++)
         (void)sqlite3_finalize(store->statements[i]);
     (void)sqlite3_close(store->db);
+    if (store->reserve_fd >= 0)
+        (void)close(store->reserve_fd);
     if (store->lock_fd >= 0)
         (void)close(store->lock_fd);
     free(store);

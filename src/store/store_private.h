@@ -58,6 +58,8 @@ struct store {
     sqlite3 *db;
     sqlite3_stmt *statements[SQL_COUNT];
     int lock_fd;
+    int reserve_fd;        /* see reserve.c; -1: there is none */
+    int64_t reserve_bytes; /* of it that are allocated */
     int64_t id_next;
     int64_t id_end; /* ids below it are reserved on disk */
     int synchronous; /* what that PRAGMA is set to; -1: not known, because setting it failed halfway */
@@ -106,13 +108,21 @@ int store_step(struct store *store, sqlite3_stmt *statement) NODISCARD;
 
 /* Runs statements that are not worth keeping. */
 int store_exec(struct store *store, const char *sql) NODISCARD;
+/* The number that a PRAGMA gives. */
+int store_pragma_get(struct store *store, const char *sql, int64_t *out) NODISCARD;
+
+/* reserve.c: opens the reserve and allocates what there is room for; again after it was needed. */
+void store_reserve_open(struct store *store, const char *path);
+void store_reserve_fill(struct store *store);
+/* Gives it to the disk; the bytes that are free now. */
+int64_t store_reserve_cut(struct store *store);
 
 /* transaction.c: from now on a log that grows is copied into the database, and one whose sync failed is written
  * again before anything is promised. */
 void store_log_watch(struct store *store);
 int store_log_heal(struct store *store) NODISCARD;
-/* What another program has left in the log goes into the database. */
-void store_log_begin(struct store *store);
+/* What is in the log goes into the database, and the log gives its room back. Outside transactions only. */
+void store_log_empty(struct store *store);
 
 /* An owned copy of a column, NULL for NULL; sets *r when it cannot be made: -ENOMEM, or
  * -ERR_STORE_CORRUPT for a text with a NUL in it, which would be another one when it is cut there. */

@@ -23,6 +23,7 @@ static const char store_touch_sql[] = "PRAGMA application_id = 1935959667;";
 
 int store_exec(struct store *store, const char *sql)
 {
+    errno = 0;
     return store_result(store, sqlite3_exec(store->db, sql, NULL, NULL, NULL));
 }
 
@@ -104,9 +105,9 @@ void store_log_watch(struct store *store)
     (void)sqlite3_wal_hook(store->db, store_log_grown, store);
 }
 
-void store_log_begin(struct store *store)
+void store_log_empty(struct store *store)
 {
-    /* A program that is killed again and again before it copies its log would leave an ever longer one. Where
+    /* At the start: a program that is killed again and again before it copies its log would leave an ever longer one. Where
      * the disk refuses, it is healed before the first promise. */
     if (store_log_heal(store) == 0 &&
         sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) !=
@@ -132,6 +133,8 @@ int store_begin(struct store *store, enum store_durability durability)
 int store_commit(struct store *store)
 {
     int r = store_run(store, store_statement(store, SQL_COMMIT));
+    if (r == 0)
+        store_reserve_fill(store); /* there may be room again */
     bool is_sync = r < 0 && sqlite3_extended_errcode(store->db) == SQLITE_IOERR_FSYNC;
     if (r < 0)
         store_rollback(store);

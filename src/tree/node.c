@@ -344,7 +344,7 @@ static int find_in_job(struct job *job, const char *name, struct node *out)
         return r;
     out->kind = NODE_FILE;
     out->file = job_file_find(detail, name);
-    if (!out->file)
+    if (!out->file || job_file_is_hidden(out->file))
         return -ENOENT;
     out->id = out->file->id;
     return 0;

@@ -285,7 +285,7 @@ static bool job_has_files(struct job *job)
         return true;
     const struct job_file *file;
     DL_FOREACH (detail->files, file) {
-        if (!file->is_unlinked)
+        if (!job_file_is_removed(file))
             return true;
     }
     return false;
@@ -426,7 +426,7 @@ static bool list_job(struct tree *tree, struct job *job, int64_t offset, tree_li
     DL_FOREACH (detail->files, file) {
         int64_t next = fixed + 3 + file->id;
         node = (struct node){.kind = NODE_FILE, .id = file->id, .job = job, .file = file};
-        if (!file->is_unlinked && next > offset &&
+        if (!file->is_unlinked && !job_file_is_hidden(file) && next > offset &&
             !tree_list_give(tree, &node, file->name, next, fn, context))
             return false;
     }

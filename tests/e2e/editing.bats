@@ -124,8 +124,9 @@ gives(errno.EPERM, os.rename, M + "jobs/" + sys.argv[1] + "/mine", M + "jobs/" +
     [ "$(creates)" -eq "$was" ]
 }
 
-# S-EDIT-4: Removing the `prompt.json` of an `invalid` job makes it a `draft`. Removing that of an
-#   accepted job changes nothing else: the task goes on.
+# S-EDIT-4: Removing the `prompt.json` of an `invalid` job makes it a `draft`. Removing that of an accepted job only hides
+#   it: the task goes on, and what was accepted is kept. It is there again after something tried to make it anew (which
+#   fails, S-EDIT-2), after `fetch`, `refresh` and a restart, and once the job can have a new prompt.
 @test "S-EDIT-4: removing prompt.json" {
     mount_fs
     printf '{' >"$J/bad/prompt.json"
@@ -142,6 +143,60 @@ gives(errno.EPERM, os.rename, M + "jobs/" + sys.argv[1] + "/mine", M + "jobs/" +
     [ "$(creates)" -eq 1 ]
     has 'goes on' "$J/cat/request.json"
     [ -s "$J/cat/output.mp4" ]
+    [ ! -e "$J/cat/prompt.json" ]
+    fails grep -q prompt.json <(ls "$J/cat")
+    restart_fs
+    has 'goes on' "$J/cat/prompt.json"
+}
+
+accepted_is_whole() {
+    cmp "$J/$1" "$DIR/accepted"
+    [ "$(stat -c '%a %h' "$J/$1")" = '444 1' ]
+    [ "$(ls "${J:?}/${1%/*}" | grep -c "^${1#*/}$")" -eq 1 ]
+}
+
+@test "S-EDIT-4 S-EDIT-2: whatever an editor tries, what was accepted stays there, also after a restart" {
+    mount_fs
+    echo '{"prompt": "accepted"}' >"$J/cat/prompt.json"
+    wait_status cat succeeded
+    cp "$J/cat/prompt.json" "$DIR/accepted"
+    echo '{"prompt": "other"}' >"$DIR/other"
+    local settings
+    for settings in 'backupcopy=yes' 'backupcopy=no' 'backupcopy=auto' 'backup backupcopy=no' \
+        'backup backupcopy=yes' 'nobackup nowritebackup' 'noswapfile cpoptions+=W'; do
+        fails vim -Nu NONE -es -c "set $settings" -c '%s/accepted/other' -c 'w!' -c 'qa!' "$J/cat/prompt.json"
+        accepted_is_whole cat/prompt.json
+    done
+    fails sed -i s/accepted/other/ "$J/cat/prompt.json"
+    fails cp --remove-destination "$DIR/other" "$J/cat/prompt.json"
+    fails install "$DIR/other" "$J/cat/prompt.json"
+    fails rsync "$DIR/other" "$J/cat/prompt.json"
+    fails mv -f "$DIR/other" "$J/cat/prompt.json"
+    accepted_is_whole cat/prompt.json
+    # As emacs does it, and nano with a backup: away with the old one, then a new one.
+    python '
+P = M + "jobs/cat/prompt.json"
+gives(errno.EPERM, os.rename, P, P + "~")
+os.unlink(P)
+gives(errno.EPERM, os.open, P, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+open(P + ".new", "w").write("{}")
+os.unlink(P)
+gives(errno.EPERM, os.rename, P + ".new", P)
+os.unlink(P)
+gives(errno.EPERM, os.mknod, P)
+os.unlink(P)
+gives(errno.EPERM, open, M + "jobs/cat/prompt.txt", "w")'
+    accepted_is_whole cat/prompt.json
+    # To another disk: it is copied, and gone here until somebody asks for it.
+    mv -f "$J/cat/prompt.json" "$DIR/moved"
+    cmp "$DIR/moved" "$DIR/accepted"
+    [ ! -e "$J/cat/prompt.json" ]
+    echo refresh >"$J/cat/ctl"
+    accepted_is_whole cat/prompt.json
+    rm -f "$J/cat/prompt.json"
+    restart_fs
+    accepted_is_whole cat/prompt.json
+    [ "$(creates)" -eq 1 ]
 }
 
 # S-EDIT-5: The other files of a job can be changed at any time.
@@ -191,6 +246,45 @@ gives(errno.EPERM, os.rename, M + "jobs/" + sys.argv[1] + "/mine", M + "jobs/" +
     [ "$(creates later)" -eq 1 ]
 }
 
+@test "S-EDIT-4 S-REMOVE-1: a hidden prompt comes back with a state that takes a new one, and goes with its job" {
+    scenario '{"kind":"poll","task":1,"answer":{"task_status":"running"}}'
+    mount_fs
+    printf 'accepted' >"$J/cat/prompt.txt"
+    wait_status cat running
+    cp "$J/cat/prompt.txt" "$DIR/accepted"
+    rm -f "$J/cat/prompt.txt"
+    fails cat "$J/cat/prompt.txt"
+    scenario '{"kind":"poll","task":1,"times":1,"answer":{"task_status":"failed"}}'
+    wait_status cat failed
+    cmp "$J/cat/prompt.txt" "$DIR/accepted"
+    [ "$(stat -c %a "$J/cat/prompt.txt")" = 644 ]
+    # The same again: what it shows from now on is what was accepted now.
+    echo retry >"$J/cat/ctl"
+    wait_status cat succeeded
+    accepted_is_whole cat/prompt.txt
+    # The state may change between the two calls of `rm -r`.
+    scenario '{"kind":"poll","task":3,"answer":{"task_status":"running"}}'
+    echo '{"prompt": "dog"}' >"$J/dog/prompt.json"
+    wait_status dog running
+    rm -f "$J/dog/prompt.json"
+    scenario '{"kind":"poll","task":3,"answer":{"task_status":"failed"}}'
+    wait_status dog failed
+    [ -e "$J/dog/prompt.json" ]
+    rmdir "$J/dog"
+    # But one that was written since is a file like any other.
+    scenario '{"kind":"poll","task":4,"answer":{"task_status":"running"}}'
+    echo '{"prompt": "cow"}' >"$J/cow/prompt.json"
+    wait_status cow running
+    rm -f "$J/cow/prompt.json"
+    scenario '{"kind":"poll","task":4,"answer":{"task_status":"failed"}}'
+    wait_status cow failed
+    printf '{"prompt":' >"$J/cow/prompt.json"
+    python 'gives(errno.ENOTEMPTY, os.rmdir, M + "jobs/cow")'
+    rm -r "$J/cat" "$J/cow"
+    [ -z "$(ls "$J")" ]
+    [ -z "$(ls "$DATA/files")" ]
+}
+
 # S-REMOVE-5: Removing a job does not stop its task at the service.
 # S-SPEND-9: The task id and the cost of a removed job stay in the database of the data directory.
 @test "S-REMOVE-5 S-SPEND-9: a removed job's task goes on at the service, and its id and cost are kept" {
@@ -213,7 +307,7 @@ assert "1000000" in text' "$DATA" "$task"
 }
 
 # S-REMOVE-2: `rmdir` removes a job whatever generated files are in it, and fails with ENOTEMPTY
-#   while files of your own are.
+#   while files of your own are, but for an accepted prompt that was removed (S-EDIT-4).
 @test "S-REMOVE-2: rmdir asks for your files to be removed first, not for generated ones" {
     mount_fs
     make_job cat
@@ -230,8 +324,8 @@ assert "1000000" in text' "$DATA" "$task"
 gives(errno.ENOTDIR, os.rmdir, M + "README.txt")'
 }
 
-# S-REMOVE-3: Removing a generated file hides it until the state of the job changes or the program
-#   starts again.
+# S-REMOVE-3: Removing a generated file hides it until the state of the job changes, `fetch` or
+#   `refresh` works, or the program starts again.
 @test "S-REMOVE-3: a removed generated file is hidden until the next state or a restart" {
     mount_fs
     make_job cat
@@ -252,6 +346,35 @@ gives(errno.ENOTDIR, os.rmdir, M + "README.txt")'
     wait_status dog failed
     [ -s "$J/dog/error" ]
     [ -s "$J/dog/log" ]
+}
+
+@test "S-REMOVE-3: fetch and refresh show what was removed" {
+    mount_fs
+    make_job cat
+    for command in fetch refresh; do
+        rm -f "$J/cat/output.mp4" "$J/cat/cover.jpg" "$J/cat/log" "$J/cat/prompt.json"
+        [ ! -e "$J/cat/output.mp4" ]
+        [ ! -L "$MNT/videos/cat.mp4" ]
+        echo evict >"$J/cat/ctl"
+        fails sh -c "echo retry >'$J/cat/ctl'"
+        [ ! -e "$J/cat/output.mp4" ]
+        echo $command >"$J/cat/ctl"
+        cmp "$J/cat/output.mp4" <(curl -sf "${API%/api/v1}/oracle/video/$(status_json cat .task_id)")
+        [ -s "$MNT/videos/cat.mp4" ]
+        [ -s "$J/cat/cover.jpg" ]
+        [ -s "$J/cat/log" ]
+        [ -s "$J/cat/prompt.json" ]
+    done
+    # Before there is a video, too.
+    scenario '{"kind":"poll","answer":{"task_status":"running"}}'
+    echo '{"prompt": "dog"}' >"$J/dog/prompt.json"
+    wait_status dog running
+    rm -f "$J/dog/log" "$J/dog/prompt.json"
+    fails sh -c "echo fetch >'$J/dog/ctl'"
+    [ ! -e "$J/dog/log" ]
+    echo refresh >"$J/dog/ctl"
+    [ -s "$J/dog/log" ]
+    [ -s "$J/dog/prompt.json" ]
 }
 
 # S-REMOVE-6: A job can be renamed at any time; its task goes on, and its open files stay open.

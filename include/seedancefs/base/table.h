@@ -7,6 +7,7 @@
 #ifndef SEEDANCEFS_BASE_TABLE_H
 #define SEEDANCEFS_BASE_TABLE_H
 
+#include "seedancefs/base/attributes.h"
 #include "seedancefs/base/text.h"
 
 #define HASH_NONFATAL_OOM 1
@@ -16,5 +17,24 @@
 #include <utlist.h>
 
 #define TABLE_HAS(item, handle) ((item)->handle.tbl != NULL)
+
+/* Gives an element that is in a table another key, which is lent. Nothing is allocated, so that it cannot fail, unlike
+ * taking the element out and adding it again. */
+static inline void table_key_set(UT_hash_handle *handle, const void *key, size_t len)
+{
+    UT_hash_table *table = handle->tbl;
+    unsigned noexpand = table->noexpand;
+    unsigned bucket;
+    int is_out_of_memory UNUSED = 0;
+    HASH_TO_BKT(handle->hashv, table->num_buckets, bucket);
+    HASH_DEL_IN_BKT(table->buckets[bucket], handle);
+    handle->key = key;
+    handle->keylen = (unsigned)len;
+    HASH_VALUE(key, len, handle->hashv);
+    HASH_TO_BKT(handle->hashv, table->num_buckets, bucket);
+    table->noexpand = 1; /* the buckets stay as they are: that would be the allocation */
+    HASH_ADD_TO_BKT(table->buckets[bucket], hh, handle, is_out_of_memory);
+    table->noexpand = noexpand;
+}
 
 #endif

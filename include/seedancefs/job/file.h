@@ -49,6 +49,13 @@ bool job_file_is_prompt(const struct job_file *file);
 /* True for the prompt of a job that does not take a new one now. */
 bool job_file_is_frozen(const struct job_file *file);
 
+/* The frozen prompt, once the user has removed it: it is kept, but not shown until something tries to make it anew,
+ * or the job is no longer in a frozen state. */
+bool job_file_is_hidden(const struct job_file *file);
+/* That, also after it was frozen and before it is written again, and every file that was unlinked while it was open:
+ * nothing that would have to be removed before its job is. */
+bool job_file_is_removed(const struct job_file *file);
+
 /* Size, times and mode as stat shows them. */
 int job_file_stat(const struct job_file *file, struct stat *st) NODISCARD;
 
@@ -90,6 +97,7 @@ int job_file_sync(struct job_file *file) NODISCARD;
 int job_file_mode_set(struct job_file *file, mode_t mode) NODISCARD;
 int job_file_times_set(struct job_file *file, const struct timespec times[2]) NODISCARD;
 
+/* Also on a full disk. A frozen prompt is hidden. */
 int job_file_unlink(struct job_file *file) NODISCARD;
 
 /* Moves the file to `name` in `job`, replacing what is there. Onto the prompt it commits: an

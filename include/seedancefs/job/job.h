@@ -107,6 +107,8 @@ struct job {
     int64_t cover_bytes;    /* -1: cover.jpg does not exist (yet) */
     int64_t url_expires_ms; /* of the media; 0: not known; -1: there is no URL (any more) */
     uint32_t hidden;        /* generated files that were unlinked, one bit each */
+    /* The frozen prompt that was unlinked: see job_file_is_hidden(); 0: none. */
+    int64_t hidden_prompt_id;
     unsigned references;
     enum job_state state;
     bool has_problem;

@@ -117,6 +117,11 @@ void store_rollback(struct store *store);
 /* Commits when `r` is 0, else rolls back and returns `r`: the end of a row of changes. */
 int store_end(struct store *store, int r) NODISCARD;
 
+/* Runs `fn`, which removes something in a transaction of its own; where the disk is full (-ENOSPC) once more, with the
+ * room that is kept in reserve for removals. */
+typedef int store_remove_fn(void *context);
+int store_remove(struct store *store, store_remove_fn *fn, void *context) NODISCARD;
+
 /* Makes everything committed so far durable; also tells early whether the disk still takes
  * writes. */
 int store_sync(struct store *store) NODISCARD;

@@ -382,6 +382,34 @@ static void test_jobs__an_unknown_state_word_in_the_store_is_no_state(void **sta
     world_fini(&w);
 }
 
+static void test_jobs__renamed_ones_are_found_among_many(void **state UNUSED)
+{
+    enum { COUNT = 300 }; /* more than the table begins with */
+    struct world w;
+    struct job *jobs[COUNT];
+    char name[32];
+    world_init(&w);
+    for (int i = 0; i < COUNT; i++) {
+        (void)snprintf(name, sizeof(name), "before %d", i);
+        jobs[i] = job_make_named(&w, name);
+        for (int k = 0; k <= i; k += 7) {
+            (void)snprintf(name, sizeof(name), "after %d %d", k, i);
+            assert_int_equal(jobs_rename(jobs[k], name, false), 0);
+            assert_ptr_equal(jobs_find(w.jobs, name), jobs[k]);
+        }
+    }
+    for (int i = 0; i < COUNT; i++) {
+        (void)snprintf(name, sizeof(name), "before %d", i);
+        if (i % 7 == 0)
+            (void)snprintf(name, sizeof(name), "after %d %d", i, COUNT - 1);
+        assert_ptr_equal(jobs_find(w.jobs, name), jobs[i]);
+        assert_int_equal(jobs_remove(jobs[i]), 0);
+        assert_null(jobs_find(w.jobs, name));
+    }
+    assert_int_equal(jobs_count(w.jobs), 0);
+    world_fini(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -398,6 +426,7 @@ int main(void)
         cmocka_unit_test(test_jobs__resting_details_are_dropped_and_come_back_the_same),
         cmocka_unit_test(test_jobs__a_resting_job_costs_less_than_400_bytes),
         cmocka_unit_test(test_jobs__an_unknown_state_word_in_the_store_is_no_state),
+        cmocka_unit_test(test_jobs__renamed_ones_are_found_among_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

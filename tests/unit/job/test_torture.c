@@ -277,6 +277,46 @@ static void test_torture__any_sync_may_fail(void **state UNUSED)
     torture_all(FAILING_SYNC, "sync", 1);
 }
 
+static void assert_name(struct torture *t, struct job *job, const char *name, const char *other)
+{
+    assert_string_equal(job->name, name);
+    assert_ptr_equal(jobs_find(t->w.jobs, name), job);
+    assert_null(jobs_find(t->w.jobs, other));
+    assert_int_equal(state_on_disk(&t->w, name), JOB_DRAFT);
+}
+
+/* rename(2), also onto an empty draft: it works, or nothing has changed. */
+static void test_torture__a_rename_changes_both_names_or_none(void **state UNUSED)
+{
+    for (int is_onto = 0; is_onto < 2; is_onto++) {
+        bool is_through = false;
+        for (int64_t fail_at = 1; !is_through; fail_at++) {
+            struct torture t = {0};
+            world_init(&t.w);
+            (void)snprintf(looked_at, sizeof(looked_at), "rename, onto %d, allocation %lld",
+                           is_onto, (long long)fail_at);
+            struct job *job = job_make_named(&t.w, "cat");
+            struct job *target = is_onto ? job_make_named(&t.w, "dog") : NULL;
+            arm(FAILING_MEMORY, fail_at, false);
+            int r = jobs_rename(job, "dog", true);
+            disarm();
+            is_through = control.failures == 0;
+            assert_true(r == 0 || !is_through);
+            if (r == 0) {
+                assert_name(&t, job, "dog", "cat");
+            } else if (is_onto) {
+                assert_ptr_equal(jobs_find(t.w.jobs, "cat"), job);
+                assert_ptr_equal(jobs_find(t.w.jobs, "dog"), target);
+            } else {
+                assert_name(&t, job, "cat", "dog");
+            }
+            assert_int_equal(jobs_remove(job), 0);
+            world_fini(&t.w);
+            looked_at[0] = '\0';
+        }
+    }
+}
+
 static int report(void **state UNUSED)
 {
     disarm();
@@ -293,6 +333,7 @@ int main(void)
         cmocka_unit_test_teardown(test_torture__any_allocation_may_fail, report),
         cmocka_unit_test_teardown(test_torture__any_write_may_fail, report),
         cmocka_unit_test_teardown(test_torture__any_sync_may_fail, report),
+        cmocka_unit_test_teardown(test_torture__a_rename_changes_both_names_or_none, report),
     };
     tzset(); /* gmtime_r() would do it, and keep what it allocates */
     return cmocka_run_group_tests(tests, NULL, NULL);
