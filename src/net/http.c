@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { HTTP_LOG_QUIET_MS = 60 * 1000 };
+
 static int64_t now_ms(const struct http_transfer *transfer)
 {
     return clock_monotonic_ms(loop_clock(transfer->http->loop));
@@ -55,17 +57,30 @@ static void transfer_free(struct http_transfer *transfer)
     free(transfer);
 }
 
+/* A host that is away fails every transfer for hours: what the first of a minute tells is enough. */
+static enum log_level transfer_log_level(const struct http_transfer *transfer, int result)
+{
+    struct http *http = transfer->http;
+    int64_t now = now_ms(transfer);
+    if (result == 0 || transfer->answer.failure[0] == '\0' || now < http->quiet_until_ms)
+        return LOG_DEBUG;
+    http->quiet_until_ms = now + HTTP_LOG_QUIET_MS;
+    return LOG_INFO;
+}
+
 static void transfer_log(const struct http_transfer *transfer, int result)
 {
     char url[256];
-    if (!log_is_enabled(LOG_DEBUG))
+    enum log_level level = transfer_log_level(transfer, result);
+    if (!log_is_enabled(level))
         return;
     url_redact(transfer->url, url, sizeof(url));
-    log_debug("http.done",
-              "method=%s url=%s result=%s status=%d sent=%d bytes=%" PRId64 " ms=%" PRId64,
+    log_event(level, "http.done",
+              "method=%s url=%s result=%s status=%d sent=%d bytes=%" PRId64 " ms=%" PRId64
+              " curl=\"%s\"",
               transfer->request.method == HTTP_POST ? "POST" : "GET", url, err_name(result),
               transfer->answer.status, transfer->answer.is_sent, transfer->answer.body_bytes,
-              now_ms(transfer) - transfer->started_ms);
+              now_ms(transfer) - transfer->started_ms, transfer->answer.failure);
 }
 
 static void transfer_finish(struct http_transfer *transfer, int result)
@@ -75,6 +90,9 @@ static void transfer_finish(struct http_transfer *transfer, int result)
     if (transfer->easy &&
         curl_easy_getinfo(transfer->easy, CURLINFO_SIZE_UPLOAD_T, &sent_bytes) == CURLE_OK)
         transfer->answer.sent_body_bytes = sent_bytes;
+    /* What a callback of ours has ended, libcurl calls a failure to write. */
+    if (result == 0 || transfer->failure)
+        transfer->answer.failure[0] = '\0';
     transfer_detach(transfer);
     transfer_log(transfer, result);
     transfer->request.on_done(transfer->request.context, result, &transfer->answer);
@@ -150,6 +168,15 @@ static struct http_transfer *http_gathering(const struct http *http)
     return transfer;
 }
 
+/* One that failed after its last byte is curl's to report. */
+static struct http_transfer *http_complete(const struct http *http)
+{
+    struct http_transfer *transfer = http->complete > 0 ? http->transfers : NULL;
+    while (transfer && (!transfer->is_complete || transfer->is_cancelled || transfer->failure))
+        transfer = transfer->next;
+    return transfer;
+}
+
 /* Before curl's reports: what is complete must have given all of its bytes. */
 static void http_performed(void *context)
 {
@@ -159,6 +186,8 @@ static void http_performed(void *context)
         if (!transfer->is_cancelled && transfer->failure)
             transfer_finish(transfer, transfer->failure);
     }
+    while ((transfer = http_complete(context)) != NULL)
+        transfer_finish(transfer, http_easy_result(transfer, CURLE_OK));
 }
 
 static void http_completed(void *context, CURL *easy, CURLcode code)

@@ -2,8 +2,10 @@
  * What: HTTP transfers on the event loop; the one door to libcurl. A transfer is started with a
  * description of the request and reports by callbacks from the loop: on_send (nothing has been sent
  * yet), on_headers (the final answer's head), on_body (bytes as they arrive), on_done (once).
- * It checks by itself what libcurl does not: an answer longer or shorter than its Content-Length,
- * two differing Content-Lengths, a Content-Encoding that was not asked for, heads over 64 KiB. It
+ * It checks by itself what libcurl does not: an answer shorter than its Content-Length, two
+ * differing Content-Lengths, a Content-Encoding that was not asked for, heads over 64 KiB; of a
+ * transfer with `is_once` also an answer longer than its Content-Length. Of others libcurl hands out
+ * what was declared, and drops the connection with what comes behind (RFC 9112, section 6.3). It
  * never follows redirects, never uses a proxy or .netrc from the environment, never sends
  * cookies, and speaks only http and https.
  * Lifetime: on_done is called exactly once for each started transfer, never from within
@@ -45,6 +47,7 @@ struct http_answer {
     char retry_after[128]; /* verbatim; see http_retry_after_ms() */
     char date[64];
     char request_id[128]; /* X-Request-Id, X-Tt-Logid or X-Tos-Request-Id, the first there is */
+    char failure[256];    /* libcurl's words for what went wrong, for logs; at the end only */
 };
 
 struct http_request {

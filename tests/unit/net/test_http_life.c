@@ -1,6 +1,8 @@
 /* How a transfer lives and ends: connections, deadlines, cancelling, pausing. */
 #include "http_client.h"
 
+#include "seedancefs/base/log.h"
+
 #include <dlfcn.h>
 #include <netdb.h>
 
@@ -185,6 +187,37 @@ static void test_http_life__what_cannot_be_reached_is_unsent(void **state)
     assert_int_equal(client_run(&client), -ERR_HTTP_RESOLVE);
     assert_false(client.answer.is_sent);
     assert_int_equal(client.sends, 0);
+    client_fini(&client);
+}
+
+/* What went wrong stands in the log, in libcurl's words, once a minute at the level that is the default. */
+static void test_http_life__a_failure_is_told_in_the_words_of_libcurl(void **state)
+{
+    (void)state;
+    static const struct raw_answer answers[] = {{OK, 0, RAW_KEEP}};
+    struct client client;
+    char text[2000] = "";
+    int log[2];
+    assert_int_equal(pipe(log), 0);
+    start(&client, answers, 1);
+    log_configure(LOG_INFO, log[1]);
+    client.fail_on = ON_BODY; /* our own doing is no failure of the host's */
+    assert_int_equal(client_run(&client), -ENOSPC);
+    assert_string_equal(client.answer.failure, "");
+    client.fail_on = ON_NOTHING;
+    assert_int_equal(client_run(&client), 0);
+    assert_string_equal(client.answer.failure, "");
+    raw_server_stop(&server); /* nobody listens there now */
+    assert_int_equal(client_run(&client), -ERR_HTTP_CONNECT);
+    assert_non_null(strstr(client.answer.failure, "connect"));
+    assert_int_equal(client_run(&client), -ERR_HTTP_CONNECT);
+    log_configure(LOG_WARN, STDERR_FILENO);
+    assert_true(read(log[0], text, sizeof(text) - 1) > 0);
+    assert_non_null(strstr(text, "event=http.done"));
+    assert_non_null(strstr(text, "curl=\"Failed to connect"));
+    assert_ptr_equal(strchr(text, '\n'), strrchr(text, '\n'));
+    (void)close(log[0]);
+    (void)close(log[1]);
     client_fini(&client);
 }
 
@@ -418,6 +451,7 @@ int main(void)
         cmocka_unit_test(test_http_life__a_create_leaves_no_connection_behind),
         cmocka_unit_test(test_http_life__an_idle_connection_does_not_wake_the_loop),
         cmocka_unit_test(test_http_life__what_cannot_be_reached_is_unsent),
+        cmocka_unit_test(test_http_life__a_failure_is_told_in_the_words_of_libcurl),
         cmocka_unit_test(test_http_life__a_failed_handshake_is_unsent),
         cmocka_unit_test(test_http_life__a_dead_name_server_does_not_stop_the_loop),
         cmocka_unit_test(test_http_life__addresses_are_checked_when_connecting),
