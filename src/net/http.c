@@ -108,6 +108,8 @@ static void on_total_deadline(void *context)
 static void on_stall_deadline(void *context)
 {
     struct http_transfer *transfer = context;
+    if (transfer->is_paused)
+        transfer->last_byte_ms = now_ms(transfer);
     int64_t left_ms = transfer->last_byte_ms + transfer->request.stall_ms - now_ms(transfer);
     if (left_ms <= 0)
         transfer_finish(transfer, -ERR_HTTP_STALLED);
@@ -136,6 +138,19 @@ static void transfer_add(struct http_transfer *transfer)
     loop_transfer_count_add(loop, 1);
 }
 
+/* libcurl may deliver what it has kept from within; what on_body cancels meanwhile is marked only. */
+static void transfer_go_on(struct http_transfer *transfer)
+{
+    struct loop *loop = transfer->http->loop;
+    transfer->is_held = false;
+    transfer->last_byte_ms = now_ms(transfer);
+    loop_is_in_curl_set(loop, true);
+    CURLcode code = curl_easy_pause(transfer->easy, CURLPAUSE_CONT);
+    loop_is_in_curl_set(loop, false);
+    if (code != CURLE_OK && !transfer->is_cancelled)
+        transfer_finish(transfer, http_easy_result(transfer, code));
+}
+
 /* Does one thing that is due. False when there is none. */
 static bool http_prepare_one(struct http *http)
 {
@@ -147,6 +162,10 @@ static bool http_prepare_one(struct http *http)
         }
         if (!transfer->is_added) {
             transfer_add(transfer);
+            return true;
+        }
+        if (transfer->is_held && !transfer->is_paused) {
+            transfer_go_on(transfer);
             return true;
         }
     }
@@ -262,6 +281,15 @@ int http_start(struct http *http, const struct http_request *request, struct htt
     loop_transfers_wake(http->loop);
     *out = transfer;
     return 0;
+}
+
+void http_pause(struct http_transfer *transfer, bool is_paused)
+{
+    if (!transfer || transfer->is_finished || transfer->is_cancelled)
+        return;
+    transfer->is_paused = is_paused;
+    if (transfer->is_held && !is_paused)
+        loop_transfers_wake(transfer->http->loop);
 }
 
 void http_cancel(struct http_transfer *transfer)

@@ -206,6 +206,10 @@ static size_t on_body_bytes(char *bytes, size_t size, size_t count, void *contex
     size_t len = size * count;
     if (is_over(transfer))
         return 0;
+    if (transfer->is_paused) {
+        transfer->is_held = true;
+        return CURL_WRITEFUNC_PAUSE; /* the same bytes come again */
+    }
     touch(transfer);
     uint64_t total = (uint64_t)answer->body_bytes + len;
     if (transfer->head.place != HTTP_HEAD_BODY ||

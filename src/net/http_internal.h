@@ -41,6 +41,8 @@ struct http_transfer {
     bool is_added;     /* in curl's multi handle */
     bool is_cancelled; /* nothing is called back any more; prepare frees it */
     bool is_finished;  /* on_done is being called */
+    bool is_paused;    /* the body is held back, as soon as there is more of it: */
+    bool is_held;      /* libcurl has been told so, and keeps what came */
     bool has_refused_address;
     bool is_complete; /* all that Content-Length declares has come, and libcurl does not know it */
 };

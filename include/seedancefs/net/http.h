@@ -89,6 +89,11 @@ int http_start(struct http *http, const struct http_request *request,
 /* Ends a transfer without on_done. Allowed inside its own callbacks except on_done. */
 void http_cancel(struct http_transfer *transfer);
 
+/* Holds the body back, or lets it come on. While it is held back on_body gets at most what has been
+ * gathered already, the system's buffers fill, and then the host can send no more; stall_ms does not
+ * count. Whoever holds it back sees to its end. Allowed inside its own callbacks except on_done. */
+void http_pause(struct http_transfer *transfer, bool is_paused);
+
 /* Milliseconds to wait as told by Retry-After (seconds or HTTP date, RFC 9110 section 10.2.3), at
  * least 0, capped at one hour; -1 when absent or junk. */
 int64_t http_retry_after_ms(const struct http_answer *answer, int64_t wall_ms);
