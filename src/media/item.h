@@ -122,9 +122,10 @@ struct transfer {
     bool is_whole;    /* the answer is the whole file */
     bool is_busy;     /* in a callback of http; freed at its end */
     bool is_ended;
-    bool is_trimmed; /* ended by us because its end was moved */
-    int result;      /* of the last failure */
-    int64_t told_ms; /* Retry-After, -1 */
+    bool is_trimmed;   /* ended by us because its end was moved */
+    int result;        /* of the last failure */
+    const char *words; /* libcurl's, of the failure that is being dealt with; NULL: none. Lent */
+    int64_t told_ms;   /* Retry-After, -1 */
     struct answer_finding finding;
     char *location; /* where redirects led; NULL: the item's URL */
     struct transfer *next;

@@ -90,9 +90,9 @@ static void transfer_log(const struct transfer *transfer, int result)
     const struct media_item *item = transfer->item;
     log_event(result < 0 ? LOG_WARN : LOG_DEBUG, "media.transfer",
               "id=%" PRId64 " kind=%" PRId64 " position=%" PRId64 " end=%" PRId64
-              " attempts=%d result=%s",
+              " attempts=%d result=%s curl=\"%s\"",
               item->key.id, item->key.kind, transfer->position, transfer->end, transfer->attempts,
-              result < 0 ? err_name(result) : "ok");
+              result < 0 ? err_name(result) : "ok", transfer->words ? transfer->words : "");
 }
 
 static void transfer_give_up(struct transfer *transfer, int result)
@@ -455,11 +455,12 @@ static void transfer_judged(struct transfer *transfer, int result)
     }
 }
 
-static void transfer_on_done(void *context, int result, const struct http_answer *answer UNUSED)
+static void transfer_on_done(void *context, int result, const struct http_answer *answer)
 {
     struct transfer *transfer = context;
     transfer_enter(transfer);
     transfer->http = NULL;
+    transfer->words = answer->failure;
     timer_cancel(media_timers(transfer->item->media), &transfer->timer);
     if (transfer->is_trimmed)
         transfer_finish(transfer);
@@ -468,6 +469,7 @@ static void transfer_on_done(void *context, int result, const struct http_answer
     else
         transfer_failed(transfer, result < 0 ? result : -ERR_HTTP_MALFORMED,
                         result >= 0 || err_is_retryable(result));
+    transfer->words = NULL;
     transfer_leave(transfer);
 }
 

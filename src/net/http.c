@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { HTTP_LOG_QUIET_MS = 60 * 1000 };
+
 static int64_t now_ms(const struct http_transfer *transfer)
 {
     return clock_monotonic_ms(loop_clock(transfer->http->loop));
@@ -55,17 +57,30 @@ static void transfer_free(struct http_transfer *transfer)
     free(transfer);
 }
 
+/* A host that is away fails every transfer for hours: what the first of a minute tells is enough. */
+static enum log_level transfer_log_level(const struct http_transfer *transfer, int result)
+{
+    struct http *http = transfer->http;
+    int64_t now = now_ms(transfer);
+    if (result == 0 || transfer->answer.failure[0] == '\0' || now < http->quiet_until_ms)
+        return LOG_DEBUG;
+    http->quiet_until_ms = now + HTTP_LOG_QUIET_MS;
+    return LOG_INFO;
+}
+
 static void transfer_log(const struct http_transfer *transfer, int result)
 {
     char url[256];
-    if (!log_is_enabled(LOG_DEBUG))
+    enum log_level level = transfer_log_level(transfer, result);
+    if (!log_is_enabled(level))
         return;
     url_redact(transfer->url, url, sizeof(url));
-    log_debug("http.done",
-              "method=%s url=%s result=%s status=%d sent=%d bytes=%" PRId64 " ms=%" PRId64,
+    log_event(level, "http.done",
+              "method=%s url=%s result=%s status=%d sent=%d bytes=%" PRId64 " ms=%" PRId64
+              " curl=\"%s\"",
               transfer->request.method == HTTP_POST ? "POST" : "GET", url, err_name(result),
               transfer->answer.status, transfer->answer.is_sent, transfer->answer.body_bytes,
-              now_ms(transfer) - transfer->started_ms);
+              now_ms(transfer) - transfer->started_ms, transfer->answer.failure);
 }
 
 static void transfer_finish(struct http_transfer *transfer, int result)
@@ -75,6 +90,9 @@ static void transfer_finish(struct http_transfer *transfer, int result)
     if (transfer->easy &&
         curl_easy_getinfo(transfer->easy, CURLINFO_SIZE_UPLOAD_T, &sent_bytes) == CURLE_OK)
         transfer->answer.sent_body_bytes = sent_bytes;
+    /* What a callback of ours has ended, libcurl calls a failure to write. */
+    if (result == 0 || transfer->failure)
+        transfer->answer.failure[0] = '\0';
     transfer_detach(transfer);
     transfer_log(transfer, result);
     transfer->request.on_done(transfer->request.context, result, &transfer->answer);
@@ -90,6 +108,8 @@ static void on_total_deadline(void *context)
 static void on_stall_deadline(void *context)
 {
     struct http_transfer *transfer = context;
+    if (transfer->is_paused)
+        transfer->last_byte_ms = now_ms(transfer);
     int64_t left_ms = transfer->last_byte_ms + transfer->request.stall_ms - now_ms(transfer);
     if (left_ms <= 0)
         transfer_finish(transfer, -ERR_HTTP_STALLED);
@@ -118,6 +138,19 @@ static void transfer_add(struct http_transfer *transfer)
     loop_transfer_count_add(loop, 1);
 }
 
+/* libcurl may deliver what it has kept from within; what on_body cancels meanwhile is marked only. */
+static void transfer_go_on(struct http_transfer *transfer)
+{
+    struct loop *loop = transfer->http->loop;
+    transfer->is_held = false;
+    transfer->last_byte_ms = now_ms(transfer);
+    loop_is_in_curl_set(loop, true);
+    CURLcode code = curl_easy_pause(transfer->easy, CURLPAUSE_CONT);
+    loop_is_in_curl_set(loop, false);
+    if (code != CURLE_OK && !transfer->is_cancelled)
+        transfer_finish(transfer, http_easy_result(transfer, code));
+}
+
 /* Does one thing that is due. False when there is none. */
 static bool http_prepare_one(struct http *http)
 {
@@ -129,6 +162,10 @@ static bool http_prepare_one(struct http *http)
         }
         if (!transfer->is_added) {
             transfer_add(transfer);
+            return true;
+        }
+        if (transfer->is_held && !transfer->is_paused) {
+            transfer_go_on(transfer);
             return true;
         }
     }
@@ -150,6 +187,15 @@ static struct http_transfer *http_gathering(const struct http *http)
     return transfer;
 }
 
+/* One that failed after its last byte is curl's to report. */
+static struct http_transfer *http_complete(const struct http *http)
+{
+    struct http_transfer *transfer = http->complete > 0 ? http->transfers : NULL;
+    while (transfer && (!transfer->is_complete || transfer->is_cancelled || transfer->failure))
+        transfer = transfer->next;
+    return transfer;
+}
+
 /* Before curl's reports: what is complete must have given all of its bytes. */
 static void http_performed(void *context)
 {
@@ -159,6 +205,8 @@ static void http_performed(void *context)
         if (!transfer->is_cancelled && transfer->failure)
             transfer_finish(transfer, transfer->failure);
     }
+    while ((transfer = http_complete(context)) != NULL)
+        transfer_finish(transfer, http_easy_result(transfer, CURLE_OK));
 }
 
 static void http_completed(void *context, CURL *easy, CURLcode code)
@@ -233,6 +281,15 @@ int http_start(struct http *http, const struct http_request *request, struct htt
     loop_transfers_wake(http->loop);
     *out = transfer;
     return 0;
+}
+
+void http_pause(struct http_transfer *transfer, bool is_paused)
+{
+    if (!transfer || transfer->is_finished || transfer->is_cancelled)
+        return;
+    transfer->is_paused = is_paused;
+    if (transfer->is_held && !is_paused)
+        loop_transfers_wake(transfer->http->loop);
 }
 
 void http_cancel(struct http_transfer *transfer)

@@ -17,6 +17,12 @@
 #define SEEDANCEFS_VERSION "dev"
 #endif
 
+#if LIBCURL_VERSION_NUM >= 0x080600
+#define CODE_TOO_LARGE CURLE_TOO_LARGE
+#else
+#define CODE_TOO_LARGE CURLE_OUT_OF_MEMORY
+#endif
+
 /* Memory per active transfer, unless so much is gathered anyway that it would be filled four times and more. */
 enum { BUFFER_BYTES = 64 * 1024 };
 
@@ -114,6 +120,28 @@ static int on_body_rewind(void *context, curl_off_t offset, int origin)
     return CURL_SEEKFUNC_OK;
 }
 
+/*
+ * libcurl cuts an answer that is longer than its Content-Length and reports success; since 8.x it does
+ * not even read on, so that nothing of it tells. Where that must not pass for the answer that was
+ * meant (is_once), it is told to ignore the length and hands out all that comes: we count, and end
+ * the transfer ourselves when everything that was declared is there. That costs the connection, which
+ * such a transfer does not leave to others anyway.
+ */
+bool http_easy_is_counted(const struct http_transfer *transfer)
+{
+    return transfer->request.is_once;
+}
+
+static void body_counted(struct http_transfer *transfer)
+{
+    const struct http_answer *answer = &transfer->answer;
+    if (transfer->is_complete || is_over(transfer) || !http_easy_is_counted(transfer) ||
+        transfer->head.place != HTTP_HEAD_BODY || answer->body_bytes != answer->content_length)
+        return;
+    transfer->is_complete = true;
+    transfer->http->complete++;
+}
+
 static size_t on_head_line(char *line, size_t size, size_t count, void *context)
 {
     struct http_transfer *transfer = context;
@@ -131,6 +159,7 @@ static size_t on_head_line(char *line, size_t size, size_t count, void *context)
         r = -ERR_HTTP_TOO_LARGE;
     if (r < 0)
         fail(transfer, r);
+    body_counted(transfer);
     return is_over(transfer) ? 0 : len;
 }
 
@@ -179,9 +208,13 @@ static size_t on_body_bytes(char *bytes, size_t size, size_t count, void *contex
     size_t len = size * count;
     if (is_over(transfer))
         return 0;
+    if (transfer->is_paused) {
+        transfer->is_held = true;
+        return CURL_WRITEFUNC_PAUSE; /* the same bytes come again */
+    }
     touch(transfer);
     uint64_t total = (uint64_t)answer->body_bytes + len;
-    if (transfer->head.place != HTTP_HEAD_BODY || transfer->is_answer_too_long ||
+    if (transfer->head.place != HTTP_HEAD_BODY ||
         (answer->content_length >= 0 && total > (uint64_t)answer->content_length))
         fail(transfer, -ERR_HTTP_MALFORMED);
     else if (total > transfer->request.body_limit)
@@ -195,22 +228,8 @@ static size_t on_body_bytes(char *bytes, size_t size, size_t count, void *contex
         body_gather(transfer, bytes, len);
     else /* it is not wished, or there is no memory for it */
         body_give(transfer, bytes, len);
+    body_counted(transfer);
     return is_over(transfer) ? 0 : len;
-}
-
-/*
- * curl cuts an answer that is longer than its Content-Length, reports success, and says so in its
- * trace only. The trace also holds the bearer: it is looked at for this one text and goes nowhere.
- */
-static int on_trace(CURL *easy, curl_infotype type, char *text, size_t len, void *context)
-{
-    static const char excess[] = "Excess found";
-    struct http_transfer *transfer = context;
-    (void)easy;
-    if (type == CURLINFO_TEXT && len >= sizeof(excess) - 1 &&
-        memcmp(text, excess, sizeof(excess) - 1) == 0)
-        transfer->is_answer_too_long = true;
-    return 0;
 }
 
 static int header_add(struct http_transfer *transfer, const char *line)
@@ -294,7 +313,7 @@ static int set_numbers(struct http_transfer *transfer)
       {CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2},
       {CURLOPT_BUFFERSIZE, buffer_bytes},
       {CURLOPT_TCP_KEEPALIVE, 1},
-      {CURLOPT_VERBOSE, 1},
+      {CURLOPT_IGNORE_CONTENT_LENGTH, http_easy_is_counted(transfer)},
       {CURLOPT_CONNECTTIMEOUT_MS, connect_ms},
       {CURLOPT_HTTP_VERSION, is_http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1},
       {CURLOPT_PIPEWAIT, is_http2},
@@ -336,7 +355,7 @@ static int set_pointers(struct http_transfer *transfer)
         {CURLOPT_WRITEDATA, transfer},
         {CURLOPT_READDATA, transfer},
         {CURLOPT_SEEKDATA, transfer},
-        {CURLOPT_DEBUGDATA, transfer},
+        {CURLOPT_ERRORBUFFER, transfer->answer.failure},
     };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         int r = set_pointer(transfer->easy, rows[i].option, rows[i].value);
@@ -359,14 +378,15 @@ static int set_functions(CURL *easy)
         code = curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_body_wanted);
     if (code == CURLE_OK)
         code = curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_body_rewind);
-    if (code == CURLE_OK)
-        code = curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, on_trace);
 #if LIBCURL_VERSION_NUM < 0x075500
     if (code == CURLE_OK)
         code = curl_easy_setopt(easy, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
 #endif
     return code == CURLE_OK ? 0 : -EINVAL;
 }
+
+_Static_assert(sizeof(((struct http_answer *)0)->failure) >= CURL_ERROR_SIZE,
+               "libcurl writes up to that much there");
 
 int http_easy_open(struct http_transfer *transfer)
 {
@@ -394,6 +414,8 @@ void http_easy_close(struct http_transfer *transfer)
     if (transfer->easy)
         curl_easy_cleanup(transfer->easy);
     transfer->easy = NULL;
+    transfer->http->complete -= transfer->is_complete;
+    transfer->is_complete = false;
     for (struct curl_slist *header = transfer->headers; header; header = header->next)
         explicit_bzero(header->data, strlen(header->data));
     curl_slist_free_all(transfer->headers);
@@ -441,16 +463,15 @@ int http_easy_result(const struct http_transfer *transfer, CURLcode code)
     if (code == CURLE_OK) {
         if (transfer->head.place != HTTP_HEAD_BODY)
             return -ERR_HTTP_BROKEN; /* curl calls an end within the head a success */
-        if (transfer->is_answer_too_long)
-            return -ERR_HTTP_MALFORMED;
         bool has_body = answer->status != 204 && answer->status != 304;
         bool is_short = answer->content_length >= 0 && answer->body_bytes != answer->content_length;
         return has_body && is_short ? -ERR_HTTP_BROKEN : 0;
     }
     if (transfer->has_refused_address && !answer->is_sent)
         return -ERR_URL_REFUSED;
-    /* curl (7.88) has this code for a header line beyond its own limit of 100 KiB. */
-    if (code == CURLE_OUT_OF_MEMORY && answer->is_sent && transfer->head.place != HTTP_HEAD_BODY)
+    /* A header line beyond curl's own limit of 100 KiB; since 8.6 there is CURLE_TOO_LARGE for it. */
+    if ((code == CURLE_OUT_OF_MEMORY || code == CODE_TOO_LARGE) && answer->is_sent &&
+        transfer->head.place != HTTP_HEAD_BODY)
         return -ERR_HTTP_MALFORMED;
     for (size_t i = 0; i < ARRAY_COUNT(code_rows); i++) {
         if (code_rows[i].code == code)

@@ -15,7 +15,9 @@
 struct http {
     struct loop *loop;
     struct http_transfer *transfers;
-    unsigned gathering; /* transfers that hold bytes of a body which on_body has not seen */
+    unsigned gathering;     /* transfers that hold bytes of a body which on_body has not seen */
+    unsigned complete;      /* transfers that we end, because libcurl would wait for more */
+    int64_t quiet_until_ms; /* monotonic: failures before that are not worth a line of their own */
 };
 
 struct http_transfer {
@@ -39,8 +41,10 @@ struct http_transfer {
     bool is_added;     /* in curl's multi handle */
     bool is_cancelled; /* nothing is called back any more; prepare frees it */
     bool is_finished;  /* on_done is being called */
+    bool is_paused;    /* the body is held back, as soon as there is more of it: */
+    bool is_held;      /* libcurl has been told so, and keeps what came */
     bool has_refused_address;
-    bool is_answer_too_long;
+    bool is_complete; /* all that Content-Length declares has come, and libcurl does not know it */
 };
 
 /* Makes the curl handle and its headers. On failure both are left to http_easy_close(). */
@@ -55,6 +59,9 @@ void http_easy_give(struct http_transfer *transfer);
 
 /* The code of base/err for what curl reported, 0 for a complete and sane answer. */
 int http_easy_result(const struct http_transfer *transfer, CURLcode code);
+
+/* Whether libcurl leaves the end of the body to us: see http_easy.c. */
+bool http_easy_is_counted(const struct http_transfer *transfer);
 
 /* Starts the stall deadline anew, unless not yet connected. */
 void http_stall_restart(struct http_transfer *transfer);

@@ -2,8 +2,10 @@
  * What: HTTP transfers on the event loop; the one door to libcurl. A transfer is started with a
  * description of the request and reports by callbacks from the loop: on_send (nothing has been sent
  * yet), on_headers (the final answer's head), on_body (bytes as they arrive), on_done (once).
- * It checks by itself what libcurl does not: an answer longer or shorter than its Content-Length,
- * two differing Content-Lengths, a Content-Encoding that was not asked for, heads over 64 KiB. It
+ * It checks by itself what libcurl does not: an answer shorter than its Content-Length, two
+ * differing Content-Lengths, a Content-Encoding that was not asked for, heads over 64 KiB; of a
+ * transfer with `is_once` also an answer longer than its Content-Length. Of others libcurl hands out
+ * what was declared, and drops the connection with what comes behind (RFC 9112, section 6.3). It
  * never follows redirects, never uses a proxy or .netrc from the environment, never sends
  * cookies, and speaks only http and https.
  * Lifetime: on_done is called exactly once for each started transfer, never from within
@@ -45,6 +47,7 @@ struct http_answer {
     char retry_after[128]; /* verbatim; see http_retry_after_ms() */
     char date[64];
     char request_id[128]; /* X-Request-Id, X-Tt-Logid or X-Tos-Request-Id, the first there is */
+    char failure[256];    /* libcurl's words for what went wrong, for logs; at the end only */
 };
 
 struct http_request {
@@ -87,6 +90,11 @@ int http_start(struct http *http, const struct http_request *request,
 
 /* Ends a transfer without on_done. Allowed inside its own callbacks except on_done. */
 void http_cancel(struct http_transfer *transfer);
+
+/* Holds the body back, or lets it come on. While it is held back on_body gets at most what has been
+ * gathered already, the system's buffers fill, and then the host can send no more; stall_ms does not
+ * count. Whoever holds it back sees to its end. Allowed inside its own callbacks except on_done. */
+void http_pause(struct http_transfer *transfer, bool is_paused);
 
 /* Milliseconds to wait as told by Retry-After (seconds or HTTP date, RFC 9110 section 10.2.3), at
  * least 0, capped at one hour; -1 when absent or junk. */

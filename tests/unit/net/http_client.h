@@ -34,6 +34,7 @@ struct client {
     enum client_event cancel_on;
     struct http_transfer **victim; /* whom cancel_on cancels; NULL: the transfer itself */
     enum client_event fail_on;
+    size_t pause_at; /* bytes of the body after which it is held back; 0: never */
 };
 
 static inline int client_event(struct client *client, enum client_event event)
@@ -63,6 +64,8 @@ static inline int client_on_body(void *context, const void *bytes, size_t len)
     struct client *client = context;
     client->bodies++;
     int r = buf_add(&client->body, bytes, len);
+    if (client->pause_at > 0 && client->body.len >= client->pause_at)
+        http_pause(client->transfer, true);
     int event = client_event(client, ON_BODY);
     return r < 0 ? r : event;
 }

@@ -69,6 +69,14 @@ static const struct row rows[] = {
      {OK_HEAD "Content-Length: 2\r\n\r\n{}more", 0, RAW_KEEP},
      -ERR_HTTP_MALFORMED,
      ""},
+    {"more than no body",
+     {OK_HEAD "Content-Length: 0\r\n\r\nmore", 0, RAW_KEEP},
+     -ERR_HTTP_MALFORMED,
+     ""},
+    {"more than its length, then the end",
+     {OK_HEAD "Content-Length: 2\r\n\r\n{}more", 0, RAW_CLOSE},
+     -ERR_HTTP_MALFORMED,
+     ""},
     {"different lengths",
      {OK_HEAD "Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", 0, RAW_KEEP},
      -ERR_HTTP_MALFORMED,
@@ -248,6 +256,27 @@ static void test_http_answers__the_head_is_told_before_the_body(void **state)
     client_fini(&client);
 }
 
+/* RFC 9112, section 6.3: what comes behind a body belongs to nobody, least of all to the next request. */
+static void test_http_answers__more_than_its_length_is_dropped_with_the_connection(void **state)
+{
+    (void)state;
+    static const struct raw_answer answers[] = {
+        {OK_HEAD "Content-Length: 2\r\n\r\n{}HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+         0, RAW_KEEP},
+        {OK_HEAD "Content-Length: 2\r\n\r\n[]", 0, RAW_KEEP}};
+    static struct raw_server server;
+    struct client client;
+    raw_server_start(&server, answers, 2);
+    client_init(&client, server.port);
+    assert_int_equal(client_run(&client), 0);
+    assert_string_equal(buf_text(&client.body), "{}");
+    assert_int_equal(client_run(&client), 0);
+    assert_string_equal(buf_text(&client.body), "{}[]");
+    assert_int_equal(atomic_load(&server.connections), 2);
+    client_fini(&client);
+    raw_server_stop(&server);
+}
+
 static void test_http_answers__a_redirect_is_not_followed(void **state)
 {
     (void)state;
@@ -266,6 +295,7 @@ int main(void)
         cmocka_unit_test(test_http_answers__a_head_has_a_size_and_a_count),
         cmocka_unit_test(test_http_answers__a_body_beyond_the_limit_is_not_delivered),
         cmocka_unit_test(test_http_answers__the_head_is_told_before_the_body),
+        cmocka_unit_test(test_http_answers__more_than_its_length_is_dropped_with_the_connection),
         cmocka_unit_test(test_http_answers__a_redirect_is_not_followed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

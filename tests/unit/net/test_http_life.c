@@ -1,6 +1,8 @@
 /* How a transfer lives and ends: connections, deadlines, cancelling, pausing. */
 #include "http_client.h"
 
+#include "seedancefs/base/log.h"
+
 #include <dlfcn.h>
 #include <netdb.h>
 
@@ -185,6 +187,37 @@ static void test_http_life__what_cannot_be_reached_is_unsent(void **state)
     assert_int_equal(client_run(&client), -ERR_HTTP_RESOLVE);
     assert_false(client.answer.is_sent);
     assert_int_equal(client.sends, 0);
+    client_fini(&client);
+}
+
+/* What went wrong stands in the log, in libcurl's words, once a minute at the level that is the default. */
+static void test_http_life__a_failure_is_told_in_the_words_of_libcurl(void **state)
+{
+    (void)state;
+    static const struct raw_answer answers[] = {{OK, 0, RAW_KEEP}};
+    struct client client;
+    char text[2000] = "";
+    int log[2];
+    assert_int_equal(pipe(log), 0);
+    start(&client, answers, 1);
+    log_configure(LOG_INFO, log[1]);
+    client.fail_on = ON_BODY; /* our own doing is no failure of the host's */
+    assert_int_equal(client_run(&client), -ENOSPC);
+    assert_string_equal(client.answer.failure, "");
+    client.fail_on = ON_NOTHING;
+    assert_int_equal(client_run(&client), 0);
+    assert_string_equal(client.answer.failure, "");
+    raw_server_stop(&server); /* nobody listens there now */
+    assert_int_equal(client_run(&client), -ERR_HTTP_CONNECT);
+    assert_non_null(strstr(client.answer.failure, "connect"));
+    assert_int_equal(client_run(&client), -ERR_HTTP_CONNECT);
+    log_configure(LOG_WARN, STDERR_FILENO);
+    assert_true(read(log[0], text, sizeof(text) - 1) > 0);
+    assert_non_null(strstr(text, "event=http.done"));
+    assert_non_null(strstr(text, "curl=\"Failed to connect"));
+    assert_ptr_equal(strchr(text, '\n'), strrchr(text, '\n'));
+    (void)close(log[0]);
+    (void)close(log[1]);
     client_fini(&client);
 }
 
@@ -408,6 +441,85 @@ static void test_http_life__gathered_bytes_can_end_it(void **state)
     }
 }
 
+static void turn_until(struct client *client, size_t bytes)
+{
+    for (int i = 0; i < 1000 && client->body.len < bytes; i++)
+        client_turn(client, 1, 10);
+    assert_true(client->body.len >= bytes);
+}
+
+/* Much more than the buffers of the system hold. What is held back is neither lost nor stalled, and the host
+ * has to wait: it is a thread that stands in send(). */
+static void test_http_life__a_body_can_be_held_back(void **state)
+{
+    (void)state;
+    enum { SIZE = 24 << 20 };
+    static const char head[] = OK_HEAD "Content-Length: 25165824\r\n\r\n";
+    size_t len = sizeof(head) - 1 + SIZE;
+    char *bytes = malloc(len);
+    assert_non_null(bytes);
+    memcpy(bytes, head, sizeof(head) - 1);
+    for (size_t i = 0; i < SIZE; i++)
+        bytes[sizeof(head) - 1 + i] = (char)(i % 251);
+    const struct raw_answer answers[] = {{bytes, len, RAW_KEEP}};
+    for (size_t gather_bytes = 0; gather_bytes <= 262144; gather_bytes += 262144) {
+        struct client client;
+        start(&client, answers, 1);
+        client.request.body_limit = SIZE;
+        client.request.gather_bytes = gather_bytes;
+        client.request.stall_ms = 100;
+        client.pause_at = 1 << 20;
+        client_start(&client);
+        turn_until(&client, 1 << 20);
+        client_turn(&client, 1, 300);
+        assert_int_equal(client.dones, 0);
+        assert_true(client.body.len < 2 << 20);
+        client.pause_at = 8 << 20;
+        http_pause(client.transfer, false);
+        turn_until(&client, 8 << 20);
+        client_turn(&client, 1, 100);
+        assert_true(client.body.len < 9 << 20);
+        client.pause_at = 0;
+        http_pause(client.transfer, false);
+        client_turn(&client, 1, 10000);
+        assert_int_equal(client.dones, 1);
+        assert_int_equal(client.result, 0);
+        assert_int_equal(client.body.len, SIZE);
+        assert_memory_equal(client.body.data, bytes + sizeof(head) - 1, SIZE);
+        stop(&client);
+    }
+    free(bytes);
+}
+
+/* It is cancelled while it is held back, or fails with what it gets when it goes on. */
+static void test_http_life__what_is_held_back_can_end(void **state)
+{
+    (void)state;
+    for (int is_failing = 0; is_failing <= 1; is_failing++) {
+        static char answer[4 << 20];
+        static const char head[] = OK_HEAD "Content-Length: 4000000\r\n\r\n";
+        struct client client;
+        memcpy(answer, head, sizeof(head) - 1);
+        const struct raw_answer answers[] = {{answer, sizeof(head) - 1 + 4000000, RAW_KEEP}};
+        start(&client, answers, 1);
+        client.request.body_limit = 4000000;
+        client.pause_at = 1;
+        client_start(&client);
+        turn_until(&client, 1);
+        client_turn(&client, 1, 50);
+        assert_int_equal(client.bodies, 1);
+        client.fail_on = ON_BODY;
+        if (is_failing)
+            http_pause(client.transfer, false);
+        else
+            http_cancel(client.transfer);
+        client_turn(&client, 1, is_failing ? 5000 : 100);
+        assert_int_equal(client.dones, is_failing);
+        assert_int_equal(client.result, is_failing ? -ENOSPC : 0);
+        stop(&client);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -418,6 +530,7 @@ int main(void)
         cmocka_unit_test(test_http_life__a_create_leaves_no_connection_behind),
         cmocka_unit_test(test_http_life__an_idle_connection_does_not_wake_the_loop),
         cmocka_unit_test(test_http_life__what_cannot_be_reached_is_unsent),
+        cmocka_unit_test(test_http_life__a_failure_is_told_in_the_words_of_libcurl),
         cmocka_unit_test(test_http_life__a_failed_handshake_is_unsent),
         cmocka_unit_test(test_http_life__a_dead_name_server_does_not_stop_the_loop),
         cmocka_unit_test(test_http_life__addresses_are_checked_when_connecting),
@@ -428,6 +541,8 @@ int main(void)
         cmocka_unit_test(test_http_life__freeing_ends_all_without_a_word),
         cmocka_unit_test(test_http_life__a_body_can_be_gathered),
         cmocka_unit_test(test_http_life__gathered_bytes_can_end_it),
+        cmocka_unit_test(test_http_life__a_body_can_be_held_back),
+        cmocka_unit_test(test_http_life__what_is_held_back_can_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
