@@ -23,21 +23,34 @@ static struct failing_control unarmed;
 struct failing_control *failing = &unarmed;
 _Thread_local unsigned failing_pauses;
 
-/* Where the program lies; libraries lie elsewhere. */
-static uintptr_t program_first;
-static uintptr_t program_end;
+/* Where the program lies, and where this library; the others lie elsewhere. */
+struct place {
+    uintptr_t first;
+    uintptr_t end;
+};
+static struct place program;
+static struct place here;
+
+static bool place_has(const struct place *place, uintptr_t address)
+{
+    return address >= place->first && address < place->end;
+}
 
 /* The first object that is gone through is the program. */
-static int program_find(struct dl_phdr_info *info, size_t size, void *context)
+static int place_find(struct dl_phdr_info *info, size_t size, void *context)
 {
     (void)size, (void)context;
-    program_first = info->dlpi_addr;
+    struct place place = {.first = info->dlpi_addr};
     for (int i = 0; i < info->dlpi_phnum; i++) {
         uintptr_t end = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr + info->dlpi_phdr[i].p_memsz;
-        if (info->dlpi_phdr[i].p_type == PT_LOAD && end > program_end)
-            program_end = end;
+        if (info->dlpi_phdr[i].p_type == PT_LOAD && end > place.end)
+            place.end = end;
     }
-    return 1;
+    if (program.end == 0)
+        program = place;
+    if (place_has(&place, (uintptr_t)&unarmed))
+        here = place;
+    return 0;
 }
 
 __attribute__((constructor)) static void failing_start(void)
@@ -56,7 +69,7 @@ __attribute__((constructor)) static void failing_start(void)
         return;
     struct failing_control *control = shared;
     control->live = (int64_t)unarmed.live;
-    (void)dl_iterate_phdr(program_find, NULL);
+    (void)dl_iterate_phdr(place_find, NULL);
     void *first[2];
     (void)backtrace(first, 2); /* the first call loads a library */
     failing = control;
@@ -79,9 +92,8 @@ __attribute__((noinline)) static void site_find(enum failing_call call, struct f
     hash_add(&hash, (uint64_t)call);
     for (int i = 0; i < depth && count < FAILING_FRAMES; i++) {
         uintptr_t address = (uintptr_t)stack[i];
-        bool is_program = address >= program_first && address < program_end;
-        uint32_t frame = is_program ? (uint32_t)(address - program_first) : 0;
-        if (frame == 0 && (count == 0 || site->frames[count - 1] == 0))
+        uint32_t frame = place_has(&program, address) ? (uint32_t)(address - program.first) : 0;
+        if (place_has(&here, address) || (frame == 0 && count > 0 && site->frames[count - 1] == 0))
             continue; /* libraries are told by one zero */
         site->frames[count++] = frame;
         if (frame)
@@ -146,8 +158,7 @@ ssize_t pread(int fd, void *bytes, size_t len, off_t offset)
 ssize_t pread64(int fd, void *bytes, size_t len, off64_t offset) FAILING_ALIAS(pread);
 
 /* That is how cached bytes are read for the kernel. */
-ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t len,
-               unsigned flags)
+ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t len, unsigned flags)
 {
     return failing_is_fd_due(FAILING_READ, in)
                ? -1
@@ -214,10 +225,10 @@ int access(const char *path, int mode)
 }
 
 /* libc's own calls do not come past here: for what it does by more than one call, the next one is asked for. */
-#define FAILING_LIBC(name, ...)                                                                   \
-    static __typeof__(&name) next;                                                                \
-    if (!next)                                                                                    \
-        *(void **)&next = dlsym(RTLD_NEXT, #name);                                                \
+#define FAILING_LIBC(name, ...)                                                                    \
+    static __typeof__(&name) next;                                                                 \
+    if (!next)                                                                                     \
+        *(void **)&next = dlsym(RTLD_NEXT, #name);                                                 \
     return next(__VA_ARGS__)
 
 FILE *fopen(const char *path, const char *mode)
@@ -246,7 +257,8 @@ int fstatvfs64(int fd, struct statvfs64 *out) FAILING_ALIAS(fstatvfs);
 
 ssize_t readlink(const char *path, char *out, size_t size)
 {
-    return failing_is_look_due(FAILING_STAT) ? -1 : syscall(SYS_readlinkat, AT_FDCWD, path, out, size);
+    return failing_is_look_due(FAILING_STAT) ? -1
+                                             : syscall(SYS_readlinkat, AT_FDCWD, path, out, size);
 }
 
 char *realpath(const char *path, char *out)

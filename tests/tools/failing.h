@@ -52,7 +52,7 @@ enum { FAILING_SITES = 4096, FAILING_FRAMES = 28 };
 struct failing_site {
     _Atomic uint64_t hash; /* 0: not in use */
     int64_t call;
-    _Atomic int64_t count;            /* how often it was come by */
+    _Atomic int64_t count;           /* how often it was come by */
     uint32_t frames[FAILING_FRAMES]; /* offsets in the program, innermost first; 0: in libraries */
 };
 
