@@ -28,6 +28,7 @@ static const char *const store_sql[SQL_COUNT] = {
     [SQL_JOB_SAVE] = "INSERT INTO job (" JOB_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) "
                      "ON CONFLICT (id) DO UPDATE SET name = ?2, state = ?3, problem = ?4, "
                      "updated_ms = ?6, attempt_id = ?7",
+    /* The row stays, with all that was paid for it. Proof: the user's rmdir, or a rename onto the job. */
     [SQL_JOB_REMOVE] = "UPDATE job SET removed_name = name, name = NULL, removed_ms = ?2 "
                        "WHERE id = ?1",
     /* Without the problem's text: it is read when somebody looks. */
@@ -94,6 +95,7 @@ static const char *const store_sql[SQL_COUNT] = {
     [SQL_RESPONSE_GET] = "SELECT response FROM exchange WHERE attempt_id = ?1",
     [SQL_FILE_SAVE] = "INSERT INTO file (id, job_id, name, mode) VALUES (?1, ?2, ?3, ?4) "
                       "ON CONFLICT (id) DO UPDATE SET job_id = ?2, name = ?3, mode = ?4",
+    /* The only DELETE there is. Proof: that of the caller of store_file_remove(). */
     [SQL_FILE_REMOVE] = "DELETE FROM file WHERE id = ?1",
     [SQL_FILE_JOB] = "SELECT job_id FROM file WHERE id = ?1",
     [SQL_FILE_EACH] = "SELECT id, job_id, name, mode FROM file WHERE job_id = ?1 ORDER BY id",

@@ -44,7 +44,8 @@ static int store_synchronous_set(struct store *store, enum store_durability dura
 void store_rollback(struct store *store)
 {
     store->is_in_transaction = false;
-    /* Where this fails the next transaction, or the next id, tries it again. */
+    /* Nothing is lost by it: what is rolled back was never reported as done. Where this fails the next
+     * transaction, or the next id, tries it again. */
     if (!sqlite3_get_autocommit(store->db))
         (void)!store_run(store, store_statement(store, SQL_ROLLBACK));
 }
@@ -57,6 +58,7 @@ static int store_log_write_again(sqlite3_file *log, sqlite3_int64 len)
         sqlite3_int64 left = len - at;
         int n = left < (sqlite3_int64)sizeof(bytes) ? (int)left : (int)sizeof(bytes);
         rc = log->pMethods->xRead(log, bytes, n, at);
+        /* Overwrites only what has been read whole, with the same bytes: a failed or short read ends it. */
         if (rc == SQLITE_OK)
             rc = log->pMethods->xWrite(log, bytes, n, at);
     }
@@ -108,7 +110,8 @@ void store_log_watch(struct store *store)
 void store_log_empty(struct store *store)
 {
     /* At the start: a program that is killed again and again before it copies its log would leave an ever longer one. Where
-     * the disk refuses, it is healed before the first promise. */
+     * the disk refuses, it is healed before the first promise. SQLite cuts the log off only after all of it has been
+     * copied into the database and synced there. */
     if (store_log_heal(store) == 0 &&
         sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) !=
             SQLITE_OK)

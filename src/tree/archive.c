@@ -318,6 +318,8 @@ void archive_fetch_failed(struct tree *tree, int64_t attempt_id, enum media_kind
     if (file->refusals >= ARCHIVE_GONE_FAILURES) {
         file->retry_ms = INT64_MAX;
         job->media_mark = ARCHIVE_UNSEEN;
+        /* No byte on disk is touched. Proof that the rest cannot be had: the URL has expired, and the service has
+         * answered so many times that it does not know the task, or has no new URL. */
         if (kind == MEDIA_VIDEO) {
             jobs_video_gone(job, result);
             file_drop(tree, file);
@@ -405,6 +407,7 @@ int archive_evict(struct tree *tree, struct job *job, const char **why)
         result = output_open(tree, job, (enum media_kind)kind, &item);
         if (result < 0)
             break;
+        /* Proof: the user said `evict`, the bytes can be fetched again (asked above), and nobody reads them. */
         result = media_item_evict(item);
         media_item_close(item);
     }

@@ -87,6 +87,8 @@ static void on_url(void *context, struct job *job, int result)
         archive_job_again(tree, job);
 }
 
+/* Proof: the job floor calls this after the transaction that removed the job, by the user's rmdir, was committed; ids
+ * are never used again. */
 static void on_media_unwanted(void *context, int64_t attempt_id)
 {
     struct tree *tree = *(struct tree **)context;

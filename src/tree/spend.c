@@ -131,6 +131,7 @@ static void spend_past_clear(struct spend *spend)
     spend->past_count = 0;
 }
 
+/* Sums in memory: they are read again from the store when somebody looks. */
 void spend_forget(struct tree *tree)
 {
     if (tree->spend)

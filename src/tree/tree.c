@@ -282,7 +282,7 @@ static bool job_has_files(struct job *job)
 {
     struct job_detail *detail;
     if (job_detail_get(job, &detail) < 0)
-        return true;
+        return true; /* not known: then the job is not removed */
     const struct job_file *file;
     DL_FOREACH (detail->files, file) {
         if (!job_file_is_removed(file))

@@ -151,6 +151,7 @@ static short readiness(struct watch *watch)
     return is_snapshot_old(watch) ? (short)(readable | POLLPRI) : 0;
 }
 
+/* The kernel's handle for waking one poller, no data: given back when it has been woken, or closes its file. */
 static void waker_drop(struct watch *watch)
 {
     if (!watch->waker)

@@ -10,7 +10,7 @@ setup() {
     make -s -C "$ROOT" V=release build/failing.so
     start_world
     CONTROL=$DIR/control
-    truncate -s 4096 "$CONTROL"
+    truncate -s 1M "$CONTROL"
     printf '%s/' "$DATA" | dd of="$CONTROL" bs=1 seek=56 conv=notrunc status=none
     FAILING_CONTROL=$CONTROL LD_PRELOAD=$ROOT/build/failing.so mount_fs --poll-interval 3600 --log-level error \
         --allow-unknown

@@ -3,7 +3,8 @@
  * then on. Included by a test program (its own definitions come before libc's, also for the libraries it uses), and
  * by failing.c, which is preloaded into the daemon.
  * Only calls that concern files below `prefix` count as writes and syncs, so that sockets and /dev/fuse are left
- * alone; only sockets count as FAILING_SOCKET.
+ * alone; only sockets count as FAILING_SOCKET. FAILING_LOOK is for whatever only looks, the allocations among it:
+ * see failing.c.
  * Freed memory is overwritten and new memory is not zero, so that a use of either shows; under the address sanitizer,
  * which does both better, the calls go on to the sanitizer.
  */
@@ -32,6 +33,27 @@ enum failing_kind {
     FAILING_WRITE,
     FAILING_SYNC,
     FAILING_SOCKET,
+    FAILING_LOOK,
+};
+
+/* What only looks: the calls of FAILING_LOOK. The order is that of errors.py. */
+enum failing_call {
+    FAILING_OPEN,
+    FAILING_STAT,
+    FAILING_READ,
+    FAILING_MAP,
+    FAILING_LIST,
+    FAILING_ALLOCATE,
+};
+
+enum { FAILING_SITES = 4096, FAILING_FRAMES = 28 };
+
+/* One place that looks, known by the functions of the program that led there, whatever library is between. */
+struct failing_site {
+    _Atomic uint64_t hash; /* 0: not in use */
+    int64_t call;
+    _Atomic int64_t count;           /* how often it was come by */
+    uint32_t frames[FAILING_FRAMES]; /* offsets in the program, innermost first; 0: in libraries */
 };
 
 /* Lives in a file that the test maps as well: the layout is that of torture.py. */
@@ -44,6 +66,11 @@ struct failing_control {
     _Atomic int64_t live;       /* allocations that were not freed */
     _Atomic int64_t syncs;      /* that worked, armed or not */
     char prefix[200];
+    /* Of FAILING_LOOK, where `fail_at` counts the calls of the wanted site alone. */
+    _Atomic int64_t error;  /* the errno */
+    _Atomic int64_t wanted; /* the hash of the site that fails; 0: none, but each is recorded */
+    _Atomic int64_t wanted_call;
+    struct failing_site sites[FAILING_SITES];
 };
 
 /* The sanitizer's own start needs memory before its checks can work. */
@@ -62,6 +89,15 @@ FAILING_EARLY static bool failing_is_due(enum failing_kind kind)
         return false;
     failing->failures++;
     return true;
+}
+
+/* Only failing.c has it. */
+__attribute__((weak)) bool failing_look(enum failing_call call);
+
+/* True when this look has to fail; errno says how. */
+FAILING_EARLY static bool failing_is_look_due(enum failing_call call)
+{
+    return failing->kind == FAILING_LOOK && failing_look && failing_look(call);
 }
 
 static bool failing_is_path(const char *path)
@@ -124,6 +160,8 @@ static void failing_fill(void *memory, int byte)
 
 FAILING_EARLY static bool failing_is_memory_due(void)
 {
+    if (failing_is_look_due(FAILING_ALLOCATE))
+        return true;
     if (!failing_is_due(FAILING_MEMORY))
         return false;
     errno = ENOMEM;
@@ -278,6 +316,8 @@ int openat(int directory_fd, const char *path, int flags, ...)
     mode_t mode = flags & (O_CREAT | __O_TMPFILE) ? va_arg(arguments, mode_t) : 0;
     va_end(arguments);
     if ((flags & O_CREAT) && failing_is_path_due(path))
+        return -1;
+    if (failing_is_look_due(FAILING_OPEN))
         return -1;
     return (int)syscall(SYS_openat, directory_fd, path, flags, mode);
 }

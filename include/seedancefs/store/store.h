@@ -209,6 +209,8 @@ int store_attempt_blob_get(struct store *store, int64_t id, enum store_blob whic
                            size_t *len) NODISCARD;
 
 int store_file_save(struct store *store, const struct store_file *row) NODISCARD;
+/* The name is gone for good: only where the user removed or replaced the file, or its directory itself, held open, says
+ * that there are no bytes. Never because of an error. */
 int store_file_remove(struct store *store, int64_t id) NODISCARD;
 int store_file_job_get(struct store *store, int64_t id, int64_t *job_id) NODISCARD;
 typedef int store_file_fn(void *context, struct store_file *row);
