@@ -45,12 +45,7 @@ int cache_name_is_absent(int directory_fd, const char *name)
     struct stat st;
     if (fstatat(directory_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
         return 0;
-    if (errno != ENOENT)
-        return -errno;
-    /* In a directory that was removed nothing is found, wherever it may be now. */
-    if (fstat(directory_fd, &st) < 0)
-        return -errno;
-    return st.st_nlink > 0 ? 1 : -ESTALE;
+    return errno == ENOENT ? 1 : -errno;
 }
 
 int cache_error(int result)

@@ -490,6 +490,34 @@ static void test_cache_file__an_error_is_not_a_fact(void **state)
     place_fini(&place);
 }
 
+/* A directory that was moved is the same one; in one that was removed there is nothing, and memory takes its place. */
+static void test_cache_file__the_held_directory_is_asked(void **state)
+{
+    struct place place;
+    struct cache_file cache;
+    char elsewhere[80];
+    char command[192];
+    (void)state;
+    place_init(&place);
+    cache_init(&cache, place.fd, 1, MEDIA_VIDEO);
+    assert_int_equal(cache_load(&cache, 10 * BLOCK, "e"), 0);
+    assert_int_equal(put(&cache, 0, 10 * BLOCK, 1), 0);
+    assert_int_equal(cache_persist(&cache, 0), 0);
+    (void)snprintf(elsewhere, sizeof(elsewhere), "%s.elsewhere", place.path);
+    assert_int_equal(rename(place.path, elsewhere), 0);
+    assert_int_equal(mkdir(place.path, 0700), 0);
+    assert_int_equal(cache_load(&cache, 10 * BLOCK, "e"), 0);
+    assert_int_equal(cache.present.bytes, 10 * BLOCK);
+    (void)snprintf(command, sizeof(command), "rm -r %s", elsewhere);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(cache_load(&cache, 10 * BLOCK, "e"), 0);
+    assert_int_equal(cache.present.bytes, 0);
+    assert_int_equal(put(&cache, 0, BLOCK, 1), 0);
+    assert_true(cache_has(&cache, 0, BLOCK) && cache.fd < 0);
+    cache_fini(&cache);
+    place_fini(&place);
+}
+
 /* The map that is there vouches for more than memory does: it is not replaced. */
 static void test_cache_file__what_cannot_be_looked_at_gets_no_map(void **state)
 {
@@ -759,6 +787,7 @@ int main(void)
         cmocka_unit_test(test_cache_file__new_data_gets_a_new_map),
         cmocka_unit_test(test_cache_file__what_is_kept_is_never_overwritten),
         cmocka_unit_test(test_cache_file__an_error_is_not_a_fact),
+        cmocka_unit_test(test_cache_file__the_held_directory_is_asked),
         cmocka_unit_test(test_cache_file__what_cannot_be_looked_at_gets_no_map),
         cmocka_unit_test(test_cache_file__a_rotten_block_is_not_served),
         cmocka_unit_test(test_cache_file__writing_over_rot_does_not_hide_it),
