@@ -20,8 +20,8 @@
 
 enum { BLOCK = BLOCK_MAP_BLOCK_BYTES };
 
-/* The calls by which the cache looks at its files come past here, and the one that `look_fails_in` counts down to
- * fails. */
+/* The calls by which the cache looks at its files come past here, and the one that `look_fails_in`
+ * counts down to fails. */
 static int look_fails_in;
 static int look_error;
 
@@ -325,7 +325,8 @@ static void test_cache_file__survives_a_restart(void **state)
     place_fini(&place);
 }
 
-/* What has happened to the files, what loading says, and how much is then there and how much is damaged. */
+/* What has happened to the files, what loading says, and how much is then there and how much is
+ * damaged. */
 static void test_cache_file__only_what_the_map_and_the_file_agree_on_is_there(void **state)
 {
     static const struct {
@@ -443,8 +444,8 @@ static void test_cache_file__what_is_kept_is_never_overwritten(void **state)
     place_fini(&place);
 }
 
-/* One call after the other fails once, in every way, while an archived file is loaded and looked at: nothing that lies
- * there changes, and the next look finds it all. */
+/* One call after the other fails once, in every way, while an archived file is loaded and looked
+ * at: nothing that lies there changes, and the next look finds it all. */
 static void test_cache_file__an_error_is_not_a_fact(void **state)
 {
     static const int errors[] = {EMFILE, ENFILE, ENOMEM, EIO, EACCES, ENOENT, ESTALE, EINTR};
@@ -490,7 +491,8 @@ static void test_cache_file__an_error_is_not_a_fact(void **state)
     place_fini(&place);
 }
 
-/* A directory that was moved is the same one; in one that was removed there is nothing, and memory takes its place. */
+/* A directory that was moved is the same one; in one that was removed there is nothing, and memory
+ * takes its place. */
 static void test_cache_file__the_held_directory_is_asked(void **state)
 {
     struct place place;

@@ -808,7 +808,8 @@ static void test_media__a_damaged_block_of_a_last_copy_stays_with_the_rest(void 
     harness_fini(&h);
 }
 
-/* All that is proven wrong: dropped if it can be fetched again, else kept, and its owner is told. */
+/* All that is proven wrong: dropped if it can be fetched again, else kept, and its owner is told.
+ * */
 static void test_media__a_last_copy_with_a_damaged_map_is_kept(void **state)
 {
     static const bool is_known[] = {true, false};
