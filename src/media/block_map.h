@@ -30,9 +30,10 @@ int64_t block_map_block_end(size_t block, int64_t size);
 /* The most bytes a map of a file of that size has. */
 size_t block_map_bytes(int64_t size);
 
-/* Appends the map of the blocks that `present` covers wholly, and of the `damaged` ones, which are known not to match
- * the checksums that they ought to have. `checksums` has one for each block of the file, those of other blocks
- * are not looked at. `covered_bytes` is how many bytes that vouches for. */
+/* Appends the map of the blocks that `present` covers wholly, and of the `damaged` ones, which are
+ * known not to match the checksums that they ought to have. `checksums` has one for each block of
+ * the file, those of other blocks are not looked at. `covered_bytes` is how many bytes that vouches
+ * for. */
 int block_map_encode(const struct block_map_identity *identity, const struct intervals *present,
                      const struct intervals *damaged, const uint64_t *checksums, struct buf *out,
                      int64_t *covered_bytes) NODISCARD;

@@ -1,7 +1,7 @@
 /*
- * A map never outlives its data, and never stands beside data of another file, because of the order:
- * what goes, goes map first. The one exception costs nothing but a look: a map whose data is missing is
- * deleted when data is made anew (cache_file.c).
+ * A map never outlives its data, and never stands beside data of another file, because of the
+ * order: what goes, goes map first. The one exception costs nothing but a look: a map whose data is
+ * missing is deleted when data is made anew (cache_file.c).
  */
 #include "media/cache_directory.h"
 
@@ -45,12 +45,7 @@ int cache_name_is_absent(int directory_fd, const char *name)
     struct stat st;
     if (fstatat(directory_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
         return 0;
-    if (errno != ENOENT)
-        return -errno;
-    /* In a directory that was removed nothing is found, wherever it may be now. */
-    if (fstat(directory_fd, &st) < 0)
-        return -errno;
-    return st.st_nlink > 0 ? 1 : -ESTALE;
+    return errno == ENOENT ? 1 : -errno;
 }
 
 int cache_error(int result)
@@ -85,7 +80,8 @@ static int rename_if_free(int directory_fd, const char *from, const char *to)
         return 0;
     if (errno != EINVAL && errno != ENOSYS)
         return -errno;
-    /* This filesystem does not know the flag; a second name is refused as well where there is one. */
+    /* This filesystem does not know the flag; a second name is refused as well where there is one.
+     * */
     if (linkat(directory_fd, from, directory_fd, to, 0) < 0)
         return -errno;
     /* The same file has its other name by now. */
@@ -103,8 +99,8 @@ static void kept_name(const char *name, int number, char out[static CACHE_NAME_S
 int cache_files_keep(int directory_fd, const struct cache_names *names,
                      char kept[static CACHE_NAME_SIZE])
 {
-    /* As above. The syncer may be about to rename it: then the map is found below, or the rename finds
-     * nothing. */
+    /* As above. The syncer may be about to rename it: then the map is found below, or the rename
+     * finds nothing. */
     int r = unlink_if_there(directory_fd, names->temporary);
     if (r < 0)
         return r;

@@ -29,12 +29,13 @@ struct cache_names cache_names_of(int64_t id, int32_t kind);
 /* Whether that is the name of a data file, and of which. */
 bool cache_name_parse(const char *name, int64_t *id, enum media_kind *kind);
 
-/* Whether a name that could not be opened (-ENOENT) is not there: 1 when a second look finds no such
- * name, either, in a directory that has not been removed; 0 when it is there after all. */
+/* Whether a name that could not be opened (-ENOENT) is not there: 1 when a second look finds no
+ * such name, either; 0 when it is there after all. It is the held directory that says so: one that
+ * was moved away is the same, and one that was removed is empty, and stays so. */
 int cache_name_is_absent(int directory_fd, const char *name) NODISCARD;
 
-/* The errno of a read for which the cache could not be looked at: -EMFILE and -ENFILE as they are, for
- * they say what to do, else -EIO. */
+/* The errno of a read for which the cache could not be looked at: -EMFILE and -ENFILE as they are,
+ * for they say what to do, else -EIO. */
 int cache_error(int result);
 
 /* Deletes map, then data; what has them open keeps its bytes. Proof is the caller's matter. */

@@ -160,7 +160,7 @@ static int cache_open_data(struct cache_file *cache, int flags)
     return cache->fd < 0 ? -errno : 0;
 }
 
-/* There is data, but no map: proof of nothing, unless the file is empty. */
+/* There is data, but no map, so that nothing vouches for it. An empty file is as good as none. */
 static int cache_judge_unmapped(const struct cache_file *cache)
 {
     struct stat st;
@@ -206,8 +206,8 @@ static bool cache_has_room(const struct cache_file *cache, size_t len)
     return (uint64_t)disk.f_bavail * disk.f_frsize >= keep + len;
 }
 
-/* O_EXCL: if there is a file after all, it has bytes that nobody has looked at. Once the data is new, whatever
- * a map says is not about it. */
+/* O_EXCL: if there is a file after all, it has bytes that nobody has looked at. Once the data is
+ * new, whatever a map says is not about it. */
 static int cache_create(struct cache_file *cache)
 {
     struct cache_names names = cache_names(cache);
@@ -240,9 +240,9 @@ static int cache_write_disk(struct cache_file *cache, int64_t offset, const void
         r = intervals_add(&cache->present, offset, end);
     if (r == 0) {
         r = cache_sum(cache, offset, bytes, len);
+        /* Without memory for that, the map on the disk knows more than what is left here. */
         if (r < 0 && intervals_remove(&cache->present, offset, end) < 0)
-            cache_unload(cache,
-                         -ENOMEM); /* the map on the disk knows more than what is left here */
+            cache_unload(cache, -ENOMEM);
     }
     if (r == 0)
         cache->dirty_bytes += (int64_t)len;
@@ -395,7 +395,8 @@ struct cache_sync_result cache_sync(int directory_fd, int data_fd, int64_t id, e
     if (fdatasync(data_fd) < 0)
         return (struct cache_sync_result){.result = -errno, .is_data_lost = true};
     int r = sync_name(directory_fd, names.temporary);
-    /* Over the map that cache_load() has read, or the one of before: the new one has all that is right of it. */
+    /* Over the map that cache_load() has read, or the one of before: the new one has all that is
+     * right of it. */
     if (r == 0 && renameat(directory_fd, names.temporary, directory_fd, names.map) < 0)
         r = -errno;
     if (r == 0 && fsync(directory_fd) < 0)

@@ -2,10 +2,10 @@
  * What: the cached bytes of one media file: a sparse file, which of its bytes are there (exact, in
  * memory), and the map that says so after a restart. See cache_directory.h for their names.
  * Lifetime: cache_init() touches nothing; cache_load() once the size is known, and again whenever
- * `load_error` is set; cache_fini(). The directory descriptor and the ETag are lent for the whole of
- * it.
- * Errors: -errno. While `load_error` is set it is not known what is on the disk: nothing is present,
- * nothing is written, and all that needs the cache fails with it.
+ * `load_error` is set; cache_fini(). The directory descriptor and the ETag are lent for the whole
+ * of it.
+ * Errors: -errno. While `load_error` is set it is not known what is on the disk: nothing is
+ * present, nothing is written, and all that needs the cache fails with it.
  */
 #ifndef SRC_MEDIA_CACHE_FILE_H
 #define SRC_MEDIA_CACHE_FILE_H
@@ -42,9 +42,10 @@ struct cache_file {
 void cache_init(struct cache_file *cache, int directory_fd, int64_t id, enum media_kind kind);
 void cache_fini(struct cache_file *cache);
 
-/* Takes over what an earlier run left. Changes nothing on the disk, whatever it finds. -EBADMSG: it is proven that
- * what lies there cannot be used, as its map is damaged, missing, or of another size or ETag: to be
- * followed by cache_drop() or cache_keep(). Anything else: it cannot be known now. Both set `load_error`. */
+/* Takes over what an earlier run left. Changes nothing on the disk, whatever it finds. -EBADMSG: it
+ * is proven that what lies there cannot be used, as its map is damaged, missing, or of another size
+ * or ETag: to be followed by cache_drop() or cache_keep(). Anything else: it cannot be known now.
+ * Both set `load_error`. */
 int cache_load(struct cache_file *cache, int64_t size, const char *etag) NODISCARD;
 
 /* Forgets what is in memory; from now on `load_error` says why. Nothing changes on the disk. */
@@ -54,9 +55,10 @@ void cache_unload(struct cache_file *cache, int result);
 int cache_write(struct cache_file *cache, int64_t now_ms, int64_t offset, const void *bytes,
                 size_t len, spill_wanted_fn *is_wanted, const void *context) NODISCARD;
 
-/* Compares what an earlier run wrote with its checksums, each block once; a block that does not match is
- * damaged and not present any more, which the next map says; its bytes stay, and are compared once more
- * after the next load. A block that cannot be read is as it was, and the failure is returned. */
+/* Compares what an earlier run wrote with its checksums, each block once; a block that does not
+ * match is damaged and not present any more, which the next map says; its bytes stay, and are
+ * compared once more after the next load. A block that cannot be read is as it was, and the failure
+ * is returned. */
 int cache_check(struct cache_file *cache, int64_t first, int64_t end) NODISCARD;
 
 bool cache_has(const struct cache_file *cache, int64_t first, int64_t end);

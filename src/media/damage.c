@@ -2,13 +2,15 @@
  * What lies on the disk for an item: looking at it, and what is proven not to be right.
  *
  *   cannot be looked at   nothing changes; reads fail, and the next open or read looks again.
- *   a block is damaged    it is not read, and fetched again if it can be; the file stays as it is until then, so that
- *                         the rest can be read, and the next map says which block it is.
- *   all is unusable       the map is damaged, missing or of another version: dropped when it can be fetched
- *                         again, else kept under another name.
+ *   a block is damaged    it is not read, and fetched again if it can be; the file stays as it is
+ *                         until then, so that the rest can be read, and the next map says which
+ *                         block it is.
+ *   all is unusable       the map is damaged, missing or of another version: dropped when it can be
+ *                         fetched again, else kept under another name.
  *
- * Whether it can be fetched again its owner says; where that cannot be known, it cannot. The owner is told of
- * what could not be repaired in the next planning turn, because anything may happen inside that.
+ * Whether it can be fetched again its owner says; where that cannot be known, it cannot. The owner
+ * is told of what could not be repaired in the next planning turn, because anything may happen
+ * inside that.
  */
 #include "media/item.h"
 #include "seedancefs/base/err.h"
@@ -59,7 +61,8 @@ static int item_discard(struct media_item *item)
 int item_load(struct media_item *item)
 {
     struct cache_file *cache = &item->cache;
-    /* The names may be another's by now; and a map that is being renamed is about to be another one. */
+    /* The names may be another's by now; and a map that is being renamed is about to be another
+     * one. */
     if (cache->is_detached || item->is_syncing)
         return cache_error(cache->load_error);
     int r = cache_load(cache, item->size, item->etag);
@@ -81,8 +84,8 @@ int item_check(struct media_item *item, int64_t first, int64_t end)
     return cache_error(r);
 }
 
-/* A whole copy of a version that is not at the server any more is the last one, and so may be a part when the server
- * is about to give no more. */
+/* A whole copy of a version that is not at the server any more is the last one, and so may be a
+ * part when the server is about to give no more. */
 int item_discard_version(struct media_item *item)
 {
     const struct cache_file *cache = &item->cache;

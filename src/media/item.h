@@ -11,8 +11,9 @@
  *     syncer.c    the process that waits for the disk
  *     transfer.c  one range request with its redirects, retries and URL renewals
  *
- * References: handles, parked reads, a probe, a fetch, the fetching of the ends and damage that was not told yet hold one
- * each; a callback holds one for as long as it works on the item. At none the item retires (media_item_unref).
+ * References: handles, parked reads, a probe, a fetch, the fetching of the ends and damage that was
+ * not told yet hold one each; a callback holds one for as long as it works on the item. At none the
+ * item retires (media_item_unref).
  */
 #ifndef SRC_MEDIA_ITEM_H
 #define SRC_MEDIA_ITEM_H
@@ -194,7 +195,8 @@ void item_report_progress(struct media_item *item);
 /* damage.c */
 /* Looks at what is on the disk; again when that was not possible. 0, or what a read fails with. */
 int item_load(struct media_item *item);
-/* What a read that is answered from the disk has to know: 0, or why its bytes cannot be compared. */
+/* What a read that is answered from the disk has to know: 0, or why its bytes cannot be compared.
+ * */
 int item_check(struct media_item *item, int64_t first, int64_t end) NODISCARD;
 /* Drops the cached bytes of another version, or keeps them where they may be the last copy. */
 int item_discard_version(struct media_item *item);

@@ -4,8 +4,8 @@
  * An item is listed under (id, kind) until it is removed, or ended because its file changed; then
  * its handles keep it, but the names of its files belong to whoever is listed next. When the last
  * reference goes, transfers stop. What was written since the last map is made durable a second
- * later, off the way of the reader's close(), and as long as that fails it is tried again; opening the item in
- * between finds it as it was.
+ * later, off the way of the reader's close(), and as long as that fails it is tried again; opening
+ * the item in between finds it as it was.
  *
  * The planning turn calls item_turn() for every item that asked for it, each at most once per
  * turn. As anything may happen inside, it looks for the next one from the start each time.

@@ -1,8 +1,8 @@
 /*
  * How much the cache directory holds. With a limit (--cache-size), or on a disk that has become full,
- * the files that were read longest ago go, but never one that is open, and only those of which their owner
- * says that they can be fetched again. So the limit is a wish: what is being read, and what has to be kept,
- * may exceed it.
+ * the files that were read longest ago go, but never one that is open, and only those of which
+ * their owner says that they can be fetched again. So the limit is a wish: what is being read, and
+ * what has to be kept, may exceed it.
  *
  * It happens in the planning turn. Asking the owner costs a look at the database, so a file that cannot go
  * is not asked for again for some minutes: it will hardly be otherwise.
@@ -86,8 +86,8 @@ static void room_make(struct media *media, int64_t most_bytes)
     }
 }
 
-/* What a crash has left before there was a map vouches for nothing. It goes when it can be fetched again or its job
- * was removed; else it is kept, to be looked at when its video is. */
+/* What a crash has left before there was a map vouches for nothing. It goes when it can be fetched
+ * again or its job was removed; else it is kept, to be looked at when its video is. */
 static void room_sweep(struct media *media)
 {
     struct cache_entry *entry;

@@ -345,8 +345,8 @@ void archive_end(struct tree *tree)
     }
 }
 
-/* Dropped bytes could be fetched again, and would not have to be at once. A clock that was set back says nothing of
- * how long a URL still lives. */
+/* Dropped bytes could be fetched again, and would not have to be at once. A clock that was set back
+ * says nothing of how long a URL still lives. */
 static bool job_is_refetchable(const struct tree *tree, const struct job *job)
 {
     int64_t now_ms = clock_wall_ms(tree->settings.clock);

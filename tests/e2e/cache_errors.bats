@@ -171,3 +171,28 @@ for first, end in (0, 65536), (131072, len(right)):
     rm -r "$MNT/jobs/a"
     [ ! -e "$a.damaged" ] && [ ! -e "${a%.mp4}.map.damaged" ] && [ ! -e "$a" ]
 }
+
+# S-ARCHIVE-6: `archived` becomes true as soon as the last byte has come and the disk has it, without further delay.
+@test "S-ARCHIVE-6: a video is archived as soon as it is there" {
+    start_world --video-bytes 3M
+    mount_fs --archive never
+    for job in a b c; do
+        make_job $job
+        wait_ends $job
+        python '
+job = M + "jobs/" + sys.argv[1] + "/"
+# What the disk takes is not a matter of the program: a sync of as much beside it.
+start = time.monotonic()
+with open(sys.argv[2], "wb") as f:
+    f.write(bytes(3 << 20)); f.flush(); os.fsync(f.fileno())
+disk = time.monotonic() - start
+open(job + "output.mp4", "rb").read()
+whole = time.monotonic()
+while not json.load(open(job + "status.json"))["output"]["archived"]:
+    assert time.monotonic() - whole < 20
+    time.sleep(0.005)
+took = time.monotonic() - whole
+print(f"# archived {took:.3f} s after the last byte; the disk takes {disk:.3f} s", file=sys.stderr)
+assert took < 0.5 + 5 * disk' $job "$DIR/sync" 2>&3
+    done
+}

@@ -141,8 +141,8 @@ static void file_put(const char *name, const void *bytes, size_t len, off_t size
     (void)close(fd);
 }
 
-/* The same through the file: what the map vouches for and the file has is there, and a map that is not believed says
- * so and changes nothing. */
+/* The same through the file: what the map vouches for and the file has is there, and a map that is
+ * not believed says so and changes nothing. */
 static void check_file(const struct block_map_identity *identity, const char *map, size_t len,
                        bool is_believed, const struct intervals *present, uint8_t choice)
 {

@@ -85,8 +85,8 @@ struct job *jobs_find_provisional(struct jobs *jobs, const char *name);
 struct job *jobs_get(struct jobs *jobs, int64_t id); /* provisional ones, too */
 /* NULL also when the store cannot be asked: */
 struct job *jobs_get_by_attempt(struct jobs *jobs, int64_t attempt_id);
-/* 0 is knowledge: *out is NULL when the job was removed, or has another attempt by now. -ENOENT: there never was
- * such an attempt, as far as this store knows. */
+/* 0 is knowledge: *out is NULL when the job was removed, or has another attempt by now. -ENOENT:
+ * there never was such an attempt, as far as this store knows. */
 int jobs_find_attempt(struct jobs *jobs, int64_t attempt_id, struct job **out) NODISCARD;
 struct job *jobs_get_by_file(struct jobs *jobs, int64_t file_id);
 
@@ -171,12 +171,12 @@ void jobs_cover_set(struct job *job, const struct job_media_size *cover);
 void jobs_video_failed(struct job *job, int result);
 /* Neither on disk nor to be had any more: the job says so, and its URLs are forgotten. */
 void jobs_video_gone(struct job *job, int result);
-/* Bytes on the disk are proven wrong, and may not be had again: `error` says which, and where they are. */
+/* Bytes on the disk are proven wrong, and may not be had again: `error` says which, and where they
+ * are. */
 struct job_video_damage {
     const char *path; /* of the video's file in the data directory */
-    bool
-        is_kept; /* the whole file cannot be used, and was given this path; else only these bytes: */
-    int64_t offset; /* of the first of them */
+    bool is_kept;     /* the whole file cannot be used, and has this path now; else only: */
+    int64_t offset;   /* of the first of them */
     int64_t bytes;
 };
 void jobs_video_damaged(struct job *job, const struct job_video_damage *damage);

@@ -71,8 +71,8 @@ struct media_hooks {
      * was evicted. */
     void (*on_progress)(void *context, int64_t id, enum media_kind kind, int64_t cached_bytes);
 
-    /* Whether the cached bytes of a file that is not open may go to make room. NULL: none can. Must not change
-     * the collection. */
+    /* Whether the cached bytes of a file that is not open may go to make room. NULL: none can. Must
+     * not change the collection. */
     bool (*is_evictable)(void *context, int64_t id, enum media_kind kind);
 
     /* Whether it is known that the file can be fetched again. NULL: it is not. Must not change the
@@ -122,9 +122,10 @@ void media_url_set(struct media *media, int64_t id, enum media_kind kind, const 
 void media_url_failed(struct media *media, int64_t id, enum media_kind kind, int result);
 
 /* Finds or makes the item and takes a reference. The record of an item that is open already wins
- * over `record`, but for its URL. -ENOMEM, or -EINVAL for a size that cannot be. A cache
- * directory that refuses to be written to is no error: the item then works without a cache. While cached
- * bytes cannot be looked at, reads fail with -EMFILE, -ENFILE or -EIO; each open and read tries again. */
+ * over `record`, but for its URL. -ENOMEM, or -EINVAL for a size that cannot be. A cache directory
+ * that refuses to be written to is no error: the item then works without a cache. While cached
+ * bytes cannot be looked at, reads fail with -EMFILE, -ENFILE or -EIO; each open and read tries
+ * again. */
 int media_item_open(struct media *media, const struct media_record *record,
                     struct media_item **out) NODISCARD;
 

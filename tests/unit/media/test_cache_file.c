@@ -20,8 +20,8 @@
 
 enum { BLOCK = BLOCK_MAP_BLOCK_BYTES };
 
-/* The calls by which the cache looks at its files come past here, and the one that `look_fails_in` counts down to
- * fails. */
+/* The calls by which the cache looks at its files come past here, and the one that `look_fails_in`
+ * counts down to fails. */
 static int look_fails_in;
 static int look_error;
 
@@ -325,7 +325,8 @@ static void test_cache_file__survives_a_restart(void **state)
     place_fini(&place);
 }
 
-/* What has happened to the files, what loading says, and how much is then there and how much is damaged. */
+/* What has happened to the files, what loading says, and how much is then there and how much is
+ * damaged. */
 static void test_cache_file__only_what_the_map_and_the_file_agree_on_is_there(void **state)
 {
     static const struct {
@@ -443,8 +444,8 @@ static void test_cache_file__what_is_kept_is_never_overwritten(void **state)
     place_fini(&place);
 }
 
-/* One call after the other fails once, in every way, while an archived file is loaded and looked at: nothing that lies
- * there changes, and the next look finds it all. */
+/* One call after the other fails once, in every way, while an archived file is loaded and looked
+ * at: nothing that lies there changes, and the next look finds it all. */
 static void test_cache_file__an_error_is_not_a_fact(void **state)
 {
     static const int errors[] = {EMFILE, ENFILE, ENOMEM, EIO, EACCES, ENOENT, ESTALE, EINTR};
@@ -487,6 +488,35 @@ static void test_cache_file__an_error_is_not_a_fact(void **state)
         }
     }
     assert_true(failed > 50);
+    place_fini(&place);
+}
+
+/* A directory that was moved is the same one; in one that was removed there is nothing, and memory
+ * takes its place. */
+static void test_cache_file__the_held_directory_is_asked(void **state)
+{
+    struct place place;
+    struct cache_file cache;
+    char elsewhere[80];
+    char command[192];
+    (void)state;
+    place_init(&place);
+    cache_init(&cache, place.fd, 1, MEDIA_VIDEO);
+    assert_int_equal(cache_load(&cache, 10 * BLOCK, "e"), 0);
+    assert_int_equal(put(&cache, 0, 10 * BLOCK, 1), 0);
+    assert_int_equal(cache_persist(&cache, 0), 0);
+    (void)snprintf(elsewhere, sizeof(elsewhere), "%s.elsewhere", place.path);
+    assert_int_equal(rename(place.path, elsewhere), 0);
+    assert_int_equal(mkdir(place.path, 0700), 0);
+    assert_int_equal(cache_load(&cache, 10 * BLOCK, "e"), 0);
+    assert_int_equal(cache.present.bytes, 10 * BLOCK);
+    (void)snprintf(command, sizeof(command), "rm -r %s", elsewhere);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(cache_load(&cache, 10 * BLOCK, "e"), 0);
+    assert_int_equal(cache.present.bytes, 0);
+    assert_int_equal(put(&cache, 0, BLOCK, 1), 0);
+    assert_true(cache_has(&cache, 0, BLOCK) && cache.fd < 0);
+    cache_fini(&cache);
     place_fini(&place);
 }
 
@@ -759,6 +789,7 @@ int main(void)
         cmocka_unit_test(test_cache_file__new_data_gets_a_new_map),
         cmocka_unit_test(test_cache_file__what_is_kept_is_never_overwritten),
         cmocka_unit_test(test_cache_file__an_error_is_not_a_fact),
+        cmocka_unit_test(test_cache_file__the_held_directory_is_asked),
         cmocka_unit_test(test_cache_file__what_cannot_be_looked_at_gets_no_map),
         cmocka_unit_test(test_cache_file__a_rotten_block_is_not_served),
         cmocka_unit_test(test_cache_file__writing_over_rot_does_not_hide_it),
