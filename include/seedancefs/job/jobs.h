@@ -167,7 +167,7 @@ void jobs_cover_set(struct job *job, const struct job_media_size *cover);
 void jobs_video_failed(struct job *job, int result);
 /* Neither on disk nor to be had any more: the job says so, and its URLs are forgotten. */
 void jobs_video_gone(struct job *job, int result);
-/* A command that went on after its write has failed: `error` says so until the next command. */
+/* A command that went on after its write has failed: `ctl` says so until the next command. */
 void jobs_command_failed(struct job *job, const char *command, int result);
 
 #endif
