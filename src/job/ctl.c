@@ -1,10 +1,12 @@
 /*
  * Commands written into a job's ctl. A command does what it says or fails as a whole: the write
- * gives the errno, and the sentence stands in `error` until the next command.
+ * gives the errno, and reading ctl the sentence, until the next command. It does not stand in `error`: nothing is wrong
+ * with the job.
  */
 #include "job_private.h"
 
 #include "seedancefs/base/log.h"
+#include "seedancefs/base/text.h"
 #include "seedancefs/job/ctl.h"
 
 #include <stdio.h>
@@ -12,22 +14,19 @@
 
 enum { CTL_LINE_MAX = 512 };
 
-void job_ctl_problem_clear(struct job *job)
+void job_ctl_fail(struct job *job, const char *command, const char *why)
 {
-    if (!job->detail || !job->detail->ctl_problem)
-        return;
-    job_text_clear(&job->detail->ctl_problem);
-    jobs_changed(job);
+    struct job_detail *detail = job->detail;
+    char text[CTL_LINE_MAX + 256];
+    (void)snprintf(text, sizeof(text), "%s: %s%s", command, why, text_full_stop(why));
+    if (job_text_set(&detail->ctl_problem, text) < 0)
+        job_text_clear(&detail->ctl_problem);
+    jobs_changed(job); /* who waits for it by poll(2) sees another content */
 }
 
 static int ctl_refuse(struct job *job, int r, const char *command, const char *why)
 {
-    struct job_detail *detail = job->detail;
-    char text[CTL_LINE_MAX + 256];
-    (void)snprintf(text, sizeof(text), "ctl: %s: %s\n", command, why);
-    if (job_text_set(&detail->ctl_problem, text) < 0)
-        job_text_clear(&detail->ctl_problem);
-    jobs_changed(job);
+    job_ctl_fail(job, command, why);
     return r;
 }
 
@@ -91,7 +90,7 @@ static int ctl_retry(struct job *job, const char *argument UNUSED)
     case JOB_SUCCEEDED:
         return ctl_refuse(job, -EINVAL, "retry",
                           "the job has succeeded, and its video would be lost. Write the same "
-                          "prompt.json into a new job for another one.");
+                          "prompt into a new job for another one.");
     case JOB_DRAFT:
     case JOB_INVALID:
     case JOB_WAITING:
@@ -107,7 +106,7 @@ static int ctl_retry(struct job *job, const char *argument UNUSED)
     if (r == -ENODATA)
         return ctl_refuse(job, -EINVAL, "retry",
                           "there is no request to send again: the task was adopted. Write a "
-                          "prompt.json.");
+                          "prompt.");
     if (r == 0)
         job_submit_schedule(job, 0);
     return r;
@@ -207,10 +206,13 @@ static const struct ctl_command ctl_commands[] = {
     {"evict", false, ctl_evict, "drop what is on disk of the video and can be fetched again"},
 };
 
-int job_ctl_help(struct buf *out)
+int job_ctl_render(const struct job_detail *detail, struct buf *out)
 {
+    buf_add_text(out, "Write one of these commands into this file:\n");
     for (size_t i = 0; i < ARRAY_COUNT(ctl_commands); i++)
         buf_addf(out, "%-8s  %s\n", ctl_commands[i].word, ctl_commands[i].help);
+    if (detail->ctl_problem)
+        buf_addf(out, "\nThe last command failed: %s\n", detail->ctl_problem);
     return out->error;
 }
 

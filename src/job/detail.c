@@ -74,11 +74,11 @@ static const char *problem_without_text(enum job_state state)
                "To go on with a task that you find there: echo 'adopt TASK_ID' > ctl\n"
                "To send the request again, which may be charged once more: echo retry > ctl\n";
     case JOB_DRAFT:
-        return "prompt.json could not be submitted: the program ran out of memory.\n"
-               "Nothing was sent and nothing was charged. Write prompt.json again.\n";
+        return "The prompt could not be submitted: the program ran out of memory.\n"
+               "Nothing was sent and nothing was charged. Write it again.\n";
     case JOB_INVALID:
-        return "prompt.json is not acceptable; there was no memory to say why.\n"
-               "Nothing was sent. Write prompt.json again to have it checked.\n";
+        return "The prompt is not acceptable; there was no memory to say why.\n"
+               "Nothing was sent. Write it again to have it checked.\n";
     case JOB_WAITING:
     case JOB_SUBMITTING:
     case JOB_REJECTED:
@@ -126,6 +126,7 @@ static void detail_free(struct job_detail *detail)
     free(detail->problem);
     free(detail->reason);
     free(detail->ctl_problem);
+    free(detail->prompt_problem);
     free(detail->unsaved_response);
     job_answer_unreserve(detail);
     free(detail);
@@ -246,7 +247,7 @@ static bool detail_is_droppable(const struct job_detail *detail)
     const struct job *job = detail->job;
     return job->references == 0 && !detail->call && !detail->is_queued && !detail->is_unsaved &&
            !timer_is_set(&detail->timer) && !job->is_provisional && !detail->ctl_problem &&
-           job_state_class(job->state) != JOB_CLASS_ACTIVE;
+           !detail->prompt_problem && job_state_class(job->state) != JOB_CLASS_ACTIVE;
 }
 
 void jobs_details_trim(struct jobs *jobs)

@@ -65,6 +65,19 @@ struct job_file *job_file_find_prompt(const struct job_detail *detail)
     return file ? file : job_file_find(detail, JOB_PROMPT_TEXT_NAME);
 }
 
+const char *job_prompt_name(const struct job_detail *detail)
+{
+    return job_file_find(detail, JOB_PROMPT_TEXT_NAME) ? JOB_PROMPT_TEXT_NAME : JOB_PROMPT_NAME;
+}
+
+static void prompt_problem_clear(struct job *job)
+{
+    if (!job->detail->prompt_problem)
+        return;
+    job_text_clear(&job->detail->prompt_problem);
+    jobs_changed(job);
+}
+
 /* A job has one prompt: neither form of it may appear beside the other. `moved` is about to be that
  * one; NULL: a new file is. */
 static int prompt_check_alone(struct job *job, const char *name, const struct job_file *moved)
@@ -80,7 +93,7 @@ static int prompt_check_alone(struct job *job, const char *name, const struct jo
                    "%s cannot be made beside %s: a job has one prompt. Nothing was changed. Write "
                    "into %s, or remove it first.\n",
                    name, other, other);
-    (void)!job_text_set(&detail->ctl_problem, why);
+    (void)!job_text_set(&detail->prompt_problem, why);
     jobs_changed(job);
     return -EEXIST;
 }
@@ -233,7 +246,7 @@ static int file_touch(struct job_file *file)
         int r = job_to_draft(file->job);
         if (r < 0)
             return r;
-        job_ctl_problem_clear(file->job);
+        prompt_problem_clear(file->job);
         file->job->hidden_prompt_id = 0; /* it is another one now */
     }
     file->is_dirty = true;
@@ -470,7 +483,7 @@ int job_file_unlink(struct job_file *file)
     if (r < 0)
         return r;
     if (job_file_is_prompt(file))
-        job_ctl_problem_clear(job); /* another one may be made now */
+        prompt_problem_clear(job); /* another one may be made now */
     file_detach(file);
     if (is_draft_ending)
         (void)!store_remove(store, draft_begin, job);

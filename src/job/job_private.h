@@ -115,8 +115,8 @@ void job_reason_set(struct job_detail *detail, const char *format, ...) PRINTF_L
 void job_problem_set(struct job_detail *detail, const char *format, ...) PRINTF_LIKE(2, 3);
 void job_problem_clear(struct job_detail *detail);
 
-/* ctl.c: what was refused last is no longer the matter. */
-void job_ctl_problem_clear(struct job *job);
+/* ctl.c: keeps why a command failed, for who reads `ctl`. */
+void job_ctl_fail(struct job *job, const char *command, const char *why);
 
 /* change.c: see there. */
 struct prompt;

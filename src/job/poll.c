@@ -82,12 +82,12 @@ static void task_failed(struct job *job, const struct api_task *task)
         (task->error_request_id[0] &&
          job_text_set(&attempt->request_id, task->error_request_id) < 0))
         log_error("memory.refused", "job=%s", job->name);
-    job_problem_set(
-        job->detail,
-        "The service could not make the video (%s%s%s): %s\n"
-        "Whether a failed task is charged is not documented by the service. To try "
-        "again, change prompt.json or write it once more: that is a new, paid attempt.\n",
-        job_state_to_text(state), task->error_code[0] ? ", " : "", task->error_code, message);
+    job_problem_set(job->detail,
+                    "The service could not make the video (%s%s%s): %s\n"
+                    "Whether a failed task is charged is not documented by the service. To try "
+                    "again, change %s or write it once more: that is a new, paid attempt.\n",
+                    job_state_to_text(state), task->error_code[0] ? ", " : "", task->error_code,
+                    message, job_prompt_name(job->detail));
     job_to_ended(job, state);
 }
 
@@ -185,10 +185,10 @@ static void task_missing(struct job *job, const struct api_answer *answer)
     detail->attempt.http_status = answer->http_status;
     job_problem_set(detail,
                     "The service does not know the task %s (any more); it keeps tasks for 7 days. "
-                    "It was asked twice (HTTP %d%s%s).\nWriting prompt.json again starts a new, "
+                    "It was asked twice (HTTP %d%s%s).\nWriting %s again starts a new, "
                     "paid attempt.\n",
                     detail->attempt.task_id, answer->http_status, answer->message[0] ? ": " : "",
-                    answer->message);
+                    answer->message, job_prompt_name(detail));
     job_to_ended(job, JOB_LOST);
 }
 

@@ -453,12 +453,12 @@ void job_to_rejected(struct job *job, const struct api_answer *answer)
     detail->attempt.finished_ms = jobs_wall_ms(job->jobs);
     job_problem_set(detail,
                     "The service refused the request (HTTP %d%s%s): %s\n"
-                    "No task was created and nothing was charged. Change prompt.json and write it "
+                    "No task was created and nothing was charged. Change %s and write it "
                     "again to start a new attempt.\n%s%s%s",
                     answer->http_status, answer->code[0] ? ", " : "", answer->code,
                     answer->message[0] ? answer->message : "it gave no reason",
-                    answer->request_id[0] ? "Request id: " : "", answer->request_id,
-                    answer->request_id[0] ? "\n" : "");
+                    job_prompt_name(detail), answer->request_id[0] ? "Request id: " : "",
+                    answer->request_id, answer->request_id[0] ? "\n" : "");
     struct job_change change = {
         .to = JOB_REJECTED, .durability = STORE_DURABLE, .note = answer->message};
     job_fact(job, &change);

@@ -96,7 +96,7 @@ void jobs_video_gone(struct job *job, int result)
             detail,
             "The video is gone: %s.\nIts URL expired before the whole of it was on disk; the "
             "service keeps videos for a day. What is on disk can still be read. Writing the "
-            "same prompt.json into a new job makes a new, paid video.\n",
+            "same prompt into a new job makes a new, paid video.\n",
             err_sentence(result));
     job_keep(job, "the video is gone");
 }
@@ -149,8 +149,6 @@ void jobs_video_saved(struct job *job)
 void jobs_command_failed(struct job *job, const char *command, int result)
 {
     struct job_detail *detail;
-    char text[256];
-    (void)snprintf(text, sizeof(text), "ctl: %s: %s.\n", command, err_sentence(result));
-    if (job_detail_get(job, &detail) == 0 && job_text_set(&detail->ctl_problem, text) == 0)
-        jobs_changed(job);
+    if (job_detail_get(job, &detail) == 0)
+        job_ctl_fail(job, command, err_sentence(result));
 }

@@ -6,6 +6,13 @@
 
 enum { NAME_COMPARED_MAX = 48 };
 
+/* Looks like a field, and is the role of one. */
+#define ROLE(role, type)                                                                           \
+    {                                                                                              \
+        role, "\"" role "\" is a role in \"content\": {\"type\": \"" type "\", \"" type            \
+              "\": {\"url\": \"…\"}, \"role\": \"" role "\"}."                                     \
+    }
+
 /* What other services or older models of this one know, and what to do here instead. */
 static const struct {
     const char *name;
@@ -41,6 +48,11 @@ static const struct {
     {"callback_url", "seedancefs asks for the state itself. Remove it."},
     {"execution_expires_after", "the service's documentation does not name it. Remove it."},
     {"draft", "the service's documentation does not name it. Remove it."},
+    ROLE("first_frame", "image_url"),
+    ROLE("last_frame", "image_url"),
+    ROLE("reference_image", "image_url"),
+    ROLE("reference_video", "video_url"),
+    ROLE("reference_audio", "audio_url"),
 };
 
 static size_t min3(size_t a, size_t b, size_t c)
@@ -110,19 +122,17 @@ void check_unknown(struct check *c, const struct json *member, const char *path,
                    const char *const *known)
 {
     const char *key = json_key_get(member);
-    if (c->settings->allow_unknown) {
-        problem_add_at_key(c, SEVERITY_WARNING, member, path, "unknown-field",
-                           "the service's documentation does not name this field; it is sent as "
-                           "it stands, because unknown fields are allowed.");
-        return;
-    }
     const char *sentence = foreign_sentence(key);
-    const char *nearest = nearest_name(key, known);
-    char guess[96] = "";
+    const char *nearest = sentence ? NULL : nearest_name(key, known);
+    char guess[96] = "the service's documentation does not name it.";
     if (nearest)
         (void)snprintf(guess, sizeof(guess), "did you mean \"%s\"?", nearest);
-    problem_add_at_key(c, SEVERITY_ERROR, member, path, "unknown-field", "unknown field; %s",
-                       sentence  ? sentence
-                       : nearest ? guess
-                                 : "the service's documentation does not name it. Remove it.");
+    if (c->settings->allow_unknown)
+        problem_add_at_key(c, SEVERITY_WARNING, member, path, "unknown-field",
+                           "unknown field; %s It is sent as it stands, because unknown fields are "
+                           "allowed.",
+                           sentence ? sentence : guess);
+    else
+        problem_add_at_key(c, SEVERITY_ERROR, member, path, "unknown-field", "unknown field; %s%s",
+                           sentence ? sentence : guess, sentence || nearest ? "" : " Remove it.");
 }

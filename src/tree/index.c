@@ -193,7 +193,7 @@ static bool has_video(const struct job *job)
 static bool error_add(const struct job *job, const struct job_detail *detail, const char *class,
                       struct buf *out)
 {
-    const char *texts[] = {detail->ctl_problem, job_problem_get(job)};
+    const char *texts[] = {detail->prompt_problem, job_problem_get(job)};
     if (!texts[0] && !texts[1])
         return false;
     buf_addf(out, "<pre class=\"%s\">", class);

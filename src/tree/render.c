@@ -30,7 +30,7 @@ static bool has_url(const struct job *job, const struct job_detail *detail)
 
 bool generated_has_problem(const struct job *job, const struct job_detail *detail)
 {
-    return job->has_problem || (detail && detail->ctl_problem);
+    return job->has_problem || (detail && detail->prompt_problem);
 }
 
 static int render_status(struct tree *tree UNUSED, struct job *job,
@@ -253,15 +253,14 @@ static int render_error(struct tree *tree UNUSED, struct job *job, struct job_de
                         struct buf *out)
 {
     const char *problem = job_problem_get(job);
-    buf_add_text(out, detail->ctl_problem ? detail->ctl_problem : "");
+    buf_add_text(out, detail->prompt_problem ? detail->prompt_problem : "");
     return buf_add_text(out, problem ? problem : "");
 }
 
-static int render_ctl(struct tree *tree UNUSED, struct job *job UNUSED,
-                      struct job_detail *detail UNUSED, struct buf *out)
+static int render_ctl(struct tree *tree UNUSED, struct job *job UNUSED, struct job_detail *detail,
+                      struct buf *out)
 {
-    buf_add_text(out, "Write one of these commands into this file:\n");
-    return job_ctl_help(out);
+    return job_ctl_render(detail, out);
 }
 
 static void render_log_line(void *context, int64_t time_ms, const char *text)

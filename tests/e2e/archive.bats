@@ -185,7 +185,7 @@ f = open(sys.argv[1], "r+b"); f.seek(1000000); b = f.read(1); f.seek(1000000); f
     scenario '{"kind": "video", "answer": {"silence_at": "body", "cut_after_bytes": 1000}}'
     ctl a fetch
     python 'gives(errno.EBUSY, os.write, os.open(M + "jobs/a/ctl", os.O_WRONLY), b"evict\n")'
-    has 'read or fetched' "$MNT/jobs/a/error"
+    has 'read or fetched' "$MNT/jobs/a/ctl"
     mkdir "$MNT/jobs/draft"
     python '
 for c in b"fetch", b"evict":
@@ -200,7 +200,7 @@ for c in b"fetch", b"evict":
     right a
     wait_until 20 is_archived a
     python 'gives(errno.EINVAL, os.write, os.open(M + "jobs/a/ctl", os.O_WRONLY), b"evict\n")'
-    has 'could not be fetched again' "$MNT/jobs/a/error"
+    has 'could not be fetched again' "$MNT/jobs/a/ctl"
     forget_everything
     cmp "$(video a)" "$DIR/right.a"
 }

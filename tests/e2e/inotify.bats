@@ -70,16 +70,14 @@ helpers() { pgrep -P "$FS_PID" -x seedancefs-tell; }
     J=$MNT/jobs
     sleep 0.5 # what there was to tell is told
     watch "$J/cat"
-    # A command that is refused: error says why.
+    # A command that is refused: ctl says why, and nothing is wrong with the job.
     fails sh -c "echo nonsense >'$J/cat/ctl'"
-    wait_until 10 seen "CREATE $J/cat/error"
-    fails sh -c "echo 'more nonsense' >'$J/cat/ctl'"
-    wait_until 10 seen "MODIFY $J/cat/error"
     # Its video comes.
     cat "$J/cat/output.mp4" >/dev/null 3>&- &
     reader=$!
     wait_until 20 bash -c "[ \$(grep -cxF 'MODIFY $J/cat/progress' '$DIR/seen') -ge 2 ]"
     wait "$reader"
+    fails seen "CREATE $J/cat/error"
     # Another name for the job.
     mv "$J/cat" "$J/dog"
     wait_until 10 grep -q '^MODIFY .*/status.json$' "$DIR/seen"
@@ -104,13 +102,16 @@ helpers() { pgrep -P "$FS_PID" -x seedancefs-tell; }
     wait_until 10 bash -c "[ \$(grep -cxF 'CREATE $J/cat/error' '$DIR/seen') -eq 2 ]"
     # What was refused is no matter any more, and says so.
     mkdir "$J/dog"
+    touch "$J/dog/prompt.txt"
     watch_too=$DIR/seen.too
     inotifywait -m -q --format '%e %w%f' "$J/dog" >"$watch_too" 3>&- &
     OTHER=$!
     wait_until 10 grep -q "$(printf 'inotify wd')" "/proc/$OTHER/fdinfo/3"
-    fails sh -c "echo nonsense >'$J/dog/ctl'"
+    fails touch "$J/dog/prompt.json"
     wait_until 10 grep -qxF "CREATE $J/dog/error" "$watch_too"
-    echo >"$J/dog/ctl"
+    fails touch "$J/dog/prompt.json"
+    wait_until 10 grep -qxF "MODIFY $J/dog/error" "$watch_too"
+    rm "$J/dog/prompt.txt"
     wait_until 10 grep -qxF "DELETE $J/dog/error" "$watch_too"
     kill "$OTHER"
     wait "$OTHER" || true

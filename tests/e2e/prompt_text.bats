@@ -179,6 +179,8 @@ for job in "succeeded", "running", "unknown", "waiting":
 @test "S-TEXT-5: after a failure either form begins a new attempt" {
     echo '[[fail]]' >"$J/dog/prompt.txt"
     wait_status dog failed
+    has 'change prompt.txt or write it once more' "$J/dog/error"
+    fails grep -q prompt.json "$J/dog/error"
     echo '[[fail]] again' >"$J/dog/prompt.txt"
     wait_until 20 json_is dog .attempt 2
     wait_status dog failed

@@ -58,29 +58,45 @@ scenario() {
     run bash -c "echo 'adopt $task' > '$MNT/jobs/other/ctl'"
     [ "$status" -ne 0 ]
     [[ $output == *"busy"* ]]
-    grep -q "belongs to the job back" "$MNT/jobs/other/error"
+    grep -q "belongs to the job back" "$MNT/jobs/other/ctl"
 }
 
 # S-CTL-4: A command that is none, or that is not possible in this state, fails at the write
-# with EINVAL or EBUSY, and `error` says why; the job is as it was.
+# with EINVAL or EBUSY, and reading `ctl` says why until the next command; the job, its
+# `error` and its status.json are as they were.
 @test "S-CTL-4: wrong commands fail at the write with a sentence" {
     mount_fs
-    mkdir "$MNT/jobs/job"
+    J=$MNT/jobs/job
+    mkdir "$J"
     for command in nonsense retry refresh adopt "adopt a b" "adopt a/b" "submit now"; do
-        run bash -c "echo '$command' > '$MNT/jobs/job/ctl'"
+        run bash -c "echo '$command' > '$J/ctl'"
         [ "$status" -ne 0 ]
         [[ $output == *"Invalid argument"* ]]
-        grep -q '^ctl: ' "$MNT/jobs/job/error"
-        [ "$(cat "$MNT/jobs/job/status")" = draft ]
+        grep -q "^The last command failed: ${command%% *}: .*\.$" "$J/ctl"
+        [ "$(wc -c <"$J/ctl")" -eq "$(stat -c %s "$J/ctl")" ]
+        [ ! -e "$J/error" ]
+        [ "$(cat "$J/status")" = draft ]
     done
-    echo '{"prompt": "fine"}' >"$MNT/jobs/job/prompt.json"
+    echo '{"prompt": "fine"}' >"$J/prompt.json"
     wait_status job succeeded
-    run bash -c "echo retry > '$MNT/jobs/job/ctl'"
+    wait_ends job
+    jq 'del(.output)' "$J/status.json" >"$DIR/before"
+    run bash -c "echo retry > '$J/ctl'"
     [ "$status" -ne 0 ]
-    [ "$(cat "$MNT/jobs/job/status")" = succeeded ]
-    echo refresh >"$MNT/jobs/job/ctl"
-    [ ! -e "$MNT/jobs/job/error" ]
-    [ "$(creates)" -eq 1 ]
+    has 'The last command failed: retry: the job has succeeded' "$J/ctl"
+    [ ! -e "$J/error" ]
+    jq 'del(.output)' "$J/status.json" | cmp - "$DIR/before"
+    fails grep -q 'last command' "$MNT/index.html"
+    echo refresh >"$J/ctl"
+    fails grep -q 'last command' "$J/ctl"
+    has 'submit    ' "$J/ctl"
+    # What is wrong with a job is not covered by it, and stays.
+    echo '{"prompt": "x [[fail]]"}' >"$MNT/jobs/bad/prompt.json"
+    wait_status bad failed
+    cp "$MNT/jobs/bad/error" "$DIR/error"
+    fails bash -c "echo fetch > '$MNT/jobs/bad/ctl'"
+    cmp "$MNT/jobs/bad/error" "$DIR/error"
+    [ "$(creates)" -eq 2 ]
 }
 
 # S-BUDGET-1: With `--budget`, a request that alone costs more than the budget is refused at the
@@ -182,7 +198,7 @@ scenario() {
     echo '{"prompt": "kept"}' >"$MNT/jobs/draft/note"
     run bash -c "echo submit > '$MNT/jobs/draft/ctl'"
     [ "$status" -ne 0 ]
-    grep -q "there is no prompt.json" "$MNT/jobs/draft/error"
+    grep -q "there is no prompt.json" "$MNT/jobs/draft/ctl"
     scenario '{"rules":[{"kind":"create","n":1,"answer":{"status":402}}]}'
     echo '{"prompt": "paid"}' >"$MNT/jobs/paid/prompt.json"
     wait_until 5 grep -q "refuses this account" "$MNT/jobs/paid/error"

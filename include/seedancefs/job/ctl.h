@@ -13,7 +13,7 @@
  * fails, job_detail.ctl_problem says why. */
 int job_ctl_run(struct job *job, const char *bytes, size_t len) NODISCARD;
 
-/* Appends one line for each command. */
-int job_ctl_help(struct buf *out) NODISCARD;
+/* What reading `ctl` gives: a line for each command, and why the last one failed. */
+int job_ctl_render(const struct job_detail *detail, struct buf *out) NODISCARD;
 
 #endif

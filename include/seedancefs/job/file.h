@@ -45,6 +45,8 @@ struct job_file *job_file_get(const struct job_detail *detail, int64_t id);
 /* prompt.json or prompt.txt, whichever is there; NULL: neither. */
 struct job_file *job_file_find_prompt(const struct job_detail *detail);
 bool job_file_is_prompt(const struct job_file *file);
+/* What messages call it: prompt.txt where that is there. Static storage. */
+const char *job_prompt_name(const struct job_detail *detail);
 
 /* True for the prompt of a job that does not take a new one now. */
 bool job_file_is_frozen(const struct job_file *file);

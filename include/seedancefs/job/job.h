@@ -65,7 +65,8 @@ static inline bool job_state_is_editable(enum job_state state)
 struct job_detail {
     struct store_attempt attempt; /* id 0: none */
     char *problem;                /* text of `error`: use job_problem_get() */
-    char *ctl_problem;            /* why the last command failed; NULL: it did not */
+    char *ctl_problem;            /* why the last command failed, for `ctl`; NULL: it did not */
+    char *prompt_problem;         /* why no second prompt was made, for `error`; NULL: none was */
     char *reason;                 /* why the job waits or is stale, one sentence; NULL: none */
     struct job_file *files;       /* what the user keeps here, prompt.json among it */
 

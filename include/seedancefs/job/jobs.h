@@ -182,7 +182,7 @@ struct job_video_damage {
 void jobs_video_damaged(struct job *job, const struct job_video_damage *damage);
 /* The whole video is on disk: nothing is wrong with it any more. */
 void jobs_video_saved(struct job *job);
-/* A command that went on after its write has failed: `error` says so until the next command. */
+/* A command that went on after its write has failed: `ctl` says so until the next command. */
 void jobs_command_failed(struct job *job, const char *command, int result);
 
 #endif

@@ -10,9 +10,9 @@ static struct job_file *file_named(struct job *job, const char *name)
     return file;
 }
 
-static bool ctl_problem_has(struct job *job, const char *part)
+static bool prompt_problem_has(struct job *job, const char *part)
 {
-    const char *problem = detail_of(job)->ctl_problem;
+    const char *problem = detail_of(job)->prompt_problem;
     return problem && strstr(problem, part);
 }
 
@@ -89,7 +89,7 @@ static void test_text__the_second_form_of_a_prompt_cannot_be_made(void **state U
             (void)user_write(job, names[first], contents[i]);
             enum job_state before = job->state;
             assert_int_equal(job_file_create(job, second, 0644, &file), -EEXIST);
-            assert_true(ctl_problem_has(job, "a job has one prompt"));
+            assert_true(prompt_problem_has(job, "a job has one prompt"));
             assert_int_equal(user_write(job, "note", "A cat"), 0);
             file = file_named(job, "note");
             assert_int_equal(job_file_rename(file, job, second, true), -EEXIST);
@@ -97,7 +97,7 @@ static void test_text__the_second_form_of_a_prompt_cannot_be_made(void **state U
             assert_non_null(job_file_find(detail_of(job), "note"));
             /* Once the first one is gone, the second may come. */
             assert_int_equal(job_file_unlink(file_named(job, names[first])), 0);
-            assert_null(detail_of(job)->ctl_problem);
+            assert_null(detail_of(job)->prompt_problem);
             assert_int_equal(user_write(job, second, first == 1 ? PROMPT : "A cat"), 0);
             world_run(&w, 0);
             assert_int_equal(w.api.creates, 1);
@@ -176,6 +176,35 @@ test_text__a_text_that_was_not_submitted_is_not_sent_at_the_next_start(void **st
     world_fini(&w);
 }
 
+static void test_text__who_is_told_to_write_it_again_is_told_its_name(void **state UNUSED)
+{
+    for (int i = 0; i < 3; i++) {
+        struct world w;
+        world_init(&w);
+        struct job *job = job_make_named(&w, "cat");
+        assert_int_equal(user_write(job, TEXT, "A cat"), 0);
+        struct api_call *call = call_wait(&w, job);
+        assert_int_equal(call_send(call), 0);
+        if (i == 0) {
+            create_end(call, API_REJECTED, 400, -1, "no");
+            assert_state(job, JOB_REJECTED);
+        } else {
+            create_accept(call, "cgt-1");
+            call = call_wait(&w, job);
+            if (i == 1)
+                poll_status(call, "failed");
+            else
+                poll_end(call, API_LOST, 404, -1);
+            if (i == 2)
+                poll_end(call_wait(&w, job), API_LOST, 404, -1);
+        }
+        assert_true(job->has_problem);
+        assert_true(problem_has(job, TEXT));
+        assert_false(problem_has(job, JOB_PROMPT_NAME));
+        world_fini(&w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -185,6 +214,7 @@ int main(void)
         cmocka_unit_test(test_text__an_accepted_prompt_of_either_form_freezes_both),
         cmocka_unit_test(test_text__a_text_can_become_the_request_and_the_request_a_text),
         cmocka_unit_test(test_text__a_text_that_was_not_submitted_is_not_sent_at_the_next_start),
+        cmocka_unit_test(test_text__who_is_told_to_write_it_again_is_told_its_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 #include <dirent.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -246,6 +247,40 @@ static void test_prompt__lists_every_mistake_in_the_order_of_the_text(void **sta
         "name alone.\n");
     buf_fini(&out);
     prompt_report_fini(&report);
+}
+
+static void test_prompt__a_role_is_not_said_to_be_undocumented(void **state UNUSED)
+{
+    static const struct {
+        const char *name;
+        const char *type;
+    } rows[] = {{"first_frame", "image_url"},
+                {"last_frame", "image_url"},
+                {"reference_image", "image_url"},
+                {"reference_video", "video_url"},
+                {"reference_audio", "audio_url"}};
+    for (size_t i = 0; i < 2 * ARRAY_COUNT(rows); i++) {
+        char text[128];
+        char expected[256];
+        struct prompt_report report;
+        struct prompt *prompt = NULL;
+        const char *name = rows[i / 2].name;
+        const char *type = rows[i / 2].type;
+        (void)snprintf(text, sizeof(text), "{\"prompt\": \"x\", \"%s\": \"first.png\"}", name);
+        (void)snprintf(expected, sizeof(expected),
+                       "is a role in \"content\": {\"type\": \"%s\", \"%s\": {\"url\": \"…\"}, "
+                       "\"role\": \"%s\"}.",
+                       type, type, name);
+        prompt_report_init(&report);
+        int r = check(text, strlen(text), i % 2 ? &lenient : &plain, &prompt, &report);
+        assert_int_equal(r, i % 2 ? 0 : -ERR_PROMPT_INVALID);
+        const struct prompt_problem *problem = problem_find(&report, name, "unknown-field");
+        assert_non_null(problem);
+        assert_non_null(strstr(problem->sentence, expected));
+        assert_null(strstr(problem->sentence, "documentation"));
+        prompt_free(prompt);
+        prompt_report_fini(&report);
+    }
 }
 
 static void test_prompt__a_flood_of_problems_is_bounded(void **state UNUSED)
@@ -517,6 +552,7 @@ int main(void)
         cmocka_unit_test(test_prompt__refuses_what_breaks_a_rule),
         cmocka_unit_test(test_prompt__warns_and_still_accepts),
         cmocka_unit_test(test_prompt__lists_every_mistake_in_the_order_of_the_text),
+        cmocka_unit_test(test_prompt__a_role_is_not_said_to_be_undocumented),
         cmocka_unit_test(test_prompt__a_flood_of_problems_is_bounded),
         cmocka_unit_test(test_prompt__body_has_a_fixed_order_and_the_defaults),
         cmocka_unit_test(test_prompt__counts_input_video_and_unknown_models_at_the_worst),

@@ -2,6 +2,7 @@
 #include "../job/job_harness.h"
 
 #include "fake_media.h"
+#include "seedancefs/job/ctl.h"
 #include "tree/tree_private.h"
 
 struct archive_world {
@@ -307,6 +308,28 @@ static void test_archive__damage_is_shown_until_it_is_repaired(void **state UNUS
     archive_fini(&a);
 }
 
+static void test_archive__a_fetch_that_fails_is_told_in_ctl_alone(void **state UNUSED)
+{
+    struct archive_world a;
+    struct buf text;
+    archive_init(&a, TREE_ARCHIVE_NEVER);
+    struct job *job = finished(&a, "a", 10 * HOUR_MS);
+    assert_int_equal(job_ctl_run(job, "fetch\n", 6), 0);
+    fetch_ends(&a, job, -ERR_HTTP_STALLED);
+    buf_init(&text, 4096);
+    assert_int_equal(job_ctl_render(detail_of(job), &text), 0);
+    assert_non_null(strstr(buf_text(&text),
+                           "\n\nThe last command failed: fetch: the answer stopped "
+                           "arriving.\n"));
+    assert_false(generated_has_problem(job, job->detail));
+    buf_clear(&text);
+    assert_int_equal(job_ctl_run(job, "fetch\n", 6), 0);
+    assert_int_equal(job_ctl_render(detail_of(job), &text), 0);
+    assert_null(strstr(buf_text(&text), "failed:"));
+    buf_fini(&text);
+    archive_fini(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -317,6 +340,7 @@ int main(void)
         cmocka_unit_test(test_archive__a_clock_that_jumps_is_noticed),
         cmocka_unit_test(test_archive__what_rots_or_is_evicted_is_fetched_anew),
         cmocka_unit_test(test_archive__a_walk_begins_with_what_is_not_saved),
+        cmocka_unit_test(test_archive__a_fetch_that_fails_is_told_in_ctl_alone),
         cmocka_unit_test(test_archive__what_happens_behind_a_walk_is_seen),
         cmocka_unit_test(test_archive__only_what_is_known_can_be_fetched_again),
         cmocka_unit_test(test_archive__damage_is_shown_until_it_is_repaired),
