@@ -484,9 +484,10 @@ static enum exit_code privileges_give_up(const struct daemon *daemon)
         return complain_err("the privileges cannot be given up", r);
     if (access(base, W_OK | X_OK) == 0)
         return EXIT_DONE;
-    return complain(base, "root cannot reach the data directory without the privileges that it gives up "
-                          "once it has mounted, because it is in a directory of another user. Choose "
-                          "another with --data-dir DIR, or run as that user with -o setuid=USER.");
+    return complain(base,
+                    "root cannot reach the data directory without the privileges that it gives up "
+                    "once it has mounted, because it is in a directory of another user. Choose "
+                    "another with --data-dir DIR, or run as that user with -o setuid=USER.");
 }
 
 static enum exit_code session_start(struct daemon *daemon)
