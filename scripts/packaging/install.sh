@@ -36,6 +36,9 @@ END
     done
 }
 
+# Where mount(8) looks for it, with PREFIX=/usr: then it calls the program, and mount.fuse3 does not.
+helper=$DESTDIR$PREFIX/sbin/mount.fuse.seedancefs
+
 table | while read -r mode source directory; do
     target=$DESTDIR$directory/${source##*/}
     case $action in
@@ -43,4 +46,8 @@ table | while read -r mode source directory; do
     uninstall) rm -f "$target" ;;
     esac
 done
+case $action in
+install) mkdir -p "${helper%/*}" && ln -sf ../bin/seedancefs "$helper" ;;
+uninstall) rm -f "$helper" ;;
+esac
 [ "$action" = install ] || rmdir "$DESTDIR$doc/docs" "$DESTDIR$doc" 2>/dev/null || true

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -83,6 +84,7 @@ int main(int argc, char **argv)
 {
     struct options options;
     descriptors_fill();
+    (void)prctl(PR_SET_NAME, "seedancefs"); /* also where mount(8) knows it by another name */
     enum options_result parsed = options_parse(&options, argc, argv);
     enum exit_code code = parsed == OPTIONS_DONE ? EXIT_DONE : EXIT_CONFIGURATION;
     if (parsed == OPTIONS_RUN)

@@ -414,11 +414,40 @@ static const struct option_row *row_of(int code)
     return NULL;
 }
 
+/*
+ * By the name mount.fuse.seedancefs mount(8) calls the program itself, rather than mount.fuse3, which would become the
+ * user of setuid= before it. "/sbin/mount.TYPE SOURCE DIR [-sfnv] [-N NAMESPACE] [-o OPTIONS] [-t TYPE.SUBTYPE]", it
+ * says of those: -f there is a mount that is only tried out, and the others mean nothing here. Takes them out of the
+ * arguments; true: nothing shall be mounted.
+ */
+static bool mount_arguments_take(int *argc, char **argv)
+{
+    const char *name = strrchr(argv[0], '/');
+    bool is_fake = false;
+    int kept = 1;
+    if (strncmp(name ? name + 1 : argv[0], "mount.", 6) != 0)
+        return false;
+    for (int i = 1; i < *argc; i++) {
+        if (strcmp(argv[i], "-f") == 0)
+            is_fake = true;
+        else if (strcmp(argv[i], "-t") == 0)
+            i++;
+        else if (strcmp(argv[i], "-s") != 0 && strcmp(argv[i], "-n") != 0 &&
+                 strcmp(argv[i], "-v") != 0)
+            argv[kept++] = argv[i];
+    }
+    argv[kept] = NULL;
+    *argc = kept;
+    return is_fake;
+}
+
 enum options_result options_parse(struct options *options, int argc, char **argv)
 {
     struct option longs[OPTION_COUNT + 1];
     char shorts[2 * OPTION_COUNT + 1];
     *options = (struct options){.max_file_bytes = INT64_C(64) << 20, .log_level = LOG_INFO};
+    if (mount_arguments_take(&argc, argv))
+        return OPTIONS_DONE;
     getopt_tables_fill(longs, shorts);
     if (text_replace(&options->api_url, "https://tokenhub.store/api/v1") < 0 ||
         text_replace(&options->model, MODEL_DEFAULT_NAME) < 0)

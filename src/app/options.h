@@ -34,9 +34,9 @@ struct options {
     bool is_inotify_off;
     bool is_unknown_allowed;
     bool is_core_allowed;
-    char *user;     /* that it is to run as; NULL: whoever has started it */
-    uid_t user_id;  /* of `user` */
-    gid_t group_id; /* that user's */
+    char *user;         /* that it is to run as; NULL: whoever has started it */
+    uid_t user_id;      /* of `user` */
+    gid_t group_id;     /* that user's */
     char *fuse_options; /* what -o named and no option of ours is; NULL: none */
 };
 

@@ -39,6 +39,7 @@ same() { diff "$1" "$2" >&2 || { echo "$1 and $2 differ" >&2; return 1; }; }
         lib/systemd/user/seedancefs.service share/doc/seedancefs/README.md share/doc/seedancefs/LICENSE; do
         [ -s "$file" ] || { echo "$file is not there" >&2; return 1; }
     done
+    [ sbin/mount.fuse.seedancefs -ef bin/seedancefs ]
     [ "$(stat -c %a bin/seedancefs share/man/man1/seedancefs.1)" = "$(printf '755\n644')" ]
     bin/seedancefs --version
     # Whatever the documents link to is there.

@@ -10,7 +10,10 @@ setup() {
     OPTIONS="api_url=$API,api_key_file=$DIR/key,data_dir=$DATA,poll_interval=0.05"
     export ROOT BUILD DIR MNT DATA API LOG KEY OPTIONS
 }
-teardown() { [ -z "${DIR:-}" ] || end_world; }
+teardown() {
+    [ -z "${THEIRS:-}" ] || rm -rf --one-file-system "$THEIRS"
+    [ -z "${DIR:-}" ] || end_world
+}
 
 # installed SCRIPT   in a mount namespace in which the programs lie in /usr/local/bin: mount(8) passes no PATH on.
 installed() {
@@ -85,6 +88,81 @@ installed() {
         has "seedancefs: not found" "$DIR/fails.out" "$ROOT/docs/TROUBLESHOOTING.md"'
 }
 
+# S-INSTALL-12: With `setuid=USER` root mounts and the program runs as USER, whose jobs they are, with that user's groups and
+#   data directory (unless another is named) and without any capability: by `-o`, and in fstab where the package has
+#   put mount.fuse.seedancefs beside the other mount helpers.
+@test "S-INSTALL-12: setuid=USER" {
+    id nobody >/dev/null 2>&1 || skip "there is no user nobody"
+    THEIRS=$(mktemp -d /tmp/seedancefs-setuid.XXXXXX)
+    chmod 755 "$THEIRS"
+    mkdir -p "$THEIRS/mnt" "$DIR/sbin" "$DIR/dev"
+    ln -s /usr/local/bin/seedancefs "$DIR/sbin/mount.fuse.seedancefs"
+    install -d -o nobody -m 700 "$THEIRS/data"
+    install -o nobody -m 600 "$DIR/key" "$THEIRS/key"
+    echo '{"prompt": "x"}' >"$THEIRS/prompt"
+    DEVICE=$(stat -c '%Hr %Lr' /dev/fuse) NOBODY=$(id -u nobody) GROUPS_OF=$(id -G nobody)
+    export THEIRS DEVICE NOBODY GROUPS_OF
+    installed '
+        # A /dev/fuse for everybody, as ordinary machines have it, and a mount helper where mount(8) looks for it.
+        mount -t tmpfs -o mode=755 none "$DIR/dev" && mknod -m 666 "$DIR/dev/fuse" c $DEVICE
+        mount --bind "$DIR/dev/fuse" /dev/fuse && umount -l "$DIR/dev"
+        mount -t overlay overlay -o "lowerdir=$DIR/sbin:/usr/sbin" /usr/sbin || touch "$DIR/skipped"
+        [ ! -e "$DIR/skipped" ] || exit 0
+        MNT=$THEIRS/mnt DATA=$THEIRS/data
+        THEIR_OPTIONS="setuid=nobody,api_url=$API,api_key_file=$THEIRS/key,data_dir=$DATA,poll_interval=0.05"
+        runs_as() { [ "$(sed -nE "s/^$1:\s*//p" "/proc/$FS_PID/status" | tr -s "\t " " " | sed "s/ $//")" = "$2" ]; }
+        theirs() {
+            FS_PID=$(daemon_pid)
+            runs_as Uid "$NOBODY $NOBODY $NOBODY $NOBODY"
+            runs_as Groups "$GROUPS_OF"
+            for set in CapInh CapPrm CapEff CapAmb; do runs_as $set 0000000000000000; done
+            runs_as NoNewPrivs 1
+            runs_as Name seedancefs
+            [ "$(as_nobody stat -c %u "$MNT/jobs")" = "$NOBODY" ]
+        }
+        trap "kill -9 \$(daemon_pid) 2>/dev/null || true" EXIT
+        as_nobody() { setpriv --reuid=nobody --regid="$(id -g nobody)" --clear-groups -- "$@"; }
+        # By fstab, which does not need mount.fuse3; the mount point is root"s.
+        echo "seedancefs $MNT fuse.seedancefs $THEIR_OPTIONS,noauto,nofail 0 0" >"$DIR/fstab"
+        mount -v -T "$DIR/fstab" "$MNT"
+        [ "$(findmnt -no SOURCE,FSTYPE "$MNT" | tr -s " ")" = "seedancefs fuse.seedancefs" ]
+        theirs
+        as_nobody mkdir "$MNT/jobs/cat"
+        as_nobody cp "$THEIRS/prompt" "$MNT/jobs/cat/prompt.json"
+        done_() { [ "$(as_nobody cat "$MNT/jobs/cat/status")" = succeeded ]; }
+        wait_until 20 done_
+        # Root has no way in, as with any mount of a user.
+        fails ls "$MNT"
+        umount "$MNT"
+        wait_until 10 process_is_gone "$FS_PID"
+        # By hand, and ended by a signal; what it leaves when it is killed is removed at the next start.
+        for i in 1 2; do
+            seedancefs -o "$THEIR_OPTIONS,allow_other" "$MNT"
+            theirs
+            [ "$(cat "$MNT/jobs/cat/status")" = succeeded ]
+            [ $i = 2 ] || { kill -9 "$FS_PID"; wait_until 10 process_is_gone "$FS_PID"; }
+        done
+        kill -TERM "$FS_PID"
+        wait_until 10 process_is_gone "$FS_PID"
+        [ "$(grep -c " $MNT " /proc/self/mounts)" -eq 0 ]
+        # The key file is read as that user, and others are told what is wrong.
+        install -m 600 "$DIR/key" "$THEIRS/roots"
+        fails seedancefs -o "$THEIR_OPTIONS,api_key_file=$THEIRS/roots" "$MNT"
+        has "$THEIRS/roots: the API key cannot be read: Permission denied" "$DIR/fails.out"
+        fails seedancefs -o "$THEIR_OPTIONS,setuid=no-such-user" "$MNT"
+        has "setuid no-such-user: there is no such user" "$DIR/fails.out"
+        fails as_nobody seedancefs -o "$THEIR_OPTIONS,setuid=root" "$MNT"
+        has "setuid root: this user cannot become that one" "$DIR/fails.out"
+        # Tried out only.
+        mount -f -T "$DIR/fstab" "$MNT"
+        fails mountpoint -q "$MNT"
+        # Without --data-dir it is in that user'"'"'s home directory, whatever root'"'"'s environment says.
+        fails env XDG_DATA_HOME="$DIR/roots" seedancefs -o "setuid=nobody,api_url=$API,api_key_file=$THEIRS/key" "$MNT"
+        has "$(getent passwd nobody | cut -d: -f6)/.local/share/seedancefs: the data directory cannot be written to" "$DIR/fails.out"
+        [ ! -e "$DIR/roots" ]'
+    [ ! -e "$DIR/skipped" ] || skip "no overlay mounts here"
+}
+
 # S-INSTALL-5: With `x-systemd.automount` in fstab systemd mounts when somebody first looks.
 @test "S-INSTALL-5: the unit that systemd makes of the documented lines in fstab" {
     generator=/usr/lib/systemd/system-generators/systemd-fstab-generator
@@ -110,7 +188,7 @@ installed() {
 }
 
 # What docs/PACKAGING.md says to type and to write into fstab.
-fstab_section() { sed -nE '/^## From fstab/,/^## Programs/s/^    //p' "$ROOT/docs/PACKAGING.md"; }
+fstab_section() { sed -nE '/^## From fstab/,/^### /s/^    //p' "$ROOT/docs/PACKAGING.md"; }
 
 @test "S-INSTALL-4: from fstab, word for word as docs/PACKAGING.md says, on a machine that has nothing of it" {
     mkdir -p "$DIR/root/etc" "$DIR/root/srv" "$DIR/root/var/lib"

@@ -55,6 +55,7 @@ field() { dpkg-deb -f "$DEB" "$1"; }
         usr/lib/systemd/system/seedancefs@.service usr/lib/systemd/user/seedancefs.service; do
         grep -qxF "./$file" "$DIR/files" || { echo "$file is not in the package" >&2; return 1; }
     done
+    [ "$DIR/x/usr/sbin/mount.fuse.seedancefs" -ef "$DIR/x/usr/bin/seedancefs" ]
     fails grep -rlF "$BATS_FILE_TMPDIR" "$DIR/x"
     fails grep -qE '\.debug_info' <(objdump -h "$DIR/x/usr/bin/seedancefs")
     (cd "$DIR/x" && md5sum --quiet -c <(dpkg-deb --ctrl-tarfile "$DEB" | tar -xO ./md5sums))
