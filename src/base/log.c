@@ -56,6 +56,7 @@ void log_event(enum log_level level, const char *event, const char *format, ...)
     n = vsnprintf(line + len, sizeof(line) - len, format, arguments);
     va_end(arguments);
     len = n < 0 ? len : min_size(len + (size_t)n, most);
+    text_mask_url_secrets(line, len);
     for (size_t i = 0; i < len; i++) {
         if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
             line[i] = ' ';
