@@ -11,18 +11,6 @@
 const struct json_limits api_json_limits = {
     .max_bytes = API_BODY_MAX, .max_depth = 32, .max_nodes = 4096};
 
-/* True for C0, DEL, C1 and the separators and directions of U+2028..202E and U+2066..2069, with
- * which a message could break a log line or show itself in another order than it is. */
-static bool is_control(const unsigned char *s)
-{
-    if (s[0] < 0x20 || s[0] == 0x7f)
-        return true;
-    if (s[0] == 0xC2)
-        return s[1] < 0xA0;
-    return s[0] == 0xE2 && ((s[1] == 0x80 && s[2] >= 0xA8 && s[2] <= 0xAE) ||
-                            (s[1] == 0x81 && s[2] >= 0xA6 && s[2] <= 0xA9));
-}
-
 /* The length of a sequence in text that is known to be UTF-8. */
 static size_t sequence_length(unsigned char lead)
 {
@@ -32,9 +20,9 @@ static size_t sequence_length(unsigned char lead)
 void api_text_copy(char *out, size_t size, const char *text)
 {
     size_t len = 0;
-    for (const unsigned char *s = (const unsigned char *)text; *s;) {
-        size_t n = sequence_length(*s);
-        bool is_blank = is_control(s);
+    for (const char *s = text; *s;) {
+        size_t n = sequence_length((unsigned char)*s);
+        bool is_blank = text_is_control(s);
         size_t need = is_blank ? 1 : n;
         if (len + need >= size)
             break;

@@ -103,6 +103,7 @@ static size_t line_render(char *line, size_t size, enum log_level level, const c
     size_t len = n < 0 ? 0 : min_size((size_t)n, most);
     n = vsnprintf(line + len, size - len, format, arguments);
     len = n < 0 ? len : min_size(len + (size_t)n, most);
+    text_mask_url_secrets(line, len);
     for (size_t i = 0; i < len; i++) {
         if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
             line[i] = ' ';

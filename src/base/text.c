@@ -1,5 +1,7 @@
 #include "seedancefs/base/text.h"
 
+#include "seedancefs/base/buf.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -141,6 +143,151 @@ int text_name_check(const char *name)
             return -EINVAL;
     }
     return 0;
+}
+
+bool text_is_control(const char *sequence)
+{
+    const unsigned char *s = (const unsigned char *)sequence;
+    if (s[0] < 0x20 || s[0] == 0x7f)
+        return true;
+    if (s[0] == 0xC2)
+        return s[1] < 0xA0;
+    return s[0] == 0xE2 && ((s[1] == 0x80 && s[2] >= 0xA8 && s[2] <= 0xAE) ||
+                            (s[1] == 0x81 && s[2] >= 0xA6 && s[2] <= 0xA9));
+}
+
+/* Of a control character, a sequence of `n` bytes: C0 and DEL, C1, or one of U+2000..2FFF. */
+static unsigned code_point_of(const unsigned char *s, size_t n)
+{
+    return n == 1 ? s[0] : n == 2 ? s[1] : 0x2000u | (s[1] & 0x3Fu) << 6 | (s[2] & 0x3Fu);
+}
+
+int text_add_escaped(struct buf *out, const char *text, size_t len)
+{
+    size_t from = 0; /* the first byte that was not added yet */
+    size_t n;
+    for (size_t i = 0; i < len; i += n) {
+        const unsigned char *s = (const unsigned char *)text + i;
+        size_t valid = utf8_sequence_length(s, len - i);
+        n = valid ? valid : 1;
+        if (s[0] == '\n' || s[0] == '\t' || (valid && !text_is_control(text + i)))
+            continue;
+        (void)buf_add(out, text + from, i - from);
+        from = i + n;
+        if (!valid)
+            (void)buf_addf(out, "\\x%02x", s[0]);
+        else if (s[0] != '\r' || i + 1 == len || s[1] != '\n')
+            (void)buf_addf(out, "\\u%04x", code_point_of(s, n));
+    }
+    return buf_add(out, text + from, len - from);
+}
+
+/* A character of a text that may be JSON: how many bytes it takes, an escape sequence or not. */
+struct character {
+    size_t len;
+    char c; /* '\0': none of ASCII */
+};
+
+static struct character character_at(const char *text, size_t len)
+{
+    if (text[0] != '\\' || len < 2 || (unsigned char)text[1] <= ' ')
+        return (struct character){1, (signed char)text[0] > 0 ? text[0] : '\0'};
+    if (text[1] != 'u' || len < 6) {
+        static const char blanks[] = "nrt";
+        return (struct character){2, strchr(blanks, text[1]) ? ' ' : text[1]};
+    }
+    unsigned value = 0;
+    for (size_t i = 2; i < 6; i++) {
+        const char *digit = strchr("0123456789abcdefABCDEF", text[i]);
+        unsigned place = digit && text[i] ? (unsigned)(digit - "0123456789abcdefABCDEF") : 0;
+        value = value << 4 | (place > 15 ? place - 6 : place);
+    }
+    return (struct character){6, value < 0x80 ? (char)value : '\0'};
+}
+
+/* Not at '<' or an escaped quote, which do not belong into a URL: a signature may stand behind them all the same. */
+static bool is_url_end(struct character at)
+{
+    return at.c && (strchr(" \t\r\n", at.c) || (at.len == 1 && at.c == '"'));
+}
+
+/* Of one URL, as offsets into the text; nothing of a kind where its two are the same. */
+struct url_secrets {
+    size_t user_begin; /* user and password */
+    size_t user_end;
+    size_t query_begin; /* from '?' or '#' on */
+    size_t end;
+};
+
+/* The offset behind the next "://"; `len`: there is none. */
+static size_t url_authority_find(const char *text, size_t len, size_t from)
+{
+    unsigned matched = 0;
+    while (from < len && matched < 3) {
+        struct character at = character_at(text + from, len - from);
+        matched = at.c == ':' ? 1 : at.c == '/' && matched > 0 ? matched + 1 : 0;
+        from += at.len;
+    }
+    return matched == 3 ? from : len;
+}
+
+/* The next URL that begins at `from` or behind it and has a secret; false: there is none. */
+static bool url_secrets_find(const char *text, size_t len, size_t from, struct url_secrets *out)
+{
+    struct character at;
+    while ((from = url_authority_find(text, len, from)) < len) {
+        bool is_authority = true;
+        *out = (struct url_secrets){from, from, len, len};
+        for (; from < len; from += at.len) {
+            at = character_at(text + from, len - from);
+            if (is_url_end(at))
+                break;
+            bool is_query = at.c == '?' || at.c == '#';
+            is_authority = is_authority && !is_query && at.c != '/';
+            if (is_authority && at.c == '@')
+                out->user_end = from;
+            if (is_query && out->query_begin == len)
+                out->query_begin = from;
+        }
+        out->end = from;
+        if (out->query_begin > from)
+            out->query_begin = from;
+        if (out->user_end > out->user_begin || out->query_begin < out->end)
+            return true;
+    }
+    return false;
+}
+
+bool text_has_url_secret(const char *text, size_t len)
+{
+    struct url_secrets url;
+    return url_secrets_find(text, len, 0, &url);
+}
+
+int text_add_shown(struct buf *out, const char *text, size_t len)
+{
+    static const char mark[] = "…";
+    struct url_secrets url;
+    size_t from = 0;
+    while (url_secrets_find(text, len, from, &url)) {
+        (void)text_add_escaped(out, text + from, url.user_begin - from);
+        if (url.user_end > url.user_begin)
+            (void)buf_add_text(out, mark);
+        (void)text_add_escaped(out, text + url.user_end, url.query_begin - url.user_end);
+        if (url.end > url.query_begin)
+            (void)buf_add_text(out, mark);
+        from = url.end;
+    }
+    return text_add_escaped(out, text + from, len - from);
+}
+
+void text_mask_url_secrets(char *text, size_t len)
+{
+    struct url_secrets url;
+    for (size_t from = 0; url_secrets_find(text, len, from, &url); from = url.end) {
+        memset(text + url.user_begin, '*', url.user_end - url.user_begin);
+        memset(text + url.query_begin, '*', url.end - url.query_begin);
+    }
 }
 
 const char *text_full_stop(const char *text)

@@ -2,6 +2,9 @@
  * What happens to jobs, as the file `events` tells it: a line of JSON for each transition, written into the
  * store in the same transaction, so that there is no line without the change and no change without
  * the line. A fact that the store did not take has its line with its late writing.
+ *
+ * A reason may be what the service said, and name a signed URL. It is masked when the line is read, so that
+ * lines of earlier versions are, too; byte for byte, because offsets must stay.
  */
 #include "job_private.h"
 
@@ -109,12 +112,22 @@ struct events_read {
     size_t size;
 };
 
-static bool events_add(void *context, const char *piece, size_t len)
+static bool events_add(void *context, const char *line, size_t len, size_t from)
 {
     struct events_read *read = context;
+    struct buf masked;
     size_t room = read->size - read->out->len;
-    (void)buf_add(read->out, piece, len < room ? len : room);
-    return len < room && !read->out->error;
+    size_t left = len - from;
+    buf_init(&masked, len);
+    if (text_has_url_secret(line, len)) {
+        read->out->error = buf_add(&masked, line, len);
+        text_mask_url_secrets(masked.data, masked.len);
+        line = masked.data;
+    }
+    if (!read->out->error)
+        (void)buf_add(read->out, line + from, left < room ? left : room);
+    buf_fini(&masked);
+    return left < room && !read->out->error;
 }
 
 int jobs_events_read(struct jobs *jobs, int64_t offset, size_t size, struct buf *out)

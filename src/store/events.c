@@ -25,8 +25,7 @@ int store_events_each(struct store *store, int64_t offset, store_events_fn *fn, 
         const char *line = (const char *)sqlite3_column_text(statement, 1);
         int64_t len = sqlite3_column_bytes(statement, 1);
         bool is_sound = line && len > 0 && end - len <= offset && end - len >= 0;
-        bool is_more =
-            is_sound && fn(context, line + (offset - (end - len)), (size_t)(end - offset));
+        bool is_more = is_sound && fn(context, line, (size_t)len, (size_t)(offset - (end - len)));
         offset = end;
         if (is_more)
             continue;

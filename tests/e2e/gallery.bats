@@ -142,7 +142,8 @@ SCRIPT
     gallery without_scripts
 }
 
-# S-INDEX-8: It holds no signed URL, and another page that frames it learns nothing from it.
+# S-INDEX-8: It holds no signed URL, and another page that frames it learns nothing from it and can put nothing
+#   into it.
 @test "S-INDEX-8: no signed URL is in it, and a page that frames it learns nothing" {
     mount_fs
     make_jobs
@@ -150,4 +151,10 @@ SCRIPT
     url=$(cat "$MNT/jobs/cat/output.url")
     fails grep -F -e "${url%%\?*}" -e "${url#*\?}" -e X-Tos- -e Signature "$MNT/index.html"
     gallery framed "$DIR/outer.html"
+}
+
+@test "S-INDEX-8: a page that frames it can put nothing into it" {
+    mount_fs
+    make_jobs
+    gallery framed_evil "$DIR/outer.html"
 }

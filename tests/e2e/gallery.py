@@ -273,6 +273,40 @@ def framed(page, mount, outer):
         expect(got in ('', '{"isOther":true}'), got)
 
 
+def framed_evil(page, mount, outer):
+    """A page that frames the gallery may navigate the frame in which that asks itself, and speak from there."""
+    evil = f'{outer}.evil.html'
+    with open(evil, 'w', encoding='utf-8') as file:
+        file.write('''<script>
+            const html = '<article class="job" data-state="succeeded" id="job-1"><h2>injected</h2></article>';
+            for (const nonce of [undefined, null, '', location.hash.slice(1)])
+                parent.postMessage({revision: 'x-1', note: 'injected', cards: [{id: 'job-1', html}], nonce}, '*');
+            top.postMessage('spoken', '*');
+            </script>''')
+    with open(outer, 'w', encoding='utf-8') as file:
+        # Time and again, as soon as there is one: sometimes before it has spoken itself.
+        file.write(f'''<iframe src="{url(mount)}"></iframe><script>window.spoken = 0; window.other = [];
+            addEventListener('message', (e) => {{ e.data === 'spoken' ? spoken++ : other.push(JSON.stringify(e.data)); }});
+            const gallery = document.querySelector('iframe').contentWindow, turn = new MessageChannel();
+            let is_sent = false;
+            turn.port1.onmessage = () => {{
+                if (gallery.length && !is_sent)
+                    gallery[0].location = 'file://{evil}#' + Math.random();
+                is_sent = gallery.length > 0;
+                turn.port2.postMessage(0);
+            }};
+            turn.port2.postMessage(0);</script>''')
+    page.open(f'file://{outer}')
+    page.wait('spoken >= 2')
+    frame = page.call('Page.getFrameTree')['frameTree']['childFrames'][0]['frame']['id']
+    world = page.call('Page.createIsolatedWorld', frameId=frame)['executionContextId']
+    seen = page.call('Runtime.evaluate', contextId=world, returnByValue=True,
+                     expression='document.querySelector("main").innerText + document.querySelectorAll(".job").length')
+    text = seen['result']['value']
+    expect('injected' not in text and text.endswith('6'), text)
+    expect(not page.js('other.join()'), page.js('other.join()'))
+
+
 def main():
     check, mount, *arguments = sys.argv[1:]
     with browser.Browser() as page:

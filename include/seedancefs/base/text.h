@@ -1,6 +1,7 @@
 /*
- * What: small renderings and checks of text that several floors need: times, money, names, UTF-8.
- * Nothing here allocates, and nothing keeps state.
+ * What: small renderings and checks of text that several floors need: times, money, names, UTF-8,
+ * and texts from outside as they may be shown. Nothing here allocates but in the caller's buf, and
+ * nothing keeps state.
  */
 #ifndef SEEDANCEFS_BASE_TEXT_H
 #define SEEDANCEFS_BASE_TEXT_H
@@ -10,6 +11,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+struct buf;
 
 enum {
     TEXT_TIME_SIZE = 32,  /* fits "2026-11-23T08:00:00.123Z" and its NUL */
@@ -37,6 +40,30 @@ bool text_is_utf8(const char *bytes, size_t len);
  * no '/', not "." or "..". 0, -EINVAL, -EILSEQ or -ENAMETOOLONG.
  */
 int text_name_check(const char *name) NODISCARD;
+
+/* True for C0, DEL, C1 and what breaks lines or turns the direction of writing (U+2028..202E, U+2066..2069). The
+ * sequence is valid UTF-8. */
+bool text_is_control(const char *sequence);
+
+/*
+ * Texts that come from outside (a request, a response, a message) and are shown to people.
+ *
+ * Control characters would be commands to a terminal. They are shown as the escape sequence that JSON and
+ * most languages have for them, \u001b, so that JSON stays the same JSON; newline and tab stay. Bytes
+ * that are not UTF-8 are shown as \x9b. A carriage return before a newline is left out.
+ *
+ * URLs are secrets as far as they give access: their query and fragment may be a signature, and a
+ * password stands before the host. Each is shown as "…". A URL begins with "://" and ends at a blank, a
+ * quotation mark or the end; the text may be JSON, where any of this but the mark may be escaped.
+ */
+int text_add_escaped(struct buf *out, const char *text, size_t len); /* control characters alone */
+int text_add_shown(struct buf *out, const char *text, size_t len);   /* and without such secrets */
+
+/* True when a URL in the text has one of them. */
+bool text_has_url_secret(const char *text, size_t len);
+
+/* Puts '*' in the place of each of their bytes: for a text whose length must stay. */
+void text_mask_url_secrets(char *text, size_t len);
 
 /* What a sentence that ends with `text` still needs: "." or, behind ".", "!" or "?", "". */
 const char *text_full_stop(const char *text);

@@ -224,10 +224,11 @@ int store_history_each(struct store *store, int64_t job_id, store_history_fn *fn
                        void *context) NODISCARD;
 
 /* The file `events`: lines, each ended by a newline, that are added and never changed. It is read as a file is:
- * `fn` gets pieces of it, from `offset` on and in order, until it returns false or the end comes. */
+ * `fn` gets the line that `offset` lies in and those behind it, in order, until it returns false or the end comes.
+ * What was asked for of a line begins at its byte `from`. */
 int store_event_add(struct store *store, const char *line, size_t len) NODISCARD;
 int store_events_size(struct store *store, int64_t *bytes) NODISCARD;
-typedef bool store_events_fn(void *context, const char *piece, size_t len);
+typedef bool store_events_fn(void *context, const char *line, size_t len, size_t from);
 int store_events_each(struct store *store, int64_t offset, store_events_fn *fn,
                       void *context) NODISCARD;
 

@@ -40,6 +40,10 @@ static void test_log__a_line_is_a_line(void **state UNUSED)
     log_warn("x", "name=%s", "a\nlevel=error\x1b[31m\r\x7f");
     (void)lines_read(fds[0], text, sizeof(text));
     assert_string_equal(text + 24, " level=warn event=x name=a level=error [31m  \n");
+    log_warn("x", "word=\"https://a.b/c?sig=s3cret\" url=https://u:p@a.b/");
+    (void)lines_read(fds[0], text, sizeof(text));
+    assert_string_equal(text + 24, " level=warn event=x word=\"https://a.b/c***********\" "
+                                   "url=https://***@a.b/\n");
     memset(long_text, 'y', sizeof(long_text));
     long_text[sizeof(long_text) - 1] = '\0';
     log_error("x", "%s", long_text);

@@ -1,6 +1,8 @@
 /* base/text: times, money, sizes, UTF-8 and names, in tables. */
 #include "seedancefs/base/text.h"
 
+#include "seedancefs/base/buf.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -275,6 +277,99 @@ static void test_text__a_sentence_ends_with_one_full_stop(void **state UNUSED)
         assert_string_equal(text_full_stop(rows[i].text), rows[i].expected);
 }
 
+/* `text` may have a NUL in it: its size is that of the literal. */
+#define TEXT(literal) literal, sizeof(literal) - 1
+
+struct shown_row {
+    const char *text;
+    size_t len;
+    const char *expected;
+};
+
+static void test_text__control_characters_are_shown_as_escapes(void **state UNUSED)
+{
+    static const struct shown_row rows[] = {
+        {TEXT(""), ""},
+        {TEXT("plain \\ text\n\tmore"), "plain \\ text\n\tmore"},
+        {TEXT("\x1b[31mred\x07"), "\\u001b[31mred\\u0007"},
+        {TEXT("a\0b\x7f"), "a\\u0000b\\u007f"},
+        {TEXT("a\r\nb\rc\r"), "a\nb\\u000dc\\u000d"},
+        {TEXT("\xc2\x9b"
+              "31m \xc2\x80\xc2\xa0"),
+         "\\u009b31m \\u0080\xc2\xa0"},
+        {TEXT("\x9b"
+              "31m\xff\xc3"),
+         "\\x9b31m\\xff\\xc3"},
+        {TEXT("\xed\xa0\x80\xc0\x9b"), "\\xed\\xa0\\x80\\xc0\\x9b"},
+        {TEXT("\xe2\x80\xae\xe2\x80\xa7\xe2\x81\xa6\xe2\x80\xa8"),
+         "\\u202e\xe2\x80\xa7\\u2066\\u2028"},
+        {TEXT("猫 🐈 é"), "猫 🐈 é"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct buf out;
+        buf_init(&out, 1024);
+        assert_int_equal(text_add_escaped(&out, rows[i].text, rows[i].len), 0);
+        assert_string_equal(buf_text(&out), rows[i].expected);
+        buf_fini(&out);
+    }
+}
+
+static void test_text__secrets_of_urls_are_not_shown(void **state UNUSED)
+{
+    static const struct shown_row rows[] = {
+        {TEXT("https://a.b/c.mp4?X-Tos-Signature=1&x=2"), "https://a.b/c.mp4…"},
+        {TEXT("https://a.b/c.mp4#access_token=1"), "https://a.b/c.mp4…"},
+        {TEXT("https://user:pass@word@a.b:1/c@d"), "https://…@a.b:1/c@d"},
+        {TEXT("(http://u@a.b?x=1) two s3://k/x?y#z end"), "(http://…@a.b… two s3://k/x… end"},
+        {TEXT("https://a.b/c ? # a@b"), "https://a.b/c ? # a@b"},
+        {TEXT("why? because: //x?y"), "why? because: //x?y"},
+        {TEXT("<a href=\"https://a/b?c\">x</a>"), "<a href=\"https://a/b…\">x</a>"},
+        /* JSON, with whatever may be escaped in it. */
+        {TEXT("{\"u\":\"https:\\/\\/a\\/b\\u003Fc\\u0026d\"}"), "{\"u\":\"https:\\/\\/a\\/b…\"}"},
+        {TEXT("{\"u\":\"\\u0068ttps\\u003a\\u002F\\u002fa?c\",\"v\":\"w?x\"}"),
+         "{\"u\":\"\\u0068ttps\\u003a\\u002F\\u002fa…\",\"v\":\"w?x\"}"},
+        {TEXT("\"see \\\"https://a?b\\\"&sig=1 and\\nhttps://a?b\\nthen "
+              "\\u003chttps://a?b\\u003e\\u0020.\""),
+         "\"see \\\"https://a… and\\nhttps://a…\\nthen \\u003chttps://a…\\u0020.\""},
+        {TEXT("<a href='HTTPS://a/b?<c>&d'>x</a> y?z"), "<a href='HTTPS://a/b… y?z"},
+        {TEXT("https://a/b?\x1b[31m\nhttps://a/\x1b"), "https://a/b…\nhttps://a/\\u001b"},
+        {TEXT("https://a/猫?名=猫&sig=1 猫"), "https://a/猫… 猫"},
+        {TEXT("https://"), "https://"},
+        {TEXT("https://a?"), "https://a…"},
+        {TEXT("https://a\\"), "https://a\\"},
+        {TEXT("https://a?\\u00"), "https://a…"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct buf out;
+        char copy[256] = "";
+        buf_init(&out, 1024);
+        assert_int_equal(text_add_shown(&out, rows[i].text, rows[i].len), 0);
+        assert_string_equal(buf_text(&out), rows[i].expected);
+        assert_int_equal(text_has_url_secret(rows[i].text, rows[i].len),
+                         strstr(rows[i].expected, "…") != NULL);
+        /* Masked it is as long as before, and nothing of it is left. */
+        memcpy(copy, rows[i].text, rows[i].len);
+        text_mask_url_secrets(copy, rows[i].len);
+        assert_int_equal(strlen(copy), rows[i].len);
+        assert_int_equal(strchr(copy, '*') != NULL, strstr(rows[i].expected, "…") != NULL);
+        assert_false(text_has_url_secret(copy, rows[i].len) && !strchr(copy, '@'));
+        buf_fini(&out);
+    }
+}
+
+/* A signature must not be seen wherever the text is cut off. */
+static void test_text__a_cut_off_url_shows_nothing_of_its_query(void **state UNUSED)
+{
+    static const char text[] = "x \"https:\\/\\/a.b/c\\u003fSECRET=SECRET\" y";
+    for (size_t len = 0; len < sizeof(text); len++) {
+        struct buf out;
+        buf_init(&out, 1024);
+        assert_int_equal(text_add_shown(&out, text, len), 0);
+        assert_null(strstr(buf_text(&out), "S"));
+        buf_fini(&out);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -286,6 +381,9 @@ int main(void)
         cmocka_unit_test(test_text__every_code_point_but_surrogates_is_accepted),
         cmocka_unit_test(test_text__names_are_checked),
         cmocka_unit_test(test_text__a_sentence_ends_with_one_full_stop),
+        cmocka_unit_test(test_text__control_characters_are_shown_as_escapes),
+        cmocka_unit_test(test_text__secrets_of_urls_are_not_shown),
+        cmocka_unit_test(test_text__a_cut_off_url_shows_nothing_of_its_query),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -138,6 +138,34 @@ static void test_events__can_be_read_from_anywhere_in_pieces_of_any_size(void **
     world_fini(&w);
 }
 
+/* Lines that are in the store already, too: nothing of them moves. */
+static void test_events__show_no_secret_of_a_url_and_keep_their_offsets(void **state UNUSED)
+{
+    struct world w;
+    struct buf before;
+    struct buf after;
+    world_init(&w);
+    (void)job_make_named(&w, "cat");
+    events_get(&w, &before);
+    static const char line[] = "{\"reason\":\"no https://a.b/c?X-Tos-Signature=s3cret here\"}\n";
+    static const char shown[] = "{\"reason\":\"no https://a.b/c*********************** here\"}\n";
+    assert_int_equal(store_event_add(w.store, line, strlen(line)), 0);
+    (void)job_make_named(&w, "dog");
+    events_get(&w, &after);
+    assert_memory_equal(after.data, before.data, before.len);
+    assert_memory_equal(after.data + before.len, shown, strlen(shown));
+    for (size_t offset = 0; offset < after.len; offset++) {
+        struct buf piece;
+        buf_init(&piece, EVENTS_MAX);
+        assert_int_equal(jobs_events_read(w.jobs, (int64_t)offset, 10, &piece), 0);
+        assert_memory_equal(piece.data, after.data + offset, piece.len);
+        buf_fini(&piece);
+    }
+    buf_fini(&before);
+    buf_fini(&after);
+    world_fini(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -145,6 +173,7 @@ int main(void)
         cmocka_unit_test(test_events__are_written_late_when_the_disk_was_full),
         cmocka_unit_test(test_events__of_an_intent_that_was_refused_are_none),
         cmocka_unit_test(test_events__can_be_read_from_anywhere_in_pieces_of_any_size),
+        cmocka_unit_test(test_events__show_no_secret_of_a_url_and_keep_their_offsets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
