@@ -114,8 +114,8 @@ struct job {
     enum job_state state;
     bool has_problem;
     bool is_damage_shown; /* the problem is that of jobs_video_damaged() */
-    bool was_answered;   /* its attempt, before the program started */
-    bool is_provisional; /* looked up by a path that is about to create something below it */
+    bool was_answered;    /* its attempt, before the program started */
+    bool is_provisional;  /* looked up by a path that is about to create something below it */
     bool is_removed;
     bool is_resume_due;        /* the start could not load it */
     unsigned char media_mark;  /* what the floor above knows of this attempt's media; 0: nothing */
