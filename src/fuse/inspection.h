@@ -18,6 +18,9 @@ typedef void inspection_fn(void *context, bool is_creating);
 struct inspection {
     struct inspector *inspector; /* NULL: not under way */
     uint64_t id;
+    pid_t tid;
+    const char *name; /* lent */
+    bool is_asked;    /* the process has the question */
     inspection_fn *fn;
     void *context;
     struct timer deadline;
@@ -25,8 +28,8 @@ struct inspection {
     struct inspection *prev;
 };
 
-/* Asks whether `tid` is about to create something below `name`. On failure (also without an inspector, NULL) it
- * cannot be known, and fn is not called. */
+/* Asks whether `tid` is about to create something below `name`, which is lent until the result comes. On failure (also
+ * without an inspector, NULL) it cannot be known, and fn is not called. */
 int inspection_start(struct inspection *inspection, struct inspector *inspector, pid_t tid,
                      const char *name, inspection_fn *fn, void *context) NODISCARD;
 

@@ -144,6 +144,29 @@ static struct inspection *inspection_find(const struct inspector *inspector, uin
     return inspection;
 }
 
+static bool question_send(const struct inspector *inspector, const struct inspection *inspection)
+{
+    struct question question;
+    size_t bytes = strlen(inspection->name) + 1;
+    memset(&question, 0, offsetof(struct question, name));
+    question.id = inspection->id;
+    question.tid = inspection->tid;
+    memcpy(question.name, inspection->name, bytes);
+    bytes += offsetof(struct question, name);
+    return send(inspector->child.socket_fd, &question, bytes, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+}
+
+/* As many as there is place for; the others when results have come. */
+static void questions_send(struct inspector *inspector)
+{
+    struct inspection *inspection;
+    DL_FOREACH (inspector->inspections, inspection) {
+        if (!inspection->is_asked && !question_send(inspector, inspection))
+            return;
+        inspection->is_asked = true;
+    }
+}
+
 /* All results that have come. False when no more will. */
 static bool results_take(struct inspector *inspector)
 {
@@ -155,7 +178,9 @@ static bool results_take(struct inspector *inspector)
         if (inspection) /* else it came too late */
             inspection_end(inspection, result.is_creating);
     }
-    return n < 0 && (errno == EAGAIN || errno == EINTR);
+    bool is_alive = n < 0 && (errno == EAGAIN || errno == EINTR);
+    questions_send(inspector);
+    return is_alive;
 }
 
 static void inspection_is_late(void *context)
@@ -183,24 +208,20 @@ void inspection_cancel(struct inspection *inspection)
 int inspection_start(struct inspection *inspection, struct inspector *inspector, pid_t tid,
                      const char *name, inspection_fn *fn, void *context)
 {
-    struct question question;
-    size_t len = strlen(name);
     if (!inspector || inspector->is_gone)
         return -EPIPE;
-    if (tid <= 0 || len >= sizeof(question.name))
+    if (tid <= 0 || strlen(name) > TEXT_NAME_MAX)
         return -EINVAL;
-    memset(&question, 0, offsetof(struct question, name));
-    question.id = ++inspector->last_id;
-    question.tid = tid;
-    memcpy(question.name, name, len + 1);
-    if (send(inspector->child.socket_fd, &question, offsetof(struct question, name) + len + 1,
-             MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-        return -errno;
-    *inspection = (struct inspection){
-        .inspector = inspector, .id = question.id, .fn = fn, .context = context};
+    *inspection = (struct inspection){.inspector = inspector,
+                                      .id = ++inspector->last_id,
+                                      .tid = tid,
+                                      .name = name,
+                                      .fn = fn,
+                                      .context = context};
     DL_APPEND(inspector->inspections, inspection);
     timer_set(inspector->timers, &inspection->deadline, DEADLINE_MS, inspection_is_late,
               inspection);
+    questions_send(inspector);
     return 0;
 }
 

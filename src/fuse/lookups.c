@@ -43,25 +43,27 @@ static void lookup_end(void *context, bool is_creating)
     reply_entry(req, "lookup", r, &entry);
 }
 
-/* False: the caller cannot be looked at, or not now. */
-static bool lookup_park(fuse_req_t req, fuse_ino_t parent, const char *name)
+/* 0, or why it is answered at once: -ENOENT where the caller cannot be looked at. */
+static int lookup_park(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct session *session = session_of(req);
     size_t len = strlen(name);
-    struct lookup *lookup = len <= TEXT_NAME_MAX ? calloc(1, sizeof(*lookup)) : NULL;
+    if (len > TEXT_NAME_MAX)
+        return -ENOENT;
+    struct lookup *lookup = calloc(1, sizeof(*lookup));
     if (!lookup)
-        return false;
+        return -ENOMEM;
     lookup->session = session;
     lookup->req = req;
     lookup->parent = parent;
     memcpy(lookup->name, name, len + 1);
     if (inspection_start(&lookup->inspection, session->settings.inspector, fuse_req_ctx(req)->pid,
-                         name, lookup_end, lookup) < 0) {
+                         lookup->name, lookup_end, lookup) < 0) {
         free(lookup);
-        return false;
+        return -ENOENT;
     }
     DL_APPEND(session->lookups, lookup);
-    return true;
+    return 0;
 }
 
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -78,9 +80,11 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
     const struct tree_caller caller = caller_of(req);
     int r = tree_lookup(tree_of(req), parent, name, &entry);
     /* Who may not make anything is not looked at. */
-    if (r == -ENOENT && tree_provisional_check(tree_of(req), parent, &caller) == 0 &&
-        lookup_park(req, parent, name))
-        return;
+    if (r == -ENOENT && tree_provisional_check(tree_of(req), parent, &caller) == 0) {
+        r = lookup_park(req, parent, name);
+        if (r == 0)
+            return;
+    }
     reply_entry(req, "lookup", r, &entry);
 }
 
