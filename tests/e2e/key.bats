@@ -17,6 +17,7 @@ hup() { kill -HUP "$FS_PID"; }
     ln -s "$MNT/key" "$DIR/link"
     for file in "$MNT/key" "$MNT/none" "$DIR/link" "$MNT/../mnt/key"; do
         run timeout 20 "$SEEDANCEFS" --api-url "$API" --data-dir "$DATA" --api-key-file "$file" "$MNT" 3>&-
+        [ "$status" -ne 0 ] || FS_PID=$(daemon_pid)
         [ "$status" -eq 2 ]
         [[ $output == *"$file: the key file lies inside the mount point. Choose another with --api-key-file FILE."* ]]
     done
