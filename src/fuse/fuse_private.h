@@ -40,6 +40,7 @@ extern const struct fuse_lowlevel_ops session_ops;
 void reply_error(fuse_req_t req, const char *operation, int r);
 
 struct session *session_of(fuse_req_t req);
+struct tree_caller caller_of(fuse_req_t req);
 struct tree_handle *handle_of(const struct fuse_file_info *fi);
 
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi);

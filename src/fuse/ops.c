@@ -33,7 +33,7 @@ static struct tree *tree_of(fuse_req_t req)
     return session_of(req)->settings.tree;
 }
 
-static struct tree_caller caller_of(fuse_req_t req)
+struct tree_caller caller_of(fuse_req_t req)
 {
     const struct fuse_ctx *context = fuse_req_ctx(req);
     return (struct tree_caller){context->uid, context->gid};

@@ -101,7 +101,7 @@ int job_file_stat(const struct job_file *file, struct stat *st)
             r = -errno;
     }
     if (r == 0)
-        st->st_mode = S_IFREG | (job_file_is_frozen(file) ? 0444 : file->mode);
+        st->st_mode = S_IFREG | file->mode;
     return r;
 }
 
@@ -217,6 +217,7 @@ static int file_touch(struct job_file *file)
         job_ctl_problem_clear(file->job);
     }
     file->is_dirty = true;
+    file->is_searched = false;
     return 0;
 }
 
