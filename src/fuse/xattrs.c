@@ -46,10 +46,14 @@ void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value UNUSED,
                  size_t size UNUSED, int flags UNUSED)
 {
-    reply_error(req, "setxattr", tree_xattr_set(session_of(req)->settings.tree, ino, name));
+    struct tree_caller caller = caller_of(req);
+    reply_error(req, "setxattr",
+                tree_xattr_set(session_of(req)->settings.tree, ino, name, &caller));
 }
 
 void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
-    reply_error(req, "removexattr", tree_xattr_set(session_of(req)->settings.tree, ino, name));
+    struct tree_caller caller = caller_of(req);
+    reply_error(req, "removexattr",
+                tree_xattr_set(session_of(req)->settings.tree, ino, name, &caller));
 }

@@ -192,13 +192,14 @@ void tree_abandon(struct tree *tree);
 int tree_truncate(struct tree_handle *handle, int64_t size) NODISCARD;
 
 /* Extended attributes: appends the value (-ENODATA: there is none; -EOPNOTSUPP: there cannot be), or the names,
- * each with its NUL. Whoever may not read the prompt is not given that. None can be set: -EPERM for those that there
- * are, else -EOPNOTSUPP. */
+ * each with its NUL. Whoever may not read the prompt is not given that. None can be set: for user.seedance.* that
+ * succeeds and changes nothing, else it is -EOPNOTSUPP. */
 int tree_xattr_get(struct tree *tree, uint64_t ino, const char *name,
                    const struct tree_caller *caller, struct buf *out) NODISCARD;
 int tree_xattr_list(struct tree *tree, uint64_t ino, const struct tree_caller *caller,
                     struct buf *out) NODISCARD;
-int tree_xattr_set(struct tree *tree, uint64_t ino, const char *name) NODISCARD;
+int tree_xattr_set(struct tree *tree, uint64_t ino, const char *name,
+                   const struct tree_caller *caller) NODISCARD;
 
 /* What the floor above adds to the file `metrics`, whole families of the Prometheus text format; NULL:
  * nothing (any more). */
