@@ -347,6 +347,7 @@ static int floors_start(struct daemon *daemon)
                                  .clock = clock_system(),
                                  .data_directory = options->data_directory,
                                  .archive = options->archive,
+                                 .is_shared = options_are_shared(options),
                                  .news_context = &daemon->raiser,
                                  .on_news = daemon->raiser ? raiser_news : NULL};
     return tree_new(&tree, &daemon->tree);

@@ -484,3 +484,15 @@ void options_fini(struct options *options)
     free(options->fuse_options);
     *options = (struct options){0};
 }
+
+bool options_are_shared(const struct options *options)
+{
+    static const char name[] = "allow_other";
+    const char *word = options->fuse_options ? options->fuse_options : "";
+    for (size_t len; *word; word += len + (word[len] != '\0')) {
+        len = strcspn(word, ",");
+        if (len == strlen(name) && strncmp(word, name, len) == 0)
+            return true;
+    }
+    return false;
+}

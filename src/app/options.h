@@ -46,4 +46,7 @@ enum options_result { OPTIONS_RUN, OPTIONS_DONE, OPTIONS_WRONG };
 enum options_result options_parse(struct options *options, int argc, char **argv);
 void options_fini(struct options *options);
 
+/* True when the mount is not for its owner alone: allow_other is among the options for FUSE. */
+bool options_are_shared(const struct options *options);
+
 #endif

@@ -27,7 +27,8 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
     struct buf value;
     buf_init(&value, XATTR_BYTES_MAX);
-    int r = tree_xattr_get(session_of(req)->settings.tree, ino, name, &value);
+    struct tree_caller caller = caller_of(req);
+    int r = tree_xattr_get(session_of(req)->settings.tree, ino, name, &caller, &value);
     reply(req, "getxattr", r, &value, size);
     buf_fini(&value);
 }
@@ -36,7 +37,8 @@ void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
     struct buf list;
     buf_init(&list, XATTR_BYTES_MAX);
-    int r = tree_xattr_list(session_of(req)->settings.tree, ino, &list);
+    struct tree_caller caller = caller_of(req);
+    int r = tree_xattr_list(session_of(req)->settings.tree, ino, &caller, &list);
     reply(req, "listxattr", r, &list, size);
     buf_fini(&list);
 }
@@ -44,10 +46,14 @@ void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value UNUSED,
                  size_t size UNUSED, int flags UNUSED)
 {
-    reply_error(req, "setxattr", tree_xattr_set(session_of(req)->settings.tree, ino, name));
+    struct tree_caller caller = caller_of(req);
+    reply_error(req, "setxattr",
+                tree_xattr_set(session_of(req)->settings.tree, ino, name, &caller));
 }
 
 void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
-    reply_error(req, "removexattr", tree_xattr_set(session_of(req)->settings.tree, ino, name));
+    struct tree_caller caller = caller_of(req);
+    reply_error(req, "removexattr",
+                tree_xattr_set(session_of(req)->settings.tree, ino, name, &caller));
 }

@@ -133,7 +133,7 @@ int job_file_stat(const struct job_file *file, struct stat *st)
             r = -errno;
     }
     if (r == 0)
-        st->st_mode = S_IFREG | (job_file_is_frozen(file) ? 0444 : file->mode);
+        st->st_mode = S_IFREG | file->mode;
     return r;
 }
 
@@ -250,6 +250,7 @@ static int file_touch(struct job_file *file)
         file->job->hidden_prompt_id = 0; /* it is another one now */
     }
     file->is_dirty = true;
+    file->is_searched = false;
     return 0;
 }
 

@@ -17,6 +17,7 @@
  *   progress.c  how far a task is
  *   resume.c  what goes on by itself: at the start, at the stop, with a new key
  *   file.c    the user's files
+ *   file_mode.c  who may read them
  *   defaults.c  defaults.json
  *   models.c  the service's models, for the floors above
  */

@@ -12,6 +12,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* A prompt may have megabytes, an attribute on most filesystems some kilobytes: longer ones are cut, or copying
  * with attributes would fail there. */
@@ -19,6 +20,14 @@ enum { ATTRIBUTE_BYTES_MAX = 1024 };
 
 static const char prefix[] = "user.seedance.";
 static const char user_prefix[] = "user.";
+
+/* Who may not read the prompt is not told that there is one. */
+static bool can_read_prompt(const struct tree *tree, struct job *job,
+                            const struct tree_caller *caller)
+{
+    mode_t mode = 0400 | job_readers_get(job);
+    return caller->uid == 0 || (node_mode_bits(tree, mode, caller) & R_OK) != 0;
+}
 
 typedef int attribute_fn(struct tree *tree, struct job *job, const struct job_detail *detail,
                          struct buf *out);
@@ -59,12 +68,17 @@ static int add_prompt(struct tree *tree, struct job *job, const struct job_detai
                       struct buf *out)
 {
     struct buf text;
+    struct buf shown;
     buf_init(&text, 64 * 1024 * 1024);
+    buf_init(&shown, text.limit);
     int r = job->attempt_id ? jobs_prompt_get(tree->settings.jobs, job, &text) : -ENODATA;
+    if (r == 0)
+        r = text_add_shown(&shown, buf_text(&text), text.len);
     if (r == 0) {
-        text_cut(&text);
-        r = text.error ? text.error : buf_add(out, buf_text(&text), text.len);
+        text_cut(&shown);
+        r = shown.error ? shown.error : buf_add(out, buf_text(&shown), shown.len);
     }
+    buf_fini(&shown);
     buf_fini(&text);
     return r;
 }
@@ -90,12 +104,22 @@ static const struct {
     {"prompt", add_prompt},   {"cost", add_cost},
 };
 
+static int attribute_add(struct tree *tree, const struct node *node,
+                         const struct job_detail *detail, size_t index,
+                         const struct tree_caller *caller, struct buf *out)
+{
+    if (attributes[index].add == add_prompt && !can_read_prompt(tree, node->job, caller))
+        return -ENODATA;
+    return attributes[index].add(tree, node->job, detail, out);
+}
+
 static bool has_attributes(const struct node *node)
 {
     return node->kind == NODE_JOB || node->kind == NODE_VIDEO;
 }
 
-int tree_xattr_get(struct tree *tree, uint64_t ino, const char *name, struct buf *out)
+int tree_xattr_get(struct tree *tree, uint64_t ino, const char *name,
+                   const struct tree_caller *caller, struct buf *out)
 {
     struct node node;
     struct job_detail *detail;
@@ -111,12 +135,13 @@ int tree_xattr_get(struct tree *tree, uint64_t ino, const char *name, struct buf
         return r;
     for (size_t i = 0; i < ARRAY_COUNT(attributes); i++) {
         if (strcmp(attributes[i].name, name + strlen(prefix)) == 0)
-            return attributes[i].add(tree, node.job, detail, out);
+            return attribute_add(tree, &node, detail, i, caller, out);
     }
     return -ENODATA;
 }
 
-int tree_xattr_list(struct tree *tree, uint64_t ino, struct buf *out)
+int tree_xattr_list(struct tree *tree, uint64_t ino, const struct tree_caller *caller,
+                    struct buf *out)
 {
     struct node node;
     struct job_detail *detail;
@@ -127,7 +152,7 @@ int tree_xattr_list(struct tree *tree, uint64_t ino, struct buf *out)
     for (size_t i = 0; i < ARRAY_COUNT(attributes) && r == 0; i++) {
         struct buf value;
         buf_init(&value, out->limit);
-        int found = attributes[i].add(tree, node.job, detail, &value);
+        int found = attribute_add(tree, &node, detail, i, caller, &value);
         buf_fini(&value);
         if (found == -ENODATA)
             continue;
@@ -138,11 +163,17 @@ int tree_xattr_list(struct tree *tree, uint64_t ino, struct buf *out)
     return r;
 }
 
-int tree_xattr_set(struct tree *tree, uint64_t ino, const char *name)
+/* What carries ours has come from here. mv, rsync -X and tar set it again when they bring it back, and rsync -X removes
+ * what its source does not have. They are ours as modes and times are, see tree_setattr(): nothing changes, and
+ * nobody is told of an error. */
+int tree_xattr_set(struct tree *tree, uint64_t ino, const char *name,
+                   const struct tree_caller *caller)
 {
     struct node node;
     int r = node_get(tree, ino, &node);
-    if (r < 0)
-        return r;
-    return strncmp(name, prefix, strlen(prefix)) == 0 ? -EPERM : -EOPNOTSUPP;
+    if (r == 0 && strncmp(name, prefix, strlen(prefix)) != 0)
+        r = -EOPNOTSUPP;
+    if (r == 0 && caller->uid != 0 && caller->uid != tree->uid)
+        r = -EPERM;
+    return r;
 }

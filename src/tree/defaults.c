@@ -17,7 +17,7 @@ int defaults_render(struct tree *tree, struct buf *out)
 int defaults_error_render(struct tree *tree, struct buf *out)
 {
     const char *problem = jobs_defaults_problem(tree->settings.jobs);
-    return buf_add_text(out, problem ? problem : "");
+    return text_add_shown(out, problem ? problem : "", problem ? strlen(problem) : 0);
 }
 
 bool defaults_has_kind(enum node_kind kind)

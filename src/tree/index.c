@@ -9,7 +9,8 @@
  * so if there are more: it has to stay quick to make, since the loop waits for it, and to look at.
  *
  * The page is kept until something changes, because one look asks for it several times (size, attributes, bytes), and
- * an open page asks again every few seconds. Its revision is a key, different each time the program runs, and a
+ * an open page asks again every few seconds. All see the same page: where others may look at the mount, it has no
+ * words of prompts that they may not read. Its revision is a key, different each time the program runs, and a
  * count of changes; what the key is for stands in the script of the page.
  */
 #include "tree_private.h"
@@ -65,29 +66,30 @@ struct index {
     size_t all; /* that there are */
 };
 
-/* Text as HTML, in an attribute too: markup is text. Bytes that no page may hold are shown as such. */
+/* Text as it may be shown, as HTML, in an attribute too: markup is text. */
 static void html_add(struct buf *out, const char *text, size_t len)
 {
-    static const char replacement[] = "\xef\xbf\xbd"; /* U+FFFD */
-    bool is_utf8 = text_is_utf8(text, len);
+    struct buf shown;
+    buf_init(&shown, out->limit);
     size_t from = 0;
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)text[i];
-        const char *instead = c == '&'                                           ? "&amp;"
-                              : c == '<'                                         ? "&lt;"
-                              : c == '>'                                         ? "&gt;"
-                              : c == '"'                                         ? "&quot;"
-                              : c == '\''                                        ? "&#39;"
-                              : (c < ' ' && c != '\n' && c != '\t') || c == 0x7f ? replacement
-                              : c >= 0x80 && !is_utf8                            ? replacement
-                                                                                 : NULL;
+    if (text_add_shown(&shown, text, len) < 0 && !out->error)
+        out->error = shown.error;
+    for (size_t i = 0; i < shown.len; i++) {
+        char c = shown.data[i];
+        const char *instead = c == '&'    ? "&amp;"
+                              : c == '<'  ? "&lt;"
+                              : c == '>'  ? "&gt;"
+                              : c == '"'  ? "&quot;"
+                              : c == '\'' ? "&#39;"
+                                          : NULL;
         if (!instead)
             continue;
-        buf_add(out, text + from, i - from);
+        buf_add(out, shown.data + from, i - from);
         buf_add_text(out, instead);
         from = i + 1;
     }
-    buf_add(out, text + from, len - from);
+    buf_add(out, buf_text(&shown) + from, shown.len - from);
+    buf_fini(&shown);
 }
 
 static void html_add_text(struct buf *out, const char *text)
@@ -265,6 +267,27 @@ static void video_add(const struct job *job, const struct job_detail *detail, st
     buf_add_text(out, "</a>\n");
 }
 
+/* Somebody may look at the page who may not read the job's prompt. */
+static bool is_private(const struct tree *tree, struct job *job)
+{
+    return tree->settings.is_shared && job_readers_get(job) != 044;
+}
+
+/* The prompt and all that may have its words in it. */
+static void words_add(struct tree *tree, struct job *job, const struct job_detail *detail,
+                      struct buf *out)
+{
+    if (is_private(tree, job)) {
+        buf_add_text(
+            out, "<p class=\"reason\">Its prompt is not for everybody, and not shown here.</p>\n");
+        return;
+    }
+    prompt_add(tree, job, detail, out);
+    if (has_video(job))
+        (void)error_add(job, detail, "error", out);
+    reason_add(job, detail, out);
+}
+
 static void card_add(struct tree *tree, struct job *job, struct buf *out)
 {
     static const struct job_detail nothing = {.attempt = {.output_ms = -1}};
@@ -276,17 +299,14 @@ static void card_add(struct tree *tree, struct job *job, struct buf *out)
              (long long)job->id, state_rows[job->state].look, word);
     if (has_video(job))
         video_add(job, detail, out);
-    else if (!error_add(job, detail, "error stage", out))
+    else if (is_private(tree, job) || !error_add(job, detail, "error stage", out))
         buf_addf(out, "<div class=\"media blank\">%s</div>\n", state_rows[job->state].stage);
     buf_add_text(out, "<div class=\"text\">\n<div class=\"top\"><h2 dir=\"auto\"><a href=\"");
     url_add_file(out, job, "");
     buf_add_text(out, "\">");
     html_add_text(out, job->name);
     buf_addf(out, "</a></h2><span class=\"state\">%s</span></div>\n", word);
-    prompt_add(tree, job, detail, out);
-    if (has_video(job))
-        (void)error_add(job, detail, "error", out);
-    reason_add(job, detail, out);
+    words_add(tree, job, detail, out);
     facts_add(job, detail, out);
     buf_add_text(out, "</div>\n</article>\n");
 }

@@ -187,6 +187,7 @@ static int file_entry(struct tree *tree, const struct node *node, struct tree_en
     int r = job_file_stat(node->file, &out->st);
     if (r < 0)
         return r;
+    out->st.st_mode = S_IFREG | node_mode(node);
     out->st.st_uid = tree->uid;
     out->st.st_gid = tree->gid;
     out->st.st_nlink = node->file->is_unlinked ? 0 : 1;
@@ -211,7 +212,7 @@ static int generated_entry(struct tree *tree, const struct node *node, struct tr
     int r = generated_render(tree, node->job, node->generated, &tree->scratch);
     if (r < 0)
         return r;
-    stat_fill(tree, &out->st, S_IFREG | node->generated->mode, (int64_t)tree->scratch.len,
+    stat_fill(tree, &out->st, S_IFREG | node_mode(node), (int64_t)tree->scratch.len,
               node->job->updated_ms);
     out->entry_s = node->generated->is_permanent ? KEEP_LONG_S : 0;
     return 0;
@@ -369,29 +370,39 @@ int node_find(struct tree *tree, const struct node *parent, const char *name, st
     return 0;
 }
 
+mode_t node_mode(const struct node *node)
+{
+    if (node->kind == NODE_FILE)
+        return job_file_mode_get(node->file);
+    if (node->generated && node->generated->has_words)
+        return 0400 | (node->generated->mode & job_readers_get(node->job));
+    if (node->generated)
+        return node->generated->mode;
+    if (node->kind == NODE_DEFAULTS)
+        return 0644;
+    return node_is_directory(node) ? 0755 : view_is_link(node) ? 0777 : 0444;
+}
+
+int node_mode_bits(const struct tree *tree, mode_t mode, const struct tree_caller *caller)
+{
+    return (int)(caller->uid == tree->uid   ? mode >> 6
+                 : caller->gid == tree->gid ? mode >> 3
+                                            : mode) &
+           7;
+}
+
 int node_access(struct tree *tree, const struct node *node, int mask,
                 const struct tree_caller *caller)
 {
-    mode_t mode = node_is_directory(node) ? 0755 : view_is_link(node) ? 0777 : 0444;
-    if (node->generated)
-        mode = node->generated->mode;
-    if (node->kind == NODE_DEFAULTS)
-        mode = 0644;
-    if (node->kind == NODE_FILE) {
-        mode = node->file->mode;
-        /* Root too: an accepted request cannot be changed by anybody. */
-        if ((mask & W_OK) && job_file_is_frozen(node->file))
-            return -ERR_PROMPT_FROZEN;
-    }
+    mode_t mode = node_mode(node);
+    /* Root too: an accepted request cannot be changed by anybody. */
+    if (node->kind == NODE_FILE && (mask & W_OK) && job_file_is_frozen(node->file))
+        return -ERR_PROMPT_FROZEN;
     if (caller->uid == 0) {
         bool is_executable = node_is_directory(node) || (mode & 0111);
         /* What is never writable is not for root either: there is nothing to write to. */
         bool is_writable = node->kind == NODE_FILE || node_is_directory(node) || (mode & 0222);
         return ((mask & X_OK) && !is_executable) || ((mask & W_OK) && !is_writable) ? -EACCES : 0;
     }
-    int bits = (int)(caller->uid == tree->uid   ? mode >> 6
-                     : caller->gid == tree->gid ? mode >> 3
-                                                : mode) &
-               7;
-    return (mask & ~bits & 7) ? -EACCES : 0;
+    return (mask & ~node_mode_bits(tree, mode, caller) & 7) ? -EACCES : 0;
 }

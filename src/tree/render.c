@@ -1,6 +1,7 @@
 /*
  * The generated files of a job: one table, one function each. A rendering is a snapshot: it is
- * made when the file is opened, and for its size when somebody asks.
+ * made when the file is opened, and for its size when somebody asks. What it holds from outside is
+ * made fit to be shown for all of them in one place, generated_render().
  */
 #include "tree_private.h"
 
@@ -159,60 +160,12 @@ static int render_request(struct tree *tree, struct job *job, struct job_detail 
     return jobs_blob_get(tree->settings.jobs, job, STORE_DISPLAY, out);
 }
 
-/* One character of a JSON text, escaped or not: its length, and in `c` what it stands for as far as
- * URLs go; 0 for any other escape. */
-static size_t response_unit(const char *text, size_t len, char *c)
-{
-    *c = text[0];
-    if (text[0] != '\\' || len < 2)
-        return 1;
-    *c = text[1] == '/' ? '/' : 0;
-    if (text[1] != 'u' || len < 6)
-        return 2;
-    static const struct {
-        const char *digits;
-        char c;
-    } rows[] = {{"003f", '?'}, {"002f", '/'}, {"003a", ':'}};
-    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        if (strncasecmp(text + 2, rows[i].digits, 4) == 0)
-            *c = rows[i].c;
-    }
-    return 6;
-}
-
-/* The text as it came, but for the query of every URL in it: a signed URL is a secret. A URL begins
- * with "://" and ends with its string or at a blank. */
-static int response_redact(const char *text, size_t len, struct buf *out)
-{
-    unsigned matched = 0; /* of "://" */
-    bool is_dropped = false;
-    size_t unit;
-    for (size_t i = 0; i < len; i += unit) {
-        char c;
-        unit = response_unit(text + i, len - i, &c);
-        bool is_end = unit == 1 && (c == '"' || c == ' ' || c == '\n' || c == '\r' || c == '\t');
-        if (is_end)
-            matched = 0;
-        else if (matched < 3)
-            matched = c == ':' ? 1 : c == '/' && matched > 0 ? matched + 1 : 0;
-        is_dropped = !is_end && (is_dropped || (matched == 3 && c == '?'));
-        if (!is_dropped)
-            buf_add(out, text + i, unit);
-    }
-    return out->error;
-}
-
 static int render_response(struct tree *tree, struct job *job, struct job_detail *detail UNUSED,
                            struct buf *out)
 {
-    struct buf raw;
-    buf_init(&raw, out->limit);
-    int r = jobs_blob_get(tree->settings.jobs, job, STORE_RESPONSE, &raw);
-    if (r == 0)
-        r = response_redact(buf_text(&raw), raw.len, out);
+    int r = jobs_blob_get(tree->settings.jobs, job, STORE_RESPONSE, out);
     if (r == 0 && out->len && out->data[out->len - 1] != '\n')
         r = buf_add_char(out, '\n');
-    buf_fini(&raw);
     return r;
 }
 
@@ -289,17 +242,17 @@ static int render_url(struct tree *tree UNUSED, struct job *job UNUSED, struct j
 
 /* The order is part of the inode numbers: new ones go to the end. */
 static const struct generated generated_table[] = {
-    {"status", 0444, true, NULL, render_status},
-    {"status.json", 0444, true, NULL, render_status_json},
-    {"request.json", 0444, false, has_attempt, render_request},
-    {"response.json", 0444, false, generated_has_response, render_response},
-    {"cost", 0444, true, NULL, render_cost},
-    {"error", 0444, false, generated_has_problem, render_error},
-    {"log", 0444, true, NULL, render_log},
-    {"output.url", 0400, false, has_url, render_url},
-    {"ctl", 0600, true, NULL, render_ctl},
-    {"progress", 0444, true, NULL, progress_render},
-    {"wait", 0444, true, NULL, wait_render},
+    {"status", 0444, true, false, NULL, render_status},
+    {"status.json", 0444, true, true, NULL, render_status_json},
+    {"request.json", 0444, false, true, has_attempt, render_request},
+    {"response.json", 0444, false, true, generated_has_response, render_response},
+    {"cost", 0444, true, false, NULL, render_cost},
+    {"error", 0444, false, true, generated_has_problem, render_error},
+    {"log", 0444, true, true, NULL, render_log},
+    {"output.url", 0400, false, false, has_url, render_url},
+    {"ctl", 0600, true, false, NULL, render_ctl},
+    {"progress", 0444, true, false, NULL, progress_render},
+    {"wait", 0444, true, false, NULL, wait_render},
 };
 
 size_t generated_count(void)
@@ -329,6 +282,15 @@ int generated_render(struct tree *tree, struct job *job, const struct generated 
     /* `status` needs nothing but the job itself, and is what scripts ask most. */
     if (generated->render == render_status)
         return render_status(tree, job, NULL, out);
+    struct buf text;
+    buf_init(&text, out->limit);
     int r = job_detail_get(job, &detail);
-    return r < 0 ? r : generated->render(tree, job, detail, out);
+    if (r == 0)
+        r = generated->render(tree, job, detail, &text);
+    /* Whatever came from outside, and whichever version wrote it into the store. */
+    if (r == 0)
+        r = (generated->render == render_url ? text_add_escaped
+                                             : text_add_shown)(out, buf_text(&text), text.len);
+    buf_fini(&text);
+    return r;
 }

@@ -167,13 +167,22 @@ int tree_access(struct tree *tree, uint64_t ino, int mask, const struct tree_cal
     return r < 0 ? r : node_access(tree, &node, mask, caller);
 }
 
-static int file_change(const struct node *node, const struct tree_change *change)
+/* That of a prompt says who may see its words. */
+static int mode_change(struct tree *tree, const struct node *node, mode_t mode)
+{
+    int r = job_file_mode_set(node->file, mode);
+    if (r == 0 && job_file_is_prompt(node->file))
+        index_changed(tree);
+    return r;
+}
+
+static int file_change(struct tree *tree, const struct node *node, const struct tree_change *change)
 {
     int r = 0;
     if (change->has_size)
         r = job_file_truncate(node->file, change->size);
     if (r == 0 && change->has_mode)
-        r = job_file_mode_set(node->file, change->mode);
+        r = mode_change(tree, node, change->mode);
     if (r == 0 && change->has_times)
         r = job_file_times_set(node->file, change->times);
     return r;
@@ -200,7 +209,7 @@ int tree_setattr(struct tree *tree, uint64_t ino, const struct tree_change *chan
     if (change->has_size && is_defaults)
         r = jobs_defaults_truncate(tree->settings.jobs, change->size);
     if (node.kind == NODE_FILE)
-        r = file_change(&node, change);
+        r = file_change(tree, &node, change);
     /* Modes and times of what the program makes are its own: cp -p and rsync need not fail for
      * it. Times are set for inotify with every transition (TREE_NEWS_CHANGED), so that is quick. */
     return r < 0 ? r : node_entry_quick(tree, &node, out);
@@ -266,8 +275,10 @@ int tree_unlink(struct tree *tree, uint64_t parent, const char *name,
         return jobs_defaults_remove(tree->settings.jobs);
     if (directory.kind != NODE_JOB)
         return -EPERM;
-    if (node.kind == NODE_FILE)
+    if (node.kind == NODE_FILE) {
+        index_changed(tree); /* it may be a prompt, whose mode is that of its words */
         return job_file_unlink(node.file);
+    }
     unsigned bit = node.kind == NODE_VIDEO   ? GENERATED_HIDDEN_VIDEO
                    : node.kind == NODE_COVER ? GENERATED_HIDDEN_COVER
                                              : (unsigned)node.kind - NODE_GENERATED;

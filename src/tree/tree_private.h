@@ -147,6 +147,10 @@ bool node_is_unlinked(const struct job *job, const char *name);
 void node_ghost_entry(const struct tree *tree, bool is_link, struct tree_entry *out);
 int node_access(struct tree *tree, const struct node *node, int mask,
                 const struct tree_caller *caller) NODISCARD;
+/* The permission bits that stat shows and node_access() goes by. */
+mode_t node_mode(const struct node *node);
+/* What this caller may do by these bits, as those of access(2). */
+int node_mode_bits(const struct tree *tree, mode_t mode, const struct tree_caller *caller);
 /* Names that users cannot give their own files. */
 bool node_name_is_reserved(const char *name);
 
@@ -155,6 +159,7 @@ struct generated {
     const char *name;
     mode_t mode;
     bool is_permanent; /* always there: its name may be remembered */
+    bool has_words;    /* of the prompt, or may have: for those who may read that */
     bool (*is_there)(const struct job *job, const struct job_detail *detail);
     int (*render)(struct tree *tree, struct job *job, struct job_detail *detail, struct buf *out);
 };

@@ -42,17 +42,23 @@ assert os.listxattr(M + "videos/cat.mp4", follow_symlinks=False) == []'
     [ "$(creates)" -eq 3 ]
 }
 
-# S-XATTR-2: They can be read only: setting or removing one fails with EPERM, any other name with
-#   EOPNOTSUPP. An attribute of users that is not there is ENODATA, one of another namespace EOPNOTSUPP.
-@test "S-XATTR-2: attributes are read only, with the right sizes and errors" {
+# S-XATTR-2: They are the program's own: setting or removing a `user.seedance.*` of any file succeeds, for the
+#   owner, and changes nothing, so that what was copied out of a mount can be moved into one. Any other name fails
+#   with EOPNOTSUPP. An attribute of users that is not there is ENODATA, one of another namespace EOPNOTSUPP.
+@test "S-XATTR-2: attributes stay what they are, with the right sizes and errors" {
     make_job cat
     mkdir "$J/draft"
     python '
 J = M + "jobs/cat"
 for path in J, J + "/output.mp4", M + "jobs/draft":
-    gives(errno.EPERM, os.setxattr, path, "user.seedance.status", b"failed")
-    gives(errno.EPERM, os.setxattr, path, "user.seedance.other", b"x")
-    gives(errno.EPERM, os.removexattr, path, "user.seedance.status")
+    before = {name: os.getxattr(path, name) for name in os.listxattr(path)}
+    os.setxattr(path, "user.seedance.status", b"failed")
+    os.setxattr(path, "user.seedance.other", b"x")
+    os.removexattr(path, "user.seedance.status")
+    assert before == {name: os.getxattr(path, name) for name in os.listxattr(path)}
+for path in J + "/status", J + "/prompt.json", M + "README.txt":
+    os.setxattr(path, "user.seedance.status", b"failed")
+    assert os.listxattr(path) == []
 for path in J, J + "/output.mp4", J + "/status", J + "/prompt.json", M, M + "README.txt":
     gives(errno.EOPNOTSUPP, os.setxattr, path, "user.mine", b"x")
     gives(errno.EOPNOTSUPP, os.removexattr, path, "user.mine")
@@ -83,7 +89,7 @@ assert libc.listxattr(J.encode(), room, ctypes.c_size_t(n - 1)) == -1 and ctypes
 }
 
 # S-XATTR-3: Programs that copy or show attributes and access control lists do so without a complaint.
-@test "S-XATTR-3: ls, cp -a, tar --xattrs and rsync -X have nothing to say" {
+@test "S-XATTR-3: ls, cp -a, mv, tar --xattrs and rsync -X have nothing to say" {
     make_job cat
     make_job dog 'the second'
     wait_ends cat
@@ -108,6 +114,25 @@ for path in "a/output.mp4", "b/jobs/cat", "b/jobs/cat/output.mp4", "c/dog", "c/d
     assert os.getxattr(sys.argv[1] + "/" + path, "user.seedance.status") == b"succeeded", path' "$DIR"
         python 'os.setxattr(sys.argv[1], "user.a", b"b")' "$DIR/a/status"
         quiet cp -a "$DIR/a/status" "$J/cat/again"
+        # And back: into a file of one's own, a job that there is, a job that is new.
+        mkdir "$J/bird" "$DIR/plain"
+        quiet rsync -aX "$DIR/a/output.mp4" "$J/bird/synced"
+        quiet cp --preserve=all "$DIR/a/output.mp4" "$J/bird/copied"
+        tar -C "$DIR/a" --xattrs -cf "$DIR/tar" output.mp4
+        quiet tar -C "$DIR/plain" --xattrs --xattrs-include='user.*' -xf "$DIR/tar"
+        quiet mv "$DIR/plain/output.mp4" "$J/bird/moved"
+        quiet mv "$DIR/a/output.mp4" "$J/bird/mine"
+        cmp "$J/bird/mine" "$J/cat/output.mp4"
+        echo note >"$DIR/plain/note"
+        for time in 1 2; do quiet rsync -aX "$DIR/plain/" "$J/plain/"; done
+        mv "$DIR/c/dog" "$DIR/dog"
+        rm "$DIR"/dog/{status*,cost,log,progress,ctl,request.json,response.json,output.*,cover.jpg,prompt.json}
+        echo note >"$DIR/dog/note"
+        [ "$(getfattr --absolute-names --only-values -n user.seedance.status "$DIR/dog")" = succeeded ]
+        quiet rsync -aX "$DIR/dog/" "$J/synced/"
+        quiet mv "$DIR/dog" "$J/moved"
+        [ "$(cat "$J/moved/status" "$J/synced/status" "$J/plain/status" | sort -u)" = draft ]
+        quiet mv "$J/moved/note" "$DIR/note"
     fi
     [ "$(creates)" -eq 2 ]
 }

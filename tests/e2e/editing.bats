@@ -89,8 +89,8 @@ FROZEN='waiting submitting unknown queued running succeeded'
     has 'attempt 2, estimated' "$J/cat/log"
 }
 
-# S-EDIT-2: In every other state `prompt.json` is frozen: its mode is 0444, and opening it for
-#   writing, truncating it, renaming it or another file onto it, and creating it anew fail with
+# S-EDIT-2: In every other state `prompt.json` is frozen: nobody has write permission (0644 is shown as 0444), and
+#   opening it for writing, truncating it, renaming it or another file onto it, and creating it anew fail with
 #   EPERM, for root as well.
 @test "S-EDIT-2 S-FILE-1: the frozen states refuse every change of prompt.json, to root as well" {
     mount_fs

@@ -179,7 +179,9 @@ gives(errno.EISDIR, os.truncate, J, 0)'
     wait_status cat succeeded
 }
 
-# S-FILE-13: The API key is in no file of the mount, and signed URLs are in none but `output.url`.
+# S-FILE-13: The API key is in no file of the mount. Signed URLs are in none but `output.url` and the prompt that
+#   you wrote: in all that the program shows, "…" stands for the query and fragment of a URL and for user and
+#   password in it (in `events` as many `*`). What is sent, also by `retry`, is the whole.
 @test "S-FILE-13: the key is nowhere in the mount, signed URLs only in output.url" {
     mount_fs
     make_job cat
@@ -193,6 +195,116 @@ gives(errno.EISDIR, os.truncate, J, 0)'
     fails grep -rF "$KEY" "$MNT"
     has X-Tos-Signature "$J/cat/output.url"
     [ "$(grep -rlF X-Tos- "$MNT")" = "$J/cat/output.url" ]
+}
+
+# Wherever the user, or the service that says it back, may bring a signed URL: a field, the prompt's text, a mistake,
+# an unknown field, a message of the service, a word that it should not say.
+@test "S-FILE-13: the signature of a URL is nowhere but in the prompt and in what is sent" {
+    local signed='https://u:s3cret@example.com/1.mp4?a=1&X-Tos-Signature=s3cret' name
+    scenario '{"kind":"create","prompt_contains":"refused","answer":{"status":400,
+            "body_json":{"error":{"message":"cannot fetch '"$signed"' now"}}}}' \
+        '{"kind":"poll","prompt_contains":"fails","answer":{"task":{"status":"failed",
+            "error":{"code":"'"$signed"'","message":"no '"$signed"'"}}}}' \
+        '{"kind":"poll","prompt_contains":"odd","answer":{"task":{"status":"'"$signed"'"}}}'
+    mount_fs --allow-unknown
+    for name in good refused fails odd; do
+        echo '{"prompt": "'"$name: as in $signed"' here", "video_url": "'"${signed//\//\\/}"'",
+            "input_video_duration": 5, "mine": {"url": "'"$signed"'"}}' >"$J/$name/prompt.json"
+    done
+    fails bash -c "echo '{\"prompt\": \"x\", \"resolution\": \"://a?s3cret\"}' >$J/wrong/prompt.json"
+    echo "plain text, as in $signed here" >"$J/text/prompt.txt"
+    fails bash -c "echo 'fetch ://a?s3cret' >$J/text/ctl"
+    fails bash -c "echo '://a?s3cret' >$J/good/ctl"
+    wait_status good succeeded
+    wait_status text succeeded
+    wait_status refused rejected
+    wait_status fails failed
+    wait_until 20 reason_has odd example.com
+    has 'https://…@example.com/1.mp4…' "$J/good/request.json" "$J/text/request.json" "$J/refused/error" \
+        "$J/refused/log" "$J/refused/status.json" "$J/refused/response.json" "$J/fails/error" "$MNT/index.html"
+    jq -e '.video_url == "https://…@example.com/1.mp4…" and .mine.url == .video_url' "$J/good/request.json"
+    python 'assert os.getxattr(M + "jobs/good", "user.seedance.prompt").decode() == \
+        "good: as in https://…@example.com/1.mp4… here"'
+    echo retry >"$J/refused/ctl"
+    wait_until 20 creates_are 6
+    [ "$(grep -c '"kind":"create".*X-Tos-Signature=s3cret' "$LOG")" -eq 6 ]
+    body 6 | jq -e --arg url "$signed" '.video_url == $url and .mine.url == $url'
+    head -c "$(stat -c %s "$MNT/events")" "$MNT/events" >"$DIR/events"
+    has 'https://********@example.com/1.mp4**' "$DIR/events"
+    jq -e . "$DIR/events" >/dev/null
+    [ "$(grep -rlF s3cret "$MNT" "$DIR/events" "$DATA/seedancefs.log" | xargs -n 1 basename | sort | uniq -c |
+        tr -s ' \n' ' ')" = " 5 prompt.json 1 prompt.txt " ]
+    # It is shortened when it is shown, so that what an earlier version has written is, too.
+    unmount_fs
+    [ "$(sqlite3 "$DATA/jobs.sqlite" "SELECT count(*) FROM exchange WHERE CAST(display AS TEXT) LIKE '%s3cret%'")" -eq 6 ]
+    mount_fs --allow-unknown
+    fails grep -rF --exclude='prompt.*' s3cret "$MNT"
+    has 'https://…@example.com/1.mp4…' "$J/good/request.json"
+}
+
+# S-FILE-14: A prompt in which such a URL stands, or which has more than 1 MiB, is for its owner alone, whatever
+#   mode it was given: 0600, and 0400 once it is accepted. When the URL has gone the given mode holds again.
+@test "S-FILE-14: a prompt with a signed URL is for its owner alone" {
+    mount_fs
+    local signed='https://example.com/1.mp4?X-Tos-Signature=s3cret'
+    mode_is() { [ "$(stat -c %a "$2")" = "$1" ]; }
+    echo '{"prompt": "x", "video_url": "'"$signed"'", "input_video_duration": 5' >"$J/cat/prompt.json"
+    wait_status cat invalid
+    [ "$(stat -c %a "$J/cat/prompt.json")" = 600 ]
+    chmod 644 "$J/cat/prompt.json"
+    [ "$(stat -c %a "$J/cat/prompt.json")" = 600 ]
+    sed 's/5$/5}/' "$J/cat/prompt.json" >"$DIR/whole"
+    cp -p "$DIR/whole" "$J/dog/prompt.json"
+    sed -i 's/5$/5}/' "$J/cat/prompt.json"
+    for job in cat dog; do
+        wait_status $job succeeded
+        wait_until 5 mode_is 400 "$J/$job/prompt.json" # the kernel keeps attributes of a renamed file for a second
+        has "$signed" "$J/$job/prompt.json"
+    done
+    restart_fs
+    [ "$(stat -c %a "$J/dog/prompt.json" "$J/dog/request.json" | tr '\n' ' ')" = '400 444 ' ]
+    echo '{"prompt": "'"$signed"' [[fail]]"}' >"$J/bad/prompt.json"
+    wait_status bad failed
+    [ "$(stat -c %a "$J/bad/prompt.json")" = 600 ]
+    echo '{"prompt": "none now [[fail]]"}' >"$J/bad/prompt.json"
+    wait_status bad failed
+    [ "$(stat -c %a "$J/bad/prompt.json")" = 644 ]
+    echo "$signed" >"$J/bad/note"
+    [ "$(stat -c %a "$J/bad/note")" = 644 ]
+}
+
+# S-FILE-15: Nothing that the program shows is a command to a terminal: control characters but newline and tab are
+#   shown as `\u001b`, bytes that are not UTF-8 as `\x9b`.
+@test "S-FILE-15: no file that the program makes has commands to a terminal in it" {
+    local name escapes='\u001b[2J \u0007 \u007f \u009b31m \u202e \r'
+    scenario '{"kind":"create","prompt_contains":"html","answer":{"status":500,"body_base64":"'"$(
+        printf '<h1>\033]0;x\007\r\n\tno\001 \177 \302\233 31m \233 31m \377 \000 end</h1>' | base64 -w0)"'"}}' \
+        '{"kind":"create","prompt_contains":"refused","answer":{"status":400,
+            "body":"{\"error\":{\"code\":\"a'"$escapes"'\",\"message\":\"b'"$escapes"'\"}}"}}' \
+        '{"kind":"poll","prompt_contains":"fails","answer":{"body":"{\"id\":\"TASK\",\"status\":\"'"$escapes"'\"}"}}'
+    mount_fs
+    for name in html refused; do
+        echo "{\"prompt\": \"$name $escapes\"}" >"$J/$name/prompt.json"
+    done
+    printf '{"prompt": "x", "a\302\233b": 1, "resolution": "\302\2332J\177"}' >"$J/wrong/prompt.json" || true
+    fails bash -c "printf 'a\033\302\233b' >$J/wrong/ctl"
+    wait_status html unknown
+    wait_status refused rejected
+    wait_status wrong invalid
+    [ "$(cat "$J/html/response.json")" = "<h1>\\u001b]0;x\\u0007
+	no\\u0001 \\u007f \\u009b 31m \\x9b 31m \\xff \\u0000 end</h1>" ]
+    jq -e '.prompt == "html \u001b[2J \u0007 \u007f \u009b31m \u202e \r"' "$J/html/request.json"
+    jq -e '.error.message | startswith("b\u001b[2J")' "$J/refused/response.json"
+    jq -e .state "$J/refused/status.json" "$J/wrong/status.json"
+    python '
+import unicodedata
+for path in glob.glob(M + "jobs/*/*") + [M + "index.html"]:
+    if path.endswith(("prompt.json", ".mp4", ".jpg")):
+        continue
+    text = open(path, "rb").read().decode() # UTF-8
+    wrong = [c for c in text if unicodedata.category(c) in ("Cc", "Zl", "Zp") and c not in "\n\t" or c == "\u202e"]
+    assert not wrong, (path, wrong)
+assert os.getxattr(M + "jobs/html", "user.seedance.prompt").isascii()'
 }
 
 # S-SPEND-8: `cost` is an estimate until the length of the video is known, and says which of the two
@@ -324,8 +436,8 @@ assert done'
     [ "$(wc -c <"$J/job1/output.mp4")" -eq "$(stat -c %s "$J/job1/output.mp4")" ]
 }
 
-# S-ATTR-2: Directories have mode 0755, generated files 0444, `output.url` 0400; everything belongs
-#   to the user who runs the program.
+# S-ATTR-2: Directories have mode 0755, generated files 0444 (but for S-ATTR-10), `output.url` 0400; everything
+#   belongs to the user who runs the program.
 @test "S-ATTR-2: modes and owner" {
     mount_fs
     make_job cat
@@ -418,8 +530,8 @@ for d, dirs, files in os.walk(M):
     [ "$(stat -c %Y "$J/cat/mine")" -gt 1500000000 ]
 }
 
-# S-ATTR-6: Setting mode and times of generated files and directories, and the mode of a frozen
-#   `prompt.json`, succeeds and changes nothing.
+# S-ATTR-6: Setting mode and times of generated files and directories succeeds and changes nothing. The mode of a
+#   frozen `prompt.json` says who may read it, and never lets anybody write.
 # S-ATTR-7: Giving a file to its owner and group again succeeds; to anybody else fails with EPERM.
 @test "S-ATTR-6 S-ATTR-7: chmod, utimens and chown of what is not yours to change" {
     mount_fs
@@ -428,13 +540,20 @@ for d, dirs, files in os.walk(M):
     wait_until 5 test -e "$J/cat/cover.jpg"
     before=$(stat -c '%n %a %y %u %g' "$MNT" "$MNT"/* "$J"/* "$J"/cat/* | grep -v prompt.json)
     for path in "$MNT" "$MNT/README.txt" "$J" "$J/cat" "$J"/cat/*; do
-        chmod 600 "$path"
+        [[ $path == */prompt.json ]] || chmod 600 "$path"
         touch -c -d 2001-01-01 "$path" 2>/dev/null || touch -c -d 2001-01-01 -a "$path" || true
         python 'os.utime(sys.argv[1], (1, 2))' "$path"
         chown "$(id -u):$(id -g)" "$path"
     done
     [ "$(stat -c '%n %a %y %u %g' "$MNT" "$MNT"/* "$J"/* "$J"/cat/* | grep -v prompt.json)" = "$before" ]
     [ "$(stat -c %a "$J/cat/prompt.json")" = 444 ]
+    chmod 600 "$J/cat/prompt.json"
+    [ "$(stat -c %a "$J/cat/prompt.json")" = 400 ]
+    restart_fs
+    [ "$(stat -c %a "$J/cat/prompt.json")" = 400 ]
+    chmod 644 "$J/cat/prompt.json"
+    [ "$(stat -c %a "$J/cat/prompt.json")" = 444 ]
+    fails bash -c "echo x >$J/cat/prompt.json"
     python '
 J = M + "jobs/cat/"
 other = 12345

@@ -6,6 +6,7 @@ load helper
 
 setup() { DIRS=(); }
 teardown() {
+    [ -z "${FS_PID:-}" ] || end_world
     for dir in "${DIRS[@]}"; do
         rm -rf --one-file-system "$dir"
     done
@@ -62,3 +63,108 @@ each_user() {
 @test "root and user: kill -9, and the same command mounts again" { each_user crash; }
 @test "root and user: fusermount3 -u and SIGTERM end it" { each_user unmount; }
 @test "root and user: the key is nowhere to be found" { each_user secrets; }
+
+# as_other COMMAND...   as another user of this machine, for whom the mount is, too
+as_other() { setpriv --reuid=nobody --regid="$(id -g nobody)" --clear-groups --inh-caps=-all -- "$@"; }
+
+# A mount with allow_other where others can come to it.
+shared_mount() {
+    [ "$(id -u)" = 0 ] || skip "another user is needed, whom root alone can be"
+    id nobody >/dev/null 2>&1 || skip "there is no user nobody"
+    BATS_TEST_TMPDIR=/tmp start_world
+    DIRS+=("$DIR")
+    chmod 711 "$DIR"
+    mount_fs -o allow_other "$@"
+    J=$MNT/jobs
+}
+
+# S-ATTR-10: Where others may look at the mount (`allow_other`), what has words of a prompt is for those who may
+#   read that: `status.json`, `request.json`, `response.json`, `error` and `log` have its read permissions (0400
+#   with a prompt of mode 0600 or when it was removed), and nobody else is given `user.seedance.prompt`. All may
+#   read `status`, `cost`, `progress`, `wait`, `output.mp4` and `cover.jpg`.
+@test "S-ATTR-10: what has words of a prompt is for those who may read the prompt" {
+    shared_mount
+    make_job open 'words for all [[seconds=0]]'
+    (umask 077 && mkdir "$J/private" && echo '{"prompt": "secret words"}' >"$J/private/prompt.json")
+    (umask 077 && echo '{"prompt": "secret words [[fail]]"}' >"$J/bad/prompt.json")
+    (umask 077 && fails bash -c "echo '{\"prompt\": \"x\", \"secret words\": 1}' >$J/wrong/prompt.json")
+    make_job late 'secret words'
+    wait_status private succeeded
+    wait_status bad failed
+    wait_ends open
+    wait_ends private
+    wait_until 10 test -e "$J/private/cover.jpg"
+    wait_until 10 test -e "$J/open/cover.jpg"
+    chmod 600 "$J/late/prompt.json"
+    # Whatever the mode says is so, for a look and for the content, and nothing that can be read has the words.
+    look() {
+        as_other env MNT="$MNT" "$PYTHON" - <<'SCRIPT'
+import errno, os, stat
+M, can, cannot = os.environ['MNT'] + '/', set(), set()
+for directory, _, names in os.walk(M):
+    for path in [directory + '/' + name for name in names] + [directory]:
+        is_open = bool(os.lstat(path).st_mode & stat.S_IROTH)
+        assert os.access(path, os.R_OK, follow_symlinks=False) == is_open, path
+        name = path[len(M):].lstrip('/')
+        assert not any(b'secret' in os.getxattr(path, n) for n in os.listxattr(path)), path
+        assert 'user.seedance.prompt' not in os.listxattr(path) or 'open' in name, path
+        try:
+            assert b'secret' not in os.getxattr(path, 'user.seedance.prompt'), path
+        except OSError as error:
+            assert error.errno == errno.ENODATA or error.errno == errno.EOPNOTSUPP, path
+        if os.path.isdir(path):
+            continue
+        try:
+            content = open(path, 'rb').read()
+            assert is_open and b'secret words' not in content, path
+            can.add(name)
+        except PermissionError:
+            assert not is_open, path
+            cannot.add(name)
+print('\n'.join(sorted(name for name in can if name.startswith('jobs/private'))))
+words = {'status.json', 'request.json', 'response.json', 'log', 'prompt.json'}
+for job in 'private', 'bad', 'late':
+    assert {f'jobs/{job}/{word}' for word in words} <= cannot, cannot
+assert 'jobs/bad/error' in cannot and 'jobs/wrong/error' in cannot, cannot
+assert {f'jobs/open/{word}' for word in words} <= can, can
+SCRIPT
+    }
+    look >"$DIR/can"
+    [ "$(tr '\n' ' ' <"$DIR/can")" = 'jobs/private/cost jobs/private/cover.jpg jobs/private/output.mp4 jobs/private/progress jobs/private/status ' ]
+    [ "$(as_other timeout 5 cat "$J/private/wait")" = succeeded ]
+    restart_fs -o allow_other
+    look >"$DIR/again"
+    cmp "$DIR/can" "$DIR/again"
+    # The owner and root see everything; who may read is the owner's to say, at any time.
+    has 'secret words' "$J/private/request.json"
+    [ "$(getfattr --absolute-names --only-values -n user.seedance.prompt "$J/private")" = 'secret words' ]
+    chmod 644 "$J/private/prompt.json"
+    as_other grep -q 'secret words' "$J/private/request.json" "$J/private/prompt.json"
+    rm "$J/private/prompt.json"
+    fails as_other cat "$J/private/request.json"
+    has 'secret words' "$J/private/request.json"
+}
+
+# S-INDEX-9: With `allow_other` it shows neither prompt nor error nor reason of a job whose prompt not everybody
+#   may read.
+@test "S-INDEX-9: the gallery that others see has no words of a private prompt" {
+    shared_mount
+    make_job open 'words for all'
+    (umask 077 && echo '{"prompt": "secret words [[fail]]"}' >"$J/bad/prompt.json")
+    wait_status bad failed
+    as_other cat "$MNT/index.html" >"$DIR/page"
+    has 'words for all' "$DIR/page"
+    has '>bad</a>' "$DIR/page"
+    fails grep -e 'secret words' -e 'could not make the video' "$DIR/page"
+    [ "$(wc -c <"$DIR/page")" -eq "$(stat -c %s "$MNT/index.html")" ]
+    chmod 644 "$J/bad/prompt.json"
+    as_other cat "$MNT/index.html" >"$DIR/page"
+    has 'secret words' "$DIR/page"
+    has 'could not make the video' "$DIR/page"
+    chmod 600 "$J/bad/prompt.json"
+    as_other cat "$MNT/index.html" >"$DIR/page"
+    fails grep 'secret words' "$DIR/page"
+    # Where nobody else can look it shows everything.
+    restart_fs
+    has 'secret words' "$MNT/index.html"
+}

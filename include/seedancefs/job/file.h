@@ -24,7 +24,7 @@ struct job_file {
     int64_t id;
     struct job *job;
     char *name;
-    mode_t mode; /* permission bits */
+    mode_t mode; /* permission bits as the user set them; see job_file_mode_get() */
     int fd;      /* -1 while no handle is open */
     unsigned handles;
     unsigned writers;
@@ -34,6 +34,8 @@ struct job_file {
     int write_result; /* of the prompt: why a write failed since it was last empty; 0: none did */
     int flush_result; /* of the prompt: the error that its last close reported; 0: none */
     bool is_unlinked;
+    bool is_searched;    /* its content has been searched for secrets since it changed last: */
+    bool has_url_secret; /* see job_file_mode_get() */
     struct job_file *next;
     struct job_file *prev;
 };
@@ -58,7 +60,20 @@ bool job_file_is_hidden(const struct job_file *file);
  * nothing that would have to be removed before its job is. */
 bool job_file_is_removed(const struct job_file *file);
 
-/* Size, times and mode as stat shows them. */
+/*
+ * The permission bits that hold: those that the user set, but
+ *   without write permission while the prompt is frozen;
+ *   without any for others while the prompt has a URL with a secret in it (text_has_url_secret()). What
+ *   cannot be searched for one, or is larger than JOB_FILE_SEARCHED_BYTES, is taken to have one.
+ */
+enum { JOB_FILE_SEARCHED_BYTES = 1024 * 1024 };
+mode_t job_file_mode_get(struct job_file *file);
+
+/* Who besides the owner may read what tells of the job's prompt: 044, 040, 004 or 0. They are those who may read
+ * the prompt, by the bits that the user set. Nobody, when that is not known: the prompt was removed. */
+mode_t job_readers_get(struct job *job);
+
+/* Size, times and, in st_mode, the bits that the user set. */
 int job_file_stat(const struct job_file *file, struct stat *st) NODISCARD;
 
 /* Appends what is in it now; -EFBIG beyond the limit of `out`. */

@@ -47,6 +47,7 @@ struct tree_settings {
     const struct clock *clock;
     const char *data_directory; /* copied; for statvfs */
     enum tree_archive archive;
+    bool is_shared; /* others than the owner may look at the mount: allow_other */
     void *news_context;
     void (*on_news)(void *context, enum tree_news kind, const char *path); /* NULL: nobody */
 };
@@ -64,7 +65,7 @@ struct media_hooks;
 void tree_job_hooks_fill(struct tree **slot, struct job_hooks *hooks);
 void tree_media_hooks_fill(struct tree **slot, struct media_hooks *hooks);
 
-/* Who asks. `groups` are not looked at: what is not the owner's is open to all or to nobody. */
+/* Who asks. Further groups of theirs are not looked at. */
 struct tree_caller {
     uid_t uid;
     gid_t gid;
@@ -195,10 +196,14 @@ void tree_abandon(struct tree *tree);
 int tree_truncate(struct tree_handle *handle, int64_t size) NODISCARD;
 
 /* Extended attributes: appends the value (-ENODATA: there is none; -EOPNOTSUPP: there cannot be), or the names,
- * each with its NUL. None can be set: -EPERM for those that there are, else -EOPNOTSUPP. */
-int tree_xattr_get(struct tree *tree, uint64_t ino, const char *name, struct buf *out) NODISCARD;
-int tree_xattr_list(struct tree *tree, uint64_t ino, struct buf *out) NODISCARD;
-int tree_xattr_set(struct tree *tree, uint64_t ino, const char *name) NODISCARD;
+ * each with its NUL. Whoever may not read the prompt is not given that. None can be set: for user.seedance.* that
+ * succeeds and changes nothing, else it is -EOPNOTSUPP. */
+int tree_xattr_get(struct tree *tree, uint64_t ino, const char *name,
+                   const struct tree_caller *caller, struct buf *out) NODISCARD;
+int tree_xattr_list(struct tree *tree, uint64_t ino, const struct tree_caller *caller,
+                    struct buf *out) NODISCARD;
+int tree_xattr_set(struct tree *tree, uint64_t ino, const char *name,
+                   const struct tree_caller *caller) NODISCARD;
 
 /* What the floor above adds to the file `metrics`, whole families of the Prometheus text format; NULL:
  * nothing (any more). */

@@ -1,6 +1,8 @@
 /* The user's files: when prompt.json is reported wrong, when it is committed, and when it is frozen. */
 #include "job_harness.h"
 
+#include "seedancefs/job/ctl.h"
+
 static struct job_file *file_made(struct job *job, const char *name)
 {
     struct job_file *file;
@@ -151,7 +153,6 @@ static void test_file__a_mistake_is_told_early_only_to_one_writer_in_sequence(vo
 static void test_file__an_accepted_prompt_is_frozen_until_the_job_has_ended(void **state UNUSED)
 {
     struct world w;
-    struct stat st;
     world_init(&w);
     struct job *job = job_make_named(&w, "cat");
     struct job_file *note = file_made(job, "note");
@@ -175,8 +176,7 @@ static void test_file__an_accepted_prompt_is_frozen_until_the_job_has_ended(void
         assert_state(job, s);
         assert_true(job_file_is_frozen(file));
         assert_false(job_file_is_frozen(note));
-        assert_int_equal(job_file_stat(file, &st), 0);
-        assert_int_equal(st.st_mode & 0777, 0444);
+        assert_int_equal(job_file_mode_get(file), 0444);
         assert_int_equal(job_file_open(file, true, false), -ERR_PROMPT_FROZEN);
         assert_int_equal(job_file_open(file, false, true), -ERR_PROMPT_FROZEN);
         assert_int_equal(job_file_truncate(file, 0), -ERR_PROMPT_FROZEN);
@@ -416,6 +416,84 @@ static void test_file__names_and_modes_survive_a_start(void **state UNUSED)
     world_fini(&w);
 }
 
+/* What is not known to have no secret is taken to have one. */
+static void test_file__a_prompt_with_a_signed_url_is_for_its_owner_alone(void **state UNUSED)
+{
+    static const char url[] = "{\"prompt\": \"x\", \"first_frame\": \"https:\\/\\/a.b\\/c?sig=1\"";
+    struct world w;
+    struct job_file *file;
+    char path[4096];
+    world_init(&w);
+    struct job *job = job_make_named(&w, "cat");
+    assert_int_equal(job_file_create(job, JOB_PROMPT_NAME, 0644, &file), 0);
+    assert_int_equal(job_file_mode_get(file), 0644);
+    assert_int_equal(job_file_open(file, true, false), 0);
+    /* While it is written, and however the pieces fall. */
+    for (size_t i = 0; i < strlen(url); i++) {
+        char byte[] = {url[i], '\0'};
+        assert_int_equal(file_put(file, byte, (int64_t)i), 0);
+        assert_int_equal(job_file_mode_get(file), strstr(url, "?") <= url + i ? 0600 : 0644);
+    }
+    job_file_close(file, true);
+    assert_state(job, JOB_INVALID);
+    assert_int_equal(job_file_mode_get(file), 0600);
+    world_restart(&w);
+    job = jobs_find(w.jobs, "cat");
+    file = job_file_find(detail_of(job), JOB_PROMPT_NAME);
+    assert_int_equal(job_file_mode_get(file), 0600);
+    /* The user's bits are still there, and hold again when nothing is secret any more. */
+    assert_int_equal(job_file_mode_set(file, 0664), 0);
+    assert_int_equal(job_file_mode_get(file), 0600);
+    assert_int_equal(job_file_truncate(file, 0), 0);
+    assert_int_equal(job_file_mode_get(file), 0664);
+    /* Any other file is its user's matter. */
+    assert_int_equal(user_write(job, "note", "https://a.b/c?sig=1"), 0);
+    assert_int_equal(job_file_mode_get(job_file_find(detail_of(job), "note")), 0644);
+    assert_int_equal(
+        job_file_rename(job_file_find(detail_of(job), "note"), job, "prompt.txt", true), -EEXIST);
+    /* Too large to be looked through, or not to be had: asked again, once it is there. */
+    assert_int_equal(job_file_truncate(file, JOB_FILE_SEARCHED_BYTES + 1), 0);
+    assert_int_equal(job_file_mode_get(file), 0600);
+    assert_int_equal(job_file_truncate(file, 0), 0);
+    assert_int_equal(job_file_path(file, path, sizeof(path)), 0);
+    char aside[4100];
+    (void)snprintf(aside, sizeof(aside), "%s.x", path);
+    assert_int_equal(rename(path, aside), 0);
+    assert_int_equal(job_file_mode_get(file), 0600);
+    assert_int_equal(rename(aside, path), 0);
+    assert_int_equal(job_file_mode_get(file), 0664);
+    world_fini(&w);
+}
+
+static void test_file__who_may_read_what_tells_of_the_prompt(void **state UNUSED)
+{
+    struct world w;
+    world_init(&w);
+    struct job *job = job_make_named(&w, "cat");
+    assert_int_equal(job_readers_get(job), 044); /* there is nothing to tell */
+    assert_int_equal(user_write(job, JOB_PROMPT_NAME, PROMPT), 0);
+    assert_state(job, JOB_WAITING);
+    struct job_file *file = job_file_find(detail_of(job), JOB_PROMPT_NAME);
+    assert_int_equal(job_readers_get(job), 044);
+    assert_int_equal(job_file_mode_set(file, 0600), 0);
+    assert_int_equal(job_readers_get(job), 0);
+    assert_int_equal(job_file_mode_get(file), 0400);
+    world_restart(&w);
+    job = jobs_find(w.jobs, "cat");
+    assert_int_equal(job_readers_get(job), 0);
+    file = job_file_find(detail_of(job), JOB_PROMPT_NAME);
+    assert_int_equal(job_file_mode_set(file, 0640), 0);
+    assert_int_equal(job_readers_get(job), 040);
+    assert_int_equal(job_file_unlink(file), 0);
+    assert_int_equal(job_readers_get(job), 0);
+    /* A task that was adopted has no request. */
+    job = job_make_named(&w, "dog");
+    assert_int_equal(job_ctl_run(job, "adopt cgt-9", strlen("adopt cgt-9")), 0);
+    assert_state(job, JOB_QUEUED);
+    assert_int_equal(job_readers_get(job), 044);
+    world_fini(&w);
+}
+
 static void test_file__a_failed_write_is_never_submitted(void **state UNUSED)
 {
     /* The content before is complete and acceptable, which makes it dangerous. */
@@ -488,6 +566,8 @@ int main(void)
         cmocka_unit_test(test_file__an_unlinked_file_lives_until_its_last_handle),
         cmocka_unit_test(test_file__removing_an_invalid_prompt_removes_what_is_wrong),
         cmocka_unit_test(test_file__names_and_modes_survive_a_start),
+        cmocka_unit_test(test_file__a_prompt_with_a_signed_url_is_for_its_owner_alone),
+        cmocka_unit_test(test_file__who_may_read_what_tells_of_the_prompt),
         cmocka_unit_test(test_file__a_failed_write_is_never_submitted),
         cmocka_unit_test(test_file__one_whose_bytes_are_gone_is_gone),
     };

@@ -143,20 +143,26 @@ static void test_tree__sizes_are_right_in_every_state(void **state UNUSED)
     forest_fini(&f);
 }
 
-static void test_tree__an_answer_is_shown_without_the_query_of_any_url(void **state UNUSED)
+static void test_tree__an_answer_is_shown_without_secrets_of_urls_and_commands_to_a_terminal(
+    void **state UNUSED)
 {
     static const char *const rows[][2] = {
         {"{\"id\":\"a\"}", "{\"id\":\"a\"}\n"},
-        {"{\"u\":\"https://h/p?q=1\"}\n", "{\"u\":\"https://h/p\"}\n"},
-        {"{\"u\":\"https:\\/\\/h\\/p?q=\\/1\",\"v\":2}", "{\"u\":\"https:\\/\\/h\\/p\",\"v\":2}\n"},
-        {"{\"u\":\"http://h?a=\\\"b\\\\\",\"v\":\"?\"}", "{\"u\":\"http://h\",\"v\":\"?\"}\n"},
-        {"{\"u\":\"https://h/p\\u003Fq=1&\\u0026s\"}", "{\"u\":\"https://h/p\"}\n"},
-        {"{\"u\":\"\\u0068ttps\\u003a\\u002f/h?q\"}", "{\"u\":\"\\u0068ttps\\u003a\\u002f/h\"}\n"},
-        {"{\"m\":\"see https://h/p?q=1 and what?\"}", "{\"m\":\"see https://h/p and what?\"}\n"},
+        {"{\"u\":\"https://h/p?q=1\"}\n", "{\"u\":\"https://h/p…\"}\n"},
+        {"{\"u\":\"https:\\/\\/h\\/p?q=\\/1\",\"v\":2}",
+         "{\"u\":\"https:\\/\\/h\\/p…\",\"v\":2}\n"},
+        {"{\"u\":\"http://h?a=\\\"b\\\\\",\"v\":\"?\"}", "{\"u\":\"http://h…\",\"v\":\"?\"}\n"},
+        {"{\"u\":\"https://h/p\\u003Fq=1&\\u0026s\"}", "{\"u\":\"https://h/p…\"}\n"},
+        {"{\"u\":\"\\u0068ttps\\u003a\\u002f/h?q\"}", "{\"u\":\"\\u0068ttps\\u003a\\u002f/h…\"}\n"},
+        {"{\"m\":\"see https://h/p?q=1 and what?\"}", "{\"m\":\"see https://h/p… and what?\"}\n"},
         {"{\"m\":\"what? a:/b?c //d?e\"}", "{\"m\":\"what? a:/b?c //d?e\"}\n"},
-        {"{\"https://h?k\":\"why?\"}", "{\"https://h\":\"why?\"}\n"},
-        {"<a href=\"HTTPS://h/p?q=1\">x?y</a>", "<a href=\"HTTPS://h/p\">x?y</a>\n"},
-        {"{\"u\":\"https://h?q\\", "{\"u\":\"https://h\n"},
+        {"{\"https://h?k\":\"why?\"}", "{\"https://h…\":\"why?\"}\n"},
+        {"<a href=\"HTTPS://h/p?q=1\">x?y</a>", "<a href=\"HTTPS://h/p…\">x?y</a>\n"},
+        {"{\"u\":\"https://h?q\\", "{\"u\":\"https://h…\n"},
+        {"<h1>\x1b]0;title\x07 \xc2\x9b"
+         "2J \x9b"
+         "2J \x7f</h1>\r\n",
+         "<h1>\\u001b]0;title\\u0007 \\u009b2J \\x9b2J \\u007f</h1>\n"},
         {"{\"u\":\"https://h\\u00", "{\"u\":\"https://h\\u00\n"},
         {"", ""},
     };
@@ -380,6 +386,127 @@ static void test_tree__who_may_do_what(void **state UNUSED)
     }
 }
 
+static bool can_read(struct forest *f, uint64_t ino, const struct tree_caller *caller)
+{
+    struct tree_open_result opened;
+    int r = tree_open(f->tree, ino, O_RDONLY, caller, &opened);
+    if (r == 0)
+        tree_release(opened.handle);
+    else
+        assert_int_equal(r, -EACCES);
+    assert_int_equal(tree_access(f->tree, ino, R_OK, caller), r);
+    return r == 0;
+}
+
+/* Mode and access of each file, and the attribute; `readers` are the bits of those who may read. */
+static void assert_readers(struct forest *f, const char *name, mode_t readers)
+{
+    static const char *const of_prompt[] = {"status.json", "request.json", "response.json", "log"};
+    static const char *const of_all[] = {"status", "cost", "progress", "output.mp4"};
+    static const struct tree_caller callers[] = {
+        {OTHER, OTHER}, {OTHER, OWNER}, {OWNER, OTHER}, {0, 0}};
+    const bool may_read[] = {readers & 04, readers & 040, true, true};
+    uint64_t job = job_ino(f, name);
+    f->tree->gid = OWNER;
+    for (size_t k = 0; k < ARRAY_COUNT(callers); k++) {
+        struct tree_entry entry;
+        for (size_t i = 0; i < ARRAY_COUNT(of_prompt); i++) {
+            assert_int_equal(tree_lookup(f->tree, job, of_prompt[i], &entry), 0);
+            assert_int_equal(entry.st.st_mode & 0777, 0400 | readers);
+            assert_int_equal(can_read(f, entry.st.st_ino, &callers[k]), may_read[k]);
+        }
+        for (size_t i = 0; i < ARRAY_COUNT(of_all); i++)
+            assert_true(can_read(f, ino_of(f, job, of_all[i]), &callers[k]));
+        struct buf value;
+        buf_init(&value, 4096);
+        int r = tree_xattr_get(f->tree, job, "user.seedance.prompt", &callers[k], &value);
+        assert_int_equal(r, may_read[k] ? 0 : -ENODATA);
+        buf_clear(&value);
+        assert_int_equal(tree_xattr_list(f->tree, job, &callers[k], &value), 0);
+        assert_int_equal(memmem(value.data, value.len, "prompt", 6) != NULL, may_read[k]);
+        buf_fini(&value);
+    }
+}
+
+static void test_tree__what_tells_of_a_prompt_is_for_those_who_may_read_it(void **state UNUSED)
+{
+    static const mode_t modes[] = {0644, 0600, 0640, 0604, 0444, 0666};
+    struct forest f;
+    forest_init(&f);
+    succeeded(&f, "cat");
+    struct job_file *prompt = job_file_find(detail_of(jobs_find(f.w.jobs, "cat")), "prompt.json");
+    for (size_t i = 0; i < ARRAY_COUNT(modes); i++) {
+        assert_int_equal(job_file_mode_set(prompt, modes[i]), 0);
+        assert_int_equal(job_file_mode_get(prompt), modes[i] & 0444);
+        assert_readers(&f, "cat", modes[i] & 044);
+    }
+    /* Who might read it is not known any more. */
+    assert_int_equal(tree_unlink(f.tree, job_ino(&f, "cat"), "prompt.json", &owner), 0);
+    assert_readers(&f, "cat", 0);
+    forest_fini(&f);
+}
+
+static void test_tree__signed_urls_of_a_prompt_are_shown_without_signature(void **state UNUSED)
+{
+    static const char prompt[] =
+        "{\"prompt\": \"Like https://u:p@a.b/1.mp4?Signature=s3cret here\", "
+        "\"video_url\": \"https://a.b/2.mp4?X-Tos-Signature=s3cret\"}";
+    struct forest f;
+    struct buf text;
+    struct tree_entry entry;
+    forest_init(&f);
+    struct job *job = job_make_named(&f.w, "cat");
+    assert_int_equal(user_write(job, "prompt.json", prompt), 0);
+    uint64_t cat = job_ino(&f, "cat");
+    node_read(&f, ino_of(&f, cat, "request.json"), &text);
+    assert_non_null(strstr(buf_text(&text), "Like https://…@a.b/1.mp4… here"));
+    assert_non_null(strstr(buf_text(&text), "https://a.b/2.mp4…"));
+    assert_null(strstr(buf_text(&text), "s3cret"));
+    buf_fini(&text);
+    buf_init(&text, 4096);
+    assert_int_equal(tree_xattr_get(f.tree, cat, "user.seedance.prompt", &owner, &text), 0);
+    assert_string_equal(buf_text(&text), "Like https://…@a.b/1.mp4… here");
+    buf_fini(&text);
+    /* What is sent is whole, and what the user wrote is as it was; for the owner alone. */
+    buf_init(&text, 4096);
+    assert_int_equal(jobs_blob_get(f.w.jobs, job, STORE_BODY, &text), 0);
+    assert_non_null(strstr(buf_text(&text), "https://a.b/2.mp4?X-Tos-Signature=s3cret"));
+    buf_fini(&text);
+    assert_content(&f, cat, "prompt.json", prompt);
+    assert_int_equal(tree_lookup(f.tree, cat, "prompt.json", &entry), 0);
+    assert_int_equal(entry.st.st_mode & 0777, 0400);
+    const struct tree_caller other = {OTHER, OTHER};
+    assert_false(can_read(&f, entry.st.st_ino, &other));
+    assert_true(can_read(&f, ino_of(&f, cat, "request.json"), &other));
+    forest_fini(&f);
+}
+
+static void test_tree__messages_of_the_service_show_no_secrets_and_no_commands(void **state UNUSED)
+{
+    static const char *const names[] = {"error", "log", "status.json", "ctl"};
+    static const char message[] = "no \x1b[2J https://a.b/c?sig=s3cret \xc2\x9b"
+                                  "1m";
+    struct forest f;
+    forest_init(&f);
+    struct job *job = job_queued(&f.w, "cat", "cgt-1");
+    struct job_detail *detail = detail_of(job);
+    assert_int_equal(job_text_set(&detail->attempt.error_message, message), 0);
+    job_reason_set(detail, "%s", message);
+    job_problem_set(detail, "%s", message);
+    job_keep(job, message);
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        struct buf text;
+        node_read(&f, ino_of(&f, job_ino(&f, "cat"), names[i]), &text);
+        assert_null(strstr(buf_text(&text), "s3cret"));
+        assert_null(strpbrk(buf_text(&text), "\x1b"));
+        assert_null(strstr(buf_text(&text), "\xc2\x9b"));
+        if (strcmp(names[i], "ctl") != 0)
+            assert_non_null(strstr(buf_text(&text), "no \\u001b[2J https://a.b/c… \\u009b1m"));
+        buf_fini(&text);
+    }
+    forest_fini(&f);
+}
+
 static void test_tree__reserved_names_are_not_for_users(void **state UNUSED)
 {
     static const char *const names[] = {
@@ -549,7 +676,7 @@ static void test_tree__a_job_is_made_written_read_and_removed(void **state UNUSE
     assert_content(&f, cat, "status", "waiting\n");
     assert_content(&f, cat, "prompt.json", PROMPT);
     assert_int_equal(tree_getattr(f.tree, entry.st.st_ino, &entry), 0);
-    assert_int_equal(entry.st.st_mode, S_IFREG | 0444);
+    assert_int_equal(entry.st.st_mode, S_IFREG | 0440);
     /* rm -r: every entry, then the directory; open files live on. */
     assert_int_equal(tree_open(f.tree, entry.st.st_ino, O_RDONLY, &owner, &opened), 0);
     list(&f, cat, 0, 64, &all);
@@ -780,9 +907,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tree__each_name_is_what_it_is),
         cmocka_unit_test(test_tree__sizes_are_right_in_every_state),
-        cmocka_unit_test(test_tree__an_answer_is_shown_without_the_query_of_any_url),
+        cmocka_unit_test(
+            test_tree__an_answer_is_shown_without_secrets_of_urls_and_commands_to_a_terminal),
         cmocka_unit_test(test_tree__inode_numbers_are_arithmetic_and_stay),
         cmocka_unit_test(test_tree__who_may_do_what),
+        cmocka_unit_test(test_tree__what_tells_of_a_prompt_is_for_those_who_may_read_it),
+        cmocka_unit_test(test_tree__signed_urls_of_a_prompt_are_shown_without_signature),
+        cmocka_unit_test(test_tree__messages_of_the_service_show_no_secrets_and_no_commands),
         cmocka_unit_test(test_tree__reserved_names_are_not_for_users),
         cmocka_unit_test(test_tree__renames_stay_in_their_kind),
         cmocka_unit_test(test_tree__a_listing_resumes_at_any_offset),

@@ -1,0 +1,54 @@
+/*
+ * Who may read and write a user's file, and what tells of the job's prompt. The bits that the user set are a
+ * row of the store; what the state and the content of a prompt take away from them is found out anew, so
+ * that it comes back when they change.
+ */
+#include "job_private.h"
+
+#include "seedancefs/base/text.h"
+
+/* Searched when somebody asks, and again only after a change. An error is no answer: it is asked again. */
+static bool has_url_secret(struct job_file *file)
+{
+    if (file->is_searched)
+        return file->has_url_secret;
+    struct buf content;
+    buf_init(&content, JOB_FILE_SEARCHED_BYTES);
+    int r = job_file_read(file, &content);
+    file->is_searched = r == 0 || r == -EFBIG;
+    file->has_url_secret = r < 0 || text_has_url_secret(buf_text(&content), content.len);
+    buf_fini(&content);
+    return file->has_url_secret;
+}
+
+mode_t job_file_mode_get(struct job_file *file)
+{
+    mode_t mode = file->mode;
+    if (!job_file_is_prompt(file))
+        return mode;
+    if (job_file_is_frozen(file))
+        mode &= 0444;
+    return (mode & 077) && has_url_secret(file) ? mode & 0700 : mode;
+}
+
+/* A request is there that was written by the user, or was. */
+static bool has_request(struct job *job)
+{
+    struct buf request;
+    buf_init(&request, SIZE_MAX / 4);
+    int r = job->attempt_id ? jobs_blob_get(job->jobs, job, STORE_DISPLAY, &request) : 0;
+    bool has_one = r < 0 || request.len > 0;
+    buf_fini(&request);
+    return has_one;
+}
+
+mode_t job_readers_get(struct job *job)
+{
+    struct job_detail *detail;
+    if (job_detail_get(job, &detail) < 0)
+        return 0;
+    const struct job_file *prompt = job_file_find_prompt(detail);
+    if (prompt)
+        return prompt->mode & 044;
+    return has_request(job) ? 0 : 044;
+}
