@@ -5,12 +5,15 @@
  *   fetch       the whole file, because the owner said so. Two such transfers run at a time, and none
  *               is started while half of the slots are in use.
  *   completion  the rest of a file of up to 64 MiB that somebody reads (more than 1 MiB in one go:
- *               who looks at a header does not mean the whole). At the same low priority.
+ *               who looks at a header does not mean the whole). At the same low priority. What was
+ *               asked for and held back for its readers (range_plan.c) is so no more.
  *
  * What stops when: with the last reference (the last handle closed, no read parked, no fetch) all
  * transfers of the item stop at once. While a handle is open and nothing was read for 30 s, what was
  * started for readers stops, windows ahead and completion alike, within another 30 s (the interval
- * at which transfers look at themselves); ends and fetch go on. The next read begins anew.
+ * at which transfers look at themselves); ends and fetch go on, and so does what readers began while
+ * there is a fetch. The next read begins anew. A clip that has cost many requests is fetched to its end
+ * (item_start_step), because there may be no more of them.
  */
 #include "media/item.h"
 #include "seedancefs/base/err.h"
@@ -69,9 +72,10 @@ void item_was_read(struct media_item *item, const struct range_stream *stream)
 {
     item->read_ms = media_now_ms(item->media);
     if (item->is_completing || stream->consumed <= ITEM_COMPLETED_FROM_BYTES ||
-        item->size > ITEM_COMPLETED_BYTES_MAX || cache_is_complete(&item->cache))
+        item->size > RANGE_CLIP_BYTES_MAX || cache_is_complete(&item->cache))
         return;
     item->is_completing = true;
+    item_allow_all(item);
     item_schedule(item);
 }
 
@@ -94,7 +98,7 @@ static void item_turn_ends(struct media_item *item)
     if (media->transfer_count >= MEDIA_BACKGROUND_BELOW ||
         item_transfer_count(item) >= ITEM_AHEAD_MAX)
         return;
-    int r = item_start(item, TRANSFER_ENDS, range.first, range.end);
+    int r = item_start(item, TRANSFER_ENDS, range.first, range.end, INT64_MAX);
     if (r < 0)
         item_ends_end(item, r);
 }
@@ -111,7 +115,7 @@ static void item_start_background(struct media_item *item)
     item_view_make(item, &view);
     if (!range_plan_background(&view.range, &range))
         return;
-    int r = item_start(item, TRANSFER_BACKGROUND, range.first, range.end);
+    int r = item_start(item, TRANSFER_BACKGROUND, range.first, range.end, INT64_MAX);
     if (r < 0)
         item_background_failed(item, r);
 }

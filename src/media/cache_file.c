@@ -277,17 +277,30 @@ int cache_write(struct cache_file *cache, int64_t now_ms, int64_t offset, const 
     return r;
 }
 
-bool cache_has(const struct cache_file *cache, int64_t first, int64_t end)
+bool cache_gap(const struct cache_file *cache, int64_t first, int64_t end, struct interval *out)
 {
+    const struct intervals *spilled = cache->spill ? &cache->spill->present : NULL;
     while (first < end) {
         int64_t run_end = intervals_run_end(&cache->present, first);
-        if (run_end == first && cache->spill)
-            run_end = intervals_run_end(&cache->spill->present, first);
+        if (run_end == first && spilled)
+            run_end = intervals_run_end(spilled, first);
         if (run_end == first)
-            return false;
+            break;
         first = run_end;
     }
+    if (first >= end)
+        return false;
+    int64_t next = intervals_next(&cache->present, first);
+    if (spilled && intervals_next(spilled, first) < next)
+        next = intervals_next(spilled, first);
+    *out = (struct interval){first, next < end ? next : end};
     return true;
+}
+
+bool cache_has(const struct cache_file *cache, int64_t first, int64_t end)
+{
+    struct interval gap;
+    return !cache_gap(cache, first, end, &gap);
 }
 
 bool cache_is_complete(const struct cache_file *cache)

@@ -62,6 +62,9 @@ int cache_write(struct cache_file *cache, int64_t now_ms, int64_t offset, const 
 int cache_check(struct cache_file *cache, int64_t first, int64_t end) NODISCARD;
 
 bool cache_has(const struct cache_file *cache, int64_t first, int64_t end);
+
+/* The first run of bytes in [first, end) that is not there; false when all are. */
+bool cache_gap(const struct cache_file *cache, int64_t first, int64_t end, struct interval *out);
 bool cache_is_complete(const struct cache_file *cache);
 
 /* Says where the bytes are, which must be there: in one file, or collected into `*scratch` (free

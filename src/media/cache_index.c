@@ -54,6 +54,20 @@ int cache_index_set(struct cache_index *index, const struct cache_key *key, int6
     return 0;
 }
 
+void cache_index_requests_set(struct cache_index *index, const struct cache_key *key,
+                              int64_t requests)
+{
+    struct cache_entry *entry = entry_find(index, key);
+    if (entry)
+        entry->requests = requests;
+}
+
+int64_t cache_index_requests(const struct cache_index *index, const struct cache_key *key)
+{
+    const struct cache_entry *entry = entry_find(index, key);
+    return entry ? entry->requests : 0;
+}
+
 void cache_index_touch(struct cache_index *index, const struct cache_key *key)
 {
     struct cache_entry *entry = entry_find(index, key);

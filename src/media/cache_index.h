@@ -23,6 +23,7 @@ struct cache_entry {
     struct cache_key key;
     int64_t bytes;
     int64_t used_ms;          /* wall time: the order at the start */
+    int64_t requests;         /* that it has cost in this run of the program */
     int64_t ask_again_ms;     /* monotonic: until then it is known that it cannot go */
     bool is_unmapped;         /* no map was found for it at the start */
     struct cache_entry *next; /* read later */
@@ -44,6 +45,11 @@ int cache_index_scan(struct cache_index *index, int directory_fd) NODISCARD;
 /* So many bytes of it are there now; at 0 it is forgotten. A new one counts as read last. */
 int cache_index_set(struct cache_index *index, const struct cache_key *key,
                     int64_t bytes) NODISCARD;
+
+/* How many requests it has cost: kept while no item is open. 0 of one that is not known. */
+void cache_index_requests_set(struct cache_index *index, const struct cache_key *key,
+                              int64_t requests);
+int64_t cache_index_requests(const struct cache_index *index, const struct cache_key *key);
 
 /* It was read just now. */
 void cache_index_touch(struct cache_index *index, const struct cache_key *key);

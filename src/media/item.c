@@ -56,6 +56,8 @@ void item_view_make(const struct media_item *item, struct item_view *view)
     const struct cache_file *cache = &item->cache;
     struct transfer *transfer;
     size_t count = 0;
+    bool is_clip = item->size <= RANGE_CLIP_BYTES_MAX && !cache->disk_error &&
+                   !cache->is_detached && !item->is_whole_only;
     DL_FOREACH (item->media->transfers, transfer) {
         if (transfer->item != item || transfer->position >= transfer->end)
             continue;
@@ -70,6 +72,9 @@ void item_view_make(const struct media_item *item, struct item_view *view)
         .flights = view->flights,
         .flight_count = count,
         .is_whole_only = item->is_whole_only,
+        .is_clip = is_clip,
+        .is_sparing = is_clip && item->requests >= ITEM_REQUESTS_FREE,
+        .is_far_spared = item->is_fetching,
     };
 }
 
@@ -96,32 +101,63 @@ static bool item_make_room(struct media_item *item)
     return has_room;
 }
 
-/* Starts [first, end). A transfer that would pass there ends at `first`: it is too far away. */
-int item_start(struct media_item *item, enum transfer_purpose purpose, int64_t first, int64_t end)
+/* Starts [first, end). A transfer that would pass there is too far away, and ends at `first`; but not
+ * that of the rest of a clip if it goes on behind: another request costs more than some bytes twice. */
+int item_start(struct media_item *item, enum transfer_purpose purpose, int64_t first, int64_t end,
+               int64_t allowed)
 {
     struct transfer *transfer;
     if (item->cache.load_error)
         return cache_error(item->cache.load_error); /* the bytes may be there already */
     if (media_now_ms(item->media) < item->refused_until_ms)
         return item->refused_result;
-    DL_FOREACH (item->media->transfers, transfer)
-        if (transfer->item == item && transfer->position < first && first < transfer->end) {
+    DL_FOREACH (item->media->transfers, transfer) {
+        bool is_over = item->size > RANGE_CLIP_BYTES_MAX || transfer->end <= end;
+        if (transfer->item == item && transfer->position < first && first < transfer->end &&
+            is_over) {
             transfer->end = first;
             item_schedule(item); /* somebody may wait for what is behind both */
         }
-    return transfer_start(item, purpose, first, end);
+    }
+    return transfer_start(item, purpose, first, end, allowed);
+}
+
+/* For a reader. From a certain number of requests on the file is fetched to its end, whoever reads it:
+ * each that begins anew would be one more. */
+static int item_start_step(struct media_item *item, const struct range_step *step, bool is_sparing)
+{
+    if (is_sparing && !item->is_fetching) {
+        int r = media_item_fetch(item);
+        if (r < 0)
+            return r;
+        log_info("media.sparing", "id=%" PRId64 " kind=%" PRId64 " requests=%" PRId64, item->key.id,
+                 item->key.kind, item->requests);
+        item_allow_all(item);
+    }
+    bool is_all = item->is_fetching || item->is_completing;
+    return item_start(item, TRANSFER_READ, step->first, step->end,
+                      is_all ? INT64_MAX : step->allowed);
+}
+
+void item_allow_all(struct media_item *item)
+{
+    struct transfer *transfer;
+    DL_FOREACH (item->media->transfers, transfer)
+        if (transfer->item == item)
+            transfer_allow(transfer, INT64_MAX);
 }
 
 static int item_start_probe(struct media_item *item)
 {
     if (item_has_transfer(item, TRANSFER_PROBE) || !item_make_room(item))
         return 0;
-    return item_start(item, TRANSFER_PROBE, 0, RANGE_END_BYTES);
+    return item_start(item, TRANSFER_PROBE, 0, RANGE_END_BYTES, INT64_MAX);
 }
 
 /* The read joins a transfer; but not one whose next attempt comes after the read's deadline. */
-static int item_join(const struct transfer *transfer, const struct media_read *read)
+static int item_join(struct transfer *transfer, const struct media_read *read, int64_t allowed)
 {
+    transfer_allow(transfer, allowed);
     bool is_too_late = transfer->state == TRANSFER_WAITING && transfer->timer.due_ms > read->due_ms;
     return is_too_late ? transfer->result : 0;
 }
@@ -137,11 +173,11 @@ static int item_plan_range(struct media_item *item, const struct media_read *rea
         item_view_make(item, &view);
         struct range_step step = range_plan_step(&view.range, stream, position, end);
         if (step.action == RANGE_JOIN)
-            r = item_join(view.transfers[step.flight], read);
+            r = item_join(view.transfers[step.flight], read, step.allowed);
         else if (step.action == RANGE_START && !item_make_room(item))
             break;
         else if (step.action == RANGE_START)
-            r = item_start(item, TRANSFER_READ, step.first, step.end);
+            r = item_start_step(item, &step, view.range.is_sparing);
         position = step.end;
     }
     return r;
@@ -157,16 +193,17 @@ int item_plan_read(struct media_item *item, struct media_read *read)
 void item_plan_ahead(struct media_item *item, struct range_stream *stream)
 {
     struct item_view view;
-    struct interval range;
-    if (item->end_result || cache_is_complete(&item->cache) ||
-        item_transfer_count(item) >= ITEM_AHEAD_MAX ||
-        item->media->transfer_count >= MEDIA_TRANSFERS_MAX)
+    if (item->end_result || cache_is_complete(&item->cache))
         return;
     item_view_make(item, &view);
-    if (!range_plan_ahead(&view.range, stream, &range))
+    struct range_step step = range_plan_ahead(&view.range, stream);
+    if (step.action == RANGE_JOIN)
+        transfer_allow(view.transfers[step.flight], step.allowed);
+    if (step.action != RANGE_START || item_transfer_count(item) >= ITEM_AHEAD_MAX ||
+        item->media->transfer_count >= MEDIA_TRANSFERS_MAX)
         return;
     /* Nobody waits for it yet: who needs the bytes will learn of a failure. */
-    int r = item_start(item, TRANSFER_READ, range.first, range.end);
+    int r = item_start_step(item, &step, false);
     if (r < 0)
         log_debug("media.ahead", "id=%" PRId64 " result=%s", item->key.id, err_name(r));
 }

@@ -40,7 +40,7 @@ enum {
     ITEM_AHEAD_MAX = 3,          /* a slot stays free for somebody who waits */
     ITEM_IDLE_MS = 30 * 1000,    /* without a read for so long, nothing is fetched ahead */
     ITEM_COMPLETED_FROM_BYTES = 1024 * 1024, /* read in one go: more than a look at the header */
-    ITEM_COMPLETED_BYTES_MAX = 64 * 1024 * 1024,
+    ITEM_REQUESTS_FREE = 14, /* of a clip; then few are left. 24 at the most are promised */
     ITEM_PERSIST_MS = 1000,
     ITEM_PERSIST_BYTES = 8 * 1024 * 1024,
     ITEM_PERSIST_AGAIN_MS = 30 * 1000, /* after it has failed */
@@ -83,6 +83,7 @@ struct media_item {
     int64_t refused_until_ms;
     int refused_result;
     int64_t reported_bytes; /* last on_progress */
+    int64_t requests;       /* GETs that it has cost, also in earlier lives, as far as is known */
     struct cache_file cache;
     struct range_plan plan;
     struct media_read *parked;
@@ -109,6 +110,7 @@ struct transfer {
     enum transfer_state state;
     int64_t position; /* everything before it has arrived */
     int64_t end;      /* wanted up to here; moves to the front when another transfer takes over */
+    int64_t allowed;  /* held back when it has come so far, INT64_MAX: never */
     int64_t request_end; /* end of the HTTP request under way */
     struct http_transfer *http;
     struct timer timer; /* RUNNING: low speed; WAITING: next attempt */
@@ -121,6 +123,7 @@ struct transfer {
     bool is_renewed;  /* the URL was asked for again since the last progress */
     bool is_judged;   /* the head of the answer came, `finding` is valid */
     bool is_whole;    /* the answer is the whole file */
+    bool is_paused;   /* it has come as far as it is allowed; RUNNING */
     bool is_busy;     /* in a callback of http; freed at its end */
     bool is_ended;
     bool is_trimmed;   /* ended by us because its end was moved */
@@ -175,8 +178,8 @@ struct item_view {
 void item_view_make(const struct media_item *item, struct item_view *view);
 size_t item_transfer_count(const struct media_item *item);
 bool item_has_transfer(const struct media_item *item, enum transfer_purpose purpose);
-int item_start(struct media_item *item, enum transfer_purpose purpose, int64_t first,
-               int64_t end) NODISCARD;
+int item_start(struct media_item *item, enum transfer_purpose purpose, int64_t first, int64_t end,
+               int64_t allowed) NODISCARD;
 void item_turn(struct media_item *item);
 int item_plan_read(struct media_item *item, struct media_read *read) NODISCARD;
 void item_plan_ahead(struct media_item *item, struct range_stream *stream);
@@ -209,6 +212,7 @@ void item_ends_begin(struct media_item *item);
 void item_ends_end(struct media_item *item, int result);
 void item_fetch_end(struct media_item *item, int result);
 void item_background_failed(struct media_item *item, int result);
+void item_allow_all(struct media_item *item); /* nothing of it is held back any more */
 void item_was_read(struct media_item *item, const struct range_stream *stream);
 bool item_is_idle(const struct media_item *item);
 
@@ -230,7 +234,8 @@ void room_turn(struct media *media);
 
 /* transfer.c */
 int transfer_start(struct media_item *item, enum transfer_purpose purpose, int64_t first,
-                   int64_t end) NODISCARD;
+                   int64_t end, int64_t allowed) NODISCARD;
+void transfer_allow(struct transfer *transfer, int64_t allowed); /* never less than before */
 void transfer_end(struct transfer *transfer);
 void transfer_url_answered(struct transfer *transfer, int result);
 

@@ -108,6 +108,8 @@ static void item_free(struct media_item *item)
     struct media *media = item->media;
     item_stop_transfers(item);
     room_used(item);
+    if (item->is_listed)
+        cache_index_requests_set(&media->index, &item->key, item->requests);
     room_want(media, 0);
     media_unlist(item);
     timer_cancel(media_timers(media), &item->timer);
@@ -190,6 +192,15 @@ static int item_set_url(struct media_item *item, const char *url, int64_t url_ex
     return 0;
 }
 
+/* After a restart nobody knows: each run of bytes has cost at least one. */
+static void item_requests_recall(struct media_item *item)
+{
+    int64_t runs = (int64_t)item->cache.present.count;
+    item->requests = cache_index_requests(&item->media->index, &item->key);
+    if (item->requests < runs)
+        item->requests = runs;
+}
+
 static int media_make(struct media *media, const struct media_record *record,
                       struct media_item **out)
 {
@@ -221,6 +232,7 @@ static int media_make(struct media *media, const struct media_record *record,
     item->cache.spill_pool = &media->spill_pool;
     if (item->size >= 0)
         (void)item_load(item); /* reads will say */
+    item_requests_recall(item);
     *out = item;
     return 0;
 }
@@ -233,7 +245,9 @@ int media_item_open(struct media *media, const struct media_record *record, stru
     int r = 0;
     if (!item)
         r = media_make(media, record, &item);
-    else if (is_text(record->url) && (!item->url || strcmp(item->url, record->url) != 0))
+    else if (item->refs == 0)
+        item->plan = (struct range_plan){0}; /* whoever read it before is gone */
+    if (r == 0 && is_text(record->url) && (!item->url || strcmp(item->url, record->url) != 0))
         r = item_set_url(item, record->url, record->url_expires_ms);
     if (r < 0)
         return r;

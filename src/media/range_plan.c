@@ -7,6 +7,20 @@
  * 1.7 times as long as with curl, with windows that double 3.7 times (`make bench`). A stream has
  * to have asked for more than half of a first window before that begins.
  *
+ * Each GET may count against a signed URL, so of a clip (up to 64 MiB) the rest comes in one request.
+ * Who reads it in order from the first byte on and nothing else copies it, and has the rest as soon as
+ * the head is read. Others (a player or thumbnailer looks for the index at the tail, and then decodes) have
+ * a window, one of 512 KiB, and then the rest: what a host sends into the buffers of two systems before
+ * it has to wait may be megabytes, too much for a thumbnail. The transfer of the rest is held back a
+ * little ahead of its reader (256 KiB, then 1 MiB) until that has read on so far that the clip is
+ * completed anyway (background.c). It runs through cached bytes up to 1 MiB and drops them. A window
+ * for somebody far away lies within it and does not cut it off.
+ *
+ * When few requests are left (is_sparing) there are no windows: what is missing around the reader
+ * comes in one piece, which ends at the next eighth of the file that is there or on its way. The
+ * first of these may begin at the reader, so that it need not wait for what lies before; the next
+ * begin where the missing begins. So at most nine follow, whatever is read.
+ *
  * A reader waits for a transfer that passes its place soon, at most 1 MiB from now (4 MiB for the
  * stream's own reader, whose readahead may be long). Anything farther, like the index at the tail
  * of an mp4 file, is a request of its own, and the transfer that would have come there is cut off
@@ -68,10 +82,14 @@ struct range_stream *range_plan_read(struct range_plan *plan, int64_t offset, in
     struct range_stream *stream = stream_find(plan, offset);
     if (!stream) {
         stream = &plan->streams[0];
-        for (size_t i = 1; i < RANGE_STREAMS; i++)
+        for (size_t i = 0; i < RANGE_STREAMS; i++) {
+            plan->streams[i].is_copy = false;
             if (plan->streams[i].used < stream->used)
                 stream = &plan->streams[i];
-        *stream = (struct range_stream){.next = offset, .window = RANGE_WINDOW_FIRST_BYTES};
+        }
+        *stream = (struct range_stream){.next = offset,
+                                        .window = RANGE_WINDOW_FIRST_BYTES,
+                                        .is_copy = offset == 0 && plan->ticks == 0};
     }
     if (end > stream->next) {
         stream->consumed += end - most(offset, stream->next);
@@ -144,9 +162,103 @@ static int64_t range_stop(const struct range_view *view, int64_t first, int64_t 
     return end;
 }
 
+static struct range_step step_start(int64_t first, int64_t end)
+{
+    return (struct range_step){.action = RANGE_START, .first = first, .end = end, .allowed = end};
+}
+
+/* The stream goes on, and does not only look around: it may have the rest. */
+static bool stream_wants_rest(const struct range_view *view, const struct range_stream *stream)
+{
+    int64_t look = stream->is_copy ? RANGE_WINDOW_FIRST_BYTES / 2 : RANGE_LOOK_BYTES;
+    return view->is_clip && stream->consumed > look;
+}
+
+static int64_t stream_window(const struct range_view *view, const struct range_stream *stream)
+{
+    bool is_second = view->is_clip && stream->consumed > RANGE_WINDOW_FIRST_BYTES / 2;
+    return is_second ? most(stream->window, RANGE_LOOK_BYTES) : stream->window;
+}
+
+/* How far a transfer of the rest may run for it. */
+static int64_t stream_allows(const struct range_stream *stream, int64_t end)
+{
+    int64_t ahead =
+        stream->consumed > RANGE_LOOK_BYTES ? RANGE_HOLD_BYTES : RANGE_WINDOW_FIRST_BYTES;
+    return most(end, stream->next + ahead);
+}
+
 static void stream_grow(const struct range_view *view, struct range_stream *stream)
 {
     stream->window = least(stream->window * 4, most(view->window_max, RANGE_WINDOW_FIRST_BYTES));
+}
+
+/* Where the bytes that are cached or in flight from `position` on end. Flights count that will be
+ * there soon: `reach` bytes from now. */
+static int64_t frontier_within(const struct range_view *view, int64_t position, int64_t reach)
+{
+    for (;;) {
+        int64_t end = range_view_missing(view, position, view->size);
+        size_t i = flight_find(view, end);
+        if (end >= view->size || i == view->flight_count || end - view->flights[i].position > reach)
+            return end;
+        position = view->flights[i].end;
+    }
+}
+
+static int64_t frontier(const struct range_view *view, int64_t position)
+{
+    return frontier_within(view, position, INT64_MAX);
+}
+
+/* Where the next bytes behind `first` that are cached or in flight begin; the size at most. */
+static int64_t obstacle_next(const struct range_view *view, int64_t first)
+{
+    return range_stop(view, first, view->size);
+}
+
+static int64_t view_span(const struct range_view *view)
+{
+    return most(RANGE_SPAN_BYTES, view->is_sparing ? view->size / RANGE_SPARING_PARTS : 0);
+}
+
+/* The end of a request for the rest from `first` on: it runs through what is there or on its way,
+ * if that is short, but not at the end. */
+static int64_t rest_end(const struct range_view *view, int64_t first)
+{
+    int64_t span = view_span(view);
+    int64_t end = obstacle_next(view, first);
+    while (end < view->size) {
+        int64_t behind = frontier(view, end);
+        if (behind - end >= span || behind >= view->size)
+            return end;
+        end = obstacle_next(view, behind);
+    }
+    return end;
+}
+
+/* What is missing around `position` and has to come in few requests. */
+static struct range_step step_sparing(const struct range_view *view, int64_t position)
+{
+    int64_t first = frontier(view, 0);
+    int64_t end = rest_end(view, first);
+    while (end <= position) {
+        first = frontier(view, end);
+        end = rest_end(view, first);
+    }
+    if (!view->is_far_spared && position - first > RANGE_JOIN_BYTES)
+        first = position;
+    return step_start(first, end);
+}
+
+static struct range_step step_join(const struct range_view *view, const struct range_stream *stream,
+                                   size_t flight, int64_t first, int64_t end)
+{
+    return (struct range_step){.action = RANGE_JOIN,
+                               .flight = flight,
+                               .first = first,
+                               .end = least(end, view->flights[flight].end),
+                               .allowed = stream_allows(stream, end)};
 }
 
 struct range_step range_plan_step(const struct range_view *view, struct range_stream *stream,
@@ -159,44 +271,47 @@ struct range_step range_plan_step(const struct range_view *view, struct range_st
     if (i < view->flight_count) {
         bool is_own = stream->consumed > RANGE_WINDOW_FIRST_BYTES;
         int64_t reach = is_own ? RANGE_JOIN_SEQUENTIAL_BYTES : RANGE_JOIN_BYTES;
-        if (view->is_whole_only || missing - view->flights[i].position <= reach)
-            return (struct range_step){.action = RANGE_JOIN,
-                                       .flight = i,
-                                       .first = missing,
-                                       .end = least(end, view->flights[i].end)};
+        if (view->is_whole_only || view->is_sparing || missing - view->flights[i].position <= reach)
+            return step_join(view, stream, i, missing, end);
+    }
+    if (view->is_sparing)
+        return step_sparing(view, missing);
+    struct range_step step;
+    if (stream_wants_rest(view, stream)) {
+        step = step_start(missing, rest_end(view, missing));
+        step.allowed = stream_allows(stream, end);
+        return step;
     }
     if (stream->consumed > stream->window)
         stream_grow(view, stream);
-    int64_t wish = align_up(most(missing + stream->window, end));
-    return (struct range_step){
-        .action = RANGE_START, .first = missing, .end = range_stop(view, missing, wish)};
+    int64_t wish = align_up(most(missing + stream_window(view, stream), end));
+    return step_start(missing, range_stop(view, missing, wish));
 }
 
-/* Where the bytes that are cached or in flight from `position` on end. */
-static int64_t frontier(const struct range_view *view, int64_t position)
+struct range_step range_plan_ahead(const struct range_view *view, struct range_stream *stream)
 {
-    for (;;) {
-        int64_t end = range_view_missing(view, position, view->size);
-        size_t i = flight_find(view, end);
-        if (end >= view->size || i == view->flight_count)
-            return end;
-        position = view->flights[i].end;
-    }
-}
-
-bool range_plan_ahead(const struct range_view *view, struct range_stream *stream,
-                      struct interval *out)
-{
+    struct range_step step = {.action = RANGE_DONE};
     if (stream->consumed <= RANGE_WINDOW_FIRST_BYTES / 2)
-        return false;
-    int64_t first = frontier(view, stream->next);
-    if (first >= view->size || first - stream->next >= least(stream->window, RANGE_AHEAD_BYTES))
-        return false;
+        return step;
+    int64_t first = frontier_within(view, stream->next, RANGE_JOIN_SEQUENTIAL_BYTES);
+    if (first >= view->size || first - stream->next >= least(stream->window, RANGE_AHEAD_BYTES)) {
+        int64_t missing = range_view_missing(view, stream->next, view->size);
+        size_t i = flight_find(view, missing);
+        if (i < view->flight_count && missing - view->flights[i].position <= RANGE_JOIN_BYTES)
+            step = step_join(view, stream, i, missing, stream->next);
+        return step;
+    }
+    if (view->is_sparing)
+        return step;
+    if (stream_wants_rest(view, stream)) {
+        step = step_start(first, rest_end(view, first));
+        step.allowed = stream_allows(stream, first);
+        return step;
+    }
     if (stream->consumed > most(stream->window, RANGE_LOOK_BYTES))
         stream_grow(view, stream);
-    out->first = first;
-    out->end = range_stop(view, first, align_up(first + stream->window));
-    return true;
+    int64_t wish = align_up(first + stream_window(view, stream));
+    return step_start(first, range_stop(view, first, wish));
 }
 
 bool range_plan_ends(const struct range_view *view, struct interval *out)
@@ -220,6 +335,6 @@ bool range_plan_background(const struct range_view *view, struct interval *out)
     if (first >= view->size)
         return false;
     out->first = first;
-    out->end = range_stop(view, first, align_up(first + RANGE_BACKGROUND_BYTES));
+    out->end = least(rest_end(view, first), align_up(first + RANGE_BACKGROUND_BYTES));
     return true;
 }

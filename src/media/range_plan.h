@@ -20,7 +20,11 @@ enum {
     RANGE_JOIN_SEQUENTIAL_BYTES = 4 * 1024 * 1024, /* the same for the stream it was started for */
     RANGE_SKIP_BYTES = 512 * 1024,  /* a read this far ahead still belongs to the stream */
     RANGE_BACK_BYTES = 1024 * 1024, /* or this far behind: readahead comes out of order */
-    RANGE_BACKGROUND_BYTES = 8 * 1024 * 1024,
+    RANGE_HOLD_BYTES = 1024 * 1024, /* ahead of a reader of the rest, once it does more than look */
+    RANGE_CLIP_BYTES_MAX = 64 * 1024 * 1024, /* of such a file the rest comes in one request */
+    RANGE_BACKGROUND_BYTES = RANGE_CLIP_BYTES_MAX,
+    RANGE_SPAN_BYTES = 1024 * 1024, /* fetched once more rather than asking for both sides of it */
+    RANGE_SPARING_PARTS = 8, /* the same for such a part of the file, when requests are few */
     RANGE_END_BYTES =
         256 * 1024, /* what players look at first: so much of the head and of the tail */
 };
@@ -31,6 +35,7 @@ struct range_stream {
     int64_t consumed; /* bytes asked for, skips not counted */
     int64_t window;   /* size of the last window */
     uint64_t used;    /* 0: free */
+    bool is_copy;     /* it began with the first byte, and there has been no other */
 };
 
 struct range_plan {
@@ -52,12 +57,15 @@ struct range_view {
     const struct range_flight *flights;
     size_t flight_count;
     bool is_whole_only; /* the server sends everything from byte 0: one transfer serves all */
+    bool is_clip;       /* what is fetched is kept, and the rest may come in one request */
+    bool is_sparing;    /* few requests are left: no windows, and flights are joined however far */
+    bool is_far_spared; /* nor does one begin in the middle of what is missing */
 };
 
 enum range_action {
     RANGE_DONE,  /* all bytes are there */
     RANGE_JOIN,  /* wait for flight `flight` */
-    RANGE_START, /* start [first, end); a flight that runs through it ends where it begins */
+    RANGE_START, /* start [first, end) */
 };
 
 struct range_step {
@@ -65,6 +73,7 @@ struct range_step {
     size_t flight;
     int64_t first;
     int64_t end;
+    int64_t allowed; /* JOIN, START: the flight may run up to there for this reader, or beyond it */
 };
 
 /* Takes note of a read of [offset, end) and lends the stream it belongs to. */
@@ -79,10 +88,9 @@ struct range_stream *range_plan_find(struct range_plan *plan, int64_t offset);
 struct range_step range_plan_step(const struct range_view *view, struct range_stream *stream,
                                   int64_t position, int64_t end);
 
-/* Whether the stream's next window should be started now, before the reader needs it; if so,
- * which. */
-bool range_plan_ahead(const struct range_view *view, struct range_stream *stream,
-                      struct interval *out);
+/* What should be done for the stream now, before the reader needs it: its next window started, or
+ * a flight let go on. */
+struct range_step range_plan_ahead(const struct range_view *view, struct range_stream *stream);
 
 /* The next range of the file's two ends; false when nothing of them is missing that is not in
  * flight. */

@@ -31,6 +31,7 @@
 enum {
     TRANSFER_CONNECT_MS = 10 * 1000,
     TRANSFER_STALL_MS = 30 * 1000,
+    TRANSFER_PAUSE_MS = 10 * 1000, /* held back so long, it is given up: nobody reads on */
     TRANSFER_HOPS = 3,
     TRANSFER_MUCH_BYTES = 64 * 1024,
     TRANSFER_DRAIN_BYTES = 256 * 1024,      /* cheaper to read on than to connect anew */
@@ -132,8 +133,9 @@ static void transfer_forget_redirects(struct transfer *transfer)
 
 static bool transfer_is_wanted(const struct transfer *transfer)
 {
-    return transfer->purpose != TRANSFER_READ ||
-           reads_want(transfer->item, transfer->position, transfer->end);
+    const struct media_item *item = transfer->item;
+    return transfer->purpose != TRANSFER_READ || item->is_fetching || item->is_completing ||
+           reads_want(item, transfer->position, transfer->end);
 }
 
 static void transfer_attempt_again(void *context)
@@ -252,9 +254,9 @@ static void transfer_watch_set(struct transfer *transfer)
 static bool transfer_is_idle(const struct transfer *transfer)
 {
     const struct media_item *item = transfer->item;
-    bool is_for_readers = transfer->purpose == TRANSFER_READ ||
-                          (transfer->purpose == TRANSFER_BACKGROUND && !item->is_fetching);
-    return is_for_readers && item_is_idle(item);
+    bool is_for_readers =
+        transfer->purpose == TRANSFER_READ || transfer->purpose == TRANSFER_BACKGROUND;
+    return is_for_readers && !item->is_fetching && item_is_idle(item);
 }
 
 static void transfer_watch(void *context)
@@ -262,7 +264,7 @@ static void transfer_watch(void *context)
     struct transfer *transfer = context;
     transfer_enter(transfer);
     bool is_slow = transfer->position - transfer->watched < low_speed_ms(transfer);
-    if (transfer_is_idle(transfer)) {
+    if (transfer->is_paused || transfer_is_idle(transfer)) {
         transfer_log(transfer, 0);
         transfer_end(transfer);
     } else if (is_slow) {
@@ -273,6 +275,25 @@ static void transfer_watch(void *context)
         transfer_watch_set(transfer);
     }
     transfer_leave(transfer);
+}
+
+static void transfer_pause(struct transfer *transfer)
+{
+    transfer->is_paused = true;
+    http_pause(transfer->http, true);
+    timer_set(media_timers(transfer->item->media), &transfer->timer, TRANSFER_PAUSE_MS,
+              transfer_watch, transfer);
+}
+
+void transfer_allow(struct transfer *transfer, int64_t allowed)
+{
+    if (allowed > transfer->allowed)
+        transfer->allowed = allowed;
+    if (!transfer->is_paused || transfer->allowed <= transfer->position)
+        return;
+    transfer->is_paused = false;
+    http_pause(transfer->http, false);
+    transfer_watch_set(transfer);
 }
 
 /* Follows the answer's Location, by hand: the media host gets no credentials, and each hop is
@@ -311,6 +332,7 @@ static bool transfer_accept_whole(struct transfer *transfer)
     transfer->is_whole = true;
     transfer->position = transfer->watched = 0;
     transfer->end = transfer->request_end = item->size;
+    transfer->allowed = INT64_MAX;
     return true;
 }
 
@@ -375,19 +397,21 @@ static int transfer_take(struct transfer *transfer, const void *bytes, size_t le
     struct media_item *item = transfer->item;
     int64_t first = transfer->position;
     int64_t end = first + (int64_t)len;
-    int r = 0;
+    bool was_full = item->cache.disk_error == -ENOSPC;
+    struct interval gap = {.end = first};
     if ((int64_t)len > transfer->request_end - first)
         return -ERR_MEDIA_ANSWER;
-    if (!cache_has(&item->cache, first, end)) {
-        bool was_full = item->cache.disk_error == -ENOSPC;
-        r = cache_write(&item->cache, media_now_ms(item->media), first, bytes, len,
-                        is_wanted_for_read, item);
+    /* What is there already is not written again. */
+    while (cache_gap(&item->cache, gap.end, end, &gap)) {
+        int r = cache_write(&item->cache, media_now_ms(item->media), gap.first,
+                            (const char *)bytes + (gap.first - first),
+                            (size_t)(gap.end - gap.first), is_wanted_for_read, item);
         if (item->cache.disk_error == -ENOSPC && !was_full)
             room_want(item->media, TRANSFER_ROOM_BYTES);
-        transfer->gained += (int64_t)len;
+        if (r < 0)
+            return r;
+        transfer->gained += gap.end - gap.first;
     }
-    if (r < 0)
-        return r;
     transfer->position = end;
     transfer->is_renewed = false;
     if (item->cache.dirty_bytes >= ITEM_PERSIST_BYTES || cache_is_complete(&item->cache))
@@ -411,6 +435,8 @@ static int transfer_on_body(void *context, const void *bytes, size_t len)
         transfer->is_trimmed = true;
         r = -ECANCELED;
     }
+    if (r == 0 && transfer->position >= transfer->allowed && transfer->position < transfer->end)
+        transfer_pause(transfer);
     transfer_leave(transfer);
     return r;
 }
@@ -503,11 +529,15 @@ static int transfer_request(struct transfer *transfer, const char *url)
     transfer->url_generation = item->url_generation;
     transfer->began_ms = media_now_ms(media);
     transfer->gained = 0;
+    transfer->is_paused = false;
     transfer->is_judged = false;
     transfer->is_whole = false;
     transfer->told_ms = -1;
     transfer_watch_set(transfer);
-    return http_start(media->settings.http, &request, &transfer->http);
+    r = http_start(media->settings.http, &request, &transfer->http);
+    item->requests += r == 0;
+    media->counts.requests += r == 0;
+    return r;
 }
 
 static bool url_is_usable(const struct transfer *transfer)
@@ -541,14 +571,18 @@ static int transfer_begin(struct transfer *transfer)
 }
 
 int transfer_start(struct media_item *item, enum transfer_purpose purpose, int64_t first,
-                   int64_t end)
+                   int64_t end, int64_t allowed)
 {
     struct media *media = item->media;
     struct transfer *transfer = calloc(1, sizeof(*transfer));
     if (!transfer)
         return -ENOMEM;
-    *transfer = (struct transfer){
-        .item = item, .purpose = purpose, .position = first, .end = end, .told_ms = -1};
+    *transfer = (struct transfer){.item = item,
+                                  .purpose = purpose,
+                                  .position = first,
+                                  .end = end,
+                                  .allowed = allowed,
+                                  .told_ms = -1};
     DL_APPEND(media->transfers, transfer);
     media->transfer_count++;
     media->background_count += purpose == TRANSFER_BACKGROUND;

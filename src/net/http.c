@@ -143,6 +143,7 @@ static void transfer_go_on(struct http_transfer *transfer)
 {
     struct loop *loop = transfer->http->loop;
     transfer->is_held = false;
+    transfer->turn_bytes = 0;
     transfer->last_byte_ms = now_ms(transfer);
     loop_is_in_curl_set(loop, true);
     CURLcode code = curl_easy_pause(transfer->easy, CURLPAUSE_CONT);

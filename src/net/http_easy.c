@@ -26,6 +26,10 @@
 /* Memory per active transfer, unless so much is gathered anyway that it would be filled four times and more. */
 enum { BUFFER_BYTES = 64 * 1024 };
 
+/* So much of a body is taken in one turn of the loop. libcurl (7.88) goes on for a hundred buffers while
+ * there is something to read, and meanwhile nobody else is served, the reader of these bytes included. */
+enum { TURN_BYTES = 1024 * 1024 };
+
 /* True when a callback of curl must not go on with this transfer. */
 static bool is_over(const struct http_transfer *transfer)
 {
@@ -208,10 +212,13 @@ static size_t on_body_bytes(char *bytes, size_t size, size_t count, void *contex
     size_t len = size * count;
     if (is_over(transfer))
         return 0;
-    if (transfer->is_paused) {
+    if (transfer->is_paused || transfer->turn_bytes >= TURN_BYTES) {
         transfer->is_held = true;
+        if (!transfer->is_paused)
+            loop_transfers_wake(transfer->http->loop);
         return CURL_WRITEFUNC_PAUSE; /* the same bytes come again */
     }
+    transfer->turn_bytes += len;
     touch(transfer);
     uint64_t total = (uint64_t)answer->body_bytes + len;
     if (transfer->head.place != HTTP_HEAD_BODY ||

@@ -35,14 +35,16 @@ struct http_transfer {
     int64_t started_ms;
     int64_t last_byte_ms;
     size_t body_sent_bytes;
-    char *gathered; /* gather_bytes of memory, from the first byte of a body on */
+    size_t turn_bytes; /* of the body, since it was held last */
+    char *gathered;    /* gather_bytes of memory, from the first byte of a body on */
     size_t gathered_len;
     int failure;       /* what ended it before curl did; 0 */
     bool is_added;     /* in curl's multi handle */
     bool is_cancelled; /* nothing is called back any more; prepare frees it */
     bool is_finished;  /* on_done is being called */
     bool is_paused;    /* the body is held back, as soon as there is more of it: */
-    bool is_held;      /* libcurl has been told so, and keeps what came */
+    bool
+        is_held; /* libcurl has been told so, or to let others have their turn; it keeps what came */
     bool has_refused_address;
     bool is_complete; /* all that Content-Length declares has come, and libcurl does not know it */
 };

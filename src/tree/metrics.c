@@ -104,6 +104,8 @@ static void add_media(const struct tree *tree, struct buf *out)
         "Bytes of videos and covers that came from the media host.", counts.fetched_bytes);
     one(out, "media_served_bytes_total", METRIC_COUNTER,
         "Bytes of videos and covers that were given to readers.", counts.served_bytes);
+    one(out, "media_requests_total", METRIC_COUNTER,
+        "Requests (GET) to the media host, further attempts among them.", counts.requests);
     one(out, "media_transfers_active", METRIC_GAUGE, "Transfers from the media host now.",
         counts.transfers_active);
     one(out, "media_reads_failed_total", METRIC_COUNTER,

@@ -1,9 +1,11 @@
 #!/usr/bin/python3
-"""Readers that a shell has no words for:  reader.py WAY FILE RIGHT [SEED]
+"""Readers that a shell has no words for:  reader.py WAY FILE RIGHT [SEED [COUNT]]
 Each compares what it reads of FILE with the local file RIGHT and fails at the first difference.
 
   random   pread of random length at random places
   mmap     pages in random order, then the whole
+  sparse   COUNT reads of 4 KiB at random places, without readahead
+  reopened the same, and the file is opened anew for each
   alarm    read(2) by way of libc while SIGALRM interrupts with a handler and without SA_RESTART, so that an
            EINTR or a short read is not hidden by Python
   direct   the same with O_DIRECT, whose reads the kernel does interrupt
@@ -34,6 +36,19 @@ def read_random(path, right):
         if len(part) != max(0, min(size, len(right) - offset)):
             sys.exit(f'pread({size}, {offset}) gave {len(part)} bytes')
         check(part, right, offset, 'pread')
+
+
+def read_sparse(path, right, is_reopened=False):
+    count = int(sys.argv[5])
+    file = os.open(path, os.O_RDONLY)
+    os.posix_fadvise(file, 0, 0, os.POSIX_FADV_RANDOM)
+    for _ in range(count):
+        offset = random.randrange(len(right) - 4096)
+        check(os.pread(file, 4096, offset), right, offset, 'pread')
+        if is_reopened:
+            os.close(file)
+            file = os.open(path, os.O_RDONLY)
+            os.posix_fadvise(file, 0, 0, os.POSIX_FADV_RANDOM)
 
 
 def read_mmap(path, right):
@@ -82,7 +97,8 @@ def main():
     random.seed(seed)
     with open(right_path, 'rb') as file:
         right = file.read()
-    {'random': read_random, 'mmap': read_mmap, 'alarm': read_alarm,
+    {'random': read_random, 'mmap': read_mmap, 'alarm': read_alarm, 'sparse': read_sparse,
+     'reopened': lambda p, r: read_sparse(p, r, True),
      'direct': lambda p, r: read_alarm(p, r, os.O_DIRECT)}[way](path, right)
 
 

@@ -213,6 +213,57 @@ os.preadv(os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECT), [mmap.mmap(-1, 1 << 2
     READERS=()
 }
 
+# gets JOB   how many requests its video has cost
+gets() { jq -s --arg task "$(status_json "$1" .task_id)" '[.[] | select(.kind == "video" and .task == $task)] | length' "$LOG"; }
+
+# S-READ-8: A video of at most 64 MiB that is read in order from its first byte to its last costs three requests to the
+#   media host at the most: head, tail and the rest. In whatever order and however often it is read, it costs at most 24
+#   while the host answers and the disk has room: what is missing then comes in as few as can be, and is kept. `metrics`
+#   counts them.
+@test "S-READ-8: a clip costs three requests from end to end, and 24 at the most" {
+    start_world --rate 200M
+    mount_fs --archive never
+    local size job way
+    for size in 1000000 20000000 67108864; do
+        job=size$size
+        echo "{\"prompt\": \"[[video_bytes=$size]]\"}" >"$MNT/jobs/$job/prompt.json"
+        wait_status "$job" succeeded
+        wait_ends "$job"
+        right "$job" "$DIR/right"
+        cmp "$(video "$job")" "$DIR/right"
+        echo "#   $size bytes, from end to end: $(gets "$job") requests" >&3
+        [ "$(gets "$job")" -le 3 ]
+    done
+    for way in sparse reopened restarted; do
+        echo '{"prompt": "[[video_bytes=20000000]]"}' >"$MNT/jobs/$way/prompt.json"
+        wait_status "$way" succeeded
+        wait_ends "$way"
+        right "$way" "$DIR/right"
+        read_at_random "$way"
+        echo "#   120 random reads of 20000000 bytes, $way: $(gets "$way") requests" >&3
+        cmp "$(video "$way")" "$DIR/right"
+        [ "$(gets "$way")" -le 24 ]
+    done
+    # The counter began anew with the last start, and has everything since then.
+    before=$(requests video)
+    make_job last
+    wait_ends last
+    [ "$(awk '$1 == "seedancefs_media_requests_total" { print $2 }' "$MNT/metrics")" -ge $(($(requests video) - before)) ]
+}
+
+# read_at_random WAY   120 reads
+read_at_random() {
+    local seed
+    if [ "$1" != restarted ]; then
+        "$PYTHON" "$ROOT/tests/e2e/reader.py" "$1" "$(video "$1")" "$DIR/right" 1 120
+        return
+    fi
+    for seed in 1 2 3 4 5 6; do
+        "$PYTHON" "$ROOT/tests/e2e/reader.py" reopened "$(video "$1")" "$DIR/right" "$seed" 20
+        restart_fs --archive never
+    done
+}
+
 @test "ls -l, find, du and stat fetch nothing: the ends of a video came with its success" {
     start_world --video-bytes 20M
     mount_fs

@@ -107,6 +107,7 @@ struct media *media_free(struct media *media);
 struct media_counts {
     int64_t fetched_bytes; /* from the media host, the bodies of its answers */
     int64_t served_bytes;  /* to readers */
+    int64_t requests;      /* GETs that were begun, redirects and further attempts among them */
     int64_t reads_failed;
     int64_t transfers_active;
     int64_t cache_bytes;

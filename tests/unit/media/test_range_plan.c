@@ -20,7 +20,12 @@ struct plan_row {
     size_t flight_count;
     int64_t offset;
     int64_t end;
-    struct range_step step; /* the first step that has to be taken */
+    struct {
+        enum range_action action;
+        size_t flight;
+        int64_t first;
+        int64_t end;
+    } step; /* the first that has to be taken */
 };
 
 static void test_range_plan__joins_and_starts_as_told(void **state)
@@ -157,14 +162,14 @@ static int64_t copy(struct range_plan *plan, struct intervals *cached, int64_t s
             .size = size, .window_max = RANGE_WINDOW_MAX_BYTES, .cached = cached};
         struct range_stream *stream = range_plan_read(plan, offset, end);
         struct range_step step = range_plan_step(&view, stream, offset, end);
-        struct interval ahead;
         if (step.action == RANGE_START) {
             assert_int_equal(intervals_add(cached, step.first, step.end), 0);
             fetched += step.end - step.first;
             ++*requests;
             ++*waits;
         }
-        if (range_plan_ahead(&view, stream, &ahead)) {
+        struct range_step ahead = range_plan_ahead(&view, stream);
+        if (ahead.action == RANGE_START) {
             assert_false(intervals_has(cached, ahead.first, ahead.first + 1));
             assert_int_equal(intervals_add(cached, ahead.first, ahead.end), 0);
             fetched += ahead.end - ahead.first;
@@ -236,12 +241,11 @@ static void test_range_plan__random_reads_do_not_grow_a_window(void **state)
     srandom(3);
     for (int i = 0; i < 500; i++) {
         int64_t offset = (int64_t)(random() % 4000000) * 4096;
-        struct interval ahead;
         struct range_stream *stream = range_plan_read(&plan, offset, offset + 4096);
         struct range_step step = range_plan_step(&view, stream, offset, offset + 4096);
         assert_int_equal(step.action, RANGE_START);
         assert_true(step.end - step.first <= 320 * KB);
-        assert_false(range_plan_ahead(&view, stream, &ahead));
+        assert_int_equal(range_plan_ahead(&view, stream).action, RANGE_DONE);
     }
 }
 
@@ -251,6 +255,7 @@ static void test_range_plan__the_background_fills_every_gap(void **state)
     struct interval range;
     int64_t size = 50 * MB + 1;
     int64_t fetched = 0;
+    int requests = 0;
     (void)state;
     assert_int_equal(intervals_add(&cached, 5, 10), 0);
     assert_int_equal(intervals_add(&cached, 20 * MB, 30 * MB), 0);
@@ -258,12 +263,143 @@ static void test_range_plan__the_background_fills_every_gap(void **state)
         .size = size, .window_max = RANGE_WINDOW_MAX_BYTES, .cached = &cached};
     while (range_plan_background(&view, &range)) {
         fetched += range.end - range.first;
-        assert_true(range.end - range.first <= 8 * MB + 64 * KB);
+        ++requests;
         assert_int_equal(intervals_add(&cached, range.first, range.end), 0);
     }
-    assert_int_equal(fetched, size - 10 * MB - 5);
+    assert_int_equal(requests, 2); /* what is small is fetched again */
+    assert_int_equal(fetched, size - 10 * MB);
     assert_int_equal(cached.bytes, size);
     intervals_fini(&cached);
+}
+
+/* A clip whose head and tail are cached. */
+struct clip {
+    struct intervals cached;
+    struct range_flight flights[2];
+    struct range_view view;
+    struct range_plan plan;
+};
+
+static void clip_init(struct clip *clip, int64_t size)
+{
+    *clip = (struct clip){0};
+    assert_int_equal(intervals_add(&clip->cached, 0, 256 * KB), 0);
+    assert_int_equal(intervals_add(&clip->cached, size - 256 * KB, size), 0);
+    clip->view = (struct range_view){.size = size,
+                                     .window_max = RANGE_WINDOW_MAX_BYTES,
+                                     .cached = &clip->cached,
+                                     .flights = clip->flights,
+                                     .is_clip = true};
+}
+
+static struct range_step clip_read(struct clip *clip, int64_t offset, int64_t end)
+{
+    struct range_stream *stream = range_plan_read(&clip->plan, offset, end);
+    struct range_step step = range_plan_step(&clip->view, stream, offset, end);
+    return step.action == RANGE_DONE ? range_plan_ahead(&clip->view, stream) : step;
+}
+
+static void test_range_plan__the_rest_of_a_clip_is_one_request_that_follows_its_reader(void **state)
+{
+    struct clip clip;
+    (void)state;
+    clip_init(&clip, 20 * MB);
+    assert_int_equal(clip_read(&clip, 0, 128 * KB).action, RANGE_DONE);
+    struct range_step step = clip_read(&clip, 128 * KB, 256 * KB);
+    assert_int_equal(step.action, RANGE_START);
+    assert_int_equal(step.first, 256 * KB);
+    assert_int_equal(step.end, 20 * MB - 256 * KB);
+    assert_int_equal(step.allowed, 512 * KB);
+    clip.flights[0] = (struct range_flight){256 * KB, step.end};
+    clip.view.flight_count = 1;
+    for (int64_t offset = 256 * KB; offset < 2 * MB; offset += 128 * KB) {
+        step = clip_read(&clip, offset, offset + 128 * KB);
+        assert_int_equal(step.action, RANGE_JOIN);
+        int64_t ahead = offset + 128 * KB <= 512 * KB ? 256 * KB : MB;
+        assert_int_equal(step.allowed, offset + 128 * KB + ahead);
+    }
+    /* A look somewhere else is a window, and then another; who goes on there takes the rest over. */
+    step = clip_read(&clip, 10 * MB, 10 * MB + 128 * KB);
+    assert_int_equal(step.end, 10 * MB + 256 * KB);
+    assert_int_equal(step.allowed, step.end);
+    assert_int_equal(intervals_add(&clip.cached, 10 * MB, 11 * MB), 0);
+    for (int64_t offset = 10 * MB; offset < 11 * MB; offset += 128 * KB)
+        step = clip_read(&clip, offset, offset + 128 * KB);
+    assert_int_equal(step.action, RANGE_START);
+    assert_int_equal(step.first, 11 * MB);
+    assert_int_equal(step.end, 20 * MB - 256 * KB);
+    intervals_fini(&clip.cached);
+}
+
+/* Head, tail, and then the beginning: that may be a thumbnailer, which needs some 300 KiB. */
+static void test_range_plan__who_looks_around_first_gets_windows(void **state)
+{
+    struct clip clip;
+    (void)state;
+    clip_init(&clip, 20 * MB);
+    (void)clip_read(&clip, 0, 64 * KB);
+    (void)clip_read(&clip, 20 * MB - 64 * KB, 20 * MB);
+    struct range_step step = clip_read(&clip, 64 * KB, 192 * KB);
+    assert_int_equal(step.action, RANGE_START);
+    assert_int_equal(step.first, 256 * KB);
+    assert_int_equal(step.end, 768 * KB);
+    assert_int_equal(step.allowed, step.end);
+    assert_int_equal(intervals_add(&clip.cached, step.first, step.end), 0);
+    assert_int_equal(clip_read(&clip, 192 * KB, 512 * KB).action, RANGE_DONE);
+    step = clip_read(&clip, 512 * KB, 640 * KB);
+    assert_int_equal(step.action, RANGE_START);
+    assert_int_equal(step.first, 768 * KB);
+    assert_int_equal(step.end, 20 * MB - 256 * KB);
+    assert_int_equal(step.allowed, 640 * KB + MB);
+    intervals_fini(&clip.cached);
+}
+
+static void test_range_plan__the_rest_runs_through_what_is_small(void **state)
+{
+    struct clip clip;
+    (void)state;
+    clip_init(&clip, 40 * MB);
+    assert_int_equal(intervals_add(&clip.cached, 5 * MB, 5 * MB + 256 * KB), 0);
+    assert_int_equal(intervals_add(&clip.cached, 10 * MB, 12 * MB), 0);
+    assert_int_equal(intervals_add(&clip.cached, 30 * MB, 36 * MB), 0);
+    assert_int_equal(clip_read(&clip, 0, 256 * KB).end, 10 * MB);
+    /* Up to an eighth of the file, when few requests are left. */
+    clip.view.is_sparing = true;
+    assert_int_equal(clip_read(&clip, 9 * MB, 9 * MB + 1).end, 30 * MB);
+    intervals_fini(&clip.cached);
+}
+
+/* Whatever is read in whatever order, nine requests bring all of it; the first read is not kept waiting. */
+static void test_range_plan__when_few_are_left_nine_bring_everything(void **state)
+{
+    (void)state;
+    srandom(7);
+    for (int round = 0; round < 300; round++) {
+        struct clip clip;
+        int64_t size = (int64_t)(random() % 1000 + 40) * 64 * KB + random() % 64000;
+        clip_init(&clip, size);
+        for (long i = random() % 14; i > 0; i--) {
+            int64_t first = random() % size;
+            int64_t end = first + random() % (size / 5);
+            assert_int_equal(intervals_add(&clip.cached, first, end < size ? end : size), 0);
+        }
+        clip.view.is_sparing = true;
+        int requests = 0;
+        for (int i = 0; i < 2000; i++) {
+            int64_t offset = round % 2 ? random() % size : (size - 1) * (2000 - i) / 2000;
+            struct range_step step = clip_read(&clip, offset, offset + 1);
+            if (step.action != RANGE_START)
+                continue;
+            assert_true(step.first <= offset && offset < step.end);
+            if (requests == 0)
+                assert_true(offset - step.first <= RANGE_JOIN_BYTES);
+            assert_int_equal(intervals_add(&clip.cached, step.first, step.end), 0);
+            clip.view.is_far_spared = true;
+            requests++;
+        }
+        assert_true(requests <= 9);
+        intervals_fini(&clip.cached);
+    }
 }
 
 int main(void)
@@ -275,6 +411,11 @@ int main(void)
         cmocka_unit_test(test_range_plan__readahead_out_of_order_is_one_stream),
         cmocka_unit_test(test_range_plan__random_reads_do_not_grow_a_window),
         cmocka_unit_test(test_range_plan__the_background_fills_every_gap),
+        cmocka_unit_test(
+            test_range_plan__the_rest_of_a_clip_is_one_request_that_follows_its_reader),
+        cmocka_unit_test(test_range_plan__who_looks_around_first_gets_windows),
+        cmocka_unit_test(test_range_plan__the_rest_runs_through_what_is_small),
+        cmocka_unit_test(test_range_plan__when_few_are_left_nine_bring_everything),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
