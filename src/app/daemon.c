@@ -7,6 +7,7 @@
  */
 #include "daemon.h"
 
+#include "data_directory.h"
 #include "key.h"
 #include "mountpoint.h"
 #include "notify.h"
@@ -16,7 +17,6 @@
 #include "seedancefs/api/api.h"
 #include "seedancefs/base/clock.h"
 #include "seedancefs/base/err.h"
-#include "seedancefs/base/file.h"
 #include "seedancefs/fuse/session.h"
 #include "seedancefs/job/jobs.h"
 #include "seedancefs/media/media.h"
@@ -64,9 +64,7 @@ struct daemon {
     struct loop_watch session_watch;
     struct loop_watch signal_watch;
     struct timer start_timer;
-    char *files_directory;
-    char *media_directory;
-    char *defaults_path;
+    struct data_directory data;
 };
 
 static const char disk_full[] =
@@ -98,25 +96,22 @@ static void secure(const struct options *options)
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
-static int log_open(const struct options *options)
+static int log_open(const struct options *options, int directory_fd)
 {
-    char path[4096];
-    char old[4096 + 4];
+    static const char name[] = DATA_DIRECTORY_LOG;
+    static const int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW;
     if (options->is_foreground) {
         log_configure(options->log_level, STDERR_FILENO);
         return 0;
     }
-    if (snprintf(path, sizeof(path), "%s/seedancefs.log", options->data_directory) >=
-        (int)sizeof(path))
-        return -ENAMETOOLONG;
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    int fd = openat(directory_fd, name, flags, 0600);
     if (fd < 0)
         return -errno;
     if (lseek(fd, 0, SEEK_END) > LOG_BYTES_MAX) {
-        (void)snprintf(old, sizeof(old), "%s.old", path);
-        (void)rename(path, old);
+        /* What was put aside at an earlier start is dropped: a log is kept for two turns. */
+        (void)renameat(directory_fd, name, directory_fd, DATA_DIRECTORY_LOG ".old");
         (void)close(fd);
-        fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+        fd = openat(directory_fd, name, flags, 0600);
         if (fd < 0)
             return -errno;
     }
@@ -124,22 +119,12 @@ static int log_open(const struct options *options)
     return 0;
 }
 
-static enum exit_code directories_make(struct daemon *daemon)
+static enum exit_code data_start(struct daemon *daemon)
 {
     const char *base = daemon->options->data_directory;
-    if (asprintf(&daemon->files_directory, "%s/files", base) < 0 ||
-        asprintf(&daemon->media_directory, "%s/media", base) < 0 ||
-        asprintf(&daemon->defaults_path, "%s/defaults.json", base) < 0)
-        return complain_err(base, -ENOMEM);
-    int r = file_make_directories(base, 0700);
+    int r = data_directory_open(base, &daemon->data);
     if (r == 0)
-        r = file_make_directories(daemon->files_directory, 0700);
-    if (r == 0)
-        r = file_make_directories(daemon->media_directory, 0700);
-    if (r == 0 && access(base, W_OK | X_OK) < 0)
-        r = -errno;
-    if (r == 0)
-        r = log_open(daemon->options);
+        r = log_open(daemon->options, daemon->data.fd);
     if (r == 0)
         return EXIT_DONE;
     if (r == -ENOSPC || r == -EDQUOT)
@@ -155,7 +140,7 @@ static enum exit_code directories_make(struct daemon *daemon)
 static enum exit_code store_start(struct daemon *daemon)
 {
     const char *base = daemon->options->data_directory;
-    int r = store_open(base, &daemon->store);
+    int r = store_open(daemon->data.fd, base, &daemon->store);
     if (r == 0)
         return EXIT_DONE;
     static const struct {
@@ -270,8 +255,8 @@ static int floors_start(struct daemon *daemon)
                                  .clock = clock_system(),
                                  .store = daemon->store,
                                  .api = daemon->api,
-                                 .files_directory = daemon->files_directory,
-                                 .defaults_path = daemon->defaults_path,
+                                 .directory_fd = daemon->data.fd,
+                                 .files_fd = daemon->data.files_fd,
                                  .default_model = options->model,
                                  .api_name = shown,
                                  .is_unknown_allowed = options->is_unknown_allowed,
@@ -286,7 +271,7 @@ static int floors_start(struct daemon *daemon)
         return r;
     struct media_settings media = {.loop = daemon->loop,
                                    .http = daemon->http,
-                                   .directory = daemon->media_directory,
+                                   .directory_fd = daemon->data.media_fd,
                                    .cache_bytes_max = options->cache_bytes_max,
                                    .is_loopback_allowed = url_is_loopback(options->api_url)};
     tree_media_hooks_fill(&daemon->tree, &media.hooks);
@@ -297,7 +282,7 @@ static int floors_start(struct daemon *daemon)
                                  .media = daemon->media,
                                  .timers = timers,
                                  .clock = clock_system(),
-                                 .data_directory = options->data_directory,
+                                 .directory_fd = daemon->data.fd,
                                  .archive = options->archive,
                                  .news_context = &daemon->raiser,
                                  .on_news = daemon->raiser ? raiser_news : NULL};
@@ -466,9 +451,7 @@ static void daemon_stop(struct daemon *daemon)
     }
     daemon->loop = loop_free(daemon->loop);
     daemon->store = store_close(daemon->store);
-    free(daemon->files_directory);
-    free(daemon->media_directory);
-    free(daemon->defaults_path);
+    data_directory_close(&daemon->data);
 }
 
 static enum exit_code daemon_start(struct daemon *daemon)
@@ -477,7 +460,7 @@ static enum exit_code daemon_start(struct daemon *daemon)
     if (code == EXIT_DONE)
         code = places_check(daemon->options);
     if (code == EXIT_DONE)
-        code = directories_make(daemon);
+        code = data_start(daemon);
     if (code == EXIT_DONE)
         code = network_start(daemon);
     if (code == EXIT_DONE)
@@ -494,7 +477,8 @@ static enum exit_code daemon_start(struct daemon *daemon)
 
 enum exit_code daemon_run(const struct options *options, int ready_fd)
 {
-    struct daemon daemon = {.options = options, .ready_fd = ready_fd};
+    struct daemon daemon = {
+        .options = options, .ready_fd = ready_fd, .data = DATA_DIRECTORY_CLOSED};
     secure(options);
     notify_init();
     (void)umask(077);

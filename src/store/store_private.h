@@ -44,6 +44,7 @@ enum statement {
     SQL_RESPONSE_GET,
     SQL_FILE_SAVE,
     SQL_FILE_REMOVE,
+    SQL_FILE_OLDEST,
     SQL_FILE_JOB,
     SQL_FILE_EACH,
     SQL_EVENT_ADD,
@@ -57,6 +58,8 @@ enum statement {
 struct store {
     sqlite3 *db;
     sqlite3_stmt *statements[SQL_COUNT];
+    char *directory;
+    int directory_fd; /* lent */
     int lock_fd;
     int64_t id_next;
     int64_t id_end; /* ids below it are reserved on disk */

@@ -19,11 +19,6 @@ int tree_new(const struct tree_settings *settings, struct tree **out)
     if (!tree)
         return -ENOMEM;
     tree->settings = *settings;
-    tree->data_directory = strdup(settings->data_directory);
-    if (!tree->data_directory) {
-        free(tree);
-        return -ENOMEM;
-    }
     tree->uid = getuid();
     tree->gid = getgid();
     tree->metrics_opened_ms = tree->born_ms = tree->jobs_changed_ms = tree->changed_ms =
@@ -46,7 +41,6 @@ struct tree *tree_free(struct tree *tree)
     buf_fini(&tree->scratch);
     index_fini(tree);
     spend_forget(tree);
-    free(tree->data_directory);
     free(tree);
     return NULL;
 }
@@ -473,7 +467,7 @@ int tree_list(struct tree *tree, uint64_t ino, int64_t offset, tree_list_fn *fn,
 
 int tree_statfs(struct tree *tree, struct statvfs *out)
 {
-    if (statvfs(tree->data_directory, out) < 0)
+    if (fstatvfs(tree->settings.directory_fd, out) < 0)
         return -errno;
     out->f_namemax = TEXT_NAME_MAX;
     out->f_fsid = 0;

@@ -57,7 +57,6 @@ enum node_kind {
 
 struct tree {
     struct tree_settings settings;
-    char *data_directory;
     uid_t uid;
     gid_t gid;
     int64_t born_ms;

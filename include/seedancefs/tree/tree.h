@@ -45,7 +45,7 @@ struct tree_settings {
     struct media *media;
     struct timers *timers;
     const struct clock *clock;
-    const char *data_directory; /* copied; for statvfs */
+    int directory_fd; /* of the data directory, for statvfs; lent */
     enum tree_archive archive;
     void *news_context;
     void (*on_news)(void *context, enum tree_news kind, const char *path); /* NULL: nobody */
