@@ -74,6 +74,7 @@ struct tree_entry {
     struct stat st;
     double entry_s; /* how long the name may be remembered */
     double attr_s;  /* how long the attributes may */
+    bool is_bare;   /* in a listing: but for its inode number nothing of it can be had now */
 };
 
 int tree_lookup(struct tree *tree, uint64_t parent, const char *name,
