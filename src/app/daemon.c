@@ -122,7 +122,10 @@ static int log_open(const struct options *options, int directory_fd)
 static enum exit_code data_start(struct daemon *daemon)
 {
     const char *base = daemon->options->data_directory;
-    int r = data_directory_open(base, &daemon->data);
+    struct data_directory_refusal refusal;
+    int r = data_directory_open(base, &daemon->data, &refusal);
+    if (r < 0 && refusal.why[0])
+        return complain(refusal.what, refusal.why);
     if (r == 0)
         r = log_open(daemon->options, daemon->data.fd);
     if (r == 0)

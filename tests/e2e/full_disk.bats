@@ -6,7 +6,7 @@ setup() {
     [ "$(id -u)" -eq 0 ] || skip "mounting a small disk needs root"
     start_world --video-bytes 5M
     mkdir "$DATA"
-    mount -t tmpfs -o size=2m tmpfs "$DATA" || skip "tmpfs cannot be mounted here"
+    mount -t tmpfs -o size=2m,mode=700 tmpfs "$DATA" || skip "tmpfs cannot be mounted here"
     mount_fs
 }
 teardown() {

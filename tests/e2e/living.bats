@@ -142,7 +142,7 @@ os.close(terminal)' "$SEEDANCEFS" "${USUAL[@]}" --log-level info ${how:-"-o" "rw
 small_disk() {
     [ "$(id -u)" -eq 0 ] || skip "mounting a small disk needs root"
     mkdir "$DATA"
-    mount -t tmpfs -o size=2m tmpfs "$DATA" || skip "tmpfs cannot be mounted here"
+    mount -t tmpfs -o size=2m,mode=700 tmpfs "$DATA" || skip "tmpfs cannot be mounted here"
     DISK=$DATA
 }
 fill() { dd if=/dev/zero of="$DATA/fill" bs=4k 2>/dev/null || true; }
