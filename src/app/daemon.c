@@ -7,6 +7,7 @@
  */
 #include "daemon.h"
 
+#include "data_directory.h"
 #include "key.h"
 #include "key_reader.h"
 #include "mountpoint.h"
@@ -19,7 +20,6 @@
 #include "seedancefs/base/clock.h"
 #include "seedancefs/base/descriptor.h"
 #include "seedancefs/base/err.h"
-#include "seedancefs/base/file.h"
 #include "seedancefs/base/privileges.h"
 #include "seedancefs/fuse/inspector.h"
 #include "seedancefs/fuse/session.h"
@@ -73,9 +73,7 @@ struct daemon {
     struct loop_watch session_watch;
     struct loop_watch signal_watch;
     struct timer start_timer;
-    char *files_directory;
-    char *media_directory;
-    char *defaults_path;
+    struct data_directory data;
 };
 
 static const char disk_full[] =
@@ -109,19 +107,10 @@ static void secure(const struct options *options)
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
-static int log_path(const struct options *options, const char *name, char path[static 4096])
+static int log_file_open(int directory_fd)
 {
-    int n = snprintf(path, 4096, "%s/%s", options->data_directory, name);
-    return n < 4096 ? 0 : -ENAMETOOLONG;
-}
-
-static int log_file_open(const struct options *options)
-{
-    char path[4096];
-    int r = log_path(options, "seedancefs.log", path);
-    if (r < 0)
-        return r;
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    static const int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW;
+    int fd = openat(directory_fd, DATA_DIRECTORY_LOG, flags, 0600);
     return fd < 0 ? -errno : fd;
 }
 
@@ -129,47 +118,34 @@ static int log_file_open(const struct options *options)
  * S-LOG-2 promises one of these. */
 static int log_put_aside(const void *context)
 {
-    const struct options *options = context;
-    char path[4096];
-    char old[4096];
-    int r = log_path(options, "seedancefs.log", path);
-    if (r == 0)
-        r = log_path(options, "seedancefs.log.old", old);
-    if (r == 0 && rename(path, old) < 0 && errno != ENOENT)
-        r = -errno;
-    return r < 0 ? r : log_file_open(options);
+    const struct data_directory *data = context;
+    int r = renameat(data->fd, DATA_DIRECTORY_LOG, data->fd, DATA_DIRECTORY_LOG ".old");
+    return r < 0 && errno != ENOENT ? -errno : log_file_open(data->fd);
 }
 
-static int log_open(const struct options *options)
+static int log_open(const struct options *options, const struct data_directory *data)
 {
     if (options->is_foreground) {
         log_configure(options->log_level, STDERR_FILENO);
         return 0;
     }
-    int fd = log_file_open(options);
+    int fd = log_file_open(data->fd);
     if (fd < 0)
         return fd;
     log_configure(options->log_level, fd);
-    log_rotation_set(LOG_BYTES_MAX, log_put_aside, options);
+    log_rotation_set(LOG_BYTES_MAX, log_put_aside, data);
     return 0;
 }
 
-static enum exit_code directories_make(struct daemon *daemon)
+static enum exit_code data_start(struct daemon *daemon)
 {
     const char *base = daemon->options->data_directory;
-    if (asprintf(&daemon->files_directory, "%s/files", base) < 0 ||
-        asprintf(&daemon->media_directory, "%s/media", base) < 0 ||
-        asprintf(&daemon->defaults_path, "%s/defaults.json", base) < 0)
-        return complain_err(base, -ENOMEM);
-    int r = file_make_directories(base, 0700);
+    struct data_directory_refusal refusal;
+    int r = data_directory_open(base, &daemon->data, &refusal);
+    if (r < 0 && refusal.why[0])
+        return complain(refusal.what, refusal.why);
     if (r == 0)
-        r = file_make_directories(daemon->files_directory, 0700);
-    if (r == 0)
-        r = file_make_directories(daemon->media_directory, 0700);
-    if (r == 0 && access(base, W_OK | X_OK) < 0)
-        r = -errno;
-    if (r == 0)
-        r = log_open(daemon->options);
+        r = log_open(daemon->options, &daemon->data);
     if (r == 0)
         return EXIT_DONE;
     if (r == -ENOSPC || r == -EDQUOT)
@@ -185,7 +161,7 @@ static enum exit_code directories_make(struct daemon *daemon)
 static enum exit_code store_start(struct daemon *daemon)
 {
     const char *base = daemon->options->data_directory;
-    int r = store_open(base, &daemon->store);
+    int r = store_open(daemon->data.fd, base, &daemon->store);
     if (r == 0)
         return EXIT_DONE;
     static const struct {
@@ -318,8 +294,8 @@ static int floors_start(struct daemon *daemon)
                                  .clock = clock_system(),
                                  .store = daemon->store,
                                  .api = daemon->api,
-                                 .files_directory = daemon->files_directory,
-                                 .defaults_path = daemon->defaults_path,
+                                 .directory_fd = daemon->data.fd,
+                                 .files_fd = daemon->data.files_fd,
                                  .default_model = options->model,
                                  .api_name = shown,
                                  .is_unknown_allowed = options->is_unknown_allowed,
@@ -334,7 +310,7 @@ static int floors_start(struct daemon *daemon)
         return r;
     struct media_settings media = {.loop = daemon->loop,
                                    .http = daemon->http,
-                                   .directory = daemon->media_directory,
+                                   .directory_fd = daemon->data.media_fd,
                                    .cache_bytes_max = options->cache_bytes_max,
                                    .is_loopback_allowed = url_is_loopback(options->api_url)};
     tree_media_hooks_fill(&daemon->tree, &media.hooks);
@@ -345,6 +321,7 @@ static int floors_start(struct daemon *daemon)
                                  .media = daemon->media,
                                  .timers = timers,
                                  .clock = clock_system(),
+                                 .directory_fd = daemon->data.fd,
                                  .data_directory = options->data_directory,
                                  .archive = options->archive,
                                  .is_shared = options_are_shared(options),
@@ -592,9 +569,7 @@ static void daemon_stop(struct daemon *daemon)
     }
     daemon->loop = loop_free(daemon->loop);
     daemon->store = store_close(daemon->store);
-    free(daemon->files_directory);
-    free(daemon->media_directory);
-    free(daemon->defaults_path);
+    data_directory_close(&daemon->data);
 }
 
 static enum exit_code daemon_start(struct daemon *daemon)
@@ -603,7 +578,7 @@ static enum exit_code daemon_start(struct daemon *daemon)
     if (code == EXIT_DONE)
         code = places_check(daemon->options);
     if (code == EXIT_DONE)
-        code = directories_make(daemon);
+        code = data_start(daemon);
     if (code == EXIT_DONE)
         code = network_start(daemon);
     int r = code == EXIT_DONE ? helpers_start(daemon) : 0;
@@ -626,7 +601,8 @@ static enum exit_code daemon_start(struct daemon *daemon)
 
 enum exit_code daemon_run(const struct options *options, int ready_fd)
 {
-    struct daemon daemon = {.options = options, .ready_fd = ready_fd};
+    struct daemon daemon = {
+        .options = options, .ready_fd = ready_fd, .data = DATA_DIRECTORY_CLOSED};
     secure(options);
     (void)!descriptor_limit_raise(); /* never fails; or it stays as it is */
     int r = options->is_foreground ? stderr_relay_start() : 0;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,9 +38,17 @@ int file_make_directories(const char *path, mode_t mode)
     return r;
 }
 
-int file_read_all_at(int directory_fd, const char *name, struct buf *out)
+int file_open_directory(int directory_fd, const char *name)
 {
-    int fd = openat(directory_fd, name, O_RDONLY | O_CLOEXEC);
+    if (mkdirat(directory_fd, name, 0700) < 0 && errno != EEXIST)
+        return -errno;
+    int fd = openat(directory_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+/* Closes `fd`, which may be the result of an open that failed. */
+static int read_all(int fd, struct buf *out)
+{
     if (fd < 0)
         return -errno;
     int r = 0;
@@ -62,7 +71,12 @@ int file_read_all_at(int directory_fd, const char *name, struct buf *out)
 
 int file_read_all(const char *path, struct buf *out)
 {
-    return file_read_all_at(AT_FDCWD, path, out);
+    return read_all(open(path, O_RDONLY | O_CLOEXEC), out);
+}
+
+int file_read_all_at(int directory_fd, const char *name, struct buf *out)
+{
+    return read_all(openat(directory_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), out);
 }
 
 ssize_t file_read_full(int fd, void *bytes, size_t len, int64_t offset)
@@ -97,35 +111,22 @@ int file_write_full(int fd, const void *bytes, size_t len, int64_t offset)
     return 0;
 }
 
-static int directory_sync_of(const char *path)
+/* `name`.new belongs to these functions alone: what is in it is half of a replacement, or one that never came into
+ * force, so that it may be overwritten and removed. */
+static int temporary_name(const char *name, char out[static NAME_MAX + 1])
 {
-    char directory[4096];
-    const char *slash = strrchr(path, '/');
-    size_t len = slash ? (size_t)(slash - path) : 0;
-    if (len >= sizeof(directory))
-        return -ENAMETOOLONG;
-    (void)snprintf(directory, sizeof(directory), "%.*s", (int)len, path);
-    int fd = open(len ? directory : slash ? "/" : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    int r = fsync(fd) < 0 ? -errno : 0;
-    (void)close(fd);
-    return r;
+    int n = snprintf(out, NAME_MAX + 1, "%s.new", name);
+    return n < 0 || n > NAME_MAX ? -ENAMETOOLONG : 0;
 }
 
-static int path_new(const char *path, char out[static 4096])
+int file_prepare(int directory_fd, const char *name, const void *bytes, size_t len, mode_t mode)
 {
-    int n = snprintf(out, 4096, "%s.new", path);
-    return n < 0 || n >= 4096 ? -ENAMETOOLONG : 0;
-}
-
-int file_prepare(const char *path, const void *bytes, size_t len, mode_t mode)
-{
-    char temporary[4096];
-    int r = path_new(path, temporary);
+    static const int flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW;
+    char temporary[NAME_MAX + 1];
+    int r = temporary_name(name, temporary);
     if (r < 0)
         return r;
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+    int fd = openat(directory_fd, temporary, flags, mode);
     if (fd < 0)
         return -errno;
     r = file_write_full(fd, bytes, len, 0);
@@ -134,29 +135,31 @@ int file_prepare(const char *path, const void *bytes, size_t len, mode_t mode)
     if (close(fd) < 0 && r == 0)
         r = -errno;
     if (r < 0)
-        (void)unlink(temporary);
+        (void)unlinkat(directory_fd, temporary, 0);
     return r;
 }
 
-int file_replace(const char *path, const void *bytes, size_t len, mode_t mode)
+int file_replace(int directory_fd, const char *name, const void *bytes, size_t len, mode_t mode)
 {
-    char temporary[4096];
-    int r = path_new(path, temporary);
+    char temporary[NAME_MAX + 1];
+    int r = temporary_name(name, temporary);
     if (r == 0)
-        r = file_prepare(path, bytes, len, mode);
+        r = file_prepare(directory_fd, name, bytes, len, mode);
     if (r < 0)
         return r;
-    if (rename(temporary, path) < 0) {
+    /* The old file goes because the caller says so, and the new one is whole and on the disk. */
+    if (renameat(directory_fd, temporary, directory_fd, name) < 0) {
         r = -errno;
-        (void)unlink(temporary);
+        (void)unlinkat(directory_fd, temporary, 0);
         return r;
     }
-    return directory_sync_of(path);
+    return fsync(directory_fd) < 0 ? -errno : 0;
 }
 
-int file_remove(const char *path)
+int file_remove(int directory_fd, const char *name)
 {
-    if (unlink(path) < 0)
+    /* The caller says so. */
+    if (unlinkat(directory_fd, name, 0) < 0)
         return errno == ENOENT ? 0 : -errno;
-    return directory_sync_of(path);
+    return fsync(directory_fd) < 0 ? -errno : 0;
 }

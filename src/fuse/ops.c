@@ -333,8 +333,9 @@ static bool listing_add(void *context, const char *name, const struct tree_entry
     size_t need;
     if (listing->is_plus) {
         struct fuse_entry_param param = entry_param(entry);
-        /* "." and ".." are not looked up: node id 0 (libfuse, fuse_reply_buf of readdirplus). */
-        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+        /* "." and ".." are not looked up: node id 0 (libfuse, fuse_reply_buf of readdirplus). What has no
+         * attributes now is looked up when somebody wants them. */
+        if (entry->is_bare || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
             param.ino = 0;
         need = fuse_add_direntry_plus(listing->req, place, room, name, &param, next);
     } else {

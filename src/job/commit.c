@@ -150,14 +150,10 @@ static void commit_failed(struct job *job, const char *name, int r)
  * rename has not: what it puts in place was never flushed as prompt.json. */
 static int content_sync(const struct job_file *file)
 {
-    char path[4096];
-    int r = job_file_path(file, path, sizeof(path));
-    if (r < 0)
-        return r;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = job_file_bytes_open(file, O_RDONLY);
     if (fd < 0)
-        return -errno;
-    r = fsync(fd) < 0 ? -errno : 0;
+        return fd;
+    int r = fsync(fd) < 0 ? -errno : 0;
     (void)close(fd);
     return r;
 }

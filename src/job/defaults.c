@@ -87,12 +87,13 @@ static int defaults_load(struct jobs *jobs)
     struct job_defaults *d = jobs->defaults;
     struct prompt_report report;
     struct stat st;
-    int r = file_read_all(jobs->defaults_path, &d->text);
+    int directory_fd = jobs->settings.directory_fd;
+    int r = file_read_all_at(directory_fd, file_name, &d->text);
     if (r == -ENOENT) {
         buf_clear(&d->text);
         return buf_add_text(&d->text, nothing);
     }
-    if (stat(jobs->defaults_path, &st) == 0)
+    if (fstatat(directory_fd, file_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
         d->changed_ms = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
     prompt_report_init(&report);
     bool is_read = r == 0;
@@ -105,7 +106,7 @@ static int defaults_load(struct jobs *jobs)
         problem_error(jobs, r, broken_end);
     prompt_report_fini(&report);
     if (r < 0)
-        log_error("defaults.refused", "file=%s error=%s", jobs->defaults_path, err_name(r));
+        log_error("defaults.refused", "file=%s error=%s", file_name, err_name(r));
     return r == -ENOMEM ? r : 0;
 }
 
@@ -119,7 +120,7 @@ int jobs_defaults_begin(struct jobs *jobs)
     buf_init(&d->draft, JOB_DEFAULTS_BYTES_MAX);
     d->changed_ms = d->named_ms = jobs_wall_ms(jobs);
     d->is_there = true;
-    return jobs->defaults_path ? defaults_load(jobs) : buf_add_text(&d->text, nothing);
+    return defaults_load(jobs);
 }
 
 void jobs_defaults_end(struct jobs *jobs)
@@ -186,8 +187,8 @@ static int defaults_replace(struct jobs *jobs, const struct buf *text,
     struct buf copy;
     buf_init(&copy, JOB_DEFAULTS_BYTES_MAX);
     int r = buf_add(&copy, buf_text(text), text->len);
-    if (r == 0 && jobs->defaults_path)
-        r = file_replace(jobs->defaults_path, buf_text(text), text->len, 0600);
+    if (r == 0)
+        r = file_replace(jobs->settings.directory_fd, file_name, buf_text(text), text->len, 0600);
     if (r < 0) {
         buf_fini(&copy);
         prompt_defaults_fini(values);
@@ -332,8 +333,9 @@ int jobs_defaults_flush(struct jobs *jobs)
         return 0;
     int r = d->write_result ? d->write_result : text_report(jobs, &d->draft, false);
     /* What the release does can be told to nobody: find out now whether the disk takes it. */
-    if (r == 0 && d->draft.len && jobs->defaults_path)
-        r = file_prepare(jobs->defaults_path, buf_text(&d->draft), d->draft.len, 0600);
+    if (r == 0 && d->draft.len)
+        r = file_prepare(jobs->settings.directory_fd, file_name, buf_text(&d->draft), d->draft.len,
+                         0600);
     if (r < 0)
         d->write_result = r == -ERR_PROMPT_INVALID ? 0 : r;
     return r;
@@ -372,8 +374,8 @@ int jobs_defaults_remove(struct jobs *jobs)
         return -EBUSY;
     buf_init(&text, JOB_DEFAULTS_BYTES_MAX);
     int r = buf_add_text(&text, nothing);
-    if (r == 0 && jobs->defaults_path)
-        r = file_remove(jobs->defaults_path);
+    if (r == 0)
+        r = file_remove(jobs->settings.directory_fd, file_name);
     if (r < 0) {
         buf_fini(&text);
         return r;
@@ -392,16 +394,12 @@ int jobs_defaults_remove(struct jobs *jobs)
 int jobs_defaults_rename(struct jobs *jobs, struct job_file *file)
 {
     struct buf text;
-    char path[4096];
     if (job_file_is_frozen(file))
         return -ERR_PROMPT_FROZEN;
     if (file->writers || jobs->defaults->writers)
         return -EBUSY;
-    int r = job_file_path(file, path, sizeof(path));
-    if (r < 0)
-        return r;
     buf_init(&text, JOB_DEFAULTS_BYTES_MAX);
-    r = file_read_all(path, &text);
+    int r = job_file_read(file, &text);
     if (r == 0)
         r = text_report(jobs, &text, true);
     if (r == 0)

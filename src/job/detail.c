@@ -12,7 +12,6 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 int job_text_set(char **place, const char *text)
@@ -148,18 +147,20 @@ static int file_load(void *context, struct store_file *row)
 }
 
 /* A file's bytes are unlinked as soon as its row is, but only the unlinking may have reached the disk
- * before a power cut. Such a row is finished off, or its name could be neither used nor removed. */
+ * before a power cut. Such a row is finished off, where that is proven. Where it is not, the row stays, and opening
+ * the file fails until its bytes can be had. */
 static void files_without_bytes_drop(struct job_detail *detail)
 {
     struct job_file *file;
     struct job_file *next;
-    struct stat st;
     DL_FOREACH_SAFE (detail->files, file, next) {
-        if (job_file_stat(file, &st) != -ENOENT)
+        if (!job_file_is_gone(file))
             continue;
         int r = store_file_remove(detail->job->jobs->settings.store, file->id);
         log_warn("file.gone", "job=%s name=%s result=%s", detail->job->name, file->name,
                  r < 0 ? err_name(r) : "removed");
+        if (r < 0)
+            continue;
         DL_DELETE(detail->files, file);
         free(file->name);
         free(file);

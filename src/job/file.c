@@ -15,6 +15,7 @@
 #include "seedancefs/base/text.h"
 #include "seedancefs/prompt/prompt.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,12 +23,6 @@
 #include <unistd.h>
 
 enum { REPORT_BYTES_MAX = 256 * 1024 }; /* larger contents are checked at close only */
-
-int job_file_path(const struct job_file *file, char *path, size_t size)
-{
-    int n = snprintf(path, size, "%s/%lld", file->job->jobs->files_directory, (long long)file->id);
-    return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
-}
 
 static bool is_prompt_name(const char *name)
 {
@@ -123,25 +118,15 @@ static int prompt_refuse_frozen(struct job *job)
 
 int job_file_stat(const struct job_file *file, struct stat *st)
 {
-    char path[4096];
-    int r = 0;
-    if (file->fd >= 0) {
-        r = fstat(file->fd, st) < 0 ? -errno : 0;
-    } else {
-        r = job_file_path(file, path, sizeof(path));
-        if (r == 0 && stat(path, st) < 0)
-            r = -errno;
-    }
-    if (r == 0)
-        st->st_mode = S_IFREG | file->mode;
-    return r;
-}
-
-int job_file_read(const struct job_file *file, struct buf *out)
-{
-    char path[4096];
-    int r = job_file_path(file, path, sizeof(path));
-    return r < 0 ? r : file_read_all(path, out);
+    int64_t created_ms = file->job->created_ms;
+    int r = job_file_bytes_stat(file, st);
+    /* There is a file, which can be renamed and removed, whatever has become of its bytes. */
+    if (r == -ENOENT)
+        *st = (struct stat){.st_nlink = 1, .st_mtim = {.tv_sec = (time_t)(created_ms / 1000)}};
+    else if (r < 0)
+        return r;
+    st->st_mode = S_IFREG | file->mode;
+    return 0;
 }
 
 static int file_row_save(const struct job_file *file, int64_t job_id, const char *name)
@@ -189,13 +174,10 @@ static int file_new(struct job *job, const char *name, mode_t mode, struct job_f
 
 static int file_make_on_disk(const struct job_file *file)
 {
-    char path[4096];
-    int r = job_file_path(file, path, sizeof(path));
-    if (r < 0)
-        return r;
-    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    /* The id is new: what a crash may have left under it belongs to no row. */
+    int fd = job_file_bytes_open(file, O_RDWR | O_CREAT | O_TRUNC);
     if (fd < 0)
-        return -errno;
+        return fd;
     (void)close(fd);
     return 0;
 }
@@ -226,9 +208,8 @@ int job_file_create(struct job *job, const char *name, mode_t mode, struct job_f
     if (r == 0)
         r = file_row_save_now(file);
     if (r < 0) {
-        char path[4096];
-        if (job_file_path(file, path, sizeof(path)) == 0)
-            (void)unlink(path);
+        /* They were made just now, and no row names them. */
+        job_file_bytes_unlink(file);
         file_free(file);
         return r;
     }
@@ -243,7 +224,14 @@ static int file_touch(struct job_file *file)
     if (job_file_is_frozen(file))
         return -ERR_PROMPT_FROZEN;
     if (job_file_is_prompt(file)) {
-        int r = job_to_draft(file->job);
+        /* What the next program does not find is not sent: a writer should learn that at once. With the last one
+         * `error` says it. */
+        int r = store_place_check(file->job->jobs->settings.store);
+        if (r < 0) {
+            file->is_dirty = file->is_dirty || file->writers > 0;
+            return r;
+        }
+        r = job_to_draft(file->job);
         if (r < 0)
             return r;
         prompt_problem_clear(file->job);
@@ -266,15 +254,15 @@ int job_file_open(struct job_file *file, bool is_writer, bool is_truncating)
     if ((is_writer || is_truncating) && job_file_is_frozen(file))
         return -ERR_PROMPT_FROZEN;
     if (file->fd < 0) {
-        char path[4096];
-        int r = job_file_path(file, path, sizeof(path));
-        if (r < 0)
-            return r;
-        file->fd = open(path, O_RDWR | O_CLOEXEC);
-        if (!is_writer && !is_truncating)
-            file->fd = descriptor_ordinary(file->fd);
-        if (file->fd < 0)
-            return -errno;
+        /* Who gives it other bytes does not need the old ones. */
+        int fd = job_file_bytes_open(file, O_RDWR | (is_truncating ? O_CREAT : 0));
+        if (fd >= 0 && !is_writer && !is_truncating) {
+            fd = descriptor_ordinary(fd);
+            fd = fd < 0 ? -errno : fd;
+        }
+        if (fd < 0)
+            return fd;
+        file->fd = fd;
     }
     file->handles++;
     if (is_writer)
@@ -350,19 +338,27 @@ int job_file_write(struct job_file *file, const void *bytes, size_t len, int64_t
     return r == -ERR_PROMPT_INVALID || r == -ERR_BUDGET ? r : 0;
 }
 
+/* The user says so. */
+static int bytes_truncate(const struct job_file *file, int64_t size)
+{
+    int fd = file->fd >= 0 ? file->fd : job_file_bytes_open(file, O_WRONLY);
+    if (fd < 0)
+        return fd;
+    int r = ftruncate(fd, size) < 0 ? -errno : 0;
+    if (fd != file->fd)
+        (void)close(fd);
+    return r;
+}
+
 int job_file_truncate(struct job_file *file, int64_t size)
 {
     if (size < 0 || size > file_size_max(file))
         return -EFBIG;
     int r = file_touch(file);
+    if (r == 0)
+        r = bytes_truncate(file, size);
     if (r < 0)
-        return r;
-    char path[4096];
-    r = job_file_path(file, path, sizeof(path));
-    if (r < 0)
-        return r;
-    if (file->fd >= 0 ? ftruncate(file->fd, size) < 0 : truncate(path, size) < 0)
-        return write_failed(file, -errno);
+        return write_failed(file, r);
     if (size == 0)
         file->write_result = file->flush_result = 0;
     file->is_sequential = size == 0;
@@ -400,9 +396,12 @@ void job_file_write_lost(struct job_file *file, bool is_flush)
 
 int job_file_sync(struct job_file *file)
 {
+    struct store *store = file->job->jobs->settings.store;
     if (file->fd >= 0 && fsync(file->fd) < 0)
         return -errno;
-    return store_sync(file->job->jobs->settings.store);
+    int r = store_sync(store);
+    /* Durable is what the next program finds. */
+    return r < 0 ? r : store_place_check(store);
 }
 
 int job_file_mode_set(struct job_file *file, mode_t mode)
@@ -417,24 +416,11 @@ int job_file_mode_set(struct job_file *file, mode_t mode)
     return r;
 }
 
-int job_file_times_set(struct job_file *file, const struct timespec times[2])
-{
-    char path[4096];
-    int r = job_file_path(file, path, sizeof(path));
-    if (r < 0)
-        return r;
-    if (file->fd >= 0)
-        return futimens(file->fd, times) < 0 ? -errno : 0;
-    return utimensat(AT_FDCWD, path, times, 0) < 0 ? -errno : 0;
-}
-
-/* Takes the file out of its directory; its bytes go with the last handle. Its row is gone, so that nobody can ask for
- * them any more. */
+/* Takes the file out of its directory; its bytes go with the last handle. The user has removed or replaced it, and
+ * the store has taken it out. */
 static void file_detach(struct job_file *file)
 {
-    char path[4096];
-    if (job_file_path(file, path, sizeof(path)) == 0)
-        (void)unlink(path);
+    job_file_bytes_unlink(file);
     file->is_unlinked = true;
     if (file->handles == 0) {
         DL_DELETE(file->job->detail->files, file);

@@ -18,6 +18,7 @@
  *   resume.c  what goes on by itself: at the start, at the stop, with a new key
  *   file.c    the user's files
  *   file_mode.c  who may read them
+ *   bytes.c   where their bytes lie
  *   defaults.c  defaults.json
  *   models.c  the service's models, for the floors above
  */
@@ -51,8 +52,6 @@ enum job_gate {
 
 struct jobs {
     struct jobs_settings settings;
-    char *files_directory;
-    char *defaults_path; /* NULL: in memory only */
     char *default_model;
     char *api_name;
     struct job_defaults *defaults;
@@ -244,6 +243,15 @@ int jobs_defaults_get(const struct jobs *jobs, const struct prompt_defaults **ou
 
 /* file.c */
 void job_files_detach(struct job_detail *detail); /* their rows are gone: now their bytes */
-int job_file_path(const struct job_file *file, char *path, size_t size) NODISCARD;
+
+/* bytes.c: the bytes of a user's file. Opens them with these flags: a descriptor; -EIO when they are not there. */
+int job_file_bytes_open(const struct job_file *file, int flags) NODISCARD;
+/* -ENOENT when they are not there. */
+int job_file_bytes_stat(const struct job_file *file, struct stat *st) NODISCARD;
+/* The caller has the user's word that they go, or has made them just now. */
+void job_file_bytes_unlink(const struct job_file *file);
+/* True only when that is proven, and they are not merely out of sight: the directory that had them says that they are not
+ * there, and is in its place. */
+bool job_file_is_gone(const struct job_file *file);
 
 #endif

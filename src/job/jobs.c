@@ -142,11 +142,7 @@ int jobs_new(const struct jobs_settings *settings, struct jobs **out)
         return -ENOMEM;
     jobs->settings = *settings;
     jobs->random_state = settings->random_seed;
-    int r = job_text_set(&jobs->files_directory, settings->files_directory);
-    if (r == 0)
-        r = job_text_set(&jobs->default_model, settings->default_model);
-    if (r == 0)
-        r = job_text_set(&jobs->defaults_path, settings->defaults_path);
+    int r = job_text_set(&jobs->default_model, settings->default_model);
     if (r == 0)
         r = job_text_set(&jobs->api_name, settings->api_name);
     if (r == 0)
@@ -179,9 +175,7 @@ struct jobs *jobs_free(struct jobs *jobs)
     /* What is left are removed jobs that somebody still points to. */
     while (jobs->details)
         job_free(jobs->details->job);
-    free(jobs->files_directory);
     free(jobs->default_model);
-    free(jobs->defaults_path);
     jobs_defaults_end(jobs);
     free(jobs->api_name);
     free(jobs->gate_message);

@@ -15,12 +15,10 @@
 #include "seedancefs/base/log.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <unistd.h>
 
 int64_t media_now_ms(const struct media *media)
 {
@@ -69,15 +67,9 @@ int media_new(const struct media_settings *settings, struct media **out)
     if (!media)
         return -ENOMEM;
     media->settings = *settings;
-    media->settings.directory = NULL;
     if (media->settings.read_deadline_ms <= 0)
         media->settings.read_deadline_ms = MEDIA_READ_DEADLINE_MS;
-    media->directory_fd = open(settings->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (media->directory_fd < 0) {
-        int r = -errno;
-        free(media);
-        return r;
-    }
+    media->directory_fd = settings->directory_fd;
     retry_bucket_init(&media->retry_bucket, MEDIA_RETRIES_MAX);
     if (getrandom(&media->random_state, sizeof(media->random_state), GRND_NONBLOCK) < 0)
         media->random_state = (uint64_t)media_now_ms(media);
@@ -137,7 +129,6 @@ struct media *media_free(struct media *media)
     while (media->items)
         item_free(media->items);
     cache_index_fini(&media->index);
-    (void)close(media->directory_fd);
     free(media);
     return NULL;
 }

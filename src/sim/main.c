@@ -1,7 +1,5 @@
 #include "sim/sim.h"
 
-#include "seedancefs/base/file.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -63,7 +61,10 @@ static void announce(const struct sim *sim)
 {
     if (sim->options.port_file != NULL) {
         char *ports = mem_format("%u %u\n", sim->api_port, sim->media_port);
-        int r = file_replace(sim->options.port_file, ports, strlen(ports), 0644);
+        int fd = open(sim->options.port_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+        int r = fd < 0 ? -errno : file_append(fd, ports, strlen(ports)); /* all at once */
+        if (fd >= 0)
+            (void)close(fd);
         if (r < 0)
             sim_die(sim->options.port_file, -r);
         free(ports);

@@ -49,10 +49,11 @@ void store_reserve_fill(struct store *store)
     store->reserve_bytes = bytes;
 }
 
-void store_reserve_open(struct store *store, const char *path)
+void store_reserve_open(struct store *store)
 {
     /* Without it everything goes on, but for removals on a full disk. */
-    store->reserve_fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    store->reserve_fd =
+        openat(store->directory_fd, "reserve", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     store_reserve_fill(store);
 }
 

@@ -126,6 +126,11 @@ int store_number_set(struct store *store, const char *name, int64_t value)
                      store_query(store, SQL_NUMBER_SET, VALUES(AS_TEXT(name), AS_INTEGER(value))));
 }
 
+int store_file_oldest_get(struct store *store, int64_t *id)
+{
+    return row_integer_get(store, SQL_FILE_OLDEST, 0, id);
+}
+
 int store_file_job_get(struct store *store, int64_t id, int64_t *job_id)
 {
     return row_integer_get(store, SQL_FILE_JOB, id, job_id);

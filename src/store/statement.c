@@ -97,6 +97,7 @@ static const char *const store_sql[SQL_COUNT] = {
                       "ON CONFLICT (id) DO UPDATE SET job_id = ?2, name = ?3, mode = ?4",
     /* The only DELETE there is. Proof: that of the caller of store_file_remove(). */
     [SQL_FILE_REMOVE] = "DELETE FROM file WHERE id = ?1",
+    [SQL_FILE_OLDEST] = "SELECT id FROM file WHERE id > ?1 ORDER BY id LIMIT 1",
     [SQL_FILE_JOB] = "SELECT job_id FROM file WHERE id = ?1",
     [SQL_FILE_EACH] = "SELECT id, job_id, name, mode FROM file WHERE job_id = ?1 ORDER BY id",
     [SQL_EVENT_ADD] = "INSERT INTO event VALUES "

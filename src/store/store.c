@@ -10,11 +10,13 @@
 #include "seedancefs/base/err.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { STORE_SCHEMA_VERSION = 5, STORE_ID_BATCH = 1024 };
@@ -143,12 +145,10 @@ int store_id_take(struct store *store, int64_t *out)
 
 enum { LOCK_LOOKS = 40, LOCK_LOOK_MS = 50 };
 
-static int store_lock(struct store *store, const char *directory)
+static int store_lock(struct store *store)
 {
-    char path[4096];
-    if (snprintf(path, sizeof(path), "%s/lock", directory) >= (int)sizeof(path))
-        return -ENAMETOOLONG;
-    store->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    store->lock_fd =
+        openat(store->directory_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (store->lock_fd < 0)
         return -errno;
     int r = flock(store->lock_fd, LOCK_EX | LOCK_NB);
@@ -163,13 +163,28 @@ static int store_lock(struct store *store, const char *directory)
     return errno == EWOULDBLOCK ? -ERR_STORE_LOCKED : -errno;
 }
 
+/* The path leads to the directory that is held: not to nothing, nor to another one. */
+static int directory_place_check(const struct store *store)
+{
+    struct stat held;
+    struct stat there;
+    if (fstat(store->directory_fd, &held) < 0)
+        return -errno;
+    if (stat(store->directory, &there) < 0)
+        return errno == ENOENT || errno == ENOTDIR ? -ERR_STORE_MOVED : -errno;
+    return held.st_dev == there.st_dev && held.st_ino == there.st_ino ? 0 : -ERR_STORE_MOVED;
+}
+
 int store_place_check(struct store *store)
 {
     int is_moved = 0;
+    int r = directory_place_check(store);
+    if (r < 0)
+        return r;
     int rc = sqlite3_file_control(store->db, NULL, SQLITE_FCNTL_HAS_MOVED, &is_moved);
     if (rc == SQLITE_NOTFOUND)
         return 0; /* a VFS without directories, as that of the simulation */
-    int r = store_result(store, rc);
+    r = store_result(store, rc);
     return r == 0 && is_moved ? -ERR_STORE_MOVED : r;
 }
 
@@ -194,13 +209,27 @@ static int store_migrate(struct store *store)
     return store_end(store, r == 0 ? store_exec(store, set_version) : r);
 }
 
-static int store_connect(struct store *store, const char *directory)
+/* SQLite opens by path alone. Links in the path to the directory are resolved before, because it follows none then,
+ * anywhere in the path. One by /proc/self/fd would always lead to the directory that is held, so that SQLite could
+ * not tell any more that the database was moved. */
+static int store_open_database(struct store *store)
 {
-    char path[4096];
-    if (snprintf(path, sizeof(path), "%s/jobs.sqlite", directory) >= (int)sizeof(path))
-        return -ENAMETOOLONG;
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    char path[PATH_MAX + sizeof("/jobs.sqlite")];
+    char *real = realpath(store->directory, NULL);
+    if (!real)
+        return errno == ENOENT || errno == ENOTDIR ? -ERR_STORE_MOVED : -errno;
+    (void)snprintf(path, sizeof(path), "%s/jobs.sqlite", real);
+    free(real);
+    int flags =
+        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW;
     int r = store_result(store, sqlite3_open_v2(path, &store->db, flags, NULL));
+    /* What SQLite found by path is what lies in the directory that is held and locked. */
+    return r == 0 ? store_place_check(store) : r;
+}
+
+static int store_connect(struct store *store)
+{
+    int r = store_open_database(store);
     if (r == 0)
         r = store_exec(store, "PRAGMA journal_mode=WAL; PRAGMA locking_mode=EXCLUSIVE;"
                               "PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;"
@@ -212,8 +241,8 @@ static int store_connect(struct store *store, const char *directory)
     if (r == 0)
         store_log_empty(store);
     /* After that, which may have made room. */
-    if (r == 0 && snprintf(path, sizeof(path), "%s/reserve", directory) < (int)sizeof(path))
-        store_reserve_open(store, path);
+    if (r == 0)
+        store_reserve_open(store);
     /* Ending a transaction must not need memory to be prepared. */
     if (r == 0 && (!store_statement(store, SQL_BEGIN) || !store_statement(store, SQL_COMMIT) ||
                    !store_statement(store, SQL_ROLLBACK)))
@@ -221,16 +250,18 @@ static int store_connect(struct store *store, const char *directory)
     return r;
 }
 
-int store_open(const char *directory, struct store **out)
+int store_open(int directory_fd, const char *directory, struct store **out)
 {
     struct store *store = calloc(1, sizeof(*store));
     if (!store)
         return -ENOMEM;
+    store->directory_fd = directory_fd;
+    store->directory = strdup(directory);
     store->lock_fd = store->reserve_fd = -1;
     store->synchronous = -1;
-    int r = store_lock(store, directory);
+    int r = store->directory ? store_lock(store) : -ENOMEM;
     if (r == 0)
-        r = store_connect(store, directory);
+        r = store_connect(store);
     if (r < 0) {
         store_close(store);
         return r;
@@ -253,6 +284,7 @@ struct store *store_close(struct store *store)
         (void)close(store->reserve_fd);
     if (store->lock_fd >= 0)
         (void)close(store->lock_fd);
+    free(store->directory);
     free(store);
     return NULL;
 }

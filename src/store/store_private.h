@@ -44,6 +44,7 @@ enum statement {
     SQL_RESPONSE_GET,
     SQL_FILE_SAVE,
     SQL_FILE_REMOVE,
+    SQL_FILE_OLDEST,
     SQL_FILE_JOB,
     SQL_FILE_EACH,
     SQL_EVENT_ADD,
@@ -57,6 +58,8 @@ enum statement {
 struct store {
     sqlite3 *db;
     sqlite3_stmt *statements[SQL_COUNT];
+    char *directory;
+    int directory_fd; /* lent */
     int lock_fd;
     int reserve_fd;        /* see reserve.c; -1: there is none */
     int64_t reserve_bytes; /* of it that are allocated */
@@ -112,7 +115,7 @@ int store_exec(struct store *store, const char *sql) NODISCARD;
 int store_pragma_get(struct store *store, const char *sql, int64_t *out) NODISCARD;
 
 /* reserve.c: opens the reserve and allocates what there is room for; again after it was needed. */
-void store_reserve_open(struct store *store, const char *path);
+void store_reserve_open(struct store *store);
 void store_reserve_fill(struct store *store);
 /* Gives it to the disk; the bytes that are free now. */
 int64_t store_reserve_cut(struct store *store);

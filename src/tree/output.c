@@ -193,7 +193,7 @@ static void on_damage(void *context, const struct media_damage *damage)
     char path[PATH_MAX];
     char name[32];
     (void)snprintf(name, sizeof(name), "%lld.mp4", (long long)damage->id);
-    (void)snprintf(path, sizeof(path), "%s/media/%s", tree->data_directory,
+    (void)snprintf(path, sizeof(path), "%s/media/%s", tree->settings.data_directory,
                    damage->kept ? damage->kept : name);
     log_error("media.damage", "attempt=%lld kind=%d path=\"%s\" bytes=%lld", (long long)damage->id,
               (int)damage->kind, path, (long long)damage->bytes);

@@ -19,11 +19,6 @@ int tree_new(const struct tree_settings *settings, struct tree **out)
     if (!tree)
         return -ENOMEM;
     tree->settings = *settings;
-    tree->data_directory = strdup(settings->data_directory);
-    if (!tree->data_directory) {
-        free(tree);
-        return -ENOMEM;
-    }
     tree->uid = getuid();
     tree->gid = getgid();
     tree->metrics_opened_ms = tree->born_ms = tree->jobs_changed_ms = tree->changed_ms =
@@ -46,7 +41,6 @@ struct tree *tree_free(struct tree *tree)
     buf_fini(&tree->scratch);
     index_fini(tree);
     spend_forget(tree);
-    free(tree->data_directory);
     free(tree);
     return NULL;
 }
@@ -396,8 +390,12 @@ bool tree_list_give(struct tree *tree, const struct node *node, const char *name
                     tree_list_fn *fn, void *context)
 {
     struct tree_entry entry;
-    if (node_entry(tree, node, &entry) < 0)
-        return true; /* gone, or not to be had now: not listed */
+    int r = node_entry(tree, node, &entry);
+    if (r == -ENOENT)
+        return true;
+    /* A name that was left out would say that there is no such file, as to `rsync --delete`. */
+    if (r < 0)
+        entry = (struct tree_entry){.st.st_ino = node_ino(node->kind, node->id), .is_bare = true};
     return fn(context, name, &entry, next);
 }
 
@@ -413,8 +411,8 @@ static bool list_jobs(struct tree *tree, int64_t offset, tree_list_fn *fn, void 
 }
 
 /* Offsets in a job: 3.. generated files and media by their place, then user files by their id. */
-static bool list_job(struct tree *tree, struct job *job, int64_t offset, tree_list_fn *fn,
-                     void *context)
+static int list_job(struct tree *tree, struct job *job, int64_t offset, tree_list_fn *fn,
+                    void *context)
 {
     static const char *const media_names[] = {"output.mp4", "cover.jpg"};
     const struct node parent = {.kind = NODE_JOB, .id = job->id, .job = job};
@@ -428,20 +426,21 @@ static bool list_job(struct tree *tree, struct job *job, int64_t offset, tree_li
             continue;
         if (node_find(tree, &parent, name, &node) == 0 &&
             !tree_list_give(tree, &node, name, i + 3, fn, context))
-            return false;
+            return 0;
     }
     struct job_detail *detail;
-    if (job_detail_get(job, &detail) < 0)
-        return true;
+    int r = job_detail_get(job, &detail);
+    if (r < 0)
+        return r;
     struct job_file *file;
     DL_FOREACH (detail->files, file) {
         int64_t next = fixed + 3 + file->id;
         node = (struct node){.kind = NODE_FILE, .id = file->id, .job = job, .file = file};
         if (!file->is_unlinked && !job_file_is_hidden(file) && next > offset &&
             !tree_list_give(tree, &node, file->name, next, fn, context))
-            return false;
+            return 0;
     }
-    return true;
+    return 0;
 }
 
 int tree_list(struct tree *tree, uint64_t ino, int64_t offset, tree_list_fn *fn, void *context)
@@ -473,9 +472,9 @@ int tree_list(struct tree *tree, uint64_t ino, int64_t offset, tree_list_fn *fn,
     }
     if (node.kind == NODE_JOB) {
         struct job *job = job_ref(node.job);
-        (void)list_job(tree, job, offset, fn, context);
+        r = list_job(tree, job, offset, fn, context);
         job_unref(job);
-        return 0;
+        return r;
     }
     for (int64_t i = offset - 2; i < NODE_ROOT_ENTRIES; i++) {
         if (node_root_entries[i].kind == NODE_EVENTS) /* see watch.c */
@@ -490,7 +489,7 @@ int tree_list(struct tree *tree, uint64_t ino, int64_t offset, tree_list_fn *fn,
 
 int tree_statfs(struct tree *tree, struct statvfs *out)
 {
-    if (statvfs(tree->data_directory, out) < 0)
+    if (fstatvfs(tree->settings.directory_fd, out) < 0)
         return -errno;
     out->f_namemax = TEXT_NAME_MAX;
     out->f_fsid = 0;

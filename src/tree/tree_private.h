@@ -65,7 +65,6 @@ struct guest_use {
 
 struct tree {
     struct tree_settings settings;
-    char *data_directory;
     uid_t uid;
     gid_t gid;
     int64_t born_ms;

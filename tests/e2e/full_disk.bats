@@ -9,7 +9,7 @@ setup() {
     # A disk of its own for each test: 2 MiB, or what it says.
     local size=2m
     [[ $BATS_TEST_DESCRIPTION != S-DISK-6* ]] || size=24m
-    mount -t tmpfs -o size=$size tmpfs "$DATA" || skip "tmpfs cannot be mounted here"
+    mount -t tmpfs -o size=$size,mode=700 tmpfs "$DATA" || skip "tmpfs cannot be mounted here"
     mount_fs
     J=$MNT/jobs
 }

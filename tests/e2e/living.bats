@@ -142,7 +142,7 @@ os.close(terminal)' "$SEEDANCEFS" "${USUAL[@]}" --log-level info ${how:-"-o" "rw
 small_disk() {
     [ "$(id -u)" -eq 0 ] || skip "mounting a small disk needs root"
     mkdir "$DATA"
-    mount -t tmpfs -o size=2m tmpfs "$DATA" || skip "tmpfs cannot be mounted here"
+    mount -t tmpfs -o size=2m,mode=700 tmpfs "$DATA" || skip "tmpfs cannot be mounted here"
     DISK=$DATA
 }
 fill() { dd if=/dev/zero of="$DATA/fill" bs=4k 2>/dev/null || true; }
@@ -190,7 +190,9 @@ plays() { cmp "$J/$1/output.mp4" <(curl -sf "${API%/api/v1}/oracle/video/$(statu
 }
 
 # S-DISK-5: When the data directory is removed or moved away under the program, nothing is sent any more, and `error`
-#   says so; moved back, it goes on. A task that was accepted before is followed, and its video can be read.
+#   says so; moved back, it goes on. A task that was accepted before is followed, and its video can be read. Your files,
+#   videos and covers stay, whatever is read meanwhile, also when only a directory in it is away: what cannot be had keeps
+#   its name, gives EIO when it is opened, and is there as before when it is moved back.
 @test "S-DISK-5: the data directory is removed" {
     scenario '{"kind":"poll","answer":{"task_status":"running"}}' \
         '{"kind":"create","prompt_contains":"[waits]","times":1,"answer":{"status":429,"headers":{"Retry-After":"2"}}}'
@@ -210,7 +212,7 @@ plays() { cmp "$J/$1/output.mp4" <(curl -sf "${API%/api/v1}/oracle/video/$(statu
     exec 9>&-
     wait_until 10 has 'the data directory was removed or moved' "$J/later/error"
     fails sh -c "echo '{\"prompt\": \"[draft]\"}' >'$J/draft/prompt.json'"
-    mkdir "$DATA"
+    mkdir -m 700 "$DATA"
     fails sh -c "echo '{\"prompt\": \"[draft]\"}' >'$J/draft/prompt.json'"
     scenario
     wait_status running succeeded
@@ -242,6 +244,72 @@ plays() { cmp "$J/$1/output.mp4" <(curl -sf "${API%/api/v1}/oracle/video/$(statu
     restart_fs
     status_is waits succeeded
     plays waits
+}
+
+# look_at_everything   as `ls -lR` and `grep -r` do, whatever they are told
+look_at_everything() {
+    ls -lR "$J" >/dev/null 2>&1 || true
+    cat "$J"/*/* >/dev/null 2>&1 || true
+}
+# everything   names, sizes and bytes of all your files, videos and covers
+everything() {
+    (cd "$J" && find . -type f ! -name status.json ! -name log -printf '%p %s\n' | sort &&
+        cat cat[1-3]/{prompt.json,note} draft/prompt.json && cksum cat[1-3]/{output.mp4,cover.jpg})
+}
+is_archived() { [ "$(status_json "$1" .output.archived)" = true ]; }
+cats() {
+    mount_fs --archive always
+    for n in 1 2 3; do
+        make_job "cat$n"
+        echo "note $n" >"$J/cat$n/note"
+    done
+    mkdir "$J/draft"
+    printf '{"prompt": ' >"$J/draft/prompt.json" || true
+    for n in 1 2 3; do wait_until 20 is_archived "cat$n"; done
+    cat "$J"/cat*/output.mp4 "$J"/cat*/cover.jpg >/dev/null
+    restart_fs # which knows of no file yet
+}
+
+@test "S-DISK-5: everything is looked at while the data directory, or a directory in it, is away" {
+    cats
+    everything >"$DIR/before"
+    for place in "" /files /media; do
+        for other in "" new; do
+            restart_fs
+            mv "$DATA$place" "$DATA.elsewhere"
+            # A program that makes the directory anew, or a backup that is put in its place.
+            [ -z "$other" ] || mkdir -m 700 "$DATA$place"
+            look_at_everything
+            [ -z "$other" ] || rmdir "$DATA$place"
+            mv "$DATA.elsewhere" "$DATA$place"
+            everything | diff "$DIR/before" -
+            restart_fs
+            everything | diff "$DIR/before" -
+        done
+    done
+}
+
+@test "S-DISK-5: everything is looked at while the files are removed, and put back from a backup" {
+    cats
+    everything >"$DIR/before"
+    restart_fs
+    cp -a "$DATA" "$DIR/backup"
+    rm -rf "$DATA/files"
+    for other in "" new restart; do
+        [ "$other" != new ] || mkdir -m 700 "$DATA/files"
+        [ "$other" != restart ] || restart_fs
+        look_at_everything
+        fails cat "$J/cat1/note"
+        has 'Input/output error' "$DIR/fails.out"
+        [ -f "$J/cat1/note" ]
+    done
+    rm "$J/cat3/note"
+    unmount_fs
+    rm -r "$DATA/files"
+    cp -a "$DIR/backup/files" "$DATA/files"
+    mount_fs
+    echo 'note 3' >"$J/cat3/note"
+    everything | diff "$DIR/before" -
 }
 
 # clock MS   so much later it is, for the program, as after a night with the lid closed: see faults_clock.bats

@@ -112,6 +112,76 @@ usual() { USUAL=(--api-url "$API" --api-key-file "$DIR/key" --data-dir "$DATA");
     HOME='' XDG_DATA_HOME='' refused 2 '--data-dir DIR' --api-url "$API" --api-key-file "$DIR/key" "$MNT"
 }
 
+# S-RUN-22: A data directory that belongs to another user, or that others can write into, is refused, and so is one in
+#   which a file or directory of the program belongs to another user or is a symbolic link; the message says what to do. The
+#   data directory itself may be reached by a link.
+@test "S-RUN-22: a data directory that others can write into, or that belongs to another user" {
+    usual
+    for mode in 777 1777 775 702; do
+        mkdir -m 700 "$DATA"
+        chmod $mode "$DATA"
+        refused 2 "$DATA: others can write into it, and could put their files in the place of yours. Close it with: chmod go-w $DATA" \
+            "${USUAL[@]}" "$MNT"
+        [ -z "$(ls -A "$DATA")" ]
+        rmdir "$DATA"
+    done
+    mkdir -m 755 "$DATA" # of what others could read nothing is put there readably
+    mount_fs
+    make_job cat
+    unmount_fs
+    [ -z "$(find "$DATA" -mindepth 1 -perm /077)" ]
+    for place in files media; do
+        chmod g+w "$DATA/$place"
+        refused 2 "$DATA/$place: others can write into it, and could put their files in the place of yours. Close it with: chmod go-w $DATA/$place" \
+            "${USUAL[@]}" "$MNT"
+        chmod g-w "$DATA/$place"
+    done
+    [ "$(id -u)" = 0 ] || skip "giving away the directory takes root"
+    for place in "" /files /media /jobs.sqlite /lock /seedancefs.log; do
+        chown nobody "$DATA$place"
+        find "$DATA" -printf '%p %s %T@\n' | sort >"$DIR/before"
+        refused 2 "$DATA$place: it belongs to the user nobody, and root runs this. Run it as nobody, give the directory to root with: chown -R root $DATA" \
+            "${USUAL[@]}" "$MNT"
+        find "$DATA" -printf '%p %s %T@\n' | sort | diff "$DIR/before" -
+        # The advice works.
+        chown -R root "$DATA"
+        mount_fs
+        status_is cat succeeded
+        unmount_fs
+    done
+}
+
+@test "S-RUN-22: symbolic links in the data directory, and one to it" {
+    usual
+    mount_fs
+    make_job cat
+    echo '{"duration": 6}' >"$MNT/defaults.json"
+    unmount_fs
+    for name in files media jobs.sqlite lock seedancefs.log defaults.json; do
+        mv "$DATA/$name" "$DIR/elsewhere"
+        ln -s "$DIR/elsewhere" "$DATA/$name"
+        find "$DIR/elsewhere" -printf '%p %s %T@\n' >"$DIR/before"
+        refused 2 "$DATA/$name: it is a symbolic link. Nothing in the data directory may be one: put in its place what it points to." \
+            "${USUAL[@]}" "$MNT"
+        find "$DIR/elsewhere" -printf '%p %s %T@\n' | diff "$DIR/before" -
+        rm "$DATA/$name"
+        mv "$DIR/elsewhere" "$DATA/$name"
+    done
+    mv "$DATA" "$DIR/elsewhere"
+    ln -s "$DIR/elsewhere" "$DATA"
+    mount_fs
+    status_is cat succeeded
+    make_job dog
+    # It points to another one now: the next program would know nothing of what is sent.
+    mkdir "$DIR/new"
+    ln -sfn "$DIR/new" "$DATA"
+    fails sh -c "mkdir '$J/fox' && echo '{\"prompt\": \"[fox]\"}' >'$J/fox/prompt.json'"
+    has 'the data directory was removed or moved' "$J/fox/error"
+    [ "$(creates fox)" -eq 0 ]
+    ln -sfn "$DIR/elsewhere" "$DATA"
+    make_job fox
+}
+
 @test "S-RUN-3: a mount point that is missing, a file, or in use" {
     usual
     refused 2 'Make it with mkdir' "${USUAL[@]}" "$DIR/none"

@@ -125,10 +125,11 @@ int LLVMFuzzerInitialize(int *argc UNUSED, char ***argv UNUSED)
     fuzz_directory_make(path);
     FUZZ_REQUIRE(strlen(path) < sizeof(w.directory), "too long: %s", path);
     memcpy(w.directory, path, strlen(path) + 1);
-    (void)snprintf(w.files, sizeof(w.files), "%s/files", w.directory);
     log_configure(LOG_ERROR, -1);
     (void)setenv("CMOCKA_TEST_ABORT", "1", 1); /* the fake's assertions are oracles, too */
-    FUZZ_REQUIRE(file_make_directories(w.files, 0700) == 0 && store_open(path, &w.store) == 0,
+    w.directory_fd = file_open_directory(AT_FDCWD, path);
+    w.files_fd = file_open_directory(w.directory_fd, JOB_FILES_DIRECTORY);
+    FUZZ_REQUIRE(w.files_fd >= 0 && store_open(w.directory_fd, path, &w.store) == 0,
                  "cannot make %s", path);
     return 0;
 }

@@ -105,7 +105,7 @@ static inline void walk_tree(struct world *w, struct media *media)
                                      .media = media,
                                      .timers = &w->timers,
                                      .clock = &w->clock.clock,
-                                     .data_directory = w->directory};
+                                     .directory_fd = w->directory_fd};
     FUZZ_REQUIRE(tree_new(&settings, &tree) == 0, "no memory");
     walk_directory(tree, TREE_ROOT_INO, 0);
     (void)tree_free(tree);

@@ -200,9 +200,7 @@ void program_key_changed(void)
 static int program_open(void)
 {
     struct program *p = &world.program;
-    char files[DIRECTORY_BYTES + 8];
-    (void)snprintf(files, sizeof(files), "%s/files", world.directory);
-    int r = store_open(world.directory, &p->store);
+    int r = store_open(world.directory_fd, world.directory, &p->store);
     if (r < 0)
         return r;
     struct jobs_settings settings = {
@@ -210,7 +208,8 @@ static int program_open(void)
         .clock = &world.clock.clock,
         .store = p->store,
         .api = p->api,
-        .files_directory = files,
+        .directory_fd = world.directory_fd,
+        .files_fd = world.files_fd,
         .api_name = "https://service.example/api/v1",
         .poll_interval_ms = p->poll_interval_ms,
         .budget = p->budget,

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <malloc.h>
 #include <signal.h>
@@ -257,11 +258,13 @@ static void sync_fails(const char *directory)
 {
     char first[] = "first";
     char second[] = "second";
+    int directory_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     for (uint64_t seed = 1; seed <= 100; seed++) {
         struct store *store;
         world = (struct world){.seed = seed, .random = seed};
         disk_format(false);
-        if (store_open(directory, &store) < 0 || job_row_save(store, 1, first, STORE_LAZY) < 0)
+        if (store_open(directory_fd, directory, &store) < 0 ||
+            job_row_save(store, 1, first, STORE_LAZY) < 0)
             world_fail("the store cannot be made");
         disk_fault_set(DISK_SYNC, EIO, 0, 1);
         if (store_sync(store) == 0)
@@ -270,13 +273,14 @@ static void sync_fails(const char *directory)
             disk_die();
             store_close(store);
             disk_restart(false);
-            if (store_open(directory, &store) < 0)
+            if (store_open(directory_fd, directory, &store) < 0)
                 world_fail("the store cannot be opened");
         }
         if (job_row_save(store, 2, second, STORE_DURABLE) < 0 || durable_jobs_count() != 2)
             world_fail("what was durable would be lost in a power cut");
         store_close(store);
     }
+    (void)close(directory_fd);
 }
 
 static void test_disk__a_failed_sync_leaves_no_hole_in_the_log(void **state UNUSED)

@@ -33,15 +33,6 @@ struct open_file {
 
 static struct open_file open_files[HANDLES];
 
-void users_reset(void)
-{
-    char path[DIRECTORY_BYTES + 8];
-    memset(open_files, 0, sizeof(open_files));
-    (void)snprintf(path, sizeof(path), "%s/files", world.directory);
-    if (file_make_directories(path, 0700) < 0)
-        abort();
-}
-
 void users_forget(void)
 {
     memset(open_files, 0, sizeof(open_files));

@@ -8,13 +8,16 @@
 #include "disk.h"
 #include "job/job_private.h"
 #include "seedancefs/base/err.h"
+#include "seedancefs/base/file.h"
 #include "seedancefs/base/random.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define WALL_START_MS INT64_C(1795420800000) /* 2026-11-23T08:00:00Z */
 
@@ -276,6 +279,8 @@ static void world_fini(void)
     service_reset();
     oracle_reset();
     users_files_clean(false);
+    (void)close(world.files_fd);
+    (void)close(world.directory_fd);
     if (sqlite3_memory_used() != 0)
         world_fail("SQLite holds %lld bytes", (long long)sqlite3_memory_used());
 }
@@ -288,7 +293,7 @@ static void used_disk_make(void)
     if (is_made)
         return;
     disk_format(false);
-    int r = store_open(world.directory, &store);
+    int r = store_open(world.directory_fd, world.directory, &store);
     if (r < 0)
         world_fail("the store cannot be made in %s: %s", world.directory, err_name(r));
     store_close(store);
@@ -296,10 +301,19 @@ static void used_disk_make(void)
     is_made = true;
 }
 
+static void directory_open(const char *directory)
+{
+    (void)snprintf(world.directory, sizeof(world.directory), "%s", directory);
+    world.directory_fd = file_open_directory(AT_FDCWD, directory);
+    world.files_fd = file_open_directory(world.directory_fd, JOB_FILES_DIRECTORY);
+    if (world.files_fd < 0)
+        world_fail("the directory %s cannot be made: %s", directory, err_name(world.files_fd));
+}
+
 uint64_t world_run(uint64_t seed, const char *directory, bool is_verbose)
 {
     world = (struct world){.seed = seed, .is_verbose = is_verbose};
-    (void)snprintf(world.directory, sizeof(world.directory), "%s", directory);
+    directory_open(directory);
     used_disk_make();
     world.random = seed;
     fake_clock_init(&world.clock, WALL_START_MS + (int64_t)world_pick(40 * 24 * 3600) * 1000);
@@ -308,7 +322,7 @@ uint64_t world_run(uint64_t seed, const char *directory, bool is_verbose)
     disk_format(world_pick(16) > 0);
     service_reset();
     oracle_reset();
-    users_reset();
+    users_forget();
     schedule_begin();
     program_settings_pick();
     program_start();

@@ -76,6 +76,8 @@ struct world {
     struct mixture mixture;
     struct program program;
     char directory[DIRECTORY_BYTES]; /* a real one, for the lock and the users' files */
+    int directory_fd;
+    int files_fd;
 };
 
 extern struct world world;
@@ -193,7 +195,6 @@ int64_t service_price_usd_micros(const char *body, int64_t seconds);
 
 /* --- users.c --- */
 
-void users_reset(void);
 void users_act(void);
 void users_forget(void); /* the program is gone, and all open files with it */
 void users_leave(void);  /* they close what they have open */

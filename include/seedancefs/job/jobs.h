@@ -42,17 +42,20 @@ struct job_budget {
     enum job_budget_period period;
 };
 
+/* The directory of the users' files, in the data directory. */
+#define JOB_FILES_DIRECTORY "files"
+
 struct jobs_settings {
     struct timers *timers;
     const struct clock *clock;
     struct store *store;
     struct api *api;
-    const char *files_directory; /* copied; exists */
-    const char *defaults_path;   /* of defaults.json; copied; NULL: it is not kept */
-    const char *default_model;   /* copied; NULL: the prompt floor's default */
-    const char *api_name;     /* what messages call the service, its URL without secrets. Copied */
-    bool is_unknown_allowed;  /* pass unknown request fields through */
-    int64_t poll_interval_ms; /* 0: adaptive */
+    int directory_fd;          /* of the data directory, for defaults.json; lent */
+    int files_fd;              /* of JOB_FILES_DIRECTORY in it; lent */
+    const char *default_model; /* copied; NULL: the prompt floor's default */
+    const char *api_name;      /* what messages call the service, its URL without secrets. Copied */
+    bool is_unknown_allowed;   /* pass unknown request fields through */
+    int64_t poll_interval_ms;  /* 0: adaptive */
     struct job_budget budget;
     unsigned active_max; /* jobs submitted and not finished at one time; 0: no limit */
     int64_t file_bytes_max;

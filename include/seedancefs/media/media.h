@@ -90,7 +90,7 @@ struct media_hooks {
 struct media_settings {
     struct loop *loop; /* lent, as is http */
     struct http *http;
-    const char *directory;    /* of the cache files; exists. Copied */
+    int directory_fd;         /* of the cache files; lent */
     bool is_loopback_allowed; /* of the service's URL: media may then be http and private, too */
     int64_t read_deadline_ms; /* 0: MEDIA_READ_DEADLINE_MS */
     int64_t cache_bytes_max;  /* what was read longest ago is evicted beyond; 0: no limit */

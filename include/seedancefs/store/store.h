@@ -94,12 +94,15 @@ void store_job_fini(struct store_job *row);
 void store_attempt_fini(struct store_attempt *row);
 void store_file_fini(struct store_file *row);
 
-/* Takes the lock of `directory` (which exists), opens or makes the database, migrates it. */
-int store_open(const char *directory, struct store **out) NODISCARD;
+/* Takes the lock of the directory, opens or makes the database, migrates it. `directory_fd` is lent until
+ * store_close(); `directory` is the path to it, by which SQLite opens the database (copied, links on the way are
+ * followed). -ERR_STORE_MOVED when the path does not lead to what is held. */
+int store_open(int directory_fd, const char *directory, struct store **out) NODISCARD;
 struct store *store_close(struct store *store);
 
-/* Whether the database is still where the next program will look for it; else -ERR_STORE_MOVED. What is written
- * meanwhile goes into the file that is open: of use if it was moved, gone with this program if it was removed. */
+/* Whether the directory that is held, and the database in it, are still where the next program will look for them:
+ * 0; -ERR_STORE_MOVED when they are not; -errno when it cannot be told. What is written meanwhile goes into the file
+ * that is open: of use if it was moved, gone with this program if it was removed. */
 int store_place_check(struct store *store) NODISCARD;
 
 /* A number that was never given out before, over restarts: for jobs, attempts and files alike. */
@@ -212,6 +215,8 @@ int store_file_save(struct store *store, const struct store_file *row) NODISCARD
 /* The name is gone for good: only where the user removed or replaced the file, or its directory itself, held open, says
  * that there are no bytes. Never because of an error. */
 int store_file_remove(struct store *store, int64_t id) NODISCARD;
+/* The smallest id of all; -ENOENT when there is none. */
+int store_file_oldest_get(struct store *store, int64_t *id) NODISCARD;
 int store_file_job_get(struct store *store, int64_t id, int64_t *job_id) NODISCARD;
 typedef int store_file_fn(void *context, struct store_file *row);
 int store_file_each(struct store *store, int64_t job_id, store_file_fn *fn,

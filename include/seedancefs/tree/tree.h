@@ -45,7 +45,8 @@ struct tree_settings {
     struct media *media;
     struct timers *timers;
     const struct clock *clock;
-    const char *data_directory; /* copied; for statvfs */
+    int directory_fd;           /* of the data directory, for statvfs; lent */
+    const char *data_directory; /* its path, for messages; lent */
     enum tree_archive archive;
     bool is_shared; /* others than the owner may look at the mount: allow_other */
     void *news_context;
@@ -75,6 +76,7 @@ struct tree_entry {
     struct stat st;
     double entry_s; /* how long the name may be remembered */
     double attr_s;  /* how long the attributes may */
+    bool is_bare;   /* in a listing: but for its inode number nothing of it can be had now */
 };
 
 int tree_lookup(struct tree *tree, uint64_t parent, const char *name,

@@ -94,27 +94,62 @@ static void test_file__exact_reads_end_only_with_the_file(void **state UNUSED)
 static void test_file__a_file_is_replaced_as_a_whole(void **state UNUSED)
 {
     char top[] = "/tmp/seedancefs-file-XXXXXX";
-    char path[128];
-    char temporary[128 + 4];
     struct buf b;
     buf_init(&b, 100);
     assert_non_null(mkdtemp(top));
-    (void)snprintf(path, sizeof(path), "%s/file", top);
-    (void)snprintf(temporary, sizeof(temporary), "%s.new", path);
-    assert_int_equal(file_remove(path), 0);
-    assert_int_equal(file_replace(path, "one", 3, 0600), 0);
-    assert_int_equal(file_prepare(path, "two", 3, 0600), 0);
-    assert_int_equal(file_read_all(path, &b), 0);
+    int fd = file_open_directory(AT_FDCWD, top);
+    assert_true(fd >= 0);
+    assert_int_equal(file_remove(fd, "file"), 0);
+    assert_int_equal(file_replace(fd, "file", "one", 3, 0600), 0);
+    assert_int_equal(file_prepare(fd, "file", "two", 3, 0600), 0);
+    assert_int_equal(file_read_all_at(fd, "file", &b), 0);
     assert_string_equal(buf_text(&b), "one");
-    assert_int_equal(file_replace(path, "three", 5, 0600), 0);
+    assert_int_equal(file_replace(fd, "file", "three", 5, 0600), 0);
     buf_clear(&b);
-    assert_int_equal(file_read_all(path, &b), 0);
+    assert_int_equal(file_read_all_at(fd, "file", &b), 0);
     assert_string_equal(buf_text(&b), "three");
-    assert_int_equal(access(temporary, F_OK), -1);
-    assert_int_equal(file_remove(path), 0);
-    assert_int_equal(access(path, F_OK), -1);
+    assert_int_equal(faccessat(fd, "file.new", F_OK, 0), -1);
+    assert_int_equal(file_remove(fd, "file"), 0);
+    assert_int_equal(faccessat(fd, "file", F_OK, 0), -1);
     assert_int_equal(rmdir(top), 0);
-    assert_int_equal(file_replace(path, "x", 1, 0600), -ENOENT);
+    assert_int_equal(file_replace(fd, "file", "x", 1, 0600), -ENOENT);
+    (void)close(fd);
+    buf_fini(&b);
+}
+
+/* What somebody has put there instead of the file. */
+static void test_file__links_in_a_directory_are_not_followed(void **state UNUSED)
+{
+    char top[] = "/tmp/seedancefs-file-XXXXXX";
+    struct stat st;
+    struct buf b;
+    buf_init(&b, 100);
+    assert_non_null(mkdtemp(top));
+    int fd = file_open_directory(AT_FDCWD, top);
+    int inner_fd = file_open_directory(fd, "inner");
+    assert_true(inner_fd >= 0);
+    assert_int_equal(file_replace(fd, "victim", "precious", 8, 0600), 0);
+    assert_int_equal(symlinkat("../victim", inner_fd, "file"), 0);
+    assert_int_equal(symlinkat("../victim", inner_fd, "file.new"), 0);
+    assert_int_equal(symlinkat("inner", fd, "link"), 0);
+    assert_int_equal(file_read_all_at(inner_fd, "file", &b), -ELOOP);
+    assert_int_equal(file_replace(inner_fd, "file", "x", 1, 0600), -ELOOP);
+    assert_int_equal(file_open_directory(fd, "link"), -ENOTDIR);
+    assert_int_equal(file_open_directory(fd, "victim"), -ENOTDIR);
+    /* A link that is replaced or removed is one, and not what it points to. */
+    assert_int_equal(unlinkat(inner_fd, "file.new", 0), 0);
+    assert_int_equal(file_replace(inner_fd, "file", "new", 3, 0600), 0);
+    assert_int_equal(fstatat(inner_fd, "file", &st, AT_SYMLINK_NOFOLLOW), 0);
+    assert_true(S_ISREG(st.st_mode));
+    assert_int_equal(file_remove(inner_fd, "file"), 0);
+    assert_int_equal(file_read_all_at(fd, "victim", &b), 0);
+    assert_string_equal(buf_text(&b), "precious");
+    assert_int_equal(unlinkat(fd, "victim", 0), 0);
+    assert_int_equal(unlinkat(fd, "link", 0), 0);
+    assert_int_equal(unlinkat(fd, "inner", AT_REMOVEDIR), 0);
+    (void)close(inner_fd);
+    (void)close(fd);
+    assert_int_equal(rmdir(top), 0);
     buf_fini(&b);
 }
 
@@ -125,6 +160,7 @@ int main(void)
         cmocka_unit_test(test_file__whole_files_are_read_up_to_the_cap),
         cmocka_unit_test(test_file__exact_reads_end_only_with_the_file),
         cmocka_unit_test(test_file__a_file_is_replaced_as_a_whole),
+        cmocka_unit_test(test_file__links_in_a_directory_are_not_followed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -47,8 +47,8 @@ int fdatasync(int fd)
 
 struct world {
     char directory[64];
-    char files[80];
-    char defaults[96];
+    int directory_fd; /* which the program holds */
+    int files_fd;
     struct fake_clock clock;
     struct timers timers;
     struct store *store;
@@ -188,8 +188,8 @@ static inline int world_open_jobs(struct world *w)
         .clock = &w->clock.clock,
         .store = w->store,
         .api = &w->api,
-        .files_directory = w->files,
-        .defaults_path = w->defaults,
+        .directory_fd = w->directory_fd,
+        .files_fd = w->files_fd,
         .api_name = "https://service.example/api/v1",
         .poll_interval_ms = w->poll_interval_ms,
         .file_bytes_max = 1 << 20,
@@ -206,10 +206,11 @@ static inline int world_open_jobs(struct world *w)
 
 static inline void world_open(struct world *w)
 {
-    (void)snprintf(w->files, sizeof(w->files), "%s/files", w->directory);
-    (void)snprintf(w->defaults, sizeof(w->defaults), "%s/defaults.json", w->directory);
-    assert_int_equal(file_make_directories(w->files, 0700), 0);
-    assert_int_equal(store_open(w->directory, &w->store), 0);
+    w->directory_fd = file_open_directory(AT_FDCWD, w->directory);
+    assert_true(w->directory_fd >= 0);
+    w->files_fd = file_open_directory(w->directory_fd, JOB_FILES_DIRECTORY);
+    assert_true(w->files_fd >= 0);
+    assert_int_equal(store_open(w->directory_fd, w->directory, &w->store), 0);
     assert_int_equal(world_open_jobs(w), 0);
 }
 
@@ -225,6 +226,8 @@ static inline void world_close(struct world *w)
 {
     world_close_jobs(w);
     w->store = store_close(w->store);
+    (void)close(w->files_fd);
+    (void)close(w->directory_fd);
 }
 
 static inline void world_init(struct world *w)
@@ -312,6 +315,13 @@ static inline struct job_detail *detail_of(struct job *job)
     struct job_detail *detail;
     assert_int_equal(job_detail_get(job, &detail), 0);
     return detail;
+}
+
+/* Where its bytes lie. */
+static inline void bytes_path(const struct world *w, const struct job_file *file,
+                              char path[static 160])
+{
+    (void)snprintf(path, 160, "%s/" JOB_FILES_DIRECTORY "/%lld", w->directory, (long long)file->id);
 }
 
 /* `echo text > jobs/NAME/file`: open or create, write, flush, release. The first error. */

@@ -196,7 +196,7 @@ static void test_defaults__removed_they_are_none_and_nothing_is_left_of_them(voi
     jobs_defaults_close(w.jobs);
     assert_int_equal(jobs_defaults_remove(w.jobs), 0);
     assert_false(jobs_defaults_is_there(w.jobs));
-    assert_int_equal(access(w.defaults, F_OK), -1);
+    assert_int_equal(faccessat(w.directory_fd, "defaults.json", F_OK, 0), -1);
     struct job *job = job_make_named(&w, "cat");
     assert_int_equal(user_write(job, JOB_PROMPT_NAME, PROMPT), 0);
     assert_body_has(&w, job, "\"duration\":5");
@@ -213,8 +213,9 @@ static void test_defaults__without_knowing_them_nothing_is_accepted(void **state
     for (size_t i = 0; i < ARRAY_COUNT(damaged); i++) {
         struct world w;
         world_init(&w);
+        assert_int_equal(
+            file_replace(w.directory_fd, "defaults.json", damaged[i], strlen(damaged[i]), 0600), 0);
         world_close(&w);
-        assert_int_equal(file_replace(w.defaults, damaged[i], strlen(damaged[i]), 0600), 0);
         world_open(&w);
         jobs_start(w.jobs);
         assert_true(defaults_problem_has(&w, "No prompt is accepted"));

@@ -455,7 +455,7 @@ static void test_file__a_prompt_with_a_signed_url_is_for_its_owner_alone(void **
     assert_int_equal(job_file_truncate(file, JOB_FILE_SEARCHED_BYTES + 1), 0);
     assert_int_equal(job_file_mode_get(file), 0600);
     assert_int_equal(job_file_truncate(file, 0), 0);
-    assert_int_equal(job_file_path(file, path, sizeof(path)), 0);
+    (void)snprintf(path, sizeof(path), "%s/files/%lld", w.directory, (long long)file->id);
     char aside[4100];
     (void)snprintf(aside, sizeof(aside), "%s.x", path);
     assert_int_equal(rename(path, aside), 0);
@@ -528,12 +528,12 @@ static void test_file__a_failed_write_is_never_submitted(void **state UNUSED)
 static void test_file__one_whose_bytes_are_gone_is_gone(void **state UNUSED)
 {
     struct world w;
-    char path[4096];
+    char path[160];
     world_init(&w);
     struct job *job = job_make_named(&w, "cat");
-    assert_int_equal(user_write(job, "note", "x"), 0);
     assert_int_equal(user_write(job, "other", "y"), 0);
-    assert_int_equal(job_file_path(job_file_find(detail_of(job), "note"), path, sizeof(path)), 0);
+    assert_int_equal(user_write(job, "note", "x"), 0);
+    bytes_path(&w, job_file_find(detail_of(job), "note"), path);
     assert_int_equal(unlink(path), 0);
     world_restart(&w);
     job = jobs_find(w.jobs, "cat");
@@ -545,6 +545,119 @@ static void test_file__one_whose_bytes_are_gone_is_gone(void **state UNUSED)
     assert_non_null(job_file_find(detail_of(job), "note"));
     assert_int_equal(jobs_remove(job), 0);
     world_fini(&w);
+}
+
+/* Where the bytes of a file are, or are not, while somebody looks. */
+enum place {
+    PLACE_MOVED,       /* the data directory is elsewhere */
+    PLACE_REPLACED,    /* and another one is where it was */
+    PLACE_REMOVED,     /* it is removed */
+    PLACE_FILES_MOVED, /* the same of the directory in it */
+    PLACE_FILES_REPLACED,
+    PLACE_FILES_REMOVED,
+    PLACE_FILES_MADE_ANEW,
+    PLACES
+};
+
+static void place_change(const struct world *w, enum place place)
+{
+    char files[96];
+    char elsewhere[96];
+    (void)snprintf(files, sizeof(files), "%s/files", w->directory);
+    bool is_whole = place <= PLACE_REMOVED;
+    const char *path = is_whole ? w->directory : files;
+    (void)snprintf(elsewhere, sizeof(elsewhere), "%s-elsewhere", w->directory);
+    if (place == PLACE_REMOVED || place >= PLACE_FILES_REMOVED)
+        assert_int_equal(nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+    else
+        assert_int_equal(rename(path, elsewhere), 0);
+    if (place == PLACE_REPLACED || place == PLACE_FILES_REPLACED || place == PLACE_FILES_MADE_ANEW)
+        assert_int_equal(mkdir(path, 0700), 0);
+}
+
+static void place_restore(const struct world *w, enum place place)
+{
+    char files[96];
+    char elsewhere[96];
+    (void)snprintf(files, sizeof(files), "%s/files", w->directory);
+    const char *path = place <= PLACE_REMOVED ? w->directory : files;
+    (void)snprintf(elsewhere, sizeof(elsewhere), "%s-elsewhere", w->directory);
+    (void)rmdir(path);
+    if (place == PLACE_REMOVED || place >= PLACE_FILES_REMOVED)
+        assert_int_equal(mkdir(path, 0700), 0); /* for the end of the test */
+    else
+        assert_int_equal(rename(elsewhere, path), 0);
+}
+
+/* S-DISK-5: … Your files, videos and covers stay, whatever is read meanwhile. */
+static void test_file__out_of_sight_is_not_gone(void **state UNUSED)
+{
+    for (enum place place = PLACE_MOVED; place < PLACES; place++) {
+        struct world w;
+        struct stat st;
+        struct buf bytes;
+        world_init(&w);
+        buf_init(&bytes, 100);
+        bool is_lost = place == PLACE_REMOVED || place >= PLACE_FILES_REMOVED;
+        struct job *job = job_make_named(&w, "cat");
+        assert_int_equal(user_write(job, "note", "x"), 0);
+        world_restart(&w); /* which has not looked at it yet */
+        job = jobs_find(w.jobs, "cat");
+        place_change(&w, place);
+        struct job_file *file = job_file_find(detail_of(job), "note");
+        assert_non_null(file);
+        assert_int_equal(store_ask(&w, "SELECT count(*) FROM file"), 1);
+        assert_int_equal(job_file_stat(file, &st), 0);
+        assert_int_equal(st.st_size, is_lost ? 0 : 1);
+        assert_int_equal(job_file_read(file, &bytes), is_lost ? -EIO : 0);
+        assert_int_equal(job_file_open(file, false, false), is_lost ? -EIO : 0);
+        if (!is_lost)
+            job_file_close(file, false);
+        /* Nothing that the next program would not find is taken on. */
+        if (place <= PLACE_REMOVED)
+            assert_true(user_write(job, JOB_PROMPT_NAME, PROMPT) < 0);
+        world_run(&w, HOUR_MS);
+        assert_int_equal(w.api.creates, 0);
+        place_restore(&w, place);
+        if (place != PLACE_REMOVED) {
+            world_restart(&w);
+            assert_non_null(job_file_find(detail_of(jobs_find(w.jobs, "cat")), "note"));
+        }
+        buf_fini(&bytes);
+        world_fini(&w);
+    }
+}
+
+/* A start without the directory makes another one, which says nothing about what was in the old one. */
+static void test_file__a_directory_made_anew_proves_nothing(void **state UNUSED)
+{
+    struct world w;
+    world_init(&w);
+    struct job *job = job_make_named(&w, "cat");
+    assert_int_equal(user_write(job, "note", "x"), 0);
+    assert_int_equal(user_write(job, "other", "y"), 0);
+    place_change(&w, PLACE_FILES_MOVED);
+    for (int i = 0; i < 2; i++) {
+        world_restart(&w);
+        job = jobs_find(w.jobs, "cat");
+        assert_non_null(job_file_find(detail_of(job), "note"));
+        assert_non_null(job_file_find(detail_of(job), "other"));
+        assert_int_equal(job_file_open(job_file_find(detail_of(job), "other"), true, false), -EIO);
+        assert_int_equal(user_write(job, "new", "z"), 0);
+    }
+    /* The user may remove them, or write them again. */
+    assert_int_equal(job_file_unlink(job_file_find(detail_of(job), "note")), 0);
+    assert_int_equal(user_write(job, "other", "again"), 0);
+    world_restart(&w);
+    job = jobs_find(w.jobs, "cat");
+    assert_null(job_file_find(detail_of(job), "note"));
+    struct stat st;
+    assert_int_equal(job_file_stat(job_file_find(detail_of(job), "other"), &st), 0);
+    assert_int_equal(st.st_size, 5);
+    world_fini(&w);
+    char elsewhere[96];
+    (void)snprintf(elsewhere, sizeof(elsewhere), "%s-elsewhere", w.directory);
+    directory_remove(elsewhere);
 }
 
 int main(void)
@@ -570,6 +683,8 @@ int main(void)
         cmocka_unit_test(test_file__who_may_read_what_tells_of_the_prompt),
         cmocka_unit_test(test_file__a_failed_write_is_never_submitted),
         cmocka_unit_test(test_file__one_whose_bytes_are_gone_is_gone),
+        cmocka_unit_test(test_file__out_of_sight_is_not_gone),
+        cmocka_unit_test(test_file__a_directory_made_anew_proves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -256,11 +256,11 @@ static void test_jobs__a_rename_replaces_nothing_but_an_empty_draft(void **state
 static void test_jobs__a_removed_job_leaves_its_files_and_name_behind(void **state UNUSED)
 {
     struct world w;
-    char path[4096];
+    char path[160];
     world_init(&w);
     struct job *job = job_make_named(&w, "cat");
     assert_int_equal(user_write(job, "note", "x"), 0);
-    assert_int_equal(job_file_path(job_file_find(detail_of(job), "note"), path, sizeof(path)), 0);
+    bytes_path(&w, job_file_find(detail_of(job), "note"), path);
     assert_int_equal(access(path, F_OK), 0);
     assert_int_equal(jobs_remove(job), 0);
     assert_int_equal(access(path, F_OK), -1);

@@ -27,6 +27,7 @@ struct harness {
     struct http *http;
     struct media *media;
     char directory[64];
+    int directory_fd;
     int64_t read_deadline_ms;
     enum url_policy url_policy;
     int url_asked;
@@ -133,7 +134,7 @@ static void harness_open_media(struct harness *h)
     struct media_settings settings = {
         .loop = h->loop,
         .http = h->http,
-        .directory = h->directory,
+        .directory_fd = h->directory_fd,
         .is_loopback_allowed = true,
         .read_deadline_ms = h->read_deadline_ms,
         .cache_bytes_max = h->cache_bytes_max,
@@ -155,6 +156,8 @@ static void harness_init(struct harness *h, int64_t size)
     *h = (struct harness){.version = 1, .read_deadline_ms = 8000};
     (void)snprintf(h->directory, sizeof(h->directory), "/tmp/test-media-XXXXXX");
     assert_non_null(mkdtemp(h->directory));
+    h->directory_fd = open(h->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(h->directory_fd >= 0);
     log_configure(LOG_ERROR, 2);
     server_start(&h->server, size);
     assert_int_equal(loop_new(clock_system(), &h->loop), 0);
@@ -169,6 +172,7 @@ static void harness_fini(struct harness *h)
     h->http = http_free(h->http);
     h->loop = loop_free(h->loop);
     server_stop(&h->server);
+    (void)close(h->directory_fd);
     (void)snprintf(command, sizeof(command), "rm -rf %s", h->directory);
     assert_int_equal(system(command), 0);
 }

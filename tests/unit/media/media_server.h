@@ -7,6 +7,7 @@
 #define TESTS_UNIT_MEDIA_MEDIA_SERVER_H
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>

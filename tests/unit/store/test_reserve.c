@@ -75,6 +75,7 @@ int ftruncate64(int fd, off64_t size)
 
 struct fixture {
     char directory[64];
+    int directory_fd;
     struct store *store;
     int64_t file_id; /* of the file that is removed next */
     enum store_durability durability;
@@ -94,7 +95,9 @@ static int begin(void **state)
     disk_errno = ENOSPC;
     f = (struct fixture){.directory = "/tmp/seedancefs-reserve-XXXXXX"};
     *state = &f;
-    return mkdtemp(f.directory) && store_open(f.directory, &f.store) == 0 ? 0 : -1;
+    f.directory_fd =
+        mkdtemp(f.directory) ? open(f.directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    return store_open(f.directory_fd, f.directory, &f.store);
 }
 
 static int end(void **state)
@@ -102,6 +105,7 @@ static int end(void **state)
     struct fixture *f = *state;
     disk_room = -1;
     store_close(f->store);
+    (void)close(f->directory_fd);
     return nftw(f->directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
@@ -210,7 +214,7 @@ static void test_reserve__without_one_everything_goes_on(void **state)
     (void)snprintf(path, sizeof(path), "%s/reserve", f->directory);
     assert_int_equal(unlink(path), 0);
     disk_room = 64 * 1024; /* enough to start, and too little for it */
-    assert_int_equal(store_open(f->directory, &f->store), 0);
+    assert_int_equal(store_open(f->directory_fd, f->directory, &f->store), 0);
     assert_true(reserve_size(f) > 16 * 1024);
     assert_true(reserve_size(f) < 64 * 1024);
     f->file_id = 1;
@@ -221,7 +225,7 @@ static void test_reserve__without_one_everything_goes_on(void **state)
     /* Something that cannot be opened for it. */
     assert_int_equal(unlink(path), 0);
     assert_int_equal(mkdir(path, 0700), 0);
-    assert_int_equal(store_open(f->directory, &f->store), 0);
+    assert_int_equal(store_open(f->directory_fd, f->directory, &f->store), 0);
     f->file_id = 2;
     assert_int_equal(store_remove(f->store, file_remove_one, f), 0);
     assert_true(has_file(f, 3));
@@ -234,7 +238,7 @@ static void test_reserve__a_crash_leaves_a_short_one_which_is_filled(void **stat
     files_make(f, 3);
     assert_int_equal(ftruncate(f->store->reserve_fd, 12345), 0);
     store_close(f->store);
-    assert_int_equal(store_open(f->directory, &f->store), 0);
+    assert_int_equal(store_open(f->directory_fd, f->directory, &f->store), 0);
     assert_int_equal(reserve_size(f), 1024 * 1024);
     assert_true(has_file(f, 1));
 }

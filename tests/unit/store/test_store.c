@@ -21,6 +21,7 @@
 
 struct fixture {
     char directory[64];
+    int directory_fd;
     char database[96];
     struct store *store;
 };
@@ -47,6 +48,8 @@ static void setup(struct fixture *f)
     const char *parent = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
     (void)snprintf(f->directory, sizeof(f->directory), "%s/seedancefs-store-XXXXXX", parent);
     assert_non_null(mkdtemp(f->directory));
+    f->directory_fd = open(f->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(f->directory_fd >= 0);
     for (size_t i = 0; i < ARRAY_COUNT(directories_left); i++) {
         if (!directories_left[i][0]) {
             memcpy(directories_left[i], f->directory, sizeof(f->directory));
@@ -54,12 +57,13 @@ static void setup(struct fixture *f)
         }
     }
     (void)snprintf(f->database, sizeof(f->database), "%s/jobs.sqlite", f->directory);
-    assert_int_equal(store_open(f->directory, &f->store), 0);
+    assert_int_equal(store_open(f->directory_fd, f->directory, &f->store), 0);
 }
 
 static void teardown(struct fixture *f)
 {
     f->store = store_close(f->store);
+    (void)close(f->directory_fd);
     assert_int_equal(nftw(f->directory, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
     for (size_t i = 0; i < ARRAY_COUNT(directories_left); i++) {
         if (strcmp(directories_left[i], f->directory) == 0)
@@ -70,7 +74,7 @@ static void teardown(struct fixture *f)
 static void reopen(struct fixture *f)
 {
     f->store = store_close(f->store);
-    assert_int_equal(store_open(f->directory, &f->store), 0);
+    assert_int_equal(store_open(f->directory_fd, f->directory, &f->store), 0);
 }
 
 static int job_save(struct store *store, int64_t id, const char *name, const char *problem)
@@ -127,18 +131,18 @@ static void test_store__a_directory_is_one_programs_alone(void **state UNUSED)
     struct fixture f;
     struct store *second = NULL;
     setup(&f);
-    assert_int_equal(store_open(f.directory, &second), -ERR_STORE_LOCKED);
+    assert_int_equal(store_open(f.directory_fd, f.directory, &second), -ERR_STORE_LOCKED);
     assert_null(second);
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0)
-        _exit(store_open(f.directory, &second) == -ERR_STORE_LOCKED ? 0 : 1);
+        _exit(store_open(f.directory_fd, f.directory, &second) == -ERR_STORE_LOCKED ? 0 : 1);
     int status;
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
     reopen(&f);
     teardown(&f);
-    assert_true(store_open("/nonexistent/seedancefs", &second) < 0);
+    assert_int_equal(store_open(-1, "/nonexistent/seedancefs", &second), -EBADF);
     assert_null(store_close(NULL));
 }
 
@@ -171,15 +175,50 @@ static void test_store__notices_that_its_directory_is_another(void **state UNUSE
     /* Another one in its place is not the same. */
     struct store *second = NULL;
     assert_int_equal(mkdir(f.directory, 0700), 0);
-    assert_int_equal(store_open(f.directory, &second), 0);
+    assert_int_equal(store_place_check(f.store), -ERR_STORE_MOVED);
+    int second_fd = open(f.directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(store_open(second_fd, f.directory, &second), 0);
     assert_int_equal(store_place_check(f.store), -ERR_STORE_MOVED);
     assert_int_equal(store_place_check(second), 0);
-    (void)store_close(second);
+    second = store_close(second);
+    /* Nor is one opened that is not where the path leads. */
+    assert_int_equal(store_open(second_fd, elsewhere, &second), -ERR_STORE_MOVED);
+    (void)close(second_fd);
     assert_int_equal(nftw(f.directory, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
     assert_int_equal(rename(elsewhere, f.directory), 0);
     assert_int_equal(store_place_check(f.store), 0);
     assert_int_equal(unlink(f.database), 0);
     assert_int_equal(store_place_check(f.store), -ERR_STORE_MOVED);
+    teardown(&f);
+}
+
+static void test_store__a_link_to_its_directory_is_followed_and_none_in_it(void **state UNUSED)
+{
+    static const char *const names[] = {"jobs.sqlite", "lock"};
+    struct fixture f;
+    char link[96];
+    char elsewhere[96];
+    setup(&f);
+    (void)snprintf(link, sizeof(link), "%s-link", f.directory);
+    (void)snprintf(elsewhere, sizeof(elsewhere), "%s-other", f.directory);
+    assert_int_equal(symlink(f.directory, link), 0);
+    f.store = store_close(f.store);
+    assert_int_equal(store_open(f.directory_fd, link, &f.store), 0);
+    assert_int_equal(store_place_check(f.store), 0);
+    /* The next program would go elsewhere. */
+    assert_int_equal(unlink(link), 0);
+    assert_int_equal(symlink("/tmp", link), 0);
+    assert_int_equal(store_place_check(f.store), -ERR_STORE_MOVED);
+    assert_int_equal(unlink(link), 0);
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        f.store = store_close(f.store);
+        assert_int_equal(renameat(f.directory_fd, names[i], AT_FDCWD, elsewhere), 0);
+        assert_int_equal(symlinkat(elsewhere, f.directory_fd, names[i]), 0);
+        assert_true(store_open(f.directory_fd, f.directory, &f.store) < 0);
+        assert_null(f.store);
+        assert_int_equal(renameat(AT_FDCWD, elsewhere, f.directory_fd, names[i]), 0);
+        assert_int_equal(store_open(f.directory_fd, f.directory, &f.store), 0);
+    }
     teardown(&f);
 }
 
@@ -283,7 +322,7 @@ static void test_store__ids_never_come_back(void **state UNUSED)
             assert_true(pid >= 0);
             if (pid == 0) {
                 int64_t taken = 0;
-                bool is_fine = store_open(f.directory, &f.store) == 0;
+                bool is_fine = store_open(f.directory_fd, f.directory, &f.store) == 0;
                 for (int i = 0; is_fine && i < 1500; i++)
                     is_fine = store_id_take(f.store, &taken) == 0;
                 is_fine = is_fine && write(fds[1], &taken, sizeof(taken)) == sizeof(taken);
@@ -293,7 +332,7 @@ static void test_store__ids_never_come_back(void **state UNUSED)
             assert_int_equal(read(fds[0], &last, sizeof(last)), sizeof(last));
             (void)close(fds[0]);
             (void)close(fds[1]);
-            assert_int_equal(store_open(f.directory, &f.store), 0);
+            assert_int_equal(store_open(f.directory_fd, f.directory, &f.store), 0);
         }
     }
     teardown(&f);
@@ -330,7 +369,7 @@ static void test_store__a_lazy_commit_survives_the_program(void **state UNUSED)
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
-        int r = store_open(f.directory, &f.store);
+        int r = store_open(f.directory_fd, f.directory, &f.store);
         if (r == 0)
             r = job_add(f.store, STORE_LAZY, 1, "a");
         if (r == 0)
@@ -342,7 +381,7 @@ static void test_store__a_lazy_commit_survives_the_program(void **state UNUSED)
     int status;
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
-    assert_int_equal(store_open(f.directory, &f.store), 0);
+    assert_int_equal(store_open(f.directory_fd, f.directory, &f.store), 0);
     assert_jobs(&f, "a ");
     teardown(&f);
 }
@@ -372,10 +411,10 @@ static void test_store__a_newer_database_is_left_alone(void **state UNUSED)
     assert_int_equal(job_add(f.store, STORE_DURABLE, 1, "a"), 0);
     f.store = store_close(f.store);
     int ours = user_version_set(f.database, 9999);
-    assert_int_equal(store_open(f.directory, &f.store), -ERR_STORE_VERSION);
+    assert_int_equal(store_open(f.directory_fd, f.directory, &f.store), -ERR_STORE_VERSION);
     assert_null(f.store);
     assert_int_equal(user_version_set(f.database, ours), 9999);
-    assert_int_equal(store_open(f.directory, &f.store), 0);
+    assert_int_equal(store_open(f.directory_fd, f.directory, &f.store), 0);
     assert_jobs(&f, "a ");
     teardown(&f);
 }
@@ -383,7 +422,7 @@ static void test_store__a_newer_database_is_left_alone(void **state UNUSED)
 static int open_and_list(struct fixture *f)
 {
     struct list list = {.count = 0};
-    int r = store_open(f->directory, &f->store);
+    int r = store_open(f->directory_fd, f->directory, &f->store);
     if (r == 0)
         r = store_job_each(f->store, list_add, &list);
     f->store = store_close(f->store);
@@ -701,9 +740,10 @@ static void test_store__a_first_start_may_be_killed(void **state)
         char path[64] = "/tmp/seedancefs-store-XXXXXX";
         struct store *store;
         assert_non_null(mkdtemp(path));
+        int directory_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         pid_t child = fork();
         if (child == 0) {
-            if (store_open(path, &store) == 0)
+            if (store_open(directory_fd, path, &store) == 0)
                 (void)pause();
             _exit(1);
         }
@@ -711,9 +751,10 @@ static void test_store__a_first_start_may_be_killed(void **state)
         (void)usleep((useconds_t)(i * 20));
         assert_int_equal(kill(child, SIGKILL), 0);
         assert_int_equal(waitpid(child, NULL, 0), child);
-        int r = store_open(path, &store);
+        int r = store_open(directory_fd, path, &store);
         if (r == 0)
             store_close(store);
+        (void)close(directory_fd);
         assert_int_equal(nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
         assert_int_equal(r, 0);
     }
@@ -725,6 +766,7 @@ int main(void)
         cmocka_unit_test(test_store__a_directory_is_one_programs_alone),
         cmocka_unit_test(test_store__a_lock_that_is_on_its_way_out_is_waited_for),
         cmocka_unit_test(test_store__notices_that_its_directory_is_another),
+        cmocka_unit_test(test_store__a_link_to_its_directory_is_followed_and_none_in_it),
         cmocka_unit_test(test_store__rows_are_there_after_a_reopening),
         cmocka_unit_test(test_store__a_reader_may_stop_the_list),
         cmocka_unit_test(test_store__a_rollback_leaves_nothing),

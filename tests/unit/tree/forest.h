@@ -26,7 +26,8 @@ static inline void forest_open(struct forest *f)
                                      .media = &f->media,
                                      .timers = &f->w.timers,
                                      .clock = &f->w.clock.clock,
-                                     .data_directory = f->w.directory};
+                                     .data_directory = f->w.directory,
+                                     .directory_fd = f->w.directory_fd};
     assert_int_equal(tree_new(&settings, &f->tree), 0);
     f->tree->uid = OWNER; /* whoever runs the test */
     f->tree->gid = OWNER;

@@ -22,6 +22,7 @@ static void archive_init(struct archive_world *a, enum tree_archive policy)
                                      .timers = &a->w.timers,
                                      .clock = &a->w.clock.clock,
                                      .data_directory = a->w.directory,
+                                     .directory_fd = a->w.directory_fd,
                                      .archive = policy};
     assert_int_equal(tree_new(&settings, &a->tree), 0);
     a->w.jobs->settings.hooks = (struct job_hooks){.context = NULL};

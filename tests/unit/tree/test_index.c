@@ -19,7 +19,8 @@ static void gallery_open(struct gallery *g)
                                      .media = &g->media,
                                      .timers = &g->w.timers,
                                      .clock = &g->w.clock.clock,
-                                     .data_directory = g->w.directory};
+                                     .data_directory = g->w.directory,
+                                     .directory_fd = g->w.directory_fd};
     assert_int_equal(tree_new(&settings, &g->tree), 0);
     g->w.jobs->settings.hooks = (struct job_hooks){.context = NULL};
     tree_job_hooks_fill(&g->tree, &g->w.jobs->settings.hooks);

@@ -891,6 +891,42 @@ static void test_tree__a_finished_video_is_measured_and_its_url_renewed(void **s
     forest_fini(&f);
 }
 
+struct names {
+    char text[1024];
+    unsigned bare;
+};
+
+static bool name_add(void *context, const char *name, const struct tree_entry *entry,
+                     int64_t next UNUSED)
+{
+    struct names *names = context;
+    assert_true(entry->st.st_ino > 0);
+    names->bare += entry->is_bare;
+    strcat(names->text, name);
+    strcat(names->text, " ");
+    return true;
+}
+
+/* Or `rsync --delete` would take it for removed. */
+static void test_tree__what_cannot_be_looked_at_is_listed(void **state UNUSED)
+{
+    struct forest f;
+    struct names names = {.bare = 0};
+    struct tree_entry entry;
+    forest_init(&f);
+    struct job *job = job_make_named(&f.w, "cat");
+    assert_int_equal(user_write(job, "note", "x"), 0);
+    uint64_t ino = job_ino(&f, "cat");
+    f.w.jobs->settings.files_fd = -1;
+    assert_int_equal(tree_list(f.tree, ino, 0, name_add, &names), 0);
+    assert_non_null(strstr(names.text, " note "));
+    assert_int_equal(names.bare, 1);
+    assert_int_equal(tree_lookup(f.tree, ino, "note", &entry), -EBADF);
+    f.w.jobs->settings.files_fd = f.w.files_fd;
+    assert_int_equal(tree_lookup(f.tree, ino, "note", &entry), 0);
+    forest_fini(&f);
+}
+
 static void test_tree__statfs_is_answered_from_the_data_directory(void **state UNUSED)
 {
     struct forest f;
@@ -906,6 +942,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tree__each_name_is_what_it_is),
+        cmocka_unit_test(test_tree__what_cannot_be_looked_at_is_listed),
         cmocka_unit_test(test_tree__sizes_are_right_in_every_state),
         cmocka_unit_test(
             test_tree__an_answer_is_shown_without_secrets_of_urls_and_commands_to_a_terminal),

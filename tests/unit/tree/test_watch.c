@@ -49,7 +49,8 @@ static void forest_init(struct forest *f)
                                      .media = &f->media,
                                      .timers = &f->w.timers,
                                      .clock = &f->w.clock.clock,
-                                     .data_directory = f->w.directory};
+                                     .data_directory = f->w.directory,
+                                     .directory_fd = f->w.directory_fd};
     assert_int_equal(tree_new(&settings, &f->tree), 0);
     f->tree->uid = f->tree->gid = OWNER;
     f->w.jobs->settings.hooks = (struct job_hooks){.context = NULL};
