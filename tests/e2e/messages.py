@@ -28,7 +28,7 @@ def joined(text):
     for run in re.finditer(r'(?:"(?:[^"\\]|\\.)*"\s*)+', text):
         parts = "".join(LITERAL.findall(run.group()))
         parts = parts.replace('\\"', '"').replace("\\n", "\n")
-        yield re.sub(r"%%|%[-#0-9.*]*(?:hh|h|l|ll|z|j)?[a-zA-Z]", lambda m: "%" if m.group() == "%%" else "…", parts)
+        yield re.sub(r"%%|%[-#0-9.*]*(?:hh|h|ll|l|z|j)?[a-zA-Z]", lambda m: "%" if m.group() == "%%" else "…", parts)
 
 
 def messages(path):
