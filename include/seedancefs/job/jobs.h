@@ -167,6 +167,10 @@ void jobs_cover_set(struct job *job, const struct job_media_size *cover);
 void jobs_video_failed(struct job *job, int result);
 /* Neither on disk nor to be had any more: the job says so, and its URLs are forgotten. */
 void jobs_video_gone(struct job *job, int result);
+
+/* The media host has shown another version so many times, and is not asked any more. ctl's `refresh` and
+ * `fetch` reset job->video_changes; on_url and on_fetch follow. */
+void jobs_video_unsteady(struct job *job);
 /* A command that went on after its write has failed: `error` says so until the next command. */
 void jobs_command_failed(struct job *job, const char *command, int result);
 
