@@ -175,11 +175,17 @@ static int archive_parse(const char *text, enum tree_archive *out)
     return -EINVAL;
 }
 
+static int no_memory(void)
+{
+    (void)fprintf(stderr, "seedancefs: there is no memory for the options.\n");
+    return -ENOMEM;
+}
+
 static int text_replace(char **place, const char *value)
 {
     char *copy = strdup(value);
     if (!copy)
-        return -ENOMEM;
+        return no_memory();
     free(*place);
     *place = copy;
     return 0;
@@ -302,7 +308,7 @@ static int option_list_apply(struct options *options, const char *list)
 {
     char *copy = strdup(list);
     if (!copy)
-        return -ENOMEM;
+        return no_memory();
     int r = 0;
     char *rest = NULL;
     for (char *item = strtok_r(copy, ",", &rest); item && r == 0; item = strtok_r(NULL, ",", &rest))

@@ -40,12 +40,23 @@ int job_file_bytes_open(const struct job_file *file, int flags)
     return fd < 0 ? bytes_error(errno) : fd;
 }
 
+/* Asked in two ways, so that one wrong answer is not enough. */
+static bool is_name_missing(int directory_fd, const char *name)
+{
+    struct stat st;
+    return fstatat(directory_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT &&
+           faccessat(directory_fd, name, F_OK, 0) < 0 && errno == ENOENT;
+}
+
 int job_file_bytes_stat(const struct job_file *file, struct stat *st)
 {
-    int r = file->fd >= 0
-                ? fstat(file->fd, st)
-                : fstatat(files_fd(file), bytes_name(file->id).text, st, AT_SYMLINK_NOFOLLOW);
-    return r < 0 ? -errno : 0;
+    struct bytes_name name = bytes_name(file->id);
+    int r = file->fd >= 0 ? fstat(file->fd, st)
+                          : fstatat(files_fd(file), name.text, st, AT_SYMLINK_NOFOLLOW);
+    if (r == 0)
+        return 0;
+    r = -errno;
+    return r == -ENOENT && !is_name_missing(files_fd(file), name.text) ? -EIO : r;
 }
 
 int job_file_read(const struct job_file *file, struct buf *out)
@@ -65,14 +76,6 @@ int job_file_times_set(struct job_file *file, const struct timespec times[2])
 void job_file_bytes_unlink(const struct job_file *file)
 {
     (void)unlinkat(files_fd(file), bytes_name(file->id).text, 0);
-}
-
-/* Asked in two ways, so that one wrong answer is not enough. */
-static bool is_name_missing(int directory_fd, const char *name)
-{
-    struct stat st;
-    return fstatat(directory_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT &&
-           faccessat(directory_fd, name, F_OK, 0) < 0 && errno == ENOENT;
 }
 
 /* The directory that is held is `files` in the data directory, which is where the path leads, with its database. */

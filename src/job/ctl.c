@@ -149,6 +149,7 @@ static int ctl_refresh(struct job *job, const char *argument UNUSED)
 {
     if (job->state == JOB_SUCCEEDED) {
         job_show(job);
+        job->video_changes = 0;
         jobs_url_refresh(job);
         return 0;
     }
@@ -170,14 +171,16 @@ static int ctl_media(struct job *job, const char *command, ctl_media_fn *fn)
     const char *why = "this is not possible.";
     if (job->state != JOB_SUCCEEDED)
         return ctl_refuse_state(job, command);
-    if (job->video_bytes < 0 || !fn)
-        return ctl_refuse(job, -EBUSY, command, "the size of the video is not known yet.");
+    if (!fn)
+        return ctl_refuse(job, -EINVAL, command, why);
     int r = fn(job->jobs->settings.hooks.context, job, &why);
     return r < 0 ? ctl_refuse(job, r, command, why) : 0;
 }
 
+/* The size need not be known: the first answer tells it. */
 static int ctl_fetch(struct job *job, const char *argument UNUSED)
 {
+    job->video_changes = 0;
     int r = ctl_media(job, "fetch", job->jobs->settings.hooks.on_fetch);
     if (r == 0)
         job_show(job);
@@ -186,6 +189,8 @@ static int ctl_fetch(struct job *job, const char *argument UNUSED)
 
 static int ctl_evict(struct job *job, const char *argument UNUSED)
 {
+    if (job->state == JOB_SUCCEEDED && job->video_bytes < 0)
+        return ctl_refuse(job, -EBUSY, "evict", "the size of the video is not known yet.");
     return ctl_media(job, "evict", job->jobs->settings.hooks.on_evict);
 }
 

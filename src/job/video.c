@@ -82,6 +82,21 @@ void jobs_video_failed(struct job *job, int result)
         job_keep(job, NULL);
 }
 
+void jobs_video_unsteady(struct job *job)
+{
+    struct job_detail *detail;
+    if (job_detail_get(job, &detail) < 0)
+        return;
+    job_problem_set(
+        detail,
+        "The media server shows another video each time it is asked, %d times by now, so "
+        "that the parts do not fit together.\nIt is not asked any more. Write `refresh` or "
+        "`fetch` into ctl to try again. output.url holds the address for other programs.\n",
+        (int)job->video_changes);
+    job_reason_set(detail, "The media server shows another video each time it is asked.");
+    job_keep(job, NULL);
+}
+
 void jobs_video_gone(struct job *job, int result)
 {
     struct job_detail *detail;

@@ -235,7 +235,8 @@ static int store_connect(struct store *store)
                               "PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;"
                               "PRAGMA cache_size=-1024; PRAGMA temp_store=MEMORY;"
                               "PRAGMA trusted_schema=OFF; PRAGMA journal_size_limit=4194304;");
-    store_log_watch(store);
+    if (store->db)
+        store_log_watch(store);
     if (r == 0)
         r = store_migrate(store);
     if (r == 0)

@@ -11,7 +11,11 @@
 #include <limits.h>
 #include <stdio.h>
 
-enum { PROBE_AGAIN_MS = 30 * 1000 };
+enum {
+    PROBE_AGAIN_MS = 30 * 1000,
+    CHANGES_MAX = 5,         /* versions after which the media host is asked no more */
+    CHANGED_AGAIN_MS = 1000, /* after the second, doubled with each; after the first at once */
+};
 
 int output_open(struct tree *tree, struct job *job, enum media_kind kind, struct media_item **out)
 {
@@ -85,6 +89,10 @@ static void on_url(void *context, struct job *job, int result)
     }
     if (result == 0)
         archive_job_again(tree, job);
+    /* The user has asked: nobody else does it of a video whose size is not known. */
+    if (result == 0 && job->state == JOB_SUCCEEDED && job->video_bytes < 0 &&
+        job->video_changes == 0)
+        on_video(context, job);
 }
 
 /* Proof: the job floor calls this after the transaction that removed the job, by the user's rmdir, was committed; ids
@@ -95,6 +103,32 @@ static void on_media_unwanted(void *context, int64_t attempt_id)
     archive_forget(tree, attempt_id);
     media_remove(tree->settings.media, attempt_id, MEDIA_VIDEO);
     media_remove(tree->settings.media, attempt_id, MEDIA_COVER);
+}
+
+static void probe_again(void *context);
+
+/* The size is asked for again, no sooner than that. */
+static void probe_later(struct tree **slot, struct job *job, int64_t delay_ms)
+{
+    struct tree *tree = *slot;
+    struct timer *timer = &tree->probe_timer;
+    job->probe_ms = clock_monotonic_ms(tree->settings.clock) + delay_ms;
+    if (!timer_is_set(timer) || timer->due_ms > job->probe_ms)
+        timer_set(tree->settings.timers, timer, delay_ms, probe_again, slot);
+}
+
+/* Another video lies at the URL now, and its size is needed. A host that shows another one each time
+ * would be asked for ever, and what it sends thrown away. */
+static void video_changed(struct tree **slot, struct job *job)
+{
+    if (job->video_changes < CHANGES_MAX)
+        job->video_changes++;
+    if (job->video_changes >= CHANGES_MAX)
+        jobs_video_unsteady(job);
+    else if (job->video_changes == 1)
+        on_video(slot, job);
+    else
+        probe_later(slot, job, (int64_t)CHANGED_AGAIN_MS << (job->video_changes - 2));
 }
 
 static void request_url(void *context, int64_t id, enum media_kind kind)
@@ -125,7 +159,7 @@ static void on_record(void *context, const struct media_record *record)
         jobs_video_set(job, &size);
         struct job_detail *detail;
         if (record->size < 0)
-            on_video(context, job); /* another file lies at the URL now: its size is needed */
+            video_changed(context, job);
         else if (!was_known && job_detail_get(job, &detail) == 0 && detail->attempt.cover_url &&
                  detail->attempt.cover_bytes < 0 && output_probe(tree, job, MEDIA_COVER) < 0)
             log_warn("cover.unprobed", "job=%s", job->name);
@@ -137,9 +171,15 @@ static void on_record(void *context, const struct media_record *record)
 static void probe_again(void *context)
 {
     struct tree **slot = context;
+    int64_t now_ms = clock_monotonic_ms((*slot)->settings.clock);
     for (struct job *job = jobs_next((*slot)->settings.jobs, 0); job;
          job = jobs_next((*slot)->settings.jobs, job->id)) {
-        if (job->state == JOB_SUCCEEDED && job->video_bytes < 0)
+        if (job->state != JOB_SUCCEEDED || job->video_bytes >= 0 ||
+            job->video_changes >= CHANGES_MAX)
+            continue;
+        if (job->probe_ms > now_ms)
+            probe_later(slot, job, job->probe_ms - now_ms);
+        else
             on_video(slot, job);
     }
 }
@@ -154,9 +194,8 @@ static void on_probe_failed(void *context, int64_t id, enum media_kind kind, int
         return;
     jobs_video_failed(job, result);
     /* What the service no longer has will not come back. */
-    if (result == -ERR_MEDIA_GONE || timer_is_set(&(*slot)->probe_timer))
-        return;
-    timer_set((*slot)->settings.timers, &(*slot)->probe_timer, PROBE_AGAIN_MS, probe_again, slot);
+    if (result != -ERR_MEDIA_GONE)
+        probe_later(slot, job, PROBE_AGAIN_MS);
 }
 
 static void on_progress(void *context, int64_t id, enum media_kind kind, int64_t cached_bytes)
@@ -166,6 +205,8 @@ static void on_progress(void *context, int64_t id, enum media_kind kind, int64_t
     archive_progress(tree, id, kind, cached_bytes);
     if (!job)
         return;
+    if (kind == MEDIA_VIDEO && cached_bytes == job->video_bytes)
+        job->video_changes = 0;
     watch_changed(tree, job);
     news_media_fetched(tree, job);
 }

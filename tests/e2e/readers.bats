@@ -351,3 +351,56 @@ read_at_random() {
         [[ $answer == *etag* || $answer == *size_delta* ]] || cmp "$(video $job)" "$DIR/right.odd"
     done
 }
+
+count_is() { [ "$(requests video)" -eq "$1" ]; }
+
+# settles   of both the error says so, and the media host is asked no more, for longer than the longest pause was
+settles() {
+    local before job
+    for job in etag size; do wait_until 30 grep -qs 'shows another video' "$MNT/jobs/$job/error"; done
+    before=$(requests video)
+    sleep 5
+    count_is "$before"
+}
+
+# S-READ-9: A media host that shows another video (by its ETag or size) each time it is asked is asked with growing
+#   pauses; after five changes it is asked no more, until the user writes `refresh` or `fetch` or the program starts
+#   again, and `error` says so.
+@test "S-READ-9: a media host that shows another video each time is not asked for ever" {
+    local way job before
+    start_world --video-bytes 2M
+    mount_fs --log-level info
+    # Of the size alone tells a host that has no ETag.
+    scenario '{"kind": "video", "prompt_contains": "[etag]", "every": 2, "answer": {"etag": "\"other\""}}' \
+        '{"kind": "video", "prompt_contains": "[size]", "every": 2, "answer": {"headers": {"ETag": null}, "size_delta": 1000}}' \
+        '{"kind": "video", "prompt_contains": "[size]", "answer": {"headers": {"ETag": null}}}'
+    for job in etag size; do echo "{\"prompt\": \"[$job]\"}" >"$MNT/jobs/$job/prompt.json"; done
+    for job in etag size; do wait_status $job succeeded; done
+    settles
+    echo "#   $(requests video) requests for two videos" >&3
+    [ "$(requests video)" -le 28 ]
+    [ "$(wc -l <"$DATA/seedancefs.log")" -le 200 ]
+    for job in etag size; do [ ! -e "$(video $job)" ]; done
+    # The user may ask again, and so does the next start: each time it is five times.
+    for way in refresh fetch restart; do
+        before=$(requests video)
+        if [ "$way" = restart ]; then
+            restart_fs --log-level info
+        else
+            for job in etag size; do echo "$way" >"$MNT/jobs/$job/ctl"; done
+        fi
+        wait_until 10 fails count_is "$before"
+        settles
+        [ "$(requests video)" -le $((before + 28)) ]
+    done
+    # That all is well again is found out by the same word.
+    scenario
+    for job in etag size; do
+        right $job "$DIR/right"
+        echo fetch >"$MNT/jobs/$job/ctl"
+        wait_until 20 json_is $job .output.archived true
+        cmp "$(video $job)" "$DIR/right"
+        [ ! -e "$MNT/jobs/$job/error" ]
+    done
+    [ "$(creates)" -eq 2 ]
+}

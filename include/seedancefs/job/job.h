@@ -107,6 +107,7 @@ struct job {
     int64_t video_bytes;    /* -1: output.mp4 does not exist (yet) */
     int64_t cover_bytes;    /* -1: cover.jpg does not exist (yet) */
     int64_t url_expires_ms; /* of the media; 0: not known; -1: there is no URL (any more) */
+    int64_t probe_ms;       /* monotonic: the floor above asks for the video's size no sooner */
     uint32_t hidden;        /* generated files that were unlinked, one bit each */
     /* The frozen prompt that was unlinked: see job_file_is_hidden(); 0: none. */
     int64_t hidden_prompt_id;
@@ -117,7 +118,10 @@ struct job {
     bool was_answered;    /* its attempt, before the program started */
     bool is_provisional;  /* looked up by a path that is about to create something below it */
     bool is_removed;
-    bool is_resume_due;        /* the start could not load it */
+    bool is_resume_due; /* the start could not load it */
+    /* Versions of the video that the floor above has seen beside the first, since the user or a start
+     * asked for it or one of them was whole. */
+    unsigned char video_changes;
     unsigned char media_mark;  /* what the floor above knows of this attempt's media; 0: nothing */
     unsigned char view_mark;   /* in which views the floor above shows it; 0: not known */
     unsigned short news_mark;  /* what it has told of it; 0: nothing */

@@ -185,6 +185,9 @@ struct job_video_damage {
 void jobs_video_damaged(struct job *job, const struct job_video_damage *damage);
 /* The whole video is on disk: nothing is wrong with it any more. */
 void jobs_video_saved(struct job *job);
+/* The media host has shown another version so many times, and is not asked any more. ctl's `refresh` and
+ * `fetch` reset job->video_changes; on_url and on_fetch follow. */
+void jobs_video_unsteady(struct job *job);
 /* A command that went on after its write has failed: `ctl` says so until the next command. */
 void jobs_command_failed(struct job *job, const char *command, int result);
 
