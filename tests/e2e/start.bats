@@ -13,6 +13,7 @@ refused() {
     [ "$status" -eq "$code" ] && [[ $output == *"$text"* ]] && [[ $output == *seedancefs* ]] &&
         ! mountpoint -q "$MNT" || {
         echo "code $status instead of $code, or not \"$text\": $output" >&2
+        ! mountpoint -q "$MNT" || FS_PID=$(daemon_pid) # for the end of the test
         return 1
     }
 }
