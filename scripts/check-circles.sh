@@ -10,10 +10,10 @@ trap 'rm -rf "$work"' EXIT
 # layer: files that may be a circle
 allowed='
 job: reply change commit ctl defaults detail event file gate jobs names poll poll_queue resume state submit answer
-tree: archive index models news node output progress render tree views watch
-media: background item media reads room transfer
+tree: archive index models news node output progress render snapshot tree views watch
+media: background damage item media reads room transfer
 net: http http_easy
-fuse: ops polls reads xattrs
+fuse: lookups ops polls reads xattrs
 prompt: body fields
 '
 
