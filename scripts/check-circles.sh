@@ -12,9 +12,6 @@ allowed='
 job: reply change commit ctl defaults detail event file gate jobs names poll poll_queue resume state submit answer
 tree: archive index models news node output progress render snapshot tree views watch
 media: background damage item media reads room transfer
-net: http http_easy
-fuse: lookups ops polls reads xattrs
-prompt: body fields
 '
 
 broken=0

@@ -7,6 +7,9 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 profile=${1:-test}
 # One of each kind: money, bytes, names, writing, states, keeping, starting.
+# Where bytes come from outside: requests and commands of users, responses of the service, media, the data directory.
+from_outside="faults_answers faults_create faults_poll faults_read readers archive cache_errors editing prompt_text
+    defaults names files spending first"
 smoke="first spending editing names prompt_text readers archive start views full_disk"
 passed=0
 failed=0
@@ -105,8 +108,11 @@ heading "inputs that fuzzing has found"
 check "the fuzz targets build without a warning" make_ fuzz-build
 suite scripts/run-fuzz.sh replay
 
-heading "end-to-end tests, as it is and under the sanitizers"
-suite scripts/run-e2e.sh build build/asan
+heading "end-to-end tests"
+suite scripts/run-e2e.sh build
+heading "end-to-end tests that read bytes from outside, under the sanitizers"
+# shellcheck disable=SC2046,SC2086 # lists of words
+suite scripts/run-e2e.sh build/asan $(printf 'tests/e2e/%s.bats ' $from_outside)
 
 heading "the demo"
 check "make demo works without a terminal" scripts/demo.sh

@@ -93,8 +93,9 @@ static bool bytes_write(const char *bytes, size_t len)
 }
 
 /* "TIME level=LEVEL event=EVENT ..." with its newline; how many bytes. */
-static size_t line_render(char *line, size_t size, enum log_level level, const char *event,
-                          const char *format, va_list arguments)
+static size_t PRINTF_LIKE(5, 0)
+    line_render(char *line, size_t size, enum log_level level, const char *event,
+                const char *format, va_list arguments)
 {
     char when[TEXT_TIME_SIZE];
     text_time_rfc3339(clock_wall_ms(clock_system()), when);
@@ -112,8 +113,8 @@ static size_t line_render(char *line, size_t size, enum log_level level, const c
     return len;
 }
 
-static bool line_write(enum log_level level, const char *event, const char *format,
-                       va_list arguments)
+static bool PRINTF_LIKE(3, 0)
+    line_write(enum log_level level, const char *event, const char *format, va_list arguments)
 {
     char line[1024];
     size_t len = line_render(line, sizeof(line), level, event, format, arguments);

@@ -44,6 +44,7 @@ extern const struct fuse_lowlevel_ops session_ops;
 void reply_error(fuse_req_t req, const char *operation, int r);
 
 void reply_entry(fuse_req_t req, const char *operation, int r, const struct tree_entry *entry);
+struct fuse_entry_param entry_param(const struct tree_entry *entry);
 
 struct session *session_of(fuse_req_t req);
 struct tree *tree_of(fuse_req_t req);

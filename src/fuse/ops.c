@@ -21,49 +21,6 @@ enum {
     WRITE_MAX = 128 * 1024,
 };
 
-struct session *session_of(fuse_req_t req)
-{
-    return fuse_req_userdata(req);
-}
-
-struct tree *tree_of(fuse_req_t req)
-{
-    return session_of(req)->settings.tree;
-}
-
-struct tree_caller caller_of(fuse_req_t req)
-{
-    const struct fuse_ctx *context = fuse_req_ctx(req);
-    return (struct tree_caller){context->uid, context->gid};
-}
-
-void reply_error(fuse_req_t req, const char *operation, int r)
-{
-    if (r < 0 && r != -ENOENT)
-        log_debug("fuse.error", "op=%s error=%s errno=%d", operation, err_name(r), err_errno(r));
-    if (r < 0)
-        metrics_error(session_of(req), r);
-    fuse_reply_err(req, err_errno(r));
-}
-
-static struct fuse_entry_param entry_param(const struct tree_entry *entry)
-{
-    return (struct fuse_entry_param){.ino = entry->st.st_ino,
-                                     .attr = entry->st,
-                                     .attr_timeout = entry->attr_s,
-                                     .entry_timeout = entry->entry_s};
-}
-
-void reply_entry(fuse_req_t req, const char *operation, int r, const struct tree_entry *entry)
-{
-    if (r < 0) {
-        reply_error(req, operation, r);
-        return;
-    }
-    struct fuse_entry_param param = entry_param(entry);
-    fuse_reply_entry(req, &param);
-}
-
 static void reply_attr(fuse_req_t req, const char *operation, int r, const struct tree_entry *entry)
 {
     if (r < 0)
@@ -92,13 +49,6 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
     log_info("mount.ready", "kernel=%u.%u", conn->proto_major, conn->proto_minor);
     if (session->settings.on_ready)
         session->settings.on_ready(session->settings.context);
-}
-
-/* See session_raiser_set(). */
-bool is_raiser(fuse_req_t req)
-{
-    const struct session *session = session_of(req);
-    return session->raiser != 0 && fuse_req_ctx(req)->pid == session->raiser;
 }
 
 static void op_forget(fuse_req_t req, fuse_ino_t ino UNUSED, uint64_t count UNUSED)
@@ -139,11 +89,6 @@ static struct timespec change_time(const struct stat *st, int to_set, bool is_ac
     else if (to_set & (is_access ? FUSE_SET_ATTR_ATIME : FUSE_SET_ATTR_MTIME))
         time = is_access ? st->st_atim : st->st_mtim;
     return time;
-}
-
-struct tree_handle *handle_of(const struct fuse_file_info *fi)
-{
-    return (struct tree_handle *)(uintptr_t)fi->fh; /* NOLINT(performance-no-int-to-ptr) */
 }
 
 static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set,

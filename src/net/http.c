@@ -118,7 +118,8 @@ static void on_stall_deadline(void *context)
                   transfer);
 }
 
-void http_stall_restart(struct http_transfer *transfer)
+/* Starts the stall deadline anew, unless not yet connected. */
+static void stall_restart(struct http_transfer *transfer)
 {
     if (transfer->request.stall_ms <= 0 || !transfer->answer.is_sent)
         return;
@@ -261,6 +262,7 @@ int http_start(struct http *http, const struct http_request *request, struct htt
         return -ENOMEM;
     transfer->http = http;
     transfer->request = *request;
+    transfer->on_sending = stall_restart;
     transfer->answer.content_length = -1;
     transfer->started_ms = now_ms(transfer);
     transfer->url = strdup(request->url);

@@ -93,7 +93,7 @@ static int on_request_ready(void *context, char *remote_ip, char *local_ip, int 
             return CURL_PREREQFUNC_ABORT;
     }
     transfer->answer.is_sent = true;
-    http_stall_restart(transfer);
+    transfer->on_sending(transfer);
     return transfer->failure ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 

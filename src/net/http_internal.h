@@ -27,6 +27,8 @@ struct http_transfer {
     struct http_request request; /* its texts are dead after http_start() */
     char *url;
     CURL *easy;
+    /* The connection is there, and the first byte of the request is about to go out. */
+    void (*on_sending)(struct http_transfer *transfer);
     struct curl_slist *headers; /* holds the bearer */
     struct http_answer answer;
     struct http_head head;
@@ -64,8 +66,5 @@ int http_easy_result(const struct http_transfer *transfer, CURLcode code);
 
 /* Whether libcurl leaves the end of the body to us: see http_easy.c. */
 bool http_easy_is_counted(const struct http_transfer *transfer);
-
-/* Starts the stall deadline anew, unless not yet connected. */
-void http_stall_restart(struct http_transfer *transfer);
 
 #endif

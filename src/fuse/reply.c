@@ -1,0 +1,62 @@
+/*
+ * What every operation needs: who asks, about what, and how the reply is given.
+ */
+#include "fuse_private.h"
+
+#include "seedancefs/base/err.h"
+#include "seedancefs/base/log.h"
+
+struct session *session_of(fuse_req_t req)
+{
+    return fuse_req_userdata(req);
+}
+
+struct tree *tree_of(fuse_req_t req)
+{
+    return session_of(req)->settings.tree;
+}
+
+struct tree_caller caller_of(fuse_req_t req)
+{
+    const struct fuse_ctx *context = fuse_req_ctx(req);
+    return (struct tree_caller){context->uid, context->gid};
+}
+
+void reply_error(fuse_req_t req, const char *operation, int r)
+{
+    if (r < 0 && r != -ENOENT)
+        log_debug("fuse.error", "op=%s error=%s errno=%d", operation, err_name(r), err_errno(r));
+    if (r < 0)
+        metrics_error(session_of(req), r);
+    fuse_reply_err(req, err_errno(r));
+}
+
+struct fuse_entry_param entry_param(const struct tree_entry *entry)
+{
+    return (struct fuse_entry_param){.ino = entry->st.st_ino,
+                                     .attr = entry->st,
+                                     .attr_timeout = entry->attr_s,
+                                     .entry_timeout = entry->entry_s};
+}
+
+void reply_entry(fuse_req_t req, const char *operation, int r, const struct tree_entry *entry)
+{
+    if (r < 0) {
+        reply_error(req, operation, r);
+        return;
+    }
+    struct fuse_entry_param param = entry_param(entry);
+    fuse_reply_entry(req, &param);
+}
+
+/* See session_raiser_set(). */
+bool is_raiser(fuse_req_t req)
+{
+    const struct session *session = session_of(req);
+    return session->raiser != 0 && fuse_req_ctx(req)->pid == session->raiser;
+}
+
+struct tree_handle *handle_of(const struct fuse_file_info *fi)
+{
+    return (struct tree_handle *)(uintptr_t)fi->fh; /* NOLINT(performance-no-int-to-ptr) */
+}

@@ -1,0 +1,150 @@
+/*
+ * How the fields of a request are written: what the user said, or what holds where the user said nothing.
+ */
+#include "check.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+enum { SHORTENED_CHARACTERS = 8 };
+
+void write_model(const struct check *c, const struct field *field UNUSED, struct json_writer *w,
+                 const struct json *node UNUSED, bool is_display UNUSED)
+{
+    json_write_string(w, c->model_name);
+}
+
+void write_text(const struct check *c, const struct field *field UNUSED, struct json_writer *w,
+                const struct json *node UNUSED, bool is_display UNUSED)
+{
+    json_write_string(w, c->text);
+}
+
+void write_duration(const struct check *c, const struct field *field UNUSED, struct json_writer *w,
+                    const struct json *node UNUSED, bool is_display UNUSED)
+{
+    json_write_int64(w, c->duration_s);
+}
+
+void write_resolution(const struct check *c, const struct field *field UNUSED,
+                      struct json_writer *w, const struct json *node UNUSED, bool is_display UNUSED)
+{
+    json_write_string(w, c->resolution);
+}
+
+void write_aspect_ratio(const struct check *c, const struct field *field UNUSED,
+                        struct json_writer *w, const struct json *node UNUSED,
+                        bool is_display UNUSED)
+{
+    json_write_string(w, c->aspect_ratio);
+}
+
+void write_generate_audio(const struct check *c, const struct field *field UNUSED,
+                          struct json_writer *w, const struct json *node UNUSED,
+                          bool is_display UNUSED)
+{
+    json_write_bool(w, c->generate_audio);
+}
+
+void write_watermark(const struct check *c, const struct field *field UNUSED, struct json_writer *w,
+                     const struct json *node UNUSED, bool is_display UNUSED)
+{
+    json_write_bool(w, c->watermark);
+}
+
+void write_plain(const struct check *c UNUSED, const struct field *field UNUSED,
+                 struct json_writer *w, const struct json *node, bool is_display UNUSED)
+{
+    json_write_node(w, node);
+}
+
+/* data:image/png;base64,iVBORw0… (123456 bytes) */
+static void write_shortened(struct json_writer *w, const char *url)
+{
+    const char *comma = strchr(url, ',');
+    size_t prefix = comma ? (size_t)(comma + 1 - url) : 0;
+    size_t len = strlen(url + prefix);
+    if (!comma || len <= SHORTENED_CHARACTERS || prefix > 64) {
+        json_write_string(w, url);
+        return;
+    }
+    size_t padding = url[prefix + len - 1] != '=' ? 0 : url[prefix + len - 2] != '=' ? 1 : 2;
+    char text[128];
+    (void)snprintf(text, sizeof(text), "%.*s… (%zu bytes)", (int)(prefix + SHORTENED_CHARACTERS),
+                   url, len / 4 * 3 - padding);
+    json_write_string(w, text);
+}
+
+static void write_address(const struct check *c, struct json_writer *w, const struct json *node,
+                          bool is_display)
+{
+    const char *url = json_text_get(node);
+    for (const struct inlined *i = c->inlined; i; i = i->next) {
+        if (i->node == node)
+            url = i->data_url;
+    }
+    if (is_display && strncasecmp(url, "data:", strlen("data:")) == 0)
+        write_shortened(w, url);
+    else
+        json_write_string(w, url);
+}
+
+void write_media(const struct check *c, const struct field *field UNUSED, struct json_writer *w,
+                 const struct json *node, bool is_display)
+{
+    if (json_type_get(node) == JSON_STRING) {
+        write_address(c, w, node, is_display);
+        return;
+    }
+    json_write_array_begin(w);
+    JSON_FOR_EACH (item, node)
+        write_address(c, w, item, is_display);
+    json_write_array_end(w);
+}
+
+/* {"url": …} and what else the user put there. */
+static void write_holder(const struct check *c, struct json_writer *w, const struct json *holder,
+                         bool is_display)
+{
+    json_write_object_begin(w);
+    json_write_key(w, "url");
+    write_address(c, w, json_member_get(holder, "url"), is_display);
+    JSON_FOR_EACH (member, holder) {
+        if (strcmp(json_key_get(member), "url") == 0)
+            continue;
+        json_write_key(w, json_key_get(member));
+        json_write_node(w, member);
+    }
+    json_write_object_end(w);
+}
+
+static void write_item(const struct check *c, struct json_writer *w, const struct json *item,
+                       bool is_display)
+{
+    const char *type = json_text_get(json_member_get(item, "type"));
+    const char *role = json_text_get(json_member_get(item, "role"));
+    json_write_object_begin(w);
+    json_write_member_string(w, "type", type);
+    json_write_key(w, type);
+    write_holder(c, w, json_member_get(item, type), is_display);
+    if (role)
+        json_write_member_string(w, "role", role);
+    JSON_FOR_EACH (member, item) {
+        const char *key = json_key_get(member);
+        if (strcmp(key, "type") == 0 || strcmp(key, "role") == 0 || strcmp(key, type) == 0)
+            continue;
+        json_write_key(w, key);
+        json_write_node(w, member);
+    }
+    json_write_object_end(w);
+}
+
+void write_content(const struct check *c, const struct field *field UNUSED, struct json_writer *w,
+                   const struct json *node, bool is_display)
+{
+    json_write_array_begin(w);
+    JSON_FOR_EACH (item, node)
+        write_item(c, w, item, is_display);
+    json_write_array_end(w);
+}
