@@ -313,7 +313,7 @@ assert os.getxattr(M + "jobs/html", "user.seedance.prompt").isascii()'
     mount_fs
     mkdir "$J/cat"
     has '0.00 USD (nothing' "$J/cat/cost"
-    echo '{"prompt": "x [[seconds=1]]", "duration": 10, "resolution": "480p"}' >"$J/cat/prompt.json"
+    echo '{"prompt": "x [[seconds=4]]", "duration": 10, "resolution": "480p"}' >"$J/cat/prompt.json"
     wait_status cat running
     has '1.20 USD (estimated;' "$J/cat/cost"
     [ "$(status_json cat .cost.estimated)" = 1.20 ]
