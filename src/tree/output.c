@@ -202,11 +202,11 @@ static void on_progress(void *context, int64_t id, enum media_kind kind, int64_t
 {
     struct tree *tree = *(struct tree **)context;
     struct job *job = jobs_get_by_attempt(tree->settings.jobs, id);
+    if (job && kind == MEDIA_VIDEO && cached_bytes == job->video_bytes)
+        job->video_changes = 0;
     archive_progress(tree, id, kind, cached_bytes);
     if (!job)
         return;
-    if (kind == MEDIA_VIDEO && cached_bytes == job->video_bytes)
-        job->video_changes = 0;
     watch_changed(tree, job);
     news_media_fetched(tree, job);
 }
