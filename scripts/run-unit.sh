@@ -9,7 +9,7 @@ export results
 run_program() {
     local program=$1 log code ok bad
     log=$results/${program//\//-}
-    CMOCKA_MESSAGE_OUTPUT=TAP timeout 300 "$program" >"$log" 2>&1 </dev/null
+    CMOCKA_MESSAGE_OUTPUT=TAP timeout 900 "$program" >"$log" 2>&1 </dev/null
     code=$?
     ok=$(grep -c '^ok ' "$log")
     # cmocka prints a skipped test as "not ok N # SKIP name".
