@@ -6,9 +6,9 @@ set -eu
 
 build="gcc libc6-dev make pkg-config libfuse3-dev fuse3 libcurl4-openssl-dev libcjson-dev
        libsqlite3-dev uthash-dev libxxhash-dev libmicrohttpd-dev"
-check="libcmocka-dev bats curl jq ffmpeg file vim-tiny procps util-linux strace sqlite3 git python3"
+check="libcmocka-dev bats curl jq ffmpeg file vim-tiny rsync procps util-linux strace sqlite3 git python3"
 tests="$check clang libclang-rt-14-dev clang-format clang-tidy cppcheck
-       rsync zsh dash nano sudo patch e2fsprogs fio openssl python3-prometheus-client man-db mandoc bsdextrautils dpkg-dev systemd
+       zsh dash nano sudo patch e2fsprogs fio openssl python3-prometheus-client man-db mandoc bsdextrautils dpkg-dev systemd
        chromium-headless-shell ffmpegthumbnailer zip inotify-tools attr xvfb pcmanfm x11-apps dbus-daemon"
 # Samba's server would be started, for everybody in the network to see, and plocate's timer, which goes through the disk each
 # day, wherever installing a package may start services.

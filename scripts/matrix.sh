@@ -12,6 +12,7 @@ passed=0
 failed=0
 skipped=0
 [ $# -gt 0 ] || set -- bookworm trixie sid
+suites=$#
 
 finish() {
     echo "$passed passed, $failed failed, $skipped skipped"
@@ -20,7 +21,7 @@ finish() {
 }
 skip_all() {
     echo "skipped: $1"
-    skipped=$#
+    skipped=$suites
     finish
 }
 [ "$(id -u)" = 0 ] || skip_all "debootstrap needs root"
@@ -67,6 +68,7 @@ for suite in "$@"; do
         continue
     fi
     mkdir -p "$directory/src"
+    find "$directory/src" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} + # what is gone from the tree
     git ls-files -z | rsync -a --files-from=- --from0 ./ "$directory/src/"
     if unshare --mount --propagation private bash -c 'inside "$1"' inside "$directory" >"$root/$suite.log" 2>&1; then
         passed=$((passed + 1))

@@ -38,6 +38,7 @@ fail() {
     failed=$((failed + 1))
 }
 
+restore() { rsync -rlpD --checksum --exclude=/build --exclude=/.git "$root/" "$copy/"; }
 build() { bash -c "$build" >"$log" 2>&1 </dev/null; }
 test_() { timeout -k 10 300 bash -c "$caught_by" >"$log" 2>&1 </dev/null; }
 
@@ -52,14 +53,14 @@ one() {
     fi
     build || { fail "does not build unbroken"; return; }
     passes_unbroken || { fail "the test fails on the unbroken program"; return; }
-    /usr/bin/python3 scripts/break.py "$file" >"$log" 2>&1 || { fail "it cannot be applied any more"; return; }
+    /usr/bin/python3 scripts/break.py "$file" >"$log" 2>&1 || { fail "it cannot be applied any more"; restore; return; }
     local verdict=
     if ! build; then
         verdict="does not build broken"
     elif test_; then
         verdict="NOT caught by: $caught_by"
     fi
-    rsync -rlpD --checksum --exclude=/build --exclude=/.git "$root/" "$copy/"
+    restore
     if [ -n "$verdict" ]; then
         fail "$verdict"
     else

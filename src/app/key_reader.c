@@ -8,7 +8,6 @@
 #include "seedancefs/net/loop.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +33,6 @@ static void child_work(void *context)
 {
     static struct key_text text;
     char byte;
-    (void)signal(SIGINT, SIG_IGN); /* Ctrl-C at a terminal is for the program alone */
     while (recv(CHILD_SOCKET_FD, &byte, 1, 0) == 1) {
         key_text_read(context, &text);
         ssize_t n = send(CHILD_SOCKET_FD, &text, sizeof(text), MSG_NOSIGNAL);

@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,10 +44,6 @@ static void child_work(void *context)
 {
     const char *name = context;
     uint64_t device;
-    /* Ctrl-C at a terminal and a service manager's SIGTERM come to all processes of the program. */
-    (void)signal(SIGINT, SIG_IGN);
-    (void)signal(SIGTERM, SIG_IGN);
-    (void)signal(SIGHUP, SIG_IGN);
     while (recv(CHILD_SOCKET_FD, &device, sizeof(device), 0) == (ssize_t)sizeof(device)) {
         int r = place_unmount(name, device);
         if (send(CHILD_SOCKET_FD, &r, sizeof(r), MSG_NOSIGNAL) < 0)
@@ -67,7 +62,7 @@ int unmounter_new(const char *mountpoint, struct unmounter **out)
         *slash = '\0';
         parent = open(*real ? real : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
         const struct child_settings settings = {
-            .name = "seedancefs-umnt", .kept_fd = parent, .capabilities = PRIVILEGE(CAP_SYS_ADMIN)};
+            .name = "seedancefs-umnt", .kept_fd = parent, .capabilities = PRIVILEGE(CAP_SYS_ADMIN) | PRIVILEGE(CAP_DAC_READ_SEARCH)};
         r = parent < 0 ? -errno
                        : child_start_with(&settings, child_work, slash + 1, &unmounter->child);
     }

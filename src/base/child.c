@@ -53,6 +53,10 @@ static void child_run(const struct child_settings *settings, pid_t parent, int s
     (void)prctl(PR_SET_NAME, settings->name);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     environment_wipe();
+    /* A terminal and a service manager send these to all; a child ends with the program. */
+    static const int ignored[] = {SIGHUP, SIGINT, SIGTERM};
+    for (size_t i = 0; i < ARRAY_COUNT(ignored); i++)
+        (void)signal(ignored[i], SIG_IGN);
     if (getppid() == parent && descriptors_keep(settings, socket_fd) && chdir("/") == 0 &&
         privileges_drop(settings->capabilities) == 0 && privileges_seal() == 0)
         fn(context);

@@ -88,7 +88,8 @@ static bool bytes_write(const char *bytes, size_t len)
     ssize_t n = write(log_fd, bytes, len);
     if (n > 0)
         rotation.bytes += n;
-    is_torn = n > 0 && (size_t)n < len;
+    if (n >= 0)
+        is_torn = n > 0 && (size_t)n < len;
     return n == (ssize_t)len;
 }
 

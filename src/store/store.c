@@ -214,12 +214,11 @@ static int store_migrate(struct store *store)
  * not tell any more that the database was moved. */
 static int store_open_database(struct store *store)
 {
+    char real[PATH_MAX];
     char path[PATH_MAX + sizeof("/jobs.sqlite")];
-    char *real = realpath(store->directory, NULL);
-    if (!real)
+    if (!realpath(store->directory, real))
         return errno == ENOENT || errno == ENOTDIR ? -ERR_STORE_MOVED : -errno;
     (void)snprintf(path, sizeof(path), "%s/jobs.sqlite", real);
-    free(real);
     int flags =
         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW;
     int r = store_result(store, sqlite3_open_v2(path, &store->db, flags, NULL));

@@ -161,10 +161,11 @@ accepted_is_whole() {
     wait_status cat succeeded
     cp "$J/cat/prompt.json" "$DIR/accepted"
     echo '{"prompt": "other"}' >"$DIR/other"
-    local settings
+    local settings vim
+    vim=$(command -v vim || command -v vim.tiny)
     for settings in 'backupcopy=yes' 'backupcopy=no' 'backupcopy=auto' 'backup backupcopy=no' \
         'backup backupcopy=yes' 'nobackup nowritebackup' 'noswapfile cpoptions+=W'; do
-        fails vim -Nu NONE -es -c "set $settings" -c '%s/accepted/other' -c 'w!' -c 'qa!' "$J/cat/prompt.json"
+        fails "$vim" -Nu NONE -es -c "set $settings" -c '%s/accepted/other' -c 'w!' -c 'qa!' "$J/cat/prompt.json"
         accepted_is_whole cat/prompt.json
     done
     fails sed -i s/accepted/other/ "$J/cat/prompt.json"

@@ -199,10 +199,10 @@ sent() {
 
 # fails COMMAND...   it has to end with another code than 0.
 fails() {
-    if "$@" >"$DIR/fails.out" 2>&1; then
-        echo "did not fail: $*" >&2
-        return 1
-    fi
+    local code=0
+    "$@" >"$DIR/fails.out" 2>&1 || code=$?
+    [ "$code" -ne 0 ] || { echo "did not fail: $*" >&2; return 1; }
+    [ "$code" -ne 127 ] || { echo "is not there: $*" >&2; return 1; }
 }
 
 # has TEXT FILE...   each file has the text in it.

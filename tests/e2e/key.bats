@@ -57,6 +57,15 @@ hup() { kill -HUP "$FS_PID"; }
     unmount_fs
 }
 
+@test "S-KEY-2: a SIGHUP to all of its processes is one to the program" {
+    mount_fs
+    pkill -HUP -P "$FS_PID"
+    hup
+    wait_until 20 logged key.changed
+    [ "$(id -u)" -ne 0 ] || echo '{"prompt": "x"}' >"$J/cat/prompt.json" # without mkdir, for which a process looks
+    [ "$(grep -cE 'event=(inspector|key_reader|raiser)\.gone' "$DATA/seedancefs.log")" -eq 0 ]
+}
+
 # places_of TEXT   the processes of the program that have it in their memory
 places_of() {
     "$PYTHON" -c '
