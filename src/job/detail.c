@@ -131,6 +131,9 @@ static void detail_free(struct job_detail *detail)
     free(detail);
 }
 
+/* How both texts of jobs_video_damaged() begin: after a restart nothing else tells what the problem is about. */
+static const char damage_opening[] = "The video on disk ";
+
 static int file_load(void *context, struct store_file *row)
 {
     struct job_detail *detail = context;
@@ -189,6 +192,9 @@ static int detail_load(struct job_detail *detail)
         r = -ERR_STORE_CORRUPT;
     if (r == 0 && job->has_problem)
         r = store_job_problem_get(store, job->id, &detail->problem);
+    if (r == 0 && detail->problem)
+        job->is_damage_shown =
+            strncmp(detail->problem, damage_opening, strlen(damage_opening)) == 0;
     if (r == 0)
         r = store_file_each(store, job->id, file_load, detail);
     if (r == 0)

@@ -69,11 +69,14 @@ void jobs_video_failed(struct job *job, int result)
     struct job_detail *detail;
     if (job_detail_get(job, &detail) < 0)
         return;
-    job_problem_set(detail,
-                    "The video is finished, but its size cannot be found out: %s.\n"
-                    "It is asked again, until the URL expires; output.mp4 appears as soon as that "
-                    "succeeds. output.url holds the address for other programs.\n",
-                    err_sentence(result));
+    /* What became of a video that was paid for says more, here and below. */
+    if (!job->is_damage_shown)
+        job_problem_set(
+            detail,
+            "The video is finished, but its size cannot be found out: %s.\n"
+            "It is asked again, until the URL expires; output.mp4 appears as soon as that "
+            "succeeds. output.url holds the address for other programs.\n",
+            err_sentence(result));
     job_reason_set(detail, "The media server does not answer as it should: %s.",
                    err_sentence(result));
     if (job_is_following(job) && detail->is_result_kept)
@@ -87,12 +90,13 @@ void jobs_video_unsteady(struct job *job)
     struct job_detail *detail;
     if (job_detail_get(job, &detail) < 0)
         return;
-    job_problem_set(
-        detail,
-        "The media server shows another video each time it is asked, %d times by now, so "
-        "that the parts do not fit together.\nIt is not asked any more. Write `refresh` or "
-        "`fetch` into ctl to try again. output.url holds the address for other programs.\n",
-        (int)job->video_changes);
+    if (!job->is_damage_shown)
+        job_problem_set(
+            detail,
+            "The media server shows another video each time it is asked, %d times by now, so "
+            "that the parts do not fit together.\nIt is not asked any more. Write `refresh` or "
+            "`fetch` into ctl to try again. output.url holds the address for other programs.\n",
+            (int)job->video_changes);
     job_reason_set(detail, "The media server shows another video each time it is asked.");
     job_keep(job, NULL);
 }
@@ -105,7 +109,6 @@ void jobs_video_gone(struct job *job, int result)
     job_text_clear(&detail->attempt.video_url);
     job_text_clear(&detail->attempt.cover_url);
     job->url_expires_ms = -1;
-    /* What became of a whole video says more. */
     if (!job->is_damage_shown)
         job_problem_set(
             detail,

@@ -155,9 +155,13 @@ static int cache_read_map(struct cache_file *cache)
 static int cache_open_data(struct cache_file *cache, int flags)
 {
     struct cache_names names = cache_names(cache);
-    cache->fd = descriptor_ordinary(
-        openat(cache->directory_fd, names.data, flags | O_CLOEXEC | O_NOFOLLOW, 0600));
-    return cache->fd < 0 ? -errno : 0;
+    int fd = openat(cache->directory_fd, names.data, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+    cache->fd = descriptor_ordinary(fd);
+    int r = cache->fd < 0 ? -errno : 0;
+    /* Proof: O_EXCL has made it just now, and it is empty. */
+    if (r < 0 && fd >= 0 && (flags & O_EXCL))
+        (void)unlinkat(cache->directory_fd, names.data, 0);
+    return r;
 }
 
 /* There is data, but no map, so that nothing vouches for it. An empty file is as good as none. */

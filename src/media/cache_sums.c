@@ -79,7 +79,8 @@ int cache_damage(struct cache_file *cache, int64_t first, int64_t end)
     if (r == 0)
         r = intervals_remove(&cache->present, first, end);
     cache->durable_bytes -= before - cache->present.bytes;
-    cache->dirty_bytes += before - cache->present.bytes; /* so that the next map says so */
+    cache->sync_covered_bytes -= before - cache->present.bytes; /* of a sync that is under way */
+    cache->dirty_bytes += before - cache->present.bytes;        /* so that the next map says so */
     return r;
 }
 

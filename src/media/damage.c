@@ -72,6 +72,9 @@ int item_load(struct media_item *item)
         item_tell_later(item);
     if (r == 0)
         room_changed(item);
+    /* Each run of bytes has cost at least one request, whoever made it. */
+    if (r == 0 && item->requests < (int64_t)cache->present.count)
+        item->requests = (int64_t)cache->present.count;
     item->reported_bytes = item->is_damage_untold ? -1 : cache->durable_bytes;
     return cache_error(cache->load_error);
 }

@@ -183,15 +183,6 @@ static int item_set_url(struct media_item *item, const char *url, int64_t url_ex
     return 0;
 }
 
-/* After a restart nobody knows: each run of bytes has cost at least one. */
-static void item_requests_recall(struct media_item *item)
-{
-    int64_t runs = (int64_t)item->cache.present.count;
-    item->requests = cache_index_requests(&item->media->index, &item->key);
-    if (item->requests < runs)
-        item->requests = runs;
-}
-
 static int media_make(struct media *media, const struct media_record *record,
                       struct media_item **out)
 {
@@ -221,9 +212,9 @@ static int media_make(struct media *media, const struct media_record *record,
     item->is_listed = true;
     cache_init(&item->cache, media->directory_fd, record->id, record->kind);
     item->cache.spill_pool = &media->spill_pool;
+    item->requests = cache_index_requests(&media->index, &item->key); /* none, after a restart */
     if (item->size >= 0)
         (void)item_load(item); /* reads will say */
-    item_requests_recall(item);
     *out = item;
     return 0;
 }
@@ -322,6 +313,7 @@ int media_item_fetch(struct media_item *item)
     if (!item->is_fetching)
         media_item_ref(item);
     item->is_fetching = true;
+    item_allow_all(item);
     item_schedule(item);
     return 0;
 }

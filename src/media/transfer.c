@@ -486,6 +486,7 @@ static void transfer_on_done(void *context, int result, const struct http_answer
     struct transfer *transfer = context;
     transfer_enter(transfer);
     transfer->http = NULL;
+    transfer->is_paused = false;
     transfer->words = answer->failure;
     timer_cancel(media_timers(transfer->item->media), &transfer->timer);
     if (transfer->is_trimmed)

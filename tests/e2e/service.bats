@@ -341,11 +341,11 @@ END
         '{"kind":"poll","from":2,"to":12,"answer":{"task_status":"queued"}}'
     write cat
     wait_status cat running
-    for _ in 1 2 3 4 5; do
-        [ "$(cat "$J/cat/status")" = running ]
-        sleep 0.05
+    local word=running
+    until [ "$word" = succeeded ]; do
+        [ "$word" = running ]
+        word=$(cat "$J/cat/status")
     done
-    wait_status cat succeeded
     [ "$(grep -c 'queued' "$J/cat/log")" -eq 2 ]
 }
 

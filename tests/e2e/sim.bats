@@ -108,11 +108,10 @@ END
 }
 
 @test "life: queued, running, succeeded by the clock, divided by --time-scale" {
-    sim_start --queue-seconds 8 --generation-seconds 8 --time-scale 20
+    sim_start --queue-seconds 30 --generation-seconds 60 --time-scale 20
     local id=$(task_new)
     status_is "$id" queued
-    sleep 0.5
-    status_is "$id" running
+    wait_until status_is "$id" running
     wait_until status_is "$id" succeeded
     poll "$id" | jq -e '.usage.video_duration == 5 and (.data | length) == 1'
 }

@@ -297,6 +297,12 @@ static void test_archive__damage_is_shown_until_it_is_repaired(void **state UNUS
     assert_int_equal(jobs_counts_get(a.w.jobs)->changes, changes);
     a.media_hooks.on_damage(context, &kept);
     assert_true(problem_has(job, "/media/7.mp4.damaged, and may be whole"));
+    /* Nor does a new start forget what it is about, or another failure take its place. */
+    job_detail_drop(job);
+    job->is_damage_shown = false;
+    jobs_video_failed(job, -ERR_HTTP_STALLED);
+    jobs_video_unsteady(job);
+    assert_true(problem_has(job, "7.mp4.damaged"));
     struct job_media_size other = {11, "f"};
     jobs_video_set(job, &other);
     assert_true(problem_has(job, "7.mp4.damaged"));
