@@ -112,6 +112,9 @@ bool session_disconnect(struct session *session)
     int ends[2];
     if (!session->is_mounted || poll(&connection, 1, 0) > 0)
         return false;
+    /* While there is still somebody to reply to. */
+    reads_end(session);
+    lookups_end(session);
     /* What libfuse takes for a connection that is gone, so that it does not unmount either (fuse_kern_unmount()).
      * Without it libfuse tries in vain, and says so. */
     if (pipe2(ends, O_CLOEXEC) < 0)

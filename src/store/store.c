@@ -45,6 +45,7 @@ enum { STORE_SCHEMA_VERSION = 5, STORE_ID_BATCH = 1024 };
  * stands: in the one that knows its cost, or else has the highest estimate; the latest of those, which took both
  * over when it adopted the task. A refusal has an end and neither a task nor a cost. */
 #define STORE_MONEY_SCHEMA                                                                         \
+    "DROP VIEW IF EXISTS attempt_money;"                                                           \
     "CREATE VIEW attempt_money AS SELECT *, CASE class WHEN 'settled' THEN actual_usd_micros "     \
     "  WHEN 'released' THEN 0 ELSE estimated_usd_micros END AS usd_micros FROM ("                  \
     "  SELECT attempt.*, CASE WHEN submitted_ms = 0 OR EXISTS ("                                   \

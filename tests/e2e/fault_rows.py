@@ -158,15 +158,25 @@ def unknown():
     check(ledger["at_risk"] == f"{count}.00", name, f"at risk: {ledger['at_risk']}")
 
 
+def shown(text):
+    """A body as response.json shows it: what would act on a terminal is written out (S-FILE-15)."""
+    def byte(character):
+        number = ord(character)
+        if number < 0x80 and (number >= 0x20 or character in "\n\t") and number != 0x7f:
+            return character
+        return f"\\u{number:04x}" if number < 0x80 else f"\\x{number:02x}"
+    return "".join(map(byte, text))
+
+
 def kept():
-    """response.json is the answer's body as it came."""
+    """response.json is the answer's body as it came, with what would act on a terminal written out."""
     for name, answer, _ in rows():
         text = answer.get("bytes", answer.get("body"))
         if text is None:
             continue
         want = text + ("\n" if text and not text.endswith("\n") else "")
         with open(f"{MOUNT}/jobs/{name}/response.json", encoding="latin-1", newline="") as f:
-            check(f.read() == want, name, "response.json is not what came")
+            check(f.read() in (want, shown(want)), name, "response.json is not what came")
 
 
 def has_task():

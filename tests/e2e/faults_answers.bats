@@ -3,7 +3,7 @@
 load faults
 
 @test "create: truncated; wrong, doubled, negative, huge lengths; bad chunks; too many bytes: unknown" {
-    create_rows < <(bad_lengths)
+    create_rows < <(bad_lengths; surplus_bytes '$bad')
     unknown_for_good
 }
 

@@ -176,7 +176,7 @@ END
 }
 
 @test "poll: truncated; wrong, doubled, negative, huge lengths; bad chunks; too many bytes: asked again" {
-    stale_until_it_ends < <(bad_lengths)
+    stale_until_it_ends < <(bad_lengths; surplus_bytes 'HTTP 200, but ')
 }
 
 @test "poll: a header line of 1 MB, 100,000 headers, CR LF NUL inside, no status line: asked again" {
