@@ -26,7 +26,8 @@ run_file() {
     log=$results/${1//\//-}-$name
     start=$(date +%s)
     # A test that hangs is a failure, not a reason to wait.
-    local seconds=${TEST_TIMEOUT_S:-180}
+    local seconds=${TEST_TIMEOUT_S:-$(sed -n 's/^# Each test may take \([0-9]*\) s.*/\1/p' "$file")}
+    seconds=${seconds:-180}
     BATS_TEST_TIMEOUT=$seconds timeout -k 10 $((seconds * 5)) bats --tap "$file" >"$log" 2>&1 </dev/null
     code=$?
     skips=$(grep -c '^ok .*# skip' "$log")

@@ -41,6 +41,14 @@ static void bytes_relay(const char *bytes, size_t len)
     }
 }
 
+static sigset_t alarm_set(void)
+{
+    sigset_t set;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGALRM);
+    return set;
+}
+
 static void child_work(void *context UNUSED)
 {
     static char bytes[64 * 1024];
@@ -51,6 +59,8 @@ static void child_work(void *context UNUSED)
     const struct sigaction once = {.sa_handler = on_program_end, .sa_flags = (int)SA_RESETHAND};
     (void)sigaction(SIGALRM, &once, NULL);
     (void)prctl(PR_SET_PDEATHSIG, SIGALRM);
+    sigset_t alarms = alarm_set();
+    (void)sigprocmask(SIG_UNBLOCK, &alarms, NULL);
     struct pollfd fds[] = {{CHILD_KEPT_FD, POLLIN, 0}, {CHILD_SOCKET_FD, POLLIN, 0}};
     for (;;) {
         if (poll(fds, ARRAY_COUNT(fds), -1) < 0)
@@ -73,9 +83,14 @@ int stderr_relay_start(void)
     (void)fcntl(ends[1], F_SETPIPE_SZ, PIPE_BYTES);
     const struct child_settings settings = {
         .name = "seedancefs-err", .kept_fd = ends[0], .is_stderr_kept = true};
+    /* A program that refuses to start says why and ends at once, perhaps before the process listens for the alarm. */
+    sigset_t alarms = alarm_set();
+    sigset_t before;
+    (void)sigprocmask(SIG_BLOCK, &alarms, &before);
     int r = fcntl(ends[1], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
     if (r == 0)
         r = child_start_with(&settings, child_work, NULL, &relay.child);
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
     if (r == 0) {
         relay.is_started = true;
         relay.former_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);

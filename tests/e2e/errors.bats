@@ -2,6 +2,7 @@
 # An error is not a fact: what only looks at the mount costs nothing, whichever of the program's calls fails.
 #   DEPTH=28 STARTS=1 VIOLATIONS=1000 SEED=42 bats tests/e2e/errors.bats     every call site; go on after violations
 #   VERBOSE=1 bats -f walked tests/e2e/errors.bats                           what each piece of the walk took
+# Each test may take 600 s.
 load helper
 
 setup() {

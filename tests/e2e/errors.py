@@ -159,6 +159,9 @@ class Data:
         places = {}
         for directory in ('', 'files', 'media'):
             for entry in os.scandir(os.path.join(self.directory, directory)):
+                # A map that is being written has that name until it takes the place of the one before.
+                if entry.name.endswith('.tmp'):
+                    continue
                 if entry.is_file(follow_symlinks=False) and entry.name not in self.CHANGING:
                     st = entry.stat(follow_symlinks=False)
                     places[os.path.join(directory, entry.name)] = (st.st_ino, st.st_size, st.st_mtime_ns)
