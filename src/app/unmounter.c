@@ -61,8 +61,10 @@ int unmounter_new(const char *mountpoint, struct unmounter **out)
     if (r == 0) {
         *slash = '\0';
         parent = open(*real ? real : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-        const struct child_settings settings = {
-            .name = "seedancefs-umnt", .kept_fd = parent, .capabilities = PRIVILEGE(CAP_SYS_ADMIN) | PRIVILEGE(CAP_DAC_READ_SEARCH)};
+        const struct child_settings settings = {.name = "seedancefs-umnt",
+                                                .kept_fd = parent,
+                                                .capabilities = PRIVILEGE(CAP_SYS_ADMIN) |
+                                                                PRIVILEGE(CAP_DAC_READ_SEARCH)};
         r = parent < 0 ? -errno
                        : child_start_with(&settings, child_work, slash + 1, &unmounter->child);
     }
