@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # What the media host may do wrong, in every phase of reading; the table is in faults_read.py.
+# Each test may take 600 s.
 load helper
 
 setup() { DIR=$(mktemp -d "${BATS_TEST_TMPDIR:-/tmp}/faults.XXXXXX"); }
