@@ -10,8 +10,8 @@ SHOW    ?= 0
 Q       := $(if $(filter 1,$(SHOW)),,@)
 say     = $(if $(filter 1,$(SHOW)),@:,@printf '  %-7s %s\n')
 
-FLOORS := base net prompt api store job media tree fuse app
-# Which floors a floor's unit tests may link: the table of docs/ARCHITECTURE.md, lowest last.
+LAYERS := base net prompt api store job media tree fuse app
+# Which layers a layer's unit tests may link: the table of docs/ARCHITECTURE.md, lowest last.
 below_base   := base
 below_net    := net base
 below_prompt := prompt base
@@ -84,12 +84,12 @@ $(obj)/src/sim/clips.o: $(wildcard tests/media/*.mp4 tests/media/*.jpg)
 
 $(obj)/src/tree/index.o: src/tree/index.html
 
-define floor_archive
+define layer_archive
 $(obj)/lib$(1).a: $(call objects,$(1))
 	$(say) AR lib$(1).a
 	$(Q)rm -f $$@ && ar rcs $$@ $$^
 endef
-$(foreach floor,$(FLOORS),$(eval $(call floor_archive,$(floor))))
+$(foreach layer,$(LAYERS),$(eval $(call layer_archive,$(layer))))
 
 $(out)/seedancefs: $(call objects,app) $(call archives,$(filter-out app,$(below_app)))
 	$(say) LD $@
@@ -101,13 +101,13 @@ $(out)/seedance-sim: $(call objects,sim) $(call archives,base)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(all_ldflags) -o $@ $^ -lmicrohttpd -lcjson -lpthread -lm
 
-define unit_floor
+define unit_layer
 $(out)/unit/$(1)/%: $(obj)/tests/unit/$(1)/%.o $(call archives,$(below_$(1)))
 	$$(say) LD $$@
 	$(Q)mkdir -p $$(@D)
 	$(Q)$$(CC) $$(all_ldflags) -o $$@ $$^ $$(pkg_libs) -lcmocka -lpthread
 endef
-$(foreach floor,$(FLOORS),$(eval $(call unit_floor,$(floor))))
+$(foreach layer,$(LAYERS),$(eval $(call unit_layer,$(layer))))
 
 # What the torture preloads into the daemon: see tests/tools/failing.h.
 $(out)/failing.so: tests/tools/failing.c tests/tools/failing.h

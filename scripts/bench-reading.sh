@@ -66,7 +66,7 @@ trap 'code=$?; set +e; end_peers; (exit $code); finish' EXIT
 
 # media_rule JOB FILE PORT   the task of this job has its video at that place
 media_rule() {
-    printf '{"kind":"poll","prompt_contains":"[%s]","answer":{"video_url":"http://127.0.0.1:%s/%s"}}' "$1" "$3" "$2"
+    printf '{"kind":"poll","prompt_contains":"[%s]","response":{"video_url":"http://127.0.0.1:%s/%s"}}' "$1" "$3" "$2"
 }
 
 # video JOB FILE PORT   a finished job whose video lies there

@@ -9,9 +9,9 @@ trap 'rm -rf "$work"' EXIT
 
 # layer: files that may be a circle
 allowed='
-job: reply change commit ctl defaults detail event file gate jobs names poll poll_queue resume state submit answer
-tree: archive index models news node output progress render snapshot tree views watch
-media: background damage item media reads room transfer
+job: reply change commit ctl defaults detail event file gate jobs names poll poll_queue resume state submit response
+tree: archive index models change_events node output progress render snapshot tree views watch
+media: background cache_evict damage item media reads transfer
 '
 
 broken=0

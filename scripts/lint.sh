@@ -33,7 +33,7 @@ analyse() {
 step "broken builds" /usr/bin/python3 scripts/break.py --check tests/broken/*.break
 step "clang-format (make format mends it)" format
 step "cppcheck" analyse
-step "floors" scripts/check-floors.sh
+step "layers" scripts/check-layers.sh
 circles() { make --no-print-directory -j"$(nproc)" all >/dev/null && scripts/check-circles.sh; }
 step "circles of files" circles
 step "the policy of index.html" scripts/check-gallery.py

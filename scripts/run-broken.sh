@@ -3,7 +3,7 @@
 #   run-broken.sh [NAME]...        tests/broken/NAME.break; all of them without a name
 # Such a file begins with lines that say what it breaks, how that is built, and which command must fail then; the
 # edits that follow are described in break.py:
-#   What: the answer is read before it is on disk
+#   What: the response is read before it is on disk
 #   Build: make V=checked build/checked/unit/job/test_submit
 #   Caught-by: build/checked/unit/job/test_submit
 # The command has to pass before, too, or its failing would say nothing. Everything happens in

@@ -7,7 +7,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 profile=${1:-test}
 # Where bytes come from outside: requests and commands of users, responses of the service, media, the data directory.
-from_outside="faults_answers faults_create faults_poll faults_read readers archive cache_errors editing prompt_text
+from_outside="faults_responses faults_create faults_poll faults_read readers archive cache_errors editing prompt_text
     defaults names files spending first"
 # One of each kind: money, bytes, names, writing, states, keeping, starting.
 smoke="first spending editing names prompt_text readers archive start views full_disk"

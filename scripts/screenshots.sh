@@ -49,7 +49,7 @@ session() {
 cover() {
     local size
     size=$(stat -c %s "$DIR/covers/$1.jpg")
-    printf '{"kind":"cover","prompt_contains":"%s","answer":{"body_file":"%s","content_range":"bytes 0-%d/%d"}}' "$1" \
+    printf '{"kind":"cover","prompt_contains":"%s","response":{"body_file":"%s","content_range":"bytes 0-%d/%d"}}' "$1" \
         "$DIR/covers/$1.jpg" $((size - 1)) "$size"
 }
 
@@ -58,9 +58,9 @@ mkdir "$DIR/seedance" "$DIR/covers"
 MNT=$DIR/seedance
 PYTHONPATH=tests/e2e "$PYTHON" scripts/screenshots.py covers "$DIR/covers"
 scenario "$(cover cat)" "$(cover harbour)" "$(cover tower)" \
-    '{"kind":"create","prompt_contains":"lighthouse","answer":{"status":500}}' \
-    '{"kind":"poll","prompt_contains":"crowd","answer":{"task":{"status":"failed","error":{"code":"OutputVideoSensitiveContentDetected","message":"The output video may contain sensitive information."}}}}' \
-    '{"kind":"poll","prompt_contains":"snow","answer":{"task_status":"running"}}'
+    '{"kind":"create","prompt_contains":"lighthouse","response":{"status":500}}' \
+    '{"kind":"poll","prompt_contains":"crowd","response":{"task":{"status":"failed","error":{"code":"OutputVideoSensitiveContentDetected","message":"The output video may contain sensitive information."}}}}' \
+    '{"kind":"poll","prompt_contains":"snow","response":{"task_status":"running"}}'
 mount_fs
 submit() { jq -n --arg prompt "$2" '{prompt: $prompt} + $ARGS.named' "${@:3}" >"$MNT/jobs/$1/prompt.json"; }
 submit protest "A crowd in a street at night"

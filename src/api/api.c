@@ -23,7 +23,9 @@ enum {
     PROBE_REST_MS = 1000, /* between looks at whether the probe has come back */
 };
 
-enum { ANSWER_ROOM_BYTES = 4095 }; /* set aside before a create is sent: it must not be lost */
+enum {
+    RESERVED_RESPONSE_BYTES = 4095
+}; /* set aside before a create is sent: it must not be lost */
 
 static const size_t request_max = (size_t)64 << 20; /* as the service's documentation says */
 static const char generations[] = "/videos/generations";
@@ -109,26 +111,26 @@ static bool is_create(const struct api_call *call)
 }
 
 /* A quota is used up, in contrast to a rate that will pass. Relays change codes: matched inside. */
-static bool is_quota(const struct api_answer *answer)
+static bool is_quota(const struct api_response *response)
 {
     static const char *const marks[] = {"QuotaExceeded", "SetLimitExceeded", "insufficient_quota"};
     for (size_t i = 0; i < ARRAY_COUNT(marks); i++) {
-        if (strcasestr(answer->code, marks[i]) || strcasestr(answer->message, marks[i]))
+        if (strcasestr(response->code, marks[i]) || strcasestr(response->message, marks[i]))
             return true;
     }
     return false;
 }
 
 static enum api_verdict verdict_of_status(const struct api_call *call,
-                                          const struct api_answer *answer)
+                                          const struct api_response *response)
 {
     for (size_t i = 0; i < ARRAY_COUNT(status_rows); i++) {
         const struct status_row *row = &status_rows[i];
-        if (answer->http_status < row->first || answer->http_status > row->last)
+        if (response->http_status < row->first || response->http_status > row->last)
             continue;
         if (!is_create(call))
             return row->poll;
-        return row->create == API_THROTTLED && is_quota(answer) ? API_QUOTA : row->create;
+        return row->create == API_THROTTLED && is_quota(response) ? API_QUOTA : row->create;
     }
     return is_create(call) ? API_AMBIGUOUS : API_REFUSED;
 }
@@ -141,49 +143,50 @@ static enum api_verdict verdict_of_failure(const struct api_call *call, bool is_
 }
 
 /* The body of a 2xx: makes it durable, then reads it. */
-static void take_task(struct api_call *call, struct api_answer *answer)
+static void take_task(struct api_call *call, struct api_response *response)
 {
     int r = 0;
     if (call->callbacks.on_received)
-        r = call->callbacks.on_received(call->callbacks.context, answer->http_status, answer->body,
-                                        answer->body_len);
+        r = call->callbacks.on_received(call->callbacks.context, response->http_status,
+                                        response->body, response->body_len);
     if (r >= 0)
-        r = api_task_decode(answer->body, answer->body_len, &call->task);
+        r = api_task_decode(response->body, response->body_len, &call->task);
     if (r == -EINVAL)
         r = -ERR_TASK_UNUSABLE;
     if (r == 0 && !is_create(call) && strcmp(call->task.id, call->task_id) != 0)
         r = -ERR_TASK_OTHER;
-    answer->result = r;
+    response->result = r;
     if (r == 0)
-        answer->task = &call->task;
+        response->task = &call->task;
     else
-        answer->verdict = is_create(call) ? API_AMBIGUOUS : API_UNUSABLE;
+        response->verdict = is_create(call) ? API_AMBIGUOUS : API_UNUSABLE;
 }
 
-static void take_error_texts(const struct secret *key, const struct http_answer *head,
-                             struct api_answer *answer)
+static void take_error_texts(const struct secret *key, const struct http_response *head,
+                             struct api_response *response)
 {
     struct api_error error;
-    api_error_decode(answer->body, answer->body_len, &error);
-    memcpy(answer->code, error.code, sizeof(error.code));
-    memcpy(answer->message, error.message, sizeof(error.message));
-    memcpy(answer->request_id, error.request_id, sizeof(error.request_id));
+    api_error_decode(response->body, response->body_len, &error);
+    memcpy(response->code, error.code, sizeof(error.code));
+    memcpy(response->message, error.message, sizeof(error.message));
+    memcpy(response->request_id, error.request_id, sizeof(error.request_id));
     /* Whatever a redirect says about itself: this is what it means here. */
-    if (answer->result == 0 && answer->http_status >= 300 && answer->http_status <= 399)
-        (void)snprintf(answer->message, sizeof(answer->message),
+    if (response->result == 0 && response->http_status >= 300 && response->http_status <= 399)
+        (void)snprintf(response->message, sizeof(response->message),
                        "a redirect to another address, which is never followed");
-    if (answer->request_id[0])
+    if (response->request_id[0])
         return;
     size_t len = 0;
-    for (; len < sizeof(answer->request_id) - 1 && head->request_id[len]; len++) {
+    for (; len < sizeof(response->request_id) - 1 && head->request_id[len]; len++) {
         char c = head->request_id[len];
-        answer->request_id[len] = c > 0x20 && c < 0x7f ? c : '?';
+        response->request_id[len] = c > 0x20 && c < 0x7f ? c : '?';
     }
-    answer->request_id[len] = '\0';
-    secret_mask(key, answer->request_id, len);
+    response->request_id[len] = '\0';
+    secret_mask(key, response->request_id, len);
 }
 
-/* A service that answers is there, whatever it answers; 5xx and silence are failures (FAULTS: GETs only). */
+/* A service that responds is there, whatever it answers; 5xx and silence are failures (FAULTS: GETs
+ * only). */
 static void breaker_feed(struct api_call *call, int result, int http_status)
 {
     struct breaker *breaker = &call->api->breaker;
@@ -207,10 +210,10 @@ static int call_body(void *context, const void *bytes, size_t len)
     return buf_add(&call->body, bytes, len);
 }
 
-static void call_done(void *context, int result, const struct http_answer *head)
+static void call_done(void *context, int result, const struct http_response *head)
 {
     struct api_call *call = context;
-    struct api_answer answer = {
+    struct api_response response = {
         .result = result,
         .http_status = head->status,
         .is_sent = head->is_sent,
@@ -229,16 +232,16 @@ static void call_done(void *context, int result, const struct http_answer *head)
     call->is_probe = false;
     bool is_success = result == 0 && head->status >= 200 && head->status <= 299;
     if (!is_success)
-        take_error_texts(&call->api->key, head, &answer);
-    answer.verdict =
-        result < 0 ? verdict_of_failure(call, head->is_sent) : verdict_of_status(call, &answer);
+        take_error_texts(&call->api->key, head, &response);
+    response.verdict =
+        result < 0 ? verdict_of_failure(call, head->is_sent) : verdict_of_status(call, &response);
     if (is_success)
-        take_task(call, &answer);
+        take_task(call, &response);
     /* What was written down first may now be shown: an error in a 2xx without a task. */
-    if (is_success && !answer.task)
-        take_error_texts(&call->api->key, head, &answer);
+    if (is_success && !response.task)
+        take_error_texts(&call->api->key, head, &response);
     if (!call->is_cancelled)
-        call->callbacks.on_done(call->callbacks.context, &answer);
+        call->callbacks.on_done(call->callbacks.context, &response);
     call_free(call);
 }
 
@@ -385,7 +388,7 @@ int api_create(struct api *api, const void *body, size_t len,
     }
     memcpy(call->request_body, body, len);
     call->request_len = len;
-    r = buf_reserve(&call->body, ANSWER_ROOM_BYTES);
+    r = buf_reserve(&call->body, RESERVED_RESPONSE_BYTES);
     if (r < 0) {
         call_free(call);
         return r;
@@ -395,7 +398,7 @@ int api_create(struct api *api, const void *body, size_t len,
         .content_type = "application/json",
         .body = call->request_body,
         .body_len = len,
-        .is_once = true,
+        .is_single_attempt = true,
     };
     return call_start(call, &request, out);
 }

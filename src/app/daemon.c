@@ -1,18 +1,18 @@
 /*
- * Birth, from the ground floor up: data directory, store, loop, HTTP, service, jobs, media, tree,
+ * Birth, from the ground layer up: data directory, store, loop, HTTP, service, jobs, media, tree,
  * session. Death in the opposite order, but the mount goes first, so that nobody waits for a
- * program that ends. A create whose answer is under way is waited for after that, within its own
- * deadline: an answer thrown away would be a paid video in state `unknown`. A second signal ends
+ * program that ends. A create whose response is under way is waited for after that, within its own
+ * deadline: a response thrown away would be a paid video in state `unknown`. A second signal ends
  * that, too.
  */
 #include "daemon.h"
 
 #include "data_directory.h"
+#include "inotify_emitter.h"
 #include "key.h"
 #include "key_reader.h"
 #include "mountpoint.h"
 #include "notify.h"
-#include "raiser.h"
 #include "stderr_relay.h"
 #include "unmounter.h"
 
@@ -65,10 +65,10 @@ struct daemon {
     struct media *media;
     struct tree *tree;
     struct session *session;
-    struct raiser *raiser;         /* NULL: inotify is not told anything */
-    struct key_reader *key_reader; /* NULL: the key came from elsewhere */
-    struct unmounter *unmounter;   /* NULL: the session unmounts */
-    struct inspector *inspector;   /* NULL: callers cannot be looked at */
+    struct inotify_emitter *emitter; /* NULL: inotify is not told anything */
+    struct key_reader *key_reader;   /* NULL: the key came from elsewhere */
+    struct unmounter *unmounter;     /* NULL: the session unmounts */
+    struct inspector *inspector;     /* NULL: callers cannot be looked at */
     struct loop_watch inspector_watch;
     struct loop_watch session_watch;
     struct loop_watch signal_watch;
@@ -114,8 +114,8 @@ static int log_file_open(int directory_fd)
     return fd < 0 ? -errno : fd;
 }
 
-/* Proof for what the rename replaces: nothing but this function makes seedancefs.log.old, of an older log, and
- * S-LOG-2 promises one of these. */
+/* Proof for what the rename replaces: nothing but this function makes seedancefs.log.old, of an
+ * older log, and S-LOG-2 promises one of these. */
 static int log_put_aside(const void *context)
 {
     const struct data_directory *data = context;
@@ -186,7 +186,8 @@ static enum exit_code store_start(struct daemon *daemon)
     return complain_err(base, r);
 }
 
-/* The real path of `path`, or of the nearest directory above it that exists. Owned by the caller. */
+/* The real path of `path`, or of the nearest directory above it that exists. Owned by the
+ * caller. */
 static char *existing_realpath(const char *path)
 {
     char *copy = strdup(path);
@@ -325,25 +326,25 @@ static int floors_start(struct daemon *daemon)
                                  .data_directory = options->data_directory,
                                  .archive = options->archive,
                                  .is_shared = options_are_shared(options),
-                                 .news_context = &daemon->raiser,
-                                 .on_news = daemon->raiser ? raiser_news : NULL};
+                                 .event_context = &daemon->emitter,
+                                 .on_tree_event = daemon->emitter ? emitter_add : NULL};
     return tree_new(&tree, &daemon->tree);
 }
 
-static void on_raise(void *context, const char *path, enum tree_news kind)
+static void on_emit(void *context, const char *path, enum tree_event kind)
 {
     const struct daemon *daemon = context;
     uint64_t parent = 0;
     if (!daemon->session)
         return;
     const char *name = path ? tree_path_split(daemon->tree, path, &parent) : NULL;
-    session_raiser_set(daemon->session, raiser_pid(daemon->raiser));
-    session_raising_set(daemon->session, parent, name, kind == TREE_NEWS_GONE);
+    session_emitter_set(daemon->session, emitter_pid(daemon->emitter));
+    session_raising_set(daemon->session, parent, name, kind == TREE_EVENT_GONE);
 }
 
 /*
- * What is done in processes of their own. They are forked before there is a key in this program, of which they would
- * have a copy, and before there is a mount; media/ has one more.
+ * What is done in processes of their own. They are forked before there is a key in this program, of
+ * which they would have a copy, and before there is a mount; media/ has one more.
  */
 static int helpers_start(struct daemon *daemon)
 {
@@ -359,14 +360,14 @@ static int helpers_start(struct daemon *daemon)
 }
 
 /* Without it everything else works. */
-static void raiser_start(struct daemon *daemon)
+static void emitter_start(struct daemon *daemon)
 {
     const struct options *options = daemon->options;
     int r = options->is_inotify_off
                 ? 0
-                : raiser_new(daemon->loop, options->mountpoint, on_raise, daemon, &daemon->raiser);
+                : emitter_new(daemon->loop, options->mountpoint, on_emit, daemon, &daemon->emitter);
     if (r < 0)
-        log_warn("raiser.refused", "error=%s", err_name(r));
+        log_warn("emitter.refused", "error=%s", err_name(r));
 }
 
 static void on_inspection(void *context, short revents UNUSED)
@@ -383,7 +384,7 @@ static void inspector_stop(struct daemon *daemon)
     daemon->inspector = inspector_free(daemon->inspector);
 }
 
-/* Before there is a key in this program, and a mount, like the raiser. */
+/* Before there is a key in this program, and a mount, like the emitter. */
 static void inspector_start(struct daemon *daemon)
 {
     int r = inspector_new(loop_timers(daemon->loop), &daemon->inspector);
@@ -418,7 +419,7 @@ static void on_ready(void *context)
 {
     struct daemon *daemon = context;
     daemon->is_ready = true;
-    raiser_begin(daemon->raiser, daemon->device);
+    emitter_begin(daemon->emitter, daemon->device);
     timer_set(loop_timers(daemon->loop), &daemon->start_timer, 0, jobs_begin, daemon);
     notify_send("READY=1\nSTATUS=Mounted on %s, %zu jobs.", daemon->options->mountpoint,
                 jobs_count(daemon->jobs));
@@ -485,8 +486,9 @@ static int watches_add(struct daemon *daemon)
     return r < 0 ? r : loop_watch_add(daemon->loop, &daemon->session_watch);
 }
 
-/* From here on the network is talked to. What still takes a privilege is done by processes of their own. */
-static enum exit_code privileges_give_up(const struct daemon *daemon)
+/* From here on the network is talked to. What still takes a privilege is done by processes of their
+ * own. */
+static enum exit_code daemon_privileges_drop(const struct daemon *daemon)
 {
     const char *base = daemon->options->data_directory;
     int r = privileges_drop(0);
@@ -515,7 +517,7 @@ static enum exit_code session_start(struct daemon *daemon)
     int r = session_new(&settings, &daemon->session);
     if (r < 0)
         return complain("-o", r == -EINVAL ? "an option is not known to FUSE." : err_sentence(r));
-    session_raiser_set(daemon->session, raiser_pid(daemon->raiser));
+    session_emitter_set(daemon->session, emitter_pid(daemon->emitter));
     r = session_mount(daemon->session, options->mountpoint);
     if (r < 0) {
         (void)complain(options->mountpoint, mountpoint_failure_get());
@@ -523,7 +525,7 @@ static enum exit_code session_start(struct daemon *daemon)
     }
     daemon->device = mountpoint_device_get(options->mountpoint);
     r = watches_add(daemon);
-    return r < 0 ? complain_err(options->mountpoint, r) : privileges_give_up(daemon);
+    return r < 0 ? complain_err(options->mountpoint, r) : daemon_privileges_drop(daemon);
 }
 
 static void mount_end(struct daemon *daemon)
@@ -545,15 +547,15 @@ static void daemon_stop(struct daemon *daemon)
     if (daemon->jobs)
         jobs_stop(daemon->jobs);
     mount_end(daemon);
-    daemon->raiser = raiser_free(daemon->raiser);
+    daemon->emitter = emitter_free(daemon->emitter);
     daemon->key_reader = key_reader_free(daemon->key_reader);
     inspector_stop(daemon);
-    /* The unmount may be noticed a moment after it: see raiser.c. */
+    /* The unmount may be noticed a moment after it: see emitter.c. */
     daemon->is_ending = daemon->is_unmounted;
     while (daemon->jobs && jobs_is_submitting(daemon->jobs) && !daemon->is_ending) {
         log_info("stop.waits", "why=\"a request is being submitted\"");
-        notify_send("STATUS=Waiting for the answer to a request that is being submitted.");
-        if (loop_turn(daemon->loop, 1000) < 0)
+        notify_send("STATUS=Waiting for the response to a request that is being submitted.");
+        if (loop_run_once(daemon->loop, 1000) < 0)
             break;
     }
     if (daemon->loop)
@@ -585,7 +587,7 @@ static enum exit_code daemon_start(struct daemon *daemon)
     if (r < 0)
         code = complain_err("a process cannot be started", r);
     if (code == EXIT_DONE) {
-        raiser_start(daemon);
+        emitter_start(daemon);
         inspector_start(daemon);
     }
     if (code == EXIT_DONE)

@@ -1,5 +1,5 @@
 /*
- * What: the program's birth, wiring and death: makes every floor, hands the lower ones the
+ * What: the program's birth, wiring and death: makes every layer, hands the lower ones the
  * callbacks of the upper ones, runs the loop, and takes all down again in order.
  */
 #ifndef SEEDANCEFS_APP_DAEMON_H

@@ -1,9 +1,10 @@
 /*
- * What: the data directory, opened once at the start and held: whatever becomes of the path to it, what is in it is
- * reached by these descriptors alone. (SQLite opens its files by path: see store_open().) One that is not the user's
- * alone is refused, because whoever can write into it can put links and files of their own in the place of the
- * program's.
- * Lifetime: data_directory_open() .. data_directory_close(), which comes after the end of all who were lent it.
+ * What: the data directory, opened once at the start and held: whatever becomes of the path to it,
+ * what is in it is reached by these descriptors alone. (SQLite opens its files by path: see
+ * store_open().) One that is not the user's alone is refused, because whoever can write into it can
+ * put links and files of their own in the place of the program's.
+ * Lifetime: data_directory_open() .. data_directory_close(), which comes after the end of all who
+ * were lent it.
  * Errors: -errno.
  */
 #ifndef SEEDANCEFS_APP_DATA_DIRECTORY_H
@@ -28,8 +29,8 @@ struct data_directory_refusal {
     char why[PATH_MAX + 512];
 };
 
-/* Makes what is missing. The path may lead through links; in the directory there may be none. On failure `refusal`
- * says why, or has empty texts where the error is all there is to say. */
+/* Makes what is missing. The path may lead through links; in the directory there may be none. On
+ * failure `refusal` says why, or has empty texts where the error is all there is to say. */
 int data_directory_open(const char *path, struct data_directory *out,
                         struct data_directory_refusal *refusal) NODISCARD;
 void data_directory_close(struct data_directory *data);

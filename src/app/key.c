@@ -36,7 +36,8 @@ void key_text_read(const char *path, struct key_text *out)
         (void)close(fd);
 }
 
-/* The key spends money for whoever reads it. Not refused: a mounted secret may not have other modes. */
+/* The key spends money for whoever reads it. Not refused: a mounted secret may not have other
+ * modes. */
 static bool is_readable_by_others(const struct key_text *text)
 {
     return (text->mode & (S_IRGRP | S_IROTH)) != 0;

@@ -25,9 +25,9 @@ void key_text_read(const char *path, struct key_text *out);
 /* The key in it, or -errno. The log is told what is wrong. */
 int key_text_take(const char *path, const struct key_text *text, struct secret *out) NODISCARD;
 
-/* Reads the key. The environment variable is wiped in any case, so that neither /proc/PID/environ nor a child has it;
- * reading it again then gives -ENOENT. Says on standard error and in the log what is wrong. -ENOENT: there is none
- * at all. */
+/* Reads the key. The environment variable is wiped in any case, so that neither /proc/PID/environ
+ * nor a child has it; reading it again then gives -ENOENT. Says on standard error and in the log
+ * what is wrong. -ENOENT: there is none at all. */
 int key_read(const char *key_file, struct secret *out) NODISCARD;
 
 #endif

@@ -19,7 +19,7 @@ enum { PATIENCE_MS = 1000 };
 struct key_reader {
     struct loop *loop;
     struct loop_watch watch;
-    struct timer timer; /* set while an answer is waited for with patience */
+    struct timer timer; /* set while a response is waited for with patience */
     struct child child;
     char *path;
     bool is_gone;
@@ -42,7 +42,7 @@ static void child_work(void *context)
     }
 }
 
-static void reader_lost(struct key_reader *reader)
+static void reader_died(struct key_reader *reader)
 {
     reader->is_gone = true;
     reader->is_reading = false;
@@ -80,10 +80,10 @@ static void text_take(struct key_reader *reader, const struct key_text *text)
     reader->fn(reader->context, &key);
     secret_fini(&key);
     if (reader->is_wanted_again && reader_ask(reader) < 0)
-        reader_lost(reader);
+        reader_died(reader);
 }
 
-static void on_answer(void *context, short revents UNUSED)
+static void on_response(void *context, short revents UNUSED)
 {
     struct key_reader *reader = context;
     struct key_text text;
@@ -94,7 +94,7 @@ static void on_answer(void *context, short revents UNUSED)
         text_take(reader, &text);
     } else {
         log_warn("key.reader", "note=\"the process that reads the key file is gone\"");
-        reader_lost(reader);
+        reader_died(reader);
     }
     explicit_bzero(&text, sizeof(text));
 }
@@ -117,7 +117,7 @@ int key_reader_new(struct loop *loop, const char *path, key_reader_fn *fn, void 
         return r;
     }
     reader->watch = (struct loop_watch){
-        .fd = reader->child.socket_fd, .events = POLLIN, .fn = on_answer, .context = reader};
+        .fd = reader->child.socket_fd, .events = POLLIN, .fn = on_response, .context = reader};
     r = loop_watch_add(loop, &reader->watch);
     if (r < 0) {
         reader->is_gone = true;
@@ -143,7 +143,7 @@ struct key_reader *key_reader_free(struct key_reader *reader)
     if (!reader)
         return NULL;
     if (!reader->is_gone)
-        reader_lost(reader);
+        reader_died(reader);
     child_kill(&reader->child); /* it may wait for the file */
     free(reader->path);
     free(reader);

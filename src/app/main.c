@@ -66,7 +66,8 @@ static void descriptors_fill(void)
         (void)close(fd);
 }
 
-/* From here on everything is done as that user, who has one right more until it is mounted: to mount. */
+/* From here on everything is done as that user, who has one right more until it is mounted: to
+ * mount. */
 static enum exit_code user_become(const struct options *options)
 {
     if (!options->user || (geteuid() != 0 && geteuid() == options->user_id))

@@ -78,9 +78,10 @@ static char *resolve(const char *path)
     return result;
 }
 
-/* Nothing is deleted, but what is mounted there goes away. Proof: /proc/self/mountinfo has a seedancefs as the
- * uppermost there, and the kernel itself says ENOTCONN or ECONNABORTED of it: its program is dead for good. Where
- * either cannot be asked, the mount stays, and the start is refused. */
+/* Nothing is deleted, but what is mounted there goes away. Proof: /proc/self/mountinfo has a
+ * seedancefs as the uppermost there, and the kernel itself says ENOTCONN or ECONNABORTED of it: its
+ * program is dead for good. Where either cannot be asked, the mount stays, and the start is
+ * refused. */
 static bool unmount_stale(const char *path)
 {
     /* `path` has no links; one that is put there now leads to somebody else's mount. */

@@ -317,7 +317,8 @@ static int option_list_apply(struct options *options, const char *list)
     return r;
 }
 
-/* `user_home`: of the user that it is to run as, to whom the environment does not belong; NULL: nobody else. */
+/* `user_home`: of the user that it is to run as, to whom the environment does not belong; NULL:
+ * nobody else. */
 static int data_directory_default(struct options *options, const char *user_home)
 {
     const char *base = user_home ? NULL : getenv("XDG_DATA_HOME");
@@ -421,10 +422,11 @@ static const struct option_row *row_of(int code)
 }
 
 /*
- * By the name mount.fuse.seedancefs mount(8) calls the program itself, rather than mount.fuse3, which would become the
- * user of setuid= before it. "/sbin/mount.TYPE SOURCE DIR [-sfnv] [-N NAMESPACE] [-o OPTIONS] [-t TYPE.SUBTYPE]", it
- * says of those: -f there is a mount that is only tried out, and the others mean nothing here. Takes them out of the
- * arguments; true: nothing shall be mounted.
+ * By the name mount.fuse.seedancefs mount(8) calls the program itself, rather than mount.fuse3,
+ * which would become the user of setuid= before it. "/sbin/mount.TYPE SOURCE DIR [-sfnv] [-N
+ * NAMESPACE] [-o OPTIONS] [-t TYPE.SUBTYPE]", it says of those: -f there is a mount that is only
+ * tried out, and the others mean nothing here. Takes them out of the arguments; true: nothing shall
+ * be mounted.
  */
 static bool mount_arguments_take(int *argc, char **argv)
 {

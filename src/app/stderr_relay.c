@@ -27,7 +27,8 @@ static void on_program_end(int signal_number UNUSED)
     (void)alarm(LAST_SECONDS);
 }
 
-/* A failure is left at that: there is no other place to say so, and the next line may work (a full disk). */
+/* A failure is left at that: there is no other place to say so, and the next line may work (a full
+ * disk). */
 static void bytes_relay(const char *bytes, size_t len)
 {
     while (len > 0) {
@@ -52,7 +53,8 @@ static sigset_t alarm_set(void)
 static void child_work(void *context UNUSED)
 {
     static char bytes[64 * 1024];
-    /* What the terminal and a service manager send to all of a program's processes is for the program alone. */
+    /* What the terminal and a service manager send to all of a program's processes is for the
+     * program alone. */
     static const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGTTOU};
     for (size_t i = 0; i < ARRAY_COUNT(ignored); i++)
         (void)signal(ignored[i], SIG_IGN);
@@ -83,7 +85,8 @@ int stderr_relay_start(void)
     (void)fcntl(ends[1], F_SETPIPE_SZ, PIPE_BYTES);
     const struct child_settings settings = {
         .name = "seedancefs-err", .kept_fd = ends[0], .is_stderr_kept = true};
-    /* A program that refuses to start says why and ends at once, perhaps before the process listens for the alarm. */
+    /* A program that refuses to start says why and ends at once, perhaps before the process listens
+     * for the alarm. */
     sigset_t alarms = alarm_set();
     sigset_t before;
     (void)sigprocmask(SIG_BLOCK, &alarms, &before);

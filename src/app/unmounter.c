@@ -1,6 +1,7 @@
 /*
- * The mount point is known by the directory that holds it, which is held open, and its name in there: whoever may
- * rename directories above it, or put a link in its place, cannot make this process unmount something else.
+ * The mount point is known by the directory that holds it, which is held open, and its name in
+ * there: whoever may rename directories above it, or put a link in its place, cannot make this
+ * process unmount something else.
  */
 #include "unmounter.h"
 
@@ -28,7 +29,8 @@ struct unmounter {
 static int place_unmount(const char *name, uint64_t device)
 {
     struct statx st;
-    /* Without asking a mount there for anything: the program that would answer is waiting for us. */
+    /* Without asking a mount there for anything: the program that would answer is waiting for
+     * us. */
     if (statx(CHILD_KEPT_FD, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC,
               STATX_INO, &st) < 0)
         return -errno;
@@ -81,17 +83,17 @@ int unmounter_new(const char *mountpoint, struct unmounter **out)
 int unmounter_unmount(struct unmounter *unmounter, dev_t device)
 {
     uint64_t message = device;
-    struct pollfd answer = {unmounter->child.socket_fd, POLLIN, 0};
+    struct pollfd response = {unmounter->child.socket_fd, POLLIN, 0};
     int r;
-    if (send(answer.fd, &message, sizeof(message), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+    if (send(response.fd, &message, sizeof(message), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
         return -errno;
     int n;
     do {
-        n = poll(&answer, 1, DEADLINE_MS);
+        n = poll(&response, 1, DEADLINE_MS);
     } while (n < 0 && errno == EINTR);
     if (n <= 0)
         return n < 0 ? -errno : -ETIMEDOUT;
-    return recv(answer.fd, &r, sizeof(r), MSG_DONTWAIT) == (ssize_t)sizeof(r) ? r : -EPIPE;
+    return recv(response.fd, &r, sizeof(r), MSG_DONTWAIT) == (ssize_t)sizeof(r) ? r : -EPIPE;
 }
 
 struct unmounter *unmounter_free(struct unmounter *unmounter)

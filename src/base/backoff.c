@@ -4,14 +4,14 @@ enum { COOL_DOWN_MAX_MS = 60 * 1000 };
 
 int64_t backoff_delay_ms(unsigned failures, int64_t cap_ms, uint64_t *random_state)
 {
-    int64_t most_ms = BACKOFF_BASE_MS;
-    for (unsigned i = 1; i < failures && most_ms < cap_ms; i++)
-        most_ms *= 2;
-    if (most_ms > cap_ms)
-        most_ms = cap_ms;
-    if (most_ms <= 0)
+    int64_t max_ms = BACKOFF_BASE_MS;
+    for (unsigned i = 1; i < failures && max_ms < cap_ms; i++)
+        max_ms *= 2;
+    if (max_ms > cap_ms)
+        max_ms = cap_ms;
+    if (max_ms <= 0)
         return 0;
-    return (int64_t)(random_next(random_state) % ((uint64_t)most_ms + 1));
+    return (int64_t)(random_next(random_state) % ((uint64_t)max_ms + 1));
 }
 
 void retry_bucket_init(struct retry_bucket *bucket, unsigned capacity)

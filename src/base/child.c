@@ -37,7 +37,8 @@ static bool descriptors_keep(const struct child_settings *settings, int socket_f
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (socket < 0 || null < 0 || (kept_fd >= 0 && kept < 0))
         return false;
-    /* What is closed from here on is the child's copy; the parent's descriptors stay as they are. */
+    /* What is closed from here on is the child's copy; the parent's descriptors stay as they
+     * are. */
     for (int fd = 0; fd <= STDERR_FILENO; fd++) {
         if (fd != STDERR_FILENO || !settings->is_stderr_kept)
             (void)dup2(null, fd);

@@ -111,8 +111,8 @@ int file_write_full(int fd, const void *bytes, size_t len, int64_t offset)
     return 0;
 }
 
-/* `name`.new belongs to these functions alone: what is in it is half of a replacement, or one that never came into
- * force, so that it may be overwritten and removed. */
+/* `name`.new belongs to these functions alone: what is in it is half of a replacement, or one that
+ * never came into force, so that it may be overwritten and removed. */
 static int temporary_name(const char *name, char out[static NAME_MAX + 1])
 {
     int n = snprintf(out, NAME_MAX + 1, "%s.new", name);

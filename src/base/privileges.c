@@ -13,7 +13,8 @@ static int capabilities_get(struct __user_cap_data_struct *sets)
     return syscall(SYS_capget, &header, sets) < 0 ? -errno : 0;
 }
 
-/* With the permitted and the inheritable set the ambient set is emptied as well (capabilities(7)). */
+/* With the permitted and the inheritable set the ambient set is emptied as well
+ * (capabilities(7)). */
 static int capabilities_set(uint64_t set)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -32,8 +33,9 @@ static int permitted_get(uint64_t *permitted)
     return r;
 }
 
-/* What no program that is executed can have. Taking out of this set takes CAP_SETPCAP; who has not got that
- * has a service manager that sees to it, or is an ordinary user, for whom it changes nothing. */
+/* What no program that is executed can have. Taking out of this set takes CAP_SETPCAP; who has not
+ * got that has a service manager that sees to it, or is an ordinary user, for whom it changes
+ * nothing. */
 static void bounding_set_drop(uint64_t kept)
 {
     for (int capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++) {
@@ -67,7 +69,8 @@ bool privileges_has(int capability)
 
 int privileges_user_set(const char *name, uid_t uid, gid_t gid, uint64_t kept)
 {
-    /* Without PR_SET_KEEPCAPS all would be lost with the last id that is 0. The next exec takes it back. */
+    /* Without PR_SET_KEEPCAPS all would be lost with the last id that is 0. The next exec takes it
+     * back. */
     if (initgroups(name, gid) < 0 || setresgid(gid, gid, gid) < 0 ||
         prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
         return -errno;

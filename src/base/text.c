@@ -205,7 +205,8 @@ static struct character character_at(const char *text, size_t len)
     return (struct character){6, value < 0x80 ? (char)value : '\0'};
 }
 
-/* Not at '<' or an escaped quote, which do not belong into a URL: a signature may stand behind them all the same. */
+/* Not at '<' or an escaped quote, which do not belong into a URL: a signature may stand behind them
+ * all the same. */
 static bool is_url_end(struct character at)
 {
     return at.c && (strchr(" \t\r\n", at.c) || (at.len == 1 && at.c == '"'));

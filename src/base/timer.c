@@ -1,9 +1,10 @@
 /*
- * A pairing heap whose nodes are the timers themselves: setting one needs no memory, so that no deadline
- * is ever lost for want of it. (An array would be faster by a constant, and would have to grow.)
+ * A pairing heap whose nodes are the timers themselves: setting one needs no memory, so that no
+ * deadline is ever lost for want of it. (An array would be faster by a constant, and would have to
+ * grow.)
  *
- * A node's children are a list; each knows what points to it: its left sibling, or its parent when it is
- * the first child.
+ * A node's children are a list; each knows what points to it: its left sibling, or its parent when
+ * it is the first child.
  */
 #include "seedancefs/base/timer.h"
 
@@ -17,7 +18,8 @@ void timers_fini(struct timers *timers)
     *timers = (struct timers){0};
 }
 
-/* Two heaps into one: the later root becomes the first child of the earlier one. Either may be NULL. */
+/* Two heaps into one: the later root becomes the first child of the earlier one. Either may be
+ * NULL. */
 static struct timer *heap_meld(struct timer *a, struct timer *b)
 {
     if (!a || !b)
@@ -35,7 +37,8 @@ static struct timer *heap_meld(struct timer *a, struct timer *b)
     return a;
 }
 
-/* A list of siblings into one heap: in pairs, then from the last pair on, which is what keeps it flat. */
+/* A list of siblings into one heap: in pairs, then from the last pair on, which is what keeps it
+ * flat. */
 static struct timer *heap_meld_siblings(struct timer *first)
 {
     struct timer *pairs = NULL;

@@ -5,9 +5,10 @@
  * and arguments stand in /proc/TID/syscall. Left out: guessing from the command's name or from
  * timing.
  *
- * The files of /proc are read without waiting for anybody: the thread is in a system call that waits for the program,
- * so it is not in execve(2), whose lock /proc/TID/syscall takes. The memory is another matter: a page of it may be
- * a page of a file, of this mount or of a filesystem that never answers, and reading it waits for that page.
+ * The files of /proc are read without waiting for anybody: the thread is in a system call that
+ * waits for the program, so it is not in execve(2), whose lock /proc/TID/syscall takes. The memory
+ * is another matter: a page of it may be a page of a file, of this mount or of a filesystem that
+ * never answers, and reading it waits for that page.
  */
 #include "caller.h"
 

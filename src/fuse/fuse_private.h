@@ -1,5 +1,5 @@
 /*
- * What: what the files of the fuse floor share.
+ * What: what the files of the fuse layer share.
  *   session.c  birth, mounting, the queue of requests, death
  *   ops.c      one thin function per operation
  *   lookups.c  lookups, and those that wait for a look at their caller
@@ -30,7 +30,7 @@ struct session {
     bool is_request_taken;    /* the one that is being processed has come to its operation */
     struct request *requests; /* parked reads */
     struct lookup *lookups;   /* parked */
-    pid_t raiser;             /* 0: none; see session_raiser_set() */
+    pid_t emitter;            /* 0: none; see session_emitter_set() */
     uint64_t raising_parent;
     const char *raising;
     bool is_raising_gone;
@@ -49,7 +49,7 @@ struct fuse_entry_param entry_param(const struct tree_entry *entry);
 struct session *session_of(fuse_req_t req);
 struct tree *tree_of(fuse_req_t req);
 struct tree_caller caller_of(fuse_req_t req);
-bool is_raiser(fuse_req_t req);
+bool is_emitter(fuse_req_t req);
 struct tree_handle *handle_of(const struct fuse_file_info *fi);
 
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);

@@ -1,7 +1,7 @@
 /*
  * What: one question to the inspector, see seedancefs/fuse/inspector.h.
- * Lifetime: part of whoever asks, zeroed at birth; its fn is called exactly once, from the loop, unless it is cancelled
- * first.
+ * Lifetime: part of whoever asks, zeroed at birth; its fn is called exactly once, from the loop,
+ * unless it is cancelled first.
  */
 #ifndef SEEDANCEFS_FUSE_INSPECTION_H
 #define SEEDANCEFS_FUSE_INSPECTION_H
@@ -28,8 +28,8 @@ struct inspection {
     struct inspection *prev;
 };
 
-/* Asks whether `tid` is about to create something below `name`, which is lent until the result comes. On failure (also
- * without an inspector, NULL) it cannot be known, and fn is not called. */
+/* Asks whether `tid` is about to create something below `name`, which is lent until the result
+ * comes. On failure (also without an inspector, NULL) it cannot be known, and fn is not called. */
 int inspection_start(struct inspection *inspection, struct inspector *inspector, pid_t tid,
                      const char *name, inspection_fn *fn, void *context) NODISCARD;
 

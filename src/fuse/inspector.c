@@ -1,14 +1,16 @@
 /*
- * One socket pair of SOCK_SEQPACKET: a message is a question (whose number, thread and name) or its result.
+ * One socket pair of SOCK_SEQPACKET: a message is a question (whose number, thread and name) or its
+ * result.
  *
- * The process reads what does not wait by itself and forks a process for each look into a caller's memory. So one that
- * waits holds up no other, and none of them holds up the loop, which goes on to serve the very page that a look may
- * wait for. Each has an alarm: a wait for a page ends by it, unless a filesystem that is not ours waits
- * without looking at signals. The loop gives up by its own clock in any case; a result that comes later finds nobody.
+ * The process reads what does not wait by itself and forks a process for each look into a caller's
+ * memory. So one that waits holds up no other, and none of them holds up the loop, which goes on to
+ * serve the very page that a look may wait for. Each has an alarm: a wait for a page ends by it,
+ * unless a filesystem that is not ours waits without looking at signals. The loop gives up by its
+ * own clock in any case; a result that comes later finds nobody.
  *
- * It is forked once, before there is a key, and not again when it is gone: a later copy of the program would hold the
- * key. Of root's rights it needs CAP_SYS_PTRACE, to look into processes that are not exactly like itself, and
- * CAP_DAC_READ_SEARCH, for the files in /proc of other users.
+ * It is forked once, before there is a key, and not again when it is gone: a later copy of the
+ * program would hold the key. Of root's rights it needs CAP_SYS_PTRACE, to look into processes that
+ * are not exactly like itself, and CAP_DAC_READ_SEARCH, for the files in /proc of other users.
  */
 #include "inspection.h"
 

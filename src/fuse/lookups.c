@@ -1,6 +1,6 @@
 /*
- * Lookups. One of a name that is not there, by somebody who may make a job of that name, waits until the inspector
- * has looked at what its caller is about to do: see caller.c.
+ * Lookups. One of a name that is not there, by somebody who may make a job of that name, waits
+ * until the inspector has looked at what its caller is about to do: see caller.c.
  */
 #include "fuse_private.h"
 
@@ -70,7 +70,7 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct tree_entry entry;
     const struct session *session = session_of(req);
-    if (is_raiser(req) && session->raising && parent == session->raising_parent &&
+    if (is_emitter(req) && session->raising && parent == session->raising_parent &&
         strcmp(name, session->raising) == 0) {
         int found = session->is_raising_gone ? tree_lookup_gone(tree_of(req), parent, name, &entry)
                                              : -ENOENT;

@@ -1,6 +1,7 @@
 /*
- * The floor's own part of the file `metrics`: what the kernel asked, and which errors it was given. Requests are
- * counted where they come in, by the number of their operation, so that none can be forgotten.
+ * The layer's own part of the file `metrics`: what the kernel asked, and which errors it was given.
+ * Requests are counted where they come in, by the number of their operation, so that none can be
+ * forgotten.
  */
 #include "fuse_private.h"
 

@@ -37,10 +37,11 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
     conn->max_write = WRITE_MAX;
     /* Requests are small and copied; splicing them in would cost a pipe and two calls more. */
     conn->want &= ~(unsigned)FUSE_CAP_SPLICE_READ;
-    /* Moving takes the pages away from the cache file, and waits until they have been written back. */
+    /* Moving takes the pages away from the cache file, and waits until they have been written
+     * back. */
     conn->want &= ~(unsigned)FUSE_CAP_SPLICE_MOVE;
-    /* The kernel waits for asynchronous O_DIRECT reads without looking at signals, so that a stalled
-     * reader could not even be killed (fuse_direct_IO() in fs/fuse/file.c). */
+    /* The kernel waits for asynchronous O_DIRECT reads without looking at signals, so that a
+     * stalled reader could not even be killed (fuse_direct_IO() in fs/fuse/file.c). */
     conn->want &= ~(unsigned)FUSE_CAP_ASYNC_DIO;
     conn->want |=
         conn->capable & (FUSE_CAP_SPLICE_WRITE | FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS |
@@ -130,16 +131,16 @@ static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 {
     struct tree_caller caller = caller_of(req);
     struct tree_entry entry;
-    int r = is_raiser(req) ? tree_lookup(tree_of(req), parent, name, &entry)
-                           : tree_mkdir(tree_of(req), parent, name, &caller, &entry);
+    int r = is_emitter(req) ? tree_lookup(tree_of(req), parent, name, &entry)
+                            : tree_mkdir(tree_of(req), parent, name, &caller, &entry);
     reply_entry(req, "mkdir", r, &entry);
 }
 
 static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct tree_caller caller = caller_of(req);
-    /* The raiser never removes anything. */
-    int r = is_raiser(req) ? 0 : tree_unlink(tree_of(req), parent, name, &caller);
+    /* The emitter never removes anything. */
+    int r = is_emitter(req) ? 0 : tree_unlink(tree_of(req), parent, name, &caller);
     reply_error(req, "unlink", r);
 }
 
@@ -164,7 +165,7 @@ static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
     struct tree_caller caller = caller_of(req);
     struct tree_entry entry;
     struct tree_open_result opened;
-    if (is_raiser(req)) {
+    if (is_emitter(req)) {
         int found = tree_lookup(tree_of(req), parent, name, &entry);
         reply_entry(req, "mknod", found, &entry);
         return;
@@ -187,7 +188,7 @@ static void op_symlink(fuse_req_t req, const char *target UNUSED, fuse_ino_t par
                        const char *name)
 {
     struct tree_entry entry;
-    int r = is_raiser(req) ? tree_lookup(tree_of(req), parent, name, &entry) : -EPERM;
+    int r = is_emitter(req) ? tree_lookup(tree_of(req), parent, name, &entry) : -EPERM;
     reply_entry(req, "symlink", r, &entry);
 }
 
@@ -278,8 +279,8 @@ static bool listing_add(void *context, const char *name, const struct tree_entry
     size_t need;
     if (listing->is_plus) {
         struct fuse_entry_param param = entry_param(entry);
-        /* "." and ".." are not looked up: node id 0 (libfuse, fuse_reply_buf of readdirplus). What has no
-         * attributes now is looked up when somebody wants them. */
+        /* "." and ".." are not looked up: node id 0 (libfuse, fuse_reply_buf of readdirplus). What
+         * has no attributes now is looked up when somebody wants them. */
         if (entry->is_bare || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
             param.ino = 0;
         need = fuse_add_direntry_plus(listing->req, place, room, name, &param, next);

@@ -1,7 +1,8 @@
 /*
- * poll(2), select(2) and epoll(7). The kernel asks what holds now and, when somebody is going to sleep, gives a
- * handle by which to wake it. Waking is a write to /dev/fuse that takes a spinlock and no other
- * (fuse_notify_poll_wakeup() in fs/fuse/file.c), so the loop may do it; the kernel then asks again.
+ * poll(2), select(2) and epoll(7). The kernel asks what holds now and, when somebody is going to
+ * sleep, gives a handle by which to wake it. Waking is a write to /dev/fuse that takes a spinlock
+ * and no other (fuse_notify_poll_wakeup() in fs/fuse/file.c), so the loop may do it; the kernel
+ * then asks again.
  */
 #include "fuse_private.h"
 

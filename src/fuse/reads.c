@@ -2,9 +2,10 @@
  * Reads. One that must wait is a `struct request` on the heap: the fuse_req_t, and what the tree
  * parked.
  *
- * An INTERRUPT does not end it, but in a file made for waiting, unless the caller is dying: a program that gets SIGALRM or SIGURG
- * while it reads must not see EINTR from a regular file. The kernel sends one INTERRUPT for the
- * first signal only, so from then on the caller is looked at again and again until its read ends.
+ * An INTERRUPT does not end it, but in a file made for waiting, unless the caller is dying: a
+ * program that gets SIGALRM or SIGURG while it reads must not see EINTR from a regular file. The
+ * kernel sends one INTERRUPT for the first signal only, so from then on the caller is looked at
+ * again and again until its read ends.
  */
 #include "fuse_private.h"
 
@@ -44,7 +45,7 @@ static void request_free(struct request *request)
     free(request);
 }
 
-static void request_answer(void *context, int result, const struct tree_bytes *bytes)
+static void request_reply(void *context, int result, const struct tree_bytes *bytes)
 {
     struct request *request = context;
     fuse_req_t req = request->req;
@@ -110,7 +111,7 @@ void op_read(fuse_req_t req, fuse_ino_t ino UNUSED, size_t size, off_t offset,
     request->tid = fuse_req_ctx(req)->pid;
     request_park(request);
     tree_read_nonblocking_set(handle_of(fi), (fi->flags & O_NONBLOCK) != 0);
-    tree_read(handle_of(fi), size, offset, request_answer, request, &request->parked);
+    tree_read(handle_of(fi), size, offset, request_reply, request, &request->parked);
 }
 
 void reads_end(struct session *session)

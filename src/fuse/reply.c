@@ -49,11 +49,11 @@ void reply_entry(fuse_req_t req, const char *operation, int r, const struct tree
     fuse_reply_entry(req, &param);
 }
 
-/* See session_raiser_set(). */
-bool is_raiser(fuse_req_t req)
+/* See session_emitter_set(). */
+bool is_emitter(fuse_req_t req)
 {
     const struct session *session = session_of(req);
-    return session->raiser != 0 && fuse_req_ctx(req)->pid == session->raiser;
+    return session->emitter != 0 && fuse_req_ctx(req)->pid == session->emitter;
 }
 
 struct tree_handle *handle_of(const struct fuse_file_info *fi)

@@ -3,7 +3,7 @@
  */
 #include "fuse_private.h"
 
-#include "lost.h"
+#include "dropped_requests.h"
 
 #include "seedancefs/base/log.h"
 
@@ -51,9 +51,9 @@ int session_mount(struct session *session, const char *mountpoint)
     return 0;
 }
 
-void session_raiser_set(struct session *session, pid_t pid)
+void session_emitter_set(struct session *session, pid_t pid)
 {
-    session->raiser = pid;
+    session->emitter = pid;
 }
 
 void session_raising_set(struct session *session, uint64_t parent, const char *name, bool is_gone)
@@ -72,18 +72,18 @@ static void request_process(struct session *session)
 {
     const struct fuse_buf *buffer = &session->buffer;
     uint64_t fh = 0;
-    enum lost_kind kind = lost_kind_get(buffer->mem, buffer->size, &fh);
+    enum dropped_kind kind = dropped_request_kind(buffer->mem, buffer->size, &fh);
     session->is_request_taken = false;
     metrics_request(session, buffer->mem, buffer->size);
     fuse_session_process_buf(session->fuse, buffer);
-    if (kind == LOST_NOTHING || session->is_request_taken)
+    if (kind == DROPPED_NOTHING || session->is_request_taken)
         return;
     const struct fuse_file_info info = {.fh = fh};
     log_warn("request.lost", "kind=%d error=ENOMEM", (int)kind);
-    if (kind == LOST_RELEASE)
+    if (kind == DROPPED_RELEASE)
         tree_release(handle_of(&info));
     else
-        tree_write_lost(handle_of(&info), kind == LOST_FLUSH);
+        tree_write_dropped(handle_of(&info), kind == DROPPED_FLUSH);
 }
 
 int session_process(struct session *session, unsigned most)
@@ -115,8 +115,8 @@ bool session_disconnect(struct session *session)
     /* While there is still somebody to reply to. */
     reads_end(session);
     lookups_end(session);
-    /* What libfuse takes for a connection that is gone, so that it does not unmount either (fuse_kern_unmount()).
-     * Without it libfuse tries in vain, and says so. */
+    /* What libfuse takes for a connection that is gone, so that it does not unmount either
+     * (fuse_kern_unmount()). Without it libfuse tries in vain, and says so. */
     if (pipe2(ends, O_CLOEXEC) < 0)
         return true;
     (void)close(ends[0]);

@@ -1,7 +1,8 @@
 /*
- * Where the bytes of a user's file lie: files/ID of the data directory. The directory is held open, and bytes are
- * reached by their name in it, so that they are found wherever it was moved to. Where they are not found, there is
- * a file all the same, because the store says so: opening it fails (EIO), and is tried again each time.
+ * Where the bytes of a user's file lie: files/ID of the data directory. The directory is held open,
+ * and bytes are reached by their name in it, so that they are found wherever it was moved to. Where
+ * they are not found, there is a file all the same, because the store says so: opening it fails
+ * (EIO), and is tried again each time.
  */
 #include "job_private.h"
 
@@ -40,7 +41,7 @@ int job_file_bytes_open(const struct job_file *file, int flags)
     return fd < 0 ? bytes_error(errno) : fd;
 }
 
-/* Asked in two ways, so that one wrong answer is not enough. */
+/* Asked in two ways, so that one wrong response is not enough. */
 static bool is_name_missing(int directory_fd, const char *name)
 {
     struct stat st;
@@ -78,7 +79,8 @@ void job_file_bytes_unlink(const struct job_file *file)
     (void)unlinkat(files_fd(file), bytes_name(file->id).text, 0);
 }
 
-/* The directory that is held is `files` in the data directory, which is where the path leads, with its database. */
+/* The directory that is held is `files` in the data directory, which is where the path leads, with
+ * its database. */
 static bool is_directory_in_place(const struct jobs_settings *settings)
 {
     struct stat held;
@@ -89,7 +91,8 @@ static bool is_directory_in_place(const struct jobs_settings *settings)
            store_place_check(settings->store) == 0;
 }
 
-/* It has the bytes of the oldest file, so that it is not one that was made anew at a start without the old one. */
+/* It has the bytes of the oldest file, so that it is not one that was made anew at a start without
+ * the old one. */
 static bool is_directory_of_store(const struct jobs_settings *settings)
 {
     struct stat st;
@@ -98,7 +101,8 @@ static bool is_directory_of_store(const struct jobs_settings *settings)
            fstatat(settings->files_fd, bytes_name(oldest).text, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-/* The place is looked at afterwards: a directory that is in its place now was the same one when it was asked. */
+/* The place is looked at afterwards: a directory that is in its place now was the same one when it
+ * was asked. */
 bool job_file_is_gone(const struct job_file *file)
 {
     const struct jobs_settings *settings = &file->job->jobs->settings;

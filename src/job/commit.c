@@ -1,9 +1,10 @@
 /*
  * prompt.json or prompt.txt -> attempt. Both are handled alike but for what their content means;
- * what is said here of prompt.json goes for the other form as well. Committing is what may cost money, so it happens at exactly two places:
- * when the last handle that wrote prompt.json is released, and when another file is renamed onto
- * it. Never at FLUSH, of which one open file sees several (`echo x > f` flushes before the data,
- * a subshell once per command, a killed writer half a file).
+ * what is said here of prompt.json goes for the other form as well. Committing is what may cost
+ * money, so it happens at exactly two places: when the last handle that wrote prompt.json is
+ * released, and when another file is renamed onto it. Never at FLUSH, of which one open file sees
+ * several (`echo x > f` flushes before the data, a subshell once per command, a killed writer half
+ * a file).
  *
  * What a write or a flush may do is report: a content that no further byte can make right is told
  * to the writer at once. Content that only lacks bytes is not an error until the file is
@@ -79,7 +80,8 @@ static int budget_check_alone(const struct jobs *jobs, struct prompt **prompt, c
 }
 
 /*
- * Checks the content as it is now, as that of a file of this `name` in `job`. 0 and a prompt; -ENODATA for a blank file;
+ * Checks the content as it is now, as that of a file of this `name` in `job`. 0 and a prompt;
+ * -ENODATA for a blank file;
  * -ERR_JSON_INCOMPLETE or -ERR_PROMPT_INVALID and the text for `error`; or an error of the disk.
  */
 static int content_check(const struct job_file *file, const char *name, struct job *job,
@@ -126,11 +128,11 @@ static void warnings_keep(struct job *job, const struct prompt_report *report)
             continue;
         (void)snprintf(note, sizeof(note), "warning: %s%s%s", report->problems[i].field,
                        report->problems[i].field[0] ? ": " : "", report->problems[i].sentence);
-        job_keep(job, note);
+        job_persist(job, note);
     }
 }
 
-/* Nobody waits for the answer any more, so it goes where the user will look. */
+/* Nobody waits for the response any more, so it goes where the user will look. */
 static void commit_failed(struct job *job, const char *name, int r)
 {
     struct job_detail *detail;
@@ -146,8 +148,8 @@ static void commit_failed(struct job *job, const char *name, int r)
     jobs_changed(job);
 }
 
-/* The content is on disk before the state that says that it was accepted. close(2) has seen to that, a
- * rename has not: what it puts in place was never flushed as prompt.json. */
+/* The content is on disk before the state that says that it was accepted. close(2) has seen to
+ * that, a rename has not: what it puts in place was never flushed as prompt.json. */
 static int content_sync(const struct job_file *file)
 {
     int fd = job_file_bytes_open(file, O_RDONLY);

@@ -1,7 +1,7 @@
 /*
  * Commands written into a job's ctl. A command does what it says or fails as a whole: the write
- * gives the errno, and reading ctl the sentence, until the next command. It does not stand in `error`: nothing is wrong
- * with the job.
+ * gives the errno, and reading ctl the sentence, until the next command. It does not stand in
+ * `error`: nothing is wrong with the job.
  */
 #include "job_private.h"
 
@@ -156,7 +156,7 @@ static int ctl_refresh(struct job *job, const char *argument UNUSED)
     if (job->state != JOB_QUEUED && job->state != JOB_RUNNING)
         return ctl_refuse_state(job, "refresh");
     job_show(job);
-    if (!job->detail->call && !job->detail->is_result_kept) {
+    if (!job->detail->call && !job->detail->is_sizing_video) {
         timer_cancel(job->jobs->settings.timers, &job->detail->timer);
         job->detail->is_poll_wanted = true;
         job_poll_ask(job);
@@ -177,7 +177,7 @@ static int ctl_media(struct job *job, const char *command, ctl_media_fn *fn)
     return r < 0 ? ctl_refuse(job, r, command, why) : 0;
 }
 
-/* The size need not be known: the first answer tells it. */
+/* The size need not be known: the first response tells it. */
 static int ctl_fetch(struct job *job, const char *argument UNUSED)
 {
     job->video_changes = 0;

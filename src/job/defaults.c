@@ -1,15 +1,15 @@
 /*
- * defaults.json. What is in force and what is being written are kept apart, so that a prompt that is
- * submitted meanwhile never meets half of it; and what was refused is dropped rather than kept, so that
- * the file always says what is in force.
+ * defaults.json. What is in force and what is being written are kept apart, so that a prompt that
+ * is submitted meanwhile never meets half of it; and what was refused is dropped rather than kept,
+ * so that the file always says what is in force.
  *
- * When it comes into force is what commit.c says of prompt.json: not at FLUSH, of which one open file sees
- * several, but when the last writer is gone. RELEASE is queued before the writer's close(2) returns, so
- * that whoever writes a prompt after that has the new defaults.
+ * When it comes into force is what commit.c says of prompt.json: not at FLUSH, of which one open
+ * file sees several, but when the last writer is gone. RELEASE is queued before the writer's
+ * close(2) returns, so that whoever writes a prompt after that has the new defaults.
  *
- * What was found at the start and is not acceptable (damaged, or written by another version) is not the
- * same as no defaults: requests would cost something else than their writer believes. No prompt is
- * accepted until it has been put right.
+ * What was found at the start and is not acceptable (damaged, or written by another version) is not
+ * the same as no defaults: requests would cost something else than their writer believes. No prompt
+ * is accepted until it has been put right.
  */
 #include "job_private.h"
 
@@ -341,7 +341,7 @@ int jobs_defaults_flush(struct jobs *jobs)
     return r;
 }
 
-void jobs_defaults_write_lost(struct jobs *jobs)
+void jobs_defaults_write_dropped(struct jobs *jobs)
 {
     jobs->defaults->write_result = -ENOMEM;
 }

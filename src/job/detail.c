@@ -127,11 +127,12 @@ static void detail_free(struct job_detail *detail)
     free(detail->ctl_problem);
     free(detail->prompt_problem);
     free(detail->unsaved_response);
-    job_answer_unreserve(detail);
+    job_response_unreserve(detail);
     free(detail);
 }
 
-/* How both texts of jobs_video_damaged() begin: after a restart nothing else tells what the problem is about. */
+/* How both texts of jobs_video_damaged() begin: after a restart nothing else tells what the problem
+ * is about. */
 static const char damage_opening[] = "The video on disk ";
 
 static int file_load(void *context, struct store_file *row)
@@ -149,9 +150,9 @@ static int file_load(void *context, struct store_file *row)
     return 0;
 }
 
-/* A file's bytes are unlinked as soon as its row is, but only the unlinking may have reached the disk
- * before a power cut. Such a row is finished off, where that is proven. Where it is not, the row stays, and opening
- * the file fails until its bytes can be had. */
+/* A file's bytes are unlinked as soon as its row is, but only the unlinking may have reached the
+ * disk before a power cut. Such a row is finished off, where that is proven. Where it is not, the
+ * row stays, and opening the file fails until its bytes can be had. */
 static void files_without_bytes_drop(struct job_detail *detail)
 {
     struct job_file *file;
@@ -170,8 +171,8 @@ static void files_without_bytes_drop(struct job_detail *detail)
     }
 }
 
-/* Rows that no transition can have left: nothing may be sent or asked because of them. An attempt of
- * another job would even be sent twice. */
+/* Rows that no transition can have left: nothing may be sent or asked because of them. An attempt
+ * of another job would even be sent twice. */
 static bool detail_is_sound(const struct job_detail *detail)
 {
     const struct job *job = detail->job;
@@ -202,7 +203,7 @@ static int detail_load(struct job_detail *detail)
     return r;
 }
 
-void job_detail_touch(struct job_detail *detail)
+void job_detail_note_activity(struct job_detail *detail)
 {
     struct jobs *jobs = detail->job->jobs;
     if (jobs->details == detail)
@@ -230,7 +231,7 @@ int job_detail_get(struct job *job, struct job_detail **out)
         jobs_details_trim(job->jobs);
         job->references--;
     }
-    job_detail_touch(job->detail);
+    job_detail_note_activity(job->detail);
     *out = job->detail;
     return 0;
 }
@@ -269,7 +270,8 @@ void jobs_details_trim(struct jobs *jobs)
         if (detail_is_droppable(detail))
             job_detail_drop(detail->job);
         else if (!is_head)
-            job_detail_touch(detail); /* so that the active ones do not hide the droppable */
+            job_detail_note_activity(
+                detail); /* so that the active ones do not hide the droppable */
         if (is_head)
             break;
         detail = newer;

@@ -1,10 +1,10 @@
 /*
- * What happens to jobs, as the file `events` tells it: a line of JSON for each transition, written into the
- * store in the same transaction, so that there is no line without the change and no change without
- * the line. A fact that the store did not take has its line with its late writing.
+ * What happens to jobs, as the file `events` tells it: a line of JSON for each transition, written
+ * into the store in the same transaction, so that there is no line without the change and no change
+ * without the line. A fact that the store did not take has its line with its late writing.
  *
- * A reason may be what the service said, and name a signed URL. It is masked when the line is read, so that
- * lines of earlier versions are, too; byte for byte, because offsets must stay.
+ * A reason may be what the service said, and name a signed URL. It is masked when the line is read,
+ * so that lines of earlier versions are, too; byte for byte, because offsets must stay.
  */
 #include "job_private.h"
 

@@ -109,7 +109,8 @@ bool job_file_is_hidden(const struct job_file *file)
     return !file->is_unlinked && job_file_is_removed(file) && job_file_is_frozen(file);
 }
 
-/* A prompt is made, which an accepted one does not allow. An editor that has removed that for it finds it again. */
+/* A prompt is made, which an accepted one does not allow. An editor that has removed that for it
+ * finds it again. */
 static int prompt_refuse_frozen(struct job *job)
 {
     job->hidden_prompt_id = 0;
@@ -224,8 +225,8 @@ static int file_touch(struct job_file *file)
     if (job_file_is_frozen(file))
         return -ERR_PROMPT_FROZEN;
     if (job_file_is_prompt(file)) {
-        /* What the next program does not find is not sent: a writer should learn that at once. With the last one
-         * `error` says it. */
+        /* What the next program does not find is not sent: a writer should learn that at once. With
+         * the last one `error` says it. */
         int r = store_place_check(file->job->jobs->settings.store);
         if (r < 0) {
             file->is_dirty = file->is_dirty || file->writers > 0;
@@ -386,7 +387,7 @@ int job_file_flush(struct job_file *file)
     return r;
 }
 
-void job_file_write_lost(struct job_file *file, bool is_flush)
+void job_file_write_dropped(struct job_file *file, bool is_flush)
 {
     if (is_flush)
         file->flush_result = -ENOMEM;
@@ -416,8 +417,8 @@ int job_file_mode_set(struct job_file *file, mode_t mode)
     return r;
 }
 
-/* Takes the file out of its directory; its bytes go with the last handle. The user has removed or replaced it, and
- * the store has taken it out. */
+/* Takes the file out of its directory; its bytes go with the last handle. The user has removed or
+ * replaced it, and the store has taken it out. */
 static void file_detach(struct job_file *file)
 {
     job_file_bytes_unlink(file);
@@ -459,8 +460,8 @@ int job_file_unlink(struct job_file *file)
     struct store *store = job->jobs->settings.store;
     if (file->is_unlinked)
         return 0;
-    /* What was accepted, and perhaps paid for, goes with its job alone. Editors remove what they cannot write, and then
-     * cannot make it either. */
+    /* What was accepted, and perhaps paid for, goes with its job alone. Editors remove what they
+     * cannot write, and then cannot make it either. */
     if (job_file_is_frozen(file)) {
         job->hidden_prompt_id = file->id;
         return 0;

@@ -1,13 +1,14 @@
 /*
- * Who may read and write a user's file, and what tells of the job's prompt. The bits that the user set are a
- * row of the store; what the state and the content of a prompt take away from them is found out anew, so
- * that it comes back when they change.
+ * Who may read and write a user's file, and what tells of the job's prompt. The bits that the user
+ * set are a row of the store; what the state and the content of a prompt take away from them is
+ * found out anew, so that it comes back when they change.
  */
 #include "job_private.h"
 
 #include "seedancefs/base/text.h"
 
-/* Searched when somebody asks, and again only after a change. An error is no answer: it is asked again. */
+/* Searched when somebody asks, and again only after a change. An error is no response: it is asked
+ * again. */
 static bool has_url_secret(struct job_file *file)
 {
     if (file->is_searched)

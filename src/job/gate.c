@@ -56,10 +56,10 @@ void jobs_gate_close(struct jobs *jobs, enum job_gate gate, const char *message)
     }
 }
 
-/* Kept in wall time, the only one that goes on while the program does not; a clock that was set since can at most
- * make it wait for what a service may ask for at all. */
+/* Kept in wall time, the only one that goes on while the program does not; a clock that was set
+ * since can at most make it wait for what a service may ask for at all. */
 static const char throttle_name[] = "throttled_until_ms";
-enum { THROTTLE_MOST_MS = 3600 * 1000 };
+enum { THROTTLE_MAX_MS = 3600 * 1000 };
 
 void jobs_throttle(struct jobs *jobs, int64_t delay_ms)
 {
@@ -84,7 +84,7 @@ void jobs_throttle_resume(struct jobs *jobs)
         log_warn("store.refused", "what=throttle error=%s", err_name(r));
     else if (until_ms > 0 && left_ms > 0)
         jobs->throttled_until_ms = clock_monotonic_ms(jobs->settings.clock) +
-                                   (left_ms < THROTTLE_MOST_MS ? left_ms : THROTTLE_MOST_MS);
+                                   (left_ms < THROTTLE_MAX_MS ? left_ms : THROTTLE_MAX_MS);
 }
 
 static bool is_throttled(struct job *job)

@@ -1,5 +1,5 @@
 /*
- * What: what the files of the job floor share: the collection and the calls between them.
+ * What: what the files of the job layer share: the collection and the calls between them.
  *   jobs.c    the collection: its tables
  *   names.c   mkdir, rename, rmdir
  *   detail.c  details of jobs and their cache
@@ -10,8 +10,8 @@
  *   ctl.c     the user's commands
  *   commit.c  prompt.json, prompt.txt -> attempt
  *   submit.c  waiting -> create
- *   answer.c  the raw answer to a create
- *   poll.c    queued, running -> the end: what an answer means
+ *   response.c  the raw response to a create
+ *   poll.c    queued, running -> the end: what a response means
  *   video.c   what was found out about the finished video
  *   poll_plan.c, poll_history.c, poll_queue.c    when to ask, what was learned, how much is asked
  *   progress.c  how far a task is
@@ -20,7 +20,7 @@
  *   file_mode.c  who may read them
  *   bytes.c   where their bytes lie
  *   defaults.c  defaults.json
- *   models.c  the service's models, for the floors above
+ *   models.c  the service's models, for the layers above
  */
 #ifndef SEEDANCEFS_JOB_PRIVATE_H
 #define SEEDANCEFS_JOB_PRIVATE_H
@@ -38,7 +38,7 @@ enum {
     JOB_DETAILS_RESTING = 64,  /* details kept of jobs where nothing is going on */
     JOB_PROVISIONAL_MS = 5000, /* between the lookup and the create of one open(2) */
     JOB_SAVE_AGAIN_MS = 5000,  /* between attempts to write down what the store refused */
-    JOB_ANSWER_SIZE = API_MESSAGE_SIZE + 256,
+    JOB_RESPONSE_SIZE = API_MESSAGE_SIZE + 256,
 };
 
 /* Why nothing at all is submitted now. */
@@ -69,7 +69,7 @@ struct jobs {
     unsigned following;            /* QUEUED and RUNNING */
     unsigned polls;
     enum job_gate gate;
-    unsigned keys;              /* how often the key was given anew */
+    unsigned key_generation;    /* how often the key was given anew */
     char *gate_message;         /* what the service said when it closed the gate */
     int64_t throttled_until_ms; /* monotonic; from Retry-After of a create */
     struct timer submit_timer;  /* looks at the submit queue */
@@ -105,7 +105,7 @@ struct job *jobs_find_any(struct jobs *jobs, const char *name); /* provisional o
 int job_settle(struct job *job) NODISCARD; /* a provisional job becomes a real one */
 
 /* detail.c */
-void job_detail_touch(struct job_detail *detail);
+void job_detail_note_activity(struct job_detail *detail);
 void job_detail_drop(struct job *job);
 void jobs_details_trim(struct jobs *jobs);
 int job_text_set(char **place,
@@ -150,13 +150,13 @@ int job_to_accepted(struct job *job, const struct prompt *prompt) NODISCARD;
 int job_to_submitting(struct job *job) NODISCARD;
 void job_to_waiting(struct job *job, const char *note);
 int job_to_queued(struct job *job, const struct api_task *task) NODISCARD; /* -ENOMEM */
-void job_to_rejected(struct job *job, const struct api_answer *answer);
+void job_to_rejected(struct job *job, const struct api_response *response);
 void job_to_unknown(struct job *job, const char *evidence);
 void job_to_running(struct job *job);
 void job_to_succeeded(struct job *job);
 void job_to_ended(struct job *job, enum job_state state);
-void job_keep(struct job *job,
-              const char *note); /* persist a change of the attempt, not of the state */
+void job_persist(struct job *job,
+                 const char *note); /* persist a change of the attempt, not of the state */
 void job_check(const struct job *job);
 /* Which of the invariants of state.c the two break, of those that the store can break; 0: none. */
 int job_broken_invariant(const struct job *job, const struct job_detail *detail) NODISCARD;
@@ -165,7 +165,8 @@ int job_broken_invariant(const struct job *job, const struct job_detail *detail)
 /* `known`: the attempt that had the task before, whose cost goes over; NULL: none here. */
 int job_to_adopted(struct job *job, const char *task_id,
                    const struct store_attempt *known) NODISCARD;
-/* UNKNOWN, REJECTED, FAILED, CANCELLED, EXPIRED, LOST -> WAITING: the same request as a new attempt.
+/* UNKNOWN, REJECTED, FAILED, CANCELLED, EXPIRED, LOST -> WAITING: the same request as a new
+ * attempt.
  * -ENODATA when the attempt has no request (it was adopted). */
 int job_to_retried(struct job *job) NODISCARD;
 
@@ -180,9 +181,9 @@ int job_budget_check(struct job *job, struct job_budget_state *state) NODISCARD;
 void jobs_throttle(struct jobs *jobs, int64_t delay_ms);
 void jobs_throttle_resume(struct jobs *jobs);
 void jobs_gate_close(struct jobs *jobs, enum job_gate gate, const char *message);
-/* 0 when nothing stands in the way of sending the job. -EAGAIN: something that concerns every job; the
- * job says so and is looked at again when that changes. -EBUSY: it stays in the queue until there is a
- * place or money. */
+/* 0 when nothing stands in the way of sending the job. -EAGAIN: something that concerns every job;
+ * the job says so and is looked at again when that changes. -EBUSY: it stays in the queue until
+ * there is a place or money. */
 int job_gate_pass(struct job *job) NODISCARD;
 
 /* submit.c */
@@ -191,17 +192,18 @@ void jobs_submit_at(struct jobs *jobs, int64_t delay_ms);
 void job_submit_schedule(struct job *job, int64_t delay_ms);
 void jobs_submit_next(struct jobs *jobs);
 int64_t job_retry_delay_ms(struct jobs *jobs, unsigned failures, int64_t cap_ms);
-/* What came instead of a usable answer, as the part of a sentence. */
-void job_answer_to_text(const struct api_answer *answer, char out[static JOB_ANSWER_SIZE]);
+/* What came instead of a usable response, as the part of a sentence. */
+void job_response_to_text(const struct api_response *response, char out[static JOB_RESPONSE_SIZE]);
 
 /* poll.c */
-/* Follows a task that exists: asks in `delay_ms`, or when the plan says (< 0: the task was just made). */
+/* Follows a task that exists: asks in `delay_ms`, or when the plan says (< 0: the task was just
+ * made). */
 void job_poll_follow(struct job *job, int64_t delay_ms);
-void job_poll_done(void *context, const struct api_answer *answer); /* an api_done_fn */
+void job_poll_done(void *context, const struct api_response *response); /* an api_done_fn */
 
 /* poll_queue.c: see there. */
 void job_poll_schedule(struct job *job, int64_t delay_ms);
-void job_poll_ask(struct job *job); /* as soon as possible: somebody waits for the answer */
+void job_poll_ask(struct job *job); /* as soon as possible: somebody waits for the response */
 void jobs_poll_next(struct jobs *jobs);
 void jobs_poll_pause(struct jobs *jobs, int64_t delay_ms); /* nothing is asked before that */
 
@@ -211,16 +213,18 @@ void job_poll_learned_get(struct job *job, struct poll_learned *out);
 void job_poll_learn(struct job *job); /* its task has ended well, just now */
 void jobs_poll_kinds_free(struct jobs *jobs);
 
-/* answer.c */
-/* Sets memory aside for the answer of a create, before it is sent. */
-int job_answer_reserve(struct job_detail *detail) NODISCARD;
-void job_answer_unreserve(struct job_detail *detail);
+/* response.c */
+/* Sets memory aside for the response of a create, before it is sent. */
+int job_response_reserve(struct job_detail *detail) NODISCARD;
+void job_response_unreserve(struct job_detail *detail);
 /* Keeps the raw body of a 2xx: durable, or in memory until it is. */
-void job_answer_received(struct job *job, int http_status, const char *body, size_t len);
-void job_answer_show(struct job *job, const struct api_answer *answer); /* for response.json */
-/* SUBMITTING -> QUEUED or UNKNOWN, as the kept answer says; later when there is no memory to read it. */
-void job_answer_read(struct job *job);
-void job_answer_read_later(struct job *job);
+void job_response_received(struct job *job, int http_status, const char *body, size_t len);
+void job_response_show(struct job *job,
+                       const struct api_response *response); /* for response.json */
+/* SUBMITTING -> QUEUED or UNKNOWN, as the kept response says; later when there is no memory to read
+ * it. */
+void job_response_read(struct job *job);
+void job_response_read_later(struct job *job);
 
 /* commit.c */
 /* Submits what is acceptable, shows what is not. The result is for a rename to return. */
@@ -228,8 +232,8 @@ int job_prompt_commit(struct job_file *file);
 /* When a report is made: after a write (local media are not looked at), at a close, or where the
  * content must be right now. */
 enum job_report { JOB_REPORT_EARLY, JOB_REPORT_CLOSE, JOB_REPORT_COMPLETE };
-/* -ERR_PROMPT_INVALID, and the reason in the `error` of `shown`, when as a file of this `name` in that job the content
- * cannot become right any more; an error of the disk; else 0. */
+/* -ERR_PROMPT_INVALID, and the reason in the `error` of `shown`, when as a file of this `name` in
+ * that job the content cannot become right any more; an error of the disk; else 0. */
 int job_prompt_report(struct job_file *file, const char *name, struct job *shown,
                       enum job_report when) NODISCARD;
 
@@ -244,14 +248,15 @@ int jobs_defaults_get(const struct jobs *jobs, const struct prompt_defaults **ou
 /* file.c */
 void job_files_detach(struct job_detail *detail); /* their rows are gone: now their bytes */
 
-/* bytes.c: the bytes of a user's file. Opens them with these flags: a descriptor; -EIO when they are not there. */
+/* bytes.c: the bytes of a user's file. Opens them with these flags: a descriptor; -EIO when they
+ * are not there. */
 int job_file_bytes_open(const struct job_file *file, int flags) NODISCARD;
 /* -ENOENT when they are not there. */
 int job_file_bytes_stat(const struct job_file *file, struct stat *st) NODISCARD;
 /* The caller has the user's word that they go, or has made them just now. */
 void job_file_bytes_unlink(const struct job_file *file);
-/* True only when that is proven, and they are not merely out of sight: the directory that had them says that they are not
- * there, and is in its place. */
+/* True only when that is proven, and they are not merely out of sight: the directory that had them
+ * says that they are not there, and is in its place. */
 bool job_file_is_gone(const struct job_file *file);
 
 #endif

@@ -129,7 +129,7 @@ static int job_load(void *context, struct store_job *row)
     job->cover_bytes = state == JOB_SUCCEEDED ? row->cover_bytes : -1;
     job->url_expires_ms = row->url_expires_ms;
     job->has_problem = row->has_problem;
-    job->was_answered = row->has_answer;
+    job->had_response = row->has_response;
     if (job_is_following(job))
         jobs->following++;
     return 0;

@@ -1,8 +1,8 @@
 /*
  * mkdir, rename and rmdir of jobs: how they come to be there, get another name, and go.
  *
- * A job that a path is only passing through is provisional: the kernel looks a directory up without saying what for,
- * and nothing is in the store before something is created in it.
+ * A job that a path is only passing through is provisional: the kernel looks a directory up without
+ * saying what for, and nothing is in the store before something is created in it.
  */
 #include "job_private.h"
 
@@ -236,7 +236,7 @@ int jobs_remove(struct job *job)
     if (job_is_following(job))
         jobs->following--;
     job->is_removed = true;
-    if (job->state != JOB_SUBMITTING) /* else for the answer that came */
+    if (job->state != JOB_SUBMITTING) /* else for the response that came */
         timer_cancel(jobs->settings.timers, &detail->timer);
     if (detail->is_queued && job->state == JOB_WAITING)
         DL_DELETE2(jobs->submit_queue, detail, queue_prev, queue_next);
@@ -244,7 +244,7 @@ int jobs_remove(struct job *job)
         DL_DELETE2(jobs->poll_queue, detail, queue_prev, queue_next);
     detail->is_queued = false;
     jobs_submit_soon(jobs); /* it may have held a place, or up those behind it */
-    /* A create goes on to its answer, which is written down; anything else is of no use any more.
+    /* A create goes on to its response, which is written down; anything else is of no use any more.
      * */
     if (detail->call && job->state != JOB_SUBMITTING) {
         api_cancel(detail->call);

@@ -1,8 +1,9 @@
 /*
  * QUEUED, RUNNING -> the end: asking the service how a task is doing.
  *
- * When to ask is decided by poll_plan.c, from how long like tasks took; how many questions may be asked
- * at all, by poll_queue.c. A task that is still queued has not begun, so its age counts from there.
+ * When to ask is decided by poll_plan.c, from how long like tasks took; how many questions may be
+ * asked at all, by poll_queue.c. A task that is still queued has not begun, so its age counts from
+ * there.
  * --poll-interval replaces the plan by a constant.
  *
  * A job is `succeeded` for its user when its video can be opened: between the service's word and
@@ -51,12 +52,13 @@ static void job_poll_resume(struct job *job)
 void job_poll_follow(struct job *job, int64_t delay_ms)
 {
     const struct store_attempt *attempt = &job->detail->attempt;
-    /* The wall clock may have been set since; whatever it says, the task is between new and forgotten. */
+    /* The wall clock may have been set since; whatever it says, the task is between new and
+     * forgotten. */
     const int64_t oldest_ms = INT64_C(7) * 86400 * 1000;
     int64_t age_ms = jobs_wall_ms(job->jobs) - attempt->submitted_ms;
     age_ms = age_ms < 0 ? 0 : age_ms > oldest_ms ? oldest_ms : age_ms;
     job->detail->start_ms = monotonic_ms(job) - age_ms;
-    job->detail->going_ms = delay_ms < 0 ? monotonic_ms(job) : -1;
+    job->detail->last_seen_active_ms = delay_ms < 0 ? monotonic_ms(job) : -1;
     job_poll_schedule(job, delay_ms < 0 ? job_poll_delay_ms(job) : delay_ms);
 }
 
@@ -124,9 +126,9 @@ static void task_succeeded(struct job *job, const struct api_task *task)
         detail->attempt.output_ms = task->video_duration_ms;
     detail->attempt.actual_usd_micros = attempt_cost(&detail->attempt);
     job_poll_learn(job);
-    detail->is_result_kept = true;
+    detail->is_sizing_video = true;
     job_text_clear(&detail->reason);
-    job_keep(job, "the service has finished the video");
+    job_persist(job, "the service has finished the video");
     if (hooks->on_video)
         hooks->on_video(hooks->context, job);
     else
@@ -137,13 +139,13 @@ static void task_going_on(struct job *job, const struct api_task *task)
 {
     struct job_detail *detail = job->detail;
     job_text_clear(&detail->reason);
-    detail->going_ms = monotonic_ms(job);
+    detail->last_seen_active_ms = monotonic_ms(job);
     if (task->status == API_TASK_QUEUED && job->state == JOB_QUEUED)
-        detail->start_ms = detail->going_ms;
+        detail->start_ms = detail->last_seen_active_ms;
     if (task->status == API_TASK_UNKNOWN) {
-        if (!detail->is_status_strange)
+        if (!detail->has_logged_status_word)
             log_warn("task.status", "job=%s word=\"%s\"", job->name, task->status_word);
-        detail->is_status_strange = true;
+        detail->has_logged_status_word = true;
         if (task->status_word[0])
             job_reason_set(detail,
                            "The service says \"%s\", a word that is not documented; it is asked "
@@ -156,7 +158,7 @@ static void task_going_on(struct job *job, const struct api_task *task)
     } else if (task->status == API_TASK_RUNNING && job->state == JOB_QUEUED) {
         job_to_running(job);
     } else if (task->status == API_TASK_QUEUED && job->state == JOB_RUNNING) {
-        /* A stale answer of another server behind the same name: a status never goes back. */
+        /* A stale response of another server behind the same name: a status never goes back. */
         log_warn("task.backwards", "job=%s", job->name);
     }
     job_poll_resume(job);
@@ -172,44 +174,45 @@ static void task_apply(struct job *job, const struct api_task *task)
         task_going_on(job, task);
 }
 
-static void task_missing(struct job *job, const struct api_answer *answer)
+static void task_missing(struct job *job, const struct api_response *response)
 {
     struct job_detail *detail = job->detail;
-    if (!detail->is_missing_once) {
-        detail->is_missing_once = true;
+    if (!detail->saw_404) {
+        detail->saw_404 = true;
         job_poll_schedule(job, POLL_MISSING_AGAIN_MS);
         return;
     }
-    if (job_text_set(&detail->attempt.error_message, answer->message) < 0)
+    if (job_text_set(&detail->attempt.error_message, response->message) < 0)
         log_error("memory.refused", "job=%s", job->name);
-    detail->attempt.http_status = answer->http_status;
+    detail->attempt.http_status = response->http_status;
     job_problem_set(detail,
                     "The service does not know the task %s (any more); it keeps tasks for 7 days. "
                     "It was asked twice (HTTP %d%s%s).\nWriting %s again starts a new, "
                     "paid attempt.\n",
-                    detail->attempt.task_id, answer->http_status, answer->message[0] ? ": " : "",
-                    answer->message, job_prompt_name(detail));
+                    detail->attempt.task_id, response->http_status,
+                    response->message[0] ? ": " : "", response->message, job_prompt_name(detail));
     job_to_ended(job, JOB_LOST);
 }
 
 /* What a refusal said, until a poll is answered as it should be. */
-static void attempt_answer_set(struct store_attempt *attempt, const struct api_answer *answer)
+static void attempt_response_set(struct store_attempt *attempt, const struct api_response *response)
 {
-    attempt->http_status = answer->http_status;
+    attempt->http_status = response->http_status;
     /* Without memory the texts are missing, the state is not. */
-    (void)!job_text_set(&attempt->error_code, answer->code[0] ? answer->code : NULL);
-    (void)!job_text_set(&attempt->request_id, answer->request_id[0] ? answer->request_id : NULL);
+    (void)!job_text_set(&attempt->error_code, response->code[0] ? response->code : NULL);
+    (void)!job_text_set(&attempt->request_id,
+                        response->request_id[0] ? response->request_id : NULL);
 }
 
-static void refusal_show(struct job *job, const struct api_answer *answer)
+static void refusal_show(struct job *job, const struct api_response *response)
 {
     struct job_detail *detail = job->detail;
-    const char *why = answer->message[0] ? answer->message : "it gave no reason";
-    attempt_answer_set(&detail->attempt, answer);
+    const char *why = response->message[0] ? response->message : "it gave no reason";
+    attempt_response_set(&detail->attempt, response);
     job_problem_set(detail,
                     "The service refuses to say how the task %s is doing (HTTP %d): %s%s\n%s\n",
-                    detail->attempt.task_id, answer->http_status, why, text_full_stop(why),
-                    answer->verdict == API_REFUSED
+                    detail->attempt.task_id, response->http_status, why, text_full_stop(why),
+                    response->verdict == API_REFUSED
                         ? "It is asked again every minute."
                         : "The task itself goes on. Correct the API key (or the account) and send "
                           "SIGHUP to seedancefs (for another key a service has to be restarted); "
@@ -217,24 +220,24 @@ static void refusal_show(struct job *job, const struct api_answer *answer)
 }
 
 /* Nothing was learned: say so after a while, ask again later. */
-static void task_not_learned(struct job *job, const struct api_answer *answer)
+static void task_not_learned(struct job *job, const struct api_response *response)
 {
     struct jobs *jobs = job->jobs;
     struct job_detail *detail = job->detail;
     int64_t delay_ms = job_retry_delay_ms(jobs, ++detail->failures, JOB_POLL_RETRY_CAP_MS);
-    if (answer->retry_after_ms > 0) {
-        delay_ms = answer->retry_after_ms + delay_ms % 500;
-        jobs_poll_pause(jobs, answer->retry_after_ms);
+    if (response->retry_after_ms > 0) {
+        delay_ms = response->retry_after_ms + delay_ms % 500;
+        jobs_poll_pause(jobs, response->retry_after_ms);
     }
-    bool is_refused = answer->verdict == API_KEY_REFUSED ||
-                      answer->verdict == API_ACCOUNT_REFUSED || answer->verdict == API_REFUSED;
+    bool is_refused = response->verdict == API_KEY_REFUSED ||
+                      response->verdict == API_ACCOUNT_REFUSED || response->verdict == API_REFUSED;
     if (is_refused) {
         delay_ms = JOB_POLL_RETRY_CAP_MS;
-        refusal_show(job, answer);
+        refusal_show(job, response);
     }
     if (is_refused || detail->failures >= POLL_STALE_FAILURES) {
-        char why[JOB_ANSWER_SIZE];
-        job_answer_to_text(answer, why);
+        char why[JOB_RESPONSE_SIZE];
+        job_response_to_text(response, why);
         job_reason_set(detail, "stale: %s does not say how the task is doing: %s%s", jobs->api_name,
                        why, text_full_stop(why));
         jobs_changed(job);
@@ -242,56 +245,56 @@ static void task_not_learned(struct job *job, const struct api_answer *answer)
     job_poll_schedule(job, delay_ms);
 }
 
-static void refresh_answer(struct job *job, const struct api_answer *answer)
+static void refresh_response(struct job *job, const struct api_response *response)
 {
     struct jobs *jobs = job->jobs;
     struct job_detail *detail = job->detail;
-    int r = answer->result ? answer->result : -ERR_MEDIA_EXPIRED;
-    if (answer->verdict == API_LOST)
+    int r = response->result ? response->result : -ERR_MEDIA_EXPIRED;
+    if (response->verdict == API_LOST)
         r = -ERR_MEDIA_GONE;
-    if (answer->verdict == API_TASK && answer->task->status == API_TASK_SUCCEEDED &&
-        answer->task->video_url) {
-        r = job_urls_set(job, answer->task);
+    if (response->verdict == API_TASK && response->task->status == API_TASK_SUCCEEDED &&
+        response->task->video_url) {
+        r = job_urls_set(job, response->task);
         /* A video that was gone is not, it seems. */
         if (job->state == JOB_SUCCEEDED && job->video_bytes >= 0 && !job->is_damage_shown)
             job_problem_clear(detail);
         if (r == 0)
-            job_keep(job, NULL);
+            job_persist(job, NULL);
     }
     detail->is_refresh_wanted = false;
     if (jobs->settings.hooks.on_url)
         jobs->settings.hooks.on_url(jobs->settings.hooks.context, job, r);
 }
 
-void job_poll_done(void *context, const struct api_answer *answer)
+void job_poll_done(void *context, const struct api_response *response)
 {
     struct job *job = job_ref(context);
     struct jobs *jobs = job->jobs;
     struct job_detail *detail = job->detail;
     detail->call = NULL;
     jobs->polls--;
-    if (answer->verdict == API_TASK) {
+    if (response->verdict == API_TASK) {
         detail->failures = 0;
-        detail->is_missing_once = false;
+        detail->saw_404 = false;
         if (job->has_problem && job_is_following(job)) {
-            attempt_answer_set(&detail->attempt, answer);
+            attempt_response_set(&detail->attempt, response);
             job_problem_clear(detail);
             jobs_changed(job);
         }
-        job_answer_show(job, answer);
+        job_response_show(job, response);
     }
     if (job->is_removed)
         ;
     else if (detail->is_refresh_wanted)
-        refresh_answer(job, answer);
-    else if (!job_is_following(job) || detail->is_result_kept)
+        refresh_response(job, response);
+    else if (!job_is_following(job) || detail->is_sizing_video)
         log_debug("poll.late", "job=%s", job->name);
-    else if (answer->verdict == API_TASK)
-        task_apply(job, answer->task);
-    else if (answer->verdict == API_LOST)
-        task_missing(job, answer);
+    else if (response->verdict == API_TASK)
+        task_apply(job, response->task);
+    else if (response->verdict == API_LOST)
+        task_missing(job, response);
     else
-        task_not_learned(job, answer);
+        task_not_learned(job, response);
     job_unref(job);
     jobs_poll_next(jobs);
 }
@@ -302,7 +305,8 @@ void jobs_url_refresh(struct job *job)
     struct job_detail *detail;
     int r = job_detail_get(job, &detail);
     /* Only a video that was finished has a URL; anything else is being followed, or has ended. */
-    if (r == 0 && job->state != JOB_SUCCEEDED && !(job_is_following(job) && detail->is_result_kept))
+    if (r == 0 && job->state != JOB_SUCCEEDED &&
+        !(job_is_following(job) && detail->is_sizing_video))
         r = -ERR_MEDIA_GONE;
     if (r == 0 && jobs->is_stopping)
         r = -ECANCELED;

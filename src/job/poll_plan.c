@@ -3,26 +3,27 @@
 #include <math.h>
 
 enum {
-    INTERVAL_LEAST_MS = 1000,
-    INTERVAL_MOST_MS =
+    INTERVAL_MIN_MS = 1000,
+    INTERVAL_MAX_MS =
         30 * 1000, /* so that `running` is seen and a surprise is not missed for long */
-    INTERVAL_MOST_OLD_MS = 60 * 1000, /* of a task far beyond its time */
+    INTERVAL_MAX_OLD_MS = 60 * 1000, /* of a task far beyond its time */
     INTERVALS_PER_AGE =
         80, /* an overdue task is asked a number of times that grows with log(age) */
     CLIENT_INTERVAL_MS = 5 * 1000, /* of the client whose number of questions is not exceeded */
-    QUESTIONS_LEAST = 8,           /* per task, however quick it is */
+    QUESTIONS_MIN = 8,             /* per task, however quick it is */
     STEPS = 256,
 };
 
-/* Measured by users: a 5 s clip takes 84 to 290 s, one of 15 s about 170 s (API.md, Life of a task). */
+/* Measured by users: a 5 s clip takes 84 to 290 s, one of 15 s about 170 s (API.md, Life of a
+ * task). */
 static const double prior_base_ms = 80 * 1000;
 static const double prior_per_video_ms = 6;
 static const double prior_sigma = 0.5;
 /* The prior counts as so many samples, of the median and of the spread. */
 static const double prior_weight = 2;
 static const double prior_freedom = 4;
-static const double sigma_least = 0.1;
-static const double sigma_most = 1.0;
+static const double sigma_min = 0.1;
+static const double sigma_max = 1.0;
 /* Of the client's questions: the first and the last one are not shared out by the rate. */
 static const double question_share = 0.95;
 
@@ -36,26 +37,27 @@ static double normal_tail(double z)
     return erfc(z * M_SQRT1_2) / 2;
 }
 
-/* ∫ sqrt(S f) dt of the log-normal law, in sqrt(ms): substituted to z = (log t - median) / sigma. */
+/* ∫ sqrt(S f) dt of the log-normal law, in sqrt(ms): substituted to z = (log t - median) /
+ * sigma. */
 static double bound_root(const struct poll_learned *learned)
 {
-    const double z_most = 7;
-    const double step = 2 * z_most / STEPS;
+    const double z_max = 7;
+    const double step = 2 * z_max / STEPS;
     double sum = 0;
     for (int i = 0; i < STEPS; i++) {
-        double z = -z_most + (i + 0.5) * step;
+        double z = -z_max + (i + 0.5) * step;
         double t = exp(learned->log_median + learned->log_sigma * z);
         sum += sqrt(normal_density(z) * normal_tail(z) * learned->log_sigma * t) * step;
     }
     return sum;
 }
 
-static double limited(double value, double least, double most)
+static double clamp(double value, double least, double most)
 {
     return value < least ? least : value > most ? most : value;
 }
 
-static void believe(struct poll_learned *learned)
+static void update_posterior(struct poll_learned *learned)
 {
     double n = learned->weight;
     double apart = learned->mean_log_ms - learned->prior_log_ms;
@@ -65,11 +67,11 @@ static void believe(struct poll_learned *learned)
                      prior_weight * n / all * apart * apart;
     /* The median is not known exactly either: the law of the next task is wider by 1 / all. */
     double variance = squares / (prior_freedom + n) * (1 + 1 / all);
-    learned->log_sigma = limited(sqrt(variance), sigma_least, sigma_most);
+    learned->log_sigma = clamp(sqrt(variance), sigma_min, sigma_max);
     double mean_ms = exp(learned->log_median + learned->log_sigma * learned->log_sigma / 2);
     double questions = question_share * mean_ms / CLIENT_INTERVAL_MS;
     learned->rate_scale =
-        (questions > QUESTIONS_LEAST ? questions : QUESTIONS_LEAST) / bound_root(learned);
+        (questions > QUESTIONS_MIN ? questions : QUESTIONS_MIN) / bound_root(learned);
 }
 
 void poll_learned_init(struct poll_learned *learned, int64_t duration_ms)
@@ -77,16 +79,16 @@ void poll_learned_init(struct poll_learned *learned, int64_t duration_ms)
     *learned = (struct poll_learned){
         .prior_log_ms = log(prior_base_ms + prior_per_video_ms * (double)duration_ms)};
     learned->mean_log_ms = learned->prior_log_ms;
-    believe(learned);
+    update_posterior(learned);
 }
 
 void poll_learned_add(struct poll_learned *learned, int64_t generation_ms)
 {
     /* One strange task (the machine slept, the service stood still) must not widen everything. */
-    const double strange = 4;
+    const double outlier_sigmas = 4;
     double x = log((double)(generation_ms > 0 ? generation_ms : 1));
-    x = limited(x, learned->log_median - strange * learned->log_sigma,
-                learned->log_median + strange * learned->log_sigma);
+    x = clamp(x, learned->log_median - outlier_sigmas * learned->log_sigma,
+              learned->log_median + outlier_sigmas * learned->log_sigma);
     if (learned->weight >= POLL_LEARNED_MAX) {
         double kept = (POLL_LEARNED_MAX - 1) / learned->weight;
         learned->weight *= kept;
@@ -96,7 +98,7 @@ void poll_learned_add(struct poll_learned *learned, int64_t generation_ms)
     double before = x - learned->mean_log_ms;
     learned->mean_log_ms += before / learned->weight;
     learned->squares += before * (x - learned->mean_log_ms);
-    believe(learned);
+    update_posterior(learned);
 }
 
 /* f / S, per millisecond. */
@@ -112,8 +114,8 @@ int64_t poll_plan_delay_ms(const struct poll_learned *learned, int64_t age_ms,
                            unsigned spread_permille)
 {
     double age = age_ms > 1 ? (double)age_ms : 1;
-    double least = limited(age / INTERVALS_PER_AGE, INTERVAL_LEAST_MS, INTERVAL_MOST_OLD_MS);
-    double most = limited(age / 20, INTERVAL_MOST_MS, INTERVAL_MOST_OLD_MS);
+    double least = clamp(age / INTERVALS_PER_AGE, INTERVAL_MIN_MS, INTERVAL_MAX_OLD_MS);
+    double most = clamp(age / 20, INTERVAL_MAX_MS, INTERVAL_MAX_OLD_MS);
     double median = exp(learned->log_median);
     double step = (age > median ? age : median) / STEPS;
     double target = spread_permille / 1000.0;
@@ -127,18 +129,19 @@ int64_t poll_plan_delay_ms(const struct poll_learned *learned, int64_t age_ms,
     }
     if (expected > target) /* only a part of the last step was needed */
         delay -= step * (expected - target) / added;
-    return (int64_t)limited(delay, least, most);
+    return (int64_t)clamp(delay, least, most);
 }
 
 int64_t poll_plan_left_ms(const struct poll_learned *learned, int64_t age_ms)
 {
-    const double age_most_ms = 1e12; /* beyond anything, and well within an int64 */
-    double age = limited((double)age_ms, 1, age_most_ms);
+    const double age_max_ms = 1e12; /* beyond anything, and well within an int64 */
+    double age = clamp((double)age_ms, 1, age_max_ms);
     double z = (log(age) - learned->log_median) / learned->log_sigma;
-    const double z_most =
+    const double z_max =
         30; /* the tail would underflow; from here on the share done stays as it is */
-    double near = limited(z, -z_most, z_most);
-    /* The place where half of the tail beyond z is left. From the middle of the law on it is within 0.7. */
+    double near = clamp(z, -z_max, z_max);
+    /* The place where half of the tail beyond z is left. From the middle of the law on it is within
+     * 0.7. */
     double least = near > 0 ? near : 0;
     double most = least + 0.7;
     for (int i = 0; i < 40; i++) {
@@ -148,7 +151,7 @@ int64_t poll_plan_left_ms(const struct poll_learned *learned, int64_t age_ms)
         else
             most = middle;
     }
-    double half = z > z_most ? z + most - near : most;
+    double half = z > z_max ? z + most - near : most;
     double end = exp(learned->log_median + learned->log_sigma * half);
-    return (int64_t)limited(end - age, 0, age_most_ms);
+    return (int64_t)clamp(end - age, 0, age_max_ms);
 }

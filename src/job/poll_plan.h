@@ -1,12 +1,13 @@
 /*
- * What: when to ask how a task is doing, and when it will be ready, learned from how long like tasks took;
- * pure.
+ * What: when to ask how a task is doing, and when it will be ready, learned from how long like
+ * tasks took; pure.
  *
- * How long a task takes is log-normal near enough. Asking at the rate r(t) costs N = ∫ r S dt questions
- * and finds the end D = ∫ f / (2 r) dt late (f: density of the end, S: share still going on). By Cauchy and
- * Schwarz N x 2D >= (∫ sqrt(S f) dt)^2, and a rate in proportion to sqrt(f / S), the square root of the
- * hazard, reaches that bound: few questions while no like task has ever been ready, many when
- * most were. The number of questions is that of a client which asks every five seconds.
+ * How long a task takes is log-normal near enough. Asking at the rate r(t) costs N = ∫ r S dt
+ * questions and finds the end D = ∫ f / (2 r) dt late (f: density of the end, S: share still going
+ * on). By Cauchy and Schwarz N x 2D >= (∫ sqrt(S f) dt)^2, and a rate in proportion to sqrt(f / S),
+ * the square root of the hazard, reaches that bound: few questions while no like task has ever been
+ * ready, many when most were. The number of questions is that of a client which asks every five
+ * seconds.
  *
  * What is believed of a kind of task is a normal-inverse-gamma posterior over the logarithm of its
  * time: it starts from the service's documented times and moves to what was seen.
@@ -42,10 +43,10 @@ void poll_learned_add(struct poll_learned *learned, int64_t generation_ms);
 int64_t poll_plan_delay_ms(const struct poll_learned *learned, int64_t age_ms,
                            unsigned spread_permille);
 
-/* Milliseconds that a task which is `age_ms` old and going on will take yet: half of those that came to
- * this age took less, half took more. The share done, age / (age + left), grows with the age,
- * however long the task takes, and never comes to 1: the logarithm's hazard is that of the normal
- * law, which grows. */
+/* Milliseconds that a task which is `age_ms` old and going on will take yet: half of those that
+ * came to this age took less, half took more. The share done, age / (age + left), grows with the
+ * age, however long the task takes, and never comes to 1: the logarithm's hazard is that of the
+ * normal law, which grows. */
 int64_t poll_plan_left_ms(const struct poll_learned *learned, int64_t age_ms);
 
 #endif

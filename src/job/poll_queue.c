@@ -2,15 +2,16 @@
  * How much is asked: the queue of jobs that are due, and what holds it up.
  *
  *   places       JOB_POLLS_MAX questions are under way at once
- *   rate         POLLS_PER_S in the long run, POLL_BURST at once (the virtual scheduling form of the leaky
- *                bucket, ITU-T I.371: one time stamp instead of a count of tokens)
- *   Retry-After  what one answer says holds for all
- *   breaker      the api floor's word on a service that does not answer at all (not with --poll-interval)
+ *   rate         POLLS_PER_S in the long run, POLL_BURST at once (the virtual scheduling form of
+ *                the leaky bucket, ITU-T I.371: one time stamp instead of a count of tokens)
+ *   Retry-After  what one response says holds for all
+ *   breaker      the api layer's word on a service that does not answer at all (not with
+ *                --poll-interval)
  *
- * The queue is first come, first served, and a job stands in it once: with more jobs than the rate allows
- * each is asked in its turn, none more often than another. A reader that waits for a fresh URL goes
- * first, and past everything but the places: its own deadline is near, and there is one such
- * question per video and day. So does a user's `refresh`.
+ * The queue is first come, first served, and a job stands in it once: with more jobs than the rate
+ * allows each is asked in its turn, none more often than another. A reader that waits for a fresh
+ * URL goes first, and past everything but the places: its own deadline is near, and there is one
+ * such question per video and day. So does a user's `refresh`.
  */
 #include "job_private.h"
 
@@ -74,8 +75,8 @@ static void job_poll_now(struct job *job)
     job_poll_schedule(job, job_retry_delay_ms(jobs, ++detail->failures, JOB_POLL_RETRY_CAP_MS));
 }
 
-/* A job that is due and is not asked about because the others got no answer is as stale as they are: the
- * youngest stand at the end. */
+/* A job that is due and is not asked about because the others got no response is as stale as they
+ * are: the youngest stand at the end. */
 static void poll_queue_explain(struct jobs *jobs)
 {
     struct job_detail *head = jobs->poll_queue;

@@ -1,13 +1,13 @@
 /*
- * How far a job is. A task says nothing but that it is going on, so this is a guess from how long like
- * tasks took (poll_plan.c). What is learned while the task is going on may change the guess; what
- * was shown is never taken back.
+ * How far a job is. A task says nothing but that it is going on, so this is a guess from how long
+ * like tasks took (poll_plan.c). What is learned while the task is going on may change the guess;
+ * what was shown is never taken back.
  */
 #include "job_private.h"
 
 #include "poll_plan.h"
 
-enum { PERMILLE_MOST = 990 }; /* of what has not succeeded yet */
+enum { PERMILLE_MAX = 990 }; /* of what has not succeeded yet */
 
 static void progress_of_running(struct job *job, struct job_progress *out)
 {
@@ -17,12 +17,12 @@ static void progress_of_running(struct job *job, struct job_progress *out)
     if (age_ms < 0)
         age_ms = 0;
     job_poll_learned_get(job, &learned);
-    out->eta_ms = detail->is_result_kept ? 0 : poll_plan_left_ms(&learned, age_ms);
-    if (job->state == JOB_QUEUED && !detail->is_result_kept)
+    out->eta_ms = detail->is_sizing_video ? 0 : poll_plan_left_ms(&learned, age_ms);
+    if (job->state == JOB_QUEUED && !detail->is_sizing_video)
         return; /* it has not begun */
     int64_t permille =
-        detail->is_result_kept ? PERMILLE_MOST : age_ms * 1000 / (age_ms + out->eta_ms + 1);
-    out->permille = permille < PERMILLE_MOST ? (int)permille : PERMILLE_MOST;
+        detail->is_sizing_video ? PERMILLE_MAX : age_ms * 1000 / (age_ms + out->eta_ms + 1);
+    out->permille = permille < PERMILLE_MAX ? (int)permille : PERMILLE_MAX;
     if (out->permille < detail->progress_permille)
         out->permille = detail->progress_permille;
     detail->progress_permille = out->permille;

@@ -22,7 +22,7 @@ static int resume_draft(struct job *job)
                     "seedancefs ended before %s was submitted.\nNothing was sent and nothing was "
                     "charged. Write %s again to submit it.\n",
                     file->name, file->name);
-    job_keep(job, "not submitted: seedancefs ended before");
+    job_persist(job, "not submitted: seedancefs ended before");
     return 0;
 }
 
@@ -41,7 +41,7 @@ static int job_resume(struct job *job)
     if (job->state == JOB_WAITING)
         job_submit_schedule(job, 0);
     else if (job->state == JOB_SUBMITTING)
-        job_answer_read(job); /* it may be on disk already: then the task is known */
+        job_response_read(job); /* it may be on disk already: then the task is known */
     else if (job->state != JOB_SUCCEEDED)
         job_poll_follow(job, (int64_t)(jobs_random(job->jobs) % 1000));
     else if (hooks->on_video)
@@ -90,7 +90,8 @@ void jobs_stop(struct jobs *jobs)
 {
     struct job_detail *detail;
     jobs->is_stopping = true;
-    /* A create that is still being connected would be refused at its first byte: nobody waits for that. */
+    /* A create that is still being connected would be refused at its first byte: nobody waits for
+     * that. */
     DL_FOREACH (jobs->details, detail) {
         if (detail->call && detail->job->state == JOB_WAITING) {
             api_cancel(detail->call);
@@ -105,7 +106,7 @@ void jobs_key_changed(struct jobs *jobs)
     struct job *job;
     struct job *next;
     jobs->gate = JOB_GATE_OPEN;
-    jobs->keys++;
+    jobs->key_generation++;
     job_text_clear(&jobs->gate_message);
     jobs_submit_soon(jobs);
     HASH_ITER (by_id, jobs->by_id, job, next) {

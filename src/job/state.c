@@ -18,9 +18,9 @@
  *      it made no task of it): submitted_ms is 0, there is no task id.
  *   3. SUBMITTING is durable before the first byte of the request is sent. submitted_ms is set,
  *      there is no task id. Found at the start of the program, it means UNKNOWN, unless the
- *      service's answer with a task id is on disk already.
- *   4. QUEUED, RUNNING and SUCCEEDED have a task id; it was durable, as part of the raw answer,
- *      before the answer was looked at.
+ *      service's response with a task id is on disk already.
+ *   4. QUEUED, RUNNING and SUCCEEDED have a task id; it was durable, as part of the raw response,
+ *      before the response was looked at.
  *   5. UNKNOWN: submitted_ms is set, there is no task id. No arrow leads out of it without the
  *      user (job_to_retried, job_to_adopted).
  *   6. SUCCEEDED, FAILED, CANCELLED, EXPIRED and LOST have finished_ms.
@@ -133,7 +133,7 @@ int job_save_new(struct job *job)
     return change_save(job, &change, job->created_ms);
 }
 
-void job_keep(struct job *job, const char *note)
+void job_persist(struct job *job, const char *note)
 {
     struct job_change change = {.to = job->state, .durability = STORE_LAZY, .note = note};
     job_fact(job, &change);
@@ -203,12 +203,13 @@ int job_to_invalid(struct job *job, const char *problem)
 static void attempt_begin(struct job_detail *detail)
 {
     detail->failures = 0;
-    detail->is_missing_once = false;
-    detail->is_result_kept = false;
+    detail->saw_404 = false;
+    detail->is_sizing_video = false;
     detail->progress_permille = 0;
 }
 
-/* A new attempt of the job: its number, when, and nothing known of it but what is going to be asked. */
+/* A new attempt of the job: its number, when, and nothing known of it but what is going to be
+ * asked. */
 static int attempt_init(struct store_attempt *attempt, struct job *job, const char *model,
                         const char *resolution)
 {
@@ -311,8 +312,8 @@ static int attempt_replace(struct job *job, struct store_attempt *attempt,
     return 0;
 }
 
-/* UNKNOWN, REJECTED, FAILED, CANCELLED, EXPIRED, LOST -> WAITING: the user says that the same request
- * shall be sent once more, as an attempt of its own. */
+/* UNKNOWN, REJECTED, FAILED, CANCELLED, EXPIRED, LOST -> WAITING: the user says that the same
+ * request shall be sent once more, as an attempt of its own. */
 int job_to_retried(struct job *job)
 {
     struct store *store = job->jobs->settings.store;
@@ -418,8 +419,8 @@ void job_to_waiting(struct job *job, const char *note)
     job_fact(job, &change);
 }
 
-/* SUBMITTING -> QUEUED: the service made a task. Without memory for its id nothing changes: the id is
- * still in the raw answer, which is read again (see answer.c). */
+/* SUBMITTING -> QUEUED: the service made a task. Without memory for its id nothing changes: the id
+ * is still in the raw response, which is read again (see response.c). */
 int job_to_queued(struct job *job, const struct api_task *task)
 {
     struct job_detail *detail = job->detail;
@@ -445,22 +446,22 @@ static void attempt_error_set(struct store_attempt *attempt, int http_status, co
 }
 
 /* SUBMITTING -> REJECTED: the service refused the request; no task exists. */
-void job_to_rejected(struct job *job, const struct api_answer *answer)
+void job_to_rejected(struct job *job, const struct api_response *response)
 {
     struct job_detail *detail = job->detail;
-    attempt_error_set(&detail->attempt, answer->http_status, answer->code, answer->message,
-                      answer->request_id);
+    attempt_error_set(&detail->attempt, response->http_status, response->code, response->message,
+                      response->request_id);
     detail->attempt.finished_ms = jobs_wall_ms(job->jobs);
     job_problem_set(detail,
                     "The service refused the request (HTTP %d%s%s): %s\n"
                     "No task was created and nothing was charged. Change %s and write it "
                     "again to start a new attempt.\n%s%s%s",
-                    answer->http_status, answer->code[0] ? ", " : "", answer->code,
-                    answer->message[0] ? answer->message : "it gave no reason",
-                    job_prompt_name(detail), answer->request_id[0] ? "Request id: " : "",
-                    answer->request_id, answer->request_id[0] ? "\n" : "");
+                    response->http_status, response->code[0] ? ", " : "", response->code,
+                    response->message[0] ? response->message : "it gave no reason",
+                    job_prompt_name(detail), response->request_id[0] ? "Request id: " : "",
+                    response->request_id, response->request_id[0] ? "\n" : "");
     struct job_change change = {
-        .to = JOB_REJECTED, .durability = STORE_DURABLE, .note = answer->message};
+        .to = JOB_REJECTED, .durability = STORE_DURABLE, .note = response->message};
     job_fact(job, &change);
 }
 

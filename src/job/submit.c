@@ -4,11 +4,11 @@
  * - A job is sent when nothing stands in its way: a key, an open gate, no Retry-After that still
  *   runs,
  *   a free place among the creates. What stands in its way is its `reason`.
- * - The state `submitting` is made durable in on_send, which the api floor calls immediately
+ * - The state `submitting` is made durable in on_send, which the api layer calls immediately
  *   before the
  *   first byte of the request. If that fails nothing is sent.
- * - The raw answer is made durable in on_received, before anything looks at it.
- * - What the answer means is the api floor's verdict; here stands only what follows from it. A
+ * - The raw response is made durable in on_received, before anything looks at it.
+ * - What the response means is the api layer's verdict; here stands only what follows from it. A
  *   verdict
  *   that does not prove that no task was made leads to `unknown`, and nothing leads out of that.
  */
@@ -51,61 +51,61 @@ static int create_send(void *context)
 
 static int create_received(void *context, int http_status, const char *body, size_t len)
 {
-    job_answer_received(context, http_status, body, len);
+    job_response_received(context, http_status, body, len);
     return 0;
 }
 
 static void submit_enqueue(struct job *job);
 
-void job_answer_to_text(const struct api_answer *answer, char out[static JOB_ANSWER_SIZE])
+void job_response_to_text(const struct api_response *response, char out[static JOB_RESPONSE_SIZE])
 {
-    if (answer->http_status)
-        (void)snprintf(out, JOB_ANSWER_SIZE, "the answer was HTTP %d%s%s%s%s", answer->http_status,
-                       answer->result ? ", but " : "",
-                       answer->result ? err_sentence(answer->result) : "",
-                       answer->message[0] ? ": " : "", answer->message);
+    if (response->http_status)
+        (void)snprintf(out, JOB_RESPONSE_SIZE, "the response was HTTP %d%s%s%s%s",
+                       response->http_status, response->result ? ", but " : "",
+                       response->result ? err_sentence(response->result) : "",
+                       response->message[0] ? ": " : "", response->message);
     else
-        (void)snprintf(out, JOB_ANSWER_SIZE, "%s", err_sentence(answer->result));
+        (void)snprintf(out, JOB_RESPONSE_SIZE, "%s", err_sentence(response->result));
 }
 
-static void create_unknown(struct job *job, const struct api_answer *answer)
+static void create_unknown(struct job *job, const struct api_response *response)
 {
-    char why[JOB_ANSWER_SIZE];
-    char evidence[JOB_ANSWER_SIZE + 128];
-    job_answer_to_text(answer, why);
+    char why[JOB_RESPONSE_SIZE];
+    char evidence[JOB_RESPONSE_SIZE + 128];
+    job_response_to_text(response, why);
     (void)snprintf(evidence, sizeof(evidence),
-                   "%s (%zu of %zu bytes of the request were sent, %zu bytes of an answer came)",
-                   why, answer->request_sent, answer->request_len, answer->body_len);
+                   "%s (%zu of %zu bytes of the request were sent, %zu bytes of a response came)",
+                   why, response->request_sent, response->request_len, response->body_len);
     (void)!job_text_set(&job->detail->attempt.request_id,
-                        answer->request_id[0] ? answer->request_id : NULL);
-    job->detail->attempt.http_status = answer->http_status;
+                        response->request_id[0] ? response->request_id : NULL);
+    job->detail->attempt.http_status = response->http_status;
     job_to_unknown(job, evidence);
 }
 
-/* There is an answer, and no memory to read it: it is read again, if it could be kept. */
-static void create_unread(struct job *job, const struct api_answer *answer)
+/* There is a response, and no memory to read it: it is read again, if it could be kept. */
+static void create_unread(struct job *job, const struct api_response *response)
 {
-    if (job->detail->is_answer_kept)
-        job_answer_read_later(job);
+    if (job->detail->is_response_kept)
+        job_response_read_later(job);
     else
-        create_unknown(job, answer);
+        create_unknown(job, response);
 }
 
-static void create_accepted(struct job *job, const struct api_answer *answer)
+static void create_accepted(struct job *job, const struct api_response *response)
 {
-    if (job_to_queued(job, answer->task) < 0)
-        create_unread(job, answer);
+    if (job_to_queued(job, response->task) < 0)
+        create_unread(job, response);
     else if (!job->is_removed)
         job_poll_follow(job, -1);
 }
 
-static void unsent_explain(struct job *job, const struct api_answer *answer)
+static void unsent_explain(struct job *job, const struct api_response *response)
 {
     struct job_detail *detail = job->detail;
-    const char *why = answer->message[0] ? answer->message : err_sentence(answer->result);
+    const char *why = response->message[0] ? response->message : err_sentence(response->result);
     const char *name = job->jobs->api_name;
     /* on_send refused: the disk, not the network. */
-    if (!err_is_network(answer->result) && answer->result != 0) {
+    if (!err_is_network(response->result) && response->result != 0) {
         job_reason_set(detail,
                        "The request could not be written down: %s. Nothing was sent; it is "
                        "tried again.",
@@ -117,7 +117,7 @@ static void unsent_explain(struct job *job, const struct api_answer *answer)
                         why);
         return;
     }
-    if (answer->result == -ERR_HTTP_CONNECT)
+    if (response->result == -ERR_HTTP_CONNECT)
         why = "no connection could be made";
     job_reason_set(detail, "%s cannot be reached: %s. Nothing was sent; it is tried again.", name,
                    why);
@@ -125,16 +125,16 @@ static void unsent_explain(struct job *job, const struct api_answer *answer)
                     "%s cannot be reached: %s.\nNothing was sent and nothing was charged. It is "
                     "tried again by itself; check %s if this lasts.\n",
                     name, why,
-                    answer->result == -ERR_HTTP_TLS
+                    response->result == -ERR_HTTP_TLS
                         ? "--api-url, this machine's clock and its package ca-certificates"
                         : "the network and --api-url");
 }
 
-static void create_unsent(struct job *job, const struct api_answer *answer)
+static void create_unsent(struct job *job, const struct api_response *response)
 {
     struct jobs *jobs = job->jobs;
     struct job_detail *detail = job->detail;
-    if (answer->result == -ERR_BUDGET && job->state == JOB_WAITING) {
+    if (response->result == -ERR_BUDGET && job->state == JOB_WAITING) {
         /* Another job took what was left while this one was being connected. */
         submit_enqueue(job);
         return;
@@ -142,44 +142,44 @@ static void create_unsent(struct job *job, const struct api_answer *answer)
     if (job->state == JOB_SUBMITTING)
         job_to_waiting(job, "nothing was sent");
     int64_t delay_ms = job_retry_delay_ms(jobs, ++detail->failures, SUBMIT_RETRY_CAP_MS);
-    unsent_explain(job, answer);
+    unsent_explain(job, response);
     jobs_changed(job);
     job_submit_schedule(job, delay_ms);
 }
 
-static void create_throttled(struct job *job, const struct api_answer *answer)
+static void create_throttled(struct job *job, const struct api_response *response)
 {
     struct jobs *jobs = job->jobs;
     struct job_detail *detail = job->detail;
-    int64_t told_ms = answer->retry_after_ms;
+    int64_t retry_after_ms = response->retry_after_ms;
     int64_t delay_ms = job_retry_delay_ms(jobs, ++detail->failures, SUBMIT_RETRY_CAP_MS);
-    if (told_ms > 0)
-        delay_ms = told_ms + delay_ms % 500; /* never earlier than told, not all at once */
+    if (retry_after_ms > 0)
+        delay_ms = retry_after_ms + delay_ms % 500; /* never earlier than told, not all at once */
     job_to_waiting(job, "the service asked to wait");
     jobs_throttle(jobs, delay_ms);
     char until[TEXT_TIME_SIZE];
     text_time_rfc3339(jobs_wall_ms(jobs) + delay_ms, until);
     job_reason_set(detail, "The service asked to wait (HTTP 429%s%s); tried again at %s.",
-                   answer->message[0] ? ": " : "", answer->message, until);
+                   response->message[0] ? ": " : "", response->message, until);
     jobs_changed(job);
     job_submit_schedule(job, delay_ms);
 }
 
-static void create_gated(struct job *job, const struct api_answer *answer)
+static void create_gated(struct job *job, const struct api_response *response)
 {
-    enum job_gate gate = answer->verdict == API_QUOTA         ? JOB_GATE_QUOTA
-                         : answer->verdict == API_KEY_REFUSED ? JOB_GATE_KEY_REFUSED
-                                                              : JOB_GATE_ACCOUNT;
+    enum job_gate gate = response->verdict == API_QUOTA         ? JOB_GATE_QUOTA
+                         : response->verdict == API_KEY_REFUSED ? JOB_GATE_KEY_REFUSED
+                                                                : JOB_GATE_ACCOUNT;
     job_to_waiting(job, "the service refused the key or the account");
     /* What was refused has been settled meanwhile. */
-    if (job->detail->key != job->jobs->keys) {
+    if (job->detail->key_generation != job->jobs->key_generation) {
         job_submit_schedule(job, 0);
         return;
     }
-    jobs_gate_close(job->jobs, gate, answer->message);
+    jobs_gate_close(job->jobs, gate, response->message);
 }
 
-typedef void create_outcome_fn(struct job *job, const struct api_answer *answer);
+typedef void create_outcome_fn(struct job *job, const struct api_response *response);
 
 static create_outcome_fn *const create_outcomes[] = {
     [API_ACCEPTED] = create_accepted,   [API_UNSENT] = create_unsent,
@@ -188,16 +188,16 @@ static create_outcome_fn *const create_outcomes[] = {
     [API_KEY_REFUSED] = create_gated,   [API_ACCOUNT_REFUSED] = create_gated,
 };
 
-static void create_done(void *context, const struct api_answer *answer)
+static void create_done(void *context, const struct api_response *response)
 {
     struct job *job = job_ref(context);
     struct jobs *jobs = job->jobs;
     job->detail->call = NULL;
     jobs->creates--;
-    size_t index = (size_t)answer->verdict;
+    size_t index = (size_t)response->verdict;
     create_outcome_fn *outcome =
         index < ARRAY_COUNT(create_outcomes) ? create_outcomes[index] : create_unknown;
-    if (answer->verdict == API_AMBIGUOUS && answer->result == -ENOMEM)
+    if (response->verdict == API_AMBIGUOUS && response->result == -ENOMEM)
         outcome = create_unread;
     if (job->state == JOB_WAITING)
         outcome = create_unsent; /* on_send was never called, or refused */
@@ -205,15 +205,15 @@ static void create_done(void *context, const struct api_answer *answer)
     if (job->is_removed && job->state == JOB_WAITING)
         outcome = NULL;
     if (outcome)
-        outcome(job, answer);
-    /* A 2xx was kept before it was looked at. A refusal comes after the state that it led to: found with
-     * `submitting` after a crash it could be taken for a task. */
-    if ((job->state == JOB_REJECTED || job->state == JOB_UNKNOWN) && answer->body_len > 0 &&
-        (answer->http_status < 200 || answer->http_status > 299))
-        job_answer_show(job, answer);
+        outcome(job, response);
+    /* A 2xx was kept before it was looked at. A refusal comes after the state that it led to: found
+     * with `submitting` after a crash it could be taken for a task. */
+    if ((job->state == JOB_REJECTED || job->state == JOB_UNKNOWN) && response->body_len > 0 &&
+        (response->http_status < 200 || response->http_status > 299))
+        job_response_show(job, response);
     if (job->is_removed && job->state != JOB_SUBMITTING)
         timer_cancel(jobs->settings.timers, &job->detail->timer);
-    job_answer_unreserve(job->detail);
+    job_response_unreserve(job->detail);
     job_unref(job);
     jobs_submit_next(jobs);
 }
@@ -228,14 +228,14 @@ static void job_create_start(struct job *job)
     if (r == 0 && !body)
         r = -ERR_STORE_CORRUPT;
     if (r == 0)
-        r = job_answer_reserve(detail);
+        r = job_response_reserve(detail);
     if (r == 0) {
         struct api_create_callbacks callbacks = {job, create_send, create_received, create_done};
         r = api_create(jobs->settings.api, body, len, &callbacks, &detail->call);
     }
     free(body);
     if (r == 0) {
-        detail->key = jobs->keys;
+        detail->key_generation = jobs->key_generation;
         jobs->creates++;
         return;
     }

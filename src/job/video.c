@@ -1,5 +1,5 @@
 /*
- * What the media floor found out about a finished video, told by the floor above.
+ * What the media layer found out about a finished video, told by the layer above.
  */
 #include "job_private.h"
 
@@ -39,14 +39,14 @@ void jobs_video_set(struct job *job, const struct job_media_size *video)
                       job_video_again, job);
         return;
     }
-    if (job_is_following(job) && detail->is_result_kept) {
+    if (job_is_following(job) && detail->is_sizing_video) {
         job_to_succeeded(job);
     } else if (job->state == JOB_SUCCEEDED) {
         job->video_bytes = video->size;
         if (!job->is_damage_shown)
             job_problem_clear(detail);
         job_text_clear(&detail->reason);
-        job_keep(job, NULL);
+        job_persist(job, NULL);
     }
 }
 
@@ -60,7 +60,7 @@ void jobs_cover_set(struct job *job, const struct job_media_size *cover)
     }
     if (job->state == JOB_SUCCEEDED) {
         job->cover_bytes = cover->size;
-        job_keep(job, NULL);
+        job_persist(job, NULL);
     }
 }
 
@@ -79,10 +79,10 @@ void jobs_video_failed(struct job *job, int result)
             err_sentence(result));
     job_reason_set(detail, "The media server does not answer as it should: %s.",
                    err_sentence(result));
-    if (job_is_following(job) && detail->is_result_kept)
+    if (job_is_following(job) && detail->is_sizing_video)
         job_to_succeeded(job);
     else
-        job_keep(job, NULL);
+        job_persist(job, NULL);
 }
 
 void jobs_video_unsteady(struct job *job)
@@ -98,7 +98,7 @@ void jobs_video_unsteady(struct job *job)
             "`fetch` into ctl to try again. output.url holds the address for other programs.\n",
             (int)job->video_changes);
     job_reason_set(detail, "The media server shows another video each time it is asked.");
-    job_keep(job, NULL);
+    job_persist(job, NULL);
 }
 
 void jobs_video_gone(struct job *job, int result)
@@ -116,7 +116,7 @@ void jobs_video_gone(struct job *job, int result)
             "service keeps videos for a day. What is on disk can still be read. Writing the "
             "same prompt into a new job makes a new, paid video.\n",
             err_sentence(result));
-    job_keep(job, "the video is gone");
+    job_persist(job, "the video is gone");
 }
 
 void jobs_video_damaged(struct job *job, const struct job_video_damage *damage)
@@ -152,7 +152,7 @@ void jobs_video_damaged(struct job *job, const struct job_video_damage *damage)
     bool is_known = before && detail->problem && strcmp(before, detail->problem) == 0;
     free(before);
     if (!is_known)
-        job_keep(job, note);
+        job_persist(job, note);
 }
 
 void jobs_video_saved(struct job *job)
@@ -161,7 +161,7 @@ void jobs_video_saved(struct job *job)
     if (!job->has_problem || job->state != JOB_SUCCEEDED || job_detail_get(job, &detail) < 0)
         return;
     job_problem_clear(detail);
-    job_keep(job, NULL);
+    job_persist(job, NULL);
 }
 
 void jobs_command_failed(struct job *job, const char *command, int result)

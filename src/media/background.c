@@ -1,19 +1,20 @@
 /*
  * What is fetched although nobody waits for it, in the order of importance:
  *
- *   ends        of a finished video, once: head and tail, so that whoever opens it first need not wait.
- *   fetch       the whole file, because the owner said so. Two such transfers run at a time, and none
- *               is started while half of the slots are in use.
+ *   ends        of a finished video, once: head and tail, so that whoever opens it first need not
+ *               wait.
+ *   fetch       the whole file, because the owner said so. Two such transfers run at a time, and
+ *               none is started while half of the slots are in use.
  *   completion  the rest of a file of up to 64 MiB that somebody reads (more than 1 MiB in one go:
  *               who looks at a header does not mean the whole). At the same low priority. What was
  *               asked for and held back for its readers (range_plan.c) is so no more.
  *
  * What stops when: with the last reference (the last handle closed, no read parked, no fetch) all
- * transfers of the item stop at once. While a handle is open and nothing was read for 30 s, what was
- * started for readers stops, windows ahead and completion alike, within another 30 s (the interval
- * at which transfers look at themselves); ends and fetch go on, and so does what readers began while
- * there is a fetch. The next read begins anew. A clip that has cost many requests is fetched to its end
- * (item_start_step), because there may be no more of them.
+ * transfers of the item stop at once. While a handle is open and nothing was read for 30 s, what
+ * was started for readers stops, windows ahead and completion alike, within another 30 s (the
+ * interval at which transfers look at themselves); ends and fetch go on, and so does what readers
+ * began while there is a fetch. The next read begins anew. A clip that has cost many requests is
+ * fetched to its end (item_start_step), because there may be no more of them.
  */
 #include "media/item.h"
 #include "seedancefs/base/err.h"
@@ -79,7 +80,7 @@ void item_was_read(struct media_item *item, const struct range_stream *stream)
     item_schedule(item);
 }
 
-static void item_turn_ends(struct media_item *item)
+static void item_pass_ends(struct media_item *item)
 {
     struct media *media = item->media;
     struct item_view view;
@@ -120,7 +121,7 @@ static void item_start_background(struct media_item *item)
         item_background_failed(item, r);
 }
 
-static void item_turn_fetch(struct media_item *item)
+static void item_pass_fetch(struct media_item *item)
 {
     struct cache_file *cache = &item->cache;
     if (cache_is_complete(cache))
@@ -134,7 +135,7 @@ static void item_turn_fetch(struct media_item *item)
         item_start_background(item);
 }
 
-static void item_turn_completion(struct media_item *item)
+static void item_pass_completion(struct media_item *item)
 {
     if (item->cache.disk_error || item->cache.is_detached || item->is_whole_only ||
         item_is_idle(item) || cache_is_complete(&item->cache))
@@ -143,12 +144,12 @@ static void item_turn_completion(struct media_item *item)
         item_start_background(item);
 }
 
-void item_turn_background(struct media_item *item)
+void item_pass_background(struct media_item *item)
 {
     if (item->is_fetching_ends)
-        item_turn_ends(item);
+        item_pass_ends(item);
     if (item->is_fetching)
-        item_turn_fetch(item);
+        item_pass_fetch(item);
     else if (item->is_completing)
-        item_turn_completion(item);
+        item_pass_completion(item);
 }

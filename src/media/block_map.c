@@ -6,7 +6,7 @@
  *    12  4  block size                40  8  hash of the ETag
  *    16  4  kind                      48  8  hash of the 48 bytes before
  *    20  4  zero                      56  n  bitmap, bit i of byte i/8; unused bits are zero
- *                                   56+n  8  for each bit that is set: checksum of that block (XXH3)
+ *                                   56+n  8 for each bit that is set: checksum of that block (XXH3)
  *                                         n  in version 3: bitmap of those that do not match it
  *                                    end  8  hash of all bytes before
  *
@@ -84,7 +84,8 @@ int64_t block_map_block_end(size_t block, int64_t size)
     return end < size ? end : size;
 }
 
-/* Writes the bits and checksums of the blocks that lie wholly within one run; the runs come in order. */
+/* Writes the bits and checksums of the blocks that lie wholly within one run; the runs come in
+ * order. */
 struct map_writer {
     int64_t size;
     const uint64_t *checksums;

@@ -1,9 +1,9 @@
 /*
  * What: the durable form of "these bytes are in the cache file": a bitmap of whole blocks and the
- * checksum of each, between a checked header and a checksum of the whole. Pure: from a set of ranges to
- * bytes and back.
- * A map is believed only when every byte of it is as it was written, for the same file (id, kind),
- * size and ETag. What it vouches for is compared with its checksum all the same before it is read.
+ * checksum of each, between a checked header and a checksum of the whole. Pure: from a set of
+ * ranges to bytes and back. A map is believed only when every byte of it is as it was written, for
+ * the same file (id, kind), size and ETag. What it vouches for is compared with its checksum all
+ * the same before it is read.
  * Errors: -ENOMEM, -EBADMSG for a map that is not believed.
  */
 #ifndef SRC_MEDIA_BLOCK_MAP_H

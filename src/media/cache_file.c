@@ -2,8 +2,9 @@
  * Order is everything here. kill -9 or a power cut may come between any two steps, and afterwards
  * the map must not vouch for a byte that is not in the file:
  *
- *     more bytes:   write data, write map.tmp; fdatasync data, fdatasync map.tmp, rename it over map,
- *                   fsync dir (what waits for the disk is cache_sync(), which another process may do)
+ *     more bytes:   write data, write map.tmp; fdatasync data, fdatasync map.tmp, rename it over
+ *                   map, fsync dir (what waits for the disk is cache_sync(), which another process
+ *                   may do)
  *     new data:     create data, which must not be there; unlink map, fsync dir
  *     fewer bytes:  unlink map, fsync dir, unlink data; or rename both, in this order
  *     start:        map believable: taken, and each block compared before it is read

@@ -76,8 +76,9 @@ int cache_locate(struct cache_file *cache, int64_t offset, size_t len, struct me
  * disk is not used for a while. */
 int cache_persist(struct cache_file *cache, int64_t now_ms) NODISCARD;
 
-/* The same in three steps, of which only the second waits for the disk. The first gives 1, or 0 when there is
- * nothing to do. Between first and third there is no other for the same file; bytes may be written. */
+/* The same in three steps, of which only the second waits for the disk. The first gives 1, or 0
+ * when there is nothing to do. Between first and third there is no other for the same file; bytes
+ * may be written. */
 struct cache_sync_result {
     int result;        /* 0 or -errno */
     bool is_data_lost; /* what was written since the last map may not be in the file */

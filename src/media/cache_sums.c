@@ -1,8 +1,8 @@
 /*
- * Blocks that an earlier run wrote are compared with their checksums before they are read for the first
- * time: a disk that rots, or that said it had written what it had not, costs a transfer, never a wrong
- * byte. A block's checksum is taken when its last byte has been written: of the bytes that came, or from the
- * page cache if it came in parts.
+ * Blocks that an earlier run wrote are compared with their checksums before they are read for the
+ * first time: a disk that rots, or that said it had written what it had not, costs a transfer,
+ * never a wrong byte. A block's checksum is taken when its last byte has been written: of the bytes
+ * that came, or from the page cache if it came in parts.
  */
 #include "media/cache_file.h"
 

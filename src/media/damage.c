@@ -9,7 +9,7 @@
  *                         fetched again, else kept under another name.
  *
  * Whether it can be fetched again its owner says; where that cannot be known, it cannot. The owner
- * is told of what could not be repaired in the next planning turn, because anything may happen
+ * is told of what could not be repaired in the next planning pass, because anything may happen
  * inside that.
  */
 #include "media/item.h"
@@ -26,11 +26,11 @@ static bool item_is_refetchable(const struct media_item *item)
            hooks->is_refetchable(hooks->context, item->key.id, (enum media_kind)item->key.kind);
 }
 
-static void item_tell_later(struct media_item *item)
+static void item_notify_later(struct media_item *item)
 {
-    if (item->is_damage_untold)
+    if (item->is_damage_unreported)
         return;
-    item->is_damage_untold = true;
+    item->is_damage_unreported = true;
     media_item_ref(item);
     item_schedule(item);
 }
@@ -54,7 +54,7 @@ static int item_discard(struct media_item *item)
              : is_dropped ? "dropped"
                           : "kept",
              item->kept);
-    item_tell_later(item);
+    item_notify_later(item);
     return r;
 }
 
@@ -69,21 +69,21 @@ int item_load(struct media_item *item)
     if (r == -EBADMSG)
         r = item_discard(item);
     if (cache->damaged.count > 0)
-        item_tell_later(item);
+        item_notify_later(item);
     if (r == 0)
-        room_changed(item);
+        evict_size_set(item);
     /* Each run of bytes has cost at least one request, whoever made it. */
     if (r == 0 && item->requests < (int64_t)cache->present.count)
         item->requests = (int64_t)cache->present.count;
-    item->reported_bytes = item->is_damage_untold ? -1 : cache->durable_bytes;
+    item->reported_bytes = item->is_damage_unreported ? -1 : cache->durable_bytes;
     return cache_error(cache->load_error);
 }
 
 int item_check(struct media_item *item, int64_t first, int64_t end)
 {
     int r = cache_check(&item->cache, first, end);
-    if (item->cache.damaged.bytes != item->damaged_told_bytes)
-        item_tell_later(item);
+    if (item->cache.damaged.bytes != item->damage_reported_bytes)
+        item_notify_later(item);
     return cache_error(r);
 }
 
@@ -98,7 +98,7 @@ int item_discard_version(struct media_item *item)
     return is_kept ? item_keep(item) : cache_drop(&item->cache);
 }
 
-static void item_tell(struct media_item *item, const char *kept)
+static void item_notify(struct media_item *item, const char *kept)
 {
     const struct media_hooks *hooks = &item->media->settings.hooks;
     const struct cache_file *cache = &item->cache;
@@ -113,23 +113,23 @@ static void item_tell(struct media_item *item, const char *kept)
         hooks->on_damage(hooks->context, &damage);
 }
 
-void item_tell_kept(struct media_item *item)
+void item_notify_kept(struct media_item *item)
 {
     if (item->kept[0])
-        item_tell(item, item->kept);
+        item_notify(item, item->kept);
     item->kept[0] = '\0';
 }
 
-void item_turn_damage(struct media_item *item)
+void item_pass_damage(struct media_item *item)
 {
     const struct cache_file *cache = &item->cache;
-    if (!item->is_damage_untold)
+    if (!item->is_damage_unreported)
         return;
-    item->is_damage_untold = false;
-    item_tell_kept(item);
+    item->is_damage_unreported = false;
+    item_notify_kept(item);
     if (cache->damaged.count > 0 && !item->end_result && !item_is_refetchable(item))
-        item_tell(item, NULL);
-    item->damaged_told_bytes = cache->damaged.bytes;
+        item_notify(item, NULL);
+    item->damage_reported_bytes = cache->damaged.bytes;
     item_persist_soon(item);
     item_report_progress(item); /* it is not complete any more */
     media_item_unref(item);

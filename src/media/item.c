@@ -1,7 +1,7 @@
 /*
- * One file: what is known of it, and what is done for it in each planning turn.
+ * One file: what is known of it, and what is done for it in each planning pass.
  *
- * A read that cannot be answered is planned for at once; everything else waits for item_turn(),
+ * A read that cannot be answered is planned for at once; everything else waits for item_pass(),
  * which the collection calls from a timer: hooks (request_url, on_record), going on after a URL's
  * renewal, planning again when a transfer ended, the background. So no hook and no second
  * planning ever runs inside a callback of http.
@@ -79,7 +79,7 @@ void item_view_make(const struct media_item *item, struct item_view *view)
 }
 
 /* Ends a transfer nobody waits for: of this item, or of any. */
-static bool media_sacrifice(struct media *media, const struct media_item *item)
+static bool preempt_transfer(struct media *media, const struct media_item *item)
 {
     struct transfer *transfer;
     DL_FOREACH (media->transfers, transfer)
@@ -91,18 +91,19 @@ static bool media_sacrifice(struct media *media, const struct media_item *item)
     return false;
 }
 
-static bool item_make_room(struct media_item *item)
+static bool item_acquire_slot(struct media_item *item)
 {
     struct media *media = item->media;
-    bool has_room = item_transfer_count(item) < ITEM_TRANSFERS_MAX || media_sacrifice(media, item);
-    if (has_room && media->transfer_count >= MEDIA_TRANSFERS_MAX)
-        has_room = media_sacrifice(media, NULL);
-    item->is_starved = item->is_starved || !has_room;
-    return has_room;
+    bool has_slot = item_transfer_count(item) < ITEM_TRANSFERS_MAX || preempt_transfer(media, item);
+    if (has_slot && media->transfer_count >= MEDIA_TRANSFERS_MAX)
+        has_slot = preempt_transfer(media, NULL);
+    item->is_starved = item->is_starved || !has_slot;
+    return has_slot;
 }
 
-/* Starts [first, end). A transfer that would pass there is too far away, and ends at `first`; but not
- * that of the rest of a clip if it goes on behind: another request costs more than some bytes twice. */
+/* Starts [first, end). A transfer that would pass there is too far away, and ends at `first`; but
+ * not that of the rest of a clip if it goes on behind: another request costs more than some bytes
+ * twice. */
 int item_start(struct media_item *item, enum transfer_purpose purpose, int64_t first, int64_t end,
                int64_t allowed)
 {
@@ -122,8 +123,8 @@ int item_start(struct media_item *item, enum transfer_purpose purpose, int64_t f
     return transfer_start(item, purpose, first, end, allowed);
 }
 
-/* For a reader. From a certain number of requests on the file is fetched to its end, whoever reads it:
- * each that begins anew would be one more. */
+/* For a reader. From a certain number of requests on the file is fetched to its end, whoever reads
+ * it: each that begins anew would be one more. */
 static int item_start_step(struct media_item *item, const struct range_step *step, bool is_sparing)
 {
     if (is_sparing && !item->is_fetching) {
@@ -149,7 +150,7 @@ void item_allow_all(struct media_item *item)
 
 static int item_start_probe(struct media_item *item)
 {
-    if (item_has_transfer(item, TRANSFER_PROBE) || !item_make_room(item))
+    if (item_has_transfer(item, TRANSFER_PROBE) || !item_acquire_slot(item))
         return 0;
     return item_start(item, TRANSFER_PROBE, 0, RANGE_END_BYTES, INT64_MAX);
 }
@@ -174,7 +175,7 @@ static int item_plan_range(struct media_item *item, const struct media_read *rea
         struct range_step step = range_plan_step(&view.range, stream, position, end);
         if (step.action == RANGE_JOIN)
             r = item_join(view.transfers[step.flight], read, step.allowed);
-        else if (step.action == RANGE_START && !item_make_room(item))
+        else if (step.action == RANGE_START && !item_acquire_slot(item))
             break;
         else if (step.action == RANGE_START)
             r = item_start_step(item, &step, view.range.is_sparing);
@@ -223,7 +224,7 @@ static void item_report_record(struct media_item *item)
 }
 
 /* The size has become known, or was and is asked for again: the owner is told. */
-static void item_turn_record(struct media_item *item)
+static void item_pass_record(struct media_item *item)
 {
     bool is_new = item->needs_record;
     item->needs_record = false;
@@ -235,7 +236,7 @@ static void item_turn_record(struct media_item *item)
         reads_clip(item);
 }
 
-static void item_turn_url(struct media_item *item)
+static void item_pass_url(struct media_item *item)
 {
     struct media *media = item->media;
     if (item->is_url_wanted) {
@@ -244,28 +245,28 @@ static void item_turn_url(struct media_item *item)
         if (item->is_listed)
             hooks->request_url(hooks->context, item->key.id, (enum media_kind)item->key.kind);
         else
-            item_url_answered(item, -ERR_MEDIA_GONE); /* the owner does not know it any more */
+            item_url_received(item, -ERR_MEDIA_GONE); /* the owner does not know it any more */
     }
-    if (!item->is_url_answered)
+    if (!item->is_url_received)
         return;
-    item->is_url_asked = item->is_url_answered = false;
-    /* Each answer may end any transfer: look from the start again. */
+    item->is_url_asked = item->is_url_received = false;
+    /* Each response may end any transfer: look from the start again. */
     struct transfer *transfer;
     do {
         DL_FOREACH (media->transfers, transfer)
             if (transfer->item == item && transfer->state == TRANSFER_HELD)
                 break;
         if (transfer)
-            transfer_url_answered(transfer, item->url_result);
+            transfer_url_received(transfer, item->url_result);
     } while (transfer && !item->is_url_asked);
 }
 
-void item_turn(struct media_item *item)
+void item_pass(struct media_item *item)
 {
     item->needs_plan = false;
     item->is_starved = false;
-    item_turn_url(item);
-    item_turn_damage(item);
+    item_pass_url(item);
+    item_pass_damage(item);
     if (item->end_result)
         return;
     if (item->size < 0 && (item->is_probing || item->is_fetching)) {
@@ -276,10 +277,10 @@ void item_turn(struct media_item *item)
         }
     }
     if (item->size >= 0 && (item->is_probing || item->needs_record))
-        item_turn_record(item);
+        item_pass_record(item);
     reads_plan(item);
     if (item->size >= 0 && !item->end_result)
-        item_turn_background(item);
+        item_pass_background(item);
 }
 
 int item_size_known(struct media_item *item, int64_t size, const char *etag)
@@ -319,10 +320,10 @@ void item_changed(struct media_item *item)
     int r = item_discard_version(item);
     log_warn("media.changed", "id=%" PRId64 " kind=%" PRId64 " result=%s kept=%s", item->key.id,
              item->key.kind, r < 0 ? err_name(r) : "ok", item->kept);
-    room_changed(item);
+    evict_size_set(item);
     media_unlist(item);
     item_report_record(item);
-    item_tell_kept(item);
+    item_notify_kept(item);
     reads_fail(item, 0, INT64_MAX, item->end_result);
     item_probe_end(item, item->end_result);
     item_fetch_end(item, item->end_result);
@@ -337,13 +338,13 @@ void item_url_refused(struct media_item *item, int result)
     item->refused_result = result;
 }
 
-/* The renewal came, or failed: what is held goes on, or fails, in the next planning turn. */
-void item_url_answered(struct media_item *item, int result)
+/* The renewal came, or failed: what is held goes on, or fails, in the next planning pass. */
+void item_url_received(struct media_item *item, int result)
 {
     if (!item->is_url_asked)
         return;
     item->is_url_wanted = false;
-    item->is_url_answered = true;
+    item->is_url_received = true;
     item->url_result = result;
     item_schedule(item);
 }
@@ -351,7 +352,7 @@ void item_url_answered(struct media_item *item, int result)
 void item_report_progress(struct media_item *item)
 {
     const struct media_hooks *hooks = &item->media->settings.hooks;
-    room_changed(item);
+    evict_size_set(item);
     if (item->cache.durable_bytes == item->reported_bytes)
         return;
     item->reported_bytes = item->cache.durable_bytes;
@@ -385,7 +386,7 @@ static void item_persisted(void *context, struct cache_sync_result result)
     if (item->is_fetching)
         item_schedule(item); /* it may have waited for this */
     item_persist_soon(item);
-    room_want(item->media, 0);
+    evict_request(item->media, 0);
     media_item_unref(item);
 }
 
@@ -425,7 +426,7 @@ static void item_persist_due(void *context)
     struct media_item *item = context;
     media_item_ref(item);
     item_persist_start(item);
-    room_want(item->media, 0);
+    evict_request(item->media, 0);
     media_item_unref(item);
 }
 

@@ -1,8 +1,8 @@
 /*
  * What: the inside of the collection: items, their parked reads and their transfers. Shared by
- * the .c files of this floor only.
+ * the .c files of this layer only.
  *
- *     media.c     the collection: table, life of items, the planning turn
+ *     media.c     the collection: table, life of items, the planning pass
  *     item.c      one file: what is known of it, what is planned for its readers
  *     damage.c      what is on its disk: looked at, again after an error, and what is proven wrong
  *     background.c  what is planned for nobody in particular: its ends, its completion
@@ -18,9 +18,9 @@
 #ifndef SRC_MEDIA_ITEM_H
 #define SRC_MEDIA_ITEM_H
 
-#include "media/answer.h"
 #include "media/cache_file.h"
 #include "media/cache_index.h"
+#include "media/range_check.h"
 #include "media/range_plan.h"
 #include "media/syncer.h"
 #include "seedancefs/base/backoff.h"
@@ -60,26 +60,26 @@ struct media_item {
     char *url;      /* NULL: not known */
     int64_t url_expires_ms;
     uint32_t url_generation;
-    bool
-        is_url_asked; /* renewal under way: wanted, asked for, or answered and not yet acted upon */
-    bool is_url_wanted;   /* request_url is to be called in the next planning turn */
-    bool is_url_answered; /* with url_result; transfers go on in the next planning turn */
+    /* Renewal under way: wanted, asked for, or received and not yet acted upon. */
+    bool is_url_asked;
+    bool is_url_wanted;   /* request_url is to be called in the next planning pass */
+    bool is_url_received; /* with url_result; transfers go on in the next planning pass */
     int url_result;
     bool is_probing; /* these three hold a reference each */
     bool is_fetching;
     bool is_fetching_ends;
-    bool is_completing;         /* somebody reads it, and the rest of it is fetched meanwhile */
-    int64_t read_ms;            /* monotonic: when it was read last */
-    bool is_whole_only;         /* the server ignores Range */
-    bool is_starved;            /* somebody waits for a free slot */
-    bool is_syncing;            /* the syncer is at work for it; holds a reference */
-    bool is_damage_untold;      /* to be told in the next planning turn; holds a reference */
-    int64_t damaged_told_bytes; /* of cache.damaged */
-    char kept[CACHE_NAME_SIZE]; /* what was kept under this name, untold; "": nothing */
+    bool is_completing;            /* somebody reads it, and the rest of it is fetched meanwhile */
+    int64_t read_ms;               /* monotonic: when it was read last */
+    bool is_whole_only;            /* the server ignores Range */
+    bool is_starved;               /* somebody waits for a free slot */
+    bool is_syncing;               /* the syncer is at work for it; holds a reference */
+    bool is_damage_unreported;     /* to be told in the next planning pass; holds a reference */
+    int64_t damage_reported_bytes; /* of cache.damaged */
+    char kept[CACHE_NAME_SIZE];    /* what was kept under this name, untold; "": nothing */
     bool has_persist_failed;
     bool needs_plan;
     bool needs_record; /* the size became known: on_record and the clipping of reads are owed */
-    uint32_t planned_turn;
+    uint32_t planned_pass;
     int64_t refused_until_ms;
     int refused_result;
     int64_t reported_bytes; /* last on_progress */
@@ -121,16 +121,16 @@ struct transfer {
     uint32_t url_generation;
     int64_t began_ms; /* monotonic: the HTTP request under way */
     bool is_renewed;  /* the URL was asked for again since the last progress */
-    bool is_judged;   /* the head of the answer came, `finding` is valid */
-    bool is_whole;    /* the answer is the whole file */
+    bool is_judged;   /* the head of the response came, `finding` is valid */
+    bool is_whole;    /* the response is the whole file */
     bool is_paused;   /* it has come as far as it is allowed; RUNNING */
     bool is_busy;     /* in a callback of http; freed at its end */
     bool is_ended;
     bool is_trimmed;   /* ended by us because its end was moved */
     int result;        /* of the last failure */
     const char *words; /* libcurl's, of the failure that is being dealt with; NULL: none. Lent */
-    int64_t told_ms;   /* Retry-After, -1 */
-    struct answer_finding finding;
+    int64_t retry_after_ms; /* Retry-After, -1 */
+    struct range_check finding;
     char *location; /* where redirects led; NULL: the item's URL */
     struct transfer *next;
     struct transfer *prev;
@@ -147,13 +147,13 @@ struct media {
     struct retry_bucket retry_bucket;
     uint64_t random_state;
     struct timer plan_timer;
-    uint32_t plan_turn;
+    uint32_t plan_pass_count;
     struct cache_index index;
     struct syncer *syncer; /* NULL: what it does is done in the loop */
     struct spill_pool spill_pool;
-    int64_t room_wanted_bytes; /* on the disk, beyond what the limit wants */
+    int64_t evict_wanted_bytes; /* on the disk, beyond what the limit wants */
     struct media_counts counts;
-    bool is_swept; /* see room_sweep() */
+    bool is_swept; /* see evict_unmapped() */
     bool is_closing;
 };
 
@@ -161,7 +161,7 @@ struct media {
 void media_item_ref(struct media_item *item);
 void media_item_unref(struct media_item *item);
 void media_unlist(struct media_item *item); /* its names may be used by another item now */
-void media_schedule(struct media *media);   /* a planning turn, soon */
+void media_schedule(struct media *media);   /* a planning pass, soon */
 struct media_item *media_find(struct media *media, int64_t id, enum media_kind kind);
 int64_t media_now_ms(const struct media *media);
 int64_t media_wall_ms(const struct media *media);
@@ -180,7 +180,7 @@ size_t item_transfer_count(const struct media_item *item);
 bool item_has_transfer(const struct media_item *item, enum transfer_purpose purpose);
 int item_start(struct media_item *item, enum transfer_purpose purpose, int64_t first, int64_t end,
                int64_t allowed) NODISCARD;
-void item_turn(struct media_item *item);
+void item_pass(struct media_item *item);
 int item_plan_read(struct media_item *item, struct media_read *read) NODISCARD;
 void item_plan_ahead(struct media_item *item, struct range_stream *stream);
 void item_schedule(struct media_item *item);
@@ -188,7 +188,7 @@ int item_size_known(struct media_item *item, int64_t size, const char *etag) NOD
 void item_changed(struct media_item *item);
 void item_probe_end(struct media_item *item, int result);
 void item_url_refused(struct media_item *item, int result);
-void item_url_answered(struct media_item *item, int result);
+void item_url_received(struct media_item *item, int result);
 void item_stop_transfers(struct media_item *item);
 void item_persist(struct media_item *item);       /* waits for the disk */
 void item_persist_start(struct media_item *item); /* does not */
@@ -203,11 +203,11 @@ int item_load(struct media_item *item);
 int item_check(struct media_item *item, int64_t first, int64_t end) NODISCARD;
 /* Drops the cached bytes of another version, or keeps them where they may be the last copy. */
 int item_discard_version(struct media_item *item);
-void item_turn_damage(struct media_item *item);
-void item_tell_kept(struct media_item *item);
+void item_pass_damage(struct media_item *item);
+void item_notify_kept(struct media_item *item);
 
 /* background.c */
-void item_turn_background(struct media_item *item);
+void item_pass_background(struct media_item *item);
 void item_ends_begin(struct media_item *item);
 void item_ends_end(struct media_item *item, int result);
 void item_fetch_end(struct media_item *item, int result);
@@ -226,17 +226,17 @@ void reads_clip(struct media_item *item);
 void reads_plan(struct media_item *item);
 
 /* room.c */
-void room_changed(struct media_item *item); /* its cached bytes did */
-void room_used(struct media_item *item);    /* its reader is done with it */
-void room_removed(struct media *media, const struct cache_key *key);
-void room_want(struct media *media, int64_t bytes); /* 0: what the limit wants, else so much */
-void room_turn(struct media *media);
+void evict_size_set(struct media_item *item); /* its cached bytes did */
+void evict_note_use(struct media_item *item); /* its reader is done with it */
+void evict_forget(struct media *media, const struct cache_key *key);
+void evict_request(struct media *media, int64_t bytes); /* 0: what the limit wants, else so much */
+void evict_run(struct media *media);
 
 /* transfer.c */
 int transfer_start(struct media_item *item, enum transfer_purpose purpose, int64_t first,
                    int64_t end, int64_t allowed) NODISCARD;
 void transfer_allow(struct transfer *transfer, int64_t allowed); /* never less than before */
 void transfer_end(struct transfer *transfer);
-void transfer_url_answered(struct transfer *transfer, int result);
+void transfer_url_received(struct transfer *transfer, int result);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * The collection: who is in it, how items come and go, and the planning turn.
+ * The collection: who is in it, how items come and go, and the planning pass.
  *
  * An item is listed under (id, kind) until it is removed, or ended because its file changed; then
  * its handles keep it, but the names of its files belong to whoever is listed next. When the last
@@ -7,7 +7,7 @@
  * later, off the way of the reader's close(), and as long as that fails it is tried again; opening
  * the item in between finds it as it was.
  *
- * The planning turn calls item_turn() for every item that asked for it, each at most once per
+ * The planning pass calls item_pass() for every item that asked for it, each at most once per
  * turn. As anything may happen inside, it looks for the next one from the start each time.
  */
 #include "media/item.h"
@@ -35,30 +35,30 @@ struct timers *media_timers(const struct media *media)
     return loop_timers(media->settings.loop);
 }
 
-static void media_turn(void *context)
+static void plan_pass(void *context)
 {
     struct media *media = context;
     struct media_item *item;
-    media->plan_turn++;
+    media->plan_pass_count++;
     do {
         DL_FOREACH (media->items, item)
-            if (item->needs_plan && item->planned_turn != media->plan_turn)
+            if (item->needs_plan && item->planned_pass != media->plan_pass_count)
                 break;
         if (item) {
-            item->planned_turn = media->plan_turn;
+            item->planned_pass = media->plan_pass_count;
             media_item_ref(item);
-            item_turn(item);
+            item_pass(item);
             media_item_unref(item);
         }
     } while (item);
-    room_turn(media);
+    evict_run(media);
 }
 
 void media_schedule(struct media *media)
 {
     if (media->is_closing || timer_is_set(&media->plan_timer))
         return;
-    timer_set(media_timers(media), &media->plan_timer, 0, media_turn, media);
+    timer_set(media_timers(media), &media->plan_timer, 0, plan_pass, media);
 }
 
 int media_new(const struct media_settings *settings, struct media **out)
@@ -99,10 +99,10 @@ static void item_free(struct media_item *item)
 {
     struct media *media = item->media;
     item_stop_transfers(item);
-    room_used(item);
+    evict_note_use(item);
     if (item->is_listed)
         cache_index_requests_set(&media->index, &item->key, item->requests);
-    room_want(media, 0);
+    evict_request(media, 0);
     media_unlist(item);
     timer_cancel(media_timers(media), &item->timer);
     DL_DELETE(media->items, item);
@@ -257,7 +257,7 @@ void media_remove(struct media *media, int64_t id, enum media_kind kind)
     }
     const struct cache_key key = {id, (int64_t)kind};
     const struct cache_names names = cache_names_of(id, (int32_t)kind);
-    room_removed(media, &key);
+    evict_forget(media, &key);
     /* The user has removed the job, and that has been written down. */
     cache_kept_delete(media->directory_fd, &names);
     int r = cache_files_delete(media->directory_fd, &names);
@@ -280,7 +280,7 @@ void media_url_set(struct media *media, int64_t id, enum media_kind kind, const 
         return;
     }
     item->refused_until_ms = 0;
-    item_url_answered(item, 0);
+    item_url_received(item, 0);
 }
 
 void media_url_failed(struct media *media, int64_t id, enum media_kind kind, int result)
@@ -290,7 +290,7 @@ void media_url_failed(struct media *media, int64_t id, enum media_kind kind, int
         return;
     result = result < 0 ? result : -ERR_MEDIA_EXPIRED;
     item_url_refused(item, result);
-    item_url_answered(item, result);
+    item_url_received(item, result);
 }
 
 int media_item_probe(struct media_item *item)

@@ -1,20 +1,22 @@
 /*
- * The plan. A reader's first request is small (256 KiB, rounded up to whole blocks): most
- * programs look at a header and go away; a thumbnailer decodes one frame, which takes some 300 KiB, and is
- * done. So windows stay small until 512 KiB have been asked for. While the stream goes on, they quadruple up to
- * 16 MiB, and the next one is started when less than a window (or 8 MiB) lies ahead of the
- * reader, so that a copy of a clip waits for two round trips in all: 10 MiB from 50 ms away take
+ * The plan. A reader's first request is small (256 KiB, rounded up to whole blocks): most programs
+ * look at a header and go away; a thumbnailer decodes one frame, which takes some 300 KiB, and is
+ * done. So windows stay small until 512 KiB have been asked for. While the stream goes on, they
+ * quadruple up to 16 MiB, and the next one is started when less than a window (or 8 MiB) lies ahead
+ * of the reader, so that a copy of a clip waits for two round trips in all: 10 MiB from 50 ms away
+ * take
  * 1.7 times as long as with curl, with windows that double 3.7 times (`make bench`). A stream has
  * to have asked for more than half of a first window before that begins.
  *
- * Each GET may count against a signed URL, so of a clip (up to 64 MiB) the rest comes in one request.
- * Who reads it in order from the first byte on and nothing else copies it, and has the rest as soon as
- * the head is read. Others (a player or thumbnailer looks for the index at the tail, and then decodes) have
- * a window, one of 512 KiB, and then the rest: what a host sends into the buffers of two systems before
- * it has to wait may be megabytes, too much for a thumbnail. The transfer of the rest is held back a
- * little ahead of its reader (256 KiB, then 1 MiB) until that has read on so far that the clip is
- * completed anyway (background.c). It runs through cached bytes up to 1 MiB and drops them. A window
- * for somebody far away lies within it and does not cut it off.
+ * Each GET may count against a signed URL, so of a clip (up to 64 MiB) the rest comes in one
+ * request. Who reads it in order from the first byte on and nothing else copies it, and has the
+ * rest as soon as the head is read. Others (a player or thumbnailer looks for the index at the
+ * tail, and then decodes) have a window, one of 512 KiB, and then the rest: what a host sends into
+ * the buffers of two systems before it has to wait may be megabytes, too much for a thumbnail. The
+ * transfer of the rest is held back a little ahead of its reader (256 KiB, then 1 MiB) until that
+ * has read on so far that the clip is completed anyway (background.c). It runs through cached bytes
+ * up to 1 MiB and drops them. A window for somebody far away lies within it and does not cut it
+ * off.
  *
  * When few requests are left (is_sparing) there are no windows: what is missing around the reader
  * comes in one piece, which ends at the next eighth of the file that is there or on its way. The
@@ -28,7 +30,7 @@
  *
  * When a video is finished its first and its last 256 KiB are fetched: a player, ffprobe or a
  * thumbnailer looks at the head and at the index, which is the tail of an mp4 file as services
- * write it. The head comes with the answer that tells the size.
+ * write it. The head comes with the response that tells the size.
  *
  * No range asks for a cached byte or for one in flight: it ends where the next of those begins.
  * Left out: merging requests over small cached gaps. Gaps come from seeks, and are rare.

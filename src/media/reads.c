@@ -1,12 +1,12 @@
 /*
  * Parked reads. A read waits in item->parked until all of its bytes are there, its deadline comes
- * or its transfer fails; then it moves to item->ready with its verdict, and reads_answer()
+ * or its transfer fails; then it moves to item->ready with its verdict, and reads_reply()
  * empties that list.
  *
  * The two lists are there because fn may do anything: start and cancel reads, close the item. So
  * no list is walked across a call of fn: ready reads are taken from the head until there are
  * none, a cancelled one has left its list by itself, and a call from within fn simply goes on
- * with the same list. Every function here that answers holds a reference to the item meanwhile.
+ * with the same list. Every function here that responses holds a reference to the item meanwhile.
  */
 #include "media/item.h"
 #include "seedancefs/base/err.h"
@@ -58,7 +58,7 @@ static void read_finish(struct media_item *item, struct media_read *read, int re
     free(scratch);
 }
 
-static void reads_answer(struct media_item *item)
+static void reads_reply(struct media_item *item)
 {
     media_item_ref(item);
     while (item->ready) {
@@ -86,7 +86,7 @@ bool reads_want(const struct media_item *item, int64_t first, int64_t end)
 }
 
 /* All of its bytes are there, and right; or *result says why that cannot be looked at. */
-static bool read_is_answerable(struct media_item *item, const struct media_read *read, int *result)
+static bool read_is_satisfiable(struct media_item *item, const struct media_read *read, int *result)
 {
     *result = item_check(item, read->offset, read_end(read));
     return *result < 0 || cache_has(&item->cache, read->offset, read_end(read));
@@ -98,10 +98,10 @@ void reads_wake(struct media_item *item, int64_t first, int64_t end)
     struct media_read *next;
     int result;
     DL_FOREACH_SAFE (item->parked, read, next)
-        if (read_meets(read, first, end) && read_is_answerable(item, read, &result))
+        if (read_meets(read, first, end) && read_is_satisfiable(item, read, &result))
             read_make_ready(item, read, result);
     if (item->ready)
-        reads_answer(item);
+        reads_reply(item);
 }
 
 void reads_fail_late(struct media_item *item, int64_t first, int64_t end, int64_t due_ms,
@@ -113,7 +113,7 @@ void reads_fail_late(struct media_item *item, int64_t first, int64_t end, int64_
         if (read->due_ms < due_ms && (item->size < 0 || read_meets(read, first, end)))
             read_make_ready(item, read, result);
     if (item->ready)
-        reads_answer(item);
+        reads_reply(item);
 }
 
 void reads_fail(struct media_item *item, int64_t first, int64_t end, int result)
@@ -132,7 +132,7 @@ void reads_plan(struct media_item *item)
             read_make_ready(item, read, r);
     }
     if (item->ready)
-        reads_answer(item);
+        reads_reply(item);
 }
 
 static void read_clip(const struct media_item *item, struct media_read *read)
@@ -149,20 +149,20 @@ void reads_clip(struct media_item *item)
     int result;
     DL_FOREACH_SAFE (item->parked, read, next) {
         read_clip(item, read);
-        if (read_is_answerable(item, read, &result))
+        if (read_is_satisfiable(item, read, &result))
             read_make_ready(item, read, result);
     }
     if (item->ready)
-        reads_answer(item);
+        reads_reply(item);
 }
 
 static void read_is_late(void *context)
 {
     struct media_read *read = context;
     struct media_item *item = read->item;
-    /* EIO, as for an answer that stopped; ETIMEDOUT would surprise programs that read files. */
+    /* EIO, as for a response that stopped; ETIMEDOUT would surprise programs that read files. */
     read_make_ready(item, read, -ERR_HTTP_STALLED);
-    reads_answer(item);
+    reads_reply(item);
 }
 
 /* Whether the read is answered at once: *result is then its failure or 0. */
@@ -180,7 +180,7 @@ static bool read_is_decided(struct media_item *item, struct media_read *read, in
     read_clip(item, read);
     if (item->cache.load_error)
         *result = item_load(item);
-    return *result < 0 || read_is_answerable(item, read, result);
+    return *result < 0 || read_is_satisfiable(item, read, result);
 }
 
 static int read_park(struct media_item *item, struct media_read *read)

@@ -1,7 +1,8 @@
 /*
- * One socket pair of SOCK_SEQPACKET: a message is one job, with the descriptor of the data file, or one answer.
- * Jobs are done and answered in the order in which they were sent. When the process is gone all jobs under way end
- * with -EPIPE, and so does the starting of others: their owner then does the work in the loop.
+ * One socket pair of SOCK_SEQPACKET: a message is one job, with the descriptor of the data file, or
+ * one response. Jobs are done and answered in the order in which they were sent. When the process
+ * is gone all jobs under way end with -EPIPE, and so does the starting of others: their owner then
+ * does the work in the loop.
  */
 #include "media/syncer.h"
 
@@ -15,12 +16,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-struct job {
+struct sync_request {
     struct cache_key key;
     syncer_fn *fn;
     void *context;
-    struct job *next;
-    struct job *prev;
+    struct sync_request *next;
+    struct sync_request *prev;
 };
 
 struct syncer {
@@ -28,7 +29,7 @@ struct syncer {
     struct loop_watch watch;
     struct child child;
     bool is_gone;
-    struct job *jobs;
+    struct sync_request *jobs;
 };
 
 union control {
@@ -91,14 +92,14 @@ static void child_work(void *context UNUSED)
 
 static void job_end(struct syncer *syncer, struct cache_sync_result result)
 {
-    struct job *job = syncer->jobs;
+    struct sync_request *job = syncer->jobs;
     DL_DELETE(syncer->jobs, job);
     job->fn(job->context, result);
     free(job);
 }
 
-/* One answer; false when no more will come. */
-static bool answer_take(struct syncer *syncer, int flags)
+/* One response; false when no more will come. */
+static bool reply_take(struct syncer *syncer, int flags)
 {
     struct cache_sync_result result;
     ssize_t n = recv(syncer->watch.fd, &result, sizeof(result), flags);
@@ -111,7 +112,7 @@ static bool answer_take(struct syncer *syncer, int flags)
     return true;
 }
 
-static void syncer_lost(struct syncer *syncer)
+static void syncer_died(struct syncer *syncer)
 {
     syncer->is_gone = true;
     loop_watch_remove(syncer->loop, &syncer->watch);
@@ -119,13 +120,13 @@ static void syncer_lost(struct syncer *syncer)
         job_end(syncer, (struct cache_sync_result){.result = -EPIPE});
 }
 
-static void on_answer(void *context, short revents UNUSED)
+static void on_response(void *context, short revents UNUSED)
 {
     struct syncer *syncer = context;
-    if (answer_take(syncer, MSG_DONTWAIT))
+    if (reply_take(syncer, MSG_DONTWAIT))
         return;
     log_warn("media.syncer", "note=\"the process that syncs the cache is gone\"");
-    syncer_lost(syncer);
+    syncer_died(syncer);
 }
 
 int syncer_new(struct loop *loop, int directory_fd, struct syncer **out)
@@ -140,7 +141,7 @@ int syncer_new(struct loop *loop, int directory_fd, struct syncer **out)
     }
     syncer->loop = loop;
     syncer->watch = (struct loop_watch){
-        .fd = syncer->child.socket_fd, .events = POLLIN, .fn = on_answer, .context = syncer};
+        .fd = syncer->child.socket_fd, .events = POLLIN, .fn = on_response, .context = syncer};
     r = loop_watch_add(loop, &syncer->watch);
     if (r < 0) {
         child_wait(&syncer->child);
@@ -156,10 +157,10 @@ struct syncer *syncer_free(struct syncer *syncer)
     if (!syncer)
         return NULL;
     (void)shutdown(syncer->watch.fd, SHUT_WR);
-    while (!syncer->is_gone && answer_take(syncer, 0))
+    while (!syncer->is_gone && reply_take(syncer, 0))
         continue;
     if (!syncer->is_gone)
-        syncer_lost(syncer);
+        syncer_died(syncer);
     child_wait(&syncer->child);
     free(syncer);
     return NULL;
@@ -170,10 +171,10 @@ int syncer_start(struct syncer *syncer, const struct cache_key *key, int data_fd
 {
     if (!syncer || syncer->is_gone)
         return -EPIPE;
-    struct job *job = calloc(1, sizeof(*job));
+    struct sync_request *job = calloc(1, sizeof(*job));
     if (!job)
         return -ENOMEM;
-    *job = (struct job){.key = *key, .fn = fn, .context = context};
+    *job = (struct sync_request){.key = *key, .fn = fn, .context = context};
     if (message_send(syncer->watch.fd, key, data_fd) < 0) {
         int r = -errno;
         free(job);
@@ -185,7 +186,7 @@ int syncer_start(struct syncer *syncer, const struct cache_key *key, int data_fd
 
 bool syncer_has(const struct syncer *syncer, const struct cache_key *key)
 {
-    const struct job *job = syncer ? syncer->jobs : NULL;
+    const struct sync_request *job = syncer ? syncer->jobs : NULL;
     while (job && (job->key.id != key->id || job->key.kind != key->kind))
         job = job->next;
     return job != NULL;

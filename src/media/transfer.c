@@ -6,7 +6,7 @@
  *       │                   │  │ └─redirect (≤ 3)─▶ RUNNING at the new place
  *       └─no URL──▶ HELD ◀──┘  └─may succeed later─▶ WAITING ─timer─▶ begin
  *                    │  URL refused, once                 │
- *                    └─answer─▶ begin       given up: those who wait for its bytes fail
+ *                    └─response▶ begin       given up: those who wait for its bytes fail
  *
  * Attempts count those in a row that brought no byte: three, and only while the collection's
  * budget of retries lasts. A transfer that was cut after bringing much goes on at once. Each
@@ -37,7 +37,7 @@ enum {
     TRANSFER_DRAIN_BYTES = 256 * 1024,      /* cheaper to read on than to connect anew */
     TRANSFER_ROOM_BYTES = 64 * 1024 * 1024, /* evicted at once when the disk is full */
     TRANSFER_PAGE_BYTES = 16 * 1024,        /* the same for the body of an error */
-    TRANSFER_GATHER_BYTES = 256 * 1024,     /* written to the cache in one go */
+    TRANSFER_COALESCE_BYTES = 256 * 1024,   /* written to the cache in one go */
 };
 
 static int transfer_begin(struct transfer *transfer) NODISCARD;
@@ -96,7 +96,7 @@ static void transfer_log(const struct transfer *transfer, int result)
               result < 0 ? err_name(result) : "ok", transfer->words ? transfer->words : "");
 }
 
-static void transfer_give_up(struct transfer *transfer, int result)
+static void transfer_abandon(struct transfer *transfer, int result)
 {
     struct media_item *item = transfer->item;
     enum transfer_purpose purpose = transfer->purpose;
@@ -144,7 +144,7 @@ static void transfer_attempt_again(void *context)
     transfer_enter(transfer);
     int r = transfer_is_wanted(transfer) ? transfer_begin(transfer) : -ERR_HTTP_CANCELLED;
     if (r < 0)
-        transfer_give_up(transfer, r);
+        transfer_abandon(transfer, r);
     transfer_leave(transfer);
 }
 
@@ -159,30 +159,30 @@ static void transfer_failed(struct transfer *transfer, int result, bool is_retry
     if (!is_retryable || transfer->attempts >= TRANSFER_ATTEMPTS_MAX ||
         !transfer_is_wanted(transfer) ||
         (gained == 0 && !retry_bucket_take(&media->retry_bucket))) {
-        transfer_give_up(transfer, result);
+        transfer_abandon(transfer, result);
         return;
     }
     int64_t delay_ms = 0;
     if (gained < TRANSFER_MUCH_BYTES)
         delay_ms =
             backoff_delay_ms((unsigned)transfer->attempts, BACKOFF_CAP_MS, &media->random_state);
-    if (transfer->told_ms > delay_ms)
-        delay_ms = transfer->told_ms;
+    if (transfer->retry_after_ms > delay_ms)
+        delay_ms = transfer->retry_after_ms;
     /* A job is not done before its probe has ended: that must not take an hour. */
     if (transfer->purpose == TRANSFER_PROBE && delay_ms > media->settings.read_deadline_ms) {
-        transfer_give_up(transfer, result);
+        transfer_abandon(transfer, result);
         return;
     }
     transfer_log(transfer, result);
     transfer->state = TRANSFER_WAITING;
     timer_set(media_timers(media), &transfer->timer, delay_ms, transfer_attempt_again, transfer);
-    if (transfer->told_ms >= 0)
+    if (transfer->retry_after_ms >= 0)
         /* Who cannot wait that long need not wait at all. */
         reads_fail_late(item, transfer->position, transfer->end, media_now_ms(media) + delay_ms,
                         result);
 }
 
-/* The URL came because it was asked for again, and the first who uses it has no answer yet. */
+/* The URL came because it was asked for again, and the first who uses it has no response yet. */
 static bool is_url_on_trial(const struct media_item *item)
 {
     const struct transfer *transfer;
@@ -201,12 +201,12 @@ static void transfer_refused(struct transfer *transfer, int result)
     bool is_outdated = transfer->url_generation != item->url_generation;
     if (!is_outdated && (transfer->is_renewed || is_url_on_trial(item))) {
         item_url_refused(item, result);
-        transfer_give_up(transfer, result);
+        transfer_abandon(transfer, result);
         return;
     }
     /* Answers may come in any order, and late: it counts when the request began. */
     if (transfer->began_ms < item->refused_until_ms) {
-        transfer_give_up(transfer, item->refused_result);
+        transfer_abandon(transfer, item->refused_result);
         return;
     }
     transfer->is_renewed = true;
@@ -215,7 +215,7 @@ static void transfer_refused(struct transfer *transfer, int result)
     if (is_outdated && !item->is_url_asked) {
         int r = transfer_begin(transfer);
         if (r < 0)
-            transfer_give_up(transfer, r);
+            transfer_abandon(transfer, r);
         return;
     }
     transfer->state = TRANSFER_HELD;
@@ -225,13 +225,13 @@ static void transfer_refused(struct transfer *transfer, int result)
     }
 }
 
-void transfer_url_answered(struct transfer *transfer, int result)
+void transfer_url_received(struct transfer *transfer, int result)
 {
     transfer_enter(transfer);
     transfer->is_renewed = true;
     int r = result < 0 ? result : transfer_begin(transfer);
     if (r < 0)
-        transfer_give_up(transfer, r);
+        transfer_abandon(transfer, r);
     transfer_leave(transfer);
 }
 
@@ -296,7 +296,7 @@ void transfer_allow(struct transfer *transfer, int64_t allowed)
     transfer_watch_set(transfer);
 }
 
-/* Follows the answer's Location, by hand: the media host gets no credentials, and each hop is
+/* Follows the response's Location, by hand: the media host gets no credentials, and each hop is
  * checked against the URL policy when it is requested. */
 static int transfer_redirect(struct transfer *transfer, const char *location)
 {
@@ -336,51 +336,50 @@ static bool transfer_accept_whole(struct transfer *transfer)
     return true;
 }
 
-/* The answer to a probe tells the size; the bytes that follow are those of the head. */
-static int transfer_learn_size(struct transfer *transfer, const struct http_answer *answer)
+/* The response to a probe tells the size; the bytes that follow are those of the head. */
+static int transfer_learn_size(struct transfer *transfer, const struct http_response *response)
 {
-    int r = item_size_known(transfer->item, transfer->finding.size, answer_etag(answer));
+    int r = item_size_known(transfer->item, transfer->finding.size, range_etag(response));
     if (r == 0 && transfer->end > transfer->item->size)
         transfer->end = transfer->request_end = transfer->item->size;
     return r;
 }
 
-static int transfer_on_headers(void *context, const struct http_answer *answer)
+static int transfer_on_headers(void *context, const struct http_response *response)
 {
     struct transfer *transfer = context;
     struct media_item *item = transfer->item;
-    struct answer_wish wish = {
+    struct range_request wish = {
         .first = transfer->position,
         .last = transfer->request_end - 1,
         .size = item->size,
         .etag = item->etag,
     };
     transfer_enter(transfer);
-    transfer->finding = answer_judge(&wish, answer);
+    transfer->finding = range_check_response(&wish, response);
     transfer->is_judged = true;
-    transfer->told_ms = http_retry_after_ms(answer, media_wall_ms(item->media));
+    transfer->retry_after_ms = http_retry_after_ms(response, media_wall_ms(item->media));
     int r = 0;
-    if (transfer->finding.verdict == ANSWER_RANGE)
+    if (transfer->finding.verdict == RANGE_PART)
         item->is_whole_only = false;
-    if (transfer->finding.verdict == ANSWER_REDIRECT) {
-        int redirected = transfer_redirect(transfer, answer->location);
+    if (transfer->finding.verdict == RANGE_REDIRECT) {
+        int redirected = transfer_redirect(transfer, response->location);
         if (redirected < 0)
-            transfer->finding =
-                (struct answer_finding){.verdict = ANSWER_FAILED, .result = redirected};
+            transfer->finding = (struct range_check){.verdict = RANGE_FAILED, .result = redirected};
     }
     bool is_fit =
-        transfer->finding.verdict == ANSWER_RANGE || transfer->finding.verdict == ANSWER_WHOLE;
+        transfer->finding.verdict == RANGE_PART || transfer->finding.verdict == RANGE_WHOLE;
     if (is_fit && item->size < 0)
-        r = transfer_learn_size(transfer, answer);
+        r = transfer_learn_size(transfer, response);
     if (r < 0)
-        transfer->finding = (struct answer_finding){.verdict = ANSWER_FAILED, .result = r};
-    else if (transfer->finding.verdict == ANSWER_WHOLE) {
+        transfer->finding = (struct range_check){.verdict = RANGE_FAILED, .result = r};
+    else if (transfer->finding.verdict == RANGE_WHOLE) {
         if (!transfer_accept_whole(transfer)) {
             transfer->is_trimmed = true;
             r = -ECANCELED;
         }
-    } else if (transfer->finding.verdict != ANSWER_RANGE &&
-               (answer->content_length < 0 || answer->content_length > TRANSFER_PAGE_BYTES)) {
+    } else if (transfer->finding.verdict != RANGE_PART &&
+               (response->content_length < 0 || response->content_length > TRANSFER_PAGE_BYTES)) {
         r = -ECANCELED;
     }
     transfer_leave(transfer);
@@ -400,14 +399,14 @@ static int transfer_take(struct transfer *transfer, const void *bytes, size_t le
     bool was_full = item->cache.disk_error == -ENOSPC;
     struct interval gap = {.end = first};
     if ((int64_t)len > transfer->request_end - first)
-        return -ERR_MEDIA_ANSWER;
+        return -ERR_MEDIA_RESPONSE;
     /* What is there already is not written again. */
     while (cache_gap(&item->cache, gap.end, end, &gap)) {
         int r = cache_write(&item->cache, media_now_ms(item->media), gap.first,
                             (const char *)bytes + (gap.first - first),
                             (size_t)(gap.end - gap.first), is_wanted_for_read, item);
         if (item->cache.disk_error == -ENOSPC && !was_full)
-            room_want(item->media, TRANSFER_ROOM_BYTES);
+            evict_request(item->media, TRANSFER_ROOM_BYTES);
         if (r < 0)
             return r;
         transfer->gained += gap.end - gap.first;
@@ -424,7 +423,7 @@ static int transfer_on_body(void *context, const void *bytes, size_t len)
 {
     struct transfer *transfer = context;
     transfer->item->media->counts.fetched_bytes += (int64_t)len;
-    if (transfer->finding.verdict != ANSWER_RANGE && transfer->finding.verdict != ANSWER_WHOLE)
+    if (transfer->finding.verdict != RANGE_PART && transfer->finding.verdict != RANGE_WHOLE)
         return 0;
     transfer_enter(transfer);
     int r = transfer_take(transfer, bytes, len);
@@ -441,7 +440,7 @@ static int transfer_on_body(void *context, const void *bytes, size_t len)
     return r;
 }
 
-/* The answer was as wished; `result` says how it ended. */
+/* The response is as requested; `result` says how it ended. */
 static void transfer_came(struct transfer *transfer, int result)
 {
     if (transfer->position >= transfer->end)
@@ -457,37 +456,37 @@ static void transfer_judged(struct transfer *transfer, int result)
 {
     int r;
     switch (transfer->finding.verdict) {
-    case ANSWER_RANGE:
-    case ANSWER_WHOLE:
+    case RANGE_PART:
+    case RANGE_WHOLE:
         transfer_came(transfer, result);
         break;
-    case ANSWER_REDIRECT:
+    case RANGE_REDIRECT:
         r = transfer_begin(transfer);
         if (r < 0)
-            transfer_give_up(transfer, r);
+            transfer_abandon(transfer, r);
         break;
-    case ANSWER_REFUSED:
+    case RANGE_REFUSED:
         transfer_refused(transfer, transfer->finding.result);
         break;
-    case ANSWER_RETRY:
+    case RANGE_RETRY:
         transfer_failed(transfer, transfer->finding.result, true);
         break;
-    case ANSWER_CHANGED:
+    case RANGE_CHANGED:
         item_changed(transfer->item);
         break;
-    case ANSWER_FAILED:
-        transfer_give_up(transfer, transfer->finding.result);
+    case RANGE_FAILED:
+        transfer_abandon(transfer, transfer->finding.result);
         break;
     }
 }
 
-static void transfer_on_done(void *context, int result, const struct http_answer *answer)
+static void transfer_on_done(void *context, int result, const struct http_response *response)
 {
     struct transfer *transfer = context;
     transfer_enter(transfer);
     transfer->http = NULL;
     transfer->is_paused = false;
-    transfer->words = answer->failure;
+    transfer->words = response->failure;
     timer_cancel(media_timers(transfer->item->media), &transfer->timer);
     if (transfer->is_trimmed)
         transfer_finish(transfer);
@@ -514,7 +513,7 @@ static int transfer_request(struct transfer *transfer, const char *url)
         .url = url,
         .range_first = transfer->position,
         .range_last = transfer->end - 1,
-        .gather_bytes = TRANSFER_GATHER_BYTES,
+        .coalesce_bytes = TRANSFER_COALESCE_BYTES,
         .connect_ms = TRANSFER_CONNECT_MS,
         .stall_ms = TRANSFER_STALL_MS,
         .body_limit = body_limit > TRANSFER_PAGE_BYTES ? (size_t)body_limit : TRANSFER_PAGE_BYTES,
@@ -533,7 +532,7 @@ static int transfer_request(struct transfer *transfer, const char *url)
     transfer->is_paused = false;
     transfer->is_judged = false;
     transfer->is_whole = false;
-    transfer->told_ms = -1;
+    transfer->retry_after_ms = -1;
     transfer_watch_set(transfer);
     r = http_start(media->settings.http, &request, &transfer->http);
     item->requests += r == 0;
@@ -583,7 +582,7 @@ int transfer_start(struct media_item *item, enum transfer_purpose purpose, int64
                                   .position = first,
                                   .end = end,
                                   .allowed = allowed,
-                                  .told_ms = -1};
+                                  .retry_after_ms = -1};
     DL_APPEND(media->transfers, transfer);
     media->transfer_count++;
     media->background_count += purpose == TRANSFER_BACKGROUND;

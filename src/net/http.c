@@ -25,7 +25,7 @@ static void transfer_give(struct http_transfer *transfer)
 {
     struct loop *loop = transfer->http->loop;
     loop_is_in_curl_set(loop, true);
-    http_easy_give(transfer);
+    http_easy_flush_body(transfer);
     loop_is_in_curl_set(loop, false);
 }
 
@@ -57,12 +57,13 @@ static void transfer_free(struct http_transfer *transfer)
     free(transfer);
 }
 
-/* A host that is away fails every transfer for hours: what the first of a minute tells is enough. */
+/* A host that is away fails every transfer for hours: what the first of a minute tells is
+ * enough. */
 static enum log_level transfer_log_level(const struct http_transfer *transfer, int result)
 {
     struct http *http = transfer->http;
     int64_t now = now_ms(transfer);
-    if (result == 0 || transfer->answer.failure[0] == '\0' || now < http->quiet_until_ms)
+    if (result == 0 || transfer->response.failure[0] == '\0' || now < http->quiet_until_ms)
         return LOG_DEBUG;
     http->quiet_until_ms = now + HTTP_LOG_QUIET_MS;
     return LOG_INFO;
@@ -79,8 +80,8 @@ static void transfer_log(const struct http_transfer *transfer, int result)
               "method=%s url=%s result=%s status=%d sent=%d bytes=%" PRId64 " ms=%" PRId64
               " curl=\"%s\"",
               transfer->request.method == HTTP_POST ? "POST" : "GET", url, err_name(result),
-              transfer->answer.status, transfer->answer.is_sent, transfer->answer.body_bytes,
-              now_ms(transfer) - transfer->started_ms, transfer->answer.failure);
+              transfer->response.status, transfer->response.is_sent, transfer->response.body_bytes,
+              now_ms(transfer) - transfer->started_ms, transfer->response.failure);
 }
 
 static void transfer_finish(struct http_transfer *transfer, int result)
@@ -89,13 +90,13 @@ static void transfer_finish(struct http_transfer *transfer, int result)
     transfer->is_finished = true;
     if (transfer->easy &&
         curl_easy_getinfo(transfer->easy, CURLINFO_SIZE_UPLOAD_T, &sent_bytes) == CURLE_OK)
-        transfer->answer.sent_body_bytes = sent_bytes;
+        transfer->response.sent_body_bytes = sent_bytes;
     /* What a callback of ours has ended, libcurl calls a failure to write. */
     if (result == 0 || transfer->failure)
-        transfer->answer.failure[0] = '\0';
+        transfer->response.failure[0] = '\0';
     transfer_detach(transfer);
     transfer_log(transfer, result);
-    transfer->request.on_done(transfer->request.context, result, &transfer->answer);
+    transfer->request.on_done(transfer->request.context, result, &transfer->response);
     transfer_free(transfer);
 }
 
@@ -121,7 +122,7 @@ static void on_stall_deadline(void *context)
 /* Starts the stall deadline anew, unless not yet connected. */
 static void stall_restart(struct http_transfer *transfer)
 {
-    if (transfer->request.stall_ms <= 0 || !transfer->answer.is_sent)
+    if (transfer->request.stall_ms <= 0 || !transfer->response.is_sent)
         return;
     transfer->last_byte_ms = now_ms(transfer);
     timer_set(timers_of(transfer), &transfer->stall_timer, transfer->request.stall_ms,
@@ -139,12 +140,13 @@ static void transfer_add(struct http_transfer *transfer)
     loop_transfer_count_add(loop, 1);
 }
 
-/* libcurl may deliver what it has kept from within; what on_body cancels meanwhile is marked only. */
+/* libcurl may deliver what it has kept from within; what on_body cancels meanwhile is marked
+ * only. */
 static void transfer_go_on(struct http_transfer *transfer)
 {
     struct loop *loop = transfer->http->loop;
     transfer->is_held = false;
-    transfer->turn_bytes = 0;
+    transfer->pass_bytes = 0;
     transfer->last_byte_ms = now_ms(transfer);
     loop_is_in_curl_set(loop, true);
     CURLcode code = curl_easy_pause(transfer->easy, CURLPAUSE_CONT);
@@ -181,10 +183,10 @@ static void http_prepare(void *context)
         continue;
 }
 
-static struct http_transfer *http_gathering(const struct http *http)
+static struct http_transfer *http_coalescing(const struct http *http)
 {
-    struct http_transfer *transfer = http->gathering > 0 ? http->transfers : NULL;
-    while (transfer && transfer->gathered_len == 0)
+    struct http_transfer *transfer = http->coalescing > 0 ? http->transfers : NULL;
+    while (transfer && transfer->coalesced_len == 0)
         transfer = transfer->next;
     return transfer;
 }
@@ -202,7 +204,7 @@ static struct http_transfer *http_complete(const struct http *http)
 static void http_performed(void *context)
 {
     struct http_transfer *transfer;
-    while ((transfer = http_gathering(context)) != NULL) {
+    while ((transfer = http_coalescing(context)) != NULL) {
         transfer_give(transfer);
         if (!transfer->is_cancelled && transfer->failure)
             transfer_finish(transfer, transfer->failure);
@@ -263,7 +265,7 @@ int http_start(struct http *http, const struct http_request *request, struct htt
     transfer->http = http;
     transfer->request = *request;
     transfer->on_sending = stall_restart;
-    transfer->answer.content_length = -1;
+    transfer->response.content_length = -1;
     transfer->started_ms = now_ms(transfer);
     transfer->url = strdup(request->url);
     r = transfer->url ? http_easy_open(transfer) : -ENOMEM;

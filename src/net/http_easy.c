@@ -23,12 +23,14 @@
 #define CODE_TOO_LARGE CURLE_OUT_OF_MEMORY
 #endif
 
-/* Memory per active transfer, unless so much is gathered anyway that it would be filled four times and more. */
+/* Memory per active transfer, unless so much is coalesced anyway that it would be filled four times
+ * and more. */
 enum { BUFFER_BYTES = 64 * 1024 };
 
-/* So much of a body is taken in one turn of the loop. libcurl (7.88) goes on for a hundred buffers while
- * there is something to read, and meanwhile nobody else is served, the reader of these bytes included. */
-enum { TURN_BYTES = 1024 * 1024 };
+/* So much of a body is taken in one pass of the loop. libcurl (7.88) goes on for a hundred buffers
+ * while there is something to read, and meanwhile nobody else is served, the reader of these bytes
+ * included. */
+enum { PASS_BYTES = 1024 * 1024 };
 
 /* True when a callback of curl must not go on with this transfer. */
 static bool is_over(const struct http_transfer *transfer)
@@ -79,9 +81,9 @@ static int on_request_ready(void *context, char *remote_ip, char *local_ip, int 
         fail(transfer, -ERR_URL_REFUSED);
         return CURL_PREREQFUNC_ABORT;
     }
-    if (transfer->answer.is_sent) {
+    if (transfer->response.is_sent) {
         /* curl starts again because the connection died unanswered. */
-        if (request->is_once) {
+        if (request->is_single_attempt) {
             fail(transfer, -ERR_HTTP_REPEATED);
             return CURL_PREREQFUNC_ABORT;
         }
@@ -92,7 +94,7 @@ static int on_request_ready(void *context, char *remote_ip, char *local_ip, int 
         if (is_over(transfer))
             return CURL_PREREQFUNC_ABORT;
     }
-    transfer->answer.is_sent = true;
+    transfer->response.is_sent = true;
     transfer->on_sending(transfer);
     return transfer->failure ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
@@ -118,29 +120,29 @@ static size_t on_body_wanted(char *out, size_t size, size_t count, void *context
 static int on_body_rewind(void *context, curl_off_t offset, int origin)
 {
     struct http_transfer *transfer = context;
-    if (transfer->request.is_once || origin != SEEK_SET || offset != 0)
+    if (transfer->request.is_single_attempt || origin != SEEK_SET || offset != 0)
         return CURL_SEEKFUNC_FAIL;
     transfer->body_sent_bytes = 0;
     return CURL_SEEKFUNC_OK;
 }
 
 /*
- * libcurl cuts an answer that is longer than its Content-Length and reports success; since 8.x it does
- * not even read on, so that nothing of it tells. Where that must not pass for the answer that was
- * meant (is_once), it is told to ignore the length and hands out all that comes: we count, and end
- * the transfer ourselves when everything that was declared is there. That costs the connection, which
- * such a transfer does not leave to others anyway.
+ * libcurl cuts a response that is longer than its Content-Length and reports success; since 8.x it
+ * does not even read on, so that nothing of it tells. Where that must not pass for the response
+ * that was meant (is_single_attempt), it is told to ignore the length and hands out all that comes:
+ * we count, and end the transfer ourselves when everything that was declared is there. That costs
+ * the connection, which such a transfer does not leave to others anyway.
  */
 bool http_easy_is_counted(const struct http_transfer *transfer)
 {
-    return transfer->request.is_once;
+    return transfer->request.is_single_attempt;
 }
 
 static void body_counted(struct http_transfer *transfer)
 {
-    const struct http_answer *answer = &transfer->answer;
+    const struct http_response *response = &transfer->response;
     if (transfer->is_complete || is_over(transfer) || !http_easy_is_counted(transfer) ||
-        transfer->head.place != HTTP_HEAD_BODY || answer->body_bytes != answer->content_length)
+        transfer->head.place != HTTP_HEAD_BODY || response->body_bytes != response->content_length)
         return;
     transfer->is_complete = true;
     transfer->http->complete++;
@@ -154,11 +156,11 @@ static size_t on_head_line(char *line, size_t size, size_t count, void *context)
     if (is_over(transfer))
         return 0;
     touch(transfer);
-    int r = http_head_line(&transfer->head, line, len, &transfer->answer);
+    int r = http_head_line(&transfer->head, line, len, &transfer->response);
     if (r > 0 && request->on_headers)
-        r = request->on_headers(request->context, &transfer->answer);
-    if (r >= 0 && transfer->answer.content_length > 0 &&
-        (uint64_t)transfer->answer.content_length > request->body_limit &&
+        r = request->on_headers(request->context, &transfer->response);
+    if (r >= 0 && transfer->response.content_length > 0 &&
+        (uint64_t)transfer->response.content_length > request->body_limit &&
         transfer->head.place == HTTP_HEAD_BODY)
         r = -ERR_HTTP_TOO_LARGE;
     if (r < 0)
@@ -167,13 +169,13 @@ static size_t on_head_line(char *line, size_t size, size_t count, void *context)
     return is_over(transfer) ? 0 : len;
 }
 
-static void gathered_end(struct http_transfer *transfer)
+static void coalesced_end(struct http_transfer *transfer)
 {
-    transfer->http->gathering -= transfer->gathered_len > 0;
-    transfer->gathered_len = 0;
+    transfer->http->coalescing -= transfer->coalesced_len > 0;
+    transfer->coalesced_len = 0;
 }
 
-static void body_give(struct http_transfer *transfer, const void *bytes, size_t len)
+static void body_deliver(struct http_transfer *transfer, const void *bytes, size_t len)
 {
     int r = transfer->request.on_body
                 ? transfer->request.on_body(transfer->request.context, bytes, len)
@@ -182,59 +184,59 @@ static void body_give(struct http_transfer *transfer, const void *bytes, size_t 
         fail(transfer, r);
 }
 
-void http_easy_give(struct http_transfer *transfer)
+void http_easy_flush_body(struct http_transfer *transfer)
 {
-    size_t len = transfer->gathered_len;
-    gathered_end(transfer);
+    size_t len = transfer->coalesced_len;
+    coalesced_end(transfer);
     if (len > 0 && !is_over(transfer))
-        body_give(transfer, transfer->gathered, len);
+        body_deliver(transfer, transfer->coalesced, len);
 }
 
-static void body_gather(struct http_transfer *transfer, const char *bytes, size_t len)
+static void body_coalesce(struct http_transfer *transfer, const char *bytes, size_t len)
 {
     while (len > 0 && !is_over(transfer)) {
-        size_t room = transfer->request.gather_bytes - transfer->gathered_len;
+        size_t room = transfer->request.coalesce_bytes - transfer->coalesced_len;
         size_t part = len < room ? len : room;
-        transfer->http->gathering += transfer->gathered_len == 0;
-        memcpy(transfer->gathered + transfer->gathered_len, bytes, part);
-        transfer->gathered_len += part;
+        transfer->http->coalescing += transfer->coalesced_len == 0;
+        memcpy(transfer->coalesced + transfer->coalesced_len, bytes, part);
+        transfer->coalesced_len += part;
         bytes += part;
         len -= part;
         if (part == room)
-            http_easy_give(transfer);
+            http_easy_flush_body(transfer);
     }
 }
 
 static size_t on_body_bytes(char *bytes, size_t size, size_t count, void *context)
 {
     struct http_transfer *transfer = context;
-    struct http_answer *answer = &transfer->answer;
+    struct http_response *response = &transfer->response;
     size_t len = size * count;
     if (is_over(transfer))
         return 0;
-    if (transfer->is_paused || transfer->turn_bytes >= TURN_BYTES) {
+    if (transfer->is_paused || transfer->pass_bytes >= PASS_BYTES) {
         transfer->is_held = true;
         if (!transfer->is_paused)
             loop_transfers_wake(transfer->http->loop);
         return CURL_WRITEFUNC_PAUSE; /* the same bytes come again */
     }
-    transfer->turn_bytes += len;
+    transfer->pass_bytes += len;
     touch(transfer);
-    uint64_t total = (uint64_t)answer->body_bytes + len;
+    uint64_t total = (uint64_t)response->body_bytes + len;
     if (transfer->head.place != HTTP_HEAD_BODY ||
-        (answer->content_length >= 0 && total > (uint64_t)answer->content_length))
+        (response->content_length >= 0 && total > (uint64_t)response->content_length))
         fail(transfer, -ERR_HTTP_MALFORMED);
     else if (total > transfer->request.body_limit)
         fail(transfer, -ERR_HTTP_TOO_LARGE);
     if (transfer->failure)
         return 0;
-    answer->body_bytes = (int64_t)total;
-    if (!transfer->gathered && transfer->request.gather_bytes > 0)
-        transfer->gathered = malloc(transfer->request.gather_bytes);
-    if (transfer->gathered)
-        body_gather(transfer, bytes, len);
+    response->body_bytes = (int64_t)total;
+    if (!transfer->coalesced && transfer->request.coalesce_bytes > 0)
+        transfer->coalesced = malloc(transfer->request.coalesce_bytes);
+    if (transfer->coalesced)
+        body_coalesce(transfer, bytes, len);
     else /* it is not wished, or there is no memory for it */
-        body_give(transfer, bytes, len);
+        body_deliver(transfer, bytes, len);
     body_counted(transfer);
     return is_over(transfer) ? 0 : len;
 }
@@ -266,7 +268,7 @@ static int headers_add(struct http_transfer *transfer)
 {
     const struct http_request *request = &transfer->request;
     char line[256];
-    /* Some relays break compressed answers. "Expect:" keeps curl from asking for 100 Continue. */
+    /* Some relays break compressed responses. "Expect:" keeps curl from asking for 100 Continue. */
     int r = header_add(transfer, "Accept-Encoding: identity");
     if (r == 0)
         r = header_add(transfer, "Expect:");
@@ -302,9 +304,10 @@ static int set_numbers(struct http_transfer *transfer)
     const struct http_request *request = &transfer->request;
     /* Several polls share one HTTP/2 connection. A range is not held up by another one on its
      * connection; a create must have a connection of its own. */
-    bool is_http2 = request->method == HTTP_GET && !request->is_once && request->range_first < 0;
+    bool is_http2 =
+        request->method == HTTP_GET && !request->is_single_attempt && request->range_first < 0;
     int64_t buffer_bytes =
-        request->gather_bytes > BUFFER_BYTES ? (int64_t)request->gather_bytes : BUFFER_BYTES;
+        request->coalesce_bytes > BUFFER_BYTES ? (int64_t)request->coalesce_bytes : BUFFER_BYTES;
     int64_t connect_ms = request->connect_ms > 0 && request->connect_ms < INT_MAX
                              ? request->connect_ms
                              : INT_MAX; /* 0 would be curl's default */
@@ -324,8 +327,8 @@ static int set_numbers(struct http_transfer *transfer)
       {CURLOPT_CONNECTTIMEOUT_MS, connect_ms},
       {CURLOPT_HTTP_VERSION, is_http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1},
       {CURLOPT_PIPEWAIT, is_http2},
-      {CURLOPT_FRESH_CONNECT, request->is_once},
-      {CURLOPT_FORBID_REUSE, request->is_once},
+      {CURLOPT_FRESH_CONNECT, request->is_single_attempt},
+      {CURLOPT_FORBID_REUSE, request->is_single_attempt},
       {CURLOPT_HTTPGET, request->method == HTTP_GET},
 #if LIBCURL_VERSION_NUM >= 0x075700
       /* Ending a transfer must not wait for the resolver's thread, which is left to end by itself:
@@ -362,7 +365,7 @@ static int set_pointers(struct http_transfer *transfer)
         {CURLOPT_WRITEDATA, transfer},
         {CURLOPT_READDATA, transfer},
         {CURLOPT_SEEKDATA, transfer},
-        {CURLOPT_ERRORBUFFER, transfer->answer.failure},
+        {CURLOPT_ERRORBUFFER, transfer->response.failure},
     };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         int r = set_pointer(transfer->easy, rows[i].option, rows[i].value);
@@ -392,7 +395,7 @@ static int set_functions(CURL *easy)
     return code == CURLE_OK ? 0 : -EINVAL;
 }
 
-_Static_assert(sizeof(((struct http_answer *)0)->failure) >= CURL_ERROR_SIZE,
+_Static_assert(sizeof(((struct http_response *)0)->failure) >= CURL_ERROR_SIZE,
                "libcurl writes up to that much there");
 
 int http_easy_open(struct http_transfer *transfer)
@@ -427,9 +430,9 @@ void http_easy_close(struct http_transfer *transfer)
         explicit_bzero(header->data, strlen(header->data));
     curl_slist_free_all(transfer->headers);
     transfer->headers = NULL;
-    gathered_end(transfer);
-    free(transfer->gathered);
-    transfer->gathered = NULL;
+    coalesced_end(transfer);
+    free(transfer->coalesced);
+    transfer->coalesced = NULL;
 }
 
 struct code_row {
@@ -464,25 +467,27 @@ static const struct code_row code_rows[] = {
 
 int http_easy_result(const struct http_transfer *transfer, CURLcode code)
 {
-    const struct http_answer *answer = &transfer->answer;
+    const struct http_response *response = &transfer->response;
     if (transfer->failure)
         return transfer->failure;
     if (code == CURLE_OK) {
         if (transfer->head.place != HTTP_HEAD_BODY)
             return -ERR_HTTP_BROKEN; /* curl calls an end within the head a success */
-        bool has_body = answer->status != 204 && answer->status != 304;
-        bool is_short = answer->content_length >= 0 && answer->body_bytes != answer->content_length;
+        bool has_body = response->status != 204 && response->status != 304;
+        bool is_short =
+            response->content_length >= 0 && response->body_bytes != response->content_length;
         return has_body && is_short ? -ERR_HTTP_BROKEN : 0;
     }
-    if (transfer->has_refused_address && !answer->is_sent)
+    if (transfer->has_refused_address && !response->is_sent)
         return -ERR_URL_REFUSED;
-    /* A header line beyond curl's own limit of 100 KiB; since 8.6 there is CURLE_TOO_LARGE for it. */
-    if ((code == CURLE_OUT_OF_MEMORY || code == CODE_TOO_LARGE) && answer->is_sent &&
+    /* A header line beyond curl's own limit of 100 KiB; since 8.6 there is CURLE_TOO_LARGE for
+     * it. */
+    if ((code == CURLE_OUT_OF_MEMORY || code == CODE_TOO_LARGE) && response->is_sent &&
         transfer->head.place != HTTP_HEAD_BODY)
         return -ERR_HTTP_MALFORMED;
     for (size_t i = 0; i < ARRAY_COUNT(code_rows); i++) {
         if (code_rows[i].code == code)
-            return answer->is_sent ? code_rows[i].sent : code_rows[i].unsent;
+            return response->is_sent ? code_rows[i].sent : code_rows[i].unsent;
     }
-    return answer->is_sent ? -ERR_HTTP_BROKEN : -ERR_HTTP_CONNECT;
+    return response->is_sent ? -ERR_HTTP_BROKEN : -ERR_HTTP_CONNECT;
 }

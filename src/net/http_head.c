@@ -41,7 +41,8 @@ static void span_copy(struct span span, char *out, size_t size)
     out[len] = '\0';
 }
 
-static int take_status_line(struct http_head *head, struct span line, struct http_answer *answer)
+static int take_status_line(struct http_head *head, struct span line,
+                            struct http_response *response)
 {
     if (line.len < 5 || strncmp(line.text, "HTTP/", 5) != 0)
         return -ERR_HTTP_MALFORMED;
@@ -56,13 +57,13 @@ static int take_status_line(struct http_head *head, struct span line, struct htt
         return -ERR_HTTP_MALFORMED;
     head->is_interim = status < 200;
     if (!head->is_interim)
-        answer->status = status;
+        response->status = status;
     head->place = HTTP_HEAD_FIELDS;
     return 0;
 }
 
 static int take_content_length(struct http_head *head, struct span value,
-                               struct http_answer *answer)
+                               struct http_response *response)
 {
     int64_t length = 0;
     if (value.len == 0 || value.len > 18)
@@ -72,10 +73,10 @@ static int take_content_length(struct http_head *head, struct span value,
             return -ERR_HTTP_MALFORMED;
         length = length * 10 + (value.text[i] - '0');
     }
-    if (head->has_content_length && answer->content_length != length)
+    if (head->has_content_length && response->content_length != length)
         return -ERR_HTTP_MALFORMED;
     head->has_content_length = true;
-    answer->content_length = length;
+    response->content_length = length;
     return 0;
 }
 
@@ -96,7 +97,7 @@ struct text_field {
 
 #define TEXT_FIELD(name, member)                                                                   \
     {                                                                                              \
-        name, offsetof(struct http_answer, member), sizeof(((struct http_answer *)0)->member)      \
+        name, offsetof(struct http_response, member), sizeof(((struct http_response *)0)->member)  \
     }
 
 static const struct text_field text_fields[] = {
@@ -112,18 +113,18 @@ static const struct text_field text_fields[] = {
 };
 
 static int take_text_field(struct http_head *head, struct span name, struct span value,
-                           struct http_answer *answer)
+                           struct http_response *response)
 {
     for (size_t i = 0; i < ARRAY_COUNT(text_fields); i++) {
         const struct text_field *field = &text_fields[i];
         if (!span_is(name, field->name))
             continue;
-        char *out = (char *)answer + field->offset;
+        char *out = (char *)response + field->offset;
         /* A cut Location would be another place, and two Content-Ranges are no range at all, even
          * if the first is empty. */
-        bool *has_one = out == answer->location        ? &head->has_location
-                        : out == answer->content_range ? &answer->has_content_range
-                                                       : NULL;
+        bool *has_one = out == response->location        ? &head->has_location
+                        : out == response->content_range ? &response->has_content_range
+                                                         : NULL;
         if (has_one && (*has_one || value.len >= field->size))
             return -ERR_HTTP_MALFORMED;
         if (has_one)
@@ -134,7 +135,7 @@ static int take_text_field(struct http_head *head, struct span name, struct span
     return 0;
 }
 
-static int take_field(struct http_head *head, struct span line, struct http_answer *answer)
+static int take_field(struct http_head *head, struct span line, struct http_response *response)
 {
     /* A line that begins with a blank has no name: the obsolete folding (RFC 9112, section 5.2)
      * could continue a Content-Encoding, and nobody sends it. */
@@ -154,15 +155,15 @@ static int take_field(struct http_head *head, struct span line, struct http_answ
     if (head->is_interim)
         return 0;
     if (span_is(name, "Content-Length"))
-        return take_content_length(head, value, answer);
+        return take_content_length(head, value, response);
     if (span_is(name, "Transfer-Encoding"))
         return take_transfer_encoding(head, value);
     if (span_is(name, "Content-Encoding"))
         return value.len == 0 || span_is(value, "identity") ? 0 : -ERR_HTTP_MALFORMED;
-    return take_text_field(head, name, value, answer);
+    return take_text_field(head, name, value, response);
 }
 
-static int end_head(struct http_head *head, struct http_answer *answer)
+static int end_head(struct http_head *head, struct http_response *response)
 {
     if (head->is_interim) {
         head->place = HTTP_HEAD_STATUS;
@@ -170,12 +171,13 @@ static int end_head(struct http_head *head, struct http_answer *answer)
     }
     /* RFC 9112, section 6.3: chunks tell the length, whatever Content-Length says. */
     if (head->is_chunked)
-        answer->content_length = -1;
+        response->content_length = -1;
     head->place = HTTP_HEAD_BODY;
     return 1;
 }
 
-int http_head_line(struct http_head *head, const char *line, size_t len, struct http_answer *answer)
+int http_head_line(struct http_head *head, const char *line, size_t len,
+                   struct http_response *response)
 {
     head->bytes += len;
     head->lines++;
@@ -193,9 +195,9 @@ int http_head_line(struct http_head *head, const char *line, size_t len, struct 
     struct span span = {line, len};
     switch (head->place) {
     case HTTP_HEAD_STATUS:
-        return take_status_line(head, span, answer);
+        return take_status_line(head, span, response);
     case HTTP_HEAD_FIELDS:
-        return len == 0 ? end_head(head, answer) : take_field(head, span, answer);
+        return len == 0 ? end_head(head, response) : take_field(head, span, response);
     case HTTP_HEAD_BODY: /* trailers say nothing we ask for */
         break;
     }
@@ -209,9 +211,9 @@ static int64_t date_parse_ms(const char *text)
     return seconds < 0 || seconds > DATE_MAX_S ? -1 : (int64_t)seconds * 1000;
 }
 
-int64_t http_retry_after_ms(const struct http_answer *answer, int64_t wall_ms)
+int64_t http_retry_after_ms(const struct http_response *response, int64_t wall_ms)
 {
-    const char *text = answer->retry_after;
+    const char *text = response->retry_after;
     int64_t wait_ms = 0;
     if (is_digit(text[0])) {
         for (const char *p = text; *p; p++) {
@@ -230,7 +232,7 @@ int64_t http_retry_after_ms(const struct http_answer *answer, int64_t wall_ms)
     if (until_ms < 0)
         return -1;
     /* Both dates by the server's clock, so that ours may be wrong. */
-    int64_t now_ms = answer->date[0] ? date_parse_ms(answer->date) : -1;
+    int64_t now_ms = response->date[0] ? date_parse_ms(response->date) : -1;
     wait_ms = until_ms - (now_ms > 0 ? now_ms : wall_ms);
     return wait_ms < 0 ? 0 : wait_ms < RETRY_AFTER_MAX_MS ? wait_ms : RETRY_AFTER_MAX_MS;
 }

@@ -1,5 +1,5 @@
 /*
- * What: reads the head of an answer line by line and holds it against RFC 9110 and 9112 where
+ * What: reads the head of a response line by line and holds it against RFC 9110 and 9112 where
  * libcurl is lenient: one Content-Length, no Content-Encoding, no stray bytes, bounded size. Pure.
  * Errors: -ERR_HTTP_MALFORMED.
  */
@@ -9,7 +9,7 @@
 #include "seedancefs/net/http.h"
 
 enum {
-    HTTP_HEAD_BYTES_MAX = 64 * 1024, /* of all heads and trailers of one answer */
+    HTTP_HEAD_BYTES_MAX = 64 * 1024, /* of all heads and trailers of one response */
     HTTP_HEAD_LINES_MAX = 200,
 };
 
@@ -27,6 +27,6 @@ struct http_head {
 
 /* Takes one line with its line end. 1 when it completes the final head, 0, or an error. */
 int http_head_line(struct http_head *head, const char *line, size_t len,
-                   struct http_answer *answer) NODISCARD;
+                   struct http_response *response) NODISCARD;
 
 #endif

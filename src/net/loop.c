@@ -51,7 +51,7 @@ struct loop {
     bool is_perform_due;
     bool is_in_curl;
     bool is_stopped;
-    uint64_t turn_count;
+    uint64_t pass_count;
     uint64_t perform_count;
 };
 
@@ -213,15 +213,15 @@ static int loop_wait(struct loop *loop, int64_t wait_ms)
     wait_ms = loop_timer_arm(loop, wait_ms);
     if (loop->is_prepare_due || loop->is_perform_due)
         wait_ms = 0;
-    int most_ms = wait_ms < 0 ? -1 : wait_ms > INT_MAX ? INT_MAX : (int)wait_ms;
+    int max_ms = wait_ms < 0 ? -1 : wait_ms > INT_MAX ? INT_MAX : (int)wait_ms;
     if (loop->transfer_count > 0) {
-        int r = loop_wait_for_curl(loop, most_ms);
+        int r = loop_wait_for_curl(loop, max_ms);
         if (r < 0)
             return r;
-        most_ms = 0;
+        max_ms = 0;
     }
-    int n = epoll_wait(loop->epoll_fd, loop->ready, READY_MAX, most_ms);
-    loop->turn_count++;
+    int n = epoll_wait(loop->epoll_fd, loop->ready, READY_MAX, max_ms);
+    loop->pass_count++;
     loop->ready_count = n > 0 ? n : 0;
     return n < 0 && errno != EINTR ? -errno : 0;
 }
@@ -265,7 +265,7 @@ static int loop_perform(struct loop *loop)
     return 0;
 }
 
-int loop_turn(struct loop *loop, int64_t wait_ms)
+int loop_run_once(struct loop *loop, int64_t wait_ms)
 {
     if (loop->is_prepare_due && loop->has_hooks) {
         loop->is_prepare_due = false;
@@ -286,7 +286,7 @@ int loop_turn(struct loop *loop, int64_t wait_ms)
 int loop_run(struct loop *loop)
 {
     while (!loop->is_stopped) {
-        int r = loop_turn(loop, -1);
+        int r = loop_run_once(loop, -1);
         if (r == -ENOMEM) {
             /* libcurl found no memory in this turn. What it was about is done in a later one. */
             log_error("loop.memory", "error=ENOMEM");
@@ -338,9 +338,9 @@ void loop_is_in_curl_set(struct loop *loop, bool is_in_curl)
     loop->is_in_curl = is_in_curl;
 }
 
-uint64_t loop_turn_count(const struct loop *loop)
+uint64_t loop_pass_count(const struct loop *loop)
 {
-    return loop->turn_count;
+    return loop->pass_count;
 }
 
 uint64_t loop_perform_count(const struct loop *loop)

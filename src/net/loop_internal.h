@@ -37,7 +37,7 @@ bool loop_is_in_curl(const struct loop *loop);
 void loop_is_in_curl_set(struct loop *loop, bool is_in_curl);
 
 /* How often a wait has returned, and how often curl_multi_perform() ran; for tests. */
-uint64_t loop_turn_count(const struct loop *loop);
+uint64_t loop_pass_count(const struct loop *loop);
 uint64_t loop_perform_count(const struct loop *loop);
 
 #endif

@@ -245,7 +245,8 @@ int url_resolve(const char *base, const char *location, char *out, size_t size)
         r = url_parse(text, &to);
     if (r == 0 && from.is_https && !to.is_https)
         r = -ERR_URL_REFUSED;
-    /* curl decodes a host like %38 and takes it for a name, which is an address when it is read again. */
+    /* curl decodes a host like %38 and takes it for a name, which is an address when it is read
+     * again. */
     if (r == 0)
         r = resolve_once(base, text, &again);
     if (r == 0 && strcmp(text, again) != 0)

@@ -1,6 +1,7 @@
 /*
  * What: one run over a parsed prompt.json: the state that the checks of single fields leave behind
- * for the rules between fields and for the body, and the doors of the files that share the work.
+ * for the rules between fields and for the body, and the functions of the files that share the
+ * work.
  * Lifetime: check_init() .. check_fini(); the document, the settings and the report are lent and
  * outlive it, and the texts point into them.
  * Errors: problems go to the report; -ENOMEM sticks in `error`.
@@ -60,7 +61,7 @@ struct field {
     void (*check)(struct check *c, const struct field *field, const struct json *node);
     void (*write)(const struct check *c, const struct field *field, struct json_writer *w,
                   const struct json *node, bool is_display);
-    enum media_kind kind;
+    enum reference_kind kind;
     bool is_always_sent; /* also when the user left it out: `node` is NULL then */
 };
 
@@ -74,7 +75,8 @@ int document_parse(const char *bytes, size_t len, const char *example,
                    struct json_document **document, struct prompt_report *report) NODISCARD;
 
 /* media.c, content.c: checks of values that are addresses or hold them. */
-void check_media(struct check *c, enum media_kind kind, const struct json *node, const char *path);
+void check_media(struct check *c, enum reference_kind kind, const struct json *node,
+                 const char *path);
 void check_content(struct check *c, const struct field *field, const struct json *node);
 
 /* body.c: the writers in the table of fields, and the whole. */

@@ -11,7 +11,7 @@ enum role { ROLE_NONE, ROLE_FIRST, ROLE_LAST, ROLE_IMAGE, ROLE_VIDEO, ROLE_AUDIO
 
 static const struct {
     const char *name;
-    enum media_kind kind;
+    enum reference_kind kind;
     bool is_frame;
 } roles[ROLES] = {
     [ROLE_NONE] = {"", MEDIA_IMAGE, false},
@@ -49,7 +49,7 @@ static bool is_known(const char *name, const char *const *names)
     return *names != NULL;
 }
 
-static void check_address(struct check *c, enum media_kind kind, const struct json *holder,
+static void check_address(struct check *c, enum reference_kind kind, const struct json *holder,
                           const char *path)
 {
     char inner[PATH_SIZE];
@@ -76,7 +76,7 @@ static void check_address(struct check *c, enum media_kind kind, const struct js
 
 /* False when the item has no type that can be gone on with. */
 static bool type_get(struct check *c, const struct json *item, const char *path,
-                     enum media_kind *kind)
+                     enum reference_kind *kind)
 {
     char inner[PATH_SIZE];
     path_join(inner, path, "type");
@@ -91,7 +91,7 @@ static bool type_get(struct check *c, const struct json *item, const char *path,
     const char *name = json_text_get(type);
     for (size_t i = 0; i < MEDIA_KINDS; i++) {
         if (strcmp(media_rules[i].one, name) == 0) {
-            *kind = (enum media_kind)i;
+            *kind = (enum reference_kind)i;
             return true;
         }
     }
@@ -106,7 +106,7 @@ static bool type_get(struct check *c, const struct json *item, const char *path,
     return false;
 }
 
-static enum role role_get(struct check *c, enum media_kind kind, const struct json *node,
+static enum role role_get(struct check *c, enum reference_kind kind, const struct json *node,
                           const char *path)
 {
     if (!node || !expect_type(c, node, path, JSON_STRING))
@@ -132,7 +132,7 @@ static enum role role_get(struct check *c, enum media_kind kind, const struct js
 }
 
 static void check_item_fields(struct check *c, const struct json *item, const char *path,
-                              enum media_kind kind)
+                              enum reference_kind kind)
 {
     JSON_FOR_EACH (member, item) {
         const char *key = json_key_get(member);
@@ -151,7 +151,7 @@ static void check_item_fields(struct check *c, const struct json *item, const ch
 static void check_item(struct check *c, struct modes *modes, const struct json *item,
                        const char *path)
 {
-    enum media_kind kind;
+    enum reference_kind kind;
     char inner[PATH_SIZE];
     if (!expect_type(c, item, path, JSON_OBJECT) || !type_get(c, item, path, &kind))
         return;

@@ -1,5 +1,6 @@
 /*
- * How the fields of a request are written: what the user said, or what holds where the user said nothing.
+ * How the fields of a request are written: what the user said, or what holds where the user said
+ * nothing.
  */
 #include "check.h"
 

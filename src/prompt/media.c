@@ -92,7 +92,7 @@ static void check_http(struct check *c, const struct json *node, const char *pat
                     "machine or network.");
 }
 
-static void check_size(struct check *c, enum media_kind kind, const struct json *node,
+static void check_size(struct check *c, enum reference_kind kind, const struct json *node,
                        const char *path, int64_t bytes)
 {
     const struct media_rule *rule = &media_rules[kind];
@@ -103,7 +103,7 @@ static void check_size(struct check *c, enum media_kind kind, const struct json 
 }
 
 /* True when the bytes are of this kind. */
-static bool check_type(struct check *c, enum media_kind kind, const struct json *node,
+static bool check_type(struct check *c, enum reference_kind kind, const struct json *node,
                        const char *path, const struct media_type *type)
 {
     if (type && type->kind == kind)
@@ -122,7 +122,7 @@ static void refuse_inline_video(struct check *c, const struct json *node, const 
                 "Upload the file somewhere and write its https:// address.");
 }
 
-static void check_data(struct check *c, enum media_kind kind, const struct json *node,
+static void check_data(struct check *c, enum reference_kind kind, const struct json *node,
                        const char *path, const char *url)
 {
     const struct media_rule *rule = &media_rules[kind];
@@ -183,7 +183,7 @@ static int inline_file(struct check *c, const struct json *node, const struct me
     return 0;
 }
 
-static void problem_unreadable(struct check *c, enum media_kind kind, const struct json *node,
+static void problem_unreadable(struct check *c, enum reference_kind kind, const struct json *node,
                                const char *path, const char *name, int r)
 {
     char text[SHOWN_SIZE];
@@ -208,7 +208,7 @@ static void problem_unreadable(struct check *c, enum media_kind kind, const stru
                     shown(name, text), strerror(-r));
 }
 
-static void read_local(struct check *c, enum media_kind kind, const struct json *node,
+static void read_local(struct check *c, enum reference_kind kind, const struct json *node,
                        const char *path, const char *name)
 {
     size_t max_bytes = (size_t)media_rules[kind].max_bytes;
@@ -237,7 +237,7 @@ static void read_local(struct check *c, enum media_kind kind, const struct json 
     buf_fini(&file);
 }
 
-static void check_local(struct check *c, enum media_kind kind, const struct json *node,
+static void check_local(struct check *c, enum reference_kind kind, const struct json *node,
                         const char *path, const char *name)
 {
     char text[SHOWN_SIZE];
@@ -257,7 +257,8 @@ static void check_local(struct check *c, enum media_kind kind, const struct json
         c->has_unread_media = true;
 }
 
-void check_media(struct check *c, enum media_kind kind, const struct json *node, const char *path)
+void check_media(struct check *c, enum reference_kind kind, const struct json *node,
+                 const char *path)
 {
     if (c->error || !expect_type(c, node, path, JSON_STRING))
         return;

@@ -60,7 +60,7 @@ const struct media_type *media_type_detect(const unsigned char *bytes, size_t le
     return is_mp3_frame(bytes, len) ? &mp3 : NULL;
 }
 
-const char *media_type_list(enum media_kind kind)
+const char *media_type_list(enum reference_kind kind)
 {
     static const char *const lists[MEDIA_KINDS] = {
         [MEDIA_IMAGE] = "jpeg, png, webp, bmp, tiff, gif, heic or heif",

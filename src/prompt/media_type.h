@@ -17,7 +17,7 @@
 enum { MEDIA_MAGIC_BYTES = 12 };
 
 struct media_type {
-    enum media_kind kind;
+    enum reference_kind kind;
     const char *mime; /* as the service's documentation spells it: the format in lower case */
 };
 
@@ -25,7 +25,7 @@ struct media_type {
 const struct media_type *media_type_detect(const unsigned char *bytes, size_t len);
 
 /* "jpeg, png, …" of one kind. Static storage. */
-const char *media_type_list(enum media_kind kind);
+const char *media_type_list(enum reference_kind kind);
 
 void base64_encode(struct buf *out, const char *bytes, size_t len);
 

@@ -20,7 +20,7 @@ enum {
 
 #define ASPECT_RATIO_DEFAULT "adaptive"
 
-enum media_kind { MEDIA_IMAGE, MEDIA_VIDEO, MEDIA_AUDIO, MEDIA_KINDS };
+enum reference_kind { MEDIA_IMAGE, MEDIA_VIDEO, MEDIA_AUDIO, MEDIA_KINDS };
 
 struct media_rule {
     const char *noun;   /* "image" */

@@ -11,9 +11,9 @@ void api_parse(struct request *q)
     if (q->kind != KIND_CREATE || !q->is_authorized)
         return;
     if (q->is_too_long)
-        answer_default_api_error(&q->answer, 413);
+        response_default_api_error(&q->response, 413);
     else
-        q->is_parsed = create_request_parse(&q->body, &q->create_request, &q->answer) == 0;
+        q->is_parsed = create_request_parse(&q->body, &q->create_request, &q->response) == 0;
 }
 
 void api_create(struct request *q)
@@ -28,12 +28,13 @@ void api_create(struct request *q)
     if (r != -ERANGE)
         sim_die("cannot write the data file", -r);
     if (q->create_request.video_bytes > 0)
-        answer_api_error(&q->answer, 400, "InvalidParameter",
-                         "The parameter `prompt` specified in the request is not valid: the video "
-                         "cannot be that small.",
-                         "prompt");
+        response_api_error(
+            &q->response, 400, "InvalidParameter",
+            "The parameter `prompt` specified in the request is not valid: the video "
+            "cannot be that small.",
+            "prompt");
     else
-        answer_api_error(&q->answer, 429, "QuotaExceeded", "There are too many tasks.", NULL);
+        response_api_error(&q->response, 429, "QuotaExceeded", "There are too many tasks.", NULL);
 }
 
 static cJSON *task_to_json(const struct request *q, const char *status)
@@ -64,7 +65,7 @@ static void add_result(const struct request *q, cJSON *root)
     free(video);
 }
 
-static void answer_task(struct request *q, const char *status)
+static void response_task(struct request *q, const char *status)
 {
     cJSON *root = task_to_json(q, status);
     if (strcmp(status, "succeeded") == 0) {
@@ -79,24 +80,24 @@ static void answer_task(struct request *q, const char *status)
         free(message);
     }
     char *json = cJSON_PrintUnformatted(root);
-    answer_json(&q->answer, 200, json);
+    response_json(&q->response, 200, json);
     free(json);
     cJSON_Delete(root);
 }
 
-void api_answer(struct request *q)
+void api_response(struct request *q)
 {
     if (!q->is_authorized) {
-        answer_default_api_error(&q->answer, 401);
+        response_default_api_error(&q->response, 401);
     } else if (q->kind == KIND_POLL && q->task != NULL) {
-        answer_task(q, task_status(q->task, clock_now_ms()));
+        response_task(q, task_status(q->task, clock_now_ms()));
     } else if (q->kind != KIND_CREATE) {
         bool is_known = strncmp(q->path, API_GENERATIONS, sizeof(API_GENERATIONS) - 1) == 0;
-        answer_default_api_error(&q->answer, is_known && q->kind != KIND_POLL ? 405 : 404);
+        response_default_api_error(&q->response, is_known && q->kind != KIND_POLL ? 405 : 404);
     } else if (q->created != NULL) {
-        answer_task(q, "queued");
-    } else if (q->answer.status == 0) { /* a good request that a rule does not accept */
-        answer_default_api_error(&q->answer, 500);
+        response_task(q, "queued");
+    } else if (q->response.status == 0) { /* a good request that a rule does not accept */
+        response_default_api_error(&q->response, 500);
     }
 }
 
@@ -129,7 +130,7 @@ void api_change_json(struct request *q)
     const struct change *change = q->change;
     if (change->task == NULL && change->video_url == NULL && change->cover_image_url == NULL)
         return;
-    cJSON *root = q->answer.body.kind == BODY_TEXT ? cJSON_Parse(q->answer.body.data) : NULL;
+    cJSON *root = q->response.body.kind == BODY_TEXT ? cJSON_Parse(q->response.body.data) : NULL;
     if (!cJSON_IsObject(root)) {
         cJSON_Delete(root);
         return;
@@ -149,7 +150,7 @@ void api_change_json(struct request *q)
         free(url);
     }
     char *json = cJSON_PrintUnformatted(root);
-    answer_json(&q->answer, q->answer.status, json);
+    response_json(&q->response, q->response.status, json);
     free(json);
     cJSON_Delete(root);
 }

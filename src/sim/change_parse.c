@@ -1,6 +1,6 @@
 /*
- * Reads a rule's "answer". One table names every field, its type and where it goes; what is not in
- * the table is an error, because a test with a misspelt fault proves nothing.
+ * Reads a rule's "response". One table names every field, its type and where it goes; what is not
+ * in the table is an error, because a test with a misspelt fault proves nothing.
  */
 #include "sim/scenario.h"
 
@@ -291,21 +291,22 @@ static bool field_set(const struct field *field, struct change *change, const cJ
     return false;
 }
 
-/* A task is made when the answer says so, or begins to; everything else needs accept:true. */
+/* A task is made when the response says so, or begins to; everything else needs accept:true. */
 static bool accepts_by_default(const struct change *change)
 {
-    bool starts_answer = change->fault == FAULT_NONE || change->stage >= STAGE_HEADERS;
+    bool starts_response = change->fault == FAULT_NONE || change->stage >= STAGE_HEADERS;
     bool says_yes = change->status == 0 || (change->status >= 200 && change->status < 300);
-    return starts_answer && says_yes && change->raw[0].data == NULL && change->raw[1].data == NULL;
+    return starts_response && says_yes && change->raw[0].data == NULL &&
+           change->raw[1].data == NULL;
 }
 
-char *change_parse(const cJSON *answer, struct change *change)
+char *change_parse(const cJSON *response, struct change *change)
 {
-    if (!cJSON_IsObject(answer))
-        return mem_strdup("answer: an object is needed");
+    if (!cJSON_IsObject(response))
+        return mem_strdup("response: an object is needed");
     const cJSON *accept = NULL;
     const cJSON *item;
-    cJSON_ArrayForEach(item, answer)
+    cJSON_ArrayForEach(item, response)
     {
         if (strcmp(item->string, "accept") == 0) {
             accept = item;
@@ -315,9 +316,9 @@ char *change_parse(const cJSON *answer, struct change *change)
         while (i < ARRAY_COUNT(fields) && strcmp(fields[i].name, item->string) != 0)
             i++;
         if (i == ARRAY_COUNT(fields))
-            return mem_format("unknown field \"%s\" in answer", item->string);
+            return mem_format("unknown field \"%s\" in response", item->string);
         if (!field_set(&fields[i], change, item))
-            return mem_format("wrong value of \"%s\" in answer", item->string);
+            return mem_format("wrong value of \"%s\" in response", item->string);
     }
     if (change->status != 0 && (change->status < 100 || change->status > 999))
         return mem_strdup("status: 100 to 999");

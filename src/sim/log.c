@@ -119,7 +119,7 @@ void log_sent(struct request *q)
     log_begin(&w, &line);
     json_write_member_string(&w, "kind", "sent");
     json_write_member_int64(&w, "seq", (int64_t)q->sequence);
-    json_write_member_int64(&w, "status", q->answer.status);
+    json_write_member_int64(&w, "status", q->response.status);
     json_write_member_int64(&w, "bytes", (int64_t)q->sent);
     log_end(q->sim, &w);
 }

@@ -1,8 +1,8 @@
 /*
  * log: one JSON line per request, the oracle of the tests.
  *
- * What:     log_request() writes before any byte of the answer leaves, log_sent() when a media
- *           answer ended. A line is one write(2) to an O_APPEND file.
+ * What:     log_request() writes before any byte of the response leaves, log_sent() when a media
+ *           response ended. A line is one write(2) to an O_APPEND file.
  * Lifetime: none.
  * Errors:   a log that cannot be written ends the program.
  */

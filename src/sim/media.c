@@ -78,10 +78,10 @@ static void range_bend(struct byte_range *range, uint64_t size, const struct cha
     *range = (struct byte_range){(uint64_t)first, (uint64_t)last};
 }
 
-static void answer_part(struct request *q, struct byte_range range, uint64_t size)
+static void response_part(struct request *q, struct byte_range range, uint64_t size)
 {
     const struct change *change = q->change;
-    struct answer *a = &q->answer;
+    struct response *a = &q->response;
     if (change != NULL)
         range_bend(&range, size, change);
     a->status = 206;
@@ -92,27 +92,28 @@ static void answer_part(struct request *q, struct byte_range range, uint64_t siz
     char *text = mem_format(
         "bytes %llu-%llu/%llu", (unsigned long long)range.first, (unsigned long long)range.last,
         (unsigned long long)size + (unsigned long long)(change != NULL ? change->size_delta : 0));
-    answer_set_header(a, "Content-Range",
-                      change != NULL && change->content_range != NULL ? change->content_range
-                                                                      : text);
+    response_set_header(a, "Content-Range",
+                        change != NULL && change->content_range != NULL ? change->content_range
+                                                                        : text);
     free(text);
 }
 
-static void answer_unsatisfiable(struct request *q, uint64_t size)
+static void response_unsatisfiable(struct request *q, uint64_t size)
 {
-    answer_media_error(&q->answer, 416, "InvalidRange", "The requested range cannot be satisfied.");
+    response_media_error(&q->response, 416, "InvalidRange",
+                         "The requested range cannot be satisfied.");
     char *text = mem_format("bytes */%llu", (unsigned long long)size);
-    answer_set_header(&q->answer, "Content-Range", text);
+    response_set_header(&q->response, "Content-Range", text);
     free(text);
 }
 
-static void answer_file(struct request *q)
+static void response_file(struct request *q)
 {
     const struct task *task = q->task;
     const struct change *change = q->change;
-    struct answer *a = &q->answer;
+    struct response *a = &q->response;
     bool is_video = q->kind == KIND_VIDEO;
-    answer_set_body(a, sim_cover_data, is_video ? 0 : (size_t)sim_cover_size, 1);
+    response_set_body(a, sim_cover_data, is_video ? 0 : (size_t)sim_cover_size, 1);
     if (is_video) {
         a->body.kind = BODY_VIDEO;
         a->body.video = task->video;
@@ -125,10 +126,10 @@ static void answer_file(struct request *q)
     bool is_other = q->if_range != NULL && strcmp(q->if_range, etag) != 0;
     if (change != NULL && change->flip_byte_at >= 0)
         a->body.flip_at = change->flip_byte_at;
-    answer_set_header(a, "Content-Type", is_video ? "video/mp4" : "image/jpeg");
-    answer_set_header(a, "Accept-Ranges", "bytes");
-    answer_set_header(a, "Last-Modified", date);
-    answer_set_header(a, "ETag", change != NULL && change->etag != NULL ? change->etag : etag);
+    response_set_header(a, "Content-Type", is_video ? "video/mp4" : "image/jpeg");
+    response_set_header(a, "Accept-Ranges", "bytes");
+    response_set_header(a, "Last-Modified", date);
+    response_set_header(a, "ETag", change != NULL && change->etag != NULL ? change->etag : etag);
     free(etag);
     a->status = 200;
     struct byte_range range = {0};
@@ -137,34 +138,34 @@ static void answer_file(struct request *q)
     case RANGE_WHOLE:
         break;
     case RANGE_PART:
-        answer_part(q, range, size);
+        response_part(q, range, size);
         break;
     case RANGE_UNSATISFIABLE:
-        answer_unsatisfiable(q, size);
+        response_unsatisfiable(q, size);
         break;
     }
 }
 
-void media_answer(struct request *q)
+void media_response(struct request *q)
 {
-    struct answer *a = &q->answer;
+    struct response *a = &q->response;
     if (q->has_authorization) { /* the API key must never come here */
-        answer_media_error(a, 400, "InvalidArgument", "Only one auth mechanism is allowed.");
+        response_media_error(a, 400, "InvalidArgument", "Only one auth mechanism is allowed.");
         return;
     }
     enum url_verdict verdict = check_url(q);
     bool has_file =
         q->task != NULL && (q->kind == KIND_VIDEO || (q->kind == KIND_COVER && q->task->has_cover));
     if (verdict == URL_UNSIGNED)
-        answer_media_error(a, 403, "AccessDenied", "Anonymous access is forbidden.");
+        response_media_error(a, 403, "AccessDenied", "Anonymous access is forbidden.");
     else if (verdict == URL_FORGED)
-        answer_media_error(a, 403, "SignatureDoesNotMatch",
-                           "The request signature we calculated does not match the signature you "
-                           "provided.");
+        response_media_error(a, 403, "SignatureDoesNotMatch",
+                             "The request signature we calculated does not match the signature you "
+                             "provided.");
     else if (verdict == URL_EXPIRED)
-        answer_media_error(a, 403, "AccessDenied", "Request has expired");
+        response_media_error(a, 403, "AccessDenied", "Request has expired");
     else if (!has_file)
-        answer_media_error(a, 404, "NoSuchKey", "The specified key does not exist.");
+        response_media_error(a, 404, "NoSuchKey", "The specified key does not exist.");
     else
-        answer_file(q);
+        response_file(q);
 }

@@ -56,7 +56,7 @@ static const struct option_spec specs[] = {
     {"same-video", OPTION_FLAG, AT(same_video), NULL, "the same bytes for every task"},
     {"url-expires", OPTION_SECONDS, AT(url_expires_s), "SECONDS",
      "life of a signed URL (default 86400)"},
-    {"latency-ms", OPTION_NUMBER, AT(latency_ms), "N", "wait before every answer"},
+    {"latency-ms", OPTION_NUMBER, AT(latency_ms), "N", "wait before every response"},
     {"rate", OPTION_SIZE, AT(rate), "N[KMG]", "bytes per second of a media connection"},
     {"scenario", OPTION_TEXT, AT(scenario_file), "FILE", "faults to play; SIGHUP reads it again"},
     {"log", OPTION_TEXT, AT(log_file), "FILE", "one JSON line per request"},

@@ -32,7 +32,7 @@ struct options {
     bool same_video;
     double url_expires_s;
     uint64_t latency_ms;
-    uint64_t rate; /* bytes per second of media answers; 0: no limit */
+    uint64_t rate; /* bytes per second of media responses; 0: no limit */
     uint64_t port;
     uint64_t media_port;
     const char *port_file;

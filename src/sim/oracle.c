@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void answer_object(struct request *q, cJSON *root)
+static void response_object(struct request *q, cJSON *root)
 {
     char *json = cJSON_PrintUnformatted(root);
-    answer_json(&q->answer, 200, json);
+    response_json(&q->response, 200, json);
     free(json);
     cJSON_Delete(root);
 }
@@ -34,7 +34,7 @@ static void oracle_tasks(struct request *q)
     }
     pthread_mutex_unlock(&sim->lock);
     cJSON_AddNumberToObject(root, "creates", (double)count);
-    answer_object(q, root);
+    response_object(q, root);
 }
 
 static void oracle_counters(struct request *q)
@@ -53,16 +53,16 @@ static void oracle_counters(struct request *q)
         cJSON_AddItemToArray(rules, entry);
     }
     pthread_mutex_unlock(&sim->lock);
-    answer_object(q, root);
+    response_object(q, root);
 }
 
 static void oracle_scenario(struct request *q)
 {
     char *problem = sim_set_scenario(q->sim, q->body.data != NULL ? q->body.data : "");
     if (problem != NULL)
-        answer_api_error(&q->answer, 400, "InvalidScenario", problem, NULL);
+        response_api_error(&q->response, 400, "InvalidScenario", problem, NULL);
     else
-        answer_json(&q->answer, 200, "{}");
+        response_json(&q->response, 200, "{}");
     free(problem);
 }
 
@@ -72,18 +72,18 @@ static void oracle_video(struct request *q, const char *id)
     struct task *task = task_find(&q->sim->tasks, id);
     pthread_mutex_unlock(&q->sim->lock);
     if (task == NULL) {
-        answer_default_api_error(&q->answer, 404);
+        response_default_api_error(&q->response, 404);
         return;
     }
-    answer_set_body(&q->answer, "", 0, 1);
-    answer_set_header(&q->answer, "Content-Type", "video/mp4");
-    q->answer.status = 200;
-    q->answer.body.kind = BODY_VIDEO;
-    q->answer.body.video = task->video;
-    q->answer.body.size = task->video.size;
+    response_set_body(&q->response, "", 0, 1);
+    response_set_header(&q->response, "Content-Type", "video/mp4");
+    q->response.status = 200;
+    q->response.body.kind = BODY_VIDEO;
+    q->response.body.video = task->video;
+    q->response.body.size = task->video.size;
 }
 
-void oracle_answer(struct request *q)
+void oracle_response(struct request *q)
 {
     static const char video[] = "/oracle/video/";
     bool gets = strcmp(q->method, "GET") == 0;
@@ -96,5 +96,5 @@ void oracle_answer(struct request *q)
     else if (strcmp(q->method, "PUT") == 0 && strcmp(q->path, "/oracle/scenario") == 0)
         oracle_scenario(q);
     else
-        answer_default_api_error(&q->answer, 404);
+        response_default_api_error(&q->response, 404);
 }

@@ -32,7 +32,7 @@ void request_free(struct request *q)
     scenario_unref(q->scenario);
     pthread_mutex_unlock(&q->sim->lock);
     create_request_fini(&q->create_request);
-    answer_fini(&q->answer);
+    response_fini(&q->response);
     buf_fini(&q->body);
     char *const owned[] = {q->uri,      q->method,  q->path,        q->range,
                            q->if_range, q->task_id, q->headers_json};
@@ -178,36 +178,36 @@ static void change_status(struct request *q, int status)
     static const char *const of_files[] = {"Content-Range", "Accept-Ranges", "Last-Modified",
                                            "ETag"};
     if (status < 300 || q->change->body.data != NULL) {
-        q->answer.status = status;
+        q->response.status = status;
         return;
     }
     for (size_t i = 0; i < ARRAY_COUNT(of_files); i++)
-        answer_set_header(&q->answer, of_files[i], NULL);
+        response_set_header(&q->response, of_files[i], NULL);
     if (q->port == PORT_API)
-        answer_default_api_error(&q->answer, status);
+        response_default_api_error(&q->response, status);
     else
-        answer_media_error(&q->answer, status, "ScenarioError", answer_reason(status));
+        response_media_error(&q->response, status, "ScenarioError", response_reason(status));
 }
 
-/* What the rule changes in an answer that is otherwise right. */
+/* What the rule changes in a response that is otherwise right. */
 static void request_change(struct request *q)
 {
     const struct change *change = q->change;
     if (change->status != 0)
         change_status(q, (int)change->status);
     if (change->body.data != NULL)
-        answer_set_body(&q->answer, change->body.data, change->body.len, change->body.count);
+        response_set_body(&q->response, change->body.data, change->body.len, change->body.count);
     if (q->port == PORT_API)
         api_change_json(q);
     if (change->gzip)
-        answer_gzip(&q->answer);
+        response_gzip(&q->response);
     for (size_t i = 0; i < change->header_count; i++) {
         const struct header_change *header = &change->headers[i];
         char *value = header->value != NULL ? request_expand(q, header->value) : NULL;
         if (header->further)
-            answer_add_header(&q->answer, header->name, value);
+            response_add_header(&q->response, header->name, value);
         else
-            answer_set_header(&q->answer, header->name, value);
+            response_set_header(&q->response, header->name, value);
         free(value);
     }
 }
@@ -215,7 +215,7 @@ static void request_change(struct request *q)
 void request_decide(struct request *q)
 {
     if (q->is_oracle) {
-        oracle_answer(q);
+        oracle_response(q);
         return;
     }
     api_parse(q);
@@ -226,9 +226,9 @@ void request_decide(struct request *q)
     log_request(q);
     pthread_mutex_unlock(&q->sim->lock);
     if (q->port == PORT_API)
-        api_answer(q);
+        api_response(q);
     else
-        media_answer(q);
+        media_response(q);
     if (q->change != NULL)
         request_change(q);
 }

@@ -84,7 +84,7 @@ static char *rule_field(struct rule *rule, const cJSON *item)
         return rule_port(rule, item);
     if (strcmp(name, "task") == 0)
         return rule_task(rule, item);
-    if (strcmp(name, "answer") == 0)
+    if (strcmp(name, "response") == 0)
         return change_parse(item, &rule->change);
     if (strcmp(name, "comment") == 0)
         return NULL;
@@ -190,7 +190,7 @@ static bool rule_is_concerned(const struct rule *rule, const struct subject *sub
            (subject->prompt != NULL && strstr(subject->prompt, rule->prompt_contains) != NULL);
 }
 
-static bool rule_has_its_turn(const struct rule *rule)
+static bool rule_is_due(const struct rule *rule)
 {
     int64_t seen = (int64_t)rule->seen;
     return (rule->n == 0 || seen == rule->n) && seen >= rule->from &&
@@ -206,7 +206,7 @@ const struct rule *scenario_match(struct scenario *s, const struct subject *subj
         if ((rule->change.stage == STAGE_REQUEST) != early || !rule_is_concerned(rule, subject))
             continue;
         rule->seen++;
-        if (winner == NULL && rule_has_its_turn(rule)) {
+        if (winner == NULL && rule_is_due(rule)) {
             winner = rule;
             rule->fired++;
         }

@@ -1,7 +1,7 @@
 /*
  * scenario: which request gets which fault.
  *
- * What:     {"rules":[{"kind":…, filters…, "answer":{…}}]}. A rule has a counter of the requests
+ * What:     {"rules":[{"kind":…, filters…, "response":{…}}]}. A rule has a counter of the requests
  *           that pass its filters (kind, port, task, prompt_contains); n, from, to and every look
  *           at that counter, times limits how often the rule fires. Every rule counts every such
  *           request, also one that an earlier rule wins. The first rule that fires wins. Rules
@@ -12,18 +12,18 @@
  *   task             an id, or 3 for the third task; of a create request: the one it would make
  *   prompt_contains  of the task, or of the create request
  *   n from to every times
- *   answer           any of:
+ *   response         any of:
  *     delay_ms status reason rate header_rate gzip
  *     headers                    {"Name": "value" | ["two", "values"] | null to remove}
  *     body body_json body_file body_base64 body_repeat:{"text","count"}
  *     reset_at cut_at silence_at connect | request | request_body | headers | body
  *     cut_after_bytes            where in the body; alone it means cut_at:"body"
- *     accept                     default: true if a 2xx answer is at least begun, and for no `raw`
- *     raw or raw_base64, raw_repeat, raw_end    in this order, instead of an answer
- *     content_length chunked     a lie, a number or text; true or "bad"
- *     ignore_range shift short content_range no_content_range size_delta etag flip_byte
- *     task_status id task        task: fields merged into the task's JSON, null removes
- *     video_url cover_image_url  {{api_port}} {{media_port}} {{video_path}} are replaced here and in
+ *     accept                     default: true if a 2xx response is at least begun, and for no
+ *     `raw` raw or raw_base64, raw_repeat, raw_end in this order, instead of a response
+ *     content_length chunked a lie, a number or text; true or "bad" ignore_range shift short
+ *     content_range no_content_range size_delta etag flip_byte task_status id task task: fields
+ *     merged into the task's JSON, null removes video_url cover_image_url {{api_port}}
+ *     {{media_port}} {{video_path}} are replaced here and in
  *                                headers; the last one is a freshly signed path and query
  *
  * Lifetime: counted by reference, so that a request keeps its rule while the scenario is replaced.
@@ -54,7 +54,7 @@ enum stage {
     STAGE_CONNECT,      /* nothing was read; rules of kind "connection" only */
     STAGE_REQUEST,      /* the request's header was read */
     STAGE_REQUEST_BODY, /* its body, too */
-    STAGE_HEADERS,      /* half of the answer's header was sent */
+    STAGE_HEADERS,      /* half of the response's header was sent */
     STAGE_BODY,         /* cut_after_bytes of the body were sent, by default half of it */
 };
 
@@ -74,7 +74,7 @@ struct bytes {
     uint64_t count; /* sent that often */
 };
 
-/* An answer's changes. What is absent is 0, NULL or, for *_at and cut_after_bytes, -1. */
+/* The changes of a response. What is absent is 0, NULL or, for *_at and cut_after_bytes, -1. */
 struct change {
     int64_t delay_ms;
     int64_t status;
@@ -88,7 +88,7 @@ struct change {
     int64_t cut_after_bytes;
     enum stage stage;
     enum fault fault;
-    struct bytes raw[3]; /* sent one after the other instead of an answer */
+    struct bytes raw[3]; /* sent one after the other instead of a response */
     char *content_length;
     enum chunked chunked;
     bool ignore_range;
@@ -141,8 +141,8 @@ void scenario_unref(struct scenario *s);
 /* early: the body was not read yet. NULL: no rule. The result lives as long as the scenario. */
 const struct rule *scenario_match(struct scenario *s, const struct subject *subject, bool early);
 
-/* Fills *change from a rule's "answer"; see change_parse.c. NULL, or what is wrong. */
-char *change_parse(const cJSON *answer, struct change *change);
+/* Fills *change from a rule's "response"; see change_parse.c. NULL, or what is wrong. */
+char *change_parse(const cJSON *response, struct change *change);
 void change_fini(struct change *change);
 
 #endif

@@ -62,16 +62,16 @@ static void on_completed(void *cls UNUSED, struct MHD_Connection *connection UNU
 static ssize_t read_body(void *cls, uint64_t at, char *buf, size_t max)
 {
     struct request *q = cls;
-    uint64_t left = q->answer.body.size - at;
+    uint64_t left = q->response.body.size - at;
     size_t n = pacer_take(&q->pacer, left < max ? (size_t)left : max);
-    body_read(&q->answer.body, at, (unsigned char *)buf, n);
+    body_read(&q->response.body, at, (unsigned char *)buf, n);
     q->sent += n;
     return (ssize_t)n;
 }
 
 static enum MHD_Result send_by_library(struct request *q)
 {
-    const struct answer *a = &q->answer;
+    const struct response *a = &q->response;
     static char nothing[1];
     struct MHD_Response *response =
         a->body.size > 0
@@ -103,8 +103,8 @@ static enum MHD_Result deliver(struct request *q)
         wire_end(q->fd, change->fault);
     else if (change != NULL && (change->raw[0].data != NULL || change->raw[1].data != NULL))
         wire_raw(q->fd, change, &q->pacer);
-    else if (wire_is_needed(&q->answer, change))
-        wire_answer(q->fd, &q->answer, change, &q->pacer, &q->sent);
+    else if (wire_is_needed(&q->response, change))
+        wire_response(q->fd, &q->response, change, &q->pacer, &q->sent);
     else
         return send_by_library(q);
     return MHD_NO;

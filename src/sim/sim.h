@@ -3,16 +3,16 @@
  *
  * What:     the shared state under one lock, and what a thread knows of the request it serves.
  *           A request's way: begin (header read) → parse (create only, no lock) → decide (locked:
- *           rule, task, log line) → answer (no lock) → change (what the rule wants) → deliver.
+ *           rule, task, log line) → response (no lock) → change (what the rule wants) → deliver.
  * Lifetime: struct sim lives as long as the program; a request from its first line to the end of
- *           its answer. Tasks are never freed, so a request may keep a pointer.
+ *           its response. Tasks are never freed, so a request may keep a pointer.
  * Errors:   a log or data file that cannot be written ends the program: an oracle must not lie.
  */
 #ifndef SIM_SIM_H
 #define SIM_SIM_H
 
-#include "sim/answer.h"
 #include "sim/options.h"
+#include "sim/response.h"
 #include "sim/scenario.h"
 #include "sim/task.h"
 #include "sim/wire.h"
@@ -64,7 +64,7 @@ struct request {
 
     bool is_parsed; /* create_request is filled */
     struct create_request create_request;
-    struct answer answer;
+    struct response response;
 
     struct scenario *scenario; /* a reference */
     const struct rule *rule;   /* NULL: none */
@@ -86,21 +86,21 @@ struct request *request_new(struct sim *sim, enum port_kind port, const char *ur
 void request_free(struct request *q);
 /* The header is known. True: a rule wants it to end here. */
 bool request_begin(struct request *q);
-/* The body is known, too: chooses the rule, makes the task, writes the log, builds the answer. */
+/* The body is known, too: chooses the rule, makes the task, writes the log, builds the response. */
 void request_decide(struct request *q);
 
 /* server.c: both ports, each with a thread that accepts. Dies when a port cannot be had. */
 void server_start(struct sim *sim);
 
-/* api.c: parse needs no lock, create needs it, answer needs none. */
+/* api.c: parse needs no lock, create needs it, respond needs none. */
 void api_parse(struct request *q);
 void api_create(struct request *q);
-void api_answer(struct request *q);
+void api_response(struct request *q);
 void api_change_json(struct request *q);
 /* media.c */
-void media_answer(struct request *q);
+void media_response(struct request *q);
 /* oracle.c: requests of the tests themselves; they are neither counted nor logged. */
-void oracle_answer(struct request *q);
+void oracle_response(struct request *q);
 
 /* "http://127.0.0.1:PORT/media/ID.mp4?…"; extension "mp4" or "jpg". Caller's. */
 char *request_media_url(const struct request *q, const char *extension);

@@ -1,8 +1,9 @@
 /*
- * util: what the simulator needs beside base/: memory that is always there, text without a cap, pacing,
- * and numbers drawn from a seed.
+ * util: what the simulator needs beside base/: memory that is always there, text without a cap,
+ * pacing, and numbers drawn from a seed.
  *
- * Lifetime: a struct buf that begins as SIM_BUF needs buf_fini() or text_take(). Memory is freed by free().
+ * Lifetime: a struct buf that begins as SIM_BUF needs buf_fini() or text_take(). Memory is freed by
+ * free().
  * Errors:   out of memory ends the program with a message: the simulator is a test tool, and a test
  *           must not go on with an oracle that forgot something. Everything else returns -errno.
  */
@@ -28,7 +29,8 @@ char *mem_dup(const void *data, size_t len); /* a copy with a NUL behind it */
 char *mem_strdup(const char *s);             /* NULL stays NULL */
 char *mem_format(const char *format, ...) PRINTF_LIKE(1, 2);
 
-/* The whole text that was added, or the end of the program. The first gives it away, the second lends it. */
+/* The whole text that was added, or the end of the program. The first gives it away, the second
+ * lends it. */
 char *text_take(struct buf *text) NODISCARD;
 const char *text_whole(const struct buf *text);
 
@@ -36,7 +38,7 @@ const char *text_whole(const struct buf *text);
 char *base64_decode(const char *text, size_t *len_out);
 char *base64_encode(const void *data, size_t len);
 
-int64_t clock_now_ms(void);       /* wall clock: it goes into answers and survives a restart */
+int64_t clock_now_ms(void);       /* wall clock: it goes into responses and survives a restart */
 int64_t clock_monotonic_us(void); /* for pacing */
 void clock_sleep_us(int64_t us);
 /* "Mon, 23 Nov 2026 08:00:00 GMT" (RFC 9110, 5.6.7). */

@@ -183,16 +183,16 @@ static const struct {
     {"content", false, check_content, "elements with type, URL and role are expected"},
 };
 
-static int refuse(struct answer *error, const char *code, const char *param, const char *rule)
+static int refuse(struct response *error, const char *code, const char *param, const char *rule)
 {
     char *message =
         mem_format("The parameter `%s` specified in the request is not valid: %s.", param, rule);
-    answer_api_error(error, 400, code, message, param);
+    response_api_error(error, 400, code, message, param);
     free(message);
     return -EINVAL;
 }
 
-static int check_combination(const struct inputs *in, struct answer *error)
+static int check_combination(const struct inputs *in, struct response *error)
 {
     bool frames = in->first_frames > 0 || in->last_frames > 0;
     const struct {
@@ -217,7 +217,7 @@ static int check_combination(const struct inputs *in, struct answer *error)
     return 0;
 }
 
-static int check_parameters(const cJSON *root, struct answer *error)
+static int check_parameters(const cJSON *root, struct response *error)
 {
     struct inputs inputs = {0};
     for (size_t i = 0; i < ARRAY_COUNT(parameters); i++) {
@@ -231,14 +231,14 @@ static int check_parameters(const cJSON *root, struct answer *error)
     return check_combination(&inputs, error);
 }
 
-static int check_model(const char *model, struct answer *error)
+static int check_model(const char *model, struct response *error)
 {
     static const char *const models[] = {"doubao-seedance-2.0", "doubao-seedance-2.0-fast"};
     if (is_member(model, models, ARRAY_COUNT(models)))
         return 0;
-    answer_api_error(error, 404, "InvalidEndpointOrModel.NotFound",
-                     "The model or endpoint does not exist or you do not have access to it.",
-                     "model");
+    response_api_error(error, 404, "InvalidEndpointOrModel.NotFound",
+                       "The model or endpoint does not exist or you do not have access to it.",
+                       "model");
     return -EINVAL;
 }
 
@@ -267,10 +267,10 @@ static int read_words(const char *prompt, struct create_request *out)
     return r;
 }
 
-int create_request_parse(const struct buf *body, struct create_request *out, struct answer *error)
+int create_request_parse(const struct buf *body, struct create_request *out, struct response *error)
 {
     if (body->len > REQUEST_BODY_DOCUMENTED_MAX) {
-        answer_default_api_error(error, 413);
+        response_default_api_error(error, 413);
         return -EINVAL;
     }
     const char *json = buf_text(body);

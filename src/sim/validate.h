@@ -4,18 +4,18 @@
  * What:     types, ranges and combinations as in API.md; unknown fields are ignored, because
  *           nobody knows what the service does with them. Also reads the [[words]] of the prompt.
  * Lifetime: create_request_fini() frees what create_request_parse() filled in.
- * Errors:   -EINVAL, and *error holds the service's answer.
+ * Errors:   -EINVAL, and *error holds the service's response.
  */
 #ifndef SIM_VALIDATE_H
 #define SIM_VALIDATE_H
 
-#include "sim/answer.h"
+#include "sim/response.h"
 #include "sim/task.h"
 
 enum { REQUEST_BODY_DOCUMENTED_MAX = 64 << 20 };
 
 int create_request_parse(const struct buf *body, struct create_request *out,
-                         struct answer *error) NODISCARD;
+                         struct response *error) NODISCARD;
 void create_request_fini(struct create_request *request);
 
 #endif

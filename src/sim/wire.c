@@ -185,9 +185,9 @@ static bool header_is_special(const struct header_change *header)
            (header->value != NULL && (header->value[0] == '\0' || !is_plain(header->value)));
 }
 
-bool wire_is_needed(const struct answer *answer, const struct change *change)
+bool wire_is_needed(const struct response *response, const struct change *change)
 {
-    if (answer->status < 200 || answer->status == 204 || answer->status == 304)
+    if (response->status < 200 || response->status == 204 || response->status == 304)
         return true;
     if (change == NULL)
         return false;
@@ -198,11 +198,11 @@ bool wire_is_needed(const struct answer *answer, const struct change *change)
            change->content_length != NULL || change->chunked != CHUNKED_NO;
 }
 
-static const struct header *header_find(const struct answer *answer, const char *name)
+static const struct header *header_find(const struct response *response, const char *name)
 {
-    for (size_t i = 0; i < answer->header_count; i++)
-        if (strcasecmp(answer->headers[i].name, name) == 0)
-            return &answer->headers[i];
+    for (size_t i = 0; i < response->header_count; i++)
+        if (strcasecmp(response->headers[i].name, name) == 0)
+            return &response->headers[i];
     return NULL;
 }
 
@@ -214,25 +214,25 @@ static bool change_mentions(const struct change *change, const char *name)
     return false;
 }
 
-static void wire_header(struct buf *t, const struct answer *answer, const struct change *change)
+static void wire_header(struct buf *t, const struct response *response, const struct change *change)
 {
     const char *reason = change != NULL ? change->reason : NULL;
     const char *length = change != NULL ? change->content_length : NULL;
-    buf_addf(t, "HTTP/1.1 %d %s\r\n", answer->status,
-             reason != NULL ? reason : answer_reason(answer->status));
+    buf_addf(t, "HTTP/1.1 %d %s\r\n", response->status,
+             reason != NULL ? reason : response_reason(response->status));
     char date[64];
     clock_http_date(clock_now_ms(), date);
     if (!change_mentions(change, "Date"))
         buf_addf(t, "Date: %s\r\n", date);
-    for (size_t i = 0; i < answer->header_count; i++)
-        buf_addf(t, "%s: %s\r\n", answer->headers[i].name, answer->headers[i].value);
+    for (size_t i = 0; i < response->header_count; i++)
+        buf_addf(t, "%s: %s\r\n", response->headers[i].name, response->headers[i].value);
     if (change != NULL && change->chunked != CHUNKED_NO)
         buf_add_text(t, "Transfer-Encoding: chunked\r\n");
     else if (length != NULL)
         buf_addf(t, "Content-Length: %s\r\n", length);
     else if (!change_mentions(change, "Content-Length") &&
-             header_find(answer, "Transfer-Encoding") == NULL)
-        buf_addf(t, "Content-Length: %llu\r\n", (unsigned long long)answer->body.size);
+             header_find(response, "Transfer-Encoding") == NULL)
+        buf_addf(t, "Content-Length: %llu\r\n", (unsigned long long)response->body.size);
     if (!change_mentions(change, "Connection"))
         buf_add_text(t, "Connection: close\r\n");
     buf_add_text(t, "\r\n");
@@ -270,28 +270,28 @@ static bool wire_body(int fd, const struct body *body, uint64_t limit, enum chun
     return good;
 }
 
-void wire_answer(int fd, const struct answer *answer, const struct change *change,
-                 struct pacer *pacer, uint64_t *sent)
+void wire_response(int fd, const struct response *response, const struct change *change,
+                   struct pacer *pacer, uint64_t *sent)
 {
     enum fault fault = change != NULL ? change->fault : FAULT_NONE;
     enum stage stage = change != NULL ? change->stage : STAGE_NONE;
     struct buf header = SIM_BUF;
     struct pacer header_pacer;
-    wire_header(&header, answer, change);
+    wire_header(&header, response, change);
     wire_send_at_once(fd);
     pacer_init(&header_pacer, change != NULL ? (uint64_t)change->header_rate : 0);
     size_t header_len = fault != FAULT_NONE && stage == STAGE_HEADERS ? header.len / 2 : header.len;
     bool good = wire_write_paced(fd, header.data, header_len, &header_pacer);
     buf_fini(&header);
     if (good && stage != STAGE_HEADERS) {
-        uint64_t limit = answer->body.size;
+        uint64_t limit = response->body.size;
         if (fault != FAULT_NONE && stage == STAGE_BODY) {
             uint64_t cut =
                 change->cut_after_bytes >= 0 ? (uint64_t)change->cut_after_bytes : limit / 2;
             limit = cut < limit ? cut : limit;
         }
         enum chunked chunked = change != NULL ? change->chunked : CHUNKED_NO;
-        (void)wire_body(fd, &answer->body, limit, chunked, pacer, sent);
+        (void)wire_body(fd, &response->body, limit, chunked, pacer, sent);
     }
     wire_end(fd, fault);
 }

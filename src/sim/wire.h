@@ -1,7 +1,7 @@
 /*
- * wire: answers written by hand, for what an HTTP library will not send.
+ * wire: responses written by hand, for what an HTTP library will not send.
  *
- * What:     writes an answer with its faults straight to the socket, at a pace, and ends the
+ * What:     writes a response with its faults straight to the socket, at a pace, and ends the
  *           connection as the fault asks: reset, orderly close or silence.
  * Lifetime: borrows everything. The descriptor stays open; the HTTP library closes it.
  * Errors:   a peer that went away ends the writing; *sent tells how many body bytes left.
@@ -9,7 +9,7 @@
 #ifndef SIM_WIRE_H
 #define SIM_WIRE_H
 
-#include "sim/answer.h"
+#include "sim/response.h"
 #include "sim/scenario.h"
 
 /* Bytes at a steady rate. rate 0: no limit. */
@@ -24,9 +24,9 @@ void pacer_init(struct pacer *pacer, uint64_t rate);
 size_t pacer_take(struct pacer *pacer, size_t want);
 
 /* Can only the functions below send this? change may be NULL. */
-bool wire_is_needed(const struct answer *answer, const struct change *change);
-void wire_answer(int fd, const struct answer *answer, const struct change *change,
-                 struct pacer *pacer, uint64_t *sent);
+bool wire_is_needed(const struct response *response, const struct change *change);
+void wire_response(int fd, const struct response *response, const struct change *change,
+                   struct pacer *pacer, uint64_t *sent);
 /* Sends change->raw and ends the connection. */
 void wire_raw(int fd, const struct change *change, struct pacer *pacer);
 /* Does a fault, without another byte. FAULT_NONE: an orderly close. */

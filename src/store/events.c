@@ -1,6 +1,6 @@
 /*
- * The file `events`, kept by the offset at which each line ends: its size is the last of them, and a read from
- * the middle finds its line at once, however long the file has become.
+ * The file `events`, kept by the offset at which each line ends: its size is the last of them, and
+ * a read from the middle finds its line at once, however long the file has become.
  */
 #include "store_private.h"
 

@@ -1,14 +1,17 @@
 /*
- * Room for removals on a full disk. To delete a row adds pages to the log, so that on a full disk nothing could be
- * removed and no room be made by it. So the data directory has a file `reserve`, whose bytes mean nothing: it is
- * allocated while there is room, and cut off when a removal meets a full disk.
+ * Room for removals on a full disk. To delete a row adds pages to the log, so that on a full disk
+ * nothing could be removed and no room be made by it. So the data directory has a file `reserve`,
+ * whose bytes mean nothing: it is allocated while there is room, and cut off when a removal meets a
+ * full disk.
  *
- * A removal takes some pages of it, the rest is allocated again at once, before anybody else takes it. What it took is
- * in the log then, and comes back with the next removal that needs it: where the database has room for the pages of
- * the log, they are copied there and the log is cut off first. So the reserve shrinks only by what the
- * database grows, which is a page in some ten jobs removed.
+ * A removal takes some pages of it, the rest is allocated again at once, before anybody else takes
+ * it. What it took is in the log then, and comes back with the next removal that needs it: where
+ * the database has room for the pages of the log, they are copied there and the log is cut off
+ * first. So the reserve shrinks only by what the database grows, which is a page in some ten jobs
+ * removed.
  *
- * A crash at any point leaves a file that is too short, which is allocated again as soon as there is room.
+ * A crash at any point leaves a file that is too short, which is allocated again as soon as there
+ * is room.
  */
 #include "store_private.h"
 

@@ -58,7 +58,7 @@ int store_job_each(struct store *store, store_job_fn *fn, void *context)
             .cover_bytes = sqlite3_column_int64(statement, 8),
             .url_expires_ms = sqlite3_column_int64(statement, 9),
             .has_problem = sqlite3_column_int(statement, 3) != 0,
-            .has_answer = sqlite3_column_int(statement, 10) != 0,
+            .has_response = sqlite3_column_int(statement, 10) != 0,
         };
         r = job_is_sound(&row) ? 0 : -ERR_STORE_CORRUPT;
         row.name = store_column_text(statement, 1, &r);

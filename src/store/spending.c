@@ -1,7 +1,7 @@
 /*
- * The ledger's questions, answered from the attempts, which are never deleted: what was spent follows from
- * what was durable before it was sent. Beside them stands the ledger proper, an entry for each change of an
- * attempt's money, in the same transaction as that change.
+ * The ledger's questions, answered from the attempts, which are never deleted: what was spent
+ * follows from what was durable before it was sent. Beside them stands the ledger proper, an entry
+ * for each change of an attempt's money, in the same transaction as that change.
  */
 #include "store_private.h"
 

@@ -28,7 +28,8 @@ static const char *const store_sql[SQL_COUNT] = {
     [SQL_JOB_SAVE] = "INSERT INTO job (" JOB_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) "
                      "ON CONFLICT (id) DO UPDATE SET name = ?2, state = ?3, problem = ?4, "
                      "updated_ms = ?6, attempt_id = ?7",
-    /* The row stays, with all that was paid for it. Proof: the user's rmdir, or a rename onto the job. */
+    /* The row stays, with all that was paid for it. Proof: the user's rmdir, or a rename onto the
+     * job. */
     [SQL_JOB_REMOVE] = "UPDATE job SET removed_name = name, name = NULL, removed_ms = ?2 "
                        "WHERE id = ?1",
     /* Without the problem's text: it is read when somebody looks. */
@@ -161,8 +162,8 @@ sqlite3_stmt *store_query(struct store *store, enum statement which,
     for (size_t i = 0; statement && i < count; i++) {
         const struct store_value *value = &values[i];
         int index = (int)i + 1;
-        /* Out of memory shows when the statement runs with the binding missing in a NOT NULL column, or
-         * as a NULL text, which every reader takes for "not known". */
+        /* Out of memory shows when the statement runs with the binding missing in a NOT NULL
+         * column, or as a NULL text, which every reader takes for "not known". */
         if (value->kind == STORE_INTEGER)
             (void)sqlite3_bind_int64(statement, index, value->integer);
         else if (value->kind == STORE_TEXT)

@@ -1,6 +1,6 @@
 /*
- * The connection: lock, schema, statements, ids. Transactions are in transaction.c, rows in rows.c and
- * attempts.c.
+ * The connection: lock, schema, statements, ids. Transactions are in transaction.c, rows in rows.c
+ * and attempts.c.
  *
  * The lock is a file of its own, held by flock(2): it dies with the process, whatever kills it, and
  * is taken before SQLite looks at the database.
@@ -21,8 +21,8 @@
 
 enum { STORE_SCHEMA_VERSION = 5, STORE_ID_BATCH = 1024 };
 
-/* The file `events`, line by line as it was written: what has been read once never moves. The lines of what
- * happened before there was this table say less, but all of it. */
+/* The file `events`, line by line as it was written: what has been read once never moves. The lines
+ * of what happened before there was this table say less, but all of it. */
 #define STORE_EVENTS_SCHEMA                                                                        \
     "CREATE TABLE event (end_bytes INTEGER PRIMARY KEY, line TEXT NOT NULL) STRICT;"               \
     "INSERT INTO event SELECT sum(length(CAST(line AS BLOB))) OVER (ORDER BY id), line FROM ("     \
@@ -40,10 +40,11 @@ enum { STORE_SCHEMA_VERSION = 5, STORE_ID_BATCH = 1024 };
     "      WHERE text = 'created' OR (instr(text, ' -> ') > 0 AND"                                 \
     "        instr(substr(text, 1, instr(text, ' -> ') - 1), ' ') = 0)));"
 
-/* What the money of an attempt is (class) and how much (usd_micros): free ('released'), spent ('settled'),
- * promised ('reserved'), or perhaps spent ('at_risk'). A task is charged once, in however many attempts it
- * stands: in the one that knows its cost, or else has the highest estimate; the latest of those, which took both
- * over when it adopted the task. A refusal has an end and neither a task nor a cost. */
+/* What the money of an attempt is (class) and how much (usd_micros): free ('released'), spent
+ * ('settled'), promised ('reserved'), or perhaps spent ('at_risk'). A task is charged once, in
+ * however many attempts it stands: in the one that knows its cost, or else has the highest
+ * estimate; the latest of those, which took both over when it adopted the task. A refusal has an
+ * end and neither a task nor a cost. */
 #define STORE_MONEY_SCHEMA                                                                         \
     "DROP VIEW IF EXISTS attempt_money;"                                                           \
     "CREATE VIEW attempt_money AS SELECT *, CASE class WHEN 'settled' THEN actual_usd_micros "     \
@@ -91,8 +92,8 @@ static const char *const store_migrations[STORE_SCHEMA_VERSION] = {
     "ALTER TABLE attempt ADD COLUMN generation_ms INTEGER NOT NULL DEFAULT -1;"
     "CREATE INDEX attempt_by_kind ON attempt (model, resolution, duration_ms, id)"
     "  WHERE generation_ms >= 0;"
-    /* What happened to money, entry by entry. Neither it nor what it speaks of is ever changed back or
-     * deleted, by whatever program. */
+    /* What happened to money, entry by entry. Neither it nor what it speaks of is ever changed back
+     * or deleted, by whatever program. */
     "CREATE TABLE ledger (id INTEGER PRIMARY KEY, attempt_id INTEGER NOT NULL REFERENCES "
     "attempt(id),"
     "  time_ms INTEGER NOT NULL, kind TEXT NOT NULL, usd_micros INTEGER NOT NULL, task_id TEXT) "
@@ -153,8 +154,8 @@ static int store_lock(struct store *store)
     if (store->lock_fd < 0)
         return -errno;
     int r = flock(store->lock_fd, LOCK_EX | LOCK_NB);
-    /* A program that was killed a moment ago may still have it: the kernel, or a process that it forked, has
-     * to close it first. */
+    /* A program that was killed a moment ago may still have it: the kernel, or a process that it
+     * forked, has to close it first. */
     for (int i = 0; r < 0 && errno == EWOULDBLOCK && i < LOCK_LOOKS; i++) {
         (void)poll(NULL, 0, LOCK_LOOK_MS);
         r = flock(store->lock_fd, LOCK_EX | LOCK_NB);
@@ -210,9 +211,9 @@ static int store_migrate(struct store *store)
     return store_end(store, r == 0 ? store_exec(store, set_version) : r);
 }
 
-/* SQLite opens by path alone. Links in the path to the directory are resolved before, because it follows none then,
- * anywhere in the path. One by /proc/self/fd would always lead to the directory that is held, so that SQLite could
- * not tell any more that the database was moved. */
+/* SQLite opens by path alone. Links in the path to the directory are resolved before, because it
+ * follows none then, anywhere in the path. One by /proc/self/fd would always lead to the directory
+ * that is held, so that SQLite could not tell any more that the database was moved. */
 static int store_open_database(struct store *store)
 {
     char real[PATH_MAX];
@@ -276,7 +277,7 @@ struct store *store_close(struct store *store)
     if (!store)
         return NULL;
     /* Closing copies the log into the database: not one that may have a hole. */
-    if (store->db && store_log_heal(store) < 0)
+    if (store->db && store_wal_rewrite(store) < 0)
         (void)sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     for (size_t i = 0; i < SQL_COUNT; i++)
         (void)sqlite3_finalize(store->statements[i]);

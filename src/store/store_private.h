@@ -64,11 +64,11 @@ struct store {
     int reserve_fd;        /* see reserve.c; -1: there is none */
     int64_t reserve_bytes; /* of it that are allocated */
     int64_t id_next;
-    int64_t id_end; /* ids below it are reserved on disk */
-    int synchronous; /* what that PRAGMA is set to; -1: not known, because setting it failed halfway */
+    int64_t id_end;         /* ids below it are reserved on disk */
+    int synchronous;        /* the value of that PRAGMA; -1: not known, setting it failed halfway */
     bool is_in_transaction; /* of a caller, from store_begin() on */
     /* A sync has failed, or may have: the log may lack on disk what reads of it still show. */
-    bool is_log_doubtful;
+    bool wal_maybe_unsynced;
     int log_pages_max; /* from so many pages on the log is copied into the database */
 };
 
@@ -96,11 +96,13 @@ struct store_value {
         sizeof((const struct store_value[]){__VA_ARGS__}) / sizeof(struct store_value)
 #define VALUES_NONE NULL, 0
 
-/* store_statement() with values for its first parameters: store_query(store, SQL_X, VALUES(AS_INTEGER(id))). */
+/* store_statement() with values for its first parameters: store_query(store, SQL_X,
+ * VALUES(AS_INTEGER(id))). */
 sqlite3_stmt *store_query(struct store *store, enum statement which,
                           const struct store_value *values, size_t count);
 
-/* The integer in the first column of the only row: 1, or 0 when there is no row (out untouched), or an error. */
+/* The integer in the first column of the only row: 1, or 0 when there is no row (out untouched), or
+ * an error. */
 int store_integer_get(struct store *store, sqlite3_stmt *statement, int64_t *out) NODISCARD;
 
 /* Runs a statement that gives no rows, and resets it. Accepts NULL (the failure of the above). */
@@ -120,15 +122,17 @@ void store_reserve_fill(struct store *store);
 /* Gives it to the disk; the bytes that are free now. */
 int64_t store_reserve_cut(struct store *store);
 
-/* transaction.c: from now on a log that grows is copied into the database, and one whose sync failed is written
- * again before anything is promised. */
+/* transaction.c: from now on a log that grows is copied into the database, and one whose sync
+ * failed is written again before anything is promised. */
 void store_log_watch(struct store *store);
-int store_log_heal(struct store *store) NODISCARD;
-/* What is in the log goes into the database, and the log gives its room back. Outside transactions only. */
+int store_wal_rewrite(struct store *store) NODISCARD;
+/* What is in the log goes into the database, and the log gives its room back. Outside transactions
+ * only. */
 void store_log_empty(struct store *store);
 
 /* An owned copy of a column, NULL for NULL; sets *r when it cannot be made: -ENOMEM, or
- * -ERR_STORE_CORRUPT for a text with a NUL in it, which would be another one when it is cut there. */
+ * -ERR_STORE_CORRUPT for a text with a NUL in it, which would be another one when it is cut
+ * there. */
 char *store_column_text(sqlite3_stmt *statement, int index, int *r);
 
 static inline bool store_is_within(int64_t value, int64_t least, int64_t most)

@@ -6,11 +6,12 @@
  * transaction needs: FULL for money, NORMAL for names and drafts, which an ordinary filesystem
  * would not sync either. A FULL commit syncs the whole log, and with it every commit before.
  *
- * A sync that fails is reported once: the kernel then takes the pages for clean, and the next sync succeeds
- * without writing them. A hole in the log would end it there for the next program, whatever was synced
- * behind. So after a failed sync, and with a log that another program has left, the log is written
- * once more, the same bytes in the same places, before anything is promised or copied from it. And a
- * commit whose sync failed was refused, but lies complete at the log's end: something is written over it.
+ * A sync that fails is reported once: the kernel then takes the pages for clean, and the next sync
+ * succeeds without writing them. A hole in the log would end it there for the next program,
+ * whatever was synced behind. So after a failed sync, and with a log that another program has left,
+ * the log is written once more, the same bytes in the same places, before anything is promised or
+ * copied from it. And a commit whose sync failed was refused, but lies complete at the log's end:
+ * something is written over it.
  */
 #include "store_private.h"
 
@@ -18,7 +19,8 @@ enum { STORE_LOG_PAGES = 1000 };
 
 /* A commit that writes nothing is not synced either. */
 static const char store_sync_sql[] = "UPDATE meta SET value = value + 1 WHERE key = 'syncs';";
-/* Writes the first page anew ("sdfs"), also of a database whose tables the program before did not come to make. */
+/* Writes the first page anew ("sdfs"), also of a database whose tables the program before did not
+ * come to make. */
 static const char store_touch_sql[] = "PRAGMA application_id = 1935959667;";
 
 int store_exec(struct store *store, const char *sql)
@@ -27,8 +29,9 @@ int store_exec(struct store *store, const char *sql)
     return store_result(store, sqlite3_exec(store->db, sql, NULL, NULL, NULL));
 }
 
-/* Outside transactions only: SQLite ignores the change within one. It takes effect before all that may
- * fail has been done, so that after a failure neither the old nor the new value can be relied on. */
+/* Outside transactions only: SQLite ignores the change within one. It takes effect before all that
+ * may fail has been done, so that after a failure neither the old nor the new value can be relied
+ * on. */
 static int store_synchronous_set(struct store *store, enum store_durability durability)
 {
     if (store->synchronous == (int)durability)
@@ -44,8 +47,8 @@ static int store_synchronous_set(struct store *store, enum store_durability dura
 void store_rollback(struct store *store)
 {
     store->is_in_transaction = false;
-    /* Nothing is lost by it: what is rolled back was never reported as done. Where this fails the next
-     * transaction, or the next id, tries it again. */
+    /* Nothing is lost by it: what is rolled back was never reported as done. Where this fails the
+     * next transaction, or the next id, tries it again. */
     if (!sqlite3_get_autocommit(store->db))
         (void)!store_run(store, store_statement(store, SQL_ROLLBACK));
 }
@@ -58,19 +61,21 @@ static int store_log_write_again(sqlite3_file *log, sqlite3_int64 len)
         sqlite3_int64 left = len - at;
         int n = left < (sqlite3_int64)sizeof(bytes) ? (int)left : (int)sizeof(bytes);
         rc = log->pMethods->xRead(log, bytes, n, at);
-        /* Overwrites only what has been read whole, with the same bytes: a failed or short read ends it. */
+        /* Overwrites only what has been read whole, with the same bytes: a failed or short read
+         * ends it. */
         if (rc == SQLITE_OK)
             rc = log->pMethods->xWrite(log, bytes, n, at);
     }
     return rc == SQLITE_OK ? log->pMethods->xSync(log, SQLITE_SYNC_NORMAL) : rc;
 }
 
-/* See above. Outside transactions only; nobody else writes the log, because the connection is the only one. */
-int store_log_heal(struct store *store)
+/* See above. Outside transactions only; nobody else writes the log, because the connection is the
+ * only one. */
+int store_wal_rewrite(struct store *store)
 {
     sqlite3_file *log = NULL;
     sqlite3_int64 len = 0;
-    if (!store->is_log_doubtful)
+    if (!store->wal_maybe_unsynced)
         return 0;
     int rc = sqlite3_file_control(store->db, NULL, SQLITE_FCNTL_JOURNAL_POINTER, &log);
     if (rc == SQLITE_OK && log && log->pMethods)
@@ -84,7 +89,7 @@ int store_log_heal(struct store *store)
     if (r == 0 && len > 0)
         r = store_exec(store, store_touch_sql);
     if (r == 0)
-        store->is_log_doubtful = false;
+        store->wal_maybe_unsynced = false;
     else
         store_rollback(store);
     return r;
@@ -94,28 +99,28 @@ int store_log_heal(struct store *store)
 static int store_log_grown(void *context, sqlite3 *db, const char *name, int pages)
 {
     struct store *store = context;
-    if (pages >= store->log_pages_max && !store->is_log_doubtful &&
+    if (pages >= store->log_pages_max && !store->wal_maybe_unsynced &&
         sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL) != SQLITE_OK)
-        store->is_log_doubtful = true;
+        store->wal_maybe_unsynced = true;
     return SQLITE_OK;
 }
 
 void store_log_watch(struct store *store)
 {
     store->log_pages_max = STORE_LOG_PAGES;
-    store->is_log_doubtful = true;
+    store->wal_maybe_unsynced = true;
     (void)sqlite3_wal_hook(store->db, store_log_grown, store);
 }
 
 void store_log_empty(struct store *store)
 {
-    /* At the start: a program that is killed again and again before it copies its log would leave an ever longer one. Where
-     * the disk refuses, it is healed before the first promise. SQLite cuts the log off only after all of it has been
-     * copied into the database and synced there. */
-    if (store_log_heal(store) == 0 &&
+    /* At the start: a program that is killed again and again before it copies its log would leave
+     * an ever longer one. Where the disk refuses, it is healed before the first promise. SQLite
+     * cuts the log off only after all of it has been copied into the database and synced there. */
+    if (store_wal_rewrite(store) == 0 &&
         sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) !=
             SQLITE_OK)
-        store->is_log_doubtful = true;
+        store->wal_maybe_unsynced = true;
 }
 
 int store_begin(struct store *store, enum store_durability durability)
@@ -124,7 +129,7 @@ int store_begin(struct store *store, enum store_durability durability)
         return -EIO; /* a mistake of the caller */
     /* A transaction whose end failed must not take in what comes after it. */
     store_rollback(store);
-    int r = durability == STORE_DURABLE ? store_log_heal(store) : 0;
+    int r = durability == STORE_DURABLE ? store_wal_rewrite(store) : 0;
     if (r == 0)
         r = store_synchronous_set(store, durability);
     if (r == 0)
@@ -143,8 +148,8 @@ int store_commit(struct store *store)
         store_rollback(store);
     store->is_in_transaction = false;
     if (is_sync) {
-        store->is_log_doubtful = true;
-        (void)!store_log_heal(store); /* at once, or before the next promise */
+        store->wal_maybe_unsynced = true;
+        (void)!store_wal_rewrite(store); /* at once, or before the next promise */
     }
     return r;
 }

@@ -1,26 +1,27 @@
 /*
- * Saving videos before they are lost: the policy of --archive, the commands `fetch` and `evict`, and
- * which videos the cache may drop.
+ * Saving videos before they are lost: the policy of --archive, the commands `fetch` and `evict`,
+ * and which videos the cache may drop.
  *
- *   expiry  (default) what is not on disk when the last part of its URL's life begins (a quarter, two
- *           hours at most) is fetched then; each video at its own moment of the first half of that time,
- *           so that a hundred made together do not start together
+ *   expiry  (default) what is not on disk when the last part of its URL's life begins (a quarter,
+ *           two hours at most) is fetched then; each video at its own moment of the first half of
+ *           that time, so that a hundred made together do not start together
  *   always  right at success, and nothing is evicted
  *   never   nothing by itself
  *
- * No state on disk: what is saved is what the media floor says is complete and durable, and when a URL
- * expires stands with the attempt. archive_look() goes through the jobs, starts what is due, ARCHIVE_MAX
- * at a time, and comes back when the next one is, or within an hour: the wall clock may be set, the
- * machine may sleep (the timer counts that in). What was found saved is not looked at again; each job is
- * looked at closely once.
+ * No state on disk: what is saved is what the media layer says is complete and durable, and when a
+ * URL expires stands with the attempt. archive_look() goes through the jobs, starts what is due,
+ * ARCHIVE_MAX at a time, and comes back when the next one is, or within an hour: the wall clock may
+ * be set, the machine may sleep (the timer counts that in). What was found saved is not looked at
+ * again; each job is looked at closely once.
  *
- * A walk through the jobs takes as many turns of the loop as it has batches, each going on where the one
- * before it ended, and begins at the first job that is not saved: of a hundred thousand jobs those of
- * years ago are passed once. What happens behind a walk under way makes it followed by another.
+ * A walk through the jobs takes as many pass of the loop as it has batches, each going on where the
+ * one before it ended, and begins at the first job that is not saved: of a hundred thousand jobs
+ * those of years ago are passed once. What happens behind a walk under way makes it followed by
+ * another.
  *
- * What failed is tried again with back-off. A URL that has expired, also because the program did not run,
- * is renewed by the fetch itself, as for any reader. When the service has no working URL after the
- * expiry, twice, the video is gone: the job says so, and nobody asks any more.
+ * What failed is tried again with back-off. A URL that has expired, also because the program did
+ * not run, is renewed by the fetch itself, as for any reader. When the service has no working URL
+ * after the expiry, twice, the video is gone: the job says so, and nobody asks any more.
  */
 #include "tree_private.h"
 
@@ -29,7 +30,7 @@
 #include <stdlib.h>
 
 enum {
-    ARCHIVE_MAX = 3,       /* the media floor runs two transfers for them; one more waits in line */
+    ARCHIVE_MAX = 3,       /* the media layer runs two transfers for them; one more waits in line */
     ARCHIVE_BATCH = 32,    /* jobs that are looked at closely in one turn */
     ARCHIVE_BATCH_MS = 20, /* between two such turns */
     ARCHIVE_PASSED = 2048, /* jobs that are passed in one turn */
@@ -318,8 +319,9 @@ void archive_fetch_failed(struct tree *tree, int64_t attempt_id, enum media_kind
     if (file->refusals >= ARCHIVE_GONE_FAILURES) {
         file->retry_ms = INT64_MAX;
         job->media_mark = ARCHIVE_UNSEEN;
-        /* No byte on disk is touched. Proof that the rest cannot be had: the URL has expired, and the service has
-         * answered so many times that it does not know the task, or has no new URL. */
+        /* No byte on disk is touched. Proof that the rest cannot be had: the URL has expired, and
+         * the service has answered so many times that it does not know the task, or has no new
+         * URL. */
         if (kind == MEDIA_VIDEO) {
             jobs_video_gone(job, result);
             file_drop(tree, file);
@@ -407,7 +409,8 @@ int archive_evict(struct tree *tree, struct job *job, const char **why)
         result = output_open(tree, job, (enum media_kind)kind, &item);
         if (result < 0)
             break;
-        /* Proof: the user said `evict`, the bytes can be fetched again (asked above), and nobody reads them. */
+        /* Proof: the user said `evict`, the bytes can be fetched again (asked above), and nobody
+         * reads them. */
         result = media_item_evict(item);
         media_item_close(item);
     }

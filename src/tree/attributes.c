@@ -1,10 +1,12 @@
 /*
- * Extended attributes, for programs that know files and not our status.json (file managers, search tools, find
- * -xattr): user.seedance.* of a job's directory and of its video, read only. What is not known is not there.
+ * Extended attributes, for programs that know files and not our status.json (file managers, search
+ * tools, find
+ * -xattr): user.seedance.* of a job's directory and of its video, read only. What is not known is
+ * not there.
  *
- * All other names: ENODATA in the namespace of users, where something could be; EOPNOTSUPP in the others. The
- * difference matters: ls asks for an access control list of every file, and asks once per filesystem when it
- * hears that there are none.
+ * All other names: ENODATA in the namespace of users, where something could be; EOPNOTSUPP in the
+ * others. The difference matters: ls asks for an access control list of every file, and asks once
+ * per filesystem when it hears that there are none.
  */
 #include "tree_private.h"
 
@@ -14,8 +16,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A prompt may have megabytes, an attribute on most filesystems some kilobytes: longer ones are cut, or copying
- * with attributes would fail there. */
+/* A prompt may have megabytes, an attribute on most filesystems some kilobytes: longer ones are
+ * cut, or copying with attributes would fail there. */
 enum { ATTRIBUTE_BYTES_MAX = 1024 };
 
 static const char prefix[] = "user.seedance.";
@@ -163,9 +165,9 @@ int tree_xattr_list(struct tree *tree, uint64_t ino, const struct tree_caller *c
     return r;
 }
 
-/* What carries ours has come from here. mv, rsync -X and tar set it again when they bring it back, and rsync -X removes
- * what its source does not have. They are ours as modes and times are, see tree_setattr(): nothing changes, and
- * nobody is told of an error. */
+/* What carries ours has come from here. mv, rsync -X and tar set it again when they bring it back,
+ * and rsync -X removes what its source does not have. They are ours as modes and times are, see
+ * tree_setattr(): nothing changes, and nobody is told of an error. */
 int tree_xattr_set(struct tree *tree, uint64_t ino, const char *name,
                    const struct tree_caller *caller)
 {

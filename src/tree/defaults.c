@@ -1,6 +1,7 @@
 /*
- * defaults.json and defaults.error at the root: the names, attributes and handles of what the job floor
- * keeps. They are the only files there that come and go, and the first is the only one that can be written.
+ * defaults.json and defaults.error at the root: the names, attributes and handles of what the job
+ * layer keeps. They are the only files there that come and go, and the first is the only one that
+ * can be written.
  */
 #include "tree_private.h"
 

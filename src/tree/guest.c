@@ -1,9 +1,10 @@
 /*
- * Users other than the one who runs the program and root: they may read, and must not take up what the others need.
- * Each has a limit, and all together have one, because a user can have very many user ids (user_namespaces(7)).
+ * Users other than the one who runs the program and root: they may read, and must not take up what
+ * the others need. Each has a limit, and all together have one, because a user can have very many
+ * user ids (user_namespaces(7)).
  *
- * What a handle costs by itself is little. The content of generated files counts by its bytes: a version of a file
- * once for each user that holds it, however often it is open.
+ * What a handle costs by itself is little. The content of generated files counts by its bytes: a
+ * version of a file once for each user that holds it, however often it is open.
  */
 #include "guest.h"
 

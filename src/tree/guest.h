@@ -1,7 +1,7 @@
 /*
  * What: how much of the program those may take up who neither run it nor are root.
- * Lifetime: a guest is there while it has a handle open: guest_enter() .. guest_leave(). NULL stands for those who
- * are not limited.
+ * Lifetime: a guest is there while it has a handle open: guest_enter() .. guest_leave(). NULL
+ * stands for those who are not limited.
  * Errors: -EMFILE beyond a limit.
  */
 #ifndef SEEDANCEFS_TREE_GUEST_H

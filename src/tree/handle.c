@@ -1,8 +1,8 @@
 /*
- * Open files. A generated file is rendered when it is opened and the handle reads that snapshot,
- * so that a reader never sees half of one state and half of the next; equal ones are one. A user's file reads and
- * writes its file on disk. A video reads its media item, and a read whose bytes are not there yet
- * is parked.
+ * Open files. A generated file is rendered when it is opened and the handle reads that snapshot, so
+ * that a reader never sees half of one state and half of the next; equal ones are one. A user's
+ * file reads and writes its file on disk. A video reads its media item, and a read whose bytes are
+ * not there yet is parked.
  */
 #include "tree_private.h"
 
@@ -205,16 +205,16 @@ int tree_create(struct tree *tree, uint64_t parent, const char *name, mode_t mod
     return r;
 }
 
-static void media_answer(void *context, int result, const struct media_bytes *bytes)
+static void media_response(void *context, int result, const struct media_bytes *bytes)
 {
     struct tree_read_state *state = context;
     tree_read_fn *fn = state->fn;
     void *fn_context = state->context;
-    struct tree_bytes answer = {.fd = -1};
+    struct tree_bytes response = {.fd = -1};
     if (bytes)
-        answer = (struct tree_bytes){bytes->fd, bytes->offset, bytes->memory, bytes->len};
+        response = (struct tree_bytes){bytes->fd, bytes->offset, bytes->memory, bytes->len};
     *state->place = NULL;
-    fn(fn_context, result, bytes ? &answer : NULL);
+    fn(fn_context, result, bytes ? &response : NULL);
     free(state);
 }
 
@@ -230,8 +230,8 @@ static void read_media(struct tree_handle *handle, size_t size, int64_t offset, 
     state->fn = fn;
     state->context = context;
     state->media =
-        (struct media_read){.offset = offset, .size = size, .fn = media_answer, .context = state};
-    /* Set first: the answer may come from within the start, and then nothing of this is left. */
+        (struct media_read){.offset = offset, .size = size, .fn = media_response, .context = state};
+    /* Set first: the response may come from within the start, and then nothing of this is left. */
     *parked = state;
     media_read_start(handle->item, &state->media);
 }
@@ -355,12 +355,12 @@ int tree_flush(struct tree_handle *handle)
     return handle->is_writer ? job_file_flush(handle->file) : 0;
 }
 
-void tree_write_lost(struct tree_handle *handle, bool is_flush)
+void tree_write_dropped(struct tree_handle *handle, bool is_flush)
 {
     if (handle->kind == HANDLE_FILE && handle->is_writer)
-        job_file_write_lost(handle->file, is_flush);
+        job_file_write_dropped(handle->file, is_flush);
     else if (handle->kind == HANDLE_DEFAULTS)
-        jobs_defaults_write_lost(handle->tree->settings.jobs);
+        jobs_defaults_write_dropped(handle->tree->settings.jobs);
 }
 
 int tree_fsync(struct tree_handle *handle)

@@ -1,17 +1,21 @@
 /*
- * index.html at the root: every job for the eye, one page without server or network. What never changes of it
- * lies in index.html beside this file, as a page that can be read and edited; this file writes the cards.
+ * index.html at the root: every job for the eye, one page without server or network. What never
+ * changes of it lies in index.html beside this file, as a page that can be read and edited; this
+ * file writes the cards.
  *
- * Everything that comes from outside (names, prompts, errors) goes through html_add() or url_add(); nothing else
- * is added as it is but what stands in this file. No signed URL is needed: media are linked by their names.
+ * Everything that comes from outside (names, prompts, errors) goes through html_add() or url_add();
+ * nothing else is added as it is but what stands in this file. No signed URL is needed: media are
+ * linked by their names.
  *
- * Latest first: by the last request, else by when the job was made. A page shows INDEX_JOBS_MAX jobs and says
- * so if there are more: it has to stay quick to make, since the loop waits for it, and to look at.
+ * Latest first: by the last request, else by when the job was made. A page shows INDEX_JOBS_MAX
+ * jobs and says so if there are more: it has to stay quick to make, since the loop waits for it,
+ * and to look at.
  *
- * The page is kept until something changes, because one look asks for it several times (size, attributes, bytes), and
- * an open page asks again every few seconds. All see the same page: where others may look at the mount, it has no
- * words of prompts that they may not read. Its revision is a key, different each time the program runs, and a
- * count of changes; what the key is for stands in the script of the page.
+ * The page is kept until something changes, because one look asks for it several times (size,
+ * attributes, bytes), and an open page asks again every few seconds. All see the same page: where
+ * others may look at the mount, it has no words of prompts that they may not read. Its revision is
+ * a key, different each time the program runs, and a count of changes; what the key is for stands
+ * in the script of the page.
  */
 #include "tree_private.h"
 
@@ -244,8 +248,8 @@ static void facts_add(const struct job *job, const struct job_detail *detail, st
     buf_add_text(out, "</p>\n");
 }
 
-/* The cover, if there is one, leads to the video; the script makes a player of it. Nothing is fetched of a video
- * before somebody wants it, and of the covers only those that are in view. */
+/* The cover, if there is one, leads to the video; the script makes a player of it. Nothing is
+ * fetched of a video before somebody wants it, and of the covers only those that are in view. */
 static void video_add(const struct job *job, const struct job_detail *detail, struct buf *out)
 {
     bool has_cover = is_shown(job, job->cover_bytes, GENERATED_HIDDEN_COVER);
@@ -323,8 +327,8 @@ static int index_compare(const void *a, const void *b)
     return left < right ? 1 : left > right ? -1 : 0;
 }
 
-/* The latest INDEX_JOBS_MAX of all. Of those found so far twice as many are kept at most: then the earlier half goes,
- * and what is earlier than its rest is not looked at any more. */
+/* The latest INDEX_JOBS_MAX of all. Of those found so far twice as many are kept at most: then the
+ * earlier half goes, and what is earlier than its rest is not looked at any more. */
 static int index_collect(struct index *index)
 {
     struct jobs *jobs = index->tree->settings.jobs;

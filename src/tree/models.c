@@ -48,7 +48,7 @@ bool models_list(struct tree *tree, int64_t offset, tree_list_fn *fn, void *cont
     for (int64_t i = offset - 2; i < (int64_t)jobs_model_count(); i++) {
         struct node node = {.kind = NODE_MODEL, .id = i};
         file_name((size_t)i, name);
-        if (!tree_list_give(tree, &node, name, i + 3, fn, context))
+        if (!tree_list_add(tree, &node, name, i + 3, fn, context))
             return false;
     }
     return true;

@@ -1,7 +1,7 @@
 /*
- * Between jobs and their media: the job floor knows attempts and URLs, the media floor knows
- * bytes, and neither knows the other. When a job's video is finished its size is probed, and the
- * cover's; when a URL has died the job is asked for a new one; whether a video is saved is archive.c's
+ * Between jobs and their media: the job layer knows attempts and URLs, the media layer knows bytes,
+ * and neither knows the other. When a job's video is finished its size is probed, and the cover's;
+ * when a URL has died the job is asked for a new one; whether a video is saved is archive.c's
  * matter.
  */
 #include "tree_private.h"
@@ -57,7 +57,7 @@ static void on_change(void *context, struct job *job)
     views_job_changed(tree, job);
     index_changed(tree);
     archive_job_changed(tree, job);
-    news_job_changed(tree, job);
+    change_event_job_changed(tree, job);
     watch_changed(tree, job);
 }
 
@@ -95,8 +95,8 @@ static void on_url(void *context, struct job *job, int result)
         on_video(context, job);
 }
 
-/* Proof: the job floor calls this after the transaction that removed the job, by the user's rmdir, was committed; ids
- * are never used again. */
+/* Proof: the job layer calls this after the transaction that removed the job, by the user's rmdir,
+ * was committed; ids are never used again. */
 static void on_media_unwanted(void *context, int64_t attempt_id)
 {
     struct tree *tree = *(struct tree **)context;
@@ -117,8 +117,8 @@ static void probe_later(struct tree **slot, struct job *job, int64_t delay_ms)
         timer_set(tree->settings.timers, timer, delay_ms, probe_again, slot);
 }
 
-/* Another video lies at the URL now, and its size is needed. A host that shows another one each time
- * would be asked for ever, and what it sends thrown away. */
+/* Another video lies at the URL now, and its size is needed. A host that shows another one each
+ * time would be asked for ever, and what it sends thrown away. */
 static void video_changed(struct tree **slot, struct job *job)
 {
     if (job->video_changes < CHANGES_MAX)
@@ -208,7 +208,7 @@ static void on_progress(void *context, int64_t id, enum media_kind kind, int64_t
     if (!job)
         return;
     watch_changed(tree, job);
-    news_media_fetched(tree, job);
+    change_event_media_fetched(tree, job);
 }
 
 static void on_fetch_failed(void *context, int64_t id, enum media_kind kind, int result)

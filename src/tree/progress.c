@@ -1,6 +1,6 @@
 /*
- * `progress`: one line for people. A bar and per cent of the task, then what is left of it; once the video is
- * finished, how much of it has been fetched.
+ * `progress`: one line for people. A bar and per cent of the task, then what is left of it; once
+ * the video is finished, how much of it has been fetched.
  */
 #include "tree_private.h"
 

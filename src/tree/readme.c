@@ -20,7 +20,7 @@ static const char readme_text[] =
     "    prompt.json    the request: write it and close it, and it is submitted; then read-only\n"
     "    prompt.txt     instead of prompt.json: the prompt alone, as plain text\n"
     "    request.json   what was sent, defaults filled in\n"
-    "    response.json  the service's last answer\n"
+    "    response.json  the service's last response\n"
     "    status         draft invalid waiting submitting unknown rejected queued running "
     "succeeded\n"
     "                   failed cancelled expired lost\n"

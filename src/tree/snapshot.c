@@ -1,7 +1,7 @@
 /*
- * A file is made anew each time that it is opened, and compared with the latest version that somebody has open: so
- * no count of versions is needed, which would have to know of all that a file shows. Of older ones nothing is known but
- * by those who hold them.
+ * A file is made anew each time that it is opened, and compared with the latest version that
+ * somebody has open: so no count of versions is needed, which would have to know of all that a file
+ * shows. Of older ones nothing is known but by those who hold them.
  */
 #include "snapshot.h"
 

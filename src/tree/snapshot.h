@@ -1,5 +1,6 @@
 /*
- * What: what a generated file held at one moment. All who have opened the same version of it share one.
+ * What: what a generated file held at one moment. All who have opened the same version of it share
+ * one.
  * Lifetime: counted by reference: snapshot_take() .. snapshot_release().
  * Errors: those of rendering; -EMFILE where a guest has too much, see guest.h.
  */

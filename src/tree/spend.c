@@ -1,12 +1,14 @@
 /*
- * spend.json: the ledger, summed up from the attempts in the store; those of removed jobs are among them.
+ * spend.json: the ledger, summed up from the attempts in the store; those of removed jobs are among
+ * them.
  *
- * The sums are of all attempts; listed are the latest SPEND_LISTED, and of those before them the ones of removed jobs,
- * with the task ids by which they can be adopted again. Not more: every `ls` of the root needs the size of the file.
+ * The sums are of all attempts; listed are the latest SPEND_LISTED, and of those before them the
+ * ones of removed jobs, with the task ids by which they can be adopted again. Not more: every `ls`
+ * of the root needs the size of the file.
  *
- * For the same reason the attempts before those are read once, and their sums are kept. They hardly ever change
- * any more, and when one does the store's ledger tells, because it has an entry for each change of an attempt's
- * money, in the same transaction: then all of them are read again.
+ * For the same reason the attempts before those are read once, and their sums are kept. They hardly
+ * ever change any more, and when one does the store's ledger tells, because it has an entry for
+ * each change of an attempt's money, in the same transaction: then all of them are read again.
  */
 #include "tree_private.h"
 
@@ -279,7 +281,8 @@ static int write_budget(struct tree *tree, struct json_writer *w)
     return 0;
 }
 
-/* Reads the attempts: those that are listed, into `list` (unless it is NULL), and the others if they are not known. */
+/* Reads the attempts: those that are listed, into `list` (unless it is NULL), and the others if
+ * they are not known. */
 static int spend_read(struct tree *tree, struct spend *spend, struct json_writer *list)
 {
     struct jobs *jobs = tree->settings.jobs;

@@ -1,6 +1,6 @@
 /*
  * Names: finding, listing, making, removing and renaming. What a name means is node.c's matter;
- * what may be done with a job is the job floor's.
+ * what may be done with a job is the job layer's.
  */
 #include "tree_private.h"
 
@@ -25,7 +25,7 @@ int tree_new(const struct tree_settings *settings, struct tree **out)
         clock_wall_ms(settings->clock);
     buf_init(&tree->scratch, 128 * 1024 * 1024);
     views_begin(tree);
-    news_begin(tree);
+    change_events_begin(tree);
     index_init(tree);
     *out = tree;
     return 0;
@@ -97,7 +97,7 @@ int tree_lookup_provisional(struct tree *tree, uint64_t parent, const char *name
     int r = jobs_create_provisional(tree->settings.jobs, name, &job);
     if (r < 0)
         return r;
-    news_directory_implied(job);
+    change_event_directory_implied(job);
     struct node node = {.kind = NODE_JOB, .id = job->id, .job = job};
     return node_entry(tree, &node, out);
 }
@@ -204,8 +204,8 @@ int tree_setattr(struct tree *tree, uint64_t ino, const struct tree_change *chan
         r = jobs_defaults_truncate(tree->settings.jobs, change->size);
     if (node.kind == NODE_FILE)
         r = file_change(tree, &node, change);
-    /* Modes and times of what the program makes are its own: cp -p and rsync need not fail for
-     * it. Times are set for inotify with every transition (TREE_NEWS_CHANGED), so that is quick. */
+    /* Modes and times of what the program makes are its own: cp -p and rsync need not fail for it.
+     * Times are set for inotify with every transition (TREE_EVENT_CONTENT), so that is quick. */
     return r < 0 ? r : node_entry_quick(tree, &node, out);
 }
 
@@ -247,7 +247,7 @@ int tree_mkdir(struct tree *tree, uint64_t parent, const char *name,
         return -EPERM;
     struct job *job = jobs_find_provisional(tree->settings.jobs, name);
     if (job)
-        news_directory_made(job);
+        change_event_directory_made(job);
     r = jobs_create(tree->settings.jobs, name, &job);
     if (r < 0)
         return r;
@@ -278,7 +278,7 @@ int tree_unlink(struct tree *tree, uint64_t parent, const char *name,
                                              : (unsigned)node.kind - NODE_GENERATED;
     node.job->hidden |= UINT32_C(1) << bit;
     views_job_changed(tree, node.job);
-    news_file_unlinked(tree, node.job);
+    change_event_file_unlinked(tree, node.job);
     index_changed(tree);
     return 0;
 }
@@ -315,7 +315,7 @@ int tree_rmdir(struct tree *tree, uint64_t parent, const char *name,
     if (r == 0) {
         names_changed(tree);
         views_job_gone(tree, job);
-        news_job_gone(tree, job);
+        change_event_job_gone(tree, job);
         watch_changed(tree, job);
     }
     job_unref(job);
@@ -338,9 +338,9 @@ static int rename_job(struct tree *tree, const struct node *node, const struct n
         views_name_changed(tree, node->job);
         if (target) {
             views_job_gone(tree, target);
-            news_job_gone(tree, target);
+            change_event_job_gone(tree, target);
         }
-        news_job_renamed(tree, node->job, old_name);
+        change_event_job_renamed(tree, node->job, old_name);
         watch_changed(tree, target);
     }
     free(old_name);
@@ -386,8 +386,8 @@ int tree_rename(struct tree *tree, uint64_t parent, const char *name, uint64_t n
     return r;
 }
 
-bool tree_list_give(struct tree *tree, const struct node *node, const char *name, int64_t next,
-                    tree_list_fn *fn, void *context)
+bool tree_list_add(struct tree *tree, const struct node *node, const char *name, int64_t next,
+                   tree_list_fn *fn, void *context)
 {
     struct tree_entry entry;
     int r = node_entry(tree, node, &entry);
@@ -404,7 +404,7 @@ static bool list_jobs(struct tree *tree, int64_t offset, tree_list_fn *fn, void 
     for (struct job *job = jobs_next(tree->settings.jobs, offset); job;
          job = jobs_next(tree->settings.jobs, job->id)) {
         struct node node = {.kind = NODE_JOB, .id = job->id, .job = job};
-        if (!tree_list_give(tree, &node, job->name, job->id + 2, fn, context))
+        if (!tree_list_add(tree, &node, job->name, job->id + 2, fn, context))
             return false;
     }
     return true;
@@ -425,7 +425,7 @@ static int list_job(struct tree *tree, struct job *job, int64_t offset, tree_lis
         if (i < generated && generated_is_unlisted(generated_at((size_t)i)))
             continue;
         if (node_find(tree, &parent, name, &node) == 0 &&
-            !tree_list_give(tree, &node, name, i + 3, fn, context))
+            !tree_list_add(tree, &node, name, i + 3, fn, context))
             return 0;
     }
     struct job_detail *detail;
@@ -437,7 +437,7 @@ static int list_job(struct tree *tree, struct job *job, int64_t offset, tree_lis
         int64_t next = fixed + 3 + file->id;
         node = (struct node){.kind = NODE_FILE, .id = file->id, .job = job, .file = file};
         if (!file->is_unlinked && !job_file_is_hidden(file) && next > offset &&
-            !tree_list_give(tree, &node, file->name, next, fn, context))
+            !tree_list_add(tree, &node, file->name, next, fn, context))
             return 0;
     }
     return 0;
@@ -452,9 +452,9 @@ int tree_list(struct tree *tree, uint64_t ino, int64_t offset, tree_list_fn *fn,
     if (!node_is_directory(&node))
         return -ENOTDIR;
     struct node up = node_parent(&node);
-    if (offset < 1 && !tree_list_give(tree, &node, ".", 1, fn, context))
+    if (offset < 1 && !tree_list_add(tree, &node, ".", 1, fn, context))
         return 0;
-    if (offset < 2 && !tree_list_give(tree, &up, "..", 2, fn, context))
+    if (offset < 2 && !tree_list_add(tree, &up, "..", 2, fn, context))
         return 0;
     if (offset < 2)
         offset = 2;
@@ -481,7 +481,7 @@ int tree_list(struct tree *tree, uint64_t ino, int64_t offset, tree_list_fn *fn,
             continue;
         node = (struct node){.kind = node_root_entries[i].kind};
         if (defaults_is_there(tree, node.kind) &&
-            !tree_list_give(tree, &node, node_root_entries[i].name, i + 3, fn, context))
+            !tree_list_add(tree, &node, node_root_entries[i].name, i + 3, fn, context))
             break;
     }
     return 0;

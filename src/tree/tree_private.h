@@ -1,5 +1,5 @@
 /*
- * What: what the files of the tree floor share.
+ * What: what the files of the tree layer share.
  *   tree.c    names: lookup, listing, making, removing, renaming
  *   node.c    inode numbers, attributes, rights
  *   handle.c  open files
@@ -97,7 +97,7 @@ struct tree {
     int64_t metrics_opened_ms;
     int64_t status_counts[JOB_STATE_COUNT]; /* jobs, as the views show them */
     struct spend *spend;                    /* NULL: nobody has asked yet, see spend.c */
-    tree_metrics_fn *add_metrics;           /* of the floor above */
+    tree_metrics_fn *add_metrics;           /* of the layer above */
     void *add_metrics_context;
     struct watch_read *watch_reads; /* parked: see watch.c */
     struct watch *watches;          /* with a waker */
@@ -130,8 +130,9 @@ const struct node_root_entry *node_root_file(const struct node *node);
 uint64_t node_ino(enum node_kind kind, int64_t id);
 int node_get(struct tree *tree, uint64_t ino, struct node *out) NODISCARD;
 int node_entry(struct tree *tree, const struct node *node, struct tree_entry *out) NODISCARD;
-/* For an answer whose attributes the kernel does not keep: with the size that index.html and spend.json had when it was
- * asked last, because all jobs would have to be gone through to know it. */
+/* For a response whose attributes the kernel does not keep: with the size that index.html and
+ * spend.json had when it was asked last, because all jobs would have to be gone through to know
+ * it. */
 int node_entry_quick(struct tree *tree, const struct node *node, struct tree_entry *out) NODISCARD;
 int node_find(struct tree *tree, const struct node *parent, const char *name,
               struct node *out) NODISCARD;
@@ -165,7 +166,8 @@ struct generated {
 enum { GENERATED_HIDDEN_VIDEO = 30, GENERATED_HIDDEN_COVER = 31 }; /* bits of job->hidden */
 size_t generated_count(void);
 const struct generated *generated_at(size_t index);
-/* Whether `error` and `response.json` are there; of a job whose detail is not in memory (NULL) the first alone. */
+/* Whether `error` and `response.json` are there; of a job whose detail is not in memory (NULL) the
+ * first alone. */
 bool generated_has_problem(const struct job *job, const struct job_detail *detail);
 bool generated_has_response(const struct job *job, const struct job_detail *detail);
 bool generated_is_unlisted(const struct generated *generated); /* `wait` */
@@ -188,8 +190,8 @@ int spend_sums_get(struct tree *tree, int64_t usd_micros[static SPEND_SUMS]) NOD
 int metrics_render(struct tree *tree, struct buf *out);
 
 /* tree.c: gives one entry to the caller of a listing; false when it took its last one. */
-bool tree_list_give(struct tree *tree, const struct node *node, const char *name, int64_t next,
-                    tree_list_fn *fn, void *context);
+bool tree_list_add(struct tree *tree, const struct node *node, const char *name, int64_t next,
+                   tree_list_fn *fn, void *context);
 
 /* views.c: see there. */
 bool view_has_kind(enum node_kind kind);
@@ -234,18 +236,20 @@ struct json_writer;
 int progress_render(struct tree *tree, struct job *job, struct job_detail *detail, struct buf *out);
 void progress_write(struct json_writer *w, struct job *job); /* the member of status.json */
 
-/* news.c. What is there at the start, of which nobody is told; anything of a job may have changed. */
-void news_begin(struct tree *tree);
-void news_job_changed(struct tree *tree, struct job *job);
-void news_media_fetched(struct tree *tree,
-                        struct job *job); /* more of its video is on disk, or less */
+/* news.c. What is there at the start, of which nobody is told; anything of a job may have
+ * changed. */
+void change_events_begin(struct tree *tree);
+void change_event_job_changed(struct tree *tree, struct job *job);
+void change_event_media_fetched(struct tree *tree,
+                                struct job *job); /* more of its video is on disk, or less */
 /* By the user, which the kernel has told; what follows from it elsewhere is told. */
-void news_file_unlinked(struct tree *tree, struct job *job);
-void news_job_gone(struct tree *tree, struct job *job);
-void news_job_renamed(struct tree *tree, struct job *job, const char *old_name);
-/* A path that creates something below the directory has brought it about: the kernel tells nobody. */
-void news_directory_implied(struct job *job);
-void news_directory_made(struct job *job); /* by mkdir(2), which it does tell of */
+void change_event_file_unlinked(struct tree *tree, struct job *job);
+void change_event_job_gone(struct tree *tree, struct job *job);
+void change_event_job_renamed(struct tree *tree, struct job *job, const char *old_name);
+/* A path that creates something below the directory has brought it about: the kernel tells
+ * nobody. */
+void change_event_directory_implied(struct job *job);
+void change_event_directory_made(struct job *job); /* by mkdir(2), which it does tell of */
 
 /* watch.c */
 int wait_render(struct tree *tree, struct job *job, struct job_detail *detail, struct buf *out);

@@ -4,10 +4,10 @@
  *   videos/NAME.mp4        -> ../jobs/NAME/output.mp4, of each job whose output.mp4 is there
  *   by-status/STATUS/NAME  -> ../../jobs/NAME, one directory for each status word
  *
- * Nothing is kept for them: a name is looked up among the jobs, a listing walks the jobs in the order
- * of their ids and passes over those that do not belong. What is kept is when a name came or went
- * last, one time for each directory, and how many jobs each status has; for that each job remembers in one byte (view_mark) which views
- * it stands in.
+ * Nothing is kept for them: a name is looked up among the jobs, a listing walks the jobs in the
+ * order of their ids and passes over those that do not belong. What is kept is when a name came or
+ * went last, one time for each directory, and how many jobs each status has; for that each job
+ * remembers in one byte (view_mark) which views it stands in.
  *
  * A link has the inode of its job, whatever directory it is found in. Names of links come and go by
  * themselves, so the kernel may not keep them.
@@ -109,7 +109,7 @@ static bool list_states(struct tree *tree, int64_t offset, tree_list_fn *fn, voi
 {
     for (int64_t i = offset; i < JOB_STATE_COUNT; i++) {
         struct node node = {.kind = NODE_STATUS, .id = i};
-        if (!tree_list_give(tree, &node, job_state_to_text((enum job_state)i), i + 3, fn, context))
+        if (!tree_list_add(tree, &node, job_state_to_text((enum job_state)i), i + 3, fn, context))
             return false;
     }
     return true;
@@ -128,7 +128,7 @@ bool view_list(struct tree *tree, const struct node *view, int64_t offset, tree_
         struct node node = view_link(view, job);
         (void)snprintf(name, sizeof(name), "%s%s", job->name,
                        view->kind == NODE_VIDEOS ? video_ending : "");
-        if (!tree_list_give(tree, &node, name, job->id + 2, fn, context))
+        if (!tree_list_add(tree, &node, name, job->id + 2, fn, context))
             return false;
     }
     return true;
@@ -141,7 +141,7 @@ static unsigned char mark_of(const struct job *job)
 }
 
 /* The name in the views that a mark stands for has come or gone, now. */
-static void mark_touch(struct tree *tree, unsigned char mark)
+static void mark_note_activity(struct tree *tree, unsigned char mark)
 {
     int64_t now_ms = clock_wall_ms(tree->settings.clock);
     if (!(mark & MARK_KNOWN))
@@ -179,19 +179,19 @@ void views_job_changed(struct tree *tree, struct job *job)
     else /* it was made */
         tree->jobs_changed_ms = clock_wall_ms(tree->settings.clock);
     tree->status_counts[now & MARK_STATE]++;
-    mark_touch(tree, before);
-    mark_touch(tree, now);
+    mark_note_activity(tree, before);
+    mark_note_activity(tree, now);
 }
 
 void views_job_gone(struct tree *tree, struct job *job)
 {
     if (job->view_mark & MARK_KNOWN)
         tree->status_counts[job->view_mark & MARK_STATE]--;
-    mark_touch(tree, job->view_mark);
+    mark_note_activity(tree, job->view_mark);
     job->view_mark = 0;
 }
 
 void views_name_changed(struct tree *tree, const struct job *job)
 {
-    mark_touch(tree, job->view_mark);
+    mark_note_activity(tree, job->view_mark);
 }

@@ -1,14 +1,14 @@
 /*
  * `wait`, `events` and poll(2).
  *
- * `wait` is for who has nothing else to do: a read waits until the program has done with the job what it
- * can do by itself, and gives the word that `status` shows. A draft is waited for, too: closing a
- * prompt.json comes to its release a moment after close(2) has returned.
+ * `wait` is for who has nothing else to do: a read waits until the program has done with the job
+ * what it can do by itself, and gives the word that `status` shows. A draft is waited for, too:
+ * closing a prompt.json comes to its release a moment after close(2) has returned.
  *
- * Nobody who merely looks through the tree may come to wait, so neither is listed (see list_job() and
- * tree_list()): grep -r, cp -r, rsync, tar and zip do not find what a person opens by its name. Left
- * out: telling tools apart by their names; an end of the file for who has not polled, which would
- * make `cat` useless; a fifo, whose reads the kernel answers itself.
+ * Nobody who merely looks through the tree may come to wait, so neither is listed (see list_job()
+ * and tree_list()): grep -r, cp -r, rsync, tar and zip do not find what a person opens by its name.
+ * Left out: telling tools apart by their names; an end of the file for who has not polled, which
+ * would make `cat` useless; a fifo, whose reads the kernel answers itself.
  */
 #include "watch.h"
 
@@ -151,7 +151,8 @@ static short readiness(struct watch *watch)
     return is_snapshot_old(watch) ? (short)(readable | POLLPRI) : 0;
 }
 
-/* The kernel's handle for waking one poller, no data: given back when it has been woken, or closes its file. */
+/* The kernel's handle for waking one poller, no data: given back when it has been woken, or closes
+ * its file. */
 static void waker_drop(struct watch *watch)
 {
     if (!watch->waker)

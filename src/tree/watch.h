@@ -1,8 +1,10 @@
 /*
- * What: those who wait until something is different: reads of `wait` and at the end of `events`, and poll(2) on
- * generated files. A read that must wait is parked; who polls leaves a waker. Both are looked at when
- * a job has changed, from a timer of no delay, so that one turn of the loop looks once.
- * Lifetime: a `struct watch` is part of each handle, which fills it; watch_fini() before the handle goes.
+ * What: those who wait until something is different: reads of `wait` and at the end of `events`,
+ * and poll(2) on generated files. A read that must wait is parked; who polls leaves a waker. Both
+ * are looked at when a job has changed, from a timer of no delay, so that one pass of the loop
+ * looks once.
+ * Lifetime: a `struct watch` is part of each handle, which fills it; watch_fini() before the handle
+ * goes.
  * Errors: a parked read ends with -ENOENT when its job is removed.
  */
 #ifndef SEEDANCEFS_TREE_WATCH_H
@@ -10,8 +12,8 @@
 
 #include "tree_private.h"
 
-/* READY: always readable. SNAPSHOT: readable until it was read to its end, and when another reading would
- * give something else. */
+/* READY: always readable. SNAPSHOT: readable until it was read to its end, and when another reading
+ * would give something else. */
 enum watch_kind { WATCH_READY, WATCH_SNAPSHOT, WATCH_WAIT, WATCH_EVENTS };
 
 struct watch {
@@ -40,11 +42,13 @@ struct watch_read {
     struct watch_read *prev;
 };
 
-/* Answers now, or parks `read` and sets *read->place to `state`, whose part it is. True when it was answered. */
+/* Answers now, or parks `read` and sets *read->place to `state`, whose part it is. True when it was
+ * answered. */
 bool watch_read_start(struct watch_read *read, struct tree_read_state *state);
 void watch_read_cancel(struct watch_read *read);
 
-/* A read of a snapshot: renders it anew when it was read to its end and is read from its beginning again. */
+/* A read of a snapshot: renders it anew when it was read to its end and is read from its beginning
+ * again. */
 int watch_snapshot_read(struct watch *watch, size_t size, int64_t offset) NODISCARD;
 
 /* See tree_poll(). */

@@ -1,6 +1,6 @@
 /*
- * What FUSE itself takes: one file, spliced from a file of another filesystem, with pages and attributes that the
- * kernel may keep, and nothing else. Runs until it is unmounted.
+ * What FUSE itself takes: one file, spliced from a file of another filesystem, with pages and
+ * attributes that the kernel may keep, and nothing else. Runs until it is unmounted.
  *   bare_mount FILE MOUNTPOINT     FILE is MOUNTPOINT/file
  */
 #define FUSE_USE_VERSION 35

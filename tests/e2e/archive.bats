@@ -14,8 +14,8 @@ ctl() { echo "$2" >"$MNT/jobs/$1/ctl"; }
 
 # From now on the service knows no task, and the media host no file.
 forget_everything() {
-    scenario '{"kind": "poll", "answer": {"status": 404}}' '{"kind": "video", "answer": {"status": 404}}' \
-        '{"kind": "cover", "answer": {"status": 404}}'
+    scenario '{"kind": "poll", "response": {"status": 404}}' '{"kind": "video", "response": {"status": 404}}' \
+        '{"kind": "cover", "response": {"status": 404}}'
 }
 
 media_requests() { echo $(($(requests video) + $(requests cover))); }
@@ -157,7 +157,7 @@ f = open(sys.argv[1], "r+b"); f.seek(1000000); b = f.read(1); f.seek(1000000); f
     mount_fs
     make_job a
     wait_ends a
-    scenario '{"kind": "video", "times": 7, "answer": {"status": 503}}'
+    scenario '{"kind": "video", "times": 7, "response": {"status": 503}}'
     wait_until 90 is_archived a
     curl -sf "${API%/api/v1}/oracle/counters" | jq -e '.rules[0].fired == 7'
     [ "$(creates)" -eq 1 ]
@@ -182,7 +182,7 @@ f = open(sys.argv[1], "r+b"); f.seek(1000000); b = f.read(1); f.seek(1000000); f
     wait_until 20 is_archived a
     # While it is being fetched.
     ctl a evict
-    scenario '{"kind": "video", "answer": {"silence_at": "body", "cut_after_bytes": 1000}}'
+    scenario '{"kind": "video", "response": {"silence_at": "body", "cut_after_bytes": 1000}}'
     ctl a fetch
     python 'gives(errno.EBUSY, os.write, os.open(M + "jobs/a/ctl", os.O_WRONLY), b"evict\n")'
     has 'read or fetched' "$MNT/jobs/a/ctl"

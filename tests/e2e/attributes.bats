@@ -14,7 +14,7 @@ teardown() { end_world; }
     make_job cat 'A \"cat\"\nü'
     echo 'just text' >"$J/text/prompt.txt"
     wait_status text succeeded
-    scenario '{"kind":"create","answer":{"status":500}}'
+    scenario '{"kind":"create","response":{"status":500}}'
     "$PYTHON" -c 'import json; print(json.dumps({"prompt": "ü" * 40000}))' >"$J/long/prompt.json"
     wait_status long unknown
     python '

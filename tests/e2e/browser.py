@@ -127,11 +127,11 @@ class Browser:
 
     def js(self, expression):
         """The value of an expression in the page; a promise is waited for."""
-        answer = self.call('Runtime.evaluate', expression=expression, returnByValue=True, awaitPromise=True,
+        response = self.call('Runtime.evaluate', expression=expression, returnByValue=True, awaitPromise=True,
                            userGesture=True)
-        if 'exceptionDetails' in answer:
-            raise RuntimeError(f'{expression}: {answer["exceptionDetails"]}')
-        return answer['result'].get('value')
+        if 'exceptionDetails' in response:
+            raise RuntimeError(f'{expression}: {response["exceptionDetails"]}')
+        return response['result'].get('value')
 
     def wait(self, expression, seconds=DEADLINE_S):
         """Until the expression is true in the page; its value."""

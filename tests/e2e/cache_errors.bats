@@ -27,8 +27,8 @@ archived_jobs() {
     done
     for job; do wait_until 10 test ! -e "$MNT/jobs/$job/output.url"; done
     unmount_fs
-    scenario '{"kind": "poll", "answer": {"status": 404}}' '{"kind": "video", "answer": {"status": 404}}' \
-        '{"kind": "cover", "answer": {"status": 404}}'
+    scenario '{"kind": "poll", "response": {"status": 404}}' '{"kind": "video", "response": {"status": 404}}' \
+        '{"kind": "cover", "response": {"status": 404}}'
     cache_sums >"$DIR/sums"
 }
 

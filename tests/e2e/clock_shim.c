@@ -1,5 +1,5 @@
-/* Stands before clock_gettime(2) of the program under test: adds the milliseconds in the file $CLOCK_FILE, two
- * int64, to the wall clock and to the clock that counts suspension. */
+/* Stands before clock_gettime(2) of the program under test: adds the milliseconds in the file
+ * $CLOCK_FILE, two int64, to the wall clock and to the clock that counts suspension. */
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>

@@ -23,13 +23,13 @@ LATE_MS = 120
 SLOW_MS = 1000
 
 # What the simulator does with a create whose prompt holds the word; the window in which a request is
-# under way is made wide by it. "late" is answered late, "slow" mostly behind the end of the cycle; "drip" has been accepted while its answer
-# still comes in drops; "cut" is accepted and its answer never comes.
+# under way is made wide by it. "late" is answered late, "slow" mostly behind the end of the cycle; "drip" has been accepted while its response
+# still comes in drops; "cut" is accepted and its response never comes.
 SCENARIO = {'rules': [
-    {'kind': 'create', 'prompt_contains': '(late)', 'answer': {'delay_ms': LATE_MS}},
-    {'kind': 'create', 'prompt_contains': '(slow)', 'answer': {'delay_ms': SLOW_MS}},
-    {'kind': 'create', 'prompt_contains': '(drip)', 'answer': {'rate': 600}},
-    {'kind': 'create', 'prompt_contains': '(cut)', 'answer': {'cut_at': 'headers'}},
+    {'kind': 'create', 'prompt_contains': '(late)', 'response': {'delay_ms': LATE_MS}},
+    {'kind': 'create', 'prompt_contains': '(slow)', 'response': {'delay_ms': SLOW_MS}},
+    {'kind': 'create', 'prompt_contains': '(drip)', 'response': {'rate': 600}},
+    {'kind': 'create', 'prompt_contains': '(cut)', 'response': {'cut_at': 'headers'}},
 ]}
 
 
@@ -100,8 +100,8 @@ class Simulator:
                 raise Broken(f'{marker} was sent {self.sent[marker]} times')
 
     def video(self, task):
-        with urllib.request.urlopen(f'{self.address}/oracle/video/{task}') as answer:
-            return answer.read()
+        with urllib.request.urlopen(f'{self.address}/oracle/video/{task}') as response:
+            return response.read()
 
 
 class Job:

@@ -48,9 +48,9 @@ class Crashes(World):
     def strike(self):
         raise NotImplementedError
 
-    def strike_after(self, most_ms):
+    def strike_after(self, max_ms):
         """In the midst of what follows: errors of the mount are no surprise from then on."""
-        delay_s = self.random.uniform(0, most_ms) / 1000
+        delay_s = self.random.uniform(0, max_ms) / 1000
 
         def run():
             time.sleep(delay_s)
@@ -237,8 +237,8 @@ class Crashes(World):
     def wait_for(self, job, words):
         wait_until(lambda: self.look(job) in words, f'{job!r} to be one of {words}')
 
-    def sleep_ms(self, most_ms):
-        time.sleep(self.random.uniform(0, most_ms) / 1000)
+    def sleep_ms(self, max_ms):
+        time.sleep(self.random.uniform(0, max_ms) / 1000)
 
     # A cycle, and what is settled.
 
@@ -321,7 +321,7 @@ class Crashes(World):
             self.check(job)
         self.counts['creates sent'] = sum(self.simulator.sent.values())
         self.counts['tasks made'] = len(self.simulator.tasks)
-        self.end_daemon() # after the answers to what was still under way
+        self.end_daemon() # after the responses to what was still under way
         self.check_database()
         self.simulator.read_log()
         sent = self.simulator.sent

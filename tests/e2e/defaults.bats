@@ -34,11 +34,11 @@ in_force_is() { [ "$(cat "$D")" = "$1" ]; }
 #   Changing `defaults.json` sends nothing, and changes no request that was accepted: not one that
 #   waits, nor its `retry`.
 @test "S-DEFAULT-2: a change of the defaults sends nothing and changes no request" {
-    scenario '{"kind":"create","answer":{"status":500}}'
+    scenario '{"kind":"create","response":{"status":500}}'
     echo '{"duration": 8}' >"$D"
     echo '{"prompt": "first"}' >"$J/unknown/prompt.json"
     wait_status unknown unknown
-    scenario '{"kind":"create","answer":{"status":401}}'
+    scenario '{"kind":"create","response":{"status":401}}'
     echo '{"prompt": "second"}' >"$J/waiting/prompt.json"
     wait_until 20 creates_are 2
     wait_status waiting waiting

@@ -7,15 +7,15 @@ teardown() { end_world; }
 
 # A job in each state, named like it. `submitting` and `running` last as long as the test.
 one_in_each_state() {
-    scenario '{"kind":"create","prompt_contains":"is rejected","answer":{"status":400,"body_json":{"error":{"message":"No.","code":"Bad"}}}}' \
-        '{"kind":"create","prompt_contains":"is unknown","answer":{"status":500}}' \
-        '{"kind":"create","prompt_contains":"is submitting","answer":{"delay_ms":30000}}' \
-        '{"kind":"poll","task":1,"answer":{"task_status":"queued"}}' \
-        '{"kind":"poll","task":2,"answer":{"task_status":"running"}}' \
-        '{"kind":"poll","task":4,"answer":{"task_status":"cancelled"}}' \
-        '{"kind":"poll","task":5,"answer":{"task_status":"expired"}}' \
-        '{"kind":"poll","task":6,"answer":{"status":404}}' \
-        '{"kind":"create","prompt_contains":"is waiting","answer":{"status":429,"headers":{"Retry-After":"600"}}}'
+    scenario '{"kind":"create","prompt_contains":"is rejected","response":{"status":400,"body_json":{"error":{"message":"No.","code":"Bad"}}}}' \
+        '{"kind":"create","prompt_contains":"is unknown","response":{"status":500}}' \
+        '{"kind":"create","prompt_contains":"is submitting","response":{"delay_ms":30000}}' \
+        '{"kind":"poll","task":1,"response":{"task_status":"queued"}}' \
+        '{"kind":"poll","task":2,"response":{"task_status":"running"}}' \
+        '{"kind":"poll","task":4,"response":{"task_status":"cancelled"}}' \
+        '{"kind":"poll","task":5,"response":{"task_status":"expired"}}' \
+        '{"kind":"poll","task":6,"response":{"status":404}}' \
+        '{"kind":"create","prompt_contains":"is waiting","response":{"status":429,"headers":{"Retry-After":"600"}}}'
     mkdir "$J/draft"
     printf '{"prompt": ' >"$J/invalid/prompt.json"
     for state in queued running failed cancelled expired lost succeeded rejected unknown submitting; do
@@ -77,7 +77,7 @@ FROZEN='waiting submitting unknown queued running succeeded'
 
 @test "S-EDIT-1: the same request again after a failure is a new attempt" {
     mount_fs
-    scenario '{"kind":"create","n":1,"answer":{"status":400}}'
+    scenario '{"kind":"create","n":1,"response":{"status":400}}'
     echo '{"prompt": "same"}' >"$J/cat/prompt.json"
     wait_status cat rejected
     cp "$J/cat/prompt.json" "$DIR/same"
@@ -228,7 +228,7 @@ gives(errno.EPERM, open, M + "jobs/cat/prompt.txt", "w")'
     done
     [ -z "$(ls -A "$J")" ]
     scenario
-    kill_fs # a clean end would wait for the answer to `submitting`
+    kill_fs # a clean end would wait for the response to `submitting`
     mount_fs
     [ -z "$(ls -A "$J")" ]
     sleep 0.3
@@ -236,7 +236,7 @@ gives(errno.EPERM, open, M + "jobs/cat/prompt.txt", "w")'
 }
 
 @test "S-REMOVE-4: removed before it was sent, it is never sent" {
-    scenario '{"kind":"create","n":1,"answer":{"status":429,"headers":{"Retry-After":"1"}}}'
+    scenario '{"kind":"create","n":1,"response":{"status":429,"headers":{"Retry-After":"1"}}}'
     mount_fs
     echo '{"prompt": "removed"}' >"$J/cat/prompt.json"
     wait_until 5 has 'the service asked to wait' "$J/cat/log"
@@ -248,14 +248,14 @@ gives(errno.EPERM, open, M + "jobs/cat/prompt.txt", "w")'
 }
 
 @test "S-EDIT-4 S-REMOVE-1: a hidden prompt comes back with a state that takes a new one, and goes with its job" {
-    scenario '{"kind":"poll","task":1,"answer":{"task_status":"running"}}'
+    scenario '{"kind":"poll","task":1,"response":{"task_status":"running"}}'
     mount_fs
     printf 'accepted' >"$J/cat/prompt.txt"
     wait_status cat running
     cp "$J/cat/prompt.txt" "$DIR/accepted"
     rm -f "$J/cat/prompt.txt"
     fails cat "$J/cat/prompt.txt"
-    scenario '{"kind":"poll","task":1,"times":1,"answer":{"task_status":"failed"}}'
+    scenario '{"kind":"poll","task":1,"times":1,"response":{"task_status":"failed"}}'
     wait_status cat failed
     cmp "$J/cat/prompt.txt" "$DIR/accepted"
     [ "$(stat -c %a "$J/cat/prompt.txt")" = 644 ]
@@ -264,20 +264,20 @@ gives(errno.EPERM, open, M + "jobs/cat/prompt.txt", "w")'
     wait_status cat succeeded
     accepted_is_whole cat/prompt.txt
     # The state may change between the two calls of `rm -r`.
-    scenario '{"kind":"poll","task":3,"answer":{"task_status":"running"}}'
+    scenario '{"kind":"poll","task":3,"response":{"task_status":"running"}}'
     echo '{"prompt": "dog"}' >"$J/dog/prompt.json"
     wait_status dog running
     rm -f "$J/dog/prompt.json"
-    scenario '{"kind":"poll","task":3,"answer":{"task_status":"failed"}}'
+    scenario '{"kind":"poll","task":3,"response":{"task_status":"failed"}}'
     wait_status dog failed
     [ -e "$J/dog/prompt.json" ]
     rmdir "$J/dog"
     # But one that was written since is a file like any other.
-    scenario '{"kind":"poll","task":4,"answer":{"task_status":"running"}}'
+    scenario '{"kind":"poll","task":4,"response":{"task_status":"running"}}'
     echo '{"prompt": "cow"}' >"$J/cow/prompt.json"
     wait_status cow running
     rm -f "$J/cow/prompt.json"
-    scenario '{"kind":"poll","task":4,"answer":{"task_status":"failed"}}'
+    scenario '{"kind":"poll","task":4,"response":{"task_status":"failed"}}'
     wait_status cow failed
     printf '{"prompt":' >"$J/cow/prompt.json"
     python 'gives(errno.ENOTEMPTY, os.rmdir, M + "jobs/cow")'
@@ -367,7 +367,7 @@ gives(errno.ENOTDIR, os.rmdir, M + "README.txt")'
         [ -s "$J/cat/prompt.json" ]
     done
     # Before there is a video, too.
-    scenario '{"kind":"poll","answer":{"task_status":"running"}}'
+    scenario '{"kind":"poll","response":{"task_status":"running"}}'
     echo '{"prompt": "dog"}' >"$J/dog/prompt.json"
     wait_status dog running
     rm -f "$J/dog/log" "$J/dog/prompt.json"

@@ -444,8 +444,8 @@ class Sweep:
     def build(self):
         """Jobs in all lasting states; then a daemon whose budget is used up, and a job that waits for it."""
         self.simulator.play(
-            {'kind': 'create', 'prompt_contains': '(no)', 'answer': {'status': 400}},
-            {'kind': 'create', 'prompt_contains': '(lost)', 'answer': {'status': 500}})
+            {'kind': 'create', 'prompt_contains': '(no)', 'response': {'status': 400}},
+            {'kind': 'create', 'prompt_contains': '(lost)', 'response': {'status': 500}})
         self.start_daemon('--poll-interval', '0.05')
         mount = self.mount
         sized = f'[[video_bytes={VIDEO_BYTES}]]'

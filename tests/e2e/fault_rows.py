@@ -1,8 +1,8 @@
 """The tables of faults_*.bats, on a real mount:  fault_rows.py DIRECTORY COMMAND [ARGUMENT]...
 
-DIRECTORY has `rows`, `mnt` and `requests.jsonl`. A line of rows is "name|answer|sentence": a job, what becomes of
-its request ("answer" of src/sim/scenario.h), and words that its user has to read. "bytes" and "raw_bytes" in an
-answer are Latin-1 text for body_base64 and raw_base64; n, from, to, every and times stand in it, too. Each job's prompt
+DIRECTORY has `rows`, `mnt` and `requests.jsonl`. A line of rows is "name|response|sentence": a job, what becomes of
+its request ("response" of src/sim/scenario.h), and words that its user has to read. "bytes" and "raw_bytes" in an
+response are Latin-1 text for body_base64 and raw_base64; n, from, to, every and times stand in it, too. Each job's prompt
 is "[name]", which is how rules and requests are told apart; so many jobs share one mount.
 """
 import base64
@@ -15,14 +15,14 @@ import time
 DIRECTORY = sys.argv[1]
 MOUNT = DIRECTORY + "/mnt"
 WORDS = {
-    "$bad": "the answer was not valid HTTP",
-    "$broke": "the connection broke before the answer was complete",
+    "$bad": "the response was not valid HTTP",
+    "$broke": "the connection broke before the response was complete",
     "$early": "the JSON text ends too early",
     "$json": "the text is not valid JSON",
-    "$large": "the answer was larger than allowed",
+    "$large": "the response was larger than allowed",
     "$limit": "the JSON text is larger or deeper than allowed",
-    "$no_task": "the answer describes no usable task",
-    "$other": "the answer is about another task",
+    "$no_task": "the response describes no usable task",
+    "$other": "the response is about another task",
     "$policy": "the address is not allowed by the URL policy",
     "$redirect": "a redirect to another address, which is never followed",
 }
@@ -37,10 +37,10 @@ def rows():
     lines = open(DIRECTORY + "/rows", encoding="utf-8").read().splitlines()
     assert lines, "an empty table proves nothing"
     for line in lines:
-        name, answer, sentence = line.split("|")
+        name, response, sentence = line.split("|")
         for mark, text in TEXTS.items():
-            answer = answer.replace(mark, text)
-        yield name, json.loads(answer), WORDS.get(sentence, sentence)
+            response = response.replace(mark, text)
+        yield name, json.loads(response), WORDS.get(sentence, sentence)
 
 
 def read(name, file):
@@ -82,12 +82,12 @@ def wait(name, seconds, condition, why):
 def scenario(kind):
     """Prints the rules for requests of a kind."""
     rules = []
-    for name, answer, _ in rows():
+    for name, response, _ in rows():
         for ours, theirs in ("bytes", "body_base64"), ("raw_bytes", "raw_base64"):
-            if ours in answer:
-                answer[theirs] = base64.b64encode(answer.pop(ours).encode("latin-1")).decode()
-        when = {key: answer.pop(key) for key in ("n", "from", "to", "every", "times") if key in answer}
-        rules.append({"kind": kind, "prompt_contains": f"[{name}]", **when, "answer": answer})
+            if ours in response:
+                response[theirs] = base64.b64encode(response.pop(ours).encode("latin-1")).decode()
+        when = {key: response.pop(key) for key in ("n", "from", "to", "every", "times") if key in response}
+        rules.append({"kind": kind, "prompt_contains": f"[{name}]", **when, "response": response})
     print(json.dumps({"rules": rules}))
 
 
@@ -169,9 +169,9 @@ def shown(text):
 
 
 def kept():
-    """response.json is the answer's body as it came, with what would act on a terminal written out."""
-    for name, answer, _ in rows():
-        text = answer.get("bytes", answer.get("body"))
+    """response.json is the response's body as it came, with what would act on a terminal written out."""
+    for name, response, _ in rows():
+        text = response.get("bytes", response.get("body"))
         if text is None:
             continue
         want = text + ("\n" if text and not text.endswith("\n") else "")
@@ -191,13 +191,13 @@ def rejected():
     """What the service does not like about the request, and that nothing was charged."""
     state("rejected")
     says("error")
-    for name, answer, _ in rows():
+    for name, response, _ in rows():
         error, known = read(name, "error"), status_json(name)
-        check(f"refused the request (HTTP {answer['status']}" in error, name, "no HTTP status")
+        check(f"refused the request (HTTP {response['status']}" in error, name, "no HTTP status")
         check("No task was created and nothing was charged." in error, name, "charged?")
         check("write it again to start a new attempt" in error, name, "no way out")
         check("0.00 USD (not charged: rejected" in read(name, "cost"), name, "cost")
-        check(known["error"]["http_status"] == answer["status"], name, "http_status")
+        check(known["error"]["http_status"] == response["status"], name, "http_status")
         check(known["finished_at"] and not known["task_id"], name, "status.json")
 
 
@@ -223,17 +223,17 @@ def stale():
 
 def refused():
     """A refusal is shown with what to do about it; the task is named, because it goes on."""
-    for name, answer, sentence in rows():
+    for name, response, sentence in rows():
         error = read(name, "error")
         check(sentence in error or "it gave no reason." in error, name, f'no "{sentence}" in error')
-        check(status_json(name)["error"]["http_status"] == answer["status"], name, "http_status")
-        check(f"(HTTP {answer['status']})" in error, name, "no HTTP status")
+        check(status_json(name)["error"]["http_status"] == response["status"], name, "http_status")
+        check(f"(HTTP {response['status']})" in error, name, "no HTTP status")
         check(status_json(name)["task_id"] in error, name, "no task")
         check("every minute" in error, name, "when is it asked again?")
 
 
 def strange():
-    """An answer that makes sense as HTTP and JSON but not as a step forward."""
+    """A response that makes sense as HTTP and JSON but not as a step forward."""
     for name, _, sentence in rows():
         wait(name, 20, lambda: sentence in (status_json(name)["reason"] or ""), "not shown")
         check(read(name, "status") == "running\n", name, "it has lost its state")

@@ -2,7 +2,7 @@
 load helper
 load faults_tables
 
-broke='the connection broke before the answer was complete'
+broke='the connection broke before the response was complete'
 
 setup() {
     start_world
@@ -17,7 +17,7 @@ rows_read() { cat >"$DIR/rows"; }
 # rows_play KIND   the simulator answers requests of that kind as the table says.
 rows_play() { rows scenario "$1" | curl -sSf -T - "${API%/api/v1}/oracle/scenario" >/dev/null; }
 
-# create_rows <TABLE   a job for each row, whose create gets the row's answer.
+# create_rows <TABLE   a job for each row, whose create gets the row's response.
 create_rows() {
     rows_read
     rows_play create

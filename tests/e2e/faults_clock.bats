@@ -21,9 +21,9 @@ day_ms=86400000
 
 @test "clock: the wall clock jumps by a day, to and fro: polls go on, nothing is sent twice" {
     mount_with_clock
-    scenario '{"kind":"poll","answer":{"task_status":"running"}}' \
-        '{"kind":"create","prompt_contains":"[slow]","answer":{"delay_ms":2500}}' \
-        '{"kind":"create","prompt_contains":"[lost]","answer":{"status":500}}'
+    scenario '{"kind":"poll","response":{"task_status":"running"}}' \
+        '{"kind":"create","prompt_contains":"[slow]","response":{"delay_ms":2500}}' \
+        '{"kind":"create","prompt_contains":"[lost]","response":{"status":500}}'
     for job in running slow lost; do echo "{\"prompt\": \"[$job]\"}" >"$J/$job/prompt.json"; done
     wait_status running running
     wait_status lost unknown
@@ -58,7 +58,7 @@ day_ms=86400000
     for jump in $day_ms -$day_ms; do
         clock 0 0
         : >"$LOG"
-        scenario '{"kind":"create","n":1,"answer":{"status":429,"headers":{"Retry-After":"2"}}}'
+        scenario '{"kind":"create","n":1,"response":{"status":429,"headers":{"Retry-After":"2"}}}'
         echo "{\"prompt\": \"[first$jump]\"}" >"$J/first$jump/prompt.json"
         wait_until 10 reason_has "first$jump" 'The service asked to wait'
         clock "$jump" 0
@@ -72,7 +72,7 @@ day_ms=86400000
 
 @test "clock: suspended for an hour: polled at once on wake-up, a create under way is unknown, sent once" {
     mount_with_clock --poll-interval 600
-    scenario '{"kind":"create","prompt_contains":"[cut]","answer":{"silence_at":"request_body","accept":true}}'
+    scenario '{"kind":"create","prompt_contains":"[cut]","response":{"silence_at":"request_body","accept":true}}'
     for job in followed cut; do echo "{\"prompt\": \"[$job]\"}" >"$J/$job/prompt.json"; done
     wait_status followed queued
     wait_status cut submitting
@@ -83,7 +83,7 @@ day_ms=86400000
     # The kernel's own timer would have fired at the wake-up; here any request does it.
     wait_status followed succeeded
     wait_status cut unknown
-    has 'the answer ' "$J/cut/error"
+    has 'the response ' "$J/cut/error"
     sleep 0.5
     [ "$(creates)" -eq 2 ]
     restart_fs --poll-interval 600

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # Every fault of a create: what becomes of the job, how many requests the service sees, and what the user reads.
-# Each test is one row of the table of faults with all its variants at once, one job each. Answers that are
-# wrong in themselves are in faults_answers.bats, what takes a minute in faults_deadlines.bats, a service that
+# Each test is one row of the table of faults with all its variants at once, one job each. responses that are
+# wrong in themselves are in faults_responses.bats, what takes a minute in faults_deadlines.bats, a service that
 # cannot be reached in faults_unreachable.bats, clocks in faults_clock.bats.
 load faults
 
@@ -19,8 +19,8 @@ no-message|{"status":500,"body":"","headers":{"X-Request-Id":"r-500"}}|request i
 html|{"status":502,"body":"<html>Bad gateway</html>"}|HTTP 502
 teapot|{"status":418,"body":"{\"message\":\"I am a teapot.\"}"}|HTTP 418: I am a teapot.
 conflict|{"status":409,"accept":true}|HTTP 409: The request conflicts with another.
-no-status|{"status":999}|the answer was not valid HTTP
-switching|{"raw":"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n"}|the answer was not valid HTTP
+no-status|{"status":999}|the response was not valid HTTP
+switching|{"raw":"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n"}|the response was not valid HTTP
 END
     unknown_for_good
     only_creates
@@ -136,11 +136,11 @@ END
     rows creates 1
 }
 
-# paused STATUS SENTENCE: that answer to one create stops all of them, until somebody has done something about it.
+# paused STATUS SENTENCE: that response to one create stops all of them, until somebody has done something about it.
 paused() {
     local was
     was=$(creates)
-    scenario "{\"kind\":\"create\",\"times\":1,\"answer\":{\"status\":$1,\"body_json\":{\"error\":{\"message\":\"The words of $1.\"}}}}"
+    scenario "{\"kind\":\"create\",\"times\":1,\"response\":{\"status\":$1,\"body_json\":{\"error\":{\"message\":\"The words of $1.\"}}}}"
     echo "{\"prompt\": \"first $1\"}" >"$J/first$1/prompt.json"
     wait_until 10 reason_has "first$1" "$2"
     echo "{\"prompt\": \"second $1\"}" >"$J/second$1/prompt.json"
@@ -179,7 +179,7 @@ paused() {
 # either_way JOB FAULT: the connection ends before the simulator has read a byte. Whether the program had begun
 # to write is a race between the two; each outcome has its state, and none costs twice.
 either_way() {
-    scenario "{\"kind\":\"connection\",\"port\":\"api\",\"n\":1,\"answer\":{\"$2\":\"connect\"}}"
+    scenario "{\"kind\":\"connection\",\"port\":\"api\",\"n\":1,\"response\":{\"$2\":\"connect\"}}"
     echo "{\"prompt\": \"[$1]\"}" >"$J/$1/prompt.json"
     wait_until 20 grep -qxE 'unknown|succeeded' "$J/$1/status"
     if status_is "$1" unknown; then
@@ -212,7 +212,7 @@ either_way() {
 @test "create: reset or close while the request is sent: unknown" {
     mount_fs
     for fault in reset_at cut_at; do
-        scenario "{\"kind\":\"create\",\"n\":1,\"answer\":{\"$fault\":\"request\"}}"
+        scenario "{\"kind\":\"create\",\"n\":1,\"response\":{\"$fault\":\"request\"}}"
         echo "{\"prompt\": \"[$fault]\"}" >"$J/$fault/prompt.json"
         wait_status "$fault" unknown
         echo "$fault|{}|$broke" >>"$DIR/rows"
@@ -224,7 +224,7 @@ either_way() {
     [ "$(creates)" -eq 2 ]
 }
 
-@test "create: reset or close after the whole answer: what was received counts" {
+@test "create: reset or close after the whole response: what was received counts" {
     create_rows <<'END'
 reset|{"reset_at":"body","cut_after_bytes":1000000}|
 close|{"cut_at":"body","cut_after_bytes":1000000}|
@@ -239,8 +239,8 @@ END
     mount_fs
     make_job first # leaves a connection of polls behind
     create_rows <<'END'
-second|{"cut_at":"request_body"}|the connection broke before the answer was complete
-third|{"reset_at":"request_body"}|the connection broke before the answer was complete
+second|{"cut_at":"request_body"}|the connection broke before the response was complete
+third|{"reset_at":"request_body"}|the connection broke before the response was complete
 END
     unknown_for_good
     jq -se '[.[] | select(.kind == "create") | .connection] as $c | ($c | unique | length) == ($c | length)

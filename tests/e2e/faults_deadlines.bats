@@ -21,12 +21,12 @@ silent_handshake() (
 # the two that end after half a minute are followed by two more.
 creates_of_deadlines() {
     cat <<'END'
-body-1-per-s|{"body":"{\"id\":\"cgt-1\",\"status\":\"queued\",\"model\":\"doubao-seedance-2.0\",\"object\":\"x\"}","rate":1}|the answer did not come in time
-headers-1-per-s|{"header_rate":1}|the answer
-silence|{"silence_at":"request_body"}|the answer stopped arriving
-stall-at-last-byte|{"body":"{\"id\":\"cgt-1\"}","cut_after_bytes":13,"silence_at":"body"}|HTTP 200, but the answer stopped arriving
-silence-accepted|{"silence_at":"request_body","accept":true}|the answer stopped arriving
-stall-in-headers|{"silence_at":"headers"}|the answer stopped arriving
+body-1-per-s|{"body":"{\"id\":\"cgt-1\",\"status\":\"queued\",\"model\":\"doubao-seedance-2.0\",\"object\":\"x\"}","rate":1}|the response did not come in time
+headers-1-per-s|{"header_rate":1}|the response
+silence|{"silence_at":"request_body"}|the response stopped arriving
+stall-at-last-byte|{"body":"{\"id\":\"cgt-1\"}","cut_after_bytes":13,"silence_at":"body"}|HTTP 200, but the response stopped arriving
+silence-accepted|{"silence_at":"request_body","accept":true}|the response stopped arriving
+stall-in-headers|{"silence_at":"headers"}|the response stopped arriving
 END
 }
 
@@ -41,8 +41,8 @@ poll-stall-in-body|{"n":1,"silence_at":"body"}|
 END
 }
 
-@test "create and poll: never an answer, one byte per second, a stall at the last byte: the deadline" {
-    scenario '{"kind":"poll","answer":{"task_status":"running"}}'
+@test "create and poll: never a response, one byte per second, a stall at the last byte: the deadline" {
+    scenario '{"kind":"poll","response":{"task_status":"running"}}'
     mount_fs
     rows_read < <(polls_of_deadlines)
     rows write

@@ -4,9 +4,9 @@
 # one job each. See also faults_unreachable.bats, faults_deadlines.bats and faults_clock.bats.
 load faults
 
-# following <TABLE: a job for each row whose task runs; from then on its polls get the row's answer.
+# following <TABLE: a job for each row whose task runs; from then on its polls get the row's response.
 following() {
-    scenario '{"kind":"poll","answer":{"task_status":"running"}}'
+    scenario '{"kind":"poll","response":{"task_status":"running"}}'
     [ -n "${FS_PID:-}" ] || mount_fs
     rows_read
     rows write
@@ -47,7 +47,7 @@ s502|{"status":502}|A gateway could not reach the service.
 s503|{"status":503,"headers":{"Retry-After":"0"}}|The service is overloaded.
 s504|{"status":504}|The service did not answer in time.
 s408|{"status":408}|The request took too long.
-s599|{"status":599,"body":""}|the answer was HTTP 599
+s599|{"status":599,"body":""}|the response was HTTP 599
 html|{"status":502,"body":"<html>Bad gateway</html>"}|HTTP 502
 END
 }
@@ -90,7 +90,7 @@ s405|{"status":405}|The method is not allowed here.
 s413|{"status":413}|The request body is larger than 64 MB.
 s415|{"status":415}|The body must be JSON.
 s422|{"status":422}|The request cannot be processed.
-s418|{"status":418,"body":""}|the answer was HTTP 418
+s418|{"status":418,"body":""}|the response was HTTP 418
 END
 }
 
@@ -165,9 +165,9 @@ END
     mount_fs
     for fault in reset_at cut_at; do
         # The first poll opens a connection; the second and the third find it dead, each in its way.
-        scenario "{\"kind\":\"poll\",\"n\":3,\"answer\":{\"$fault\":\"request\"}}" \
-            "{\"kind\":\"poll\",\"n\":5,\"answer\":{\"$fault\":\"request_body\"}}" \
-            '{"kind":"poll","to":7,"answer":{"task_status":"running"}}'
+        scenario "{\"kind\":\"poll\",\"n\":3,\"response\":{\"$fault\":\"request\"}}" \
+            "{\"kind\":\"poll\",\"n\":5,\"response\":{\"$fault\":\"request_body\"}}" \
+            '{"kind":"poll","to":7,"response":{"task_status":"running"}}'
         echo "{\"prompt\": \"[$fault]\"}" >"$J/$fault/prompt.json"
         wait_status "$fault" succeeded
         [ "$(status_json "$fault" .reason)" = null ]
@@ -242,7 +242,7 @@ END
     status_is back running
     rows recovered
     # What has ended is not asked for any more, so that nothing can run back from there.
-    scenario '{"kind":"poll","answer":{"task_status":"queued"}}'
+    scenario '{"kind":"poll","response":{"task_status":"queued"}}'
     local was
     was=$(requests poll)
     sleep 0.5

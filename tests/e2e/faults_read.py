@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Every fault of the media host, in four phases of reading:  faults_read.py DIRECTORY fast|slow|expired
 
-A variant is what the simulator does to the answers for one video: once, or always. The phases are the
+A variant is what the simulator does to the responses for one video: once, or always. The phases are the
 probe of the size, the first range, the middle of a sequential read, and the tail. A read gives right bytes or
 the errno that is required, in time; whatever it gave, the whole file is right once the host behaves again.
 A service is asked for a new URL at most once per read, and nothing is ever created. FAULTS=TEXT in the environment
@@ -25,23 +25,23 @@ from world import Broken, Mount, Simulator, in_parallel, wait_until
 
 VIDEO_BYTES = 1200001
 READERS = 64
-READ_MOST_S = 75 # the program's deadline is 60 s
+READ_MAX_S = 75 # the program's deadline is 60 s
 PART = 64 * 1024
 TAIL = VIDEO_BYTES // 4096 * 4096 - 4096
-LAST_BYTE = VIDEO_BYTES - TAIL - 1 # of an answer that begins at the tail
+LAST_BYTE = VIDEO_BYTES - TAIL - 1 # of a response that begins at the tail
 RIGHT, EIO, ESTALE = 'right', 'EIO', 'ESTALE'
 READING = ('first', 'middle', 'tail')
 ALL = ('probe', *READING)
 ONCE_PER_MOUNT = 10 # a mount has a budget of 20 retries from the start
 ALWAYS_PER_MOUNT = 24
 
-Variant = collections.namedtuple('Variant', 'name answer once always phases refreshes')
+Variant = collections.namedtuple('Variant', 'name response once always phases refreshes')
 
 
-def variant(name, answer, once=RIGHT, always=EIO, phases=ALL, refreshes=0):
+def variant(name, response, once=RIGHT, always=EIO, phases=ALL, refreshes=0):
     """once, always: the outcomes that are allowed. What fails at once may be right all the same: the kernel asks
     again for a page that its readahead did not get."""
-    return Variant(name, answer, once, always, phases, refreshes)
+    return Variant(name, response, once, always, phases, refreshes)
 
 
 class Helper:
@@ -112,8 +112,8 @@ def connections(helper):
         variant('TLS certificate of nobody', redirect(unknown), once=(EIO, RIGHT)),
         variant('reset before the request', {'reset_at': 'request'}, phases=READING),
         variant('closed before the request', {'cut_at': 'request'}, phases=READING),
-        variant('reset before the answer', {'reset_at': 'request_body'}),
-        variant('closed before the answer', {'cut_at': 'request_body'}),
+        variant('reset before the response', {'reset_at': 'request_body'}),
+        variant('closed before the response', {'cut_at': 'request_body'}),
         variant('reset in the head', {'reset_at': 'headers'}),
         variant('closed in the head', {'cut_at': 'headers'}),
         # Where each attempt brings something, the end is reached.
@@ -136,7 +136,7 @@ def statuses():
         *[variant(f'{status}', {'status': status, 'body': '{"no": 1}'}, (EIO, RIGHT))
           for status in (400, 405, 409, 413, 415, 422, 451)],
         *[variant(f'{status}', {'status': status}, refreshes=1) for status in (401, 402, 403, 404, 410)],
-        *[variant(f'{status} is no answer', {'status': status, 'body': ''}) for status in (204, 304, 305, 306)],
+        *[variant(f'{status} is no response', {'status': status, 'body': ''}) for status in (204, 304, 305, 306)],
     ]
 
 
@@ -220,7 +220,7 @@ def heads():
 
 def stalls():
     return [
-        variant('no answer', {'silence_at': 'request_body'}),
+        variant('no response', {'silence_at': 'request_body'}),
         variant('silence in the head', {'silence_at': 'headers'}),
         variant('silence after the head', {'silence_at': 'body', 'cut_after_bytes': 0}),
         variant('silence at the last byte', {'silence_at': 'body', 'cut_after_bytes': LAST_BYTE}, always=RIGHT,
@@ -259,7 +259,7 @@ class Case:
         limits.update({'prompt_contains': self.mark} if phase == 'probe' else {'task': self.task})
         if phase == 'middle':
             limits['from'] = 2
-        return {'kind': 'video', 'answer': self.variant.answer, **limits}
+        return {'kind': 'video', 'response': self.variant.response, **limits}
 
     def path(self):
         return self.mount.video(self.name)
@@ -294,7 +294,7 @@ def read_checked(case, spans, is_direct):
                     raise Broken(f'{case}: wrong byte at {offset + place}, {len(part)} of {len(expected)} bytes')
             except OSError as error:
                 outcome = errno.errorcode[error.errno]
-            if time.monotonic() - began > READ_MOST_S:
+            if time.monotonic() - began > READ_MAX_S:
                 raise Broken(f'{case}: a read took {time.monotonic() - began:.0f} s')
             if outcome != RIGHT:
                 break
@@ -399,7 +399,7 @@ class Faults:
         cases = [case for case in cases if phase in case.phases]
         self.forget(cases)
         self.simulator.play(*[case.rule(phase) for case in cases])
-        in_parallel([lambda case=case: self.read(case, phase) for case in cases], 2 * READ_MOST_S)
+        in_parallel([lambda case=case: self.read(case, phase) for case in cases], 2 * READ_MAX_S)
         self.check_fired(cases)
         self.heal(cases)
 
@@ -446,7 +446,7 @@ class Faults:
                             *[case.rule('probe') for case in probes])
         in_parallel([*[lambda case=case, phase=phase: self.read(case, phase)
                        for phase in READING for case in cases[phase]],
-                     *[lambda case=case: self.probe(case, READ_MOST_S) for case in probes]], 2 * READ_MOST_S)
+                     *[lambda case=case: self.probe(case, READ_MAX_S) for case in probes]], 2 * READ_MAX_S)
         self.check_fired([*reading, *probes])
         self.heal([*reading, *probes])
 
@@ -465,7 +465,7 @@ class Faults:
 
         def read(number):
             self.note(case, 'expired', read_checked(case, spans[number], number % 2 == 0))
-        in_parallel([lambda number=number: read(number) for number in range(READERS)], READ_MOST_S)
+        in_parallel([lambda number=number: read(number) for number in range(READERS)], READ_MAX_S)
         polls = self.simulator.count('poll') - polls
         if polls != 1:
             self.problems.append(f'{polls} URL refreshes for {READERS} readers')

@@ -1,4 +1,4 @@
-# What an answer can be like, in the form of fault_rows.py. The last column is what a user reads, of a create and
+# What a response can be like, in the form of fault_rows.py. The last column is what a user reads, of a create and
 # of a poll alike; a word with a $ stands for one of its WORDS.
 
 redirects() {
@@ -20,7 +20,7 @@ long|{"status":302,"headers":{"Location":"@LONG@"}}|$bad
 END
 }
 
-# Connections that end behind the request: before, inside or behind the headers or the body of an answer.
+# Connections that end behind the request: before, inside or behind the headers or the body of a response.
 broken_connections() {
     cat <<'END'
 reset-before-headers|{"reset_at":"request_body"}|$broke
@@ -91,7 +91,7 @@ long-status|{"raw":"HTTP/1.1 2000 OK@TAIL@"}|$bad
 END
 }
 
-# Nobody asks for compressed answers. The bomb is 10 MB that unpack to 10 GB.
+# Nobody asks for compressed responses. The bomb is 10 MB that unpack to 10 GB.
 compressed() {
     "$PYTHON" - "$DIR/bomb.gz" <<'END'
 import sys, zlib

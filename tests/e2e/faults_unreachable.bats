@@ -13,7 +13,7 @@ teardown() {
 
 @test "unreachable: connection refused: sent, and asked again, when the service is there" {
     mount_fs
-    scenario '{"kind":"poll","answer":{"task_status":"running"}}'
+    scenario '{"kind":"poll","response":{"task_status":"running"}}'
     echo '{"prompt": "[old]"}' >"$J/old/prompt.json"
     wait_status old running
     end_sim

@@ -22,7 +22,7 @@ for name in os.listdir(J):
 
 # S-FILE-3: `request.json` is there from the moment a request was accepted, and shows what is or was
 #   sent.
-# S-FILE-4: `response.json` is there once the service has answered: its last usable answer, or its
+# S-FILE-4: `response.json` is there once the service has answered: its last usable response, or its
 #   refusal of the request, without the query of any URL.
 # S-FILE-5: `error` is there only while something is wrong, and says what is wrong and what to do.
 # S-FILE-7: `output.mp4` is there from success on, `cover.jpg` when the service gave a cover image.
@@ -30,7 +30,7 @@ for name in os.listdir(J):
 # S-ATTR-1: `st_size` is right: a file read to its end has as many bytes as `stat` says.
 @test "S-FILE-3 S-FILE-4 S-FILE-5 S-FILE-7 S-FILE-10 S-ATTR-1: which files are there in which state" {
     mount_fs
-    scenario '{"kind":"create","n":1,"answer":{"status":429,"headers":{"Retry-After":"1"}}}'
+    scenario '{"kind":"create","n":1,"response":{"status":429,"headers":{"Retry-After":"1"}}}'
     mkdir "$J/cat"
     names() { ls "$J/cat" | tr '\n' ' '; }
     [ "$(names)" = 'cost ctl log progress status status.json ' ]
@@ -49,7 +49,7 @@ for name in os.listdir(J):
     wait_until 5 test -e "$J/cat/cover.jpg"
     [ "$(names)" = "cost cover.jpg ctl log output.mp4 output.url progress prompt.json request.json response.json status status.json " ]
     right_sizes cat
-    scenario '{"kind":"create","answer":{"status":400}}'
+    scenario '{"kind":"create","response":{"status":400}}'
     echo '{"prompt": "x"}' >"$J/dog/prompt.json"
     wait_status dog rejected
     [ "$(ls "$J/dog" | tr '\n' ' ')" = 'cost ctl error log progress prompt.json request.json response.json status status.json ' ]
@@ -86,13 +86,13 @@ for name in os.listdir(J):
         .code == "OutputVideoSensitiveContentDetected" and (.message | length > 9)' "$J/bad/status.json"
 }
 
-@test "S-FILE-4: response.json is the last answer, without queries of URLs" {
+@test "S-FILE-4: response.json is the last response, without queries of URLs" {
     mount_fs
     make_job cat
     jq -e --arg id "$(status_json cat .task_id)" '.id == $id and .status == "succeeded" and
         .usage.video_duration == 5 and (.data[0].video_url | test("^http://127.0.0.1:[0-9]+/media/[^?]*$"))' \
         "$J/cat/response.json"
-    scenario '{"kind":"create","answer":{"status":500,"body":"<html>\"oops\"</html>"}}'
+    scenario '{"kind":"create","response":{"status":500,"body":"<html>\"oops\"</html>"}}'
     echo '{"prompt": "x"}' >"$J/dog/prompt.json"
     wait_status dog unknown
     has '<html>"oops"</html>' "$J/dog/response.json"
@@ -185,10 +185,10 @@ gives(errno.EISDIR, os.truncate, J, 0)'
 @test "S-FILE-13: the key is nowhere in the mount, signed URLs only in output.url" {
     mount_fs
     make_job cat
-    scenario '{"kind":"poll","answer":{"status":401}}'
+    scenario '{"kind":"poll","response":{"status":401}}'
     echo '{"prompt": "dog [[seconds=5]]"}' >"$J/dog/prompt.json"
     wait_until 10 test -e "$J/dog/error"
-    scenario '{"kind":"create","answer":{"status":400,"body_json":{"error":{"message":"Key '"$KEY"'? no."}}}}'
+    scenario '{"kind":"create","response":{"status":400,"body_json":{"error":{"message":"Key '"$KEY"'? no."}}}}'
     echo '{"prompt": "bird"}' >"$J/bird/prompt.json"
     wait_status bird rejected
     has 'Key ***' "$J/bird/error" "$J/bird/response.json"
@@ -201,11 +201,11 @@ gives(errno.EISDIR, os.truncate, J, 0)'
 # an unknown field, a message of the service, a word that it should not say.
 @test "S-FILE-13: the signature of a URL is nowhere but in the prompt and in what is sent" {
     local signed='https://u:s3cret@example.com/1.mp4?a=1&X-Tos-Signature=s3cret' name
-    scenario '{"kind":"create","prompt_contains":"refused","answer":{"status":400,
+    scenario '{"kind":"create","prompt_contains":"refused","response":{"status":400,
             "body_json":{"error":{"message":"cannot fetch '"$signed"' now"}}}}' \
-        '{"kind":"poll","prompt_contains":"fails","answer":{"task":{"status":"failed",
+        '{"kind":"poll","prompt_contains":"fails","response":{"task":{"status":"failed",
             "error":{"code":"'"$signed"'","message":"no '"$signed"'"}}}}' \
-        '{"kind":"poll","prompt_contains":"odd","answer":{"task":{"status":"'"$signed"'"}}}'
+        '{"kind":"poll","prompt_contains":"odd","response":{"task":{"status":"'"$signed"'"}}}'
     mount_fs --allow-unknown
     for name in good refused fails odd; do
         echo '{"prompt": "'"$name: as in $signed"' here", "video_url": "'"${signed//\//\\/}"'",
@@ -277,11 +277,11 @@ gives(errno.EISDIR, os.truncate, J, 0)'
 #   shown as `\u001b`, bytes that are not UTF-8 as `\x9b`.
 @test "S-FILE-15: no file that the program makes has commands to a terminal in it" {
     local name escapes='\u001b[2J \u0007 \u007f \u009b31m \u202e \r'
-    scenario '{"kind":"create","prompt_contains":"html","answer":{"status":500,"body_base64":"'"$(
+    scenario '{"kind":"create","prompt_contains":"html","response":{"status":500,"body_base64":"'"$(
         printf '<h1>\033]0;x\007\r\n\tno\001 \177 \302\233 31m \233 31m \377 \000 end</h1>' | base64 -w0)"'"}}' \
-        '{"kind":"create","prompt_contains":"refused","answer":{"status":400,
+        '{"kind":"create","prompt_contains":"refused","response":{"status":400,
             "body":"{\"error\":{\"code\":\"a'"$escapes"'\",\"message\":\"b'"$escapes"'\"}}"}}' \
-        '{"kind":"poll","prompt_contains":"fails","answer":{"body":"{\"id\":\"TASK\",\"status\":\"'"$escapes"'\"}"}}'
+        '{"kind":"poll","prompt_contains":"fails","response":{"body":"{\"id\":\"TASK\",\"status\":\"'"$escapes"'\"}"}}'
     mount_fs
     for name in html refused; do
         echo "{\"prompt\": \"$name $escapes\"}" >"$J/$name/prompt.json"
@@ -318,7 +318,7 @@ assert os.getxattr(M + "jobs/html", "user.seedance.prompt").isascii()'
     has '1.20 USD (estimated;' "$J/cat/cost"
     [ "$(status_json cat .cost.estimated)" = 1.20 ]
     [ "$(status_json cat .cost.actual)" = null ]
-    scenario '{"kind":"poll","answer":{"task":{"usage":{"video_duration":9}}}}'
+    scenario '{"kind":"poll","response":{"task":{"usage":{"video_duration":9}}}}'
     wait_status cat succeeded
     has "1.08 USD (by the video's length" "$J/cat/cost"
     [ "$(status_json cat .cost.actual)" = 1.08 ]
@@ -394,8 +394,8 @@ assert os.pread(f, 10, len(whole)) == b""' "$DIR/whole"
     make_job dog 'a dog [[video_bytes=2000000]]'
     wait_ends cat
     wait_ends dog
-    scenario '{"kind":"video","task":1,"answer":{"status":404}}' \
-        '{"kind":"video","task":2,"answer":{"size_delta":5}}'
+    scenario '{"kind":"video","task":1,"response":{"status":404}}' \
+        '{"kind":"video","task":2,"response":{"size_delta":5}}'
     python '
 gives(errno.EIO, os.pread, os.open(M + "jobs/cat/output.mp4", os.O_RDONLY), 100, 1000000)
 try:

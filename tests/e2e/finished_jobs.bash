@@ -1,4 +1,4 @@
-# Many finished jobs at once, for tests and benches that need a full house. Sourced, after helper.bash.
+# Many finished jobs at once, for tests and benches that need a full tree. Sourced, after helper.bash.
 
 # finished_jobs N [PREFIX]   adds N finished jobs, PREFIX0 and so on, to the stopped daemon's store, like the job `model`
 # but each with a task of its own: with one task in all of them, each attempt would be compared with each other one.

@@ -54,7 +54,7 @@ fio_on() {
 }
 
 @test "fio does notice a single bit that the service has turned" {
-    scenario '{"kind": "video", "answer": {"flip_byte": 9000000}}'
+    scenario '{"kind": "video", "response": {"flip_byte": 9000000}}'
     make_job turned
     fails fio_on "$MNT/jobs/turned/output.mp4" --readonly --rw=randread
     has 'verify' "$DIR/fails.out"

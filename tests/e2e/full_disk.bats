@@ -62,7 +62,7 @@ fill() {
         mkdir "$J/small$n"
         for file in a b c; do echo "note $n" >"$J/small$n/$file"; done
     done
-    scenario '{"kind":"create","answer":{"status":429,"headers":{"Retry-After":"600"}}}'
+    scenario '{"kind":"create","response":{"status":429,"headers":{"Retry-After":"600"}}}'
     echo '{"prompt": "waits"}' >"$J/waits/prompt.json"
     wait_until 10 has 'the service asked to wait' "$J/waits/log"
     fill

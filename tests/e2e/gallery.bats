@@ -16,7 +16,7 @@ gallery() { "$PYTHON" "$ROOT/tests/e2e/gallery.py" "$1" "$MNT" "${@:2}"; }
 
 # One job of each kind, the last one first on the page.
 make_jobs() {
-    scenario '{"kind":"create","prompt_contains":"What became","answer":{"status":500}}'
+    scenario '{"kind":"create","prompt_contains":"What became","response":{"status":500}}'
     make_job cat "A cat surfing at sunset"
     make_job sea "[[nocover]] A walk by the sea"
     echo '{"prompt": "A dog [[fail]]"}' >"$MNT/jobs/failed/prompt.json"

@@ -48,7 +48,7 @@ another() {
     wait_until 5 status_is invalid invalid
     pids+=("$FS_PID")
     another refused
-    scenario '{"kind": "create", "prompt_contains": "refused", "answer": {"status": 401}}'
+    scenario '{"kind": "create", "prompt_contains": "refused", "response": {"status": 401}}'
     echo '{"prompt": "refused"}' >"$MNT/jobs/refused/prompt.json"
     wait_until 5 grep -q refused "$MNT/jobs/refused/error"
     pids+=("$FS_PID")

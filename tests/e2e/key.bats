@@ -63,7 +63,7 @@ hup() { kill -HUP "$FS_PID"; }
     hup
     wait_until 20 logged key.changed
     [ "$(id -u)" -ne 0 ] || echo '{"prompt": "x"}' >"$J/cat/prompt.json" # without mkdir, for which a process looks
-    [ "$(grep -cE 'event=(inspector|key_reader|raiser)\.gone' "$DATA/seedancefs.log")" -eq 0 ]
+    [ "$(grep -cE 'event=(inspector|key_reader|emitter)\.gone' "$DATA/seedancefs.log")" -eq 0 ]
 }
 
 # places_of TEXT   the processes of the program that have it in their memory

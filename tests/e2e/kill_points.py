@@ -29,7 +29,7 @@ FATES = {
     'waiting': 'sent after the restart, once',
     'submitting, nothing sent': 'unknown, though nothing was sent',
     'submitting, sent': 'unknown, the service has it',
-    'answered': 'the task id was found in the answer on disk',
+    'answered': 'the task id was found in the response on disk',
     'queued': 'behind the path',
 }
 
@@ -43,7 +43,7 @@ class Point:
         self.calls = []
         self.is_closed = False
         self.state = None   # on disk; None: no such job
-        self.task = None    # of the answer on disk
+        self.task = None    # of the response on disk
 
     def __repr__(self):
         return (f'killed at boundary {self.number} ({" ".join(self.calls[-4:])}), {self.job!r}, on disk '
@@ -176,7 +176,7 @@ class KillPoints(World):
         if point.state in ('draft', 'waiting'):
             return point.state
         if not point.task:
-            raise Broken(f'{point!r}: a task id without the answer on disk')
+            raise Broken(f'{point!r}: a task id without the response on disk')
         return 'answered' if point.state == 'submitting' else 'queued'
 
     def remove(self, job):
@@ -217,7 +217,7 @@ class KillPoints(World):
         return met - {None}, passed - met
 
     def kill_where_none_came(self):
-        """The ways differ by some calls, as pages of the database or turns of the loop do, so that counting
+        """The ways differ by some calls, as pages of the database or pass of the loop do, so that counting
         may have stepped over a place. One that does not come on every way is tried again."""
         tries = collections.Counter()
         while True:

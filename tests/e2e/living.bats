@@ -19,7 +19,7 @@ is_mounted() { grep -q " $MNT fuse" /proc/self/mounts; }
 # S-LIVE-1: Closing the terminal, from which it was started in the background or with `-f`, does not end the program and
 #   loses nothing; SIGTERM, which everything gets when the machine goes down, ends it as unmounting does.
 @test "S-LIVE-1: the terminal is closed" {
-    scenario '{"kind":"poll","answer":{"task_status":"running"}}'
+    scenario '{"kind":"poll","response":{"task_status":"running"}}'
     for how in '' -f; do
         # A session of its own on a terminal of its own, which then goes away, as with a window or an ssh connection.
         python '
@@ -51,11 +51,11 @@ os.close(terminal)' "$SEEDANCEFS" "${USUAL[@]}" --log-level info ${how:-"-o" "rw
     [ "$(creates)" -eq 4 ]
 }
 
-# S-LIVE-2: While it waits for the answer to a request that is being sent, SIGHUP and unmounting once more change
+# S-LIVE-2: While it waits for the response to a request that is being sent, SIGHUP and unmounting once more change
 #   nothing, and nothing else is sent; a second SIGTERM or SIGINT ends it at once: the job is then `unknown`, and
 #   `error` says why.
 @test "S-LIVE-2: SIGTERM, and something else while it waits" {
-    scenario '{"kind":"create","n":1,"answer":{"delay_ms":6000}}'
+    scenario '{"kind":"create","n":1,"response":{"delay_ms":6000}}'
     mount_fs --max-active 1
     write first
     wait_status first submitting
@@ -79,7 +79,7 @@ os.close(terminal)' "$SEEDANCEFS" "${USUAL[@]}" --log-level info ${how:-"-o" "rw
 }
 
 @test "S-LIVE-2: SIGTERM twice" {
-    scenario '{"kind":"create","answer":{"silence_at":"request_body","accept":true}}'
+    scenario '{"kind":"create","response":{"silence_at":"request_body","accept":true}}'
     for second in TERM INT; do
         mount_fs
         write "cut$second"
@@ -160,7 +160,7 @@ plays() { cmp "$J/$1/output.mp4" <(curl -sf "${API%/api/v1}/oracle/video/$(statu
 @test "S-DISK-4: the disk is full while jobs run, and then not" {
     small_disk
     for how in goes-on killed; do
-        scenario '{"kind":"poll","answer":{"task_status":"running"}}'
+        scenario '{"kind":"poll","response":{"task_status":"running"}}'
         mount_fs
         for n in 1 2 3; do write "$how$n"; done
         for n in 1 2 3; do wait_status "$how$n" running; done
@@ -194,8 +194,8 @@ plays() { cmp "$J/$1/output.mp4" <(curl -sf "${API%/api/v1}/oracle/video/$(statu
 #   videos and covers stay, whatever is read meanwhile, also when only a directory in it is away: what cannot be had keeps
 #   its name, gives EIO when it is opened, and is there as before when it is moved back.
 @test "S-DISK-5: the data directory is removed" {
-    scenario '{"kind":"poll","answer":{"task_status":"running"}}' \
-        '{"kind":"create","prompt_contains":"[waits]","times":1,"answer":{"status":429,"headers":{"Retry-After":"2"}}}'
+    scenario '{"kind":"poll","response":{"task_status":"running"}}' \
+        '{"kind":"create","prompt_contains":"[waits]","times":1,"response":{"status":429,"headers":{"Retry-After":"2"}}}'
     mount_fs
     write running
     wait_status running running
@@ -226,7 +226,7 @@ plays() { cmp "$J/$1/output.mp4" <(curl -sf "${API%/api/v1}/oracle/video/$(statu
 }
 
 @test "S-DISK-5: the data directory is moved away and back" {
-    scenario '{"kind":"create","times":1,"answer":{"status":429,"headers":{"Retry-After":"1"}}}'
+    scenario '{"kind":"create","times":1,"response":{"status":429,"headers":{"Retry-After":"1"}}}'
     mount_fs
     write waits
     wait_until 10 reason_has waits 'The service asked to wait'
@@ -329,7 +329,7 @@ hour_ms=3600000
 #   has expired.
 @test "S-LIVE-4: asleep until the videos' addresses expire: they are saved in time, or renewed" {
     mount_with_clock
-    scenario '{"kind":"create","prompt_contains":"[throttled]","times":1,"answer":{"status":429,"headers":{"Retry-After":"1800"}}}'
+    scenario '{"kind":"create","prompt_contains":"[throttled]","times":1,"response":{"status":429,"headers":{"Retry-After":"1800"}}}'
     for job in saved read; do
         make_job $job "[$job] [[video_bytes=2000000]]"
         wait_ends $job

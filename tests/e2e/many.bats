@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# A house full of finished jobs. How quick it is, scripts/bench-everyday.sh measures.
+# A tree full of finished jobs. How quick it is, scripts/bench-everyday.sh measures.
 load helper
 load finished_jobs
 

@@ -40,7 +40,7 @@ for f, a in (os.mkdir, M + "x"), (os.stat, M + "x"), (os.rmdir, M + "jobs"), (op
 #   Counters begin with the program.
 @test "S-METRIC-2: metrics agree with everything else" {
     mount_fs
-    scenario '{"kind":"create","prompt_contains":"[lost]","answer":{"status":500}}'
+    scenario '{"kind":"create","prompt_contains":"[lost]","response":{"status":500}}'
     make_job cat
     make_job fox
     echo '{"prompt": "[lost]"}' >"$J/unknown/prompt.json"

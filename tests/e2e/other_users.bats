@@ -96,7 +96,7 @@ END
 
 @test "S-USER-2: not even a page that does not come" {
     video
-    scenario '{"kind": "video", "answer": {"silence_at": "request"}}'
+    scenario '{"kind": "video", "response": {"silence_at": "request"}}'
     # Beyond what is on disk. Its calls wait, until the deadline of the look.
     attack 3 8388608 &
     local attack=$!

@@ -1,12 +1,14 @@
 /*
- * A caller that wants the program to wait for itself. It opens MOUNT/jobs/NAME/prompt.json for creating, and while the
- * kernel walks along that path, another thread puts a page of a file in that very mount where the path stood. Whoever
- * then looks at the path has to wait for that page, which only the program can bring.
+ * A caller that wants the program to wait for itself. It opens MOUNT/jobs/NAME/prompt.json for
+ * creating, and while the kernel walks along that path, another thread puts a page of a file in
+ * that very mount where the path stood. Whoever then looks at the path has to wait for that page,
+ * which only the program can bring.
  *
  *   peek_attack MOUNT FILE SECONDS [ALIGNED]
  *
- * Tries again and again, each time with a page that the kernel does not have yet, and with another delay. It says how
- * often it tried, and how many calls took longer than a second. ALIGNED: the first byte of FILE that is used.
+ * Tries again and again, each time with a page that the kernel does not have yet, and with another
+ * delay. It says how often it tried, and how many calls took longer than a second. ALIGNED: the
+ * first byte of FILE that is used.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -159,7 +159,7 @@ class Cuts(Crashes):
         if self.look(last) == 'waiting':
             self.jobs.remove(last)
             self.remove(last.name)
-            # Before the first answer there was no free place for it.
+            # Before the first response there was no free place for it.
             if time.monotonic() - began < SLOW_MS / 1000:
                 self.never_sent.add(last.marker)
                 self.counts['removed while waiting'] += 1

@@ -146,8 +146,8 @@ open(J + "prompt.json", "w").write("{\"prompt\": \"turned\"}")'
 # S-TEXT-5: `prompt.txt` is frozen in the states in which `prompt.json` is, and while a job is in such
 #   a state neither can be made: EPERM.
 @test "S-TEXT-5: an accepted text is frozen, and so is the other form" {
-    scenario '{"kind":"create","prompt_contains":"[hold]","answer":{"status":429,"headers":{"Retry-After":"600"}}}' \
-        '{"kind":"create","prompt_contains":"[lost]","answer":{"status":500}}'
+    scenario '{"kind":"create","prompt_contains":"[hold]","response":{"status":429,"headers":{"Retry-After":"600"}}}' \
+        '{"kind":"create","prompt_contains":"[lost]","response":{"status":500}}'
     echo 'A cat' >"$J/succeeded/prompt.txt"
     wait_status succeeded succeeded
     echo 'A cat [[seconds=600]]' >"$J/running/prompt.txt"

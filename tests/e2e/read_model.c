@@ -1,12 +1,13 @@
 /*
  * Readers that know what they must get:  read_model SEED THREADS [VIDEO RIGHT]...
  *
- * Threads read random pieces of the videos of a mount in every way there is (pread, O_DIRECT, lseek and read,
- * readv, mmap) and compare each byte with local files. Somebody else makes their life hard meanwhile: a read may
- * fail with one of the errors of a bad day, but what it returns is right, and no call takes longer than
- * CALL_MOST_S. A line "N TEXT" on standard input says what is being done, to be shown when something is wrong, and
- * that they may go on to N right reads in all; with that many they only tick over. The answer is their number.
- * Ends with 0 at the end of standard input, once there are as many, and with 1 at the first wrong byte.
+ * Threads read random pieces of the videos of a mount in every way there is (pread, O_DIRECT, lseek
+ * and read, readv, mmap) and compare each byte with local files. Somebody else makes their life
+ * hard meanwhile: a read may fail with one of the errors of a bad day, but what it returns is
+ * right, and no call takes longer than CALL_MAX_S. A line "N TEXT" on standard input says what is
+ * being done, to be shown when something is wrong, and that they may go on to N right reads in all;
+ * with that many they only tick over. The answer is their number. Ends with 0 at the end of
+ * standard input, once there are as many, and with 1 at the first wrong byte.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,7 +31,7 @@ enum {
     THREADS_MAX = 64,
     PIECE_MAX = 128 * 1024,
     PAGE = 4096,
-    CALL_MOST_S = 100,
+    CALL_MAX_S = 100,
     LAST_MAX = 30
 };
 
@@ -271,7 +272,7 @@ static void *watch_main(void *argument)
         (void)usleep(500000);
         for (int i = 0; i < *(int *)argument; i++) {
             int64_t called_ms = atomic_load(&readers[i].called_ms);
-            if (called_ms && now_ms() - called_ms > CALL_MOST_S * 1000)
+            if (called_ms && now_ms() - called_ms > CALL_MAX_S * 1000)
                 give_up("a read hangs");
         }
     }

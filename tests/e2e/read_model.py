@@ -18,10 +18,10 @@ VIDEOS = 8
 THREADS = 64
 READS_PER_ACTION = 2000
 READS_SECONDS = 120 # for so many reads at the most, without faults
-FAULTS_MOST_S = 1
+FAULTS_MAX_S = 1
 
 # Those that heal by themselves: what is read is right in the end.
-ANSWERS = [
+RESPONSES = [
     {'shift': 65536}, {'shift': -65536}, {'shift': 1}, {'short': 1}, {'short': 70000}, {'ignore_range': True},
     {'no_content_range': True}, {'content_range': 'bytes 0-65535/2000000'}, {'content_range': 'bytes */1'},
     {'headers': {'ETag': None}}, {'etag': '"other"'}, {'status': 503}, {'status': 403}, {'status': 404},
@@ -30,7 +30,7 @@ ANSWERS = [
     {'cut_after_bytes': 0}, {'chunked': True}, {'chunked': 'bad'}, {'gzip': True}, {'delay_ms': 300}, {'rate': 300000},
     {'status': 200, 'headers': {'Content-Type': 'text/html'}, 'body': '<html>'}, {'body': ''},
     {'status': 302, 'headers': {'Location': '{{video_path}}'}, 'body': ''},
-    # Not `bytes 0-9/10`: with the size unknown, after another ETag, that is the answer for a video of ten bytes.
+    # Not `bytes 0-9/10`: with the size unknown, after another ETag, that is the response for a video of ten bytes.
     {'raw': 'HTTP/1.1 206 OK\r\nContent-Range: bytes 7-16/17\r\nContent-Length: 10\r\n\r\n0123456789'},
 ]
 
@@ -66,20 +66,20 @@ class Model:
         rules = []
         for _ in range(self.random.randrange(1, 4)):
             if not self.deck: # each has its turn
-                self.deck = self.random.sample(ANSWERS, len(ANSWERS))
-            answer = self.deck.pop()
-            rule = {'kind': 'video', 'every': self.random.randrange(1, 5), 'answer': answer}
+                self.deck = self.random.sample(RESPONSES, len(RESPONSES))
+            response = self.deck.pop()
+            rule = {'kind': 'video', 'every': self.random.randrange(1, 5), 'response': response}
             if self.random.random() < 0.5:
                 rule['task'] = self.random.randrange(1, VIDEOS + 1)
             rules.append(rule)
         self.simulator.play(*rules)
-        return ', '.join(f'{rule["answer"]} every {rule["every"]}' for rule in rules)
+        return ', '.join(f'{rule["response"]} every {rule["every"]}' for rule in rules)
 
     def calm(self):
         self.simulator.play()
 
     def silence(self):
-        self.simulator.play({'kind': 'video', 'times': 2, 'answer': {'silence_at': 'body', 'cut_after_bytes': 9}})
+        self.simulator.play({'kind': 'video', 'times': 2, 'response': {'silence_at': 'body', 'cut_after_bytes': 9}})
 
     def start(self):
         self.mount.start()
@@ -140,7 +140,7 @@ class Model:
 
     def wait_reads(self, wanted):
         """Under some faults nothing that is not cached can be read: they end after a while."""
-        end = time.monotonic() + FAULTS_MOST_S
+        end = time.monotonic() + FAULTS_MAX_S
         while self.tell(wanted, '') < wanted:
             if time.monotonic() > end:
                 self.calm()

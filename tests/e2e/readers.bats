@@ -71,7 +71,7 @@ right() {
     curl -sf "${API%/api/v1}/oracle/video/$(status_json "$1" .task_id)" >"$2"
 }
 
-# Bytes that the media host has sent of videos; those of answers that it has ended.
+# Bytes that the media host has sent of videos; those of responses that it has ended.
 video_bytes_sent() {
     jq -s '([.[] | select(.kind == "video") | {key: (.seq | tostring), value: 1}] | from_entries) as $v |
            [.[] | select(.kind == "sent" and $v[.seq | tostring]) | .bytes] | add // 0' "$LOG"
@@ -128,8 +128,8 @@ begin_sixteen() {
     right cached "$DIR/right.cached"
     cmp "$(video cached)" "$DIR/right.cached"
     for job in hung1 hung2; do make_job $job; done
-    scenario '{"kind": "video", "task": 2, "answer": {"silence_at": "headers"}}' \
-        '{"kind": "video", "task": 3, "answer": {"silence_at": "headers"}}'
+    scenario '{"kind": "video", "task": 2, "response": {"silence_at": "headers"}}' \
+        '{"kind": "video", "task": 3, "response": {"silence_at": "headers"}}'
     for i in $(seq 12); do
         begin cat "$(video hung1)"
         begin dd if="$(video hung2)" bs=$((i * 10007)) skip=$i status=none
@@ -162,7 +162,7 @@ kill_reader() {
     start_world --video-bytes 20M
     mount_fs
     make_job hung
-    scenario '{"kind": "video", "answer": {"silence_at": "headers"}}'
+    scenario '{"kind": "video", "response": {"silence_at": "headers"}}'
     for signal in KILL INT; do
         kill_reader $signal cat "$(video hung)"
         kill_reader $signal cp "$(video hung)" "$DIR/copy"
@@ -178,7 +178,7 @@ os.preadv(os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECT), [mmap.mmap(-1, 1 << 2
     start_world --video-bytes 20M
     mount_fs
     make_job hung
-    scenario '{"kind": "video", "answer": {"silence_at": "body", "cut_after_bytes": 100000}}'
+    scenario '{"kind": "video", "response": {"silence_at": "body", "cut_after_bytes": 100000}}'
     for i in $(seq 10); do
         begin cat "$(video hung)"
         begin dd if="$(video hung)" bs=1M skip=$i iflag=direct status=none
@@ -202,7 +202,7 @@ os.preadv(os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECT), [mmap.mmap(-1, 1 << 2
     start_world --video-bytes 20M
     mount_fs
     make_job hung
-    scenario '{"kind": "video", "answer": {"silence_at": "headers"}}'
+    scenario '{"kind": "video", "response": {"silence_at": "headers"}}'
     for i in $(seq 5); do begin cat "$(video hung)"; done
     readers_stall
     umount -f "$MNT" 2>/dev/null || umount -l "$MNT"
@@ -309,7 +309,7 @@ read_at_random() {
     make_job cut
     wait_ends cut
     right cut "$DIR/right.cut"
-    scenario '{"kind": "video", "times": 3, "answer": {"cut_after_bytes": 3000001}}'
+    scenario '{"kind": "video", "times": 3, "response": {"cut_after_bytes": 3000001}}'
     cp "$(video cut)" "$DIR/copy"
     cmp "$DIR/copy" "$DIR/right.cut"
     curl -sf "${API%/api/v1}/oracle/counters" | jq -e '.rules[0].fired == 3'
@@ -329,26 +329,26 @@ read_at_random() {
 }
 
 # Whatever the media host says, the bytes that come are right; those that would not be are EIO.
-@test "answers for another range than asked, or for more or less of it: never a wrong byte" {
+@test "responses for another range than asked, or for more or less of it: never a wrong byte" {
     start_world --video-bytes 2M
     mount_fs
-    for answer in '"shift": 4096' '"shift": -1' '"short": 5000' '"ignore_range": true' \
+    for response in '"shift": 4096' '"shift": -1' '"short": 5000' '"ignore_range": true' \
         '"no_content_range": true' '"content_range": "bytes */2097152"' '"etag": "\"other\""' \
         '"content_range": "bytes 1-262144/2097152"' '"size_delta": 1000' '"content_length": 100'; do
         job=odd$((++n))
         make_job "$job"
         wait_ends "$job"
         right $job "$DIR/right.odd"
-        scenario "{\"kind\": \"video\", \"n\": 1, \"answer\": {$answer}}"
+        scenario "{\"kind\": \"video\", \"n\": 1, \"response\": {$response}}"
         result=right
         : >"$DIR/copy"
         dd if="$(video $job)" of="$DIR/copy" bs=64k iflag=direct skip=4 count=3 status=none 2>/dev/null ||
             result=error
         cmp -n "$(stat -c %s "$DIR/copy")" -i 0:262144 "$DIR/copy" "$DIR/right.odd"
-        echo "#   $answer: $result" >&3
+        echo "#   $response: $result" >&3
         scenario
         # A new version is a new file; every other fault is over when the server behaves again.
-        [[ $answer == *etag* || $answer == *size_delta* ]] || cmp "$(video $job)" "$DIR/right.odd"
+        [[ $response == *etag* || $response == *size_delta* ]] || cmp "$(video $job)" "$DIR/right.odd"
     done
 }
 
@@ -371,9 +371,9 @@ settles() {
     start_world --video-bytes 2M
     mount_fs --log-level info
     # Of the size alone tells a host that has no ETag.
-    scenario '{"kind": "video", "prompt_contains": "[etag]", "every": 2, "answer": {"etag": "\"other\""}}' \
-        '{"kind": "video", "prompt_contains": "[size]", "every": 2, "answer": {"headers": {"ETag": null}, "size_delta": 1000}}' \
-        '{"kind": "video", "prompt_contains": "[size]", "answer": {"headers": {"ETag": null}}}'
+    scenario '{"kind": "video", "prompt_contains": "[etag]", "every": 2, "response": {"etag": "\"other\""}}' \
+        '{"kind": "video", "prompt_contains": "[size]", "every": 2, "response": {"headers": {"ETag": null}, "size_delta": 1000}}' \
+        '{"kind": "video", "prompt_contains": "[size]", "response": {"headers": {"ETag": null}}}'
     for job in etag size; do echo "{\"prompt\": \"[$job]\"}" >"$MNT/jobs/$job/prompt.json"; done
     for job in etag size; do wait_status $job succeeded; done
     settles

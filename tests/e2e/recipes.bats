@@ -300,8 +300,8 @@ END
     printf 'secret\nsecret\n' | smbpasswd -c "$DIR/samba/smb.conf" -s -a "$(id -un)"
     smbd -F -s "$DIR/samba/smb.conf" -l "$DIR/samba" >"$DIR/samba/out" 2>&1 3>&- &
     SMBD=$!
-    smbd_answers() { smb seedance ls >/dev/null 2>&1; }
-    wait_until 20 smbd_answers
+    smbd_responses() { smb seedance ls >/dev/null 2>&1; }
+    wait_until 20 smbd_responses
 }
 # smb SHARE COMMANDS
 smb() {

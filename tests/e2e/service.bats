@@ -50,7 +50,7 @@ settled() {
 
 # S-WAIT-2: After HTTP 429 a job waits at least as long as Retry-After says, and is then sent.
 @test "S-WAIT-2: Retry-After of a 429 is honoured, for all jobs" {
-    scenario '{"kind":"create","n":1,"answer":{"status":429,"headers":{"Retry-After":"2"},"body_json":{"error":{"message":"Slow down.","code":"RateLimit"}}}}'
+    scenario '{"kind":"create","n":1,"response":{"status":429,"headers":{"Retry-After":"2"},"body_json":{"error":{"message":"Slow down.","code":"RateLimit"}}}}'
     mount_fs
     write cat
     wait_until 5 reason_has cat 'Slow down.'
@@ -113,16 +113,16 @@ settled() {
 
 @test "S-WAIT-3: the account is refused (402, 403), or a quota is used up" {
     mount_fs
-    for answer in '"status":402|refuses this account' '"status":403|refuses this account' \
+    for response in '"status":402|refuses this account' '"status":403|refuses this account' \
         '"status":429,"body_json":{"error":{"message":"Enough.","code":"SetLimitExceeded"}}|quota'; do
-        scenario "{\"kind\":\"create\",\"times\":1,\"answer\":{${answer%|*}}}"
+        scenario "{\"kind\":\"create\",\"times\":1,\"response\":{${response%|*}}}"
         rm -rf "$J/cat" "$J/dog"
         write cat
-        wait_until 5 reason_has cat "${answer#*|}"
+        wait_until 5 reason_has cat "${response#*|}"
         local was
         was=$(creates)
         write dog
-        wait_until 5 reason_has dog "${answer#*|}"
+        wait_until 5 reason_has dog "${response#*|}"
         settled "$was"
         [ "$(cat "$J/cat/status" "$J/dog/status" | sort -u)" = waiting ]
         hup
@@ -137,7 +137,7 @@ settled() {
 @test "S-WAIT-5: a refused request is rejected, with the service's words" {
     mount_fs
     for status in 400 404 405 410 413 415 422; do
-        scenario "{\"kind\":\"create\",\"answer\":{\"status\":$status,\"body_json\":{\"error\":{\"message\":\"The prompt is bad. Request id: 0217abc\",\"code\":\"InvalidParameter\"}}}}"
+        scenario "{\"kind\":\"create\",\"response\":{\"status\":$status,\"body_json\":{\"error\":{\"message\":\"The prompt is bad. Request id: 0217abc\",\"code\":\"InvalidParameter\"}}}}"
         write "job$status"
         wait_status job$status rejected
         has "HTTP $status, InvalidParameter" "$J/job$status/error"
@@ -153,15 +153,15 @@ settled() {
     settled 7
 }
 
-# S-WAIT-6: After a 5xx, a 408, a redirect, a broken or an unusable answer to a create the job is
+# S-WAIT-6: After a 5xx, a 408, a redirect, a broken or an unusable response to a create the job is
 #   `unknown`.
 # S-SPEND-6: When it is not known whether a task was created, `status` is `unknown`, `error` says
 #   why and how much may have been charged, and the job stays so until the user decides.
 @test "S-WAIT-6 S-SPEND-3 S-SPEND-6: when it is not known whether a task exists, it is unknown and stays so" {
     mount_fs
     local n=0
-    while IFS='|' read -r name answer; do
-        scenario "{\"kind\":\"create\",\"answer\":{$answer}}"
+    while IFS='|' read -r name response; do
+        scenario "{\"kind\":\"create\",\"response\":{$response}}"
         write "$name"
         n=$((n + 1))
         wait_status "$name" unknown
@@ -202,7 +202,7 @@ END
 # S-SPEND-4: The request is on disk before its first byte is sent; `request.json` shows it after a
 #   crash.
 @test "S-SPEND-4 S-SPEND-6: killed while the request is on its way: it is on disk, and unknown" {
-    scenario '{"kind":"create","answer":{"silence_at":"request_body"}}'
+    scenario '{"kind":"create","response":{"silence_at":"request_body"}}'
     mount_fs
     write cat 'on its way'
     wait_until 5 grep -q '"create"' "$LOG"
@@ -242,7 +242,7 @@ END
     has 'Whether a failed task is charged is not documented' "$J/cat/error"
     [ ! -e "$J/cat/output.mp4" ]
     for word in cancelled expired; do
-        scenario "{\"kind\":\"poll\",\"answer\":{\"task_status\":\"$word\"}}"
+        scenario "{\"kind\":\"poll\",\"response\":{\"task_status\":\"$word\"}}"
         write $word
         wait_status $word $word
         [ -s "$J/$word/error" ]
@@ -256,7 +256,7 @@ END
 #   `lost`.
 @test "S-WAIT-8: lost after the second 404" {
     mount_fs
-    scenario '{"kind":"poll","answer":{"status":404}}'
+    scenario '{"kind":"poll","response":{"status":404}}'
     write cat
     wait_status cat lost
     [ "$(requests poll)" -eq 2 ]
@@ -267,19 +267,19 @@ END
 
 @test "S-WAIT-8: one 404 alone is not the end" {
     mount_fs
-    scenario '{"kind":"poll","n":1,"answer":{"status":404}}'
+    scenario '{"kind":"poll","n":1,"response":{"status":404}}'
     write cat
     wait_status cat succeeded
 }
 
-# S-WAIT-9: While the service gives no usable answer about a task the job keeps its state, `reason`
+# S-WAIT-9: While the service gives no usable response about a task the job keeps its state, `reason`
 #   says `stale`, and it is asked again until it answers.
-@test "S-WAIT-9: a service that gives no usable answer makes the job stale, not failed" {
+@test "S-WAIT-9: a service that gives no usable response makes the job stale, not failed" {
     mount_fs
-    scenario '{"kind":"poll","task":1,"answer":{"status":500}}' \
-        '{"kind":"poll","task":2,"answer":{"body":"<html>"}}' \
-        '{"kind":"poll","task":3,"answer":{"reset_at":"headers"}}' \
-        '{"kind":"poll","task":4,"answer":{"id":"another"}}'
+    scenario '{"kind":"poll","task":1,"response":{"status":500}}' \
+        '{"kind":"poll","task":2,"response":{"body":"<html>"}}' \
+        '{"kind":"poll","task":3,"response":{"reset_at":"headers"}}' \
+        '{"kind":"poll","task":4,"response":{"id":"another"}}'
     for job in s500 html reset id; do
         write $job
         wait_status $job queued
@@ -299,7 +299,7 @@ END
 # S-WAIT-10: A status word that is not documented keeps the job as it is; `reason` shows the word.
 @test "S-WAIT-10: an unknown status word" {
     mount_fs
-    scenario '{"kind":"poll","answer":{"task_status":"dreaming"}}'
+    scenario '{"kind":"poll","response":{"task_status":"dreaming"}}'
     write cat
     wait_until 5 reason_has cat '"dreaming"'
     [ "$(cat "$J/cat/status")" = queued ]
@@ -311,7 +311,7 @@ END
 # S-WAIT-11: A task that succeeded without a URL of the video is asked for again.
 @test "S-WAIT-11: succeeded without a URL is asked again" {
     mount_fs
-    scenario '{"kind":"poll","to":9,"answer":{"task_status":"succeeded","task":{"data":null}}}'
+    scenario '{"kind":"poll","to":9,"response":{"task_status":"succeeded","task":{"data":null}}}'
     write cat
     wait_until 5 reason_has cat 'no address'
     wait_status cat succeeded
@@ -323,7 +323,7 @@ END
     mount_fs
     write cat 'x [[nocover]]'
     wait_status cat succeeded
-    scenario '{"kind":"cover","answer":{"status":404}}'
+    scenario '{"kind":"cover","response":{"status":404}}'
     write dog
     wait_status dog succeeded
     sleep 0.3
@@ -337,8 +337,8 @@ END
 # S-WAIT-13: A status never goes back, whatever the service says.
 @test "S-WAIT-13: a status never goes back" {
     mount_fs
-    scenario '{"kind":"poll","n":1,"answer":{"task_status":"running"}}' \
-        '{"kind":"poll","from":2,"to":12,"answer":{"task_status":"queued"}}'
+    scenario '{"kind":"poll","n":1,"response":{"task_status":"running"}}' \
+        '{"kind":"poll","from":2,"to":12,"response":{"task_status":"queued"}}'
     write cat
     wait_status cat running
     local word=running
@@ -353,7 +353,7 @@ END
 #   what to do, and SIGHUP lets it go on.
 @test "S-WAIT-14: the key is refused while a task is followed" {
     mount_fs
-    scenario '{"kind":"poll","answer":{"status":401,"body_json":{"error":{"message":"Wrong key."}}}}'
+    scenario '{"kind":"poll","response":{"status":401,"body_json":{"error":{"message":"Wrong key."}}}}'
     write cat
     wait_until 5 test -e "$J/cat/error"
     [[ "$(cat "$J/cat/status")" = queued || "$(cat "$J/cat/status")" = running ]]
@@ -372,7 +372,7 @@ END
 #   `output.mp4`, `error` says why, `output.url` is there, and it is tried again.
 @test "S-WAIT-15: the size of the video cannot be had" {
     mount_fs
-    scenario '{"kind":"video","answer":{"status":404}}'
+    scenario '{"kind":"video","response":{"status":404}}'
     write cat
     wait_status cat succeeded
     [ ! -e "$J/cat/output.mp4" ]

@@ -40,7 +40,7 @@ told() { grep -qF -- "$1" "$DIR/told"; }
 }
 
 @test "S-INSTALL-6: STATUS= tells what is waited for, and why it cannot start" {
-    scenario '{"kind":"create","answer":{"delay_ms":1500}}'
+    scenario '{"kind":"create","response":{"delay_ms":1500}}'
     managed "$DIR/notify"
     wait_until 20 told READY=1
     FS_PID=$(daemon_pid)
@@ -48,7 +48,7 @@ told() { grep -qF -- "$1" "$DIR/told"; }
     wait_status cat submitting
     kill -TERM "$MANAGER"
     wait "$MANAGER"
-    told 'STATUS=Waiting for the answer to a request that is being submitted.'
+    told 'STATUS=Waiting for the response to a request that is being submitted.'
     rm "$DIR/notify"
     managed "$DIR/notify" --data-dir /proc/none
     local code=0

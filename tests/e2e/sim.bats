@@ -26,7 +26,7 @@ GOOD='"model":"doubao-seedance-2.0","prompt":"a cat"'
 }
 
 @test "end: SIGTERM ends it at once with 0, also with a hanging connection" {
-    sim_start_with '{"kind":"create","answer":{"silence_at":"request_body"}}'
+    sim_start_with '{"kind":"create","response":{"silence_at":"request_body"}}'
     (exec 3>&-; create >/dev/null 2>&1) &
     wait_until grep -q '"create"' log
     local from=$(milliseconds)
@@ -55,7 +55,7 @@ GOOD='"model":"doubao-seedance-2.0","prompt":"a cat"'
     [ "$(http_status -H 'Authorization: Basic what' "$API" -d "{$GOOD}")" = 401 ]
 }
 
-@test "create: the answer has exactly the documented fields" {
+@test "create: the response has exactly the documented fields" {
     sim_start
     create | jq -e 'keys == ["created","id","model","object","status"] and .status == "queued"
         and .object == "video.generation.task" and .model == "doubao-seedance-2.0"
@@ -314,7 +314,7 @@ END
     [ "$(log_count '.kind == "video" and .authorization')" = 1 ]
 }
 
-@test "log: the body of a create request is there byte for byte, before the answer" {
+@test "log: the body of a create request is there byte for byte, before the response" {
     sim_start --latency-ms 300
     printf '{ "model":"doubao-seedance-2.0",\n\t"prompt":"caf\xc3\xa9 \\u00e9 \\"x\\" / \\\\ \x7f" }\r\n' >sent
     curl -sS -o body -H "$KEY" "$API" --data-binary @sent 3>&- &
@@ -380,7 +380,7 @@ END
     [ "$(created_tasks)" = 0 ]
 }
 
-@test "shaping: --latency-ms delays answers, --rate slows media" {
+@test "shaping: --latency-ms delays responses, --rate slows media" {
     sim_start_fast --latency-ms 200
     local from=$(milliseconds)
     create >/dev/null
@@ -394,11 +394,11 @@ END
 }
 
 @test "scenario: n, from/to, every, times, task and prompt_contains choose requests" {
-    sim_start_with '{"kind":"poll","n":2,"answer":{"status":502}}' \
-        '{"kind":"poll","from":4,"to":5,"answer":{"status":503}}' \
-        '{"kind":"poll","every":7,"times":1,"answer":{"status":504}}' \
-        '{"kind":"create","prompt_contains":"dog","answer":{"status":400}}' \
-        '{"kind":"poll","task":2,"answer":{"status":404}}'
+    sim_start_with '{"kind":"poll","n":2,"response":{"status":502}}' \
+        '{"kind":"poll","from":4,"to":5,"response":{"status":503}}' \
+        '{"kind":"poll","every":7,"times":1,"response":{"status":504}}' \
+        '{"kind":"create","prompt_contains":"dog","response":{"status":400}}' \
+        '{"kind":"poll","task":2,"response":{"status":404}}'
     local id=$(task_new) got=
     for n in {1..14}; do
         got+=" $(http_status -H "$KEY" "$API/$id")"
@@ -410,12 +410,12 @@ END
 }
 
 @test "scenario: status, reason, headers and body; a refusal creates nothing" {
-    sim_start_with '{"kind":"create","n":1,"answer":{"status":429,"headers":{"Retry-After":"7"}}}' \
-        '{"kind":"create","n":2,"answer":{"status":418,"reason":"Teapot","body":"short",
+    sim_start_with '{"kind":"create","n":1,"response":{"status":429,"headers":{"Retry-After":"7"}}}' \
+        '{"kind":"create","n":2,"response":{"status":418,"reason":"Teapot","body":"short",
             "headers":{"X-Two":["a","b"],"Content-Type":null}}}' \
-        '{"kind":"create","n":3,"answer":{"body_json":{"a":[1]}}}' \
-        '{"kind":"create","n":4,"answer":{"body_repeat":{"text":"ab","count":3000000}}}' \
-        '{"kind":"create","n":5,"answer":{"body_base64":"AAEC"}}'
+        '{"kind":"create","n":3,"response":{"body_json":{"a":[1]}}}' \
+        '{"kind":"create","n":4,"response":{"body_repeat":{"text":"ab","count":3000000}}}' \
+        '{"kind":"create","n":5,"response":{"body_base64":"AAEC"}}'
     curl -s -D headers -o body -H "$KEY" "$API" -d "{$GOOD}"
     grep -q '^HTTP/1.1 429 Too Many Requests' headers
     [ "$(header Retry-After)" = 7 ]
@@ -432,12 +432,12 @@ END
     [ "$(created_tasks)" = 3 ]
 }
 
-@test "scenario: accept makes the task although the answer says otherwise" {
-    sim_start_with '{"kind":"create","n":1,"answer":{"status":500,"accept":true}}' \
-        '{"kind":"create","n":2,"answer":{"reset_at":"request_body","accept":true}}' \
-        '{"kind":"create","n":3,"answer":{"status":500}}' \
-        '{"kind":"create","n":4,"answer":{"reset_at":"request_body"}}' \
-        '{"kind":"create","n":5,"answer":{"cut_after_bytes":5}}'
+@test "scenario: accept makes the task although the response says otherwise" {
+    sim_start_with '{"kind":"create","n":1,"response":{"status":500,"accept":true}}' \
+        '{"kind":"create","n":2,"response":{"reset_at":"request_body","accept":true}}' \
+        '{"kind":"create","n":3,"response":{"status":500}}' \
+        '{"kind":"create","n":4,"response":{"reset_at":"request_body"}}' \
+        '{"kind":"create","n":5,"response":{"cut_after_bytes":5}}'
     [ "$(create_status "{$GOOD}")" = 500 ]
     post_fails 56
     [ "$(created_tasks)" = 2 ]
@@ -449,9 +449,9 @@ END
     [ "$(created_tasks)" = 3 ]
 }
 
-@test "scenario: delay_ms and rate slow one answer" {
-    sim_start_with '{"kind":"create","n":1,"answer":{"delay_ms":300}}' \
-        '{"kind":"video","answer":{"rate":1000}}'
+@test "scenario: delay_ms and rate slow one response" {
+    sim_start_with '{"kind":"create","n":1,"response":{"delay_ms":300}}' \
+        '{"kind":"video","response":{"rate":1000}}'
     local from=$(milliseconds)
     local id=$(task_new)
     (($(milliseconds) - from >= 300))
@@ -463,18 +463,18 @@ END
 }
 
 @test "scenario: header_rate slows the header" {
-    sim_start_with '{"kind":"poll","answer":{"header_rate":10}}'
+    sim_start_with '{"kind":"poll","response":{"header_rate":10}}'
     local id=$(task_new)
     curl_fails 28 -m 1 -D headers -H "$KEY" "$API/$id"
     [ ! -s body ]
 }
 
 @test "scenario: reset_at ends with a reset at each stage" {
-    sim_start_with '{"kind":"connection","port":"api","n":1,"answer":{"reset_at":"connect"}}' \
-        '{"kind":"create","n":1,"answer":{"reset_at":"request"}}' \
-        '{"kind":"create","n":2,"answer":{"reset_at":"request_body"}}' \
-        '{"kind":"create","n":3,"answer":{"reset_at":"headers"}}' \
-        '{"kind":"create","n":4,"answer":{"reset_at":"body","cut_after_bytes":10}}'
+    sim_start_with '{"kind":"connection","port":"api","n":1,"response":{"reset_at":"connect"}}' \
+        '{"kind":"create","n":1,"response":{"reset_at":"request"}}' \
+        '{"kind":"create","n":2,"response":{"reset_at":"request_body"}}' \
+        '{"kind":"create","n":3,"response":{"reset_at":"headers"}}' \
+        '{"kind":"create","n":4,"response":{"reset_at":"body","cut_after_bytes":10}}'
     run curl -s -m 5 -o body -H "$KEY" "$API" -d "{$GOOD}"
     [[ $status = 56 || $status = 7 ]]
     [ "$(jq -sr 'map(.kind) | join(" ")' log)" = connection ]
@@ -487,11 +487,11 @@ END
 }
 
 @test "scenario: cut_at ends orderly at each stage" {
-    sim_start_with '{"kind":"connection","n":1,"answer":{"cut_at":"connect"}}' \
-        '{"kind":"create","n":1,"answer":{"cut_at":"request"}}' \
-        '{"kind":"create","n":2,"answer":{"cut_at":"request_body"}}' \
-        '{"kind":"create","n":3,"answer":{"cut_at":"body","cut_after_bytes":0}}' \
-        '{"kind":"create","n":4,"answer":{"cut_at":"body","cut_after_bytes":10}}'
+    sim_start_with '{"kind":"connection","n":1,"response":{"cut_at":"connect"}}' \
+        '{"kind":"create","n":1,"response":{"cut_at":"request"}}' \
+        '{"kind":"create","n":2,"response":{"cut_at":"request_body"}}' \
+        '{"kind":"create","n":3,"response":{"cut_at":"body","cut_after_bytes":0}}' \
+        '{"kind":"create","n":4,"response":{"cut_at":"body","cut_after_bytes":10}}'
     post_fails 52
     post_fails 52
     post_fails 52
@@ -501,11 +501,11 @@ END
 }
 
 @test "scenario: silence_at never answers" {
-    sim_start_with '{"kind":"connection","port":"api","n":1,"answer":{"silence_at":"connect"}}' \
-        '{"kind":"create","n":1,"answer":{"silence_at":"request"}}' \
-        '{"kind":"create","n":2,"answer":{"silence_at":"request_body"}}' \
-        '{"kind":"create","n":3,"answer":{"silence_at":"headers"}}' \
-        '{"kind":"create","n":4,"answer":{"silence_at":"body","cut_after_bytes":3}}'
+    sim_start_with '{"kind":"connection","port":"api","n":1,"response":{"silence_at":"connect"}}' \
+        '{"kind":"create","n":1,"response":{"silence_at":"request"}}' \
+        '{"kind":"create","n":2,"response":{"silence_at":"request_body"}}' \
+        '{"kind":"create","n":3,"response":{"silence_at":"headers"}}' \
+        '{"kind":"create","n":4,"response":{"silence_at":"body","cut_after_bytes":3}}'
     for n in 1 2 3 4 5; do
         curl_fails 28 -m 0.4 -H "$KEY" "$API" -d "{$GOOD}"
     done
@@ -513,10 +513,10 @@ END
     [ "$(create_status "{$GOOD}")" = 200 ]
 }
 
-@test "scenario: raw replaces the whole answer" {
-    sim_start_with '{"kind":"create","n":1,"answer":{"raw":"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nhi"}}' \
-        '{"kind":"create","n":2,"answer":{"raw":"HTTP/1.1 200 OK\r\nX: ","raw_repeat":{"text":"a","count":2000000},"raw_end":"\r\n\r\n"}}' \
-        '{"kind":"create","n":3,"answer":{"raw_base64":"SFRUUC8xLjEgMjA0IE5vdGhpbmcNCg0K"}}'
+@test "scenario: raw replaces the whole response" {
+    sim_start_with '{"kind":"create","n":1,"response":{"raw":"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nhi"}}' \
+        '{"kind":"create","n":2,"response":{"raw":"HTTP/1.1 200 OK\r\nX: ","raw_repeat":{"text":"a","count":2000000},"raw_end":"\r\n\r\n"}}' \
+        '{"kind":"create","n":3,"response":{"raw_base64":"SFRUUC8xLjEgMjA0IE5vdGhpbmcNCg0K"}}'
     for n in 1 2 3; do
         exec 9<>"/dev/tcp/127.0.0.1/$API_PORT"
         printf 'POST /api/v1/videos/generations HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n' >&9
@@ -530,11 +530,11 @@ END
 }
 
 @test "scenario: a lying Content-Length, good and bad chunks, gzip nobody asked for" {
-    sim_start_with '{"kind":"poll","n":1,"answer":{"content_length":99999}}' \
-        '{"kind":"poll","n":2,"answer":{"content_length":"nonsense"}}' \
-        '{"kind":"poll","n":3,"answer":{"chunked":true}}' \
-        '{"kind":"poll","n":4,"answer":{"chunked":"bad"}}' \
-        '{"kind":"poll","n":5,"answer":{"gzip":true}}'
+    sim_start_with '{"kind":"poll","n":1,"response":{"content_length":99999}}' \
+        '{"kind":"poll","n":2,"response":{"content_length":"nonsense"}}' \
+        '{"kind":"poll","n":3,"response":{"chunked":true}}' \
+        '{"kind":"poll","n":4,"response":{"chunked":"bad"}}' \
+        '{"kind":"poll","n":5,"response":{"gzip":true}}'
     local id=$(task_new)
     curl_fails 18 -H "$KEY" "$API/$id"
     curl_fails 8 -H "$KEY" "$API/$id" # a strange server reply
@@ -546,13 +546,13 @@ END
 }
 
 @test "scenario: wrong ranges" {
-    sim_start_with '{"kind":"video","n":1,"answer":{"ignore_range":true}}' \
-        '{"kind":"video","n":2,"answer":{"shift":5}}' \
-        '{"kind":"video","n":3,"answer":{"short":4}}' \
-        '{"kind":"video","n":4,"answer":{"content_range":"bytes */*"}}' \
-        '{"kind":"video","n":5,"answer":{"no_content_range":true}}' \
-        '{"kind":"video","n":6,"answer":{"size_delta":3,"etag":"\"other\""}}' \
-        '{"kind":"video","n":7,"answer":{"flip_byte":12}}'
+    sim_start_with '{"kind":"video","n":1,"response":{"ignore_range":true}}' \
+        '{"kind":"video","n":2,"response":{"shift":5}}' \
+        '{"kind":"video","n":3,"response":{"short":4}}' \
+        '{"kind":"video","n":4,"response":{"content_range":"bytes */*"}}' \
+        '{"kind":"video","n":5,"response":{"no_content_range":true}}' \
+        '{"kind":"video","n":6,"response":{"size_delta":3,"etag":"\"other\""}}' \
+        '{"kind":"video","n":7,"response":{"flip_byte":12}}'
     local id=$(task_new)
     local url=$(video_url "$id")
     curl -sS "$ORACLE/video/$id" >whole
@@ -571,10 +571,10 @@ END
 }
 
 @test "scenario: fields of a task can be replaced, and URLs be built" {
-    sim_start_with '{"kind":"poll","n":1,"answer":{"task_status":"weird","id":"other","task":{"usage":null}}}' \
-        '{"kind":"poll","n":2,"answer":{"video_url":"http://localhost:{{media_port}}{{video_path}}"}}' \
-        '{"kind":"poll","n":3,"answer":{"task":{"data":null}}}' \
-        '{"kind":"video","n":1,"answer":{"status":302,"headers":{"Location":"{{video_path}}"}}}'
+    sim_start_with '{"kind":"poll","n":1,"response":{"task_status":"weird","id":"other","task":{"usage":null}}}' \
+        '{"kind":"poll","n":2,"response":{"video_url":"http://localhost:{{media_port}}{{video_path}}"}}' \
+        '{"kind":"poll","n":3,"response":{"task":{"data":null}}}' \
+        '{"kind":"video","n":1,"response":{"status":302,"headers":{"Location":"{{video_path}}"}}}'
     local id=$(task_new)
     poll "$id" | jq -e '.status == "weird" and .id == "other" and (has("usage") | not)'
     local url=$(video_url "$id")
@@ -585,18 +585,18 @@ END
 }
 
 @test "scenario: SIGHUP and PUT replace it, mistakes leave the old one" {
-    sim_start_with '{"kind":"create","answer":{"status":500}}'
+    sim_start_with '{"kind":"create","response":{"status":500}}'
     [ "$(create_status "{$GOOD}")" = 500 ]
-    echo '{"rules":[{"kind":"create","answer":{"status":503}}]}' >scenario.json
+    echo '{"rules":[{"kind":"create","response":{"status":503}}]}' >scenario.json
     kill -HUP "$PID"
     put_is_known() { [ "$(create_status "{$GOOD}")" = 503 ]; }
     wait_until put_is_known
-    [ "$(http_status -T - "$ORACLE/scenario" <<<'{"rules":[{"kind":"create","n":2,"answer":{"status":504}}]}')" = 200 ]
+    [ "$(http_status -T - "$ORACLE/scenario" <<<'{"rules":[{"kind":"create","n":2,"response":{"status":504}}]}')" = 200 ]
     [ "$(create_status "{$GOOD}")" = 200 ]
     [ "$(create_status "{$GOOD}")" = 504 ]
     for wrong in nonsense '{}' '{"rules":[{"kind":"nothing"}]}' \
-        '{"rules":[{"kind":"create","answer":{"statsu":1}}]}' \
-        '{"rules":[{"kind":"create","answer":{"reset_at":"connect"}}]}'; do
+        '{"rules":[{"kind":"create","response":{"statsu":1}}]}' \
+        '{"rules":[{"kind":"create","response":{"reset_at":"connect"}}]}'; do
         [ "$(http_status -T - "$ORACLE/scenario" <<<"$wrong")" = 400 ]
     done
     curl -sS "$ORACLE/counters" | jq -e '.rules == [{"seen":2,"fired":1}]'

@@ -56,7 +56,7 @@ wait_until() {
     return 1
 }
 
-# create [PROMPT]: curl's answer, whatever it is.
+# create [PROMPT]: curl's response, whatever it is.
 create() {
     curl -sS -m 20 -H "$KEY" "$API" \
         -d "{\"model\":\"doubao-seedance-2.0\",\"prompt\":\"${1:-a cat}\"}"

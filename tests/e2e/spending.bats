@@ -12,7 +12,7 @@ scenario() {
 # S-CTL-1: `retry` sends the same request again as a new, paid attempt, from `unknown`,
 # `rejected`, `failed`, `cancelled`, `expired` and `lost`.
 @test "S-CTL-1: an unknown job is sent again only by retry" {
-    scenario '{"rules":[{"kind":"create","n":1,"answer":{"status":500,"accept":true}}]}'
+    scenario '{"rules":[{"kind":"create","n":1,"response":{"status":500,"accept":true}}]}'
     mount_fs
     echo '{"prompt": "doubt"}' >"$MNT/jobs/doubt/prompt.json"
     wait_status doubt unknown
@@ -26,7 +26,7 @@ scenario() {
 
 # S-CTL-2: `adopt TASK_ID` follows a task that exists at the service, without a new request.
 @test "S-CTL-2: the task of an unknown job is adopted" {
-    scenario '{"rules":[{"kind":"create","n":1,"answer":{"status":500,"accept":true}}]}'
+    scenario '{"rules":[{"kind":"create","n":1,"response":{"status":500,"accept":true}}]}'
     mount_fs
     echo '{"prompt": "doubt"}' >"$MNT/jobs/doubt/prompt.json"
     wait_status doubt unknown
@@ -140,7 +140,7 @@ scenario() {
 
 # S-BUDGET-3: A refused request costs nothing, and what it had reserved is free again.
 @test "S-BUDGET-3: a rejected request gives its money back" {
-    scenario '{"rules":[{"kind":"create","n":1,"answer":{"status":400}}]}'
+    scenario '{"rules":[{"kind":"create","n":1,"response":{"status":400}}]}'
     mount_fs --budget 1
     echo '{"prompt": "refused"}' >"$MNT/jobs/refused/prompt.json"
     wait_status refused rejected
@@ -199,7 +199,7 @@ scenario() {
     run bash -c "echo submit > '$MNT/jobs/draft/ctl'"
     [ "$status" -ne 0 ]
     grep -q "there is no prompt.json" "$MNT/jobs/draft/ctl"
-    scenario '{"rules":[{"kind":"create","n":1,"answer":{"status":402}}]}'
+    scenario '{"rules":[{"kind":"create","n":1,"response":{"status":402}}]}'
     echo '{"prompt": "paid"}' >"$MNT/jobs/paid/prompt.json"
     wait_until 5 grep -q "refuses this account" "$MNT/jobs/paid/error"
     echo submit >"$MNT/jobs/paid/ctl"

@@ -76,7 +76,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
     protocol_version = 'HTTP/1.1'
     tasks = []
 
-    def answer(self, status, body, **headers):
+    def response(self, status, body, **headers):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name.replace('_', '-'), value)
@@ -89,7 +89,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
                 'status': status, 'created': int(time.time())}
         if status == 'succeeded':
             task |= {'data': [{'video_url': self.tasks[number], 'cover_image_url': ''}], 'usage': {'video_duration': 5}}
-        self.answer(200, json.dumps(task).encode(), Content_Type='application/json')
+        self.response(200, json.dumps(task).encode(), Content_Type='application/json')
 
     def do_POST(self): # pylint: disable=invalid-name
         prompt = json.loads(self.rfile.read(int(self.headers['Content-Length'])))['prompt']
@@ -99,11 +99,11 @@ class Answers(http.server.BaseHTTPRequestHandler):
         if '/generations/task-' in self.path:
             self.task(int(self.path.rpartition('-')[2]), 'succeeded')
         elif self.path.startswith('/to?'):
-            self.answer(302, b'', Location=self.path[4:])
+            self.response(302, b'', Location=self.path[4:])
         else:
             first, last = (int(n) for n in re.fullmatch(r'bytes=(\d+)-(\d+)', self.headers['Range']).groups())
             last = min(last, len(VIDEO) - 1)
-            self.answer(206, VIDEO[first:last + 1], Content_Range=f'bytes {first}-{last}/{len(VIDEO)}', ETag='"v"')
+            self.response(206, VIDEO[first:last + 1], Content_Range=f'bytes {first}-{last}/{len(VIDEO)}', ETag='"v"')
 
     def log_message(self, *_arguments): # pylint: disable=arguments-differ
         pass

@@ -124,7 +124,7 @@ class Stalls:
 
     def begin(self):
         """Half of them by way of the page cache, half directly; here and there in the video."""
-        self.simulator.play({'kind': 'video', 'prompt_contains': 'hung', 'answer': {'silence_at': 'headers'}})
+        self.simulator.play({'kind': 'video', 'prompt_contains': 'hung', 'response': {'silence_at': 'headers'}})
         for i in range(READERS):
             # Neither the head nor the tail, which may be cached.
             command = ['dd', f'if={self.mount.video("hung")}', 'bs=64k', f'skip={i + 40}', 'status=none']

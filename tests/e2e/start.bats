@@ -324,7 +324,7 @@ log_has_new() {
     FS_PID=$(daemon_pid)
     make_job cat
     cat "$J/cat/output.mp4" >/dev/null
-    scenario '{"kind":"create","answer":{"status":401}}'
+    scenario '{"kind":"create","response":{"status":401}}'
     echo '{"prompt": "x"}' >"$J/dog/prompt.json"
     wait_until 5 test -e "$J/dog/error"
     fails grep -aF "$KEY" "/proc/$FS_PID/cmdline"
@@ -343,10 +343,10 @@ log_has_new() {
     [ "$(stat -c %a "$DATA")" = 700 ]
 }
 
-# S-RUN-11: A request that is being sent when the program is ended is waited for, and its answer is
+# S-RUN-11: A request that is being sent when the program is ended is waited for, and its response is
 #   kept.
 @test "S-RUN-11: a request that is being sent is waited for at the end" {
-    scenario '{"kind":"create","answer":{"delay_ms":1500}}'
+    scenario '{"kind":"create","response":{"delay_ms":1500}}'
     mount_fs
     echo '{"prompt": "x"}' >"$J/cat/prompt.json"
     wait_status cat submitting

@@ -247,11 +247,11 @@ class Torture:
             self.leaks()
         for where, error in self.unknown.items():
             print(f"unknown: {where}: {error}")
-        # A request that broke off may have made a task, and an answer may be lost within libcurl, which has some
+        # A request that broke off may have made a task, and a response may be lost within libcurl, which has some
         # allocations to make before it hands out the first byte. Nothing else may lose one.
         of = {name: [w for w in self.unknown if w.startswith(name)] for name in KINDS}
         if of["write"] or of["sync"] or len(of["memory"]) > 2 + self.number // 20:
-            self.fail("answers are lost that had come in")
+            self.fail("responses are lost that had come in")
         print(f"{self.number} jobs, {len(self.unknown)} unknown")
 
 

@@ -45,8 +45,8 @@ mtime() { stat -c %.Y "$MNT/$1"; }
     stands_in cat draft
     printf '{' >"$J/cat/prompt.json"
     stands_in cat invalid
-    scenario '{"kind":"create","prompt_contains":"[hold]","answer":{"status":429,"headers":{"Retry-After":"600"}}}' \
-        '{"kind":"create","prompt_contains":"[lost]","answer":{"status":500}}'
+    scenario '{"kind":"create","prompt_contains":"[hold]","response":{"status":429,"headers":{"Retry-After":"600"}}}' \
+        '{"kind":"create","prompt_contains":"[lost]","response":{"status":500}}'
     echo '{"prompt": "[lost]"}' >"$J/unknown/prompt.json"
     make_job done
     echo '{"prompt": "[hold]"}' >"$J/hold/prompt.json"

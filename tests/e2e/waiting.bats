@@ -9,9 +9,9 @@ teardown() { end_world; }
 #   `status` is invalid, unknown, rejected, succeeded, failed, cancelled, expired or lost. It then gives that word and
 #   a newline. A draft is waited for, too.
 @test "S-AWAIT-1: wait gives the word with which the job ends, in each state" {
-    scenario '{"kind":"create","prompt_contains":"unknown","answer":{"status":500}}' \
-        '{"kind":"create","prompt_contains":"rejected","answer":{"status":400}}' \
-        '{"kind":"poll","prompt_contains":"lost","answer":{"status":404}}'
+    scenario '{"kind":"create","prompt_contains":"unknown","response":{"status":500}}' \
+        '{"kind":"create","prompt_contains":"rejected","response":{"status":400}}' \
+        '{"kind":"poll","prompt_contains":"lost","response":{"status":404}}'
     mount_fs
     echo '{"prompt": "cat [[seconds=1]]"}' >"$J/cat/prompt.json"
     [ "$(timeout 20 cat "$J/cat/wait")" = succeeded ]
@@ -26,7 +26,7 @@ teardown() { end_world; }
     [ "$(timeout 20 cat "$J/failed/wait")" = failed ]
     printf '{' >"$J/invalid/prompt.json"
     [ "$(timeout 20 cat "$J/invalid/wait")" = invalid ]
-    # The one that was waited for before is no answer for a new attempt.
+    # The one that was waited for before is no response for a new attempt.
     (sleep 0.3; echo '{"prompt": "again"}' >"$J/invalid/prompt.json") 3>&- &
     printf '' >"$J/invalid/prompt.json"
     [ "$(timeout 20 cat "$J/invalid/wait")" = succeeded ]

@@ -8,8 +8,8 @@ setup() {
     mount_fs
     J=$MNT/jobs
     # A job in each state that lasts.
-    scenario '{"kind":"create","prompt_contains":"[lost]","answer":{"status":500}}' \
-        '{"kind":"create","prompt_contains":"[no]","answer":{"status":400}}'
+    scenario '{"kind":"create","prompt_contains":"[lost]","response":{"status":500}}' \
+        '{"kind":"create","prompt_contains":"[no]","response":{"status":400}}'
     mkdir "$J/draft"
     printf '{"prompt": "x"' >"$J/invalid/prompt.json"
     echo '{"prompt": "[lost]"}' >"$J/unknown/prompt.json"

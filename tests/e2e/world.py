@@ -69,8 +69,8 @@ class Simulator:
             f'http://127.0.0.1:{self.ports[0]}/oracle/{path}', method='PUT' if body else 'GET',
             data=json.dumps(body).encode() if body else None)
         try:
-            with urllib.request.urlopen(request, timeout=DEADLINE_S) as answer:
-                return answer.read()
+            with urllib.request.urlopen(request, timeout=DEADLINE_S) as response:
+                return response.read()
         except urllib.error.HTTPError as error:
             raise Broken(f'the simulator refuses {path}: {error.read()}') from error
 

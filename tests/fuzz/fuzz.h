@@ -1,7 +1,7 @@
 /*
- * What: what the fuzz targets share: the oracle's voice, texts out of raw bytes, a reader that takes
- * an input apart, and checks of texts that are written again here, so that they cannot share a
- * mistake with the program.
+ * What: what the fuzz targets share: the oracle's voice, texts out of raw bytes, a reader that
+ * takes an input apart, and checks of texts that are written again here, so that they cannot share
+ * a mistake with the program.
  * Lifetime: texts of fuzz_text() are owned by the caller.
  */
 #ifndef TESTS_FUZZ_FUZZ_H
@@ -121,8 +121,8 @@ static inline void fuzz_require_line(const char *text, const char *what)
     FUZZ_REQUIRE(!fuzz_has_control(text), "%s has a control character", what);
 }
 
-/* What must hold for every text that the strict reader of JSON has accepted, without a parser: UTF-8,
- * no NUL, brackets that match, nested at most `depth_max` deep. */
+/* What must hold for every text that the strict reader of JSON has accepted, without a parser:
+ * UTF-8, no NUL, brackets that match, nested at most `depth_max` deep. */
 static inline void fuzz_require_strict_json(const char *text, size_t len, size_t depth_max)
 {
     char open[256];

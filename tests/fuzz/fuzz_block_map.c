@@ -1,11 +1,12 @@
 /*
- * The block map of a cached video, as it is found on the disk. Input: how the bytes are made (below),
- * the length of the ETag, eight bytes of the file's size, the ETag, then the bytes of the map.
+ * The block map of a cached video, as it is found on the disk. Input: how the bytes are made
+ * (below), the length of the ETag, eight bytes of the file's size, the ETag, then the bytes of the
+ * map.
  *   RAW     the bytes are the file
  *   SEALED  the same with both hashes put right: a map that says something else about itself
  *   BITMAP  the bytes are the bitmap and the checksums below a right header
- * What is believed vouches for blocks of this file alone, is written again as it was read, and is not
- * believed any more after one wrong byte.
+ * What is believed vouches for blocks of this file alone, is written again as it was read, and is
+ * not believed any more after one wrong byte.
  */
 #include "fuzz.h"
 

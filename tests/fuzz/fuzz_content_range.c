@@ -1,4 +1,5 @@
-/* Content-Range of the media host, against the same rule as a regular expression and strtoumax(). */
+/* Content-Range of the media host, against the same rule as a regular expression and
+ * strtoumax(). */
 #include "fuzz.h"
 
 #include "media/content_range.h"

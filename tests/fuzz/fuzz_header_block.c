@@ -1,5 +1,5 @@
 /*
- * The head of an answer, line by line as libcurl hands it over. What is accepted is read a second
+ * The head of a response, line by line as libcurl hands it over. What is accepted is read a second
  * time here, in the plainest way, and must mean the same.
  */
 #include "fuzz.h"
@@ -45,50 +45,52 @@ static const char *value_of(const struct line *line, const char *name, size_t *l
 
 /* One field of an accepted head. */
 static void require_field(const struct line *line, const struct http_head *head,
-                          const struct http_answer *answer)
+                          const struct http_response *response)
 {
     size_t len = 0;
     const char *value = value_of(line, "Content-Length", &len);
     if (value) {
         FUZZ_REQUIRE(len > 0 && len == strspn(value, "0123456789"), "junk as Content-Length");
-        FUZZ_REQUIRE(head->is_chunked || answer->content_length == strtoll(value, NULL, 10),
+        FUZZ_REQUIRE(head->is_chunked || response->content_length == strtoll(value, NULL, 10),
                      "two lengths, or another one");
     }
     value = value_of(line, "Content-Encoding", &len);
     FUZZ_REQUIRE(!value || len == 0 || (len == 8 && strncasecmp(value, "identity", len) == 0),
                  "an encoding nobody asked for");
     value = value_of(line, "Content-Range", &len);
-    FUZZ_REQUIRE(!value || (strlen(answer->content_range) == len &&
-                            memcmp(answer->content_range, value, len) == 0),
+    FUZZ_REQUIRE(!value || (strlen(response->content_range) == len &&
+                            memcmp(response->content_range, value, len) == 0),
                  "two ranges, or a cut one");
     value = value_of(line, "Location", &len);
-    FUZZ_REQUIRE(!value ||
-                     (strlen(answer->location) == len && memcmp(answer->location, value, len) == 0),
+    FUZZ_REQUIRE(!value || (strlen(response->location) == len &&
+                            memcmp(response->location, value, len) == 0),
                  "two places, or a cut one");
 }
 
-static void require_texts(const struct http_answer *answer)
+static void require_texts(const struct http_response *response)
 {
-    const char *texts[] = {answer->content_range, answer->content_type, answer->etag,
-                           answer->location,      answer->retry_after,  answer->date,
-                           answer->request_id};
+    const char *texts[] = {response->content_range, response->content_type, response->etag,
+                           response->location,      response->retry_after,  response->date,
+                           response->request_id};
     for (size_t i = 0; i < ARRAY_COUNT(texts); i++) {
         for (const char *p = texts[i]; *p; p++)
             FUZZ_REQUIRE((unsigned char)*p >= 0x20 || *p == '\t', "a control character in text %zu",
                          i);
     }
-    FUZZ_REQUIRE(answer->content_length >= -1, "a negative length");
-    FUZZ_REQUIRE(answer->content_range[0] == '\0' || answer->has_content_range, "a silent range");
+    FUZZ_REQUIRE(response->content_length >= -1, "a negative length");
+    FUZZ_REQUIRE(response->content_range[0] == '\0' || response->has_content_range,
+                 "a silent range");
 }
 
-/* The fields of the final head, which is the last one: interim heads end with an empty line, too. */
+/* The fields of the final head, which is the last one: interim heads end with an empty line,
+ * too. */
 static void require_head(const uint8_t *data, size_t used, const struct http_head *head,
-                         const struct http_answer *answer)
+                         const struct http_response *response)
 {
     struct fuzz_reader reader = {data, used};
     struct line line;
     bool is_final = false;
-    FUZZ_REQUIRE(answer->status >= 200 && answer->status <= 599, "status %d", answer->status);
+    FUZZ_REQUIRE(response->status >= 200 && response->status <= 599, "status %d", response->status);
     FUZZ_REQUIRE(used <= HTTP_HEAD_BYTES_MAX, "%zu bytes", used);
     FUZZ_REQUIRE(memchr(data, '\0', used) == NULL, "a NUL");
     while (line_next(&reader, &line)) {
@@ -96,7 +98,7 @@ static void require_head(const uint8_t *data, size_t used, const struct http_hea
             const char *blank = memchr(line.text, ' ', line.len);
             is_final = is_final || (blank && blank[1] != '1');
         } else if (is_final) {
-            require_field(&line, head, answer);
+            require_field(&line, head, response);
         }
     }
 }
@@ -105,18 +107,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fuzz_reader reader = {data, size};
     struct http_head head = {.place = HTTP_HEAD_STATUS};
-    struct http_answer answer = {.content_length = -1};
+    struct http_response response = {.content_length = -1};
     struct line line;
     int r = 0;
     while (r == 0 && line_next(&reader, &line)) {
         char *copy = fuzz_bytes((const uint8_t *)line.text, line.len);
-        r = http_head_line(&head, copy, line.len, &answer);
+        r = http_head_line(&head, copy, line.len, &response);
         free(copy);
         FUZZ_REQUIRE(r == 0 || r == 1 || r == -ERR_HTTP_MALFORMED, "result %d", r);
     }
-    require_texts(&answer);
+    require_texts(&response);
     if (r == 1)
-        require_head(data, size - reader.left, &head, &answer);
-    (void)http_retry_after_ms(&answer, 0);
+        require_head(data, size - reader.left, &head, &response);
+    (void)http_retry_after_ms(&response, 0);
     return 0;
 }

@@ -137,8 +137,8 @@ static int check(check_fn *fn, const char *bytes, size_t len,
     return r;
 }
 
-/* An early report stands: nothing that is refused at `len` bytes can be put right by the bytes behind
- * it. So a refusal of any beginning is one of the whole. */
+/* An early report stands: nothing that is refused at `len` bytes can be put right by the bytes
+ * behind it. So a refusal of any beginning is one of the whole. */
 static void require_monotone(check_fn *fn, const char *bytes, size_t len,
                              const struct prompt_settings *settings, int result)
 {

@@ -28,14 +28,14 @@ static void line_copy(struct fuzz_reader *reader, char *out, size_t room)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fuzz_reader reader = {data, size};
-    struct http_answer answer = {.status = 429, .content_length = -1};
-    line_copy(&reader, answer.retry_after, sizeof(answer.retry_after));
-    line_copy(&reader, answer.date, sizeof(answer.date));
-    int64_t wait_ms = http_retry_after_ms(&answer, WALL_MS);
+    struct http_response response = {.status = 429, .content_length = -1};
+    line_copy(&reader, response.retry_after, sizeof(response.retry_after));
+    line_copy(&reader, response.date, sizeof(response.date));
+    int64_t wait_ms = http_retry_after_ms(&response, WALL_MS);
     FUZZ_REQUIRE(wait_ms >= -1 && wait_ms <= WAIT_MAX_MS, "%lld ms for \"%s\"", (long long)wait_ms,
-                 answer.retry_after);
+                 response.retry_after);
 
-    const char *text = answer.retry_after;
+    const char *text = response.retry_after;
     size_t digits = strspn(text, "0123456789");
     if (digits > 0 && text[digits] == '\0') {
         double seconds = strtod(text, NULL);

@@ -1,13 +1,14 @@
 /*
- * Rows of the store as a damaged disk or a stranger may have left them: sound rows of any state, in which
- * columns are changed to anything that the tables take. The program starts on them, is asked for
- * everything it shows, plays on with the fake service, and starts once more.
+ * Rows of the store as a damaged disk or a stranger may have left them: sound rows of any state, in
+ * which columns are changed to anything that the tables take. The program starts on them, is asked
+ * for everything it shows, plays on with the fake service, and starts once more.
  *
- * Whatever the rows say: no crash, no broken invariant (job_check), an error or a sane job; and a create
- * only for what was sound and `waiting`, once for each attempt (the fake counts).
+ * Whatever the rows say: no crash, no broken invariant (job_check), an error or a sane job; and a
+ * create only for what was sound and `waiting`, once for each attempt (the fake counts).
  *
- * Input: a byte of settings, then for each job its state, a number of changes, and the changes: a byte for
- * the column, then a value. What is left when there are enough jobs is how the service answers.
+ * Input: a byte of settings, then for each job its state, a number of changes, and the changes: a
+ * byte for the column, then a value. What is left when there are enough jobs is how the service
+ * answers.
  */
 #include "../unit/job/job_harness.h"
 

@@ -1,8 +1,8 @@
 /*
  * The URL policy: line 1 of the input is a URL, line 2 a Location to resolve against it. Where a
- * request goes is decided by libcurl, so what is accepted must be a URL of the same host to libcurl,
- * and to the plainest reading by eye; a host that any resolver takes for a number is one that is
- * public and written in the one plain way.
+ * request goes is decided by libcurl, so what is accepted must be a URL of the same host to
+ * libcurl, and to the plainest reading by eye; a host that any resolver takes for a number is one
+ * that is public and written in the one plain way.
  */
 #include "fuzz.h"
 

@@ -1,6 +1,6 @@
 /*
- * What: a walk through the whole tree of jobs: every name is looked up, every file is read to its end.
- * What says that it is JSON is JSON; what fails, fails with an errno.
+ * What: a walk through the whole tree of jobs: every name is looked up, every file is read to its
+ * end. What says that it is JSON is JSON; what fails, fails with an errno.
  */
 #ifndef TESTS_FUZZ_WALK_H
 #define TESTS_FUZZ_WALK_H

@@ -1,6 +1,6 @@
 /*
- * A directory entry that was made or removed is volatile until a journal or log in it is synced for the first
- * time, as SQLite's own VFS for unix does it.
+ * A directory entry that was made or removed is volatile until a journal or log in it is synced for
+ * the first time, as SQLite's own VFS for unix does it.
  */
 #include "disk_private.h"
 

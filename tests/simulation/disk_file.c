@@ -1,7 +1,7 @@
 /*
- * A file has two images: `cache`, which reads see, and `durable`, which a power cut leaves for sure. Writes
- * and truncations go into the cache at once and into a list; a sync plays the list into the durable image, a
- * power cut plays a part of it.
+ * A file has two images: `cache`, which reads see, and `durable`, which a power cut leaves for
+ * sure. Writes and truncations go into the cache at once and into a list; a sync plays the list
+ * into the durable image, a power cut plays a part of it.
  */
 #include "disk_private.h"
 
@@ -116,7 +116,7 @@ static bool is_kept(enum keeping keeping)
         return false;
     case KEEP_SOME:
         return world_chance(500);
-    case KEEP_MOST:
+    case KEEP_MAX:
         return world_chance(930);
     case KEEP_ALL:
     case KEEP_FIRST:

@@ -43,7 +43,7 @@ struct entry {
 };
 
 /* Which sectors of unsynced writes reach the disk. */
-enum keeping { KEEP_NONE, KEEP_ALL, KEEP_FIRST, KEEP_SOME, KEEP_MOST, KEEPINGS };
+enum keeping { KEEP_NONE, KEEP_ALL, KEEP_FIRST, KEEP_SOME, KEEP_MAX, KEEPINGS };
 
 /* disk_file.c */
 void image_copy(struct image *to, const struct image *from);

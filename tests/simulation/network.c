@@ -1,7 +1,7 @@
 /*
- * The http floor of net/http.h, played: a transfer connects or does not, its request arrives or is lost, its answer
- * comes back whole, in part, late or never. What is on its way goes on when the program is dead. The api
- * floor above is the real one, so the order of its callbacks is, too.
+ * The http layer of net/http.h, played: a transfer connects or does not, its request arrives or is
+ * lost, its response comes back whole, in part, late or never. What is on its way goes on when the
+ * program is dead. The api layer above is the real one, so the order of its callbacks is, too.
  */
 #include "disk.h"
 #include "world.h"
@@ -22,14 +22,14 @@ struct flight;
 struct http_transfer {
     struct http_request request;
     char *task_id; /* NULL: a create */
-    struct http_answer answer;
+    struct http_response response;
     struct timer timer; /* connecting, then the deadline */
     struct flight *flight;
     struct attempt *attempt;
     enum meaning meaning;
 };
 
-/* A request that has left, and its answer. */
+/* A request that has left, and its response. */
 struct flight {
     struct http_transfer *transfer; /* NULL: nobody waits for it any more */
     struct timer timer;
@@ -37,7 +37,7 @@ struct flight {
     char *body;
     char *task_id;
     struct reply reply;
-    size_t body_len; /* of the answer, as far as it comes */
+    size_t body_len; /* of the response, as far as it comes */
     int result;
     struct flight *next;
     struct flight *prev;
@@ -96,7 +96,7 @@ static void transfer_end(struct http_transfer *transfer, int result)
     timer_cancel(&world.events, &transfer->timer);
     if (attempt && !disk_is_dead())
         oracle_answering(attempt, meaning);
-    transfer->request.on_done(transfer->request.context, result, &transfer->answer);
+    transfer->request.on_done(transfer->request.context, result, &transfer->response);
     transfer_free(transfer);
     if (attempt && !disk_is_dead())
         oracle_answered(job_id, attempt, meaning);
@@ -109,17 +109,17 @@ static void transfer_deadline(void *context)
     world_event_end();
 }
 
-/* The answer is here, in pieces. */
+/* The response is here, in pieces. */
 static void transfer_answered(struct http_transfer *transfer, const struct flight *flight)
 {
     const struct reply *reply = &flight->reply;
     int result = flight->result;
     size_t half = flight->body_len / 2;
-    transfer->answer.status = reply->http_status;
-    (void)snprintf(transfer->answer.retry_after, sizeof(transfer->answer.retry_after), "%s",
+    transfer->response.status = reply->http_status;
+    (void)snprintf(transfer->response.retry_after, sizeof(transfer->response.retry_after), "%s",
                    reply->retry_after);
-    transfer->answer.content_length = (int64_t)strlen(reply->body);
-    transfer->answer.body_bytes = (int64_t)flight->body_len;
+    transfer->response.content_length = (int64_t)strlen(reply->body);
+    transfer->response.body_bytes = (int64_t)flight->body_len;
     transfer->meaning = result < 0 ? MEANS_NOT_KNOWN : reply->meaning;
     const struct http_request *request = &transfer->request;
     if (half > 0 && request->on_body(request->context, reply->body, half) < 0)
@@ -150,7 +150,8 @@ static int64_t latency_ms(void)
     return 5 + (int64_t)world_pick(800);
 }
 
-/* The connection breaks: at once for whoever waits, or without a sign, so that only the deadline tells. */
+/* The connection breaks: at once for whoever waits, or without a sign, so that only the deadline
+ * tells. */
 static void flight_lost(struct flight *flight)
 {
     if (flight->transfer && world_chance(500)) {
@@ -179,7 +180,7 @@ static void flight_arrived(void *context)
     flight->body_len = strlen(flight->reply.body);
     if (world_goes_wrong(m->lost_back)) {
         figure_add(FIGURE_ANSWERS_LOST);
-        world_say("network: the answer to a %s is lost", flight->attempt ? "create" : "poll");
+        world_say("network: the response to a %s is lost", flight->attempt ? "create" : "poll");
         if (world_chance(700)) {
             flight_lost(flight);
             world_event_end();
@@ -228,14 +229,14 @@ static void transfer_connected(void *context)
     if (r < 0) {
         transfer_end(transfer, r);
     } else {
-        transfer->answer.is_sent = true;
+        transfer->response.is_sent = true;
         transfer->meaning = MEANS_NOT_KNOWN;
         flight_start(transfer);
     }
     world_event_end();
 }
 
-/* The attempt that the request of this context is for: the job floor has just begun its create. */
+/* The attempt that the request of this context is for: the job layer has just begun its create. */
 static struct attempt *attempt_starting;
 
 void network_attempt_set(struct attempt *attempt)
@@ -251,13 +252,13 @@ int http_start(struct http *http, const struct http_request *request, struct htt
         return -ENOMEM;
     transfer->request = *request;
     transfer->request.url = NULL;
-    transfer->answer.content_length = -1;
+    transfer->response.content_length = -1;
     transfer->meaning = MEANS_UNSENT;
     if (is_create)
         transfer->attempt = attempt_starting;
     else
         transfer->task_id = strdup(strrchr(request->url, '/') + 1);
-    if (is_create && (!request->is_once || !attempt_starting))
+    if (is_create && (!request->is_single_attempt || !attempt_starting))
         world_fail("a create that is not sent once");
     http->transfers[is_create]++;
     world_timer_set(&transfer->timer, (int64_t)world_pick(300), transfer_connected, transfer);

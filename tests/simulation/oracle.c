@@ -1,13 +1,15 @@
 /*
  * What must hold, whatever happens, from what was seen from outside:
  *   1. No attempt makes a second task, and none is sent while an earlier send may have made one.
- *   2. When the first byte of a create may go out, the request and `submitting` are on the durable disk.
- *   3. A raw answer is on the durable disk before anything looks at it (or the disk has refused it, and
- *      it is kept in memory), and its task id is never lost again.
+ *   2. When the first byte of a create may go out, the request and `submitting` are on the durable
+ *   disk.
+ *   3. A raw response is on the durable disk before anything looks at it (or the disk has refused
+ *      it, and it is kept in memory), and its task id is never lost again.
  *   4. States change along the arrows of src/job/state.c.
- *   5. A crash leaves each job in a state that it had since it was last durable; a kill in the last one
- *      committed. `submitting` becomes `unknown`, or `queued` when the answer is there.
- *   6. At no send does what was spent or may be spent exceed the budget, by the service's own books.
+ *   5. A crash leaves each job in a state that it had since it was last durable; a kill in the last
+ *      one committed. `submitting` becomes `unknown`, or `queued` when the response is there.
+ *   6. At no send does what was spent or may be spent exceed the budget, by the service's own
+ *   books.
  *   7. A job that was unknown is not sent again as the same attempt.
  *   8. In the end nothing waits but for money.
  */
@@ -229,7 +231,7 @@ static const char submitting_sql[] =
     "SELECT 1 FROM job JOIN attempt ON attempt.id = job.attempt_id "
     "JOIN exchange ON exchange.attempt_id = attempt.id WHERE job.id = ?1 AND attempt.id = ?2 "
     "AND state = 'submitting' AND submitted_ms != 0 AND body = ?3";
-static const char answer_sql[] =
+static const char response_sql[] =
     "SELECT 1 FROM attempt JOIN exchange ON exchange.attempt_id = attempt.id "
     "WHERE job_id = ?1 AND attempt.id = ?2 AND response = ?3";
 
@@ -287,15 +289,15 @@ void oracle_received(struct job *job, struct attempt *attempt, const char *body,
                      unsigned failures_before)
 {
     const struct job_detail *detail = job->detail;
-    if (is_on_durable_disk(answer_sql, job->id, attempt->id, body, len)) {
+    if (is_on_durable_disk(response_sql, job->id, attempt->id, body, len)) {
         /* Where the disk has refused it, it is there by chance, and memory is what counts. */
-        attempt->is_answer_kept = attempt->is_answered_well && disk_failures() == failures_before;
+        attempt->is_response_kept = attempt->is_answered_well && disk_failures() == failures_before;
         return;
     }
     bool is_in_memory = detail->unsaved_response && detail->unsaved_response_len == len &&
                         memcmp(detail->unsaved_response, body, len) == 0;
     if (!is_in_memory || disk_failures() == failures_before)
-        world_fail("attempt %" PRId64 ": the answer is looked at before it is durable",
+        world_fail("attempt %" PRId64 ": the response is looked at before it is durable",
                    attempt->id);
 }
 
@@ -316,7 +318,7 @@ void oracle_answered(int64_t job_id, struct attempt *attempt, enum meaning meani
     if (!job)
         return; /* removed */
     if (job->attempt_id != attempt->id || job->state != states[meaning])
-        world_fail("job %" PRId64 " is %s after an answer that makes it %s", job_id,
+        world_fail("job %" PRId64 " is %s after a response that makes it %s", job_id,
                    job_state_to_text(job->state), job_state_to_text(states[meaning]));
     if (meaning == MEANS_TASK && strcmp(job->detail->attempt.task_id, attempt->task_id) != 0)
         world_fail("job %" PRId64 " has the task %s instead of %s", job_id,
@@ -395,7 +397,7 @@ void oracle_ended(enum ending ending, bool is_inside)
         last_end.ending = ending;
     /* Where the disk does not even take what heals a failed commit, that may be found complete. */
     const struct store *store = world.program.store;
-    bool is_refused = store && store->is_log_doubtful && disk_failures() > failures_at_start;
+    bool is_refused = store && store->wal_maybe_unsynced && disk_failures() > failures_at_start;
     last_end.is_inside = last_end.is_inside || is_inside || is_refused;
 }
 
@@ -432,26 +434,26 @@ static void loaded_verify(struct job *job)
         oracle_attempt(job->attempt_id)->job_id = job->id;
 }
 
-/* An answer that was durable once is there for ever, whatever happened to its job. */
-static void answers_verify(void)
+/* A response that was durable once is there for ever, whatever happened to its job. */
+static void responses_verify(void)
 {
     struct attempt *attempt;
     struct attempt *next;
     HASH_ITER (by_id, attempts, attempt, next) {
         struct store_attempt row;
-        char *answer = NULL;
+        char *response = NULL;
         size_t len = 0;
-        if (!attempt->is_answer_kept)
+        if (!attempt->is_response_kept)
             continue;
         if (store_attempt_get(world.program.store, attempt->id, &row) < 0)
             world_fail("attempt %" PRId64 " has gone, and with it a task", attempt->id);
-        if (store_attempt_blob_get(world.program.store, attempt->id, STORE_RESPONSE, &answer,
+        if (store_attempt_blob_get(world.program.store, attempt->id, STORE_RESPONSE, &response,
                                    &len) < 0)
-            world_fail("the answer of attempt %" PRId64 " is unreadable", attempt->id);
+            world_fail("the response of attempt %" PRId64 " is unreadable", attempt->id);
         bool is_known = row.task_id && strcmp(row.task_id, attempt->task_id) == 0;
-        if (!is_known && !(answer && strstr(answer, attempt->task_id)))
+        if (!is_known && !(response && strstr(response, attempt->task_id)))
             world_fail("the task id of attempt %" PRId64 " is lost", attempt->id);
-        free(answer);
+        free(response);
         store_attempt_fini(&row);
     }
 }
@@ -481,7 +483,7 @@ void oracle_loaded(void)
     last_end.ending = ENDING_CLEAN;
     last_end.is_inside = false;
     failures_at_start = disk_failures();
-    answers_verify();
+    responses_verify();
 }
 
 void oracle_resumed(void)
@@ -493,8 +495,8 @@ void oracle_resumed(void)
             world_fail("job %" PRId64 " is submitting after a start", job->id);
         if (job->state == JOB_WAITING && attempt->possible > 0)
             world_fail("job %" PRId64 " waits after a start, and may have made a task", job->id);
-        if (job->state == JOB_UNKNOWN && attempt->is_answer_kept)
-            world_fail("job %" PRId64 " is unknown after a start, and its answer is on disk",
+        if (job->state == JOB_UNKNOWN && attempt->is_response_kept)
+            world_fail("job %" PRId64 " is unknown after a start, and its response is on disk",
                        job->id);
     }
 }
@@ -538,5 +540,5 @@ void oracle_end(void)
         if (detail->is_unsaved)
             world_fail("job %" PRId64 " is not written down", detail->job->id);
     }
-    answers_verify();
+    responses_verify();
 }

@@ -1,7 +1,8 @@
 /*
- * The life of the program under test, and an ear at two places: the hooks that tell of changes, and the callbacks of
- * a create. The linker puts __wrap_api_create() between the job floor and the real api floor (--wrap), so that
- * each callback is seen the moment before and after the job floor has it.
+ * The life of the program under test, and an ear at two places: the hooks that tell of changes, and
+ * the callbacks of a create. The linker puts __wrap_api_create() between the job layer and the real
+ * api layer (--wrap), so that each callback is seen the moment before and after the job layer has
+ * it.
  */
 #include "disk.h"
 #include "world.h"
@@ -15,9 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One create between the job floor and the api floor. */
+/* One create between the job layer and the api layer. */
 struct create {
-    struct api_create_callbacks callbacks; /* the job floor's */
+    struct api_create_callbacks callbacks; /* the job layer's */
     struct job *job;
     int64_t job_id;
     struct attempt *attempt;
@@ -76,13 +77,13 @@ static int create_received(void *context, int http_status, const char *body, siz
     return r;
 }
 
-static void create_done(void *context, const struct api_answer *answer)
+static void create_done(void *context, const struct api_response *response)
 {
     struct create *create = context;
-    create->callbacks.on_done(create->callbacks.context, answer);
+    create->callbacks.on_done(create->callbacks.context, response);
     if (!disk_is_dead())
         world_say("job %lld attempt %lld: answered, %s", (long long)create->job_id,
-                  (long long)create->attempt->id, api_verdict_to_text(answer->verdict));
+                  (long long)create->attempt->id, api_verdict_to_text(response->verdict));
     create_free(create);
 }
 

@@ -1,6 +1,6 @@
 /*
- * The service: what it makes of a create, and what it says of a task. It keeps its own books, from which the
- * oracle takes what was really spent.
+ * The service: what it makes of a create, and what it says of a task. It keeps its own books, from
+ * which the oracle takes what was really spent.
  */
 #include "world.h"
 
@@ -125,7 +125,7 @@ int64_t service_actual_s(const char *task_id)
     return is_done && strcmp(task->end, "succeeded") == 0 ? task->output_s : -1;
 }
 
-/* --- answers --- */
+/* --- responses --- */
 
 struct refusal {
     int http_status;
@@ -182,7 +182,8 @@ static void refuse(const struct refusal *refusal, struct reply *out)
                        "{\"error\":{\"code\":\"%s\",\"message\":\"so it is\"}}", refusal->code);
 }
 
-/* An answer of a 2xx that nobody can make sense of; the task, if there is one, is lost to the program. */
+/* A response of a 2xx that nobody can make sense of; the task, if there is one, is lost to the
+ * program. */
 static void mangle(const char *task_id, struct reply *out)
 {
     static const char *const formats[] = {
@@ -299,7 +300,7 @@ static const char *task_status(const struct task *task)
 }
 
 /* What another server behind the same name may still believe, and other nonsense. */
-static void answer_strangely(const struct task *task, struct reply *out)
+static void response_strangely(const struct task *task, struct reply *out)
 {
     switch (world_pick(6)) {
     case 0:
@@ -330,7 +331,7 @@ void service_ask(const char *task_id, struct reply *out)
     else if (!task || world.clock.monotonic_ms < task->hidden_until_ms)
         refuse(&missing, out);
     else if (world_goes_wrong(world.mixture.strange_polls))
-        answer_strangely(task, out);
+        response_strangely(task, out);
     else
         task_render(task, task->id, task_status(task), out);
     world_say("service: %s is asked for: HTTP %d %.60s", task_id, out->http_status, out->body);

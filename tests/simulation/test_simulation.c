@@ -1,6 +1,6 @@
 /*
- * Seeds, one after the other, in processes of their own: a promise that is broken, a crash or a sanitizer's
- * complaint costs one process, and its seed is printed.
+ * Seeds, one after the other, in processes of their own: a promise that is broken, a crash or a
+ * sanitizer's complaint costs one process, and its seed is printed.
  *   SEED=n [VERBOSE=1]          this seed alone, with its story
  *   SEEDS=n [FIRST=n] [JOBS=n]  so many seeds from this one on, in so many processes
  */
@@ -71,7 +71,8 @@ static int simulation_end(void **state UNUSED)
     return nftw(base, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-/* A process of its own ends by what goes wrong in it; cmocka would go on with the next test there. */
+/* A process of its own ends by what goes wrong in it; cmocka would go on with the next test
+ * there. */
 static pid_t process_start(void)
 {
     static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGSYS, SIGABRT};
@@ -253,7 +254,8 @@ static int64_t durable_jobs_count(void)
     return count;
 }
 
-/* What was committed before the sync that failed may be missing on the disk, and the log would end there. */
+/* What was committed before the sync that failed may be missing on the disk, and the log would end
+ * there. */
 static void sync_fails(const char *directory)
 {
     char first[] = "first";

@@ -1,5 +1,6 @@
 /*
- * Users, who write, rename, remove, give commands, keep files open, and do all of that wrong as well.
+ * Users, who write, rename, remove, give commands, keep files open, and do all of that wrong as
+ * well.
  */
 #include "disk.h"
 #include "world.h"
@@ -16,7 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The job floor's writes into users' files fail with the disk, too. The linker puts this between (--wrap). */
+/* The job layer's writes into users' files fail with the disk, too. The linker puts this between
+ * (--wrap). */
 int __real_file_write_full(int fd, const void *bytes, size_t len, int64_t offset);
 int __wrap_file_write_full(int fd, const void *bytes, size_t len, int64_t offset);
 
@@ -43,8 +45,8 @@ static int is_visible(const struct dirent *entry)
     return entry->d_name[0] != '.';
 }
 
-/* The users' files are real ones. After a power cut some are shorter, or gone: that they were synced is not
- * known here, and nothing that was paid for may depend on it. */
+/* The users' files are real ones. After a power cut some are shorter, or gone: that they were
+ * synced is not known here, and nothing that was paid for may depend on it. */
 void users_files_clean(bool is_power_cut)
 {
     char path[DIRECTORY_BYTES + 8 + NAME_MAX + 2];

@@ -1,7 +1,7 @@
 /*
- * The schedule of one seed. Time is virtual: the next thing is whatever is due first, a timer of the program or an
- * event of the world around it. First everything may go wrong, then nothing does any more, and every job has to
- * come to its end.
+ * The schedule of one seed. Time is virtual: the next thing is whatever is due first, a timer of
+ * the program or an event of the world around it. First everything may go wrong, then nothing does
+ * any more, and every job has to come to its end.
  */
 #include "world.h"
 
@@ -231,7 +231,8 @@ static bool world_step(int64_t end_ms)
     return true;
 }
 
-/* A budget of a day lets those that wait for money go on the day after: sometimes there is time for that. */
+/* A budget of a day lets those that wait for money go on the day after: sometimes there is time for
+ * that. */
 static bool is_anything_active(bool is_patient)
 {
     if (!program_is_up() || timer_is_set(&world.program.jobs->save_timer))

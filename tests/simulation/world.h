@@ -1,10 +1,11 @@
 /*
- * What: one simulated world: the program's core (job floor, prompt, api, store) on a disk in memory, with
- * a service, users and time that all follow from one seed. What the files of the simulation share:
+ * What: one simulated world: the program's core (job layer, prompt, api, store) on a disk in
+ * memory, with a service, users and time that all follow from one seed. What the files of the
+ * simulation share:
  *   disk*.c    SQLite's VFS: unsynced writes, power cuts, faults
  *   program.c  the program's life: start, end, crash; what it tells (hooks, callbacks)
- *   network.c  the http floor: transfers, and what happens to them on the way
- *   service.c  the service: tasks, answers, moods
+ *   network.c  the http layer: transfers, and what happens to them on the way
+ *   service.c  the service: tasks, responses, moods
  *   users.c    what users do
  *   oracle.c   what must hold: states, durability, money
  *   world.c    the schedule of one seed
@@ -29,8 +30,8 @@
 
 enum { NAMES_MAX = 5, HANDLES = 4, TASK_ID_BYTES = 24, DIRECTORY_BYTES = 128 };
 
-/* How much of what this seed has: each seed has a mixture of its own, so that some see nothing but one kind of
- * trouble and others all at once. In thousandths, where nothing else is said. */
+/* How much of what this seed has: each seed has a mixture of its own, so that some see nothing but
+ * one kind of trouble and others all at once. In thousandths, where nothing else is said. */
 struct mixture {
     unsigned names;
     unsigned acts; /* of users */
@@ -40,8 +41,8 @@ struct mixture {
     unsigned disk_faults;
     unsigned connect_fails;
     unsigned lost_out;  /* requests that do not arrive */
-    unsigned lost_back; /* answers that do not come back */
-    unsigned mangled;   /* answers with a body that makes no sense */
+    unsigned lost_back; /* responses that do not come back */
+    unsigned mangled;   /* responses with a body that makes no sense */
     unsigned refused;   /* creates with a 4xx or 5xx */
     unsigned slow;
     unsigned strange_polls;
@@ -96,14 +97,14 @@ extern struct world world;
     X(SENT, "creates sent")                                                                        \
     X(ARRIVED, "creates arrived")                                                                  \
     X(TASKS, "tasks made")                                                                         \
-    X(ANSWERS_LOST, "answers lost")                                                                \
-    X(MANGLED, "answers mangled")                                                                  \
+    X(ANSWERS_LOST, "responses lost")                                                              \
+    X(MANGLED, "responses mangled")                                                                \
     X(POLLS, "polls")                                                                              \
     X(RETRIED, "retries")                                                                          \
     X(ADOPTED, "adoptions")                                                                        \
     X(BUDGET_WAITS, "waits for the budget")                                                        \
     X(INSPECTIONS, "durable images read")                                                          \
-    X(ANSWERS_RECOVERED, "answers recovered after a crash")
+    X(ANSWERS_RECOVERED, "responses recovered after a crash")
 
 enum figure {
 #define X(name, text) FIGURE_##name,
@@ -138,7 +139,8 @@ static inline bool world_goes_wrong(unsigned thousandths)
 void world_say(const char *format, ...) PRINTF_LIKE(1, 2);
 /* A promise is broken: says so with the seed, and ends the process. */
 void world_fail(const char *format, ...) PRINTF_LIKE(1, 2) __attribute__((noreturn));
-/* To be called at the end of each event of `world.events`: checks, and lets a program die that has to. */
+/* To be called at the end of each event of `world.events`: checks, and lets a program die that has
+ * to. */
 void world_event_end(void);
 void world_timer_set(struct timer *timer, int64_t delay_ms, timer_fn *fn, void *context);
 
@@ -149,7 +151,7 @@ void program_start_at(int64_t delay_ms);
 /* `is_clean`: the program frees what it has; else its last deeds reach nothing. */
 void program_end(bool is_clean);
 void program_crash(bool is_power_cut);
-/* SIGTERM: it ends when the creates under way have their answers, or at once the second time. */
+/* SIGTERM: it ends when the creates under way have their responses, or at once the second time. */
 void program_stop(void);
 void program_stop_check(void);
 void program_timers_run(void);
@@ -163,7 +165,7 @@ static inline bool program_is_up(void)
 
 /* --- network.c and service.c --- */
 
-/* What must have become of the job when the create's answer has been seen. */
+/* What must have become of the job when the create's response has been seen. */
 enum meaning { MEANS_UNSENT, MEANS_TASK, MEANS_REFUSED, MEANS_AGAIN, MEANS_NOT_KNOWN };
 
 struct reply {
@@ -215,8 +217,8 @@ struct attempt {
     unsigned tasks;
     char task_id[TASK_ID_BYTES]; /* "": none was made */
     bool is_unknown;             /* has been; nothing may be sent any more */
-    bool is_answered_well;       /* the service's answer has the task id in its right place */
-    bool is_answer_kept;         /* such an answer was durable once */
+    bool is_answered_well;       /* the service's response has the task id in its right place */
+    bool is_response_kept;       /* such a response was durable once */
     bool is_written_off;         /* a user gave it the id of another's task */
     UT_hash_handle by_id;
 };
@@ -233,7 +235,8 @@ void oracle_received(struct job *job, struct attempt *attempt, const char *body,
 void oracle_answering(struct attempt *attempt, enum meaning meaning);
 void oracle_answered(int64_t job_id, struct attempt *attempt, enum meaning meaning);
 void oracle_event_end(void);
-/* How a program ended: what it knew in memory is on disk, what it had committed is, what it had synced is. */
+/* How a program ended: what it knew in memory is on disk, what it had committed is, what it had
+ * synced is. */
 enum ending { ENDING_CLEAN, ENDING_KILL, ENDING_POWER_CUT };
 void oracle_ended(enum ending ending, bool is_inside);
 void oracle_loaded(void);  /* the new program has read the disk, and done nothing yet */

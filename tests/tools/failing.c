@@ -1,13 +1,14 @@
 /*
- * The same for a program that is not built for it: LD_PRELOAD=failing.so FAILING_CONTROL=FILE. The file is mapped, so
- * that a test arms a failure from outside and sees what became of it.
+ * The same for a program that is not built for it: LD_PRELOAD=failing.so FAILING_CONTROL=FILE. The
+ * file is mapped, so that a test arms a failure from outside and sees what became of it.
  *
- * Here are also the calls that only look, FAILING_LOOK: a file or directory is opened, asked for its attributes,
- * read, mapped or listed, or memory is allocated. They are told apart by their call sites: a site is the call and
- * the functions of the program itself on the stack, so that what SQLite does for one function is one site. With
- * `wanted` 0 each site that is come by is recorded; else the `fail_at`-th call of the wanted one fails, with `error`.
- * Sites have the same hash in each process of a build: frames are counted from where the program was loaded.
- * Reading sockets, pipes and devices, /dev/fuse among them, is left alone.
+ * Here are also the calls that only look, FAILING_LOOK: a file or directory is opened, asked for
+ * its attributes, read, mapped or listed, or memory is allocated. They are told apart by their call
+ * sites: a site is the call and the functions of the program itself on the stack, so that what
+ * SQLite does for one function is one site. With `wanted` 0 each site that is come by is recorded;
+ * else the `fail_at`-th call of the wanted one fails, with `error`. Sites have the same hash in
+ * each process of a build: frames are counted from where the program was loaded. Reading sockets,
+ * pipes and devices, /dev/fuse among them, is left alone.
  */
 #include "failing.h"
 
@@ -224,7 +225,8 @@ int access(const char *path, int mode)
     return faccessat(AT_FDCWD, path, mode, 0);
 }
 
-/* libc's own calls do not come past here: for what it does by more than one call, the next one is asked for. */
+/* libc's own calls do not come past here: for what it does by more than one call, the next one is
+ * asked for. */
 #define FAILING_LIBC(name, ...)                                                                    \
     static __typeof__(&name) next;                                                                 \
     if (!next)                                                                                     \

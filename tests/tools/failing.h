@@ -1,12 +1,12 @@
 /*
- * What: stands before libc's allocation, writing and syncing, and lets the k-th call of one kind fail, once or from
- * then on. Included by a test program (its own definitions come before libc's, also for the libraries it uses), and
- * by failing.c, which is preloaded into the daemon.
- * Only calls that concern files below `prefix` count as writes and syncs, so that sockets and /dev/fuse are left
- * alone; only sockets count as FAILING_SOCKET. FAILING_LOOK is for whatever only looks, the allocations among it:
- * see failing.c.
- * Freed memory is overwritten and new memory is not zero, so that a use of either shows; under the address sanitizer,
- * which does both better, the calls go on to the sanitizer.
+ * What: stands before libc's allocation, writing and syncing, and lets the k-th call of one kind
+ * fail, once or from then on. Included by a test program (its own definitions come before libc's,
+ * also for the libraries it uses), and by failing.c, which is preloaded into the daemon. Only calls
+ * that concern files below `prefix` count as writes and syncs, so that sockets and /dev/fuse are
+ * left alone; only sockets count as FAILING_SOCKET. FAILING_LOOK is for whatever only looks, the
+ * allocations among it: see failing.c. Freed memory is overwritten and new memory is not zero, so
+ * that a use of either shows; under the address sanitizer, which does both better, the calls go on
+ * to the sanitizer.
  */
 #ifndef TESTS_TOOLS_FAILING_H
 #define TESTS_TOOLS_FAILING_H
@@ -48,7 +48,8 @@ enum failing_call {
 
 enum { FAILING_SITES = 4096, FAILING_FRAMES = 28 };
 
-/* One place that looks, known by the functions of the program that led there, whatever library is between. */
+/* One place that looks, known by the functions of the program that led there, whatever library is
+ * between. */
 struct failing_site {
     _Atomic uint64_t hash; /* 0: not in use */
     int64_t call;

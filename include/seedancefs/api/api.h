@@ -1,6 +1,6 @@
 /*
  * What: the calls of the paid service. Each ends in a verdict, which says what may be done next;
- * the floors above never look at a curl code or an HTTP status to decide whether money was spent.
+ * the layers above never look at a curl code or an HTTP status to decide whether money was spent.
  * No call is ever tried again in here: a create is one attempt, and the caller schedules the next
  * poll (see base/backoff.h).
  * Lifetime: on_done is called exactly once for each started call, never from within the function
@@ -27,7 +27,7 @@ struct api_call;
 
 /* X(NAME, text, meaning): one verdict per outcome of a create (C) or a poll (P). */
 #define API_VERDICT_TABLE(X)                                                                       \
-    X(ACCEPTED, "accepted", "C: a task exists; answer->task->id names it")                         \
+    X(ACCEPTED, "accepted", "C: a task exists; response->task->id names it")                       \
     X(UNSENT, "unsent", "C: provably nothing was sent; try again with back-off")                   \
     X(AMBIGUOUS, "ambiguous", "C: a task may exist; never send again without the user")            \
     X(REJECTED, "rejected", "C: definitely no task; the message says what to change")              \
@@ -35,7 +35,7 @@ struct api_call;
     X(QUOTA, "quota", "C: no task; a quota is used up; stop until the user acts")                  \
     X(KEY_REFUSED, "key refused", "C, P: 401; pause every submission until the key changes")       \
     X(ACCOUNT_REFUSED, "account refused", "C, P: 402, 403; pause every submission")                \
-    X(TASK, "task", "P: answer->task is the task that was asked for")                              \
+    X(TASK, "task", "P: response->task is the task that was asked for")                            \
     X(RETRY, "retry", "P: transient; ask again with back-off")                                     \
     X(LOST, "lost", "P: 404, 410; look a second time before believing it")                         \
     X(UNUSABLE, "unusable", "P: 2xx that makes no sense; keep the last good state, ask again")     \
@@ -48,7 +48,7 @@ enum api_verdict {
 };
 
 /* Lent for the duration of on_done. */
-struct api_answer {
+struct api_response {
     enum api_verdict verdict;
     int result;             /* 0, or the code of base/err that ended the transfer or the decoding */
     int http_status;        /* 0: no status line came */
@@ -64,7 +64,7 @@ struct api_answer {
     const struct api_task *task; /* decoded; NULL but for API_ACCEPTED and API_TASK */
 };
 
-typedef void api_done_fn(void *context, const struct api_answer *answer);
+typedef void api_done_fn(void *context, const struct api_response *response);
 
 struct api_create_callbacks {
     void *context;
@@ -103,11 +103,12 @@ int api_create(struct api *api, const void *body, size_t len,
 int api_get_task(struct api *api, const char *task_id, void *context, api_done_fn *on_done,
                  struct api_call **out) NODISCARD;
 
-/* Milliseconds for which the service should be left alone, because question after question failed; 0: ask. */
+/* Milliseconds for which the service should be left alone, because question after question failed;
+ * 0: ask. */
 int64_t api_rest_ms(const struct api *api);
 
 /* Ends a call without on_done; allowed inside on_send and on_received. A create that was cancelled
- * after on_send is as ambiguous as one whose answer was lost: the caller knows whether it was. */
+ * after on_send is as ambiguous as one whose response was lost: the caller knows whether it was. */
 void api_cancel(struct api_call *call);
 
 /* Static storage. */

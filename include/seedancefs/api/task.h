@@ -1,5 +1,5 @@
 /*
- * What: the codec of the service's answers, pure: a task out of a JSON body, an error out of
+ * What: the codec of the service's responses, pure: a task out of a JSON body, an error out of
  * whatever a body holds. The field names and their shapes come from the service's documentation;
  * error shapes differ between relays and are read leniently, JSON itself never is.
  * Lifetime: api_task_init() .. api_task_fini(); a decoded task owns its texts, not the body.
@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 enum {
-    API_BODY_MAX = 4 << 20, /* bytes of an answer that are read at all */
+    API_BODY_MAX = 4 << 20, /* bytes of a response that are read at all */
     API_ID_MAX = 256,       /* bytes of a task id */
     API_CODE_SIZE = 128,    /* bytes with their NUL, of texts that are shown to people */
     API_MESSAGE_SIZE = 1024,

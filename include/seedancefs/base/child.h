@@ -1,8 +1,8 @@
 /*
- * What: a process of our own for work that the loop must not wait for. It is forked, not executed, and keeps nothing of
- * the program but what it is given: a socket (SOCK_SEQPACKET) to talk with the program, one more descriptor, and the
- * capabilities that it is for. Whoever starts one starts it before the program has read the API key: a fork copies
- * all of its memory.
+ * What: a process of our own for work that the loop must not wait for. It is forked, not executed,
+ * and keeps nothing of the program but what it is given: a socket (SOCK_SEQPACKET) to talk with the
+ * program, one more descriptor, and the capabilities that it is for. Whoever starts one starts it
+ * before the program has read the API key: a fork copies all of its memory.
  * Lifetime: it ends when its function returns, and with the program, however that ends.
  * Errors: -errno.
  */
@@ -15,9 +15,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Runs in the process. Its descriptors are these two, standard input and outputs are /dev/null, its directory is /, its
- * environment is wiped, signals are blocked as they were, it can execute no setuid program, and has no
- * capabilities. */
+/* Runs in the process. Its descriptors are these two, standard input and outputs are /dev/null, its
+ * directory is /, its environment is wiped, signals are blocked as they were, it can execute no
+ * setuid program, and has no capabilities. */
 enum { CHILD_SOCKET_FD = 3, CHILD_KEPT_FD = 4 };
 typedef void child_fn(void *context);
 
@@ -43,7 +43,8 @@ int child_start(const char *name, int kept_fd, child_fn *fn, void *context,
 /* Closes the socket, which the process takes for its end, and waits for it. */
 void child_wait(struct child *child);
 
-/* Kills it, and does not wait for one that cannot be killed now: it may wait for a disk that is gone. */
+/* Kills it, and does not wait for one that cannot be killed now: it may wait for a disk that is
+ * gone. */
 void child_kill(struct child *child);
 
 #endif

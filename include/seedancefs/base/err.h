@@ -31,17 +31,17 @@
     X(HTTP_CONNECT, EIO, true, "the service could not be reached")                                 \
     X(HTTP_RESOLVE, EIO, true, "the name of the host could not be resolved")                       \
     X(HTTP_TLS, EIO, false, "the service's certificate could not be verified")                     \
-    X(HTTP_BROKEN, EIO, true, "the connection broke before the answer was complete")               \
-    X(HTTP_MALFORMED, EIO, true, "the answer was not valid HTTP")                                  \
-    X(HTTP_TOO_LARGE, EIO, false, "the answer was larger than allowed")                            \
-    X(HTTP_STALLED, EIO, true, "the answer stopped arriving")                                      \
-    X(HTTP_DEADLINE, ETIMEDOUT, true, "the answer did not come in time")                           \
+    X(HTTP_BROKEN, EIO, true, "the connection broke before the response was complete")             \
+    X(HTTP_MALFORMED, EIO, true, "the response was not valid HTTP")                                \
+    X(HTTP_TOO_LARGE, EIO, false, "the response was larger than allowed")                          \
+    X(HTTP_STALLED, EIO, true, "the response stopped arriving")                                    \
+    X(HTTP_DEADLINE, ETIMEDOUT, true, "the response did not come in time")                         \
     X(HTTP_REPEATED, EIO, false, "the transfer would have been sent twice and was stopped")        \
     X(HTTP_CANCELLED, EINTR, false, "the transfer was cancelled")                                  \
     X(URL_REFUSED, EIO, false, "the address is not allowed by the URL policy")                     \
-    X(TASK_UNUSABLE, EIO, true, "the answer describes no usable task")                             \
-    X(TASK_OTHER, EIO, true, "the answer is about another task")                                   \
-    X(MEDIA_ANSWER, EIO, true, "the media server's answer does not fit the request")               \
+    X(TASK_UNUSABLE, EIO, true, "the response describes no usable task")                           \
+    X(TASK_OTHER, EIO, true, "the response is about another task")                                 \
+    X(MEDIA_RESPONSE, EIO, true, "the media server's response does not fit the request")           \
     X(MEDIA_STATUS, EIO, true, "the media server refused the request")                             \
     X(MEDIA_CHANGED, ESTALE, false, "the video changed on the server while it was read")           \
     X(MEDIA_EXPIRED, EIO, false, "the video's URL has expired and could not be renewed")           \

@@ -1,8 +1,8 @@
 /*
- * What: the file operations that several floors need, on real disks, with caps and durability
- * spelled out. What lies in the data directory is reached by its name in a directory that is held open, so
- * that it is found, or is not there, whatever becomes of the path to it; a symbolic link there is never
- * followed (-ELOOP). Paths, names and descriptors are lent.
+ * What: the file operations that several layers need, on real disks, with caps and durability
+ * spelled out. What lies in the data directory is reached by its name in a directory that is held
+ * open, so that it is found, or is not there, whatever becomes of the path to it; a symbolic link
+ * there is never followed (-ELOOP). Paths, names and descriptors are lent.
  * Errors: -errno.
  */
 #ifndef SEEDANCEFS_BASE_FILE_H
@@ -18,7 +18,8 @@
 /* Makes the directory and its missing parents with `mode`; 0 when it is there already. */
 int file_make_directories(const char *path, mode_t mode) NODISCARD;
 
-/* Opens the directory of this name, made with mode 0700 where there is none. A descriptor, owned by the caller;
+/* Opens the directory of this name, made with mode 0700 where there is none. A descriptor, owned by
+ * the caller;
  * -ENOTDIR for a file or a link. */
 int file_open_directory(int directory_fd, const char *name) NODISCARD;
 

@@ -1,5 +1,5 @@
 /*
- * What: JSON (RFC 8259), read strictly and written plainly. This is the only door to cJSON: its
+ * What: JSON (RFC 8259), read strictly and written plainly. The only includer of cJSON: its
  * parser is lenient, so every text is first scanned here: UTF-8 without surrogates, overlong forms
  * or a byte order mark, no NUL byte and no \u0000, no lone surrogates in \u escapes, no number
  * outside double, no key twice in one object, nothing behind the value, and caps on everything.

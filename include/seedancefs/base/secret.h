@@ -21,8 +21,8 @@ struct secret {
 int secret_init(struct secret *secret, const char *text, size_t len) NODISCARD;
 void secret_fini(struct secret *secret);
 
-/* Puts asterisks in the place of the secret wherever it stands in these bytes, whose length stays. One of less
- * than eight bytes could be anything, and is left. */
+/* Puts asterisks in the place of the secret wherever it stands in these bytes, whose length stays.
+ * One of less than eight bytes could be anything, and is left. */
 void secret_mask(const struct secret *secret, char *bytes, size_t len);
 
 static inline bool secret_is_set(const struct secret *secret)

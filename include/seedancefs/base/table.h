@@ -18,8 +18,8 @@
 
 #define TABLE_HAS(item, handle) ((item)->handle.tbl != NULL)
 
-/* Gives an element that is in a table another key, which is lent. Nothing is allocated, so that it cannot fail, unlike
- * taking the element out and adding it again. */
+/* Gives an element that is in a table another key, which is lent. Nothing is allocated, so that it
+ * cannot fail, unlike taking the element out and adding it again. */
 static inline void table_key_set(UT_hash_handle *handle, const void *key, size_t len)
 {
     UT_hash_table *table = handle->tbl;

@@ -1,5 +1,5 @@
 /*
- * What: small renderings and checks of text that several floors need: times, money, names, UTF-8,
+ * What: small renderings and checks of text that several layers need: times, money, names, UTF-8,
  * and texts from outside as they may be shown. Nothing here allocates but in the caller's buf, and
  * nothing keeps state.
  */
@@ -41,20 +41,21 @@ bool text_is_utf8(const char *bytes, size_t len);
  */
 int text_name_check(const char *name) NODISCARD;
 
-/* True for C0, DEL, C1 and what breaks lines or turns the direction of writing (U+2028..202E, U+2066..2069). The
- * sequence is valid UTF-8. */
+/* True for C0, DEL, C1 and what breaks lines or turns the direction of writing (U+2028..202E,
+ * U+2066..2069). The sequence is valid UTF-8. */
 bool text_is_control(const char *sequence);
 
 /*
  * Texts that come from outside (a request, a response, a message) and are shown to people.
  *
- * Control characters would be commands to a terminal. They are shown as the escape sequence that JSON and
- * most languages have for them, \u001b, so that JSON stays the same JSON; newline and tab stay. Bytes
- * that are not UTF-8 are shown as \x9b. A carriage return before a newline is left out.
+ * Control characters would be commands to a terminal. They are shown as the escape sequence that
+ * JSON and most languages have for them, \u001b, so that JSON stays the same JSON; newline and tab
+ * stay. Bytes that are not UTF-8 are shown as \x9b. A carriage return before a newline is left out.
  *
  * URLs are secrets as far as they give access: their query and fragment may be a signature, and a
- * password stands before the host. Each is shown as "…". A URL begins with "://" and ends at a blank, a
- * quotation mark or the end; the text may be JSON, where any of this but the mark may be escaped.
+ * password stands before the host. Each is shown as "…". A URL begins with "://" and ends at a
+ * blank, a quotation mark or the end; the text may be JSON, where any of this but the mark may be
+ * escaped.
  */
 int text_add_escaped(struct buf *out, const char *text, size_t len); /* control characters alone */
 int text_add_shown(struct buf *out, const char *text, size_t len);   /* and without such secrets */

@@ -1,7 +1,7 @@
 /*
- * What: deadlines of one thread, kept in a heap of the timers themselves: setting needs no memory and
- * cannot fail, and costs O(1), cancelling O(log n), the next due time O(1), so that thousands of jobs
- * may each have one.
+ * What: deadlines of one thread, kept in a heap of the timers themselves: setting needs no memory
+ * and cannot fail, and costs O(1), cancelling O(log n), the next due time O(1), so that thousands
+ * of jobs may each have one.
  * Lifetime: a `struct timer` lives inside its owner, zeroed at birth, and must be cancelled before
  * its owner dies. `struct timers` outlives all of its timers.
  * Units: monotonic milliseconds of the clock given to timers_init().

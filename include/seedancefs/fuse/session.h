@@ -1,9 +1,9 @@
 /*
  * What: the kernel's side: a FUSE session on a mount point, each request turned into one call of
- * the tree and each result into exactly one reply. The one door to libfuse.
+ * the tree and each result into exactly one reply. The only includer of libfuse.
  * Lifetime: session_new(), session_mount(), then session_process() whenever session_fd() is
- * readable, until session_is_ended(); session_free() unmounts, unless session_disconnect() was called. Parked reads are answered or
- * cancelled before.
+ * readable, until session_is_ended(); session_free() unmounts, unless session_disconnect() was
+ * called. Parked reads are answered or cancelled before.
  * Errors: -errno.
  */
 #ifndef SEEDANCEFS_FUSE_SESSION_H
@@ -36,13 +36,14 @@ int session_new(const struct session_settings *settings, struct session **out) N
 int session_mount(struct session *session, const char *mountpoint) NODISCARD;
 
 /*
- * A process that works on the mount so that inotify(7) tells others what has changed: what it makes is there already,
- * and is answered with that; what it removes is gone already.
+ * A process that works on the mount so that inotify(7) tells others what has changed: what it makes
+ * is there already, and is answered with that; what it removes is gone already.
  */
-void session_raiser_set(struct session *session, pid_t pid); /* 0: none */
+void session_emitter_set(struct session *session, pid_t pid); /* 0: none */
 
-/* What it is going to make: its lookup of `name` (lent; NULL: nothing) in `parent` is answered with ENOENT, or it would
- * not come to make it. With `is_gone`, to remove: it is found, for the same reason. */
+/* What it is going to make: its lookup of `name` (lent; NULL: nothing) in `parent` is answered with
+ * ENOENT, or it would not come to make it. With `is_gone`, to remove: it is found, for the same
+ * reason. */
 void session_raising_set(struct session *session, uint64_t parent, const char *name, bool is_gone);
 
 int session_fd(const struct session *session);
@@ -53,8 +54,8 @@ int session_process(struct session *session, unsigned most) NODISCARD;
 /* True once the mount is gone. */
 bool session_is_ended(const struct session *session);
 
-/* Ends the connection, for somebody else who unmounts: session_free() then leaves that alone. From now on the mount
- * gives ENOTCONN. False when it was gone already. */
+/* Ends the connection, for somebody else who unmounts: session_free() then leaves that alone. From
+ * now on the mount gives ENOTCONN. False when it was gone already. */
 bool session_disconnect(struct session *session);
 
 struct session *session_free(struct session *session);

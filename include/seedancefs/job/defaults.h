@@ -1,9 +1,11 @@
 /*
- * What: defaults.json: what prompts leave out. One file for all jobs, in the data directory, where it is
- * replaced as a whole. What is written is a draft until its last writer has closed it: it then comes
- * into force if it is acceptable, and is dropped if not; jobs_defaults_problem() says why. Nothing here
- * ever makes or changes a request: defaults are looked at when a prompt is accepted.
- * Lifetime: of the collection of jobs; each jobs_defaults_open() is followed by one jobs_defaults_close().
+ * What: defaults.json: what prompts leave out. One file for all jobs, in the data directory, where
+ * it is replaced as a whole. What is written is a draft until its last writer has closed it: it
+ * then comes into force if it is acceptable, and is dropped if not; jobs_defaults_problem() says
+ * why. Nothing here ever makes or changes a request: defaults are looked at when a prompt is
+ * accepted.
+ * Lifetime: of the collection of jobs; each jobs_defaults_open() is followed by one
+ * jobs_defaults_close().
  * Errors: -errno; -ERR_PROMPT_INVALID where the content cannot become acceptable any more.
  */
 #ifndef SEEDANCEFS_JOB_DEFAULTS_H
@@ -24,7 +26,8 @@ enum { JOB_DEFAULTS_BYTES_MAX = 64 * 1024 };
 bool jobs_defaults_is_there(const struct jobs *jobs);
 /* The draft while somebody writes, else what is in force. Lent. */
 const struct buf *jobs_defaults_text(const struct jobs *jobs);
-/* Why the last writing was refused, or what is wrong with what was found at the start; NULL: nothing. */
+/* Why the last writing was refused, or what is wrong with what was found at the start; NULL:
+ * nothing. */
 const char *jobs_defaults_problem(const struct jobs *jobs);
 int64_t jobs_defaults_changed_ms(const struct jobs *jobs); /* wall time; of what is in force */
 int64_t
@@ -36,8 +39,9 @@ int jobs_defaults_write(struct jobs *jobs, const void *bytes, size_t len, int64_
 int jobs_defaults_truncate(struct jobs *jobs, int64_t size) NODISCARD;
 /* What close(2) should report. */
 int jobs_defaults_flush(struct jobs *jobs) NODISCARD;
-/* A write or flush was answered with -ENOMEM before it came here: what there is does not come into force. */
-void jobs_defaults_write_lost(struct jobs *jobs);
+/* A write or flush was answered with -ENOMEM before it came here: what there is does not come into
+ * force. */
+void jobs_defaults_write_dropped(struct jobs *jobs);
 void jobs_defaults_close(struct jobs *jobs);
 /* The same when nobody said that the writer is done. */
 void jobs_defaults_abandon(struct jobs *jobs);
@@ -45,8 +49,8 @@ void jobs_defaults_abandon(struct jobs *jobs);
 /* No defaults any more, and the file is not there. -EBUSY while somebody writes. */
 int jobs_defaults_remove(struct jobs *jobs) NODISCARD;
 
-/* The user's file takes the place of defaults.json; when it is refused nothing is moved. -EBUSY while one of the
- * two is being written. */
+/* The user's file takes the place of defaults.json; when it is refused nothing is moved. -EBUSY
+ * while one of the two is being written. */
 int jobs_defaults_rename(struct jobs *jobs, struct job_file *file) NODISCARD;
 
 #endif

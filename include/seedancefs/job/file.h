@@ -53,24 +53,25 @@ const char *job_prompt_name(const struct job_detail *detail);
 /* True for the prompt of a job that does not take a new one now. */
 bool job_file_is_frozen(const struct job_file *file);
 
-/* The frozen prompt, once the user has removed it: it is kept, but not shown until something tries to make it anew,
- * or the job is no longer in a frozen state. */
+/* The frozen prompt, once the user has removed it: it is kept, but not shown until something tries
+ * to make it anew, or the job is no longer in a frozen state. */
 bool job_file_is_hidden(const struct job_file *file);
-/* That, also after it was frozen and before it is written again, and every file that was unlinked while it was open:
- * nothing that would have to be removed before its job is. */
+/* That, also after it was frozen and before it is written again, and every file that was unlinked
+ * while it was open: nothing that would have to be removed before its job is. */
 bool job_file_is_removed(const struct job_file *file);
 
 /*
- * The permission bits that hold: those that the user set, but
- *   without write permission while the prompt is frozen;
- *   without any for others while the prompt has a URL with a secret in it (text_has_url_secret()). What
- *   cannot be searched for one, or is larger than JOB_FILE_SEARCHED_BYTES, is taken to have one.
+ * The permission bits that hold: those that the user set, but without write permission while the
+ *   prompt is frozen; without any for others while the prompt has a URL with a secret in it
+ *   (text_has_url_secret()). What cannot be searched for one, or is larger than
+ *   JOB_FILE_SEARCHED_BYTES, is taken to have one.
  */
 enum { JOB_FILE_SEARCHED_BYTES = 1024 * 1024 };
 mode_t job_file_mode_get(struct job_file *file);
 
-/* Who besides the owner may read what tells of the job's prompt: 044, 040, 004 or 0. They are those who may read
- * the prompt, by the bits that the user set. Nobody, when that is not known: the prompt was removed. */
+/* Who besides the owner may read what tells of the job's prompt: 044, 040, 004 or 0. They are those
+ * who may read the prompt, by the bits that the user set. Nobody, when that is not known: the
+ * prompt was removed. */
 mode_t job_readers_get(struct job *job);
 
 /* Size, times and, in st_mode, the bits that the user set. */
@@ -79,8 +80,8 @@ int job_file_stat(const struct job_file *file, struct stat *st) NODISCARD;
 /* Appends what is in it now; -EFBIG beyond the limit of `out`. */
 int job_file_read(const struct job_file *file, struct buf *out) NODISCARD;
 
-/* Makes an empty file, not yet open. -EEXIST, also for the second form of a prompt (`error` then says
- * so); -ERR_PROMPT_FROZEN, -EPERM (a removed job). */
+/* Makes an empty file, not yet open. -EEXIST, also for the second form of a prompt (`error` then
+ * says so); -ERR_PROMPT_FROZEN, -EPERM (a removed job). */
 int job_file_create(struct job *job, const char *name, mode_t mode,
                     struct job_file **out) NODISCARD;
 
@@ -104,9 +105,9 @@ int job_file_truncate(struct job_file *file, int64_t size) NODISCARD;
  * Never submits. */
 int job_file_flush(struct job_file *file) NODISCARD;
 
-/* A write or a flush failed with -ENOMEM before it could be passed on: what is in prompt.json is not what its
- * writer meant, or its writer was told that closing failed. Nothing is submitted. */
-void job_file_write_lost(struct job_file *file, bool is_flush);
+/* A write or a flush failed with -ENOMEM before it could be passed on: what is in prompt.json is
+ * not what its writer meant, or its writer was told that closing failed. Nothing is submitted. */
+void job_file_write_dropped(struct job_file *file, bool is_flush);
 
 /* fsync(2): the file and its name are on disk when it returns. Never submits. */
 int job_file_sync(struct job_file *file) NODISCARD;

@@ -1,5 +1,5 @@
 /*
- * What: a job: one directory under jobs/, its state, and what the floors above may see of it.
+ * What: a job: one directory under jobs/, its state, and what the layers above may see of it.
  * A job is slim while it rests (some 250 bytes), and grows a `struct job_detail` while somebody
  * looks at it or something is going on; the detail of resting jobs is dropped again, oldest
  * first.
@@ -73,23 +73,24 @@ struct job_detail {
     /* Going on: at most one call and one timer. */
     struct api_call *call;
     struct timer timer;
-    int64_t start_ms;       /* monotonic: when the task began, as far as it is known */
-    int64_t going_ms;       /* monotonic: when it was last said to go on; -1: not to this program */
-    unsigned failures;      /* of the kind of call that is tried now, in a row */
-    unsigned key;           /* jobs.keys when the create began */
-    bool is_missing_once;   /* the service said 404 once */
-    bool is_queued;         /* waits for a free place among the calls */
-    bool is_poll_wanted;    /* the user asked for an answer now */
-    bool is_refresh_wanted; /* somebody waits for a fresh URL */
-    bool is_status_strange; /* a status word that nobody documented was logged */
-    int progress_permille;  /* what was shown last: it never goes back */
-    bool is_unsaved;        /* the store did not take the last change */
-    int stored_state;       /* while it is: the enum job_state that the store has */
-    bool is_result_kept;    /* the service said succeeded; the size of the video is being asked */
-    bool is_answer_kept;    /* the raw answer of the create is on disk, or in: */
-    char *unsaved_response; /* a raw answer the store did not take */
+    int64_t start_ms; /* monotonic: when the task began, as far as it is known */
+    /* Monotonic: when the service last said that the task goes on; -1: never to this program. */
+    int64_t last_seen_active_ms;
+    unsigned failures;           /* of the kind of call that is tried now, in a row */
+    unsigned key_generation;     /* jobs.key_generation when the create began */
+    bool saw_404;                /* the service said 404 once */
+    bool is_queued;              /* waits for a free place among the calls */
+    bool is_poll_wanted;         /* the user asked for a response now */
+    bool is_refresh_wanted;      /* somebody waits for a fresh URL */
+    bool has_logged_status_word; /* a status word that nobody documented was logged */
+    int progress_permille;       /* what was shown last: it never goes back */
+    bool is_unsaved;             /* the store did not take the last change */
+    int stored_state;            /* while it is: the enum job_state that the store has */
+    bool is_sizing_video;   /* the service said succeeded; the size of the video is being asked */
+    bool is_response_kept;  /* the raw response of the create is on disk, or in: */
+    char *unsaved_response; /* a raw response the store did not take */
     size_t unsaved_response_len;
-    char *answer_room; /* set aside for it while a create is under way; see job/answer.c */
+    char *reserved_response; /* set aside for it while a create is under way; see job/response.c */
 
     struct job *job;
     struct job_detail *next; /* of the least recently used list */
@@ -107,7 +108,7 @@ struct job {
     int64_t video_bytes;    /* -1: output.mp4 does not exist (yet) */
     int64_t cover_bytes;    /* -1: cover.jpg does not exist (yet) */
     int64_t url_expires_ms; /* of the media; 0: not known; -1: there is no URL (any more) */
-    int64_t probe_ms;       /* monotonic: the floor above asks for the video's size no sooner */
+    int64_t probe_ms;       /* monotonic: the layer above asks for the video's size no sooner */
     uint32_t hidden;        /* generated files that were unlinked, one bit each */
     /* The frozen prompt that was unlinked: see job_file_is_hidden(); 0: none. */
     int64_t hidden_prompt_id;
@@ -115,16 +116,16 @@ struct job {
     enum job_state state;
     bool has_problem;
     bool is_damage_shown; /* the problem is that of jobs_video_damaged() */
-    bool was_answered;    /* its attempt, before the program started */
+    bool had_response;    /* its attempt, before the program started */
     bool is_provisional;  /* looked up by a path that is about to create something below it */
     bool is_removed;
     bool is_resume_due; /* the start could not load it */
-    /* Versions of the video that the floor above has seen beside the first, since the user or a start
-     * asked for it or one of them was whole. */
+    /* Versions of the video that the layer above has seen beside the first, since the user or a
+     * start asked for it or one of them was whole. */
     unsigned char video_changes;
-    unsigned char media_mark;  /* what the floor above knows of this attempt's media; 0: nothing */
-    unsigned char view_mark;   /* in which views the floor above shows it; 0: not known */
-    unsigned short news_mark;  /* what it has told of it; 0: nothing */
+    unsigned char media_mark;  /* what the layer above knows of this attempt's media; 0: nothing */
+    unsigned char view_mark;   /* in which views the layer above shows it; 0: not known */
+    unsigned short event_mark; /* what it has told of it; 0: nothing */
     struct job_detail *detail; /* NULL while nobody asks: use job_detail_get() */
     struct jobs *jobs;
     UT_hash_handle by_id;

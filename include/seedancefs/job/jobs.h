@@ -52,7 +52,7 @@ struct jobs_settings {
     struct api *api;
     int directory_fd;          /* of the data directory, for defaults.json; lent */
     int files_fd;              /* of JOB_FILES_DIRECTORY in it; lent */
-    const char *default_model; /* copied; NULL: the prompt floor's default */
+    const char *default_model; /* copied; NULL: the prompt layer's default */
     const char *api_name;      /* what messages call the service, its URL without secrets. Copied */
     bool is_unknown_allowed;   /* pass unknown request fields through */
     int64_t poll_interval_ms;  /* 0: adaptive */
@@ -122,10 +122,10 @@ int jobs_create_provisional(struct jobs *jobs, const char *name, struct job **ou
 int jobs_rename(struct job *job, const char *name, bool is_replace_allowed) NODISCARD;
 
 /* rmdir: the job leaves the tree; its attempts stay in the store for the ledger. A waiting job is
- * never sent; one that is being submitted is, and its answer is still written down. */
+ * never sent; one that is being submitted is, and its response is still written down. */
 int jobs_remove(struct job *job) NODISCARD;
 
-/* Appends the request as sent (STORE_DISPLAY) or the service's last answer (STORE_RESPONSE). */
+/* Appends the request as sent (STORE_DISPLAY) or the service's last response (STORE_RESPONSE). */
 int jobs_blob_get(struct jobs *jobs, const struct job *job, enum store_blob which,
                   struct buf *out) NODISCARD;
 
@@ -136,8 +136,8 @@ int jobs_prompt_get(struct jobs *jobs, const struct job *job, struct buf *out) N
 int jobs_history_each(struct jobs *jobs, const struct job *job, store_history_fn *fn,
                       void *context) NODISCARD;
 
-/* The file `events`: a line of JSON for each transition of any job, as they came. It only grows. Reading adds
- * at most `size` bytes from `offset` on to `out`; none at the end. */
+/* The file `events`: a line of JSON for each transition of any job, as they came. It only grows.
+ * Reading adds at most `size` bytes from `offset` on to `out`; none at the end. */
 int jobs_events_size(struct jobs *jobs, int64_t *bytes) NODISCARD;
 int jobs_events_read(struct jobs *jobs, int64_t offset, size_t size, struct buf *out) NODISCARD;
 
@@ -151,7 +151,8 @@ int jobs_budget_get(struct jobs *jobs, struct job_budget_state *out) NODISCARD;
 /* "", " per day", " per month". Static storage. */
 const char *job_budget_period_to_text(enum job_budget_period period);
 
-/* Attempts with these ids, oldest first, those of removed jobs too: see store_spending_each() and those below. */
+/* Attempts with these ids, oldest first, those of removed jobs too: see store_spending_each() and
+ * those below. */
 int jobs_spending_each(struct jobs *jobs, int64_t after_id, int64_t last_id, store_spending_fn *fn,
                        void *context) NODISCARD;
 int jobs_spending_removed(struct jobs *jobs, int64_t last_id, int64_t most, store_spending_fn *fn,
@@ -185,8 +186,8 @@ struct job_video_damage {
 void jobs_video_damaged(struct job *job, const struct job_video_damage *damage);
 /* The whole video is on disk: nothing is wrong with it any more. */
 void jobs_video_saved(struct job *job);
-/* The media host has shown another version so many times, and is not asked any more. ctl's `refresh` and
- * `fetch` reset job->video_changes; on_url and on_fetch follow. */
+/* The media host has shown another version so many times, and is not asked any more. ctl's
+ * `refresh` and `fetch` reset job->video_changes; on_url and on_fetch follow. */
 void jobs_video_unsteady(struct job *job);
 /* A command that went on after its write has failed: `ctl` says so until the next command. */
 void jobs_command_failed(struct job *job, const char *command, int result);

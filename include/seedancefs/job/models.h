@@ -1,5 +1,5 @@
 /*
- * What: the models of the service as the floors above may see them; they are the prompt floor's.
+ * What: the models of the service as the layers above may see them; they are the prompt layer's.
  * Lifetime: static storage.
  */
 #ifndef SEEDANCEFS_JOB_MODELS_H

@@ -4,12 +4,12 @@
  * read that has to wait is parked, never a thread.
  * Lifetime: `struct media` is the collection, one per program, born after loop and http and freed
  * before them. `struct media_item` is one file of it: counted references, found or made by
- * media_item_open(). A parked read, a probe, a fetch and the fetching of the ends each hold a reference of
- * their own, so that an item may be closed at any time. Without references an item stops its transfers,
- * writes its map and disappears, at the latest a second later. Hooks and read callbacks are
- * called from the loop and from within the functions below; they may call any function of this
- * header except media_free().
- * Errors: -errno or codes of base/err: MEDIA_ANSWER, MEDIA_STATUS, MEDIA_CHANGED, MEDIA_EXPIRED,
+ * media_item_open(). A parked read, a probe, a fetch and the fetching of the ends each hold a
+ * reference of their own, so that an item may be closed at any time. Without references an item
+ * stops its transfers, writes its map and disappears, at the latest a second later. Hooks and read
+ * callbacks are called from the loop and from within the functions below; they may call any
+ * function of this header except media_free().
+ * Errors: -errno or codes of base/err: MEDIA_RESPONSE, MEDIA_STATUS, MEDIA_CHANGED, MEDIA_EXPIRED,
  * MEDIA_GONE, HTTP_*, URL_REFUSED. Every parked read is answered once, by its deadline, unless it
  * is cancelled.
  */
@@ -58,8 +58,8 @@ struct media_damage {
 struct media_hooks {
     void *context;
 
-    /* The URL is missing, expired or refused: ask the service once and answer with
-     * media_url_set() or media_url_failed(), now or later. Not called again before that answer. */
+    /* The URL is missing, expired or refused: ask the service once and answer with media_url_set()
+     * or media_url_failed(), now or later. Not called again before that response. */
     void (*request_url)(void *context, int64_t id, enum media_kind kind);
 
     /* Size and ETag became known (size >= 0), or the file changed on the server (size -1, no
@@ -67,8 +67,8 @@ struct media_hooks {
      * open anew and probe). To be persisted. */
     void (*on_record)(void *context, const struct media_record *record);
 
-    /* That many bytes are now on disk, durably; equal to the size when the file is complete, 0 when it
-     * was evicted. */
+    /* That many bytes are now on disk, durably; equal to the size when the file is complete, 0 when
+     * it was evicted. */
     void (*on_progress)(void *context, int64_t id, enum media_kind kind, int64_t cached_bytes);
 
     /* Whether the cached bytes of a file that is not open may go to make room. NULL: none can. Must
@@ -105,7 +105,7 @@ struct media *media_free(struct media *media);
 
 /* Since the collection was made, but for the last two, which are now. */
 struct media_counts {
-    int64_t fetched_bytes; /* from the media host, the bodies of its answers */
+    int64_t fetched_bytes; /* from the media host, the bodies of its responses */
     int64_t served_bytes;  /* to readers */
     int64_t requests;      /* GETs that were begun, redirects and further attempts among them */
     int64_t reads_failed;
@@ -117,7 +117,7 @@ void media_counts_get(const struct media *media, struct media_counts *out);
 /* Deletes the cache files. Handles that are open read on from what they have and can fetch. */
 void media_remove(struct media *media, int64_t id, enum media_kind kind);
 
-/* The answers to request_url. `url` is copied. Nothing happens when the item is not open. */
+/* The responses to request_url. `url` is copied. Nothing happens when the item is not open. */
 void media_url_set(struct media *media, int64_t id, enum media_kind kind, const char *url,
                    int64_t url_expires_ms);
 void media_url_failed(struct media *media, int64_t id, enum media_kind kind, int result);
@@ -133,8 +133,8 @@ int media_item_open(struct media *media, const struct media_record *record,
 /* Gives the reference back. Accepts NULL, returns NULL. */
 struct media_item *media_item_close(struct media_item *item);
 
-/* Finds out the size by asking for the first 256 KiB (a signed URL refuses HEAD), and goes on to fetch
- * both ends of the file. Ends in on_record, as soon as the size is known and also when it was
+/* Finds out the size by asking for the first 256 KiB (a signed URL refuses HEAD), and goes on to
+ * fetch both ends of the file. Ends in on_record, as soon as the size is known and also when it was
  * before, or in on_probe_failed. */
 int media_item_probe(struct media_item *item) NODISCARD;
 

@@ -1,19 +1,20 @@
 /*
- * What: HTTP transfers on the event loop; the one door to libcurl. A transfer is started with a
- * description of the request and reports by callbacks from the loop: on_send (nothing has been sent
- * yet), on_headers (the final answer's head), on_body (bytes as they arrive), on_done (once).
- * It checks by itself what libcurl does not: an answer shorter than its Content-Length, two
- * differing Content-Lengths, a Content-Encoding that was not asked for, heads over 64 KiB; of a
- * transfer with `is_once` also an answer longer than its Content-Length. Of others libcurl hands out
- * what was declared, and drops the connection with what comes behind (RFC 9112, section 6.3). It
- * never follows redirects, never uses a proxy or .netrc from the environment, never sends
- * cookies, and speaks only http and https.
+ * What: HTTP transfers on the event loop; the only includer of libcurl. A transfer is started with
+ * a description of the request and reports by callbacks from the loop: on_send (nothing has been
+ * sent yet), on_headers (the final response's head), on_body (bytes as they arrive), on_done
+ * (once). It checks by itself what libcurl does not: a response shorter than its Content-Length,
+ * two differing Content-Lengths, a Content-Encoding that was not asked for, heads over 64 KiB; of a
+ * transfer with `is_single_attempt` also a response longer than its Content-Length. Of others
+ * libcurl hands out what was declared, and drops the connection with what comes behind (RFC 9112,
+ * section 6.3). It never follows redirects, never uses a proxy or .netrc from the environment,
+ * never sends cookies, and speaks only http and https.
  * Lifetime: on_done is called exactly once for each started transfer, never from within
  * http_start(); after it, or after http_cancel(), the transfer is gone. `http` outlives its
  * transfers.
- * Errors: on_done's `result` is 0 for a complete answer of any status, else a code of base/err:
+ * Errors: on_done's `result` is 0 for a complete response of any status, else a code of base/err:
  * HTTP_CONNECT, HTTP_RESOLVE, HTTP_TLS, HTTP_BROKEN, HTTP_MALFORMED, HTTP_TOO_LARGE, HTTP_STALLED,
- * HTTP_DEADLINE, HTTP_REPEATED, URL_REFUSED, or the negative code by which a callback ended the transfer.
+ * HTTP_DEADLINE, HTTP_REPEATED, URL_REFUSED, or the negative code by which a callback ended the
+ * transfer.
  */
 #ifndef SEEDANCEFS_NET_HTTP_H
 #define SEEDANCEFS_NET_HTTP_H
@@ -31,12 +32,12 @@ struct http_transfer;
 
 enum http_method { HTTP_GET, HTTP_POST };
 
-/* What is known of the answer. Texts are NUL-terminated, empty when the header is absent. */
-struct http_answer {
+/* What is known of the response. Texts are NUL-terminated, empty when the header is absent. */
+struct http_response {
     int status;   /* 0 until the status line came */
     bool is_sent; /* the first request byte may have been written (PREREQ was called) */
-    int64_t
-        sent_body_bytes; /* of the request's body, as far as the system took them; at the end only */
+    /* Of the request's body, as far as the system took them; at the end only. */
+    int64_t sent_body_bytes;
     int64_t content_length; /* -1: unknown */
     int64_t body_bytes;     /* received so far */
     bool has_content_range;
@@ -65,20 +66,20 @@ struct http_request {
     size_t body_limit; /* HTTP_TOO_LARGE beyond */
     /* A create: own fresh connection that is not reused, HTTP/1.1, and a second on_send ends it
      * with HTTP_REPEATED before anything is sent again. */
-    bool is_once;
-    /* Bytes of the body are gathered until there are so many, or nothing more has come for now, so that
-     * on_body is called once for them. 0: it gets what comes as it comes. */
-    size_t gather_bytes;
+    bool is_single_attempt;
+    /* Bytes of the body are coalesced until there are so many, or nothing more has come for now, so
+     * that on_body is called once for them. 0: it gets what comes as it comes. */
+    size_t coalesce_bytes;
     /* Else every address but public ones is refused at the socket. */
     bool is_private_address_allowed;
-    bool
-        is_for_reader; /* its socket is none of the descriptors that are kept, see base/descriptor.h */
+    /* Its socket is none of the descriptors that are kept: see base/descriptor.h. */
+    bool is_for_reader;
     void *context;
     int (*on_send)(void *context); /* may be NULL; < 0 ends it, unsent */
     int (*on_headers)(void *context,
-                      const struct http_answer *answer);          /* may be NULL; < 0 ends it */
+                      const struct http_response *response);      /* may be NULL; < 0 ends it */
     int (*on_body)(void *context, const void *bytes, size_t len); /* < 0 ends it */
-    void (*on_done)(void *context, int result, const struct http_answer *answer);
+    void (*on_done)(void *context, int result, const struct http_response *response);
 };
 
 int http_new(struct loop *loop, struct http **out) NODISCARD;
@@ -92,12 +93,13 @@ int http_start(struct http *http, const struct http_request *request,
 void http_cancel(struct http_transfer *transfer);
 
 /* Holds the body back, or lets it come on. While it is held back on_body gets at most what has been
- * gathered already, the system's buffers fill, and then the host can send no more; stall_ms does not
- * count. Whoever holds it back sees to its end. Allowed inside its own callbacks except on_done. */
+ * coalesced already, the system's buffers fill, and then the host can send no more; stall_ms does
+ * not count. Whoever holds it back sees to its end. Allowed inside its own callbacks except
+ * on_done. */
 void http_pause(struct http_transfer *transfer, bool is_paused);
 
 /* Milliseconds to wait as told by Retry-After (seconds or HTTP date, RFC 9110 section 10.2.3), at
  * least 0, capped at one hour; -1 when absent or junk. */
-int64_t http_retry_after_ms(const struct http_answer *answer, int64_t wall_ms);
+int64_t http_retry_after_ms(const struct http_response *response, int64_t wall_ms);
 
 #endif

@@ -40,10 +40,10 @@ const struct clock *loop_clock(const struct loop *loop);
 int loop_watch_add(struct loop *loop, struct loop_watch *watch) NODISCARD;
 void loop_watch_remove(struct loop *loop, struct loop_watch *watch);
 
-/* Runs until loop_stop(). loop_turn() does one turn that waits at most `wait_ms` (-1: as long as it
- * takes), for tests and for orderly shutdown. */
+/* Runs until loop_stop(). loop_run_once() does one turn that waits at most `wait_ms` (-1: as long
+ * as it takes), for tests and for orderly shutdown. */
 int loop_run(struct loop *loop) NODISCARD;
-int loop_turn(struct loop *loop, int64_t wait_ms) NODISCARD;
+int loop_run_once(struct loop *loop, int64_t wait_ms) NODISCARD;
 void loop_stop(struct loop *loop);
 
 #endif

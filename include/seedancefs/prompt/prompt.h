@@ -44,8 +44,8 @@ struct prompt_settings {
 /*
  * The words of `rule`. Whole file: incomplete, syntax, limit, type. A field: unknown-field,
  * missing, type, value, range, integer, count, exclusive, role, unknown-model. Media: url, file,
- * media-type, size. defaults.json: no-default. Warnings only: length, parameter, estimate (and url, role, value, unknown-*
- * where allowed).
+ * media-type, size. defaults.json: no-default. Warnings only: length, parameter, estimate (and url,
+ * role, value, unknown-* where allowed).
  */
 struct prompt_problem {
     bool is_warning;
@@ -99,8 +99,8 @@ int prompt_check(const char *bytes, size_t len, const struct prompt_settings *se
                  struct prompt **prompt, struct prompt_report *report) NODISCARD;
 
 /* The same for prompt.txt: the text is the prompt, blanks around it are dropped, all else is
- * default. An empty or blank text is -ERR_JSON_INCOMPLETE; so is a request as prompt.json has it, until more text follows.
- * Its problems have no line. */
+ * default. An empty or blank text is -ERR_JSON_INCOMPLETE; so is a request as prompt.json has it,
+ * until more text follows. Its problems have no line. */
 int prompt_check_text(const char *text, size_t len, const struct prompt_settings *settings,
                       struct prompt **prompt, struct prompt_report *report) NODISCARD;
 

@@ -1,14 +1,14 @@
 /*
- * What: the data directory's database: jobs, their attempts, their files, their history; the one
- * door to SQLite. WAL mode; each transaction says how durable it must be:
+ * What: the data directory's database: jobs, their attempts, their files, their history; the
+ * only includer of SQLite. WAL mode; each transaction says how durable it must be:
  *   STORE_LAZY     survives a crash of the program, not necessarily a power cut. For what a user
  *                  can see and do again: names, drafts (as on any filesystem before fsync).
  *   STORE_DURABLE  on disk when the call returns (synchronous=FULL). For money and task ids. It
  *                  makes every lazy commit before it durable as well: all share one log.
  * Lifetime: store_open() .. store_close(); one process per data directory, kept out by a lock. Rows
  * are copied in and out; a row's texts that come out are owned by it (see the _fini functions).
- * Rows that come out hold texts without NUL, and numbers within the bounds below; a damaged row that
- * does not is -ERR_STORE_CORRUPT.
+ * Rows that come out hold texts without NUL, and numbers within the bounds below; a damaged row
+ * that does not is -ERR_STORE_CORRUPT.
  * Errors: -ENOSPC, -EIO, -EROFS, -ENOMEM, -ERR_STORE_CORRUPT, -ERR_STORE_VERSION,
  * -ERR_STORE_LOCKED, -ERR_STORE_MOVED, -ENOENT for a row that does not exist.
  */
@@ -36,7 +36,7 @@ enum store_durability { STORE_LAZY, STORE_DURABLE };
 struct store_job {
     int64_t id;
     char *name;    /* NULL once the job was removed */
-    char *state;   /* a word of DESIGN's state table; the job floor knows them */
+    char *state;   /* a word of DESIGN's state table; the job layer knows them */
     char *problem; /* text of the `error` file; NULL: none */
     int64_t created_ms;
     int64_t updated_ms;     /* last transition */
@@ -45,7 +45,7 @@ struct store_job {
     int64_t cover_bytes;    /* of the current attempt; -1: not known. Read only */
     int64_t url_expires_ms; /* of the current attempt; 0: not known; -1: no URL. Read only */
     bool has_problem;       /* Read only: store_job_each() does not bring the text itself */
-    bool has_answer;        /* to the create of the current attempt. Read only */
+    bool has_response;      /* to the create of the current attempt. Read only */
 };
 
 /* generation_ms of a task that was adopted: nobody here saw it begin. */
@@ -66,7 +66,7 @@ struct store_attempt {
     int64_t submitted_ms;      /* when the first byte may have been sent; 0: never */
     int64_t finished_ms;       /* 0: not yet */
     char *task_id;             /* NULL: none */
-    int64_t http_status;       /* of the create's answer; 0: none */
+    int64_t http_status;       /* of the create's response; 0: none */
     char *request_id;
     char *error_code;
     char *error_message;
@@ -94,15 +94,16 @@ void store_job_fini(struct store_job *row);
 void store_attempt_fini(struct store_attempt *row);
 void store_file_fini(struct store_file *row);
 
-/* Takes the lock of the directory, opens or makes the database, migrates it. `directory_fd` is lent until
- * store_close(); `directory` is the path to it, by which SQLite opens the database (copied, links on the way are
- * followed). -ERR_STORE_MOVED when the path does not lead to what is held. */
+/* Takes the lock of the directory, opens or makes the database, migrates it. `directory_fd` is lent
+ * until store_close(); `directory` is the path to it, by which SQLite opens the database (copied,
+ * links on the way are followed). -ERR_STORE_MOVED when the path does not lead to what is held. */
 int store_open(int directory_fd, const char *directory, struct store **out) NODISCARD;
 struct store *store_close(struct store *store);
 
-/* Whether the directory that is held, and the database in it, are still where the next program will look for them:
- * 0; -ERR_STORE_MOVED when they are not; -errno when it cannot be told. What is written meanwhile goes into the file
- * that is open: of use if it was moved, gone with this program if it was removed. */
+/* Whether the directory that is held, and the database in it, are still where the next program will
+ * look for them: 0; -ERR_STORE_MOVED when they are not; -errno when it cannot be told. What is
+ * written meanwhile goes into the file that is open: of use if it was moved, gone with this program
+ * if it was removed. */
 int store_place_check(struct store *store) NODISCARD;
 
 /* A number that was never given out before, over restarts: for jobs, attempts and files alike. */
@@ -120,8 +121,8 @@ void store_rollback(struct store *store);
 /* Commits when `r` is 0, else rolls back and returns `r`: the end of a row of changes. */
 int store_end(struct store *store, int r) NODISCARD;
 
-/* Runs `fn`, which removes something in a transaction of its own; where the disk is full (-ENOSPC) once more, with the
- * room that is kept in reserve for removals. */
+/* Runs `fn`, which removes something in a transaction of its own; where the disk is full (-ENOSPC)
+ * once more, with the room that is kept in reserve for removals. */
 typedef int store_remove_fn(void *context);
 int store_remove(struct store *store, store_remove_fn *fn, void *context) NODISCARD;
 
@@ -150,9 +151,9 @@ int store_attempt_copy(struct store *store, const struct store_attempt *row,
 /* What attempts whose request may have been sent since `since_ms` (wall time) cost or may cost: the
  * actual cost where it is known, the estimate where it is not, nothing for a definite refusal. */
 int store_spent_get(struct store *store, int64_t since_ms, int64_t *usd_micros) NODISCARD;
-/* Writes an entry into the ledger if the attempt's money is not what its last entry says: `reserved` when
- * its request is going to be sent, `settled`, `at_risk`, or `released` when it is known that no task was
- * made. Entries are never changed. */
+/* Writes an entry into the ledger if the attempt's money is not what its last entry says:
+ * `reserved` when its request is going to be sent, `settled`, `at_risk`, or `released` when it is
+ * known that no task was made. Entries are never changed. */
 int store_ledger_add(struct store *store, int64_t attempt_id, int64_t now_ms) NODISCARD;
 
 /* How long tasks of this kind took, the latest `most` of them, oldest first. */
@@ -160,12 +161,13 @@ typedef void store_generation_fn(void *context, int64_t generation_ms);
 int store_generation_each(struct store *store, const struct store_attempt *like, int64_t most,
                           store_generation_fn *fn, void *context) NODISCARD;
 
-/* The latest attempt with this task, of removed jobs too; owned by the caller. -ENOENT: there is none. */
+/* The latest attempt with this task, of removed jobs too; owned by the caller. -ENOENT: there is
+ * none. */
 int store_task_find(struct store *store, const char *task_id, struct store_attempt *out) NODISCARD;
 
 /* What the money of an attempt is: the rule is the view attempt_money (src/store/store.c). */
 enum store_money {
-    STORE_RELEASED, /* it costs nothing: not sent, refused, or another attempt counts for its task */
+    STORE_RELEASED, /* no cost: not sent, refused, or another attempt counts for its task */
     STORE_SETTLED,  /* the cost by the length of the finished video */
     STORE_RESERVED, /* the estimate of what is under way */
     STORE_AT_RISK,  /* the estimate of what may have been charged */
@@ -192,17 +194,17 @@ typedef void store_spending_fn(void *context, const struct store_spending *row);
 /* In the order of their ids, of which `after_id` is none and `last_id` may be one. */
 int store_spending_each(struct store *store, int64_t after_id, int64_t last_id,
                         store_spending_fn *fn, void *context) NODISCARD;
-/* Those of removed jobs that have a task, up to `last_id` and at most `most`, the latest first; without class and
- * usd_micros. */
+/* Those of removed jobs that have a task, up to `last_id` and at most `most`, the latest first;
+ * without class and usd_micros. */
 int store_spending_removed(struct store *store, int64_t last_id, int64_t most,
                            store_spending_fn *fn, void *context) NODISCARD;
 /* The last attempt that is not among the latest `latest`; 0: there is none. */
 int store_spending_before(struct store *store, int64_t latest, int64_t *attempt_id) NODISCARD;
-/* The oldest attempt whose money has changed since this entry of the ledger; 0: none has. *entry_id is the last
- * entry then. */
+/* The oldest attempt whose money has changed since this entry of the ledger; 0: none has. *entry_id
+ * is the last entry then. */
 int store_ledger_since(struct store *store, int64_t *entry_id, int64_t *attempt_id) NODISCARD;
 
-/* The service's last answer as it came. */
+/* The service's last response as it came. */
 int store_attempt_response_set(struct store *store, int64_t id, const void *body,
                                size_t len) NODISCARD;
 
@@ -212,8 +214,8 @@ int store_attempt_blob_get(struct store *store, int64_t id, enum store_blob whic
                            size_t *len) NODISCARD;
 
 int store_file_save(struct store *store, const struct store_file *row) NODISCARD;
-/* The name is gone for good: only where the user removed or replaced the file, or its directory itself, held open, says
- * that there are no bytes. Never because of an error. */
+/* The name is gone for good: only where the user removed or replaced the file, or its directory
+ * itself, held open, says that there are no bytes. Never because of an error. */
 int store_file_remove(struct store *store, int64_t id) NODISCARD;
 /* The smallest id of all; -ENOENT when there is none. */
 int store_file_oldest_get(struct store *store, int64_t *id) NODISCARD;
@@ -228,9 +230,9 @@ typedef void store_history_fn(void *context, int64_t time_ms, const char *text);
 int store_history_each(struct store *store, int64_t job_id, store_history_fn *fn,
                        void *context) NODISCARD;
 
-/* The file `events`: lines, each ended by a newline, that are added and never changed. It is read as a file is:
- * `fn` gets the line that `offset` lies in and those behind it, in order, until it returns false or the end comes.
- * What was asked for of a line begins at its byte `from`. */
+/* The file `events`: lines, each ended by a newline, that are added and never changed. It is read
+ * as a file is: `fn` gets the line that `offset` lies in and those behind it, in order, until it
+ * returns false or the end comes. What was asked for of a line begins at its byte `from`. */
 int store_event_add(struct store *store, const char *line, size_t len) NODISCARD;
 int store_events_size(struct store *store, int64_t *bytes) NODISCARD;
 typedef bool store_events_fn(void *context, const char *line, size_t len, size_t from);

@@ -32,12 +32,12 @@ enum { TREE_ROOT_INO = 1 };
 enum tree_archive { TREE_ARCHIVE_EXPIRY, TREE_ARCHIVE_ALWAYS, TREE_ARCHIVE_NEVER };
 
 /* What has become different at a path below the mount, without anybody's doing there. */
-enum tree_news {
-    TREE_NEWS_CHANGED, /* the content of a file */
-    TREE_NEWS_FILE,    /* a file has come to be there */
-    TREE_NEWS_LINK,    /* a symbolic link has */
-    TREE_NEWS_JOB,     /* the directory of a job has */
-    TREE_NEWS_GONE,    /* a file or a symbolic link is no longer there */
+enum tree_event {
+    TREE_EVENT_CONTENT, /* the content of a file */
+    TREE_EVENT_FILE,    /* a file has come to be there */
+    TREE_EVENT_LINK,    /* a symbolic link has */
+    TREE_EVENT_JOB,     /* the directory of a job has */
+    TREE_EVENT_GONE,    /* a file or a symbolic link is no longer there */
 };
 
 struct tree_settings {
@@ -49,8 +49,8 @@ struct tree_settings {
     const char *data_directory; /* its path, for messages; lent */
     enum tree_archive archive;
     bool is_shared; /* others than the owner may look at the mount: allow_other */
-    void *news_context;
-    void (*on_news)(void *context, enum tree_news kind, const char *path); /* NULL: nobody */
+    void *event_context;
+    void (*on_tree_event)(void *context, enum tree_event kind, const char *path); /* NULL: nobody */
 };
 
 int tree_new(const struct tree_settings *settings, struct tree **out) NODISCARD;
@@ -82,18 +82,19 @@ struct tree_entry {
 int tree_lookup(struct tree *tree, uint64_t parent, const char *name,
                 struct tree_entry *out) NODISCARD;
 
-/* Whether the caller may make a job in `parent` by a path that creates something below it: 0, -EACCES, or -ENOENT where
- * there are no jobs. */
+/* Whether the caller may make a job in `parent` by a path that creates something below it: 0,
+ * -EACCES, or -ENOENT where there are no jobs. */
 int tree_provisional_check(struct tree *tree, uint64_t parent,
                            const struct tree_caller *caller) NODISCARD;
 /* Makes the job's directory because such a path is being looked up. */
 int tree_lookup_provisional(struct tree *tree, uint64_t parent, const char *name,
                             struct tree_entry *out) NODISCARD;
-/* The last name of a path below the root, and the directory that it stands in; NULL: there is no such directory. */
+/* The last name of a path below the root, and the directory that it stands in; NULL: there is no
+ * such directory. */
 const char *tree_path_split(struct tree *tree, const char *path, uint64_t *parent);
 
-/* A name that is gone, as if it were there: for a lookup that comes to remove it, see TREE_NEWS_GONE. -ENOENT when
- * there is such a name again. */
+/* A name that is gone, as if it were there: for a lookup that comes to remove it, see
+ * TREE_EVENT_GONE. -ENOENT when there is such a name again. */
 int tree_lookup_gone(struct tree *tree, uint64_t parent, const char *name,
                      struct tree_entry *out) NODISCARD;
 int tree_getattr(struct tree *tree, uint64_t ino, struct tree_entry *out) NODISCARD;
@@ -162,8 +163,8 @@ struct tree_read_state;
 typedef void tree_read_fn(void *context, int result, const struct tree_bytes *bytes);
 
 /* Calls `fn` exactly once, now or later, unless the read is cancelled first. `*parked` is what
- * tree_read_cancel() takes, and NULL from the moment that `fn` is called: the place stays valid until
- * then. */
+ * tree_read_cancel() takes, and NULL from the moment that `fn` is called: the place stays valid
+ * until then. */
 void tree_read(struct tree_handle *handle, size_t size, int64_t offset, tree_read_fn *fn,
                void *context, struct tree_read_state **parked);
 
@@ -173,8 +174,9 @@ bool tree_read_is_interruptible(const struct tree_read_state *parked);
 /* Whether the next read is -EAGAIN where it would have to wait in a file made for that. */
 void tree_read_nonblocking_set(struct tree_handle *handle, bool is_nonblocking);
 
-/* Which of POLLIN, POLLPRI, POLLHUP… hold now. `waker` (NULL: nobody waits) is taken: woken once when that may have
- * changed, and dropped then, by the next tree_poll() of the handle, or with the handle. */
+/* Which of POLLIN, POLLPRI, POLLHUP… hold now. `waker` (NULL: nobody waits) is taken: woken once
+ * when that may have changed, and dropped then, by the next tree_poll() of the handle, or with the
+ * handle. */
 short tree_poll(struct tree_handle *handle, void *waker);
 
 /* What to do with wakers; to be set before the first tree_poll(). */
@@ -189,17 +191,17 @@ int tree_write(struct tree_handle *handle, const void *bytes, size_t size,
 int tree_flush(struct tree_handle *handle) NODISCARD;
 int tree_fsync(struct tree_handle *handle) NODISCARD;
 /* A write, or the flush after it, was answered with -ENOMEM before it came here. */
-void tree_write_lost(struct tree_handle *handle, bool is_flush);
+void tree_write_dropped(struct tree_handle *handle, bool is_flush);
 void tree_release(struct tree_handle *handle);
 
-/* The mount is gone: ends every handle whose release never came (the kernel drops those under way when it
- * unmounts). Nothing is submitted for them. */
+/* The mount is gone: ends every handle whose release never came (the kernel drops those under way
+ * when it unmounts). Nothing is submitted for them. */
 void tree_abandon(struct tree *tree);
 int tree_truncate(struct tree_handle *handle, int64_t size) NODISCARD;
 
-/* Extended attributes: appends the value (-ENODATA: there is none; -EOPNOTSUPP: there cannot be), or the names,
- * each with its NUL. Whoever may not read the prompt is not given that. None can be set: for user.seedance.* that
- * succeeds and changes nothing, else it is -EOPNOTSUPP. */
+/* Extended attributes: appends the value (-ENODATA: there is none; -EOPNOTSUPP: there cannot be),
+ * or the names, each with its NUL. Whoever may not read the prompt is not given that. None can be
+ * set: for user.seedance.* that succeeds and changes nothing, else it is -EOPNOTSUPP. */
 int tree_xattr_get(struct tree *tree, uint64_t ino, const char *name,
                    const struct tree_caller *caller, struct buf *out) NODISCARD;
 int tree_xattr_list(struct tree *tree, uint64_t ino, const struct tree_caller *caller,
@@ -207,8 +209,8 @@ int tree_xattr_list(struct tree *tree, uint64_t ino, const struct tree_caller *c
 int tree_xattr_set(struct tree *tree, uint64_t ino, const char *name,
                    const struct tree_caller *caller) NODISCARD;
 
-/* What the floor above adds to the file `metrics`, whole families of the Prometheus text format; NULL:
- * nothing (any more). */
+/* What the layer above adds to the file `metrics`, whole families of the Prometheus text format;
+ * NULL: nothing (any more). */
 #define METRIC_PAD "20" /* columns of a value */
 typedef void tree_metrics_fn(void *context, struct buf *out);
 void tree_metrics_set(struct tree *tree, tree_metrics_fn *fn, void *context);

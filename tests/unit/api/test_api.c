@@ -25,7 +25,7 @@ struct fixture {
     int send_result, received_result;
     bool is_cancelled_in_send, is_cancelled_in_received;
     char received[256];
-    struct api_answer answer; /* its pointers are dead */
+    struct api_response response; /* its pointers are dead */
     char body[256];
     char task_id[64];
 };
@@ -51,23 +51,23 @@ static int on_received(void *context, int http_status, const char *body, size_t 
     return fixture->received_result;
 }
 
-static void on_done(void *context, const struct api_answer *answer)
+static void on_done(void *context, const struct api_response *response)
 {
     struct fixture *fixture = context;
     strcat(fixture->order, "d");
-    fixture->answer = *answer;
-    assert_int_equal(strlen(answer->body), answer->body_len);
-    (void)snprintf(fixture->body, sizeof(fixture->body), "%s", answer->body);
+    fixture->response = *response;
+    assert_int_equal(strlen(response->body), response->body_len);
+    (void)snprintf(fixture->body, sizeof(fixture->body), "%s", response->body);
     (void)snprintf(fixture->task_id, sizeof(fixture->task_id), "%s",
-                   answer->task ? answer->task->id : "");
+                   response->task ? response->task->id : "");
 }
 
-static void setup(struct fixture *fixture, const struct raw_answer *answers, int count)
+static void setup(struct fixture *fixture, const struct raw_response *responses, int count)
 {
     struct secret key;
     char url[64];
     memset(fixture, 0, sizeof(*fixture));
-    raw_server_start(&fixture->server, answers, count);
+    raw_server_start(&fixture->server, responses, count);
     (void)snprintf(url, sizeof(url), "http://127.0.0.1:%d/api/v1/", fixture->server.port);
     assert_int_equal(loop_new(clock_system(), &fixture->loop), 0);
     assert_int_equal(http_new(fixture->loop, &fixture->http), 0);
@@ -89,7 +89,7 @@ static void turn(struct fixture *fixture, int64_t ms)
 {
     int64_t until_ms = clock_monotonic_ms(clock_system()) + ms;
     while (!strchr(fixture->order, 'd') && clock_monotonic_ms(clock_system()) < until_ms)
-        assert_int_equal(loop_turn(fixture->loop, 20), 0);
+        assert_int_equal(loop_run_once(fixture->loop, 20), 0);
 }
 
 static void create_start(struct fixture *fixture)
@@ -118,7 +118,7 @@ static void poll_task(struct fixture *fixture)
 }
 
 struct row {
-    struct raw_answer answer;
+    struct raw_response response;
     enum api_verdict create;
     enum api_verdict poll;
 };
@@ -189,31 +189,31 @@ static const struct row rows[] = {
 
 static void expect(const struct fixture *fixture, enum api_verdict verdict, size_t row)
 {
-    if (fixture->answer.verdict != verdict)
-        fail_msg("row %zu: %s, not %s (%s)", row, api_verdict_to_text(fixture->answer.verdict),
-                 api_verdict_to_text(verdict), err_name(fixture->answer.result));
+    if (fixture->response.verdict != verdict)
+        fail_msg("row %zu: %s, not %s (%s)", row, api_verdict_to_text(fixture->response.verdict),
+                 api_verdict_to_text(verdict), err_name(fixture->response.result));
 }
 
-static void test_api__each_answer_has_its_verdict(void **state)
+static void test_api__each_response_has_its_verdict(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         static struct fixture fixture;
-        setup(&fixture, &rows[i].answer, 1);
+        setup(&fixture, &rows[i].response, 1);
         create(&fixture);
         expect(&fixture, rows[i].create, i);
-        assert_true(fixture.answer.is_sent);
-        assert_int_equal(fixture.answer.task != NULL, rows[i].create == API_ACCEPTED);
+        assert_true(fixture.response.is_sent);
+        assert_int_equal(fixture.response.task != NULL, rows[i].create == API_ACCEPTED);
         assert_int_equal(atomic_load(&fixture.server.requests), 1);
         /* What came complete with a 2xx is handed over before it is judged. */
-        bool is_2xx = fixture.answer.http_status / 100 == 2;
+        bool is_2xx = fixture.response.http_status / 100 == 2;
         if (!strchr(fixture.order, 'r'))
-            assert_true(!is_2xx || fixture.answer.result < 0);
+            assert_true(!is_2xx || fixture.response.result < 0);
         else
             assert_true(is_2xx);
         poll_task(&fixture);
         expect(&fixture, rows[i].poll, i);
-        assert_int_equal(fixture.answer.task != NULL, rows[i].poll == API_TASK);
+        assert_int_equal(fixture.response.task != NULL, rows[i].poll == API_TASK);
         teardown(&fixture);
     }
 }
@@ -221,9 +221,9 @@ static void test_api__each_answer_has_its_verdict(void **state)
 static void test_api__a_create_goes_step_by_step(void **state)
 {
     (void)state;
-    static const struct raw_answer answers[] = {{REPLY("200 OK", TASK), 0, RAW_CLOSE}};
+    static const struct raw_response responses[] = {{REPLY("200 OK", TASK), 0, RAW_CLOSE}};
     static struct fixture fixture;
-    setup(&fixture, answers, 1);
+    setup(&fixture, responses, 1);
     create(&fixture);
     assert_string_equal(fixture.order, "srd");
     assert_string_equal(fixture.received, TASK);
@@ -242,46 +242,46 @@ static void test_api__a_create_goes_step_by_step(void **state)
 static void test_api__a_refusal_is_explained(void **state)
 {
     (void)state;
-    static const struct raw_answer answers[] = {
+    static const struct raw_response responses[] = {
         {"HTTP/1.1 429 Busy\r\nRetry-After: 7\r\nX-Request-Id: head\xff-1\r\nConnection: close\r\n"
          "\r\n{\"error\":{\"code\":\"ServerOverloaded\",\"message\":\"later\"}}",
          0, RAW_CLOSE},
         {REPLY("400 Bad", "{\"error\":{\"message\":\"bad. Request id: 0217\"}}"), 0, RAW_CLOSE},
         {REPLY("200 OK", "{\"error\":\"sorry\"}"), 0, RAW_CLOSE}};
     static struct fixture fixture;
-    setup(&fixture, answers, 3);
+    setup(&fixture, responses, 3);
     create(&fixture);
-    assert_int_equal(fixture.answer.retry_after_ms, 7000);
-    assert_string_equal(fixture.answer.code, "ServerOverloaded");
-    assert_string_equal(fixture.answer.message, "later");
-    assert_string_equal(fixture.answer.request_id, "head?-1");
+    assert_int_equal(fixture.response.retry_after_ms, 7000);
+    assert_string_equal(fixture.response.code, "ServerOverloaded");
+    assert_string_equal(fixture.response.message, "later");
+    assert_string_equal(fixture.response.request_id, "head?-1");
     create(&fixture);
-    assert_int_equal(fixture.answer.retry_after_ms, -1);
-    assert_string_equal(fixture.answer.request_id, "0217");
+    assert_int_equal(fixture.response.retry_after_ms, -1);
+    assert_string_equal(fixture.response.request_id, "0217");
     create(&fixture);
-    assert_int_equal(fixture.answer.verdict, API_AMBIGUOUS);
-    assert_string_equal(fixture.answer.message, "sorry");
+    assert_int_equal(fixture.response.verdict, API_AMBIGUOUS);
+    assert_string_equal(fixture.response.message, "sorry");
     teardown(&fixture);
 }
 
 static void test_api__what_cannot_be_made_durable_is_not_sent(void **state)
 {
     (void)state;
-    static const struct raw_answer answers[] = {{REPLY("200 OK", TASK), 0, RAW_CLOSE}};
+    static const struct raw_response responses[] = {{REPLY("200 OK", TASK), 0, RAW_CLOSE}};
     static struct fixture fixture;
-    setup(&fixture, answers, 1);
+    setup(&fixture, responses, 1);
     fixture.send_result = -ENOSPC;
     create(&fixture);
-    assert_int_equal(fixture.answer.verdict, API_UNSENT);
-    assert_int_equal(fixture.answer.result, -ENOSPC);
-    assert_false(fixture.answer.is_sent);
+    assert_int_equal(fixture.response.verdict, API_UNSENT);
+    assert_int_equal(fixture.response.result, -ENOSPC);
+    assert_false(fixture.response.is_sent);
     assert_int_equal(atomic_load(&fixture.server.requests), 0);
     fixture.send_result = 0;
     fixture.received_result = -ENOSPC;
     create(&fixture);
     assert_string_equal(fixture.order, "srd");
-    assert_int_equal(fixture.answer.verdict, API_AMBIGUOUS);
-    assert_int_equal(fixture.answer.result, -ENOSPC);
+    assert_int_equal(fixture.response.verdict, API_AMBIGUOUS);
+    assert_int_equal(fixture.response.result, -ENOSPC);
     assert_string_equal(fixture.body, TASK);
     teardown(&fixture);
 }
@@ -289,33 +289,33 @@ static void test_api__what_cannot_be_made_durable_is_not_sent(void **state)
 static void test_api__what_cannot_be_reached_is_unsent(void **state)
 {
     (void)state;
-    static const struct raw_answer answers[] = {{REPLY("200 OK", TASK), 0, RAW_CLOSE}};
+    static const struct raw_response responses[] = {{REPLY("200 OK", TASK), 0, RAW_CLOSE}};
     static struct fixture fixture;
-    setup(&fixture, answers, 1);
+    setup(&fixture, responses, 1);
     raw_server_stop(&fixture.server);
     create(&fixture);
-    assert_int_equal(fixture.answer.verdict, API_UNSENT);
+    assert_int_equal(fixture.response.verdict, API_UNSENT);
     assert_string_equal(fixture.order, "d");
     poll_task(&fixture);
-    assert_int_equal(fixture.answer.verdict, API_RETRY);
-    raw_server_start(&fixture.server, answers, 1);
+    assert_int_equal(fixture.response.verdict, API_RETRY);
+    raw_server_start(&fixture.server, responses, 1);
     teardown(&fixture);
 }
 
 static void test_api__a_service_that_fails_again_and_again_is_left_alone(void **state)
 {
     (void)state;
-    static const struct raw_answer answers[] = {{REPLY("500 Oops", ""), 0, RAW_CLOSE},
-                                                {REPLY("503 Oops", ""), 0, RAW_CLOSE},
-                                                {"", 0, RAW_RESET},
-                                                {REPLY("502 Oops", ""), 0, RAW_CLOSE},
-                                                {REPLY("500 Oops", ""), 0, RAW_CLOSE},
-                                                {REPLY("500 Oops", ""), 0, RAW_CLOSE},
-                                                {REPLY("200 OK", TASK), 0, RAW_CLOSE},
-                                                {REPLY("404 None", ""), 0, RAW_CLOSE}};
+    static const struct raw_response responses[] = {{REPLY("500 Oops", ""), 0, RAW_CLOSE},
+                                                    {REPLY("503 Oops", ""), 0, RAW_CLOSE},
+                                                    {"", 0, RAW_RESET},
+                                                    {REPLY("502 Oops", ""), 0, RAW_CLOSE},
+                                                    {REPLY("500 Oops", ""), 0, RAW_CLOSE},
+                                                    {REPLY("500 Oops", ""), 0, RAW_CLOSE},
+                                                    {REPLY("200 OK", TASK), 0, RAW_CLOSE},
+                                                    {REPLY("404 None", ""), 0, RAW_CLOSE}};
     static struct fixture fixture;
     struct fake_clock clock;
-    setup(&fixture, answers, 8);
+    setup(&fixture, responses, 8);
     char url[64];
     (void)snprintf(url, sizeof(url), "%s", api_base_url(fixture.api));
     api_free(fixture.api);
@@ -342,7 +342,7 @@ static void test_api__a_service_that_fails_again_and_again_is_left_alone(void **
     assert_int_equal(api_rest_ms(fixture.api), 10000);
     fake_clock_advance(&clock, 10000);
     poll_task(&fixture);
-    assert_int_equal(fixture.answer.verdict, API_TASK);
+    assert_int_equal(fixture.response.verdict, API_TASK);
     assert_int_equal(api_rest_ms(fixture.api), 0);
     poll_task(&fixture);
     assert_int_equal(api_rest_ms(fixture.api), 0);
@@ -352,11 +352,11 @@ static void test_api__a_service_that_fails_again_and_again_is_left_alone(void **
 static void test_api__a_call_can_be_cancelled_anywhere(void **state)
 {
     (void)state;
-    static const struct raw_answer answers[] = {{REPLY("200 OK", TASK), 0, RAW_CLOSE}};
+    static const struct raw_response responses[] = {{REPLY("200 OK", TASK), 0, RAW_CLOSE}};
     static const char *const orders[] = {"", "s", "sr"};
     for (int place = 0; place < 3; place++) {
         static struct fixture fixture;
-        setup(&fixture, answers, 1);
+        setup(&fixture, responses, 1);
         fixture.is_cancelled_in_send = place == 1;
         fixture.is_cancelled_in_received = place == 2;
         create_start(&fixture);
@@ -372,9 +372,9 @@ static void test_api__a_call_can_be_cancelled_anywhere(void **state)
 static void test_api__freeing_ends_calls_without_a_word(void **state)
 {
     (void)state;
-    static const struct raw_answer answers[] = {{"", 0, RAW_HANG}};
+    static const struct raw_response responses[] = {{"", 0, RAW_HANG}};
     static struct fixture fixture;
-    setup(&fixture, answers, 1);
+    setup(&fixture, responses, 1);
     create_start(&fixture);
     turn(&fixture, 50);
     create_start(&fixture);
@@ -385,11 +385,11 @@ static void test_api__freeing_ends_calls_without_a_word(void **state)
 static void test_api__without_a_key_nothing_is_sent(void **state)
 {
     (void)state;
-    static const struct raw_answer answers[] = {{REPLY("200 OK", TASK), 0, RAW_CLOSE}};
+    static const struct raw_response responses[] = {{REPLY("200 OK", TASK), 0, RAW_CLOSE}};
     static struct fixture fixture;
     const struct api_create_callbacks callbacks = {&fixture, on_send, on_received, on_done};
     struct secret key;
-    setup(&fixture, answers, 1);
+    setup(&fixture, responses, 1);
     assert_true(api_has_key(fixture.api));
     assert_int_equal(api_key_set(fixture.api, NULL), 0);
     assert_false(api_has_key(fixture.api));
@@ -425,8 +425,8 @@ static void test_api__a_base_url_is_https_or_loopback(void **state)
         {"", NULL},
     };
     static struct fixture fixture;
-    static const struct raw_answer answers[] = {{"", 0, RAW_CLOSE}};
-    setup(&fixture, answers, 1);
+    static const struct raw_response responses[] = {{"", 0, RAW_CLOSE}};
+    setup(&fixture, responses, 1);
     for (size_t i = 0; i < ARRAY_COUNT(urls); i++) {
         struct api *api = NULL;
         int r = api_new(fixture.http, clock_system(), urls[i].url, &api);
@@ -441,7 +441,7 @@ static void test_api__a_base_url_is_https_or_loopback(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_api__each_answer_has_its_verdict),
+        cmocka_unit_test(test_api__each_response_has_its_verdict),
         cmocka_unit_test(test_api__a_create_goes_step_by_step),
         cmocka_unit_test(test_api__a_refusal_is_explained),
         cmocka_unit_test(test_api__what_cannot_be_made_durable_is_not_sent),

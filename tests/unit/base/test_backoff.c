@@ -21,7 +21,7 @@ static void test_backoff__delays_have_full_jitter_and_a_cap(void **state)
     (void)state;
     static const struct {
         unsigned failures;
-        int64_t cap_ms, most_ms;
+        int64_t cap_ms, max_ms;
     } rows[] = {
         {0, 20000, 500},   {1, 20000, 500},   {2, 20000, 1000},     {3, 20000, 2000},
         {6, 20000, 16000}, {7, 20000, 20000}, {1000, 20000, 20000}, {4000000000u, 60000, 60000},
@@ -36,9 +36,9 @@ static void test_backoff__delays_have_full_jitter_and_a_cap(void **state)
             most = ms > most ? ms : most;
             sum += ms;
         }
-        assert_true(least >= 0 && least <= rows[i].most_ms / 20);
-        assert_true(most <= rows[i].most_ms && most >= rows[i].most_ms * 19 / 20);
-        assert_in_range(sum / 2000, rows[i].most_ms * 9 / 20, rows[i].most_ms * 11 / 20);
+        assert_true(least >= 0 && least <= rows[i].max_ms / 20);
+        assert_true(most <= rows[i].max_ms && most >= rows[i].max_ms * 19 / 20);
+        assert_in_range(sum / 2000, rows[i].max_ms * 9 / 20, rows[i].max_ms * 11 / 20);
     }
 }
 

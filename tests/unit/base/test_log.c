@@ -136,7 +136,8 @@ static void test_log__a_full_file_is_put_aside(void **state UNUSED)
     assert_int_equal(ftruncate(watched[0], 900), 0);
     assert_int_equal(lseek(watched[0], 900, SEEK_SET), 900);
     log_rotation_set(1000, rotate, &rotations);
-    /* What is there already counts. Where it cannot be put aside nothing is lost, and not each line tries. */
+    /* What is there already counts. Where it cannot be put aside nothing is lost, and not each line
+     * tries. */
     next_fd = -ENOSPC;
     for (int i = 0; i < 20; i++)
         log_info("x", "n=%04d", i);

@@ -1,8 +1,8 @@
 /*
- * What: the service as a test plays it: the functions of api/api.h that the job floor calls. Defined in the
- * test's own object they keep the archive's api.o out; the codec of tasks stays the real one.
- * The fake is the oracle of money: for each attempt it counts the requests that may have made a task, and a
- * second one ends the test at once.
+ * What: the service as a test plays it: the functions of api/api.h that the job layer calls.
+ * Defined in the test's own object they keep the archive's api.o out; the codec of tasks stays the
+ * real one. The fake is the oracle of money: for each attempt it counts the requests that may have
+ * made a task, and a second one ends the test at once.
  */
 #ifndef TESTS_UNIT_JOB_FAKE_API_H
 #define TESTS_UNIT_JOB_FAKE_API_H
@@ -22,7 +22,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A test that lets allocations fail keeps the fake's own out of it, but for one that stands for all. */
+/* A test that lets allocations fail keeps the fake's own out of it, but for one that stands for
+ * all. */
 #ifndef FAKE_API_ENTER
 #define FAKE_API_ENTER() ((void)0)
 #define FAKE_API_LEAVE() ((void)0)
@@ -47,7 +48,7 @@ struct api_attempt {
     unsigned sends;    /* requests whose first byte may have been written */
     unsigned possible; /* of these, the ones not known to have made no task */
     char task_id[64];  /* "": none was made for sure */
-    bool is_answer_stored;
+    bool is_response_stored;
     UT_hash_handle by_id;
 };
 
@@ -170,21 +171,22 @@ static inline void api_fini(struct api *api)
     }
 }
 
-static inline void call_end(struct api_call *call, const struct api_answer *answer)
+static inline void call_end(struct api_call *call, const struct api_response *response)
 {
     DL_DELETE(call->api->calls, call);
-    call->create.on_done(call->create.context, answer);
+    call->create.on_done(call->create.context, response);
     call_free(call);
 }
 
-/* As the api floor does it: when on_send refuses, nothing is written and the call ends as unsent. */
+/* As the api layer does it: when on_send refuses, nothing is written and the call ends as
+ * unsent. */
 static inline int call_send(struct api_call *call)
 {
     int r = call->create.on_send(call->create.context);
     if (r < 0) {
-        struct api_answer answer = {
+        struct api_response response = {
             .verdict = API_UNSENT, .result = r, .retry_after_ms = -1, .body = ""};
-        call_end(call, &answer);
+        call_end(call, &response);
         return r;
     }
     struct api_attempt *attempt = api_attempt_get(call->api, call->attempt_id);
@@ -207,20 +209,21 @@ static inline bool verdict_is_harmless(enum api_verdict verdict)
            verdict == API_QUOTA || verdict == API_KEY_REFUSED || verdict == API_ACCOUNT_REFUSED;
 }
 
-/* A create that makes no task for sure, or perhaps one; `is_sent` only where the request went out. */
+/* A create that makes no task for sure, or perhaps one; `is_sent` only where the request went
+ * out. */
 static inline void create_end(struct api_call *call, enum api_verdict verdict, int http_status,
                               int64_t retry_after_ms, const char *message)
 {
-    struct api_answer answer = {.verdict = verdict,
-                                .http_status = http_status,
-                                .result = http_status ? 0 : -ERR_HTTP_BROKEN,
-                                .is_sent = call->is_sent,
-                                .retry_after_ms = retry_after_ms,
-                                .body = ""};
-    strncat(answer.message, message, sizeof(answer.message) - 1);
+    struct api_response response = {.verdict = verdict,
+                                    .http_status = http_status,
+                                    .result = http_status ? 0 : -ERR_HTTP_BROKEN,
+                                    .is_sent = call->is_sent,
+                                    .retry_after_ms = retry_after_ms,
+                                    .body = ""};
+    strncat(response.message, message, sizeof(response.message) - 1);
     if (call->is_sent && verdict_is_harmless(verdict))
         api_attempt_get(call->api, call->attempt_id)->possible = 0;
-    call_end(call, &answer);
+    call_end(call, &response);
 }
 
 static inline void create_accept(struct api_call *call, const char *task_id)
@@ -233,38 +236,38 @@ static inline void create_accept(struct api_call *call, const char *task_id)
     struct api_attempt *attempt = api_attempt_get(call->api, call->attempt_id);
     (void)snprintf(attempt->task_id, sizeof(attempt->task_id), "%s", task_id);
     call->api->tasks_made++;
-    struct api_answer answer = {.verdict = API_ACCEPTED,
-                                .http_status = 200,
-                                .is_sent = true,
-                                .retry_after_ms = -1,
-                                .body = body,
-                                .body_len = strlen(body)};
+    struct api_response response = {.verdict = API_ACCEPTED,
+                                    .http_status = 200,
+                                    .is_sent = true,
+                                    .retry_after_ms = -1,
+                                    .body = body,
+                                    .body_len = strlen(body)};
     int r = call_receive(call, body);
     api_task_init(&task);
     if (r == 0)
         assert_int_equal(api_task_decode(body, strlen(body), &task), 0);
-    answer.result = r;
-    answer.task = r == 0 ? &task : NULL;
+    response.result = r;
+    response.task = r == 0 ? &task : NULL;
     if (r < 0)
-        answer.verdict = API_AMBIGUOUS;
-    call_end(call, &answer);
+        response.verdict = API_AMBIGUOUS;
+    call_end(call, &response);
     api_task_fini(&task);
 }
 
 /* A poll answered with this body; "" fills in nothing: `body` is the whole task. */
-static inline void poll_answer(struct api_call *call, const char *body)
+static inline void poll_response(struct api_call *call, const char *body)
 {
     struct api_task task;
-    struct api_answer answer = {.verdict = API_TASK,
-                                .http_status = 200,
-                                .is_sent = true,
-                                .retry_after_ms = -1,
-                                .body = body,
-                                .body_len = strlen(body)};
+    struct api_response response = {.verdict = API_TASK,
+                                    .http_status = 200,
+                                    .is_sent = true,
+                                    .retry_after_ms = -1,
+                                    .body = body,
+                                    .body_len = strlen(body)};
     api_task_init(&task);
     assert_int_equal(api_task_decode(body, strlen(body), &task), 0);
-    answer.task = &task;
-    call_end(call, &answer);
+    response.task = &task;
+    call_end(call, &response);
     api_task_fini(&task);
 }
 
@@ -272,7 +275,7 @@ static inline void poll_status(struct api_call *call, const char *word)
 {
     char body[256];
     (void)snprintf(body, sizeof(body), "{\"id\":\"%s\",\"status\":\"%s\"}", call->task_id, word);
-    poll_answer(call, body);
+    poll_response(call, body);
 }
 
 static inline void poll_succeeded(struct api_call *call)
@@ -283,22 +286,23 @@ static inline void poll_succeeded(struct api_call *call)
                    "\"https://media.example/v.mp4?X-Tos-Date=20261123T080000Z&X-Tos-Expires="
                    "86400&sig=s3cret\"},\"usage\":{\"video_duration\":5}}",
                    call->task_id);
-    poll_answer(call, body);
+    poll_response(call, body);
 }
 
 static inline void poll_end(struct api_call *call, enum api_verdict verdict, int http_status,
                             int64_t retry_after_ms)
 {
-    struct api_answer answer = {.verdict = verdict,
-                                .http_status = http_status,
-                                .result = verdict == API_RETRY && !http_status ? -ERR_HTTP_BROKEN
-                                          : verdict == API_UNUSABLE            ? -EINVAL
-                                                                               : 0,
-                                .is_sent = true,
-                                .retry_after_ms = retry_after_ms,
-                                .message = "so it said",
-                                .body = ""};
-    call_end(call, &answer);
+    struct api_response response = {.verdict = verdict,
+                                    .http_status = http_status,
+                                    .result = verdict == API_RETRY && !http_status
+                                                  ? -ERR_HTTP_BROKEN
+                                              : verdict == API_UNUSABLE ? -EINVAL
+                                                                        : 0,
+                                    .is_sent = true,
+                                    .retry_after_ms = retry_after_ms,
+                                    .message = "so it said",
+                                    .body = ""};
+    call_end(call, &response);
 }
 
 #endif

@@ -1,7 +1,8 @@
 /*
- * What: the job floor on a real store in a directory of its own, a clock that stands still, and the fake
- * service. A crash is the copy of the directory at that instant: what SIGKILL would leave.
- * Syncs are counted by standing before libc's fdatasync(2), so that "durable" is seen and not believed.
+ * What: the job layer on a real store in a directory of its own, a clock that stands still, and the
+ * fake service. A crash is the copy of the directory at that instant: what SIGKILL would leave.
+ * Syncs are counted by standing before libc's fdatasync(2), so that "durable" is seen and not
+ * believed.
  */
 #ifndef TESTS_UNIT_JOB_JOB_HARNESS_H
 #define TESTS_UNIT_JOB_JOB_HARNESS_H

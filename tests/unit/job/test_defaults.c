@@ -1,4 +1,5 @@
-/* defaults.json: when it comes into force, what it is used for, and that it never sends anything. */
+/* defaults.json: when it comes into force, what it is used for, and that it never sends
+ * anything. */
 #include "job_harness.h"
 
 #include "seedancefs/job/defaults.h"
@@ -110,7 +111,8 @@ static void test_defaults__nothing_changes_before_the_last_writer_has_closed(voi
     world_fini(&w);
 }
 
-/* Money: whatever is done to the defaults, what was accepted is sent once and as it was accepted. */
+/* Money: whatever is done to the defaults, what was accepted is sent once and as it was
+ * accepted. */
 static void test_defaults__a_change_sends_nothing_and_changes_no_request(void **state UNUSED)
 {
     struct world w;
@@ -292,7 +294,7 @@ static void test_defaults__writing_in_place_is_judged_as_a_whole(void **state UN
     /* A writer that died, and one that was told of an error, have written nothing. */
     assert_int_equal(jobs_defaults_open(w.jobs, true), 0);
     assert_int_equal(jobs_defaults_write(w.jobs, "{\"duration\": 4}", 15, 0), 0);
-    jobs_defaults_write_lost(w.jobs);
+    jobs_defaults_write_dropped(w.jobs);
     jobs_defaults_close(w.jobs);
     assert_text(&w, "");
     assert_int_equal(jobs_defaults_open(w.jobs, true), 0);

@@ -14,7 +14,8 @@ static void events_get(struct world *w, struct buf *out)
     assert_int_equal(out->len, size);
 }
 
-/* Every line is JSON, each begins where the one before of its job has ended; the last state is `last`. */
+/* Every line is JSON, each begins where the one before of its job has ended; the last state is
+ * `last`. */
 static void assert_chain(struct world *w, int64_t id, const char *last)
 {
     struct buf events;
@@ -41,7 +42,7 @@ static void assert_chain(struct world *w, int64_t id, const char *last)
     buf_fini(&events);
 }
 
-/* The next answer about the task. */
+/* The next response about the task. */
 static void task_says(struct world *w, struct job *job, const char *word)
 {
     while (!call_of(w, job))
@@ -57,7 +58,7 @@ static void test_events__tell_every_transition_once(void **state UNUSED)
     int64_t id = job->id;
     assert_chain(&w, id, "queued");
     task_says(&w, job, "running");
-    job_keep(job, "a note is no transition");
+    job_persist(job, "a note is no transition");
     assert_chain(&w, id, "running");
     task_says(&w, job, "failed");
     assert_chain(&w, id, "failed");

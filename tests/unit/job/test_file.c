@@ -1,4 +1,5 @@
-/* The user's files: when prompt.json is reported wrong, when it is committed, and when it is frozen. */
+/* The user's files: when prompt.json is reported wrong, when it is committed, and when it is
+ * frozen. */
 #include "job_harness.h"
 
 #include "seedancefs/job/ctl.h"
@@ -629,7 +630,8 @@ static void test_file__out_of_sight_is_not_gone(void **state UNUSED)
     }
 }
 
-/* A start without the directory makes another one, which says nothing about what was in the old one. */
+/* A start without the directory makes another one, which says nothing about what was in the old
+ * one. */
 static void test_file__a_directory_made_anew_proves_nothing(void **state UNUSED)
 {
     struct world w;

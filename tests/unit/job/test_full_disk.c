@@ -1,6 +1,6 @@
 /*
- * A store that refuses: what the user wants fails and changes nothing; what the service said stays true in
- * memory and is written as soon as the disk takes it.
+ * A store that refuses: what the user wants fails and changes nothing; what the service said stays
+ * true in memory and is written as soon as the disk takes it.
  */
 #include "job_harness.h"
 
@@ -65,7 +65,8 @@ static void test_full_disk__a_request_that_cannot_be_written_down_is_not_sent(vo
     world_fini(&w);
 }
 
-/* Each fact in turn meets a full disk: it holds at once, and is on disk soon after there is room. */
+/* Each fact in turn meets a full disk: it holds at once, and is on disk soon after there is
+ * room. */
 static void test_full_disk__facts_hold_in_memory_and_are_written_later(void **state UNUSED)
 {
     static const struct {
@@ -119,7 +120,7 @@ static void test_full_disk__facts_hold_in_memory_and_are_written_later(void **st
 }
 
 static void
-test_full_disk__the_answer_that_was_paid_for_is_written_with_its_attempt(void **state UNUSED)
+test_full_disk__the_response_that_was_paid_for_is_written_with_its_attempt(void **state UNUSED)
 {
     /* Room again before the next attempt to save; at the end of the program; in a removed job. */
     for (int kind = 0; kind < 4; kind++) {
@@ -153,7 +154,7 @@ test_full_disk__the_answer_that_was_paid_for_is_written_with_its_attempt(void **
     }
 }
 
-static void test_full_disk__an_answer_never_ends_up_with_the_next_attempt(void **state UNUSED)
+static void test_full_disk__an_response_never_ends_up_with_the_next_attempt(void **state UNUSED)
 {
     struct world w;
     struct store_attempt attempt;
@@ -182,7 +183,8 @@ static void test_full_disk__an_answer_never_ends_up_with_the_next_attempt(void *
     world_fini(&w);
 }
 
-/* Found by the model (seed 34): the row of the job was saved with its name, that of the attempt not. */
+/* Found by the model (seed 34): the row of the job was saved with its name, that of the attempt
+ * not. */
 static void test_full_disk__a_rename_does_not_leave_the_attempt_behind(void **state UNUSED)
 {
     struct world w;
@@ -225,8 +227,9 @@ int main(void)
         cmocka_unit_test(test_full_disk__what_a_user_wants_fails_and_changes_nothing),
         cmocka_unit_test(test_full_disk__a_request_that_cannot_be_written_down_is_not_sent),
         cmocka_unit_test(test_full_disk__facts_hold_in_memory_and_are_written_later),
-        cmocka_unit_test(test_full_disk__the_answer_that_was_paid_for_is_written_with_its_attempt),
-        cmocka_unit_test(test_full_disk__an_answer_never_ends_up_with_the_next_attempt),
+        cmocka_unit_test(
+            test_full_disk__the_response_that_was_paid_for_is_written_with_its_attempt),
+        cmocka_unit_test(test_full_disk__an_response_never_ends_up_with_the_next_attempt),
         cmocka_unit_test(test_full_disk__a_rename_does_not_leave_the_attempt_behind),
         cmocka_unit_test(test_full_disk__a_crash_before_there_is_room_again_is_unknown),
     };

@@ -65,7 +65,7 @@ static void test_poll__a_strange_word_and_a_missing_url_are_shown_as_reason(void
 static void test_poll__a_task_is_lost_only_at_the_second_look(void **state UNUSED)
 {
     static const struct {
-        const char *answers; /* 4: 404, 5: 503, r: running, one after the other */
+        const char *responses; /* 4: 404, 5: 503, r: running, one after the other */
         enum job_state expected;
     } rows[] = {
         {"4", JOB_QUEUED}, {"44", JOB_LOST},     {"r4", JOB_RUNNING},
@@ -76,7 +76,7 @@ static void test_poll__a_task_is_lost_only_at_the_second_look(void **state UNUSE
         struct world w;
         world_init(&w);
         struct job *job = job_queued(&w, "cat", "cgt-1");
-        for (const char *p = rows[i].answers; *p; p++) {
+        for (const char *p = rows[i].responses; *p; p++) {
             struct api_call *call = call_wait(&w, job);
             if (*p == 'r')
                 poll_status(call, "running");
@@ -90,7 +90,7 @@ static void test_poll__a_task_is_lost_only_at_the_second_look(void **state UNUSE
     }
 }
 
-static void test_poll__an_answer_that_says_nothing_changes_nothing(void **state UNUSED)
+static void test_poll__an_response_that_says_nothing_changes_nothing(void **state UNUSED)
 {
     static const struct {
         enum api_verdict verdict;
@@ -142,13 +142,13 @@ test_poll__a_refused_key_of_a_poll_is_tried_at_once_when_the_key_changes(void **
 
 static void test_poll__retry_after_is_honoured(void **state UNUSED)
 {
-    static const int64_t told_ms[] = {1, 90 * 1000, HOUR_MS};
-    for (size_t i = 0; i < ARRAY_COUNT(told_ms); i++) {
+    static const int64_t retry_after_ms[] = {1, 90 * 1000, HOUR_MS};
+    for (size_t i = 0; i < ARRAY_COUNT(retry_after_ms); i++) {
         struct world w;
         world_init(&w);
         struct job *job = job_queued(&w, "cat", "cgt-1");
-        poll_end(call_wait(&w, job), i == 0 ? API_RETRY : API_THROTTLED, 429, told_ms[i]);
-        world_run(&w, told_ms[i] - 1);
+        poll_end(call_wait(&w, job), i == 0 ? API_RETRY : API_THROTTLED, 429, retry_after_ms[i]);
+        world_run(&w, retry_after_ms[i] - 1);
         assert_null(call_of(&w, job));
         world_run(&w, 502);
         assert_non_null(call_of(&w, job));
@@ -321,8 +321,8 @@ static void test_poll__a_dead_url_is_renewed_by_one_question(void **state UNUSED
     }
 }
 
-/* Found by the model (seeds 2 and 9): the answer to such a question ended the following of the task, or was
- * kept as the answer to the next attempt. */
+/* Found by the model (seeds 2 and 9): the response to such a question ended the following of the
+ * task, or was kept as the response to the next attempt. */
 static void test_poll__there_is_no_url_to_renew_before_the_video_is_finished(void **state UNUSED)
 {
     struct world w;
@@ -366,7 +366,7 @@ static void test_poll__a_removed_job_is_not_asked_about(void **state UNUSED)
     world_fini(&w);
 }
 
-static void test_poll__the_last_answer_is_kept_as_it_came(void **state UNUSED)
+static void test_poll__the_last_response_is_kept_as_it_came(void **state UNUSED)
 {
     struct world w;
     struct buf out;
@@ -390,7 +390,7 @@ int main(void)
         cmocka_unit_test(test_poll__words_lead_forward_only),
         cmocka_unit_test(test_poll__a_strange_word_and_a_missing_url_are_shown_as_reason),
         cmocka_unit_test(test_poll__a_task_is_lost_only_at_the_second_look),
-        cmocka_unit_test(test_poll__an_answer_that_says_nothing_changes_nothing),
+        cmocka_unit_test(test_poll__an_response_that_says_nothing_changes_nothing),
         cmocka_unit_test(test_poll__a_refused_key_of_a_poll_is_tried_at_once_when_the_key_changes),
         cmocka_unit_test(test_poll__retry_after_is_honoured),
         cmocka_unit_test(test_poll__after_a_start_or_a_long_sleep_it_asks_at_once),
@@ -401,7 +401,7 @@ int main(void)
         cmocka_unit_test(test_poll__a_dead_url_is_renewed_by_one_question),
         cmocka_unit_test(test_poll__there_is_no_url_to_renew_before_the_video_is_finished),
         cmocka_unit_test(test_poll__a_removed_job_is_not_asked_about),
-        cmocka_unit_test(test_poll__the_last_answer_is_kept_as_it_came),
+        cmocka_unit_test(test_poll__the_last_response_is_kept_as_it_came),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

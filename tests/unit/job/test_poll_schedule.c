@@ -1,7 +1,7 @@
 /*
- * When tasks are asked about, in virtual time: against the client of the service's own guide, which asks every
- * five seconds from the start, against the bound that no schedule can beat, and with more jobs than the rate
- * limit likes.
+ * When tasks are asked about, in virtual time: against the client of the service's own guide, which
+ * asks every five seconds from the start, against the bound that no schedule can beat, and with
+ * more jobs than the rate limit likes.
  */
 #include "job_harness.h"
 
@@ -43,7 +43,8 @@ struct cost {
     double delay_ms; /* mean */
 };
 
-/* One task after the other, through the whole job floor: what was learned of one serves the next. */
+/* One task after the other, through the whole job layer: what was learned of one serves the
+ * next. */
 static struct cost tasks_follow(struct world *w, uint64_t random, double median_ms, double sigma,
                                 struct cost *client)
 {

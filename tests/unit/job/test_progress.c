@@ -1,4 +1,5 @@
-/* How far a job is said to be: never back, never all of it before success, and right about its kind. */
+/* How far a job is said to be: never back, never all of it before success, and right about its
+ * kind. */
 #include "job_harness.h"
 
 #include "job/poll_plan.h"

@@ -1,4 +1,5 @@
-/* prompt.txt: what its content does, and that a job has one prompt and one task, whichever form it has. */
+/* prompt.txt: what its content does, and that a job has one prompt and one task, whichever form it
+ * has. */
 #include "job_harness.h"
 
 #define TEXT JOB_PROMPT_TEXT_NAME

@@ -269,7 +269,8 @@ static void test_spending__a_task_that_is_adopted_too_early_costs_what_it_costs(
     world_fini(&w);
 }
 
-/* A refusal that the disk did not take is still a reservation there; when it takes it, somebody has to look. */
+/* A refusal that the disk did not take is still a reservation there; when it takes it, somebody has
+ * to look. */
 static void test_spending__money_that_is_free_late_is_found(void **state UNUSED)
 {
     struct world w;

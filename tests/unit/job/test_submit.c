@@ -1,7 +1,7 @@
 /*
- * Column C of the fault table: what each outcome of a create leads to, that nothing is ever sent twice for
- * one attempt, and that each step is on disk before the next is taken. The fake service ends the test when
- * a second request that may cost money is started for an attempt.
+ * Column C of the fault table: what each outcome of a create leads to, that nothing is ever sent
+ * twice for one attempt, and that each step is on disk before the next is taken. The fake service
+ * ends the test when a second request that may cost money is started for an attempt.
  */
 #include "job_harness.h"
 
@@ -10,7 +10,7 @@ test_submit__each_verdict_leads_to_its_state_and_never_to_a_second_task(void **s
 {
     static const struct {
         enum api_verdict verdict;
-        int http_status; /* 0: no answer */
+        int http_status; /* 0: no response */
         bool is_sent;
         enum job_state expected;
         bool is_sent_again; /* some day, by itself */
@@ -115,14 +115,14 @@ static void test_submit__submitting_is_on_disk_and_synced_before_the_first_byte(
     assert_int_equal(detail_of(job)->attempt.submitted_ms, WALL_START_MS);
     jobs_start(later.jobs);
     assert_state(job, JOB_UNKNOWN);
-    assert_true(problem_has(job, "before an answer was on disk"));
+    assert_true(problem_has(job, "before a response was on disk"));
     world_run(&later, 25 * HOUR_MS);
     assert_int_equal(later.api.creates, 0);
     world_fini(&later);
     world_fini(&w);
 }
 
-static void test_submit__an_answer_that_is_on_disk_is_taken_up_after_a_crash(void **state UNUSED)
+static void test_submit__an_response_that_is_on_disk_is_taken_up_after_a_crash(void **state UNUSED)
 {
     static const struct {
         const char *body;
@@ -205,8 +205,8 @@ static void test_submit__what_cannot_start_is_tried_again_with_growing_delays(vo
 
 static void test_submit__a_429_is_never_answered_earlier_than_told(void **state UNUSED)
 {
-    static const int64_t told_ms[] = {1000, 30 * 1000, HOUR_MS};
-    for (size_t i = 0; i < ARRAY_COUNT(told_ms); i++) {
+    static const int64_t retry_after_ms[] = {1000, 30 * 1000, HOUR_MS};
+    for (size_t i = 0; i < ARRAY_COUNT(retry_after_ms); i++) {
         for (uint64_t seed = 1; seed <= 20; seed++) {
             struct world w;
             world_init(&w);
@@ -214,11 +214,11 @@ static void test_submit__a_429_is_never_answered_earlier_than_told(void **state 
             struct job *job = job_submitted(&w, "cat");
             struct job *other = job_make_named(&w, "dog");
             assert_int_equal(call_send(call_of(&w, job)), 0);
-            create_end(call_of(&w, job), API_THROTTLED, 429, told_ms[i], "slow down");
+            create_end(call_of(&w, job), API_THROTTLED, 429, retry_after_ms[i], "slow down");
             assert_non_null(strstr(detail_of(job)->reason, "slow down"));
             /* Holds for whatever comes later as well. */
             assert_int_equal(user_write(other, JOB_PROMPT_NAME, PROMPT), 0);
-            world_run(&w, told_ms[i] - 1);
+            world_run(&w, retry_after_ms[i] - 1);
             assert_int_equal(w.api.creates, 1);
             world_run(&w, 1002);
             assert_non_null(call_of(&w, job));
@@ -356,7 +356,8 @@ static void test_submit__a_closed_gate_holds_all_jobs_until_the_key_changes(void
     }
 }
 
-/* A refusal of the old key may come after the new one was given: nobody would give it a second time. */
+/* A refusal of the old key may come after the new one was given: nobody would give it a second
+ * time. */
 static void test_submit__a_late_refusal_does_not_close_the_gate_again(void **state UNUSED)
 {
     struct world w;
@@ -480,7 +481,8 @@ test_submit__a_removed_job_that_somebody_still_reads_is_not_sent_either(void **s
     world_fini(&w);
 }
 
-static void test_submit__a_job_removed_while_it_is_sent_still_keeps_its_answer(void **state UNUSED)
+static void
+test_submit__a_job_removed_while_it_is_sent_still_keeps_its_response(void **state UNUSED)
 {
     static const struct {
         enum api_verdict verdict;
@@ -546,7 +548,7 @@ test_submit__a_stop_starts_nothing_new_and_waits_for_what_is_under_way(void **st
     world_fini(&w);
 }
 
-static void test_submit__an_end_without_the_answer_leaves_submitting_on_disk(void **state UNUSED)
+static void test_submit__an_end_without_the_response_leaves_submitting_on_disk(void **state UNUSED)
 {
     struct world w;
     world_init(&w);
@@ -657,7 +659,7 @@ int main(void)
         cmocka_unit_test(test_submit__each_verdict_leads_to_its_state_and_never_to_a_second_task),
         cmocka_unit_test(test_submit__nothing_but_the_user_leads_out_of_unknown),
         cmocka_unit_test(test_submit__submitting_is_on_disk_and_synced_before_the_first_byte),
-        cmocka_unit_test(test_submit__an_answer_that_is_on_disk_is_taken_up_after_a_crash),
+        cmocka_unit_test(test_submit__an_response_that_is_on_disk_is_taken_up_after_a_crash),
         cmocka_unit_test(test_submit__without_a_durable_intent_nothing_is_sent),
         cmocka_unit_test(test_submit__what_cannot_start_is_tried_again_with_growing_delays),
         cmocka_unit_test(test_submit__a_429_is_never_answered_earlier_than_told),
@@ -671,9 +673,9 @@ int main(void)
         cmocka_unit_test(test_submit__few_creates_are_under_way_at_once_and_all_get_their_turn),
         cmocka_unit_test(test_submit__a_removed_job_that_waits_is_never_sent),
         cmocka_unit_test(test_submit__a_removed_job_that_somebody_still_reads_is_not_sent_either),
-        cmocka_unit_test(test_submit__a_job_removed_while_it_is_sent_still_keeps_its_answer),
+        cmocka_unit_test(test_submit__a_job_removed_while_it_is_sent_still_keeps_its_response),
         cmocka_unit_test(test_submit__a_stop_starts_nothing_new_and_waits_for_what_is_under_way),
-        cmocka_unit_test(test_submit__an_end_without_the_answer_leaves_submitting_on_disk),
+        cmocka_unit_test(test_submit__an_end_without_the_response_leaves_submitting_on_disk),
         cmocka_unit_test(test_submit__each_rewriting_of_an_ended_job_is_one_new_attempt),
         cmocka_unit_test(test_submit__what_a_service_asked_for_holds_over_a_restart),
         cmocka_unit_test(test_submit__an_end_waits_only_for_what_was_sent),

@@ -1,13 +1,16 @@
 /*
- * Torture: on the way from the opening of prompt.json to a durable task id, the k-th allocation, the k-th write and
- * the k-th sync fail, for every k, once or from then on until the disk and the memory are well again. SQLite and
- * cJSON are hit as well, because the calls are taken where libc offers them.
+ * Torture: on the way from the opening of prompt.json to a durable task id, the k-th allocation,
+ * the k-th write and the k-th sync fail, for every k, once or from then on until the disk and the
+ * memory are well again. SQLite and cJSON are hit as well, because the calls are taken where libc
+ * offers them.
  *
- * Whatever fails: no crash, no leak, nothing sent that is not durable, at most one paid request per attempt (the fake
- * service ends the test otherwise), a user who is told, and a job that can be finished afterwards.
+ * Whatever fails: no crash, no leak, nothing sent that is not durable, at most one paid request per
+ * attempt (the fake service ends the test otherwise), a user who is told, and a job that can be
+ * finished afterwards.
  *
- * TORTURE_STRIDE=N looks at every N-th allocation only, TORTURE_SEED at which of them (writes and syncs: always all);
- * TORTURE_WAY and TORTURE_ONLY look at one way and one k, as the report of a failure gives them.
+ * TORTURE_STRIDE=N looks at every N-th allocation only, TORTURE_SEED at which of them (writes and
+ * syncs: always all); TORTURE_WAY and TORTURE_ONLY look at one way and one k, as the report of a
+ * failure gives them.
  */
 #include "../../tools/failing.h"
 
@@ -58,8 +61,8 @@ static void torture_failed(struct torture *t, enum user_step step, int r)
     }
 }
 
-/* `echo … > jobs/NAME/prompt.json`, as the kernel asks for it: a lookup on the way, a create or an open that
- * truncates, and what every program does after an error: close. */
+/* `echo … > jobs/NAME/prompt.json`, as the kernel asks for it: a lookup on the way, a create or an
+ * open that truncates, and what every program does after an error: close. */
 static void torture_write(struct torture *t)
 {
     struct jobs *jobs = t->w.jobs;
@@ -85,27 +88,27 @@ static void torture_write(struct torture *t)
     job_file_close(file, true);
 }
 
-/* What the api floor does with the answer of the service. */
+/* What the api layer does with the response of the service. */
 static void service_accept(struct torture *t, struct api_call *call)
 {
     static const char body[] = "{\"id\":\"" TASK_ID "\",\"status\":\"queued\"}";
     struct api_task task;
-    struct api_answer answer = {.verdict = API_ACCEPTED,
-                                .http_status = 200,
-                                .is_sent = true,
-                                .retry_after_ms = -1,
-                                .body = body,
-                                .body_len = strlen(body)};
+    struct api_response response = {.verdict = API_ACCEPTED,
+                                    .http_status = 200,
+                                    .is_sent = true,
+                                    .retry_after_ms = -1,
+                                    .body = body,
+                                    .body_len = strlen(body)};
     t->w.api.tasks_made++;
     int r = call_receive(call, body);
     api_task_init(&task);
     if (r >= 0)
         r = api_task_decode(body, strlen(body), &task);
-    answer.result = r;
-    answer.task = r == 0 ? &task : NULL;
+    response.result = r;
+    response.task = r == 0 ? &task : NULL;
     if (r < 0)
-        answer.verdict = API_AMBIGUOUS;
-    call_end(call, &answer);
+        response.verdict = API_AMBIGUOUS;
+    call_end(call, &response);
     api_task_fini(&task);
 }
 
@@ -140,7 +143,8 @@ static void torture_run(struct torture *t, int64_t ms)
     }
 }
 
-/* The user was told, by an error of open, write or close, or by `error`; then writing it again has to work. */
+/* The user was told, by an error of open, write or close, or by `error`; then writing it again has
+ * to work. */
 static void torture_write_again(struct torture *t, struct job *job)
 {
     if (t->step == STEP_NONE) {
@@ -174,9 +178,9 @@ static void torture_check(struct torture *t)
     assert_int_equal(state_on_disk(&t->w, t->name), JOB_QUEUED);
 }
 
-/* The ways that lead to a task: a new job, another attempt of one, and the next start of the program, which finds
- * an intent or an answer on the disk. */
-enum way { WAY_NEW, WAY_AGAIN, WAY_INTENT, WAY_ANSWER, WAY_COUNT };
+/* The ways that lead to a task: a new job, another attempt of one, and the next start of the
+ * program, which finds an intent or a response on the disk. */
+enum way { WAY_NEW, WAY_AGAIN, WAY_INTENT, WAY_RESPONSE, WAY_COUNT };
 
 static void way_prepare(struct torture *t, enum way way)
 {
@@ -186,17 +190,17 @@ static void way_prepare(struct torture *t, enum way way)
         return;
     struct job *job = job_make_named(w, t->name);
     assert_int_equal(user_write(job, JOB_PROMPT_NAME, UNWISE_PROMPT), 0);
-    if (way == WAY_AGAIN || way == WAY_ANSWER) {
+    if (way == WAY_AGAIN || way == WAY_RESPONSE) {
         world_run(w, 0);
         assert_int_equal(call_send(call_of(w, job)), 0);
     }
     if (way == WAY_AGAIN)
         create_end(call_of(w, job), API_REJECTED, 400, -1, "no good");
-    if (way == WAY_ANSWER)
+    if (way == WAY_RESPONSE)
         assert_int_equal(call_receive(call_of(w, job), "{\"id\":\"" TASK_ID "\"}"), 0);
-    if (way == WAY_ANSWER)
+    if (way == WAY_RESPONSE)
         w->api.tasks_made++;
-    if (way == WAY_INTENT || way == WAY_ANSWER)
+    if (way == WAY_INTENT || way == WAY_RESPONSE)
         world_crash(w);
     w->api.creates = 0;
 }

@@ -205,7 +205,7 @@ static inline struct media_item *harness_known(struct harness *h)
 
 static void harness_turn(struct harness *h)
 {
-    assert_int_equal(loop_turn(h->loop, 20), 0);
+    assert_int_equal(loop_run_once(h->loop, 20), 0);
     if (h->is_url_due)
         harness_give_url(h);
 }

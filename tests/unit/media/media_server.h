@@ -26,7 +26,7 @@ enum server_fault {
     SERVER_FINE,
     SERVER_CUT,         /* closes after half of the body */
     SERVER_CUT_EXPIRE,  /* the same, and the token is too old from then on */
-    SERVER_NO_ANSWER,   /* closes before the head */
+    SERVER_NO_RESPONSE, /* closes before the head */
     SERVER_WHOLE,       /* 200 and everything */
     SERVER_SHIFTED,     /* another range than asked for, said so */
     SERVER_UNSAID,      /* 206 without Content-Range */
@@ -39,7 +39,7 @@ enum server_fault {
     SERVER_FORBIDDEN,   /* 403 whatever the token */
     SERVER_GONE,        /* 404 */
     SERVER_HTML,        /* 200 and a page */
-    SERVER_HANG,        /* no answer for a minute */
+    SERVER_HANG,        /* no response for a minute */
     SERVER_TRICKLE,     /* a byte every 50 ms */
     SERVER_REDIRECT,    /* once, to the same path with hop=1 */
     SERVER_LOOP,        /* for ever */
@@ -115,9 +115,9 @@ static void server_send_body(struct server_state *state, int fd, int64_t first, 
 static enum server_fault server_pick(struct server_state *state, int number)
 {
     static const enum server_fault heal[] = {
-        SERVER_CUT,      SERVER_NO_ANSWER, SERVER_SHIFTED, SERVER_UNSAID, SERVER_SHORT,
-        SERVER_STAR,     SERVER_MULTIPART, SERVER_BUSY,    SERVER_HTML,   SERVER_CUT,
-        SERVER_REDIRECT, SERVER_WHOLE,     SERVER_LARGER};
+        SERVER_CUT,      SERVER_NO_RESPONSE, SERVER_SHIFTED, SERVER_UNSAID, SERVER_SHORT,
+        SERVER_STAR,     SERVER_MULTIPART,   SERVER_BUSY,    SERVER_HTML,   SERVER_CUT,
+        SERVER_REDIRECT, SERVER_WHOLE,       SERVER_LARGER};
     uint32_t dice = (uint32_t)number * 2654435761u;
     dice ^= dice >> 15;
     if (state->fault_percent > (int)(dice % 100))
@@ -143,7 +143,7 @@ static bool server_refuse(struct server_state *state, int fd, enum server_fault 
     char headers[256];
     const char *token = strstr(request, "token=");
     const char *hop = strstr(request, "hop=");
-    if (fault == SERVER_NO_ANSWER)
+    if (fault == SERVER_NO_RESPONSE)
         _exit(0);
     if (fault == SERVER_HANG) {
         sleep(60);
@@ -173,7 +173,7 @@ static bool server_refuse(struct server_state *state, int fd, enum server_fault 
     return true;
 }
 
-static void server_answer(struct server_state *state, int fd, const char *request, int port)
+static void server_response(struct server_state *state, int fd, const char *request, int port)
 {
     int64_t first = 0;
     int64_t last = state->size - 1;
@@ -238,7 +238,7 @@ static void server_serve(struct server_state *state, int fd, int port)
         char *end = strstr(request, "\r\n\r\n");
         if (!end)
             continue;
-        server_answer(state, fd, request, port);
+        server_response(state, fd, request, port);
         size_t used = (size_t)(end + 4 - request);
         memmove(request, request + used, len - used + 1);
         len -= used;

@@ -549,8 +549,8 @@ static void test_cache_file__what_cannot_be_looked_at_gets_no_map(void **state)
     place_fini(&place);
 }
 
-/* Rot, and writes that the disk lost: found when the block is read for the first time, and in no other
- * block. */
+/* Rot, and writes that the disk lost: found when the block is read for the first time, and in no
+ * other block. */
 static void test_cache_file__a_rotten_block_is_not_served(void **state)
 {
     static const char *const commands[] = {
@@ -620,7 +620,8 @@ static void test_cache_file__a_rotten_block_is_not_served(void **state)
     }
 }
 
-/* A part of a block that an earlier run wrote is written again: the rest does not become right by it. */
+/* A part of a block that an earlier run wrote is written again: the rest does not become right by
+ * it. */
 static void test_cache_file__writing_over_rot_does_not_hide_it(void **state)
 {
     struct place place;

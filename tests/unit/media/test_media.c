@@ -1,5 +1,5 @@
 /*
- * The whole floor against a server of its own: many readers, known bytes, and every fault. The
+ * The whole layer against a server of its own: many readers, known bytes, and every fault. The
  * oracle is server_byte(): no read may ever return anything else.
  */
 #include "media_harness.h"
@@ -68,7 +68,7 @@ static void test_media__a_probe_brings_both_ends(void **state)
 }
 
 /* The size is told as soon as it is known, whatever becomes of the ends. */
-static void test_media__a_probe_needs_the_head_of_the_answer_alone(void **state)
+static void test_media__a_probe_needs_the_head_of_the_response_alone(void **state)
 {
     static const enum server_fault faults[] = {SERVER_CUT, SERVER_TRICKLE, SERVER_WHOLE};
     (void)state;
@@ -354,16 +354,16 @@ static void test_media__each_fault_has_its_outcome(void **state)
     static const struct fault_row rows[] = {
         {SERVER_CUT, 1, 100000},
         {SERVER_CUT, 6, 100000}, /* each brings something: no end of attempts */
-        {SERVER_NO_ANSWER, 2, 100000},
+        {SERVER_NO_RESPONSE, 2, 100000},
         {SERVER_SHIFTED, 2, 100000},
-        {SERVER_SHIFTED, -1, -ERR_MEDIA_ANSWER},
-        {SERVER_UNSAID, -1, -ERR_MEDIA_ANSWER},
-        {SERVER_SHORT, -1, -ERR_MEDIA_ANSWER},
-        {SERVER_STAR, -1, -ERR_MEDIA_ANSWER},
-        {SERVER_MULTIPART, -1, -ERR_MEDIA_ANSWER},
-        {SERVER_LARGER, -1, -ERR_MEDIA_ANSWER},
-        {SERVER_HTML, -1, -ERR_MEDIA_ANSWER},
-        {SERVER_UNSATISFIED, -1, -ERR_MEDIA_ANSWER},
+        {SERVER_SHIFTED, -1, -ERR_MEDIA_RESPONSE},
+        {SERVER_UNSAID, -1, -ERR_MEDIA_RESPONSE},
+        {SERVER_SHORT, -1, -ERR_MEDIA_RESPONSE},
+        {SERVER_STAR, -1, -ERR_MEDIA_RESPONSE},
+        {SERVER_MULTIPART, -1, -ERR_MEDIA_RESPONSE},
+        {SERVER_LARGER, -1, -ERR_MEDIA_RESPONSE},
+        {SERVER_HTML, -1, -ERR_MEDIA_RESPONSE},
+        {SERVER_UNSATISFIED, -1, -ERR_MEDIA_RESPONSE},
         {SERVER_WHOLE, -1, 100000},
         {SERVER_BUSY, 2, 100000},
         {SERVER_BUSY, -1, -ERR_MEDIA_STATUS},
@@ -423,7 +423,8 @@ static void test_media__an_expired_url_is_renewed_once_for_all(void **state)
     }
 }
 
-/* The new URL is refused, too, while two use it: whichever answer comes first, nobody is asked for a third. */
+/* The new URL is refused, too, while two use it: whichever response comes first, nobody is asked
+ * for a third. */
 static void test_media__a_refused_new_url_is_renewed_once_for_all(void **state)
 {
     static const int delays_ms[][2] = {{400, 0}, {100, 1500}};
@@ -669,8 +670,8 @@ static void test_media__evict_and_remove_delete_the_files(void **state)
     harness_fini(&h);
 }
 
-/* Looks at n places of the item `id`, which brings 256 KiB each, closes it, and waits until that is on
- * disk. */
+/* Looks at n places of the item `id`, which brings 256 KiB each, closes it, and waits until that is
+ * on disk. */
 static void read_and_close(struct harness *h, int64_t id, int n)
 {
     struct media_item *item = harness_item_of(h, id, h->server.state->size, "\"v1\"");
@@ -1139,7 +1140,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_media__probe_finds_size_and_etag),
         cmocka_unit_test(test_media__a_probe_brings_both_ends),
-        cmocka_unit_test(test_media__a_probe_needs_the_head_of_the_answer_alone),
+        cmocka_unit_test(test_media__a_probe_needs_the_head_of_the_response_alone),
         cmocka_unit_test(test_media__who_reads_on_gets_the_rest_who_looks_does_not),
         cmocka_unit_test(test_media__the_rest_of_a_clip_waits_for_its_reader),
         cmocka_unit_test(test_media__what_is_held_back_for_long_is_given_up),

@@ -318,7 +318,8 @@ static void test_range_plan__the_rest_of_a_clip_is_one_request_that_follows_its_
         int64_t ahead = offset + 128 * KB <= 512 * KB ? 256 * KB : MB;
         assert_int_equal(step.allowed, offset + 128 * KB + ahead);
     }
-    /* A look somewhere else is a window, and then another; who goes on there takes the rest over. */
+    /* A look somewhere else is a window, and then another; who goes on there takes the rest
+     * over. */
     step = clip_read(&clip, 10 * MB, 10 * MB + 128 * KB);
     assert_int_equal(step.end, 10 * MB + 256 * KB);
     assert_int_equal(step.allowed, step.end);
@@ -369,7 +370,8 @@ static void test_range_plan__the_rest_runs_through_what_is_small(void **state)
     intervals_fini(&clip.cached);
 }
 
-/* Whatever is read in whatever order, nine requests bring all of it; the first read is not kept waiting. */
+/* Whatever is read in whatever order, nine requests bring all of it; the first read is not kept
+ * waiting. */
 static void test_range_plan__when_few_are_left_nine_bring_everything(void **state)
 {
     (void)state;

@@ -1,4 +1,5 @@
-/* Cached bytes are made durable by another process: in order, and whatever becomes of it or of the files. */
+/* Cached bytes are made durable by another process: in order, and whatever becomes of it or of the
+ * files. */
 #include "media/syncer.h"
 #include "seedancefs/base/log.h"
 
@@ -77,7 +78,7 @@ static void start(struct world *w)
 static void wait_for(struct world *w, int calls)
 {
     for (int i = 0; i < 500 && w->calls < calls; i++)
-        assert_int_equal(loop_turn(w->loop, 20), 0);
+        assert_int_equal(loop_run_once(w->loop, 20), 0);
     assert_int_equal(w->calls, calls);
 }
 

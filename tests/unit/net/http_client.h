@@ -28,7 +28,7 @@ struct client {
     struct http_request request;
     char url[256];
     struct buf body;
-    struct http_answer answer;
+    struct http_response response;
     int result;
     int sends, heads, bodies, dones;
     enum client_event cancel_on;
@@ -51,11 +51,11 @@ static inline int client_on_send(void *context)
     return client_event(client, ON_SEND);
 }
 
-static inline int client_on_headers(void *context, const struct http_answer *answer)
+static inline int client_on_headers(void *context, const struct http_response *response)
 {
     struct client *client = context;
     client->heads++;
-    client->answer = *answer;
+    client->response = *response;
     return client_event(client, ON_HEADERS);
 }
 
@@ -70,13 +70,13 @@ static inline int client_on_body(void *context, const void *bytes, size_t len)
     return r < 0 ? r : event;
 }
 
-static inline void client_on_done(void *context, int result, const struct http_answer *answer)
+static inline void client_on_done(void *context, int result, const struct http_response *response)
 {
     struct client *client = context;
     client->dones++;
     client->transfer = NULL; /* gone after this: nobody may cancel it any more */
     client->result = result;
-    client->answer = *answer;
+    client->response = *response;
 }
 
 static inline void client_request_init(struct client *client, int port)
@@ -117,12 +117,12 @@ static inline void client_fini(struct client *client)
 }
 
 /* Turns the loop for that long, or until `dones` transfers of the client have ended. */
-static inline void client_turn(struct client *client, int dones, int64_t ms)
+static inline void client_run_loop(struct client *client, int dones, int64_t ms)
 {
     int64_t until_ms = clock_monotonic_ms(clock_system()) + ms;
     int64_t left_ms = ms;
     while (client->dones < dones && left_ms > 0) {
-        assert_int_equal(loop_turn(client->loop, left_ms), 0);
+        assert_int_equal(loop_run_once(client->loop, left_ms), 0);
         left_ms = until_ms - clock_monotonic_ms(clock_system());
     }
 }
@@ -139,7 +139,7 @@ static inline int client_run(struct client *client)
 {
     int dones = client->dones + 1;
     assert_int_equal(http_start(client->http, &client->request, &client->transfer), 0);
-    client_turn(client, dones, 15000);
+    client_run_loop(client, dones, 15000);
     assert_int_equal(client->dones, dones);
     return client->result;
 }

@@ -1,7 +1,7 @@
 /*
  * What: a server of raw sockets for the tests of net/ and api/: it says exactly the bytes it is
  * given, however wrong they are as HTTP, and counts what reached it. One thread per connection.
- * The n-th request, over all connections, gets the n-th answer; the last answer is repeated.
+ * The n-th request, over all connections, gets the n-th response; the last response is repeated.
  */
 #ifndef SEEDANCEFS_TESTS_RAW_SERVER_H
 #define SEEDANCEFS_TESTS_RAW_SERVER_H
@@ -23,10 +23,10 @@ enum raw_then {
     RAW_HANG, /* say nothing more until the client goes */
     RAW_RESET,
     RAW_TRICKLE,      /* say the bytes one by one, 20 ms apart, then close */
-    RAW_RESET_UNREAD, /* reset before a byte of the request was read; no answer */
+    RAW_RESET_UNREAD, /* reset before a byte of the request was read; no response */
 };
 
-struct raw_answer {
+struct raw_response {
     const char *bytes;
     size_t len; /* 0: strlen(bytes) */
     enum raw_then then;
@@ -35,8 +35,8 @@ struct raw_answer {
 enum { RAW_CONNECTIONS = 64 };
 
 struct raw_server {
-    const struct raw_answer *answers;
-    int answer_count;
+    const struct raw_response *responses;
+    int response_count;
     int listen_fd;
     int port;
     pthread_t acceptor;
@@ -44,7 +44,7 @@ struct raw_server {
     _Atomic int fds[RAW_CONNECTIONS];
     _Atomic int connections;
     _Atomic int requests;
-    char last_request[70000]; /* complete before its answer begins */
+    char last_request[70000]; /* complete before its response begins */
     size_t last_request_len;
 };
 
@@ -102,8 +102,8 @@ static inline void *raw_serve(void *argument)
     free(argument);
     for (;;) {
         int turn = atomic_load(&server->requests);
-        int last = server->answer_count - 1;
-        if (server->answers[turn < last ? turn : last].then == RAW_RESET_UNREAD) {
+        int last = server->response_count - 1;
+        if (server->responses[turn < last ? turn : last].then == RAW_RESET_UNREAD) {
             raw_reset(connection.fd);
             break;
         }
@@ -113,15 +113,16 @@ static inline void *raw_serve(void *argument)
         turn = atomic_fetch_add(&server->requests, 1);
         memcpy(server->last_request, request, len + 1);
         server->last_request_len = len;
-        const struct raw_answer *answer = &server->answers[turn < last ? turn : last];
-        size_t answer_len = answer->len ? answer->len : strlen(answer->bytes);
-        raw_send(connection.fd, answer->bytes, answer_len, answer->then == RAW_TRICKLE ? 1 : 65536);
-        if (answer->then == RAW_KEEP)
+        const struct raw_response *response = &server->responses[turn < last ? turn : last];
+        size_t response_len = response->len ? response->len : strlen(response->bytes);
+        raw_send(connection.fd, response->bytes, response_len,
+                 response->then == RAW_TRICKLE ? 1 : 65536);
+        if (response->then == RAW_KEEP)
             continue;
         char byte;
-        while (answer->then == RAW_HANG && recv(connection.fd, &byte, 1, 0) > 0)
+        while (response->then == RAW_HANG && recv(connection.fd, &byte, 1, 0) > 0)
             continue;
-        if (answer->then == RAW_RESET)
+        if (response->then == RAW_RESET)
             raw_reset(connection.fd);
         break;
     }
@@ -153,14 +154,14 @@ static inline void *raw_accept(void *argument)
     }
 }
 
-static inline void raw_server_start(struct raw_server *server, const struct raw_answer *answers,
-                                    int answer_count)
+static inline void raw_server_start(struct raw_server *server, const struct raw_response *responses,
+                                    int response_count)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof(address);
     memset(server, 0, sizeof(*server));
-    server->answers = answers;
-    server->answer_count = answer_count;
+    server->responses = responses;
+    server->response_count = response_count;
     for (int i = 0; i < RAW_CONNECTIONS; i++)
         atomic_store(&server->fds[i], -1);
     server->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

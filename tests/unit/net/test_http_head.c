@@ -19,13 +19,13 @@ static void test_http_head__a_head_is_read_line_by_line(void **state)
         "etag: \"a\" \t\r\n", "X-Tt-Logid: l\n",       "\r\n", "content-length: 7\r\n",
     };
     struct http_head head = {0};
-    struct http_answer answer = {.content_length = -1};
+    struct http_response response = {.content_length = -1};
     for (size_t i = 0; i < ARRAY_COUNT(lines); i++)
-        assert_int_equal(http_head_line(&head, lines[i], strlen(lines[i]), &answer), i == 6);
-    assert_int_equal(answer.status, 200);
-    assert_int_equal(answer.content_length, -1);
-    assert_string_equal(answer.etag, "\"a\"");
-    assert_string_equal(answer.request_id, "l");
+        assert_int_equal(http_head_line(&head, lines[i], strlen(lines[i]), &response), i == 6);
+    assert_int_equal(response.status, 200);
+    assert_int_equal(response.content_length, -1);
+    assert_string_equal(response.etag, "\"a\"");
+    assert_string_equal(response.request_id, "l");
 }
 
 static void test_http_head__a_status_line_is_strict(void **state)
@@ -49,37 +49,38 @@ static void test_http_head__a_status_line_is_strict(void **state)
     };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         struct http_head head = {0};
-        struct http_answer answer = {0};
-        int r = http_head_line(&head, rows[i].line, strlen(rows[i].line), &answer);
+        struct http_response response = {0};
+        int r = http_head_line(&head, rows[i].line, strlen(rows[i].line), &response);
         assert_int_equal(r, rows[i].status < 0 ? -ERR_HTTP_MALFORMED : 0);
         if (r == 0)
-            assert_int_equal(answer.status, rows[i].status);
+            assert_int_equal(response.status, rows[i].status);
     }
 }
 
-static int field(struct http_answer *answer, const char *first, const char *second)
+static int field(struct http_response *response, const char *first, const char *second)
 {
     struct http_head head = {.place = HTTP_HEAD_FIELDS};
-    int r = http_head_line(&head, first, strlen(first), answer);
-    return r < 0 || !second ? r : http_head_line(&head, second, strlen(second), answer);
+    int r = http_head_line(&head, first, strlen(first), response);
+    return r < 0 || !second ? r : http_head_line(&head, second, strlen(second), response);
 }
 
 static void test_http_head__a_value_that_matters_is_never_cut(void **state)
 {
     (void)state;
     char line[6000] = "Location: https://e.com/";
-    struct http_answer answer = {0};
+    struct http_response response = {0};
     memset(line + strlen(line), 'a', 5000);
-    assert_int_equal(field(&answer, line, NULL), -ERR_HTTP_MALFORMED);
+    assert_int_equal(field(&response, line, NULL), -ERR_HTTP_MALFORMED);
     memcpy(line, "Content-Type: ", 14);
-    assert_int_equal(field(&answer, line, NULL), 0);
-    assert_int_equal(strlen(answer.content_type), sizeof(answer.content_type) - 1);
-    assert_int_equal(field(&answer, "Content-Range: bytes 0-1/2", "Content-Range: bytes 0-1/2"),
+    assert_int_equal(field(&response, line, NULL), 0);
+    assert_int_equal(strlen(response.content_type), sizeof(response.content_type) - 1);
+    assert_int_equal(field(&response, "Content-Range: bytes 0-1/2", "Content-Range: bytes 0-1/2"),
                      -ERR_HTTP_MALFORMED);
-    answer = (struct http_answer){0};
-    assert_int_equal(field(&answer, "Content-Range:", "Content-Range: bytes 0-1/2"),
+    response = (struct http_response){0};
+    assert_int_equal(field(&response, "Content-Range:", "Content-Range: bytes 0-1/2"),
                      -ERR_HTTP_MALFORMED);
-    assert_int_equal(field(&answer, "Location:", "Location: https://e.com/"), -ERR_HTTP_MALFORMED);
+    assert_int_equal(field(&response, "Location:", "Location: https://e.com/"),
+                     -ERR_HTTP_MALFORMED);
 }
 
 static void test_http_head__retry_after_is_seconds_or_a_date(void **state)
@@ -116,11 +117,11 @@ static void test_http_head__retry_after_is_seconds_or_a_date(void **state)
         {"Mon, 23 Nov 2026 08:00:30 GMT", "junk", 30000},
     };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        struct http_answer answer = {0};
-        (void)snprintf(answer.retry_after, sizeof(answer.retry_after), "%s", rows[i].text);
-        (void)snprintf(answer.date, sizeof(answer.date), "%s", rows[i].date);
-        if (http_retry_after_ms(&answer, now_ms) != rows[i].wait_ms)
-            fail_msg("%s: %lld", rows[i].text, (long long)http_retry_after_ms(&answer, now_ms));
+        struct http_response response = {0};
+        (void)snprintf(response.retry_after, sizeof(response.retry_after), "%s", rows[i].text);
+        (void)snprintf(response.date, sizeof(response.date), "%s", rows[i].date);
+        if (http_retry_after_ms(&response, now_ms) != rows[i].wait_ms)
+            fail_msg("%s: %lld", rows[i].text, (long long)http_retry_after_ms(&response, now_ms));
     }
 }
 

@@ -30,9 +30,9 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
 
 static struct raw_server server;
 
-static void start(struct client *client, const struct raw_answer *answers, int count)
+static void start(struct client *client, const struct raw_response *responses, int count)
 {
-    raw_server_start(&server, answers, count);
+    raw_server_start(&server, responses, count);
     client_init(client, server.port);
 }
 
@@ -58,11 +58,11 @@ static void request_post(struct client *client, const char *body, size_t len)
 static void test_http_life__a_request_says_what_it_should(void **state)
 {
     (void)state;
-    static const struct raw_answer answers[] = {{OK, 0, RAW_KEEP}};
+    static const struct raw_response responses[] = {{OK, 0, RAW_KEEP}};
     struct client client;
     struct secret key;
     assert_int_equal(secret_init(&key, "th-secret", 9), 0);
-    start(&client, answers, 1);
+    start(&client, responses, 1);
     client.request.bearer = &key;
     client.request.range_first = 5;
     client.request.range_last = 9;
@@ -86,14 +86,14 @@ static void test_http_life__a_request_says_what_it_should(void **state)
 static void test_http_life__a_large_body_is_sent_at_once_and_whole(void **state)
 {
     (void)state;
-    static const struct raw_answer answers[] = {{OK, 0, RAW_KEEP}};
+    static const struct raw_response responses[] = {{OK, 0, RAW_KEEP}};
     static char body[65000];
     struct client client;
     for (size_t i = 0; i < sizeof(body); i++)
         body[i] = (char)('a' + i % 26);
-    start(&client, answers, 1);
+    start(&client, responses, 1);
     request_post(&client, body, sizeof(body));
-    client.request.is_once = true;
+    client.request.is_single_attempt = true;
     assert_int_equal(client_run(&client), 0);
     assert_null(strstr(server.last_request, "Expect"));
     assert_non_null(strstr(server.last_request, "\r\nContent-Length: 65000\r\n"));
@@ -106,14 +106,14 @@ static void test_http_life__a_large_body_is_sent_at_once_and_whole(void **state)
  * The connection is kept alive by a first GET, and the server closes it when the next request has
  * arrived. libcurl sends that one again by itself; a create must not be.
  */
-static void dying_connection(struct client *client, bool is_once)
+static void dying_connection(struct client *client, bool is_single_attempt)
 {
-    static const struct raw_answer answers[] = {
+    static const struct raw_response responses[] = {
         {OK, 0, RAW_KEEP}, {"", 0, RAW_CLOSE}, {OK, 0, RAW_KEEP}};
-    start(client, answers, 3);
+    start(client, responses, 3);
     assert_int_equal(client_run(client), 0);
     request_post(client, "{}", 2);
-    client->request.is_once = is_once;
+    client->request.is_single_attempt = is_single_attempt;
     client->sends = 0;
     (void)client_run(client);
 }
@@ -124,14 +124,14 @@ static void test_http_life__a_create_is_never_sent_twice(void **state)
     struct client client;
     dying_connection(&client, true);
     assert_int_equal(client.result, -ERR_HTTP_BROKEN);
-    assert_true(client.answer.is_sent);
+    assert_true(client.response.is_sent);
     assert_int_equal(client.sends, 1);
     assert_int_equal(atomic_load(&server.requests), 2); /* the GET and one POST */
     assert_int_equal(atomic_load(&server.connections), 2);
     stop(&client);
 }
 
-/* The proof that the test above can fail: without is_once the POST arrives twice. */
+/* The proof that the test above can fail: without is_single_attempt the POST arrives twice. */
 static void test_http_life__without_once_libcurl_does_send_twice(void **state)
 {
     (void)state;
@@ -146,11 +146,11 @@ static void test_http_life__without_once_libcurl_does_send_twice(void **state)
 static void test_http_life__a_create_leaves_no_connection_behind(void **state)
 {
     (void)state;
-    static const struct raw_answer answers[] = {{OK, 0, RAW_KEEP}};
+    static const struct raw_response responses[] = {{OK, 0, RAW_KEEP}};
     struct client client;
-    start(&client, answers, 1);
+    start(&client, responses, 1);
     request_post(&client, "{}", 2);
-    client.request.is_once = true;
+    client.request.is_single_attempt = true;
     assert_int_equal(client_run(&client), 0);
     assert_int_equal(client_run(&client), 0);
     assert_int_equal(atomic_load(&server.connections), 2);
@@ -160,15 +160,15 @@ static void test_http_life__a_create_leaves_no_connection_behind(void **state)
 static void test_http_life__an_idle_connection_does_not_wake_the_loop(void **state)
 {
     (void)state;
-    static const struct raw_answer answers[] = {{OK, 0, RAW_KEEP}};
+    static const struct raw_response responses[] = {{OK, 0, RAW_KEEP}};
     struct client client;
-    start(&client, answers, 1);
+    start(&client, responses, 1);
     assert_int_equal(client_run(&client), 0);
-    uint64_t turns = loop_turn_count(client.loop);
+    uint64_t turns = loop_pass_count(client.loop);
     uint64_t performs = loop_perform_count(client.loop);
     /* One spare turn is the cancelled deadline's. */
-    client_turn(&client, 2, 300);
-    assert_in_range(loop_turn_count(client.loop) - turns, 1, 2);
+    client_run_loop(&client, 2, 300);
+    assert_in_range(loop_pass_count(client.loop) - turns, 1, 2);
     assert_int_equal(loop_perform_count(client.loop), performs);
     stop(&client);
 }
@@ -176,40 +176,41 @@ static void test_http_life__an_idle_connection_does_not_wake_the_loop(void **sta
 static void test_http_life__what_cannot_be_reached_is_unsent(void **state)
 {
     (void)state;
-    static const struct raw_answer answers[] = {{OK, 0, RAW_KEEP}};
+    static const struct raw_response responses[] = {{OK, 0, RAW_KEEP}};
     struct client client;
-    start(&client, answers, 1);
+    start(&client, responses, 1);
     raw_server_stop(&server); /* nobody listens there now */
     request_post(&client, "{}", 2);
     assert_int_equal(client_run(&client), -ERR_HTTP_CONNECT);
-    assert_false(client.answer.is_sent);
+    assert_false(client.response.is_sent);
     client.request.url = "https://no-such-host.invalid/";
     assert_int_equal(client_run(&client), -ERR_HTTP_RESOLVE);
-    assert_false(client.answer.is_sent);
+    assert_false(client.response.is_sent);
     assert_int_equal(client.sends, 0);
     client_fini(&client);
 }
 
-/* What went wrong stands in the log, in libcurl's words, once a minute at the level that is the default. */
+/* What went wrong stands in the log, in libcurl's words, once a minute at the level that is the
+ * default. */
 static void test_http_life__a_failure_is_told_in_the_words_of_libcurl(void **state)
 {
     (void)state;
-    static const struct raw_answer answers[] = {{OK, 0, RAW_KEEP}};
+    static const struct raw_response responses[] = {{OK, 0, RAW_KEEP}};
     struct client client;
     char text[2000] = "";
     int log[2];
     assert_int_equal(pipe(log), 0);
-    start(&client, answers, 1);
+    start(&client, responses, 1);
     log_configure(LOG_INFO, log[1]);
     client.fail_on = ON_BODY; /* our own doing is no failure of the host's */
     assert_int_equal(client_run(&client), -ENOSPC);
-    assert_string_equal(client.answer.failure, "");
+    assert_string_equal(client.response.failure, "");
     client.fail_on = ON_NOTHING;
     assert_int_equal(client_run(&client), 0);
-    assert_string_equal(client.answer.failure, "");
+    assert_string_equal(client.response.failure, "");
     raw_server_stop(&server); /* nobody listens there now */
     assert_int_equal(client_run(&client), -ERR_HTTP_CONNECT);
-    assert_non_null(strstr(client.answer.failure, "connect"));
+    assert_non_null(strstr(client.response.failure, "connect"));
     assert_int_equal(client_run(&client), -ERR_HTTP_CONNECT);
     log_configure(LOG_WARN, STDERR_FILENO);
     assert_true(read(log[0], text, sizeof(text) - 1) > 0);
@@ -224,32 +225,32 @@ static void test_http_life__a_failure_is_told_in_the_words_of_libcurl(void **sta
 static void test_http_life__a_failed_handshake_is_unsent(void **state)
 {
     (void)state;
-    static const struct raw_answer answers[] = {{OK, 0, RAW_CLOSE}};
+    static const struct raw_response responses[] = {{OK, 0, RAW_CLOSE}};
     struct client client;
-    start(&client, answers, 1);
+    start(&client, responses, 1);
     (void)snprintf(client.url, sizeof(client.url), "https://127.0.0.1:%d/", server.port);
     client.request.total_ms = 2000;
     assert_int_not_equal(client_run(&client), 0);
-    assert_false(client.answer.is_sent);
+    assert_false(client.response.is_sent);
     stop(&client);
 }
 
 static void test_http_life__a_dead_name_server_does_not_stop_the_loop(void **state)
 {
     (void)state;
-    static const struct raw_answer answers[] = {{OK, 0, RAW_KEEP}};
+    static const struct raw_response responses[] = {{OK, 0, RAW_KEEP}};
     struct client client;
-    start(&client, answers, 1);
+    start(&client, responses, 1);
     client.request.url = "https://slow.example.com/";
     client.request.connect_ms = 100;
     int64_t from_ms = now_ms();
     assert_int_equal(client_run(&client), -ERR_HTTP_CONNECT);
-    assert_false(client.answer.is_sent);
+    assert_false(client.response.is_sent);
     assert_in_range(now_ms() - from_ms, 90, 1000);
     /* Nor does cancelling such a transfer. */
     from_ms = now_ms();
     client_start(&client);
-    assert_int_equal(loop_turn(client.loop, 10), 0);
+    assert_int_equal(loop_run_once(client.loop, 10), 0);
     http_cancel(client.transfer);
     assert_in_range(now_ms() - from_ms, 0, 1000);
     stop(&client);
@@ -259,18 +260,18 @@ static void test_http_life__a_dead_name_server_does_not_stop_the_loop(void **sta
 static void test_http_life__addresses_are_checked_when_connecting(void **state)
 {
     (void)state;
-    static const struct raw_answer answers[] = {{OK, 0, RAW_KEEP}};
+    static const struct raw_response responses[] = {{OK, 0, RAW_KEEP}};
     struct client client;
-    start(&client, answers, 1);
+    start(&client, responses, 1);
     client.request.is_private_address_allowed = false;
     client.request.url = "https://rebound.example.com/";
     assert_int_equal(client_run(&client), -ERR_URL_REFUSED);
-    assert_false(client.answer.is_sent);
+    assert_false(client.response.is_sent);
     /* Written as such, they are refused at once, with no callback. */
     client.request.url = client.url;
     int dones = client.dones;
     assert_int_equal(http_start(client.http, &client.request, &client.transfer), -ERR_URL_REFUSED);
-    client_turn(&client, dones + 1, 20);
+    client_run_loop(&client, dones + 1, 20);
     assert_int_equal(client.dones, dones);
     assert_int_equal(atomic_load(&server.connections), 0);
     stop(&client);
@@ -279,26 +280,27 @@ static void test_http_life__addresses_are_checked_when_connecting(void **state)
 static void test_http_life__each_deadline_ends_it(void **state)
 {
     (void)state;
-    static const struct raw_answer answers[] = {{"", 0, RAW_HANG},
-                                                {OK_HEAD "Content-Length: 2\r\n\r\n{", 0, RAW_HANG},
-                                                {OK, 0, RAW_TRICKLE}};
+    static const struct raw_response responses[] = {
+        {"", 0, RAW_HANG},
+        {OK_HEAD "Content-Length: 2\r\n\r\n{", 0, RAW_HANG},
+        {OK, 0, RAW_TRICKLE}};
     static const struct {
         int64_t stall_ms, total_ms;
         int result;
     } rows[] = {
-        {100, 5000, -ERR_HTTP_STALLED}, /* never an answer */
+        {100, 5000, -ERR_HTTP_STALLED}, /* never a response */
         {100, 5000, -ERR_HTTP_STALLED}, /* at the last byte */
         {600, 700, -ERR_HTTP_DEADLINE}, /* bytes come, but slowly; of a head, lines count */
     };
     struct client client;
-    start(&client, answers, 3);
+    start(&client, responses, 3);
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         client.request.stall_ms = rows[i].stall_ms;
         client.request.total_ms = rows[i].total_ms;
         int64_t from_ms = now_ms();
         assert_int_equal(client_run(&client), rows[i].result);
         assert_in_range(now_ms() - from_ms, 90, 2000);
-        assert_true(client.answer.is_sent);
+        assert_true(client.response.is_sent);
     }
     stop(&client);
 }
@@ -306,13 +308,13 @@ static void test_http_life__each_deadline_ends_it(void **state)
 static void test_http_life__a_callback_can_end_it(void **state)
 {
     (void)state;
-    static const struct raw_answer answers[] = {{OK, 0, RAW_KEEP}};
+    static const struct raw_response responses[] = {{OK, 0, RAW_KEEP}};
     for (int event = ON_SEND; event < ON_DONE; event++) {
         struct client client;
-        start(&client, answers, 1);
+        start(&client, responses, 1);
         client.fail_on = (enum client_event)event;
         assert_int_equal(client_run(&client), -ENOSPC);
-        assert_int_equal(client.answer.is_sent, event != ON_SEND);
+        assert_int_equal(client.response.is_sent, event != ON_SEND);
         assert_int_equal(atomic_load(&server.requests), event == ON_SEND ? 0 : 1);
         stop(&client);
     }
@@ -321,15 +323,15 @@ static void test_http_life__a_callback_can_end_it(void **state)
 static void test_http_life__a_callback_can_cancel_it(void **state)
 {
     (void)state;
-    static const struct raw_answer answers[] = {{OK, 0, RAW_KEEP}};
+    static const struct raw_response responses[] = {{OK, 0, RAW_KEEP}};
     for (int event = ON_NOTHING; event < ON_DONE; event++) {
         struct client client;
-        start(&client, answers, 1);
+        start(&client, responses, 1);
         client.cancel_on = (enum client_event)event;
         client_start(&client);
         if (event == ON_NOTHING)
             http_cancel(client.transfer);
-        client_turn(&client, 1, 100);
+        client_run_loop(&client, 1, 100);
         assert_int_equal(client.dones, 0);
         assert_int_equal(client.sends, event >= ON_SEND);
         assert_int_equal(client.heads, event >= ON_HEADERS);
@@ -343,10 +345,10 @@ static void test_http_life__a_callback_can_cancel_it(void **state)
 static void test_http_life__a_callback_can_cancel_another(void **state)
 {
     (void)state;
-    static const struct raw_answer answers[] = {{OK, 0, RAW_KEEP}};
+    static const struct raw_response responses[] = {{OK, 0, RAW_KEEP}};
     for (int event = ON_SEND; event < ON_DONE; event++) {
         struct client client, victim;
-        start(&client, answers, 1);
+        start(&client, responses, 1);
         victim = client;
         client_request_init(&victim, server.port);
         char *body = malloc(60000);
@@ -358,9 +360,9 @@ static void test_http_life__a_callback_can_cancel_another(void **state)
         /* In both orders: the list is served newest first. */
         client_start(&victim);
         client_start(&client);
-        client_turn(&client, 1, 5000);
+        client_run_loop(&client, 1, 5000);
         free(body);
-        client_turn(&client, 2, 50);
+        client_run_loop(&client, 2, 50);
         assert_int_equal(client.result, 0);
         assert_true(victim.dones == 0 || event != ON_SEND);
         buf_fini(&victim.body);
@@ -371,31 +373,31 @@ static void test_http_life__a_callback_can_cancel_another(void **state)
 static void test_http_life__freeing_ends_all_without_a_word(void **state)
 {
     (void)state;
-    static const struct raw_answer answers[] = {{"", 0, RAW_HANG}};
+    static const struct raw_response responses[] = {{"", 0, RAW_HANG}};
     struct client client;
-    start(&client, answers, 1);
+    start(&client, responses, 1);
     for (int i = 0; i < 3; i++)
         client_start(&client);
-    client_turn(&client, 1, 50);
+    client_run_loop(&client, 1, 50);
     client_start(&client); /* one that curl does not know yet */
     stop(&client);
     assert_int_equal(client.dones, 0);
 }
 
-static int gathered_body(size_t gather_bytes, enum client_event cancel_on,
+static int gathered_body(size_t coalesce_bytes, enum client_event cancel_on,
                          enum client_event fail_on, struct client *client)
 {
-    static char answer[300000];
+    static char response[300000];
     static const char head[] = OK_HEAD "Content-Length: 262144\r\n\r\n";
-    memset(answer, 'x', sizeof(answer));
-    memcpy(answer, head, sizeof(head) - 1);
-    const struct raw_answer answers[] = {{answer, sizeof(head) - 1 + 262144, RAW_KEEP}};
-    start(client, answers, 1);
-    client->request.gather_bytes = gather_bytes;
+    memset(response, 'x', sizeof(response));
+    memcpy(response, head, sizeof(head) - 1);
+    const struct raw_response responses[] = {{response, sizeof(head) - 1 + 262144, RAW_KEEP}};
+    start(client, responses, 1);
+    client->request.coalesce_bytes = coalesce_bytes;
     client->cancel_on = cancel_on;
     client->fail_on = fail_on;
     client_start(client);
-    client_turn(client, 1, cancel_on ? 200 : 5000);
+    client_run_loop(client, 1, cancel_on ? 200 : 5000);
     return client->result;
 }
 
@@ -403,21 +405,21 @@ static void test_http_life__a_body_can_be_gathered(void **state)
 {
     (void)state;
     static const struct {
-        size_t gather_bytes;
+        size_t coalesce_bytes;
         int bodies_most;
     } rows[] = {{0, 1000}, {1000, 1000}, {262144, 40}, {1 << 20, 40}};
     int bodies_before = 0;
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         struct client client;
-        assert_int_equal(gathered_body(rows[i].gather_bytes, ON_NOTHING, ON_NOTHING, &client), 0);
+        assert_int_equal(gathered_body(rows[i].coalesce_bytes, ON_NOTHING, ON_NOTHING, &client), 0);
         assert_int_equal(client.dones, 1);
         assert_int_equal(client.body.len, 262144);
         for (size_t at = 0; at < client.body.len; at++)
             assert_int_equal(client.body.data[at], 'x');
         assert_true(client.bodies <= rows[i].bodies_most);
-        if (rows[i].gather_bytes >= 262144)
+        if (rows[i].coalesce_bytes >= 262144)
             assert_true(client.bodies <= bodies_before);
-        else if (rows[i].gather_bytes == 1000)
+        else if (rows[i].coalesce_bytes == 1000)
             assert_true(client.bodies >= 262);
         else
             bodies_before = client.bodies;
@@ -428,13 +430,13 @@ static void test_http_life__a_body_can_be_gathered(void **state)
 static void test_http_life__gathered_bytes_can_end_it(void **state)
 {
     (void)state;
-    for (size_t gather_bytes = 1000; gather_bytes <= 1000000; gather_bytes *= 1000) {
+    for (size_t coalesce_bytes = 1000; coalesce_bytes <= 1000000; coalesce_bytes *= 1000) {
         struct client client;
-        assert_int_equal(gathered_body(gather_bytes, ON_NOTHING, ON_BODY, &client), -ENOSPC);
+        assert_int_equal(gathered_body(coalesce_bytes, ON_NOTHING, ON_BODY, &client), -ENOSPC);
         assert_int_equal(client.bodies, 1);
         assert_int_equal(client.dones, 1);
         stop(&client);
-        (void)gathered_body(gather_bytes, ON_BODY, ON_NOTHING, &client);
+        (void)gathered_body(coalesce_bytes, ON_BODY, ON_NOTHING, &client);
         assert_int_equal(client.bodies, 1);
         assert_int_equal(client.dones, 0);
         stop(&client);
@@ -444,12 +446,12 @@ static void test_http_life__gathered_bytes_can_end_it(void **state)
 static void turn_until(struct client *client, size_t bytes)
 {
     for (int i = 0; i < 1000 && client->body.len < bytes; i++)
-        client_turn(client, 1, 10);
+        client_run_loop(client, 1, 10);
     assert_true(client->body.len >= bytes);
 }
 
-/* Much more than the buffers of the system hold. What is held back is neither lost nor stalled, and the host
- * has to wait: it is a thread that stands in send(). */
+/* Much more than the buffers of the system hold. What is held back is neither lost nor stalled, and
+ * the host has to wait: it is a thread that stands in send(). */
 static void test_http_life__a_body_can_be_held_back(void **state)
 {
     (void)state;
@@ -461,27 +463,28 @@ static void test_http_life__a_body_can_be_held_back(void **state)
     memcpy(bytes, head, sizeof(head) - 1);
     for (size_t i = 0; i < SIZE; i++)
         bytes[sizeof(head) - 1 + i] = (char)(i % 251);
-    const struct raw_answer answers[] = {{bytes, len, RAW_KEEP}};
-    for (size_t gather_bytes = 0; gather_bytes <= 262144; gather_bytes += 262144) {
+    const struct raw_response responses[] = {{bytes, len, RAW_KEEP}};
+    for (size_t coalesce_bytes = 0; coalesce_bytes <= 262144; coalesce_bytes += 262144) {
         struct client client;
-        start(&client, answers, 1);
+        start(&client, responses, 1);
         client.request.body_limit = SIZE;
-        client.request.gather_bytes = gather_bytes;
-        client.request.stall_ms = 100;
+        client.request.coalesce_bytes = coalesce_bytes;
+        client.request.stall_ms =
+            1000; /* long enough for a machine with other work to send a byte */
         client.pause_at = 1 << 20;
         client_start(&client);
         turn_until(&client, 1 << 20);
-        client_turn(&client, 1, 300);
+        client_run_loop(&client, 1, 1300);
         assert_int_equal(client.dones, 0);
         assert_true(client.body.len < 2 << 20);
         client.pause_at = 8 << 20;
         http_pause(client.transfer, false);
         turn_until(&client, 8 << 20);
-        client_turn(&client, 1, 100);
+        client_run_loop(&client, 1, 100);
         assert_true(client.body.len < 9 << 20);
         client.pause_at = 0;
         http_pause(client.transfer, false);
-        client_turn(&client, 1, 10000);
+        client_run_loop(&client, 1, 10000);
         assert_int_equal(client.dones, 1);
         assert_int_equal(client.result, 0);
         assert_int_equal(client.body.len, SIZE);
@@ -496,24 +499,24 @@ static void test_http_life__what_is_held_back_can_end(void **state)
 {
     (void)state;
     for (int is_failing = 0; is_failing <= 1; is_failing++) {
-        static char answer[4 << 20];
+        static char response[4 << 20];
         static const char head[] = OK_HEAD "Content-Length: 4000000\r\n\r\n";
         struct client client;
-        memcpy(answer, head, sizeof(head) - 1);
-        const struct raw_answer answers[] = {{answer, sizeof(head) - 1 + 4000000, RAW_KEEP}};
-        start(&client, answers, 1);
+        memcpy(response, head, sizeof(head) - 1);
+        const struct raw_response responses[] = {{response, sizeof(head) - 1 + 4000000, RAW_KEEP}};
+        start(&client, responses, 1);
         client.request.body_limit = 4000000;
         client.pause_at = 1;
         client_start(&client);
         turn_until(&client, 1);
-        client_turn(&client, 1, 50);
+        client_run_loop(&client, 1, 50);
         assert_int_equal(client.bodies, 1);
         client.fail_on = ON_BODY;
         if (is_failing)
             http_pause(client.transfer, false);
         else
             http_cancel(client.transfer);
-        client_turn(&client, 1, is_failing ? 5000 : 100);
+        client_run_loop(&client, 1, is_failing ? 5000 : 100);
         assert_int_equal(client.dones, is_failing);
         assert_int_equal(client.result, is_failing ? -ENOSPC : 0);
         stop(&client);

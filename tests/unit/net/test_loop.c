@@ -80,10 +80,10 @@ static void test_loop__an_event_reaches_its_watch(void **state)
 {
     struct fixture *fixture = *state;
     watch_pipe(fixture);
-    assert_int_equal(loop_turn(fixture->loop, 0), 0);
+    assert_int_equal(loop_run_once(fixture->loop, 0), 0);
     assert_int_equal(fixture->calls, 0);
     raise_event(fixture);
-    assert_int_equal(loop_turn(fixture->loop, -1), 0);
+    assert_int_equal(loop_run_once(fixture->loop, -1), 0);
     assert_int_equal(fixture->calls, 1);
     assert_int_equal(fixture->revents, POLLIN);
 }
@@ -95,7 +95,7 @@ static void test_loop__a_hang_up_is_reported(void **state)
     watch_pipe(fixture);
     (void)close(fixture->pipe_fds[1]);
     fixture->pipe_fds[1] = -1;
-    assert_int_equal(loop_turn(fixture->loop, -1), 0);
+    assert_int_equal(loop_run_once(fixture->loop, -1), 0);
     assert_int_equal(fixture->revents, POLLHUP);
 }
 
@@ -108,7 +108,7 @@ static void test_loop__idle_means_no_turn_at_all(void **state)
     assert_int_equal(loop_run(fixture->loop), 0);
     assert_in_range(clock_monotonic_ms(clock_system()) - from_ms, 399, 2000);
     /* The one turn is the timer's. */
-    assert_int_equal(loop_turn_count(fixture->loop), 1);
+    assert_int_equal(loop_pass_count(fixture->loop), 1);
     assert_int_equal(loop_perform_count(fixture->loop), 0);
 }
 
@@ -120,13 +120,13 @@ static void test_loop__a_cancelled_timer_costs_one_turn_at_most(void **state)
     for (int i = 0; i < 1000; i++) {
         timer_set(timers, &other, 20 + i, on_timer_stop, fixture);
         if (i % 100 == 0)
-            assert_int_equal(loop_turn(fixture->loop, 0), 0);
+            assert_int_equal(loop_run_once(fixture->loop, 0), 0);
         timer_cancel(timers, &other);
     }
-    uint64_t turns = loop_turn_count(fixture->loop);
+    uint64_t turns = loop_pass_count(fixture->loop);
     timer_set(timers, &fixture->timer, 300, on_timer_stop, fixture);
     assert_int_equal(loop_run(fixture->loop), 0);
-    assert_in_range(loop_turn_count(fixture->loop) - turns, 1, 2);
+    assert_in_range(loop_pass_count(fixture->loop) - turns, 1, 2);
 }
 
 static void test_loop__an_earlier_timer_moves_the_wake_up_forward(void **state)
@@ -135,7 +135,7 @@ static void test_loop__an_earlier_timer_moves_the_wake_up_forward(void **state)
     struct timers *timers = loop_timers(fixture->loop);
     static struct timer late;
     timer_set(timers, &late, 60000, on_timer_stop, fixture);
-    assert_int_equal(loop_turn(fixture->loop, 0), 0);
+    assert_int_equal(loop_run_once(fixture->loop, 0), 0);
     timer_set(timers, &fixture->timer, 20, on_timer_stop, fixture);
     int64_t from_ms = clock_monotonic_ms(clock_system());
     assert_int_equal(loop_run(fixture->loop), 0);
@@ -150,7 +150,7 @@ static void test_loop__a_busy_descriptor_does_not_run_curl(void **state)
     raise_event(fixture); /* never read: it stays raised */
     fixture->calls = 1000;
     for (int i = 0; i < 1000; i++)
-        assert_int_equal(loop_turn(fixture->loop, -1), 0);
+        assert_int_equal(loop_run_once(fixture->loop, -1), 0);
     assert_int_equal(fixture->calls, 2000);
     assert_int_equal(loop_perform_count(fixture->loop), 0);
 }
@@ -161,14 +161,14 @@ static void test_loop__a_watch_may_remove_itself(void **state)
     watch_pipe(fixture);
     fixture->victim = &fixture->watch;
     raise_event(fixture);
-    assert_int_equal(loop_turn(fixture->loop, 0), 0);
-    assert_int_equal(loop_turn(fixture->loop, 0), 0);
+    assert_int_equal(loop_run_once(fixture->loop, 0), 0);
+    assert_int_equal(loop_run_once(fixture->loop, 0), 0);
     assert_int_equal(fixture->calls, 1);
     /* Removing what is not linked does nothing; adding it again works. */
     loop_watch_remove(fixture->loop, &fixture->watch);
     fixture->victim = NULL;
     assert_int_equal(loop_watch_add(fixture->loop, &fixture->watch), 0);
-    assert_int_equal(loop_turn(fixture->loop, 0), 0);
+    assert_int_equal(loop_run_once(fixture->loop, 0), 0);
     assert_int_equal(fixture->calls, 2);
 }
 
@@ -187,7 +187,7 @@ static void test_loop__a_watch_removed_in_a_callback_is_not_touched(void **state
     raise_event(fixture);
     raise_event(&other);
     for (int i = 0; i < 3; i++)
-        assert_int_equal(loop_turn(fixture->loop, 0), 0);
+        assert_int_equal(loop_run_once(fixture->loop, 0), 0);
     bool is_first = fixture->calls > 0;
     assert_int_equal(is_first ? fixture->calls : other.calls, 3);
     assert_int_equal(is_first ? other.calls : fixture->calls, 0);
@@ -217,7 +217,7 @@ static void test_loop__time_comes_from_the_clock_it_was_given(void **state)
     fake_clock_init(&fake, 0);
     assert_int_equal(loop_new(&fake.clock, &other.loop), 0);
     timer_set(loop_timers(other.loop), &other.timer, 3600 * 1000, on_timer_stop, &other);
-    assert_int_equal(loop_turn(other.loop, 0), 0);
+    assert_int_equal(loop_run_once(other.loop, 0), 0);
     assert_true(timer_is_set(&other.timer));
     fake_clock_advance(&fake, 3600 * 1000);
     assert_int_equal(loop_run(other.loop), 0);
@@ -225,8 +225,8 @@ static void test_loop__time_comes_from_the_clock_it_was_given(void **state)
     loop_free(other.loop);
 }
 
-/* Waking up from a suspend, what has come due meanwhile is done at once: the kernel's timer counts the sleep in
- * (CLOCK_BOOTTIME, timerfd_create(2)). */
+/* Waking up from a suspend, what has come due meanwhile is done at once: the kernel's timer counts
+ * the sleep in (CLOCK_BOOTTIME, timerfd_create(2)). */
 static void test_loop__the_timer_goes_on_while_the_machine_sleeps(void **state UNUSED)
 {
     int found = 0;

@@ -1,6 +1,6 @@
 /*
- * reserve: what may be removed on a full disk. The disk is one that libc's calls are told of: whatever makes a file
- * longer needs room, and what is cut off gives it back.
+ * reserve: what may be removed on a full disk. The disk is one that libc's calls are told of:
+ * whatever makes a file longer needs room, and what is cut off gives it back.
  */
 #include "seedancefs/base/err.h"
 #include "store/store_private.h"

@@ -1,6 +1,6 @@
 /*
- * What: the media floor as a test plays it: the functions of media/media.h that the tree floor calls. A read is
- * answered from memory at once, or parked until the test says what becomes of it.
+ * What: the media layer as a test plays it: the functions of media/media.h that the tree layer
+ * calls. A read is answered from memory at once, or parked until the test says what becomes of it.
  */
 #ifndef TESTS_UNIT_TREE_FAKE_MEDIA_H
 #define TESTS_UNIT_TREE_FAKE_MEDIA_H
@@ -116,13 +116,13 @@ void media_url_failed(struct media *media, int64_t id UNUSED, enum media_kind ki
     media->failed_result = result;
 }
 
-static inline void media_answer(struct media_read *read, int64_t size)
+static inline void media_response(struct media_read *read, int64_t size)
 {
     static const char bytes[] = "0123456789";
     int64_t left = read->offset < size ? size - read->offset : 0;
     size_t len = (size_t)left < read->size ? (size_t)left : read->size;
-    struct media_bytes answer = {.fd = -1, .memory = bytes + read->offset, .len = len};
-    read->fn(read->context, (int)len, len ? &answer : NULL);
+    struct media_bytes response = {.fd = -1, .memory = bytes + read->offset, .len = len};
+    read->fn(read->context, (int)len, len ? &response : NULL);
 }
 
 void media_read_start(struct media_item *item, struct media_read *read)
@@ -132,7 +132,7 @@ void media_read_start(struct media_item *item, struct media_read *read)
         item->media->parked = read;
         return;
     }
-    media_answer(read, item->size);
+    media_response(read, item->size);
 }
 
 void media_read_cancel(struct media_read *read)

@@ -1,5 +1,5 @@
 /*
- * What: the tree floor on real jobs, with the fake service and the fake media.
+ * What: the tree layer on real jobs, with the fake service and the fake media.
  */
 #ifndef TESTS_UNIT_TREE_FOREST_H
 #define TESTS_UNIT_TREE_FOREST_H
@@ -68,44 +68,44 @@ static inline uint64_t job_ino(struct forest *f, const char *name)
     return ino_of(f, jobs_ino(f), name);
 }
 
-struct answer {
+struct response {
     struct buf bytes;
     int result;
     int calls;
 };
 
-static inline void read_answer(void *context, int result, const struct tree_bytes *bytes)
+static inline void read_response(void *context, int result, const struct tree_bytes *bytes)
 {
-    struct answer *answer = context;
-    answer->result = result;
-    answer->calls++;
+    struct response *response = context;
+    response->result = result;
+    response->calls++;
     assert_int_equal(bytes != NULL, result > 0);
     if (!bytes)
         return;
     assert_int_equal(bytes->len, result);
     if (bytes->fd < 0) {
-        assert_int_equal(buf_add(&answer->bytes, bytes->memory, bytes->len), 0);
+        assert_int_equal(buf_add(&response->bytes, bytes->memory, bytes->len), 0);
         return;
     }
-    assert_int_equal(buf_reserve(&answer->bytes, bytes->len), 0);
-    char *end = answer->bytes.data + answer->bytes.len;
+    assert_int_equal(buf_reserve(&response->bytes, bytes->len), 0);
+    char *end = response->bytes.data + response->bytes.len;
     assert_int_equal(file_read_full(bytes->fd, end, bytes->len, bytes->offset), bytes->len);
-    answer->bytes.len += bytes->len;
+    response->bytes.len += bytes->len;
     end[bytes->len] = '\0';
 }
 
 /* Reads to the end in pieces; the caller buf_fini()s. */
 static inline void handle_read(struct tree_handle *handle, struct buf *out)
 {
-    struct answer answer = {.calls = 0};
+    struct response response = {.calls = 0};
     struct tree_read_state *parked;
-    buf_init(&answer.bytes, 1 << 20);
+    buf_init(&response.bytes, 1 << 20);
     do {
-        tree_read(handle, 7, (int64_t)answer.bytes.len, read_answer, &answer, &parked);
+        tree_read(handle, 7, (int64_t)response.bytes.len, read_response, &response, &parked);
         assert_null(parked);
-        assert_true(answer.result >= 0);
-    } while (answer.result > 0);
-    *out = answer.bytes;
+        assert_true(response.result >= 0);
+    } while (response.result > 0);
+    *out = response.bytes;
 }
 
 static inline void node_read(struct forest *f, uint64_t ino, struct buf *out)
@@ -172,7 +172,7 @@ static inline struct job *succeeded(struct forest *f, const char *name)
                    "\"https:\\/\\/media.example/v.mp4?sig=s3cret&a=\\\"b\",\"cover_image_url\":"
                    "\"https://media.example/c.jpg?sig=s3cret\"}],\"usage\":{\"video_duration\":5}}",
                    id);
-    poll_answer(call_wait(&f->w, job), body);
+    poll_response(call_wait(&f->w, job), body);
     struct job_media_size video = {10, "e"};
     struct job_media_size cover = {4, NULL};
     jobs_video_set(job, &video);

@@ -49,7 +49,7 @@ static struct job *finished(struct archive_world *a, const char *name, int64_t l
                    "{\"id\":\"%s\",\"status\":\"succeeded\",\"data\":[{\"video_url\":"
                    "\"https://media.example/v.mp4?sig=s3cret\"}],\"usage\":{\"video_duration\":5}}",
                    id);
-    poll_answer(call_wait(&a->w, job), body);
+    poll_response(call_wait(&a->w, job), body);
     job->url_expires_ms = clock_wall_ms(&a->w.clock.clock) + life_ms;
     struct job_media_size video = {10, "e"};
     jobs_video_set(job, &video);
@@ -103,7 +103,8 @@ static void test_archive__always_and_never_are_as_they_say(void **state UNUSED)
     }
 }
 
-/* A hundred made at the same time: a few at once, in the course of an hour, every one in the end. */
+/* A hundred made at the same time: a few at once, in the course of an hour, every one in the
+ * end. */
 static void test_archive__many_are_spread(void **state UNUSED)
 {
     enum { JOBS = 100 };
@@ -191,7 +192,8 @@ static void test_archive__what_rots_or_is_evicted_is_fetched_anew(void **state U
     archive_fini(&a);
 }
 
-/* What is saved is not looked at again, however often something happens elsewhere; but when it happens there. */
+/* What is saved is not looked at again, however often something happens elsewhere; but when it
+ * happens there. */
 static void test_archive__a_walk_begins_with_what_is_not_saved(void **state UNUSED)
 {
     enum { JOBS = 100 };
@@ -222,7 +224,8 @@ static void test_archive__a_walk_begins_with_what_is_not_saved(void **state UNUS
     archive_fini(&a);
 }
 
-/* A walk takes several turns of the loop; what happens to jobs that it has passed is not forgotten. */
+/* A walk takes several pass of the loop; what happens to jobs that it has passed is not
+ * forgotten. */
 static void test_archive__what_happens_behind_a_walk_is_seen(void **state UNUSED)
 {
     enum { JOBS = 100 };
@@ -326,7 +329,7 @@ static void test_archive__a_fetch_that_fails_is_told_in_ctl_alone(void **state U
     buf_init(&text, 4096);
     assert_int_equal(job_ctl_render(detail_of(job), &text), 0);
     assert_non_null(strstr(buf_text(&text),
-                           "\n\nThe last command failed: fetch: the answer stopped "
+                           "\n\nThe last command failed: fetch: the response stopped "
                            "arriving.\n"));
     assert_false(generated_has_problem(job, job->detail));
     buf_clear(&text);

@@ -1,4 +1,5 @@
-/* index.html: what it says of each job, in which order, and that whatever comes from outside is text in it. */
+/* index.html: what it says of each job, in which order, and that whatever comes from outside is
+ * text in it. */
 #include "../job/job_harness.h"
 
 #include "fake_media.h"
@@ -90,7 +91,7 @@ static struct job *succeeded(struct gallery *g, const char *name, const char *id
         "\"https://media.example/v.mp4?sig=s3cret\",\"cover_url\":"
         "\"https://media.example/c.jpg?sig=s3cret\"}],\"usage\":{\"video_duration\":65}}",
         id);
-    poll_answer(call_wait(&g->w, job), body);
+    poll_response(call_wait(&g->w, job), body);
     struct job_media_size size = {10, "e"};
     jobs_video_set(job, &size);
     jobs_cover_set(job, &size);
@@ -362,7 +363,8 @@ static void test_index__the_page_is_made_again_when_something_has_changed_alone(
     gallery_fini(&g);
 }
 
-/* Another run of the program has another key: a page of the last one is not taken for up to date. */
+/* Another run of the program has another key: a page of the last one is not taken for up to
+ * date. */
 static void test_index__each_run_has_a_key_of_its_own(void **state UNUSED)
 {
     struct gallery g;

@@ -1,4 +1,5 @@
-/* spend.json: sums of all attempts, a list of the latest, and a size that is right at every moment. */
+/* spend.json: sums of all attempts, a list of the latest, and a size that is right at every
+ * moment. */
 #include "forest.h"
 
 #include "job/job_private.h"

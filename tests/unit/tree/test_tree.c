@@ -1,4 +1,5 @@
-/* The filesystem without FUSE: what each name is, who may do what with it, and what reading it gives. */
+/* The filesystem without FUSE: what each name is, who may do what with it, and what reading it
+ * gives. */
 #include "forest.h"
 
 static void test_tree__each_name_is_what_it_is(void **state UNUSED)
@@ -143,7 +144,7 @@ static void test_tree__sizes_are_right_in_every_state(void **state UNUSED)
     forest_fini(&f);
 }
 
-static void test_tree__an_answer_is_shown_without_secrets_of_urls_and_commands_to_a_terminal(
+static void test_tree__an_response_is_shown_without_secrets_of_urls_and_commands_to_a_terminal(
     void **state UNUSED)
 {
     static const char *const rows[][2] = {
@@ -494,7 +495,7 @@ static void test_tree__messages_of_the_service_show_no_secrets_and_no_commands(v
     assert_int_equal(job_text_set(&detail->attempt.error_message, message), 0);
     job_reason_set(detail, "%s", message);
     job_problem_set(detail, "%s", message);
-    job_keep(job, message);
+    job_persist(job, message);
     for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
         struct buf text;
         node_read(&f, ino_of(&f, job_ino(&f, "cat"), names[i]), &text);
@@ -719,7 +720,8 @@ static void test_tree__what_was_unlinked_comes_back_with_the_next_state(void **s
     forest_fini(&f);
 }
 
-/* inotify is told by times being set, with every transition: nothing may be gone through for that. */
+/* inotify is told by times being set, with every transition: nothing may be gone through for
+ * that. */
 static void test_tree__setting_times_does_not_make_the_content(void **state UNUSED)
 {
     static const char *const names[] = {"index.html", "spend.json"};
@@ -796,13 +798,13 @@ static void test_tree__a_handle_reads_the_moment_of_its_opening(void **state UNU
     assert_int_equal(entry.st.st_size, strlen("cancelled\n"));
     assert_true(entry.attr_s == 0);
     assert_int_equal(entry.st.st_mtim.tv_sec, job->updated_ms / 1000);
-    struct answer answer = {.calls = 0};
+    struct response response = {.calls = 0};
     struct tree_read_state *parked;
     assert_int_equal(tree_open(f.tree, status, O_RDONLY, &owner, &opened), 0);
     static const int64_t outside[] = {10, 11, INT64_MAX, -1};
     for (size_t i = 0; i < ARRAY_COUNT(outside); i++) {
-        tree_read(opened.handle, 100, outside[i], read_answer, &answer, &parked);
-        assert_int_equal(answer.result, 0);
+        tree_read(opened.handle, 100, outside[i], read_response, &response, &parked);
+        assert_int_equal(response.result, 0);
     }
     tree_release(opened.handle);
     forest_fini(&f);
@@ -814,7 +816,7 @@ static void test_tree__a_read_of_media_waits_without_a_thread(void **state UNUSE
     struct tree_open_result opened;
     struct tree_entry entry;
     struct tree_read_state *parked = NULL;
-    struct answer answer = {.calls = 0};
+    struct response response = {.calls = 0};
     forest_init(&f);
     struct job *job = succeeded(&f, "cat");
     uint64_t video = ino_of(&f, job_ino(&f, "cat"), "output.mp4");
@@ -828,27 +830,27 @@ static void test_tree__a_read_of_media_waits_without_a_thread(void **state UNUSE
     assert_int_equal(f.media.record_size, 10);
     assert_int_equal(f.media.record_expires_ms, -1);
     assert_non_null(strstr(f.media.record_url, "sig=s3cret"));
-    buf_init(&answer.bytes, 100);
+    buf_init(&response.bytes, 100);
     f.media.is_parking = true;
-    tree_read(opened.handle, 4, 2, read_answer, &answer, &parked);
+    tree_read(opened.handle, 4, 2, read_response, &response, &parked);
     assert_non_null(parked);
-    assert_int_equal(answer.calls, 0);
-    media_answer(f.media.parked, 10);
+    assert_int_equal(response.calls, 0);
+    media_response(f.media.parked, 10);
     assert_null(parked);
-    assert_string_equal(buf_text(&answer.bytes), "2345");
-    tree_read(opened.handle, 4, 2, read_answer, &answer, &parked);
+    assert_string_equal(buf_text(&response.bytes), "2345");
+    tree_read(opened.handle, 4, 2, read_response, &response, &parked);
     tree_read_cancel(parked);
     assert_int_equal(f.media.cancelled, 1);
-    assert_int_equal(answer.calls, 1);
+    assert_int_equal(response.calls, 1);
     /* A reader keeps its job: it may be removed meanwhile. */
     assert_int_equal(jobs_remove(job), 0);
     assert_int_equal(f.media.removed, 2);
     f.media.is_parking = false;
-    tree_read(opened.handle, 100, 8, read_answer, &answer, &parked);
+    tree_read(opened.handle, 100, 8, read_response, &response, &parked);
     assert_null(parked);
-    assert_string_equal(buf_text(&answer.bytes), "234589");
+    assert_string_equal(buf_text(&response.bytes), "234589");
     tree_release(opened.handle);
-    buf_fini(&answer.bytes);
+    buf_fini(&response.bytes);
     assert_int_equal(tree_getattr(f.tree, video, &entry), -ESTALE);
     forest_fini(&f);
 }
@@ -946,7 +948,7 @@ int main(void)
         cmocka_unit_test(test_tree__what_cannot_be_looked_at_is_listed),
         cmocka_unit_test(test_tree__sizes_are_right_in_every_state),
         cmocka_unit_test(
-            test_tree__an_answer_is_shown_without_secrets_of_urls_and_commands_to_a_terminal),
+            test_tree__an_response_is_shown_without_secrets_of_urls_and_commands_to_a_terminal),
         cmocka_unit_test(test_tree__inode_numbers_are_arithmetic_and_stay),
         cmocka_unit_test(test_tree__who_may_do_what),
         cmocka_unit_test(test_tree__what_tells_of_a_prompt_is_for_those_who_may_read_it),

@@ -1,4 +1,5 @@
-/* Who waits: parked reads of `wait` and `events`, and wakers of poll(2), each woken when it should be, and not else. */
+/* Who waits: parked reads of `wait` and `events`, and wakers of poll(2), each woken when it should
+ * be, and not else. */
 #include "../job/job_harness.h"
 
 #include "fake_media.h"
@@ -16,7 +17,7 @@ struct forest {
     struct tree *tree;
 };
 
-struct answer {
+struct response {
     struct tree_read_state *parked;
     char text[4096];
     int result;
@@ -80,25 +81,25 @@ static struct tree_handle *open_path(struct forest *f, const char *job, const ch
     return opened.handle;
 }
 
-static void answer_take(void *context, int result, const struct tree_bytes *bytes)
+static void response_take(void *context, int result, const struct tree_bytes *bytes)
 {
-    struct answer *answer = context;
-    assert_null(answer->parked);
-    answer->calls++;
-    answer->result = result;
-    answer->text[0] = '\0';
+    struct response *response = context;
+    assert_null(response->parked);
+    response->calls++;
+    response->result = result;
+    response->text[0] = '\0';
     if (bytes) {
-        assert_true(bytes->len < sizeof(answer->text));
-        memcpy(answer->text, bytes->memory, bytes->len);
-        answer->text[bytes->len] = '\0';
+        assert_true(bytes->len < sizeof(response->text));
+        memcpy(response->text, bytes->memory, bytes->len);
+        response->text[bytes->len] = '\0';
     }
 }
 
-static void read_at(struct tree_handle *handle, int64_t offset, struct answer *answer)
+static void read_at(struct tree_handle *handle, int64_t offset, struct response *response)
 {
-    *answer = (struct answer){.result = 1};
-    tree_read(handle, 4000, offset, answer_take, answer, &answer->parked);
-    assert_int_equal(answer->calls, answer->parked ? 0 : 1);
+    *response = (struct response){.result = 1};
+    tree_read(handle, 4000, offset, response_take, response, &response->parked);
+    assert_int_equal(response->calls, response->parked ? 0 : 1);
 }
 
 static void turn(struct forest *f)
@@ -106,7 +107,7 @@ static void turn(struct forest *f)
     timers_run(&f->w.timers);
 }
 
-/* The next answer about the task. */
+/* The next response about the task. */
 static void task_says(struct forest *f, struct job *job, const char *word)
 {
     while (!call_of(&f->w, job))
@@ -117,9 +118,9 @@ static void task_says(struct forest *f, struct job *job, const char *word)
 static void test_watch__wait_is_answered_with_the_end_and_not_before(void **state UNUSED)
 {
     struct forest f;
-    struct answer first;
-    struct answer second;
-    struct answer cancelled;
+    struct response first;
+    struct response second;
+    struct response cancelled;
     forest_init(&f);
     struct job *job = job_make_named(&f.w, "cat");
     struct tree_handle *handle = open_path(&f, "cat", "wait");
@@ -157,9 +158,9 @@ static void test_watch__wait_is_answered_with_the_end_and_not_before(void **stat
 static void test_watch__wait_ends_with_the_job_itself(void **state UNUSED)
 {
     struct forest f;
-    struct answer removed;
-    struct answer replaced;
-    struct answer stays;
+    struct response removed;
+    struct response replaced;
+    struct response stays;
     struct tree_entry jobs;
     forest_init(&f);
     (void)job_make_named(&f.w, "cat");
@@ -190,24 +191,24 @@ static void test_watch__wait_ends_with_the_job_itself(void **state UNUSED)
 static void test_watch__every_reader_of_events_gets_every_line(void **state UNUSED)
 {
     struct forest f;
-    struct answer answers[3];
+    struct response responses[3];
     forest_init(&f);
     (void)job_make_named(&f.w, "cat");
     struct tree_handle *handle = open_path(&f, NULL, "events");
-    read_at(handle, 0, &answers[0]);
-    assert_int_equal(answers[0].calls, 1);
-    int64_t end = answers[0].result;
-    for (size_t i = 0; i < ARRAY_COUNT(answers); i++)
-        read_at(handle, end, &answers[i]);
+    read_at(handle, 0, &responses[0]);
+    assert_int_equal(responses[0].calls, 1);
+    int64_t end = responses[0].result;
+    for (size_t i = 0; i < ARRAY_COUNT(responses); i++)
+        read_at(handle, end, &responses[i]);
     turn(&f);
-    assert_non_null(answers[0].parked);
+    assert_non_null(responses[0].parked);
     (void)job_make_named(&f.w, "dog");
     turn(&f);
-    for (size_t i = 0; i < ARRAY_COUNT(answers); i++)
-        assert_non_null(strstr(answers[i].text, "\"job\":\"dog\""));
+    for (size_t i = 0; i < ARRAY_COUNT(responses); i++)
+        assert_non_null(strstr(responses[i].text, "\"job\":\"dog\""));
     tree_read_nonblocking_set(handle, true);
-    read_at(handle, end + answers[0].result, &answers[0]);
-    assert_int_equal(answers[0].result, -EAGAIN);
+    read_at(handle, end + responses[0].result, &responses[0]);
+    assert_int_equal(responses[0].result, -EAGAIN);
     tree_release(handle);
     forest_fini(&f);
 }
@@ -215,14 +216,14 @@ static void test_watch__every_reader_of_events_gets_every_line(void **state UNUS
 static void test_watch__a_waker_is_woken_once_and_always_dropped(void **state UNUSED)
 {
     struct forest f;
-    struct answer answer;
+    struct response response;
     struct waker wakers[4] = {{0, 0}};
     forest_init(&f);
     struct job *job = job_queued(&f.w, "cat", "cgt-1");
     struct job *other = job_queued(&f.w, "dog", "cgt-2");
     struct tree_handle *handle = open_path(&f, "cat", "status");
     assert_true(tree_poll(handle, &wakers[0]) & POLLIN); /* not read yet */
-    read_at(handle, 0, &answer);
+    read_at(handle, 0, &response);
     assert_int_equal(tree_poll(handle, &wakers[1]), 0);
     assert_int_equal(wakers[0].dropped, 1); /* the next one takes its place */
     assert_int_equal(wakers[0].woken, 0);
@@ -235,12 +236,12 @@ static void test_watch__a_waker_is_woken_once_and_always_dropped(void **state UN
     assert_int_equal(wakers[1].dropped, 1);
     assert_int_equal(tree_poll(handle, &wakers[2]) & (POLLIN | POLLPRI), POLLIN | POLLPRI);
     /* Its end is not its beginning: only there is what is new. */
-    read_at(handle, answer.result, &answer);
-    assert_int_equal(answer.result, 0);
+    read_at(handle, response.result, &response);
+    assert_int_equal(response.result, 0);
     assert_true(tree_poll(handle, NULL) & POLLPRI);
     assert_int_equal(wakers[2].dropped, 1);
-    read_at(handle, 0, &answer);
-    assert_string_equal(answer.text, "running\n");
+    read_at(handle, 0, &response);
+    assert_string_equal(response.text, "running\n");
     assert_int_equal(tree_poll(handle, &wakers[3]), 0);
     tree_release(handle);
     assert_int_equal(wakers[3].woken, 0);
@@ -267,13 +268,13 @@ static void test_watch__what_is_always_ready_keeps_no_waker(void **state UNUSED)
 static void test_watch__no_tick_unless_somebody_polls_what_goes_on(void **state UNUSED)
 {
     struct forest f;
-    struct answer answer;
+    struct response response;
     struct waker waker = {0, 0};
     forest_init(&f);
     struct job *job = job_queued(&f.w, "cat", "cgt-1");
     task_says(&f, job, "running");
     struct tree_handle *handle = open_path(&f, "cat", "progress");
-    read_at(handle, 0, &answer);
+    read_at(handle, 0, &response);
     assert_false(timer_is_set(&f.tree->tick_timer));
     (void)tree_poll(handle, &waker);
     assert_true(timer_is_set(&f.tree->tick_timer));

@@ -1,19 +1,21 @@
 /*
- * One socket pair of SOCK_SEQPACKET. The process gets one piece of work at a time, what and the path below the mount,
- * and answers with a byte when it is done: so the program knows what each request of that process is about. What
- * comes meanwhile is queued, the same change once.
+ * One socket pair of SOCK_SEQPACKET. The process gets one piece of work at a time, what and the
+ * path below the mount, and answers with a byte when it is done: so the program knows what each
+ * request of that process is about. What comes meanwhile is queued, the same change once.
  *
- * A changed file gets its modification time set, which the tree takes for nothing and inotify for IN_MODIFY. A new one
- * is made with mknod(2), symlink(2) or mkdir(2), which fuse/ answers with what is there; the kernel asks for the name
- * first, also for one that it remembers (LOOKUP_EXCL in fs/fuse/dir.c). One that is gone is removed with unlink(2),
- * which fuse/ answers without doing anything.
+ * A changed file gets its modification time set, which the tree takes for nothing and inotify for
+ * IN_MODIFY. A new one is made with mknod(2), symlink(2) or mkdir(2), which fuse/ answers with what
+ * is there; the kernel asks for the name first, also for one that it remembers (LOOKUP_EXCL in
+ * fs/fuse/dir.c). One that is gone is removed with unlink(2), which fuse/ answers without doing
+ * anything.
  *
- * The process has nothing of the mount open but while it works, and works in a mount table of its own: the mount is not
- * busy because of it. When others have unmounted it the process ends, and with it the last that held the mount.
- * Where a table of its own is not allowed it works in the common one, and an unmount in that very
- * moment is told that the mount is busy, as with any program that looks at a file.
+ * The process has nothing of the mount open but while it works, and works in a mount table of its
+ * own: the mount is not busy because of it. When others have unmounted it the process ends, and
+ * with it the last that held the mount. Where a table of its own is not allowed it works in the
+ * common one, and an unmount in that very moment is told that the mount is busy, as with any
+ * program that looks at a file.
  */
-#include "raiser.h"
+#include "inotify_emitter.h"
 
 #include "seedancefs/base/child.h"
 #include "seedancefs/base/log.h"
@@ -48,18 +50,18 @@ enum {
 /* What the process gets. Of the path as many bytes as it has, with its end. */
 struct message {
     uint64_t device; /* of the mount: whatever else may lie at its place is left alone */
-    enum tree_news kind;
+    enum tree_event kind;
     char path[PATH_MAX_BYTES];
 };
 
 struct work {
-    enum tree_news kind;
+    enum tree_event kind;
     char *path;
     struct work *next;
     struct work *prev;
 };
 
-struct raiser {
+struct inotify_emitter {
     struct loop *loop;
     struct loop_watch watch;
     struct child child;
@@ -70,28 +72,28 @@ struct raiser {
     struct work *urgent; /* what has come or gone: before all that has only changed */
     struct work *queue;
     size_t queued;
-    raiser_fn *on_raise;
+    emitter_fn *on_emit;
     void *context;
 };
 
-static void child_raise(int root, enum tree_news kind, const char *path)
+static void child_raise(int root, enum tree_event kind, const char *path)
 {
     const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_nsec = UTIME_NOW}};
     /* A failure is that of an event: nobody could do anything about it. */
     switch (kind) {
-    case TREE_NEWS_CHANGED:
+    case TREE_EVENT_CONTENT:
         (void)utimensat(root, path, times, AT_SYMLINK_NOFOLLOW);
         break;
-    case TREE_NEWS_FILE:
+    case TREE_EVENT_FILE:
         (void)mknodat(root, path, S_IFREG | 0444, 0);
         break;
-    case TREE_NEWS_LINK:
+    case TREE_EVENT_LINK:
         (void)!symlinkat("-", root, path);
         break;
-    case TREE_NEWS_JOB:
+    case TREE_EVENT_JOB:
         (void)mkdirat(root, path, 0755);
         break;
-    case TREE_NEWS_GONE:
+    case TREE_EVENT_GONE:
         (void)unlinkat(root, path, 0);
         break;
     }
@@ -105,7 +107,8 @@ struct view {
     int mounts_fd; /* the table in which it stands; -1: the process sees the same as all others */
 };
 
-/* Of this mount and no other: not the directory below it, and not what others have mounted there. */
+/* Of this mount and no other: not the directory below it, and not what others have mounted
+ * there. */
 static int root_open(const struct view *view, dev_t device, struct statx *st)
 {
     int root = open(view->mountpoint, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -119,8 +122,9 @@ static int root_open(const struct view *view, dev_t device, struct statx *st)
     return -1;
 }
 
-/* Only the mount is left in the table: a copy of any other would keep that alive when others unmount it, wherever
- * mounts are not shared between tables. As pivot_root(2) says; the bind is a mount that may be its root. */
+/* Only the mount is left in the table: a copy of any other would keep that alive when others
+ * unmount it, wherever mounts are not shared between tables. As pivot_root(2) says; the bind is a
+ * mount that may be its root. */
 static bool table_empty(const char *mountpoint)
 {
     return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
@@ -233,66 +237,66 @@ static void work_free(struct work *work)
 }
 
 /* NULL: there is none. */
-static struct work *work_take(struct raiser *raiser)
+static struct work *work_take(struct inotify_emitter *emitter)
 {
-    struct work **queue = raiser->urgent ? &raiser->urgent : &raiser->queue;
+    struct work **queue = emitter->urgent ? &emitter->urgent : &emitter->queue;
     struct work *work = *queue;
     if (!work)
         return NULL;
     DL_DELETE(*queue, work);
-    raiser->queued--;
+    emitter->queued--;
     return work;
 }
 
-static void raiser_lost(struct raiser *raiser)
+static void emitter_died(struct inotify_emitter *emitter)
 {
-    raiser->is_gone = true;
-    loop_watch_remove(raiser->loop, &raiser->watch);
-    raiser->on_raise(raiser->context, NULL, TREE_NEWS_CHANGED);
+    emitter->is_gone = true;
+    loop_watch_remove(emitter->loop, &emitter->watch);
+    emitter->on_emit(emitter->context, NULL, TREE_EVENT_CONTENT);
     struct work *work;
-    while ((work = work_take(raiser)))
+    while ((work = work_take(emitter)))
         work_free(work);
 }
 
-static void raiser_next(struct raiser *raiser)
+static void emitter_next(struct inotify_emitter *emitter)
 {
     struct message message;
-    struct work *work = work_take(raiser);
-    raiser->on_raise(raiser->context, NULL, TREE_NEWS_CHANGED);
-    work_free(raiser->active);
-    raiser->active = NULL;
+    struct work *work = work_take(emitter);
+    emitter->on_emit(emitter->context, NULL, TREE_EVENT_CONTENT);
+    work_free(emitter->active);
+    emitter->active = NULL;
     if (!work)
         return;
-    raiser->active = work;
-    if (work->kind != TREE_NEWS_CHANGED)
-        raiser->on_raise(raiser->context, work->path, work->kind);
-    message.device = raiser->device;
+    emitter->active = work;
+    if (work->kind != TREE_EVENT_CONTENT)
+        emitter->on_emit(emitter->context, work->path, work->kind);
+    message.device = emitter->device;
     message.kind = work->kind;
     size_t bytes = strlen(work->path) + 1;
     memcpy(message.path, work->path, bytes);
     bytes += offsetof(struct message, path);
-    if (send(raiser->watch.fd, &message, bytes, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-        raiser_lost(raiser);
+    if (send(emitter->watch.fd, &message, bytes, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        emitter_died(emitter);
 }
 
 static void on_done(void *context, short revents UNUSED)
 {
-    struct raiser *raiser = context;
+    struct inotify_emitter *emitter = context;
     char byte;
-    ssize_t n = recv(raiser->watch.fd, &byte, 1, MSG_DONTWAIT);
+    ssize_t n = recv(emitter->watch.fd, &byte, 1, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n == 1) {
-        raiser_next(raiser);
+        emitter_next(emitter);
         return;
     }
-    log_info("raiser.gone", "note=\"inotify does not see any more what changes by itself\"");
-    raiser_lost(raiser);
+    log_info("emitter.gone", "note=\"inotify does not see any more what changes by itself\"");
+    emitter_died(emitter);
 }
 
-static bool is_queued(const struct raiser *raiser, enum tree_news kind, const char *path)
+static bool is_queued(const struct inotify_emitter *emitter, enum tree_event kind, const char *path)
 {
-    const struct work *queue = kind == TREE_NEWS_CHANGED ? raiser->queue : raiser->urgent;
+    const struct work *queue = kind == TREE_EVENT_CONTENT ? emitter->queue : emitter->urgent;
     const struct work *work = queue ? queue->prev : NULL;
     for (int i = 0; work && i < QUEUE_LOOK; i++) {
         if (strcmp(work->path, path) == 0)
@@ -304,7 +308,7 @@ static bool is_queued(const struct raiser *raiser, enum tree_news kind, const ch
     return false;
 }
 
-static void work_add(struct raiser *raiser, enum tree_news kind, const char *path)
+static void work_add(struct inotify_emitter *emitter, enum tree_event kind, const char *path)
 {
     struct work *work = calloc(1, sizeof(*work));
     char *copy = strdup(path);
@@ -314,84 +318,85 @@ static void work_add(struct raiser *raiser, enum tree_news kind, const char *pat
         return;
     }
     *work = (struct work){.kind = kind, .path = copy};
-    if (kind == TREE_NEWS_CHANGED)
-        DL_APPEND(raiser->queue, work);
+    if (kind == TREE_EVENT_CONTENT)
+        DL_APPEND(emitter->queue, work);
     else
-        DL_APPEND(raiser->urgent, work);
-    raiser->queued++;
-    if (!raiser->active)
-        raiser_next(raiser);
+        DL_APPEND(emitter->urgent, work);
+    emitter->queued++;
+    if (!emitter->active)
+        emitter_next(emitter);
 }
 
-void raiser_news(void *context, enum tree_news kind, const char *path)
+void emitter_add(void *context, enum tree_event kind, const char *path)
 {
-    struct raiser *raiser = *(struct raiser **)context;
-    if (!raiser || raiser->is_gone || !raiser->device || strlen(path) >= PATH_MAX_BYTES ||
-        is_queued(raiser, kind, path))
+    struct inotify_emitter *emitter = *(struct inotify_emitter **)context;
+    if (!emitter || emitter->is_gone || !emitter->device || strlen(path) >= PATH_MAX_BYTES ||
+        is_queued(emitter, kind, path))
         return;
-    if (raiser->queued < QUEUE_MAX)
-        work_add(raiser, kind, path);
-    else if (!raiser->is_full)
-        log_warn("raiser.full", "note=\"events for inotify are dropped\"");
-    raiser->is_full = raiser->queued >= QUEUE_MAX;
+    if (emitter->queued < QUEUE_MAX)
+        work_add(emitter, kind, path);
+    else if (!emitter->is_full)
+        log_warn("emitter.full", "note=\"events for inotify are dropped\"");
+    emitter->is_full = emitter->queued >= QUEUE_MAX;
 }
 
-pid_t raiser_pid(const struct raiser *raiser)
+pid_t emitter_pid(const struct inotify_emitter *emitter)
 {
-    return raiser && !raiser->is_gone ? raiser->child.pid : 0;
+    return emitter && !emitter->is_gone ? emitter->child.pid : 0;
 }
 
-void raiser_begin(struct raiser *raiser, dev_t device)
+void emitter_begin(struct inotify_emitter *emitter, dev_t device)
 {
-    if (!raiser || raiser->is_gone)
+    if (!emitter || emitter->is_gone)
         return;
-    raiser->device = device;
+    emitter->device = device;
     /* No event, but the process looks at the mount, and then needs no capabilities any more. */
-    work_add(raiser, TREE_NEWS_CHANGED, "");
+    work_add(emitter, TREE_EVENT_CONTENT, "");
 }
 
-int raiser_new(struct loop *loop, const char *mountpoint, raiser_fn *on_raise, void *context,
-               struct raiser **out)
+int emitter_new(struct loop *loop, const char *mountpoint, emitter_fn *on_emit, void *context,
+                struct inotify_emitter **out)
 {
-    struct raiser *raiser = calloc(1, sizeof(*raiser));
+    struct inotify_emitter *emitter = calloc(1, sizeof(*emitter));
     char *copy = strdup(mountpoint); /* the process has it as its own */
-    int r = raiser && copy ? 0 : -ENOMEM;
-    /* For a mount table of its own, on a mount point that lies in another user's directory: until it has that. */
+    int r = emitter && copy ? 0 : -ENOMEM;
+    /* For a mount table of its own, on a mount point that lies in another user's directory: until
+     * it has that. */
     const struct child_settings settings = {.name = "seedancefs-tell",
                                             .kept_fd = -1,
                                             .capabilities = PRIVILEGE(CAP_SYS_ADMIN) |
                                                             PRIVILEGE(CAP_DAC_READ_SEARCH)};
     if (r == 0)
-        r = child_start_with(&settings, child_work, copy, &raiser->child);
+        r = child_start_with(&settings, child_work, copy, &emitter->child);
     free(copy);
     if (r < 0) {
-        free(raiser);
+        free(emitter);
         return r;
     }
-    raiser->loop = loop;
-    raiser->on_raise = on_raise;
-    raiser->context = context;
-    raiser->watch = (struct loop_watch){
-        .fd = raiser->child.socket_fd, .events = POLLIN, .fn = on_done, .context = raiser};
-    r = loop_watch_add(loop, &raiser->watch);
+    emitter->loop = loop;
+    emitter->on_emit = on_emit;
+    emitter->context = context;
+    emitter->watch = (struct loop_watch){
+        .fd = emitter->child.socket_fd, .events = POLLIN, .fn = on_done, .context = emitter};
+    r = loop_watch_add(loop, &emitter->watch);
     if (r < 0) {
-        child_wait(&raiser->child);
-        free(raiser);
+        child_wait(&emitter->child);
+        free(emitter);
         return r;
     }
-    *out = raiser;
+    *out = emitter;
     return 0;
 }
 
-struct raiser *raiser_free(struct raiser *raiser)
+struct inotify_emitter *emitter_free(struct inotify_emitter *emitter)
 {
-    if (!raiser)
+    if (!emitter)
         return NULL;
-    if (!raiser->is_gone)
-        raiser_lost(raiser);
-    work_free(raiser->active);
-    (void)kill(raiser->child.pid, SIGKILL); /* it may wait for the mount */
-    child_wait(&raiser->child);
-    free(raiser);
+    if (!emitter->is_gone)
+        emitter_died(emitter);
+    work_free(emitter->active);
+    (void)kill(emitter->child.pid, SIGKILL); /* it may wait for the mount */
+    child_wait(&emitter->child);
+    free(emitter);
     return NULL;
 }

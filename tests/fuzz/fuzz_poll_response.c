@@ -1,9 +1,9 @@
 /*
  * The raw body that answers a poll: the task of another id is none, and its URLs are shown without
- * their secrets and end when they say. Line 1 of the input is what the job floor asked for, if the
+ * their secrets and end when they say. Line 1 of the input is what the job layer asked for, if the
  * input does not begin with a brace; else the id is the one below.
  */
-#include "answer.h"
+#include "response.h"
 
 #include "seedancefs/net/url.h"
 
@@ -42,7 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t skipped = end ? id_len + 1 : 0;
     size_t len = size - skipped;
     char *body = fuzz_bytes(data + skipped, len);
-    if (answer_decode(body, len, &task) == 0) {
+    if (response_decode(body, len, &task) == 0) {
         if (strcmp(task.id, wanted) == 0)
             require_id(wanted);
         const char *urls[] = {task.video_url, task.cover_image_url};
@@ -53,7 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             }
         }
     }
-    answer_error_check(body, len);
+    response_error_check(body, len);
     api_task_fini(&task);
     free(body);
     free(wanted);

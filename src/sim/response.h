@@ -1,17 +1,17 @@
 /*
- * answer: what will be sent, before anything is sent.
+ * response: what will be sent, before anything is sent.
  *
  * What:     status, headers and a body that is read by offset, so that a video of any size and a
  *           text repeated a billion times need no memory.
- * Lifetime: zeroed is valid (no status yet); answer_fini() frees. Strings are copied in.
- * Errors:   none; headers beyond ANSWER_HEADERS_MAX are dropped.
+ * Lifetime: zeroed is valid (no status yet); response_fini() frees. Strings are copied in.
+ * Errors:   none; headers beyond RESPONSE_HEADERS_MAX are dropped.
  */
-#ifndef SIM_ANSWER_H
-#define SIM_ANSWER_H
+#ifndef SIM_RESPONSE_H
+#define SIM_RESPONSE_H
 
 #include "sim/video.h"
 
-enum { ANSWER_HEADERS_MAX = 64 };
+enum { RESPONSE_HEADERS_MAX = 64 };
 
 enum body_kind { BODY_TEXT, BODY_VIDEO };
 
@@ -30,32 +30,32 @@ struct header {
     char *value;
 };
 
-struct answer {
+struct response {
     int status;
-    struct header headers[ANSWER_HEADERS_MAX];
+    struct header headers[RESPONSE_HEADERS_MAX];
     size_t header_count;
     struct body body;
 };
 
-void answer_fini(struct answer *a);
-/* Adds a header; answer_set_header() replaces those of that name first, value NULL removes. */
-void answer_add_header(struct answer *a, const char *name, const char *value);
-void answer_set_header(struct answer *a, const char *name, const char *value);
+void response_fini(struct response *a);
+/* Adds a header; response_set_header() replaces those of that name first, value NULL removes. */
+void response_add_header(struct response *a, const char *name, const char *value);
+void response_set_header(struct response *a, const char *name, const char *value);
 /* The body becomes a copy of data, count times. */
-void answer_set_body(struct answer *a, const void *data, size_t len, uint64_t count);
+void response_set_body(struct response *a, const void *data, size_t len, uint64_t count);
 /* Status, type and body at once. */
-void answer_json(struct answer *a, int status, const char *json);
+void response_json(struct response *a, int status, const char *json);
 /* {"error":{"code","message","param","type"}} in the service's style; param may be NULL. */
-void answer_api_error(struct answer *a, int status, const char *code, const char *message,
-                      const char *param);
+void response_api_error(struct response *a, int status, const char *code, const char *message,
+                        const char *param);
 /* The error that goes with a bare status. */
-void answer_default_api_error(struct answer *a, int status);
+void response_default_api_error(struct response *a, int status);
 /* <Error> in the style of the object store. */
-void answer_media_error(struct answer *a, int status, const char *code, const char *message);
+void response_media_error(struct response *a, int status, const char *code, const char *message);
 /* Wraps the body, which must be a text of at most 256 MiB, in gzip's stored blocks. */
-void answer_gzip(struct answer *a);
+void response_gzip(struct response *a);
 /* "OK" for 200; "Unknown" for what nobody knows. */
-const char *answer_reason(int status);
+const char *response_reason(int status);
 
 /* Fills buf with body bytes [at, at + len), which must lie within the body. */
 void body_read(const struct body *body, uint64_t at, unsigned char *buf, size_t len);

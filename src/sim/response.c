@@ -1,4 +1,4 @@
-#include "sim/answer.h"
+#include "sim/response.h"
 
 #include "seedancefs/base/json.h"
 
@@ -10,24 +10,24 @@
 
 enum { GZIP_MAX = 256 << 20, STORED_BLOCK_MAX = 65535 };
 
-void answer_fini(struct answer *a)
+void response_fini(struct response *a)
 {
     for (size_t i = 0; i < a->header_count; i++) {
         free(a->headers[i].name);
         free(a->headers[i].value);
     }
     free(a->body.data);
-    *a = (struct answer){0};
+    *a = (struct response){0};
 }
 
-void answer_add_header(struct answer *a, const char *name, const char *value)
+void response_add_header(struct response *a, const char *name, const char *value)
 {
-    if (a->header_count == ANSWER_HEADERS_MAX)
+    if (a->header_count == RESPONSE_HEADERS_MAX)
         return;
     a->headers[a->header_count++] = (struct header){mem_strdup(name), mem_strdup(value)};
 }
 
-void answer_set_header(struct answer *a, const char *name, const char *value)
+void response_set_header(struct response *a, const char *name, const char *value)
 {
     size_t kept = 0;
     for (size_t i = 0; i < a->header_count; i++) {
@@ -40,10 +40,10 @@ void answer_set_header(struct answer *a, const char *name, const char *value)
     }
     a->header_count = kept;
     if (value != NULL)
-        answer_add_header(a, name, value);
+        response_add_header(a, name, value);
 }
 
-void answer_set_body(struct answer *a, const void *data, size_t len, uint64_t count)
+void response_set_body(struct response *a, const void *data, size_t len, uint64_t count)
 {
     char *copy = mem_dup(data, len);
     free(a->body.data);
@@ -51,11 +51,11 @@ void answer_set_body(struct answer *a, const void *data, size_t len, uint64_t co
         .kind = BODY_TEXT, .data = copy, .data_len = len, .size = len * count, .flip_at = -1};
 }
 
-void answer_json(struct answer *a, int status, const char *json)
+void response_json(struct response *a, int status, const char *json)
 {
     a->status = status;
-    answer_set_header(a, "Content-Type", "application/json");
-    answer_set_body(a, json, strlen(json), 1);
+    response_set_header(a, "Content-Type", "application/json");
+    response_set_body(a, json, strlen(json), 1);
 }
 
 /* The service puts the id at the end of the message, and nowhere else. */
@@ -66,8 +66,8 @@ static char *request_id(void)
                       atomic_fetch_add(&counter, 1) & 0xffffffu);
 }
 
-void answer_api_error(struct answer *a, int status, const char *code, const char *message,
-                      const char *param)
+void response_api_error(struct response *a, int status, const char *code, const char *message,
+                        const char *param)
 {
     char *id = request_id();
     char *whole = mem_format("%s Request id: %s", message, id);
@@ -80,10 +80,10 @@ void answer_api_error(struct answer *a, int status, const char *code, const char
     json_write_member_string(&w, "code", code);
     json_write_member_string(&w, "message", whole);
     json_write_member_string(&w, "param", param != NULL ? param : "");
-    json_write_member_string(&w, "type", answer_reason(status));
+    json_write_member_string(&w, "type", response_reason(status));
     json_write_object_end(&w);
     json_write_object_end(&w);
-    answer_json(a, status, text_whole(&json));
+    response_json(a, status, text_whole(&json));
     buf_fini(&json);
     free(whole);
     free(id);
@@ -135,22 +135,22 @@ static const struct known_status *status_find(int status)
     return NULL;
 }
 
-const char *answer_reason(int status)
+const char *response_reason(int status)
 {
     const struct known_status *known = status_find(status);
     return known != NULL ? known->reason : "Unknown";
 }
 
-void answer_default_api_error(struct answer *a, int status)
+void response_default_api_error(struct response *a, int status)
 {
     const struct known_status *known = status_find(status);
     if (known == NULL || known->code == NULL)
-        answer_api_error(a, status, "UnknownError", "Something went wrong.", NULL);
+        response_api_error(a, status, "UnknownError", "Something went wrong.", NULL);
     else
-        answer_api_error(a, status, known->code, known->message, NULL);
+        response_api_error(a, status, known->code, known->message, NULL);
 }
 
-void answer_media_error(struct answer *a, int status, const char *code, const char *message)
+void response_media_error(struct response *a, int status, const char *code, const char *message)
 {
     char *id = request_id();
     char *xml = mem_format("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
@@ -158,8 +158,8 @@ void answer_media_error(struct answer *a, int status, const char *code, const ch
                            "<RequestId>%s</RequestId><HostId>simulator</HostId></Error>\n",
                            code, message, id);
     a->status = status;
-    answer_set_header(a, "Content-Type", "application/xml");
-    answer_set_body(a, xml, strlen(xml), 1);
+    response_set_header(a, "Content-Type", "application/xml");
+    response_set_body(a, xml, strlen(xml), 1);
     free(xml);
     free(id);
 }
@@ -201,7 +201,7 @@ static void append_little_endian(struct buf *t, uint32_t v, unsigned bytes)
     }
 }
 
-void answer_gzip(struct answer *a)
+void response_gzip(struct response *a)
 {
     if (a->body.size > GZIP_MAX)
         return;
@@ -221,8 +221,8 @@ void answer_gzip(struct answer *a)
     } while (at < len);
     append_little_endian(&t, crc32_of(plain, len), 4);
     append_little_endian(&t, (uint32_t)len, 4);
-    answer_set_body(a, text_whole(&t), t.len, 1);
-    answer_set_header(a, "Content-Encoding", "gzip");
+    response_set_body(a, text_whole(&t), t.len, 1);
+    response_set_header(a, "Content-Encoding", "gzip");
     buf_fini(&t);
     free(plain);
 }

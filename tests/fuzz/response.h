@@ -1,13 +1,13 @@
-/* What: what must hold for a task and an error that were read out of a hostile answer. */
-#ifndef TESTS_FUZZ_ANSWER_H
-#define TESTS_FUZZ_ANSWER_H
+/* What: what must hold for a task and an error that were read out of a hostile response. */
+#ifndef TESTS_FUZZ_RESPONSE_H
+#define TESTS_FUZZ_RESPONSE_H
 
 #include "fuzz.h"
 
 #include "seedancefs/api/task.h"
 #include "seedancefs/base/err.h"
 
-enum { ANSWER_DEPTH_MAX = 32, ANSWER_DURATION_MAX_MS = 24 * 3600 * 1000 };
+enum { RESPONSE_DEPTH_MAX = 32, RESPONSE_DURATION_MAX_MS = 24 * 3600 * 1000 };
 
 static inline void require_id(const char *id)
 {
@@ -23,7 +23,7 @@ static inline void require_id(const char *id)
 static inline void require_task(const struct api_task *task, const char *body, size_t len)
 {
     FUZZ_REQUIRE(len <= API_BODY_MAX, "%zu bytes", len);
-    fuzz_require_strict_json(body, len, ANSWER_DEPTH_MAX);
+    fuzz_require_strict_json(body, len, RESPONSE_DEPTH_MAX);
     require_id(task->id);
     FUZZ_REQUIRE(task->status >= API_TASK_QUEUED && task->status <= API_TASK_UNKNOWN, "status %d",
                  (int)task->status);
@@ -36,7 +36,8 @@ static inline void require_task(const struct api_task *task, const char *body, s
     fuzz_require_line(task->error_request_id, "error_request_id");
     FUZZ_REQUIRE(task->created_s == -1 || task->created_s > 0, "created %lld",
                  (long long)task->created_s);
-    FUZZ_REQUIRE(task->video_duration_ms >= -1 && task->video_duration_ms <= ANSWER_DURATION_MAX_MS,
+    FUZZ_REQUIRE(task->video_duration_ms >= -1 &&
+                     task->video_duration_ms <= RESPONSE_DURATION_MAX_MS,
                  "lasts %lld ms", (long long)task->video_duration_ms);
     const char *texts[] = {task->model, task->video_url, task->cover_image_url};
     for (size_t i = 0; i < ARRAY_COUNT(texts); i++)
@@ -49,8 +50,9 @@ static inline void require_same_text(const char *a, const char *b)
     FUZZ_REQUIRE((!a && !b) || (a && b && strcmp(a, b) == 0), "read twice, two texts");
 }
 
-/* Decodes as the api floor does. The task is initialised here; what a failure leaves is looked at. */
-static inline int answer_decode(const char *body, size_t len, struct api_task *task)
+/* Decodes as the api layer does. The task is initialised here; what a failure leaves is looked
+ * at. */
+static inline int response_decode(const char *body, size_t len, struct api_task *task)
 {
     api_task_init(task);
     task->created_s = 77;
@@ -65,7 +67,7 @@ static inline int answer_decode(const char *body, size_t len, struct api_task *t
     return r;
 }
 
-static inline void answer_error_check(const char *body, size_t len)
+static inline void response_error_check(const char *body, size_t len)
 {
     struct api_error error;
     memset(&error, 'x', sizeof(error));

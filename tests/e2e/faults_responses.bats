@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Answers to a create that are wrong in themselves: as HTTP, as JSON, or as a task. See faults_create.bats.
+# responses to a create that are wrong in themselves: as HTTP, as JSON, or as a task. See faults_create.bats.
 load faults
 
 @test "create: truncated; wrong, doubled, negative, huge lengths; bad chunks; too many bytes: unknown" {
@@ -42,7 +42,7 @@ load faults
     rows kept
 }
 
-@test "create: an odd answer with a usable id is a task: what was paid for is not thrown away" {
+@test "create: an odd response with a usable id is a task: what was paid for is not thrown away" {
     create_rows <<'END'
 s201|{"status":201}|
 s202|{"status":202}|

@@ -1,11 +1,11 @@
 /*
- * How much the cache directory holds. With a limit (--cache-size), or on a disk that has become full,
- * the files that were read longest ago go, but never one that is open, and only those of which
- * their owner says that they can be fetched again. So the limit is a wish: what is being read, and
- * what has to be kept, may exceed it.
+ * How much the cache directory holds. With a limit (--cache-size), or on a disk that has become
+ * full, the files that were read longest ago go, but never one that is open, and only those of
+ * which their owner says that they can be fetched again. So the limit is a wish: what is being
+ * read, and what has to be kept, may exceed it.
  *
- * It happens in the planning turn. Asking the owner costs a look at the database, so a file that cannot go
- * is not asked for again for some minutes: it will hardly be otherwise.
+ * It happens in the planning pass. Asking the owner costs a look at the database, so a file that
+ * cannot go is not asked for again for some minutes: it will hardly be otherwise.
  */
 #include "media/item.h"
 #include "seedancefs/base/err.h"
@@ -13,9 +13,9 @@
 
 #include <inttypes.h>
 
-enum { ROOM_ASK_AGAIN_MS = 10 * 60 * 1000 };
+enum { EVICT_ASK_AGAIN_MS = 10 * 60 * 1000 };
 
-void room_changed(struct media_item *item)
+void evict_size_set(struct media_item *item)
 {
     const struct cache_key key = {item->key.id, item->key.kind};
     if (!item->is_listed || item->cache.load_error)
@@ -25,7 +25,7 @@ void room_changed(struct media_item *item)
         log_warn("media.index", "id=%" PRId64 " result=%s", key.id, err_name(r));
 }
 
-void room_used(struct media_item *item)
+void evict_note_use(struct media_item *item)
 {
     const struct cache_key key = {item->key.id, item->key.kind};
     if (!item->is_listed || item->read_ms == 0)
@@ -35,12 +35,12 @@ void room_used(struct media_item *item)
                    media_wall_ms(item->media));
 }
 
-void room_removed(struct media *media, const struct cache_key *key)
+void evict_forget(struct media *media, const struct cache_key *key)
 {
     (void)!cache_index_set(&media->index, key, 0); /* forgetting needs no memory */
 }
 
-static bool room_may_go(struct media *media, struct cache_entry *entry)
+static bool is_evictable_now(struct media *media, struct cache_entry *entry)
 {
     const struct media_hooks *hooks = &media->settings.hooks;
     enum media_kind kind = (enum media_kind)entry->key.kind;
@@ -49,12 +49,12 @@ static bool room_may_go(struct media *media, struct cache_entry *entry)
         return false;
     if (hooks->is_evictable(hooks->context, entry->key.id, kind))
         return true;
-    entry->ask_again_ms = media_now_ms(media) + ROOM_ASK_AGAIN_MS;
+    entry->ask_again_ms = media_now_ms(media) + EVICT_ASK_AGAIN_MS;
     return false;
 }
 
-/* The owner has just said that it can be fetched again (room_may_go). */
-static int room_evict(struct media *media, const struct cache_key *key, int64_t bytes)
+/* The owner has just said that it can be fetched again (is_evictable_now). */
+static int evict_file(struct media *media, const struct cache_key *key, int64_t bytes)
 {
     const struct media_hooks *hooks = &media->settings.hooks;
     const struct cache_names names = cache_names_of(key->id, (int32_t)key->kind);
@@ -65,62 +65,62 @@ static int room_evict(struct media *media, const struct cache_key *key, int64_t 
               bytes, r < 0 ? err_name(r) : "ok");
     if (r < 0)
         return r;
-    room_removed(media, key);
+    evict_forget(media, key);
     if (hooks->on_progress)
         hooks->on_progress(hooks->context, key->id, kind, 0);
     return 0;
 }
 
 /* Evicts until no more than that many bytes are left. */
-static void room_make(struct media *media, int64_t most_bytes)
+static void evict_until(struct media *media, int64_t max_bytes)
 {
     struct cache_entry *entry;
     struct cache_entry *next;
     /* The hooks neither add nor remove files of other videos: `next` stays. */
     DL_FOREACH_SAFE (media->index.oldest, entry, next) {
         const struct cache_key key = entry->key;
-        if (media->index.bytes <= most_bytes)
+        if (media->index.bytes <= max_bytes)
             return;
-        if (room_may_go(media, entry) && room_evict(media, &key, entry->bytes) < 0)
+        if (is_evictable_now(media, entry) && evict_file(media, &key, entry->bytes) < 0)
             return;
     }
 }
 
 /* What a crash has left before there was a map vouches for nothing. It goes when it can be fetched
  * again or its job was removed; else it is kept, to be looked at when its video is. */
-static void room_sweep(struct media *media)
+static void evict_unmapped(struct media *media)
 {
     struct cache_entry *entry;
     struct cache_entry *next;
     DL_FOREACH_SAFE (media->index.oldest, entry, next) {
         const struct cache_key key = entry->key;
         const struct cache_names names = cache_names_of(key.id, (int32_t)key.kind);
-        if (entry->is_unmapped && room_may_go(media, entry) &&
+        if (entry->is_unmapped && is_evictable_now(media, entry) &&
             cache_name_is_absent(media->directory_fd, names.map) > 0)
-            (void)room_evict(media, &key, entry->bytes);
+            (void)evict_file(media, &key, entry->bytes);
     }
 }
 
-void room_want(struct media *media, int64_t bytes)
+void evict_request(struct media *media, int64_t bytes)
 {
     int64_t limit = media->settings.cache_bytes_max;
-    if (bytes > media->room_wanted_bytes)
-        media->room_wanted_bytes = bytes;
-    if (media->room_wanted_bytes > 0 || (limit > 0 && media->index.bytes > limit))
+    if (bytes > media->evict_wanted_bytes)
+        media->evict_wanted_bytes = bytes;
+    if (media->evict_wanted_bytes > 0 || (limit > 0 && media->index.bytes > limit))
         media_schedule(media);
 }
 
-void room_turn(struct media *media)
+void evict_run(struct media *media)
 {
     int64_t limit = media->settings.cache_bytes_max;
-    int64_t most_bytes = limit > 0 ? limit : INT64_MAX;
-    int64_t wanted = media->room_wanted_bytes;
+    int64_t max_bytes = limit > 0 ? limit : INT64_MAX;
+    int64_t wanted = media->evict_wanted_bytes;
     if (!media->is_swept) {
         media->is_swept = true;
-        room_sweep(media);
+        evict_unmapped(media);
     }
-    media->room_wanted_bytes = 0;
-    if (wanted > 0 && most_bytes > media->index.bytes - wanted)
-        most_bytes = wanted < media->index.bytes ? media->index.bytes - wanted : 0;
-    room_make(media, most_bytes);
+    media->evict_wanted_bytes = 0;
+    if (wanted > 0 && max_bytes > media->index.bytes - wanted)
+        max_bytes = wanted < media->index.bytes ? media->index.bytes - wanted : 0;
+    evict_until(media, max_bytes);
 }

@@ -1,11 +1,11 @@
-/* Each answer that is wrong as HTTP, and what becomes of it. */
+/* Each response that is wrong as HTTP, and what becomes of it. */
 #include "http_client.h"
 
 #define OK_HEAD "HTTP/1.1 200 OK\r\n"
 
 struct row {
     const char *name;
-    struct raw_answer answer;
+    struct raw_response response;
     int result;
     const char *body; /* what was delivered; NULL: anything */
 };
@@ -40,8 +40,8 @@ static const struct row rows[] = {
      {OK_HEAD "Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}", 0, RAW_KEEP},
      0,
      "{}"},
-    {"closed before the answer", {"", 0, RAW_CLOSE}, -ERR_HTTP_BROKEN, ""},
-    {"reset before the answer", {"", 0, RAW_RESET}, -ERR_HTTP_BROKEN, ""},
+    {"closed before the response", {"", 0, RAW_CLOSE}, -ERR_HTTP_BROKEN, ""},
+    {"reset before the response", {"", 0, RAW_RESET}, -ERR_HTTP_BROKEN, ""},
     {"closed in the status line", {"HTTP/1.1 2", 0, RAW_CLOSE}, -ERR_HTTP_BROKEN, ""},
     {"closed in the head", {OK_HEAD "Content-Le", 0, RAW_CLOSE}, -ERR_HTTP_BROKEN, ""},
     {"reset in the head", {OK_HEAD "Content-Le", 0, RAW_RESET}, -ERR_HTTP_BROKEN, ""},
@@ -137,12 +137,12 @@ static const struct row rows[] = {
      ""},
 };
 
-static int run_answer(struct client *client, const struct raw_answer *answer)
+static int run_response(struct client *client, const struct raw_response *response)
 {
     static struct raw_server server;
-    raw_server_start(&server, answer, 1);
+    raw_server_start(&server, response, 1);
     client_init(client, server.port);
-    client->request.is_once = true;
+    client->request.is_single_attempt = true;
     client->request.method = HTTP_POST;
     client->request.body = "{}";
     client->request.body_len = 2;
@@ -153,25 +153,25 @@ static int run_answer(struct client *client, const struct raw_answer *answer)
     return result;
 }
 
-static void test_http_answers__each_answer_has_its_result(void **state)
+static void test_http_answers__each_response_has_its_result(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         struct client client;
-        int result = run_answer(&client, &rows[i].answer);
+        int result = run_response(&client, &rows[i].response);
         if (result != rows[i].result)
             fail_msg("%s: %s, not %s", rows[i].name, err_name(result), err_name(rows[i].result));
         if (rows[i].body && strcmp(buf_text(&client.body), rows[i].body) != 0)
             fail_msg("%s: delivered '%s'", rows[i].name, buf_text(&client.body));
-        assert_int_equal(client.answer.body_bytes, client.body.len);
-        assert_true(client.answer.is_sent);
+        assert_int_equal(client.response.body_bytes, client.body.len);
+        assert_true(client.response.is_sent);
         client_fini(&client);
     }
 }
 
-/* Builds an answer whose head is `count` times `line`. */
-static struct raw_answer long_head(struct buf *out, const char *line, size_t count,
-                                   const char *tail)
+/* Builds a response whose head is `count` times `line`. */
+static struct raw_response long_head(struct buf *out, const char *line, size_t count,
+                                     const char *tail)
 {
     buf_init(out, 64 << 20);
     (void)buf_add_text(out, OK_HEAD);
@@ -179,7 +179,7 @@ static struct raw_answer long_head(struct buf *out, const char *line, size_t cou
         (void)buf_add_text(out, line);
     (void)buf_add_text(out, tail);
     assert_int_equal(out->error, 0);
-    return (struct raw_answer){out->data, out->len, RAW_CLOSE};
+    return (struct raw_response){out->data, out->len, RAW_CLOSE};
 }
 
 static void test_http_answers__a_head_has_a_size_and_a_count(void **state)
@@ -207,8 +207,9 @@ static void test_http_answers__a_head_has_a_size_and_a_count(void **state)
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         struct client client;
         struct buf bytes;
-        struct raw_answer answer = long_head(&bytes, cases[i].line, cases[i].count, cases[i].tail);
-        int result = run_answer(&client, &answer);
+        struct raw_response response =
+            long_head(&bytes, cases[i].line, cases[i].count, cases[i].tail);
+        int result = run_response(&client, &response);
         if (result != cases[i].result)
             fail_msg("row %zu: %s", i, err_name(result));
         client_fini(&client);
@@ -224,9 +225,9 @@ static void test_http_answers__a_body_beyond_the_limit_is_not_delivered(void **s
     (void)buf_add_text(&bytes, OK_HEAD "\r\n");
     for (int i = 0; i < (2 << 20) / 16; i++)
         (void)buf_add_text(&bytes, "0123456789abcdef");
-    struct raw_answer answer = {bytes.data, bytes.len, RAW_CLOSE};
+    struct raw_response response = {bytes.data, bytes.len, RAW_CLOSE};
     struct client client;
-    assert_int_equal(run_answer(&client, &answer), -ERR_HTTP_TOO_LARGE);
+    assert_int_equal(run_response(&client, &response), -ERR_HTTP_TOO_LARGE);
     assert_true(client.body.len <= client.request.body_limit);
     client_fini(&client);
     buf_fini(&bytes);
@@ -235,38 +236,39 @@ static void test_http_answers__a_body_beyond_the_limit_is_not_delivered(void **s
 static void test_http_answers__the_head_is_told_before_the_body(void **state)
 {
     (void)state;
-    static const struct raw_answer answer = {
+    static const struct raw_response response = {
         "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-1/10\r\nContent-Type: video/mp4\r\n"
         "ETag: \"abc\"\r\nRetry-After: 7\r\nDate: Mon, 23 Nov 2026 08:00:00 GMT\r\n"
         "X-Tos-Request-Id: r-1\r\nLocation: /x\r\nContent-Length: 2\r\n\r\nhi",
         0, RAW_CLOSE};
     struct client client;
-    assert_int_equal(run_answer(&client, &answer), 0);
+    assert_int_equal(run_response(&client, &response), 0);
     assert_int_equal(client.heads, 1);
-    assert_int_equal(client.answer.status, 206);
-    assert_int_equal(client.answer.content_length, 2);
-    assert_true(client.answer.has_content_range);
-    assert_string_equal(client.answer.content_range, "bytes 0-1/10");
-    assert_string_equal(client.answer.content_type, "video/mp4");
-    assert_string_equal(client.answer.etag, "\"abc\"");
-    assert_string_equal(client.answer.retry_after, "7");
-    assert_string_equal(client.answer.date, "Mon, 23 Nov 2026 08:00:00 GMT");
-    assert_string_equal(client.answer.request_id, "r-1");
-    assert_string_equal(client.answer.location, "/x");
+    assert_int_equal(client.response.status, 206);
+    assert_int_equal(client.response.content_length, 2);
+    assert_true(client.response.has_content_range);
+    assert_string_equal(client.response.content_range, "bytes 0-1/10");
+    assert_string_equal(client.response.content_type, "video/mp4");
+    assert_string_equal(client.response.etag, "\"abc\"");
+    assert_string_equal(client.response.retry_after, "7");
+    assert_string_equal(client.response.date, "Mon, 23 Nov 2026 08:00:00 GMT");
+    assert_string_equal(client.response.request_id, "r-1");
+    assert_string_equal(client.response.location, "/x");
     client_fini(&client);
 }
 
-/* RFC 9112, section 6.3: what comes behind a body belongs to nobody, least of all to the next request. */
+/* RFC 9112, section 6.3: what comes behind a body belongs to nobody, least of all to the next
+ * request. */
 static void test_http_answers__more_than_its_length_is_dropped_with_the_connection(void **state)
 {
     (void)state;
-    static const struct raw_answer answers[] = {
+    static const struct raw_response responses[] = {
         {OK_HEAD "Content-Length: 2\r\n\r\n{}HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
          0, RAW_KEEP},
         {OK_HEAD "Content-Length: 2\r\n\r\n[]", 0, RAW_KEEP}};
     static struct raw_server server;
     struct client client;
-    raw_server_start(&server, answers, 2);
+    raw_server_start(&server, responses, 2);
     client_init(&client, server.port);
     assert_int_equal(client_run(&client), 0);
     assert_string_equal(buf_text(&client.body), "{}");
@@ -280,18 +282,18 @@ static void test_http_answers__more_than_its_length_is_dropped_with_the_connecti
 static void test_http_answers__a_redirect_is_not_followed(void **state)
 {
     (void)state;
-    static const struct raw_answer answer = {
+    static const struct raw_response response = {
         "HTTP/1.1 307 Moved\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n", 0, RAW_KEEP};
     struct client client;
-    assert_int_equal(run_answer(&client, &answer), 0);
-    assert_int_equal(client.answer.status, 307);
+    assert_int_equal(run_response(&client, &response), 0);
+    assert_int_equal(client.response.status, 307);
     client_fini(&client);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_http_answers__each_answer_has_its_result),
+        cmocka_unit_test(test_http_answers__each_response_has_its_result),
         cmocka_unit_test(test_http_answers__a_head_has_a_size_and_a_count),
         cmocka_unit_test(test_http_answers__a_body_beyond_the_limit_is_not_delivered),
         cmocka_unit_test(test_http_answers__the_head_is_told_before_the_body),

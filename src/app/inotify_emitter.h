@@ -1,0 +1,40 @@
+/*
+ * What: a process that works through the mount, so that inotify(7) tells file managers and scripts
+ * what the program itself has changed: the kernel tells what system calls do, and nothing else. The
+ * loop must not make them, because it would have to answer them.
+ * Lifetime: emitter_new() before the key is read and before mounting, so that the process has
+ * neither the key nor the mount's descriptor; it ends with the program, however that ends.
+ * Errors: -errno.
+ */
+#ifndef SEEDANCEFS_APP_EMITTER_H
+#define SEEDANCEFS_APP_EMITTER_H
+
+#include "seedancefs/base/attributes.h"
+#include "seedancefs/tree/tree.h"
+
+#include <sys/types.h>
+
+struct loop;
+struct inotify_emitter;
+
+/* `on_emit` is told the path that is going to be made or removed (`kind`), lent until the next
+ * call; NULL: none. */
+typedef void emitter_fn(void *context, const char *path, enum tree_event kind);
+
+int emitter_new(struct loop *loop, const char *mountpoint, emitter_fn *on_emit, void *context,
+                struct inotify_emitter **out) NODISCARD;
+
+/* Ends the process. Accepts NULL, returns NULL. */
+struct inotify_emitter *emitter_free(struct inotify_emitter *emitter);
+
+/* 0: there is none (any more). */
+pid_t emitter_pid(const struct inotify_emitter *emitter);
+
+/* The mount is there, and this is its device: from now on there are events. Accepts NULL. */
+void emitter_begin(struct inotify_emitter *emitter, dev_t device);
+
+/* Never waits: what is too much, or no longer possible, is dropped. `context` is a struct
+ * inotify_emitter **. */
+void emitter_add(void *context, enum tree_event kind, const char *path);
+
+#endif

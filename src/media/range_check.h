@@ -1,0 +1,41 @@
+/*
+ * What: the judgement of an HTTP response to a range request, from its head alone. Pure.
+ */
+#ifndef SRC_MEDIA_RANGE_CHECK_H
+#define SRC_MEDIA_RANGE_CHECK_H
+
+#include "seedancefs/base/attributes.h"
+#include "seedancefs/net/http.h"
+
+#include <stdint.h>
+
+enum range_verdict {
+    RANGE_PART,     /* the body is exactly what was asked for */
+    RANGE_WHOLE,    /* the body is the whole file from byte 0 */
+    RANGE_REDIRECT, /* look elsewhere, by Location */
+    RANGE_REFUSED,  /* the URL is not valid (any more): a new one may help, `result` if not */
+    RANGE_RETRY,    /* the same request may succeed later, `result` if not */
+    RANGE_CHANGED,  /* another version of the file */
+    RANGE_FAILED,   /* `result` */
+};
+
+struct range_request {
+    int64_t first;
+    int64_t last;     /* inclusive */
+    int64_t size;     /* of the file; -1: that is what we want to know: it may end before `last` */
+    const char *etag; /* of the version we have; "": none */
+};
+
+struct range_check {
+    enum range_verdict verdict;
+    int result;
+    int64_t size; /* RANGE, WHOLE */
+};
+
+struct range_check range_check_response(const struct range_request *wish,
+                                        const struct http_response *response);
+
+/* A weak ETag does not vouch for bytes and counts as none (RFC 9110, section 8.8.3.2). Lends. */
+const char *range_etag(const struct http_response *response);
+
+#endif

@@ -1,0 +1,225 @@
+/*
+ * What somebody who looks at the mount should be told of: which files of a job have changed, and
+ * which have come and gone without anybody's doing there. Each job remembers in two bytes
+ * (event_mark) what was told of it.
+ *
+ * What a user makes or removes the kernel tells by itself; what follows from it in another
+ * directory, such as a name in by-status, is told here.
+ */
+#include "tree_private.h"
+
+#include "seedancefs/base/text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    MARK_STATE = 0x1f,
+    MARK_VIDEO = 0x100,
+    MARK_COVER = 0x200,
+    MARK_PROBLEM = 0x400,
+    MARK_ATTEMPT = 0x800,
+    MARK_RESPONSE = 0x1000,
+    MARK_URL = 0x2000,
+    MARK_IMPLIED = 0x4000, /* nobody has made the directory: see change_event_directory_implied() */
+    MARK_KNOWN = 0x8000,
+};
+_Static_assert((int)JOB_STATE_COUNT <= (int)MARK_STATE, "a state fits into the mark");
+
+/* The files of a job that come with a mark, and go with it. */
+static const struct {
+    unsigned mark;
+    const char *name;
+} event_files[] = {{MARK_VIDEO, "output.mp4"},       {MARK_COVER, "cover.jpg"},
+                   {MARK_PROBLEM, "error"},          {MARK_ATTEMPT, "request.json"},
+                   {MARK_RESPONSE, "response.json"}, {MARK_URL, "output.url"}};
+
+/* What changes with every transition; without one, something in these; and while a video is
+ * fetched. */
+static const char *const names_moved[] = {"status", "status.json", "progress", "log", "cost", NULL};
+static const char *const names_same[] = {"status.json", "log", NULL};
+static const char *const names_fetched[] = {"status.json", "progress", NULL};
+
+/* While the attempt is not in memory nothing has changed in it. */
+static bool has_response(const struct job *job)
+{
+    if (job->detail)
+        return generated_has_response(job, job->detail);
+    return job->event_mark & MARK_KNOWN ? (job->event_mark & MARK_RESPONSE) != 0
+                                        : job->had_response;
+}
+
+static bool has_url(const struct tree *tree, const struct job *job)
+{
+    return job->state == JOB_SUCCEEDED && job->url_expires_ms >= 0 &&
+           (job->url_expires_ms == 0 || job->url_expires_ms > clock_wall_ms(tree->settings.clock));
+}
+
+static unsigned mark_of(const struct tree *tree, const struct job *job)
+{
+    unsigned mark = MARK_KNOWN | (unsigned)job->state;
+    mark |= node_has_video(job) ? (unsigned)MARK_VIDEO : 0;
+    mark |= node_has_cover(job) ? (unsigned)MARK_COVER : 0;
+    mark |= generated_has_problem(job, job->detail) ? (unsigned)MARK_PROBLEM : 0;
+    mark |= job->attempt_id ? (unsigned)MARK_ATTEMPT : 0;
+    mark |= job->attempt_id && has_response(job) ? (unsigned)MARK_RESPONSE : 0;
+    mark |= has_url(tree, job) ? (unsigned)MARK_URL : 0;
+    for (size_t i = 0; job->hidden && i < ARRAY_COUNT(event_files); i++)
+        mark &= node_is_unlinked(job, event_files[i].name) ? ~event_files[i].mark : ~0U;
+    return mark;
+}
+
+static void emit(const struct tree *tree, enum tree_event kind, const char *directory,
+                 const char *name, const char *ending)
+{
+    char path[512];
+    (void)snprintf(path, sizeof(path), "%s%s%s%s", directory, *directory ? "/" : "", name, ending);
+    tree->settings.on_tree_event(tree->settings.event_context, kind, path);
+}
+
+static void emit_files(const struct tree *tree, const struct job *job, unsigned before,
+                       unsigned now)
+{
+    char directory[TEXT_NAME_MAX + 32];
+    (void)snprintf(directory, sizeof(directory), "jobs/%s", job->name);
+    for (size_t i = 0; i < ARRAY_COUNT(event_files); i++) {
+        if ((now ^ before) & event_files[i].mark)
+            emit(tree, now & event_files[i].mark ? TREE_EVENT_FILE : TREE_EVENT_GONE, directory,
+                 event_files[i].name, "");
+    }
+}
+
+static void emit_changes(const struct tree *tree, const struct job *job, const char *const *names)
+{
+    char directory[TEXT_NAME_MAX + 32];
+    (void)snprintf(directory, sizeof(directory), "jobs/%s", job->name);
+    for (; *names; names++)
+        emit(tree, TREE_EVENT_CONTENT, directory, *names, "");
+}
+
+static void emit_same(const struct tree *tree, const struct job *job, unsigned mark)
+{
+    static const char *const problem[] = {"error", NULL};
+    emit_changes(tree, job, names_same);
+    if (mark & MARK_PROBLEM)
+        emit_changes(tree, job, problem);
+}
+
+/* The name that the mark stands for in by-status; nothing for 0. */
+static void emit_status(const struct tree *tree, enum tree_event kind, unsigned mark,
+                        const char *name)
+{
+    char directory[64];
+    if (!(mark & MARK_KNOWN))
+        return;
+    (void)snprintf(directory, sizeof(directory), "by-status/%s",
+                   job_state_to_text((enum job_state)(mark & MARK_STATE)));
+    emit(tree, kind, directory, name, "");
+}
+
+static void emit_video(const struct tree *tree, enum tree_event kind, unsigned mark,
+                       const char *name)
+{
+    if (mark & MARK_VIDEO)
+        emit(tree, kind, "videos", name, ".mp4");
+}
+
+static void emit_root(const struct tree *tree, bool is_event)
+{
+    emit(tree, TREE_EVENT_CONTENT, "", "index.html", "");
+    if (!is_event)
+        return;
+    emit(tree, TREE_EVENT_CONTENT, "", "events", "");
+    emit(tree, TREE_EVENT_CONTENT, "", "spend.json", "");
+}
+
+/* What has become different beside the job's own directory; true when its state or name has. */
+static bool emit_views(const struct tree *tree, unsigned before, const char *old_name, unsigned now,
+                       const char *name)
+{
+    bool is_renamed = strcmp(old_name, name) != 0;
+    bool is_moved = is_renamed || ((before ^ now) & (MARK_STATE | MARK_KNOWN)) != 0;
+    bool is_video_moved = is_renamed || ((before ^ now) & MARK_VIDEO) != 0;
+    if (is_video_moved)
+        emit_video(tree, TREE_EVENT_GONE, before, old_name);
+    if (is_moved)
+        emit_status(tree, TREE_EVENT_GONE, before, old_name);
+    if (is_video_moved)
+        emit_video(tree, TREE_EVENT_LINK, now, name);
+    if (is_moved)
+        emit_status(tree, TREE_EVENT_LINK, now, name);
+    return is_moved;
+}
+
+void change_events_begin(struct tree *tree)
+{
+    for (struct job *job = jobs_next(tree->settings.jobs, 0); job;
+         job = jobs_next(tree->settings.jobs, job->id))
+        job->event_mark = (unsigned short)mark_of(tree, job);
+}
+
+void change_event_job_changed(struct tree *tree, struct job *job)
+{
+    bool is_implied = job->event_mark == MARK_IMPLIED;
+    unsigned before = is_implied ? 0 : job->event_mark;
+    unsigned now = mark_of(tree, job);
+    if (!tree->settings.on_tree_event)
+        return;
+    if (before == now) {
+        emit_same(tree, job, now);
+        return;
+    }
+    job->event_mark = (unsigned short)now;
+    if (is_implied)
+        emit(tree, TREE_EVENT_JOB, "jobs", job->name, "");
+    /* Files first: who is told that `status` has changed looks for the video. */
+    emit_files(tree, job, before, now);
+    bool is_moved = emit_views(tree, before, job->name, now, job->name);
+    emit_changes(tree, job, names_moved);
+    emit_root(tree, is_moved);
+}
+
+void change_event_media_fetched(struct tree *tree, struct job *job)
+{
+    if (tree->settings.on_tree_event)
+        emit_changes(tree, job, names_fetched);
+}
+
+void change_event_file_unlinked(struct tree *tree, struct job *job)
+{
+    unsigned before = job->event_mark;
+    unsigned now = before & mark_of(tree, job);
+    if (!(before & MARK_KNOWN) || !tree->settings.on_tree_event)
+        return;
+    job->event_mark = (unsigned short)now;
+    (void)emit_views(tree, before, job->name, now, job->name);
+    emit_root(tree, false);
+}
+
+void change_event_job_gone(struct tree *tree, struct job *job)
+{
+    if (!tree->settings.on_tree_event)
+        return;
+    (void)emit_views(tree, job->event_mark, job->name, 0, job->name);
+    job->event_mark = 0;
+    emit_root(tree, true);
+}
+
+void change_event_job_renamed(struct tree *tree, struct job *job, const char *old_name)
+{
+    if (!tree->settings.on_tree_event)
+        return;
+    (void)emit_views(tree, job->event_mark, old_name, job->event_mark, job->name);
+    emit_root(tree, true);
+}
+
+void change_event_directory_implied(struct job *job)
+{
+    if (!job->event_mark)
+        job->event_mark = MARK_IMPLIED;
+}
+
+void change_event_directory_made(struct job *job)
+{
+    job->event_mark &= (unsigned short)~MARK_IMPLIED;
+}
