@@ -1,5 +1,6 @@
 #include "seedancefs/base/log.h"
 #include "seedancefs/base/clock.h"
+#include "seedancefs/base/number.h"
 #include "seedancefs/base/text.h"
 
 #include <errno.h>
@@ -61,11 +62,6 @@ int log_level_parse(const char *word, enum log_level *out)
         }
     }
     return -EINVAL;
-}
-
-static size_t min_size(size_t a, size_t b)
-{
-    return a < b ? a : b;
 }
 
 static void rotate_before(size_t len)

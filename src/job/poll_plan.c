@@ -1,5 +1,7 @@
 #include "poll_plan.h"
 
+#include "seedancefs/base/number.h"
+
 #include <math.h>
 
 enum {
@@ -52,11 +54,6 @@ static double bound_root(const struct poll_learned *learned)
     return sum;
 }
 
-static double clamp(double value, double least, double most)
-{
-    return value < least ? least : value > most ? most : value;
-}
-
 static void update_posterior(struct poll_learned *learned)
 {
     double n = learned->weight;
@@ -67,7 +64,7 @@ static void update_posterior(struct poll_learned *learned)
                      prior_weight * n / all * apart * apart;
     /* The median is not known exactly either: the law of the next task is wider by 1 / all. */
     double variance = squares / (prior_freedom + n) * (1 + 1 / all);
-    learned->log_sigma = clamp(sqrt(variance), sigma_min, sigma_max);
+    learned->log_sigma = clamp_double(sqrt(variance), sigma_min, sigma_max);
     double mean_ms = exp(learned->log_median + learned->log_sigma * learned->log_sigma / 2);
     double questions = question_share * mean_ms / CLIENT_INTERVAL_MS;
     learned->rate_scale =
@@ -87,8 +84,8 @@ void poll_learned_add(struct poll_learned *learned, int64_t generation_ms)
     /* One strange task (the machine slept, the service stood still) must not widen everything. */
     const double outlier_sigmas = 4;
     double x = log((double)(generation_ms > 0 ? generation_ms : 1));
-    x = clamp(x, learned->log_median - outlier_sigmas * learned->log_sigma,
-              learned->log_median + outlier_sigmas * learned->log_sigma);
+    x = clamp_double(x, learned->log_median - outlier_sigmas * learned->log_sigma,
+                     learned->log_median + outlier_sigmas * learned->log_sigma);
     if (learned->weight >= POLL_LEARNED_MAX) {
         double kept = (POLL_LEARNED_MAX - 1) / learned->weight;
         learned->weight *= kept;
@@ -114,44 +111,44 @@ int64_t poll_plan_delay_ms(const struct poll_learned *learned, int64_t age_ms,
                            unsigned spread_permille)
 {
     double age = age_ms > 1 ? (double)age_ms : 1;
-    double least = clamp(age / INTERVALS_PER_AGE, INTERVAL_MIN_MS, INTERVAL_MAX_OLD_MS);
-    double most = clamp(age / 20, INTERVAL_MAX_MS, INTERVAL_MAX_OLD_MS);
+    double min = clamp_double(age / INTERVALS_PER_AGE, INTERVAL_MIN_MS, INTERVAL_MAX_OLD_MS);
+    double max = clamp_double(age / 20, INTERVAL_MAX_MS, INTERVAL_MAX_OLD_MS);
     double median = exp(learned->log_median);
     double step = (age > median ? age : median) / STEPS;
     double target = spread_permille / 1000.0;
     double expected = 0;
     double delay = 0;
     double added = 0;
-    while (expected < target && delay < most) {
+    while (expected < target && delay < max) {
         added = learned->rate_scale * sqrt(hazard(learned, age + delay + step / 2)) * step;
         expected += added;
         delay += step;
     }
     if (expected > target) /* only a part of the last step was needed */
         delay -= step * (expected - target) / added;
-    return (int64_t)clamp(delay, least, most);
+    return (int64_t)clamp_double(delay, min, max);
 }
 
 int64_t poll_plan_left_ms(const struct poll_learned *learned, int64_t age_ms)
 {
     const double age_max_ms = 1e12; /* beyond anything, and well within an int64 */
-    double age = clamp((double)age_ms, 1, age_max_ms);
+    double age = clamp_double((double)age_ms, 1, age_max_ms);
     double z = (log(age) - learned->log_median) / learned->log_sigma;
     const double z_max =
         30; /* the tail would underflow; from here on the share done stays as it is */
-    double near = clamp(z, -z_max, z_max);
+    double near = clamp_double(z, -z_max, z_max);
     /* The place where half of the tail beyond z is left. From the middle of the law on it is within
      * 0.7. */
-    double least = near > 0 ? near : 0;
-    double most = least + 0.7;
+    double low = near > 0 ? near : 0;
+    double high = low + 0.7;
     for (int i = 0; i < 40; i++) {
-        double middle = (least + most) / 2;
+        double middle = (low + high) / 2;
         if (normal_tail(middle) > normal_tail(near) / 2)
-            least = middle;
+            low = middle;
         else
-            most = middle;
+            high = middle;
     }
-    double half = z > z_max ? z + most - near : most;
+    double half = z > z_max ? z + high - near : high;
     double end = exp(learned->log_median + learned->log_sigma * half);
-    return (int64_t)clamp(end - age, 0, age_max_ms);
+    return (int64_t)clamp_double(end - age, 0, age_max_ms);
 }

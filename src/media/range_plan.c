@@ -4,9 +4,8 @@
  * done. So windows stay small until 512 KiB have been asked for. While the stream goes on, they
  * quadruple up to 16 MiB, and the next one is started when less than a window (or 8 MiB) lies ahead
  * of the reader, so that a copy of a clip waits for two round trips in all: 10 MiB from 50 ms away
- * take
- * 1.7 times as long as with curl, with windows that double 3.7 times (`make bench`). A stream has
- * to have asked for more than half of a first window before that begins.
+ * take 1.7 times as long as with curl, with windows that double 3.7 times (`make bench`). A stream
+ * has to have asked for more than half of a first window before that begins.
  *
  * Each GET may count against a signed URL, so of a clip (up to 64 MiB) the rest comes in one
  * request. Who reads it in order from the first byte on and nothing else copies it, and has the
@@ -38,18 +37,9 @@
 #include "media/range_plan.h"
 
 #include "seedancefs/base/attributes.h"
+#include "seedancefs/base/number.h"
 
 #include <stddef.h>
-
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t most(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
 
 static int64_t align_up(int64_t position)
 {
@@ -94,7 +84,7 @@ struct range_stream *range_plan_read(struct range_plan *plan, int64_t offset, in
                                         .is_copy = offset == 0 && plan->ticks == 0};
     }
     if (end > stream->next) {
-        stream->consumed += end - most(offset, stream->next);
+        stream->consumed += end - max_int64(offset, stream->next);
         stream->next = end;
     }
     stream->used = ++plan->ticks;
@@ -117,7 +107,7 @@ static int64_t cached_run_end(const struct range_view *view, int64_t position)
 {
     int64_t end = intervals_run_end(view->cached, position);
     if (view->cached_too)
-        end = most(end, intervals_run_end(view->cached_too, position));
+        end = max_int64(end, intervals_run_end(view->cached_too, position));
     return end;
 }
 
@@ -125,7 +115,7 @@ static int64_t cached_next(const struct range_view *view, int64_t position)
 {
     int64_t next = intervals_next(view->cached, position);
     if (view->cached_too)
-        next = least(next, intervals_next(view->cached_too, position));
+        next = min_int64(next, intervals_next(view->cached_too, position));
     return next;
 }
 
@@ -157,10 +147,10 @@ static size_t flight_find(const struct range_view *view, int64_t position)
 /* Where a range that starts at `first` and would like to reach `end` has to stop. */
 static int64_t range_stop(const struct range_view *view, int64_t first, int64_t end)
 {
-    end = least(least(end, view->size), cached_next(view, first));
+    end = min_int64(min_int64(end, view->size), cached_next(view, first));
     for (size_t i = 0; i < view->flight_count; i++)
         if (view->flights[i].position > first)
-            end = least(end, view->flights[i].position);
+            end = min_int64(end, view->flights[i].position);
     return end;
 }
 
@@ -179,7 +169,7 @@ static bool stream_wants_rest(const struct range_view *view, const struct range_
 static int64_t stream_window(const struct range_view *view, const struct range_stream *stream)
 {
     bool is_second = view->is_clip && stream->consumed > RANGE_WINDOW_FIRST_BYTES / 2;
-    return is_second ? most(stream->window, RANGE_LOOK_BYTES) : stream->window;
+    return is_second ? max_int64(stream->window, RANGE_LOOK_BYTES) : stream->window;
 }
 
 /* How far a transfer of the rest may run for it. */
@@ -187,12 +177,13 @@ static int64_t stream_allows(const struct range_stream *stream, int64_t end)
 {
     int64_t ahead =
         stream->consumed > RANGE_LOOK_BYTES ? RANGE_HOLD_BYTES : RANGE_WINDOW_FIRST_BYTES;
-    return most(end, stream->next + ahead);
+    return max_int64(end, stream->next + ahead);
 }
 
 static void stream_grow(const struct range_view *view, struct range_stream *stream)
 {
-    stream->window = least(stream->window * 4, most(view->window_max, RANGE_WINDOW_FIRST_BYTES));
+    stream->window =
+        min_int64(stream->window * 4, max_int64(view->window_max, RANGE_WINDOW_FIRST_BYTES));
 }
 
 /* Where the bytes that are cached or in flight from `position` on end. Flights count that will be
@@ -221,7 +212,7 @@ static int64_t obstacle_next(const struct range_view *view, int64_t first)
 
 static int64_t view_span(const struct range_view *view)
 {
-    return most(RANGE_SPAN_BYTES, view->is_sparing ? view->size / RANGE_SPARING_PARTS : 0);
+    return max_int64(RANGE_SPAN_BYTES, view->is_sparing ? view->size / RANGE_SPARING_PARTS : 0);
 }
 
 /* The end of a request for the rest from `first` on: it runs through what is there or on its way,
@@ -259,7 +250,7 @@ static struct range_step step_join(const struct range_view *view, const struct r
     return (struct range_step){.action = RANGE_JOIN,
                                .flight = flight,
                                .first = first,
-                               .end = least(end, view->flights[flight].end),
+                               .end = min_int64(end, view->flights[flight].end),
                                .allowed = stream_allows(stream, end)};
 }
 
@@ -286,7 +277,7 @@ struct range_step range_plan_step(const struct range_view *view, struct range_st
     }
     if (stream->consumed > stream->window)
         stream_grow(view, stream);
-    int64_t wish = align_up(most(missing + stream_window(view, stream), end));
+    int64_t wish = align_up(max_int64(missing + stream_window(view, stream), end));
     return step_start(missing, range_stop(view, missing, wish));
 }
 
@@ -296,7 +287,8 @@ struct range_step range_plan_ahead(const struct range_view *view, struct range_s
     if (stream->consumed <= RANGE_WINDOW_FIRST_BYTES / 2)
         return step;
     int64_t first = frontier_within(view, stream->next, RANGE_JOIN_SEQUENTIAL_BYTES);
-    if (first >= view->size || first - stream->next >= least(stream->window, RANGE_AHEAD_BYTES)) {
+    if (first >= view->size ||
+        first - stream->next >= min_int64(stream->window, RANGE_AHEAD_BYTES)) {
         int64_t missing = range_view_missing(view, stream->next, view->size);
         size_t i = flight_find(view, missing);
         if (i < view->flight_count && missing - view->flights[i].position <= RANGE_JOIN_BYTES)
@@ -310,7 +302,7 @@ struct range_step range_plan_ahead(const struct range_view *view, struct range_s
         step.allowed = stream_allows(stream, first);
         return step;
     }
-    if (stream->consumed > most(stream->window, RANGE_LOOK_BYTES))
+    if (stream->consumed > max_int64(stream->window, RANGE_LOOK_BYTES))
         stream_grow(view, stream);
     int64_t wish = align_up(first + stream_window(view, stream));
     return step_start(first, range_stop(view, first, wish));
@@ -318,8 +310,10 @@ struct range_step range_plan_ahead(const struct range_view *view, struct range_s
 
 bool range_plan_ends(const struct range_view *view, struct interval *out)
 {
-    int64_t tail = most(view->size - RANGE_END_BYTES, 0) / RANGE_ALIGN_BYTES * RANGE_ALIGN_BYTES;
-    const struct interval ends[] = {{0, least(RANGE_END_BYTES, view->size)}, {tail, view->size}};
+    int64_t tail =
+        max_int64(view->size - RANGE_END_BYTES, 0) / RANGE_ALIGN_BYTES * RANGE_ALIGN_BYTES;
+    const struct interval ends[] = {{0, min_int64(RANGE_END_BYTES, view->size)},
+                                    {tail, view->size}};
     for (size_t i = 0; i < ARRAY_COUNT(ends); i++) {
         int64_t first = frontier(view, ends[i].first);
         if (first >= ends[i].end)
@@ -337,6 +331,6 @@ bool range_plan_background(const struct range_view *view, struct interval *out)
     if (first >= view->size)
         return false;
     out->first = first;
-    out->end = least(rest_end(view, first), align_up(first + RANGE_BACKGROUND_BYTES));
+    out->end = min_int64(rest_end(view, first), align_up(first + RANGE_BACKGROUND_BYTES));
     return true;
 }
