@@ -84,7 +84,7 @@ installed() {
         [ -e "$DIR/said" ] || { cat "$DIR/fails.out" >&2; exit 1; }
         umount /usr/local/bin
         ! [ -e /usr/bin/seedancefs ] && ! [ -e /usr/local/bin/seedancefs ] || exit 0
-        fails mount -t fuse.seedancefs seedancefs "$MNT" -o "$OPTIONS"
+        ! mount -t fuse.seedancefs seedancefs "$MNT" -o "$OPTIONS" >"$DIR/fails.out" 2>&1 # 127: its shell finds nothing
         has "seedancefs: not found" "$DIR/fails.out" "$ROOT/docs/TROUBLESHOOTING.md"'
 }
 
