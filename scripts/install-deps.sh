@@ -19,7 +19,7 @@ packages="$build $tests"
 [ "${1:-}" = --build ] && packages=$build
 [ "${1:-}" = --check ] && packages="$build $check"
 [ "${1:-}" = --package ] && packages="$build dpkg-dev"
-[ "${1:-}" = --matrix ] && packages="debootstrap git rsync"
+[ "${1:-}" = --matrix ] && packages="debootstrap git rsync curl gcc libfuse3-dev libcurl4-openssl-dev libcjson-dev libsqlite3-dev pkg-config"
 [ "${1:-}" = --bench ] && packages="$build curl jq sqlite3 procps python3 ffmpeg nginx-light rclone mpv
     chromium-headless-shell"
 

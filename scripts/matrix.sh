@@ -2,7 +2,9 @@
 # `make matrix`: does it build, and work, on the Debian releases that it names? Each is made by debootstrap below build/matrix
 # (kept, so that a second run is quick), in a mount namespace of its own. In each: build without a warning, unit tests, the
 # end-to-end tests of `make check` on a real mount.
-#   matrix.sh [SUITE]...      bookworm trixie sid without one
+#   matrix.sh [SUITE]...      bookworm trixie sid libfuse-3.10 without one
+# libfuse-3.10 compiles what uses libfuse against the headers of the oldest version that is supported (Debian 11; Ubuntu
+# 22.04 has 3.10.5), which has fewer fields than those of Debian 12.
 #   MIRROR=URL                where the packages come from, else as this machine is set up
 # Skipped with the reason where that cannot be done. The last line is "N passed, N failed, N skipped".
 set -u
@@ -11,7 +13,7 @@ root=$PWD/build/matrix
 passed=0
 failed=0
 skipped=0
-[ $# -gt 0 ] || set -- bookworm trixie sid
+[ $# -gt 0 ] || set -- bookworm trixie sid libfuse-3.10
 suites=$#
 
 finish() {
@@ -59,9 +61,28 @@ inside() {
 }
 export -f inside
 
+# Compiles what includes <fuse_lowlevel.h> or <fuse_opt.h> against libfuse 3.10.
+old_libfuse() {
+    directory=$root/libfuse-3.10
+    headers=$directory/usr/include/fuse3
+    if [ ! -e "$headers/fuse_lowlevel.h" ]; then
+        mkdir -p "$directory" && curl -sSf -o "$directory.deb" \
+            "${mirror% }/pool/main/f/fuse3/libfuse3-dev_3.10.3-2_amd64.deb" && dpkg-deb -x "$directory.deb" "$directory"
+    fi || { echo "libfuse-3.10: skipped: its headers cannot be had"; skipped=$((skipped + 1)); return; }
+    for file in src/fuse/*.c src/app/*.c; do
+        # shellcheck disable=SC2046 # a list of words
+        "${CC:-gcc}" -std=c17 -D_GNU_SOURCE -DSEEDANCEFS_VERSION='"0"' -DFUSE_USE_VERSION=35 -Iinclude -Isrc \
+            -isystem "$headers" $(pkg-config --cflags libcurl libcjson sqlite3) -Wall -Wextra -Werror -fsyntax-only "$file" ||
+            { failed=$((failed + 1)); return; }
+    done
+    passed=$((passed + 1))
+    echo "libfuse-3.10: compiles"
+}
+
 for suite in "$@"; do
     directory=$root/$suite
     mkdir -p "$root"
+    [ "$suite" != libfuse-3.10 ] || { old_libfuse; continue; }
     if ! make_system "$suite" "$directory"; then
         echo "$suite: skipped: debootstrap failed: $(tail -n 1 "$root/$suite.log")"
         skipped=$((skipped + 1))

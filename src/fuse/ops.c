@@ -197,7 +197,9 @@ static void file_info_fill(struct fuse_file_info *fi, const struct tree_open_res
     fi->fh = (uint64_t)(uintptr_t)opened->handle;
     fi->direct_io = opened->is_direct;
     fi->keep_cache = opened->is_kept;
+#if FUSE_MINOR_VERSION >= 11 /* before, closing such a file costs one request */
     fi->noflush = opened->is_flush_void;
+#endif
 }
 
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
