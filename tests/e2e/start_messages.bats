@@ -20,8 +20,8 @@ says() {
     }
 }
 
-# S-RUN-17: A full disk, a damaged or newer database, a missing /dev/fuse or fusermount3 and a mount of another user are
-#   each told in a sentence that says what to do.
+# S-RUN-17: A full disk, a damaged or newer database, a missing /dev/fuse or fusermount3 and a mount of another user
+#   are each reported in a sentence that says what to do.
 @test "S-RUN-17: a full disk" {
     [ "$(id -u)" = 0 ] || skip "mounting a small disk needs root"
     FULL=$DIR/full
@@ -52,7 +52,7 @@ says() {
     [ "$(cat "$MNT/jobs/cat/status")" = succeeded ]
 }
 
-# S-RUN-18: A mount point that is not empty is mounted on, with a warning that its files cannot be seen meanwhile.
+# S-RUN-18: The program mounts on a mount point that is not empty, and warns that its files cannot be seen meanwhile.
 @test "S-RUN-18: a mount point that is not empty" {
     touch "$MNT/mine"
     run mount_fs
