@@ -39,7 +39,7 @@ FROZEN='waiting submitting unknown queued running succeeded'
 # S-EDIT-3: With the first change of a new attempt the job is a `draft` again: `request.json`, `response.json` and
 #   `error` of the previous attempt disappear, and `log` keeps its history.
 # S-FILE-1: `status` is one of the words draft, invalid, waiting, submitting, unknown, rejected, queued, running,
-#   succeeded, failed, cancelled, expired, lost, followed by a newline.
+#   succeeded, failed, cancelled, expired, lost, and a newline.
 @test "S-EDIT-1 S-EDIT-3 S-FILE-1: the editable states start a new attempt, also with the same request" {
     mount_fs
     one_in_each_state

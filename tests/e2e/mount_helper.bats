@@ -152,7 +152,7 @@ installed() {
         fails seedancefs -o "$THEIR_OPTIONS,setuid=no-such-user" "$MNT"
         has "setuid no-such-user: there is no such user" "$DIR/fails.out"
         fails as_nobody seedancefs -o "$THEIR_OPTIONS,setuid=root" "$MNT"
-        has "setuid root: this user cannot become that one" "$DIR/fails.out"
+        has "setuid root: the program cannot switch to this user" "$DIR/fails.out"
         # Tried out only.
         mount -f -T "$DIR/fstab" "$MNT"
         fails mountpoint -q "$MNT"

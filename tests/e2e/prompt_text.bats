@@ -93,7 +93,7 @@ gives(errno.EINVAL, os.close, f)'
         has prompt.txt: "$J/$job/error"
     done
     has 'not valid UTF-8' "$J/latin/error"
-    has 'belongs into prompt.json' "$J/json/error"
+    has 'belongs in prompt.json' "$J/json/error"
     # Renamed into place it is refused as a whole.
     printf 'caf\351 noir' >"$J/ren/text"
     python 'gives(errno.EINVAL, os.rename, M + "jobs/ren/text", M + "jobs/ren/prompt.txt")'

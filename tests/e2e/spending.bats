@@ -134,7 +134,7 @@ scenario() {
     sleep 0.5
     [ "$(creates)" -eq 12 ]
     waiting=$(grep -l waiting "$MNT"/jobs/*/status | head -1)
-    grep -q "per day.*It is tried again at" "$(dirname "$waiting")/status.json"
+    grep -q "per day.*seedancefs tries again at" "$(dirname "$waiting")/status.json"
 }
 
 # S-BUDGET-3: A refused request costs nothing, and the amount that was reserved for it is free again.

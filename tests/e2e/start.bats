@@ -120,7 +120,7 @@ usual() { USUAL=(--api-url "$API" --api-key-file "$DIR/key" --data-dir "$DATA");
     for mode in 777 1777 775 702; do
         mkdir -m 700 "$DATA"
         chmod $mode "$DATA"
-        refused 2 "$DATA: others can write into it, and could put their files in the place of yours. Close it with: chmod go-w $DATA" \
+        refused 2 "$DATA: others can write into it, and could replace your files with theirs. Forbid that with: chmod go-w $DATA" \
             "${USUAL[@]}" "$MNT"
         [ -z "$(ls -A "$DATA")" ]
         rmdir "$DATA"
@@ -132,7 +132,7 @@ usual() { USUAL=(--api-url "$API" --api-key-file "$DIR/key" --data-dir "$DATA");
     [ -z "$(find "$DATA" -mindepth 1 -perm /077)" ]
     for place in files media; do
         chmod g+w "$DATA/$place"
-        refused 2 "$DATA/$place: others can write into it, and could put their files in the place of yours. Close it with: chmod go-w $DATA/$place" \
+        refused 2 "$DATA/$place: others can write into it, and could replace your files with theirs. Forbid that with: chmod go-w $DATA/$place" \
             "${USUAL[@]}" "$MNT"
         chmod g-w "$DATA/$place"
     done
@@ -161,7 +161,7 @@ usual() { USUAL=(--api-url "$API" --api-key-file "$DIR/key" --data-dir "$DATA");
         mv "$DATA/$name" "$DIR/elsewhere"
         ln -s "$DIR/elsewhere" "$DATA/$name"
         find "$DIR/elsewhere" -printf '%p %s %T@\n' >"$DIR/before"
-        refused 2 "$DATA/$name: it is a symbolic link. Nothing in the data directory may be one: put in its place what it points to." \
+        refused 2 "$DATA/$name: it is a symbolic link, and nothing in the data directory may be one. Replace it with what it points to." \
             "${USUAL[@]}" "$MNT"
         find "$DIR/elsewhere" -printf '%p %s %T@\n' | diff "$DIR/before" -
         rm "$DATA/$name"
@@ -232,7 +232,7 @@ usual() { USUAL=(--api-url "$API" --api-key-file "$DIR/key" --data-dir "$DATA");
     usual
     run "$SEEDANCEFS" "${USUAL[@]}" "$MNT" 3>&-
     [ "$status" -eq 0 ]
-    [[ $output == *'it has been removed'* ]]
+    [[ $output == *'that was killed has been removed'* ]]
     FS_PID=$(daemon_pid)
     [ "$(cat "$J/cat/status")" = succeeded ]
     [ "$(grep -c " $MNT " /proc/self/mountinfo)" -eq 1 ]
@@ -306,7 +306,7 @@ log_has_new() {
         chmod $mode "$DIR/key"
         run mount_fs
         [ "$status" -eq 0 ]
-        [[ $output == "seedancefs: warning: $DIR/key can be read by others"*"chmod 600 $DIR/key" ]]
+        [[ $output == "seedancefs: warning: others can read the API key in $DIR/key. "*"chmod 600 $DIR/key" ]]
         FS_PID=$(daemon_pid)
         unmount_fs
     done

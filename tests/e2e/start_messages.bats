@@ -57,7 +57,7 @@ says() {
     touch "$MNT/mine"
     run mount_fs
     [ "$status" -eq 0 ]
-    [[ $output == "seedancefs: warning: $MNT is not empty: what is in it cannot be seen while it is mounted on." ]]
+    [[ $output == "seedancefs: warning: $MNT is not empty: its files cannot be seen until you unmount." ]]
     FS_PID=$(daemon_pid)
     [ ! -e "$MNT/mine" ]
     unmount_fs
@@ -103,7 +103,7 @@ FUSE=$NO_FUSE' && mknod -m 666 /dev/fuse c 10 229'
 
 @test "S-RUN-17: no fusermount3" {
     place_or_skip
-    says 1 'fusermount3 is missing, without which only root can mount: install the package fuse3' \
+    says 1 'fusermount3 is missing, and without it only root can mount: install the package fuse3' \
         elsewhere "$FUSE && mount --bind /dev/null \"\$(command -v fusermount3)\"" nobody env PATH="$PLACE" "$SEEDANCEFS" "${THERE[@]}"
 }
 

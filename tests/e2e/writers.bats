@@ -553,7 +553,7 @@ END
 line 2, column 3: promt: unknown field; did you mean "prompt"?
 line 3, column 15: duration: must be from 4 to 15 seconds, but is 99.
 line 4, column 17: resolution: must be
-line 5, column 25: image_urls: stands beside "image_url". Use one of the two.
+line 5, column 25: image_urls: is used together with "image_url". Use one of the two.
 line 6, column 16: watermark: must be a boolean
 prompt: is missing.
 END

@@ -40,7 +40,7 @@ static void test_defaults__only_what_every_request_has_is_accepted(void **state 
         {"{\"duraton\": 8}", &lenient, -ERR_PROMPT_INVALID, "did you mean \"duration\"?"},
         {"{\"ratio\": \"1:1\"}", &plain, -ERR_PROMPT_INVALID, "aspect_ratio"},
         {"{\"resolution\": \"1080p\"}", &plain, -ERR_PROMPT_INVALID, "must be"},
-        {"{\"model\": \"x\"}", &plain, -ERR_PROMPT_INVALID, "there is no model \"x\"; known are"},
+        {"{\"model\": \"x\"}", &plain, -ERR_PROMPT_INVALID, "there is no model \"x\"; the known models are"},
         {"{\"model\": \"x\"}", &lenient, 0, NULL},
         {"{\"aspect_ratio\": \"2:1\"}", &lenient, 0, NULL},
         {"{\"prompt\": \"x\"}", &plain, -ERR_PROMPT_INVALID, "has no default"},
