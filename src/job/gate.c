@@ -95,8 +95,7 @@ static bool is_throttled(struct job *job)
         return false;
     char until[TEXT_TIME_SIZE];
     text_time_rfc3339(jobs_wall_ms(jobs) + left_ms, until);
-    job_reason_set(job->detail, "The service asked to wait: nothing more is sent until %s.",
-                   until);
+    job_reason_set(job->detail, "The service asked to wait: nothing more is sent until %s.", until);
     jobs_changed(job);
     job_submit_schedule(job, left_ms + (int64_t)(jobs_random(jobs) % 500));
     return true;
