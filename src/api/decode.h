@@ -6,7 +6,7 @@
 
 #include <stddef.h>
 
-/* The caps under which any response is read. */
+/* The limits for every response. */
 extern const struct json_limits api_json_limits;
 
 /* Copies as much as fits, whole code points only; control characters become blanks. */

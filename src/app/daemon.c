@@ -259,7 +259,7 @@ static void key_reload(struct daemon *daemon)
     if (daemon->key_reader && key_reader_start(daemon->key_reader) == 0)
         return;
     log_info("key.kept", "why=\"%s\"",
-             daemon->key_reader ? "nobody can read the file any more: start again"
+             daemon->key_reader ? "the process that reads the file has ended: start again"
                                 : "it came from the environment");
     on_key(daemon, &none);
 }

@@ -1,6 +1,6 @@
 /*
- * What: the program's birth, wiring and death: makes every layer, hands the lower ones the
- * callbacks of the upper ones, runs the loop, and takes all down again in order.
+ * What: starts, connects and ends the program: makes every layer, passes the callbacks of the upper
+ * layers to the lower ones, runs the loop, and frees everything in order.
  */
 #ifndef SEEDANCEFS_APP_DAEMON_H
 #define SEEDANCEFS_APP_DAEMON_H

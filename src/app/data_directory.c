@@ -53,8 +53,8 @@ static int owner_check(const char *path, const struct stat *st,
                       owner.text, user.text, owner.text, user.text, user.text, path);
     if (S_ISDIR(st->st_mode) && (st->st_mode & (S_IWGRP | S_IWOTH)))
         return refuse(refusal,
-                      "others can write into it, and could put their files in the place of yours. "
-                      "Close it with: chmod go-w %s",
+                      "others can write into it, and could replace your files with theirs. Forbid "
+                      "that with: chmod go-w %s",
                       refusal->what);
     return 0;
 }
@@ -72,8 +72,8 @@ static int entries_check(int fd, const char *path, struct data_directory_refusal
         if (fstatat(fd, names[i], &st, AT_SYMLINK_NOFOLLOW) < 0)
             r = errno == ENOENT ? 0 : -errno; /* it will be made */
         else if (S_ISLNK(st.st_mode))
-            r = refuse(refusal, "it is a symbolic link. Nothing in the data directory may be one: "
-                                "put in its place what it points to.");
+            r = refuse(refusal, "it is a symbolic link, and nothing in the data directory may be "
+                                "one. Replace it with what it points to.");
         else
             r = owner_check(path, &st, refusal);
     }

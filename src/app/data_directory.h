@@ -1,10 +1,10 @@
 /*
- * What: the data directory, opened once at the start and held: whatever becomes of the path to it,
- * what is in it is reached by these descriptors alone. (SQLite opens its files by path: see
- * store_open().) One that is not the user's alone is refused, because whoever can write into it can
- * put links and files of their own in the place of the program's.
- * Lifetime: data_directory_open() .. data_directory_close(), which comes after the end of all who
- * were lent it.
+ * What: the data directory. It is opened once at the start and held open: everything in it is
+ * opened from these descriptors, whatever happens to the path. (SQLite opens its files by path: see
+ * store_open().) The program refuses a directory into which other users can write, because they
+ * could replace the program's files by links and files of their own.
+ * Lifetime: data_directory_open() .. data_directory_close(), after the end of all objects that
+ * borrow it.
  * Errors: -errno.
  */
 #ifndef SEEDANCEFS_APP_DATA_DIRECTORY_H
@@ -23,7 +23,7 @@ struct data_directory {
 };
 #define DATA_DIRECTORY_CLOSED ((struct data_directory){.fd = -1, .files_fd = -1, .media_fd = -1})
 
-/* For the user: what cannot be used, and why, with what to do about it. */
+/* For the user: what cannot be used, why, and what to do about it. */
 struct data_directory_refusal {
     char what[PATH_MAX + 32];
     char why[PATH_MAX + 512];

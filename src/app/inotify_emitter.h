@@ -1,9 +1,9 @@
 /*
- * What: a process that works through the mount, so that inotify(7) tells file managers and scripts
- * what the program itself has changed: the kernel tells what system calls do, and nothing else. The
- * loop must not make them, because it would have to answer them.
+ * What: a child process that makes system calls in the mount, so that inotify(7) reports to file
+ * managers and scripts what the program itself has changed. The kernel raises events only for
+ * system calls, and the loop must not make them, because it would have to answer them.
  * Lifetime: emitter_new() before the key is read and before mounting, so that the process has
- * neither the key nor the mount's descriptor; it ends with the program, however that ends.
+ * neither the key nor the mount's descriptor. It ends with the program, however the program ends.
  * Errors: -errno.
  */
 #ifndef SEEDANCEFS_APP_EMITTER_H
@@ -17,7 +17,7 @@
 struct loop;
 struct inotify_emitter;
 
-/* `on_emit` is told the path that is going to be made or removed (`kind`), lent until the next
+/* `on_emit` gets the path that is going to be created or removed (`kind`), lent until the next
  * call; NULL: none. */
 typedef void emitter_fn(void *context, const char *path, enum tree_event kind);
 
@@ -30,10 +30,10 @@ struct inotify_emitter *emitter_free(struct inotify_emitter *emitter);
 /* 0: there is none (any more). */
 pid_t emitter_pid(const struct inotify_emitter *emitter);
 
-/* The mount is there, and this is its device: from now on there are events. Accepts NULL. */
+/* The mount exists, and this is its device: from now on there are events. Accepts NULL. */
 void emitter_begin(struct inotify_emitter *emitter, dev_t device);
 
-/* Never waits: what is too much, or no longer possible, is dropped. `context` is a struct
+/* Never waits: events that are too many, or no longer possible, are dropped. `context` is a struct
  * inotify_emitter **. */
 void emitter_add(void *context, enum tree_event kind, const char *path);
 

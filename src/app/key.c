@@ -70,7 +70,7 @@ static int key_from_file(const char *path, struct secret *out)
                       err_sentence(r));
     else if (is_readable_by_others(&text))
         (void)fprintf(stderr,
-                      "seedancefs: warning: %s can be read by others, and with it the API key: "
+                      "seedancefs: warning: others can read the API key in %s. Forbid that with: "
                       "chmod 600 %s\n",
                       path, path);
     explicit_bzero(&text, sizeof(text));

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* What is in a key file, before anything is made of it. Whoever had one wipes it. */
+/* The content of a key file before it is parsed. The owner has to wipe it. */
 struct key_text {
     int result;  /* of reading: 0 or -errno */
     mode_t mode; /* of the file */
@@ -22,11 +22,11 @@ struct key_text {
 /* Reads the file, and nothing else: it is called in another process, too. */
 void key_text_read(const char *path, struct key_text *out);
 
-/* The key in it, or -errno. The log is told what is wrong. */
+/* The key in it, or -errno. Writes to the log what is wrong. */
 int key_text_take(const char *path, const struct key_text *text, struct secret *out) NODISCARD;
 
 /* Reads the key. The environment variable is wiped in any case, so that neither /proc/PID/environ
- * nor a child has it; reading it again then gives -ENOENT. Says on standard error and in the log
+ * nor a child has it; reading it again then returns -ENOENT. Says on standard error and in the log
  * what is wrong. -ENOENT: there is none at all. */
 int key_read(const char *key_file, struct secret *out) NODISCARD;
 

@@ -30,7 +30,7 @@ static enum exit_code parent_wait(pid_t child, int ready_fd)
         continue;
     if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
         return (enum exit_code)WEXITSTATUS(status);
-    (void)fprintf(stderr, "seedancefs: it ended before the mount answered.\n");
+    (void)fprintf(stderr, "seedancefs: the program ended before the mount was ready.\n");
     return EXIT_FAILED;
 }
 
@@ -76,7 +76,7 @@ static enum exit_code user_become(const struct options *options)
                                 PRIVILEGE(CAP_SYS_ADMIN));
     if (r == 0)
         return EXIT_DONE;
-    (void)fprintf(stderr, "seedancefs: --setuid %s: this user cannot become that one: %s.\n",
+    (void)fprintf(stderr, "seedancefs: --setuid %s: the program cannot switch to this user: %s.\n",
                   options->user, strerror(-r));
     return EXIT_CONFIGURATION;
 }

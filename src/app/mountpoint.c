@@ -116,8 +116,8 @@ static void hidden_files_look(const char *path)
         (void)closedir(directory);
     if (count > 2)
         (void)fprintf(stderr,
-                      "seedancefs: warning: %s is not empty: what is in it cannot be seen while it "
-                      "is mounted on.\n",
+                      "seedancefs: warning: %s is not empty: its files cannot be seen until you "
+                      "unmount.\n",
                       path);
 }
 
@@ -147,7 +147,7 @@ const char *mountpoint_failure_get(void)
     if (access("/dev/fuse", R_OK | W_OK) < 0)
         return "/dev/fuse may not be opened: its mode should be 0666; in a container, allow it.";
     if (geteuid() != 0 && !is_fusermount_there())
-        return "fusermount3 is missing, without which only root can mount: install the package "
+        return "fusermount3 is missing, and without it only root can mount: install the package "
                "fuse3.";
     return "it could not be mounted; the line above says why.";
 }
@@ -161,8 +161,8 @@ enum exit_code mountpoint_prepare(const char *path)
     if (is_ours && (r == ENOTCONN || r == ECONNABORTED)) {
         if (unmount_stale(real)) {
             (void)fprintf(stderr,
-                          "seedancefs: %s: the mount of a seedancefs that was killed was "
-                          "still there; it has been removed.\n",
+                          "seedancefs: %s: the dead mount of a seedancefs that was killed has "
+                          "been removed.\n",
                           path);
             is_ours = false;
             r = stat(path, &st) < 0 ? errno : 0;

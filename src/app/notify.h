@@ -1,8 +1,8 @@
 /*
- * What: tells the service manager how the program is doing: sd_notify(3)'s protocol, one datagram
- * per message to the socket that $NOTIFY_SOCKET names. Written here, because it is all that
- * libsystemd would be linked for, and that brings three compressors and a cryptographic library
- * into a program that holds a key.
+ * What: reports the state of the program to the service manager: the protocol of sd_notify(3), one
+ * datagram per message to the socket that $NOTIFY_SOCKET names. It is written here because
+ * libsystemd would be linked only for this, and would bring three compression libraries and a
+ * cryptographic one into a program that holds a key.
  * Errors: none; without such a socket nothing happens, and a message that cannot be sent is lost.
  */
 #ifndef SEEDANCEFS_APP_NOTIFY_H
@@ -10,7 +10,7 @@
 
 #include "seedancefs/base/attributes.h"
 
-/* Takes $NOTIFY_SOCKET out of the environment, so that no child speaks in this program's name. */
+/* Removes $NOTIFY_SOCKET from the environment, so that no child can send in this program's name. */
 void notify_init(void);
 
 /* Sends assignments, one a line: "READY=1\nSTATUS=..." */

@@ -45,47 +45,47 @@ struct option_row {
 
 static const struct option_row option_rows[] = {
     {"api-url", 0, OPTION_TEXT, FIELD(api_url), "URL",
-     "the service (default https://tokenhub.store/api/v1)"},
+     "address of the service (default https://tokenhub.store/api/v1)"},
     {"api-key-file", 0, OPTION_PATH, FIELD(api_key_file), "FILE",
-     "file with the API key; else $TOKENHUB_API_KEY,\n"
-     "else $CREDENTIALS_DIRECTORY/tokenhub-api-key"},
+     "file with the API key; without it $TOKENHUB_API_KEY,\n"
+     "or $CREDENTIALS_DIRECTORY/tokenhub-api-key"},
     {"data-dir", 0, OPTION_PATH, FIELD(data_directory), "DIR",
-     "jobs, files and videos (default $XDG_DATA_HOME/seedancefs,\n"
-     "else ~/.local/share/seedancefs)"},
+     "directory for jobs, files and videos (default\n"
+     "$XDG_DATA_HOME/seedancefs or ~/.local/share/seedancefs)"},
     {"model", 0, OPTION_TEXT, FIELD(model), "MODEL",
-     "for prompts that name none (default " MODEL_DEFAULT_NAME ")"},
+     "model for prompts that name none (default " MODEL_DEFAULT_NAME ")"},
     {"budget", 0, OPTION_BUDGET, FIELD(budget), "USD[/day|/month]",
-     "never let requests cost more, in all or per UTC day or month"},
+     "never spend more than this, in all or per UTC day or month"},
     {"max-active", 0, OPTION_NUMBER, FIELD(active_max), "N",
      "submit a job only while fewer than N are under way"},
     {"max-file-size", 0, OPTION_SIZE, FIELD(max_file_bytes), "SIZE",
      "largest file of your own in a job (default 64M)"},
     {"archive", 0, OPTION_ARCHIVE, FIELD(archive), "expiry|always|never",
-     "save videos: shortly before their URLs expire (the\n"
-     "default), at once, or never by itself"},
+     "when to save whole videos: shortly before their URLs\n"
+     "expire (default), when finished, or never by itself"},
     {"cache-size", 0, OPTION_SIZE, FIELD(cache_bytes_max), "SIZE",
-     "of videos that can be fetched again keep no more than\n"
-     "this on disk (default: as long as 5 % of it are free)"},
+     "keep at most this much of videos that can be fetched\n"
+     "again (default: no limit while 5 % of the disk is free)"},
     {"poll-interval", 0, OPTION_SECONDS, FIELD(poll_interval_ms), "SECONDS",
      "ask the service at this interval (fractions allowed)\n"
      "instead of the adaptive schedule"},
     {"setuid", 0, OPTION_TEXT, FIELD(user), "USER",
-     "for root: mount, then run as USER, whose jobs they\n"
-     "are; the key file has to be readable for USER"},
+     "for root: mount, then run as USER, who owns the jobs;\n"
+     "USER must be able to read the key file"},
     {"no-inotify", 0, OPTION_FLAG, FIELD(is_inotify_off), NULL,
-     "do not tell inotify what changes by itself"},
+     "raise no inotify events for what seedancefs changes"},
     {"allow-unknown", 0, OPTION_FLAG, FIELD(is_unknown_allowed), NULL,
-     "pass request fields on that seedancefs does not know"},
+     "send request fields that seedancefs does not know"},
     {"allow-core-dumps", 0, OPTION_FLAG, FIELD(is_core_allowed), NULL,
      "for debugging; a core dump holds the API key"},
     {"log-level", 0, OPTION_LEVEL, FIELD(log_level), "error|warn|info|debug",
-     "how much is logged (default info)"},
+     "how much to log (default info)"},
     {"foreground", 'f', OPTION_FLAG, FIELD(is_foreground), NULL,
      "stay in the foreground, log to standard error"},
     {"debug", 'd', OPTION_FLAG, FIELD(is_debug), NULL, "print every FUSE request; implies -f"},
     {"options", 'o', OPTION_FUSE, 0, "OPT,...",
      "FUSE mount options, and every option above\n"
-     "as name_with_underscores[=value]"},
+     "written as name_with_underscores[=value]"},
     {"help", 'h', OPTION_HELP, 0, NULL, "show this help"},
     {"version", 'V', OPTION_VERSION, 0, NULL, "show the version"},
 };
@@ -116,8 +116,8 @@ static void help_print(FILE *out)
     for (size_t i = 0; i < model_count(); i++)
         (void)fprintf(out, "%s %s", i ? "," : "", model_at(i)->name);
     (void)fprintf(out, ".\nUnmount with: fusermount3 -u MOUNTPOINT\n"
-                       "SIGHUP reads the API key file again. Exit codes: 0 done, 1 failure while "
-                       "running,\n2 wrong usage or configuration.\n");
+                       "SIGHUP makes it read the API key file again. Exit codes: 0 done, 1 failure "
+                       "while running,\n2 wrong usage or configuration.\n");
 }
 
 static int wrong(const struct option_row *row, const char *value, const char *rule)
@@ -177,7 +177,7 @@ static int archive_parse(const char *text, enum tree_archive *out)
 
 static int no_memory(void)
 {
-    (void)fprintf(stderr, "seedancefs: there is no memory for the options.\n");
+    (void)fprintf(stderr, "seedancefs: there is not enough memory for the options.\n");
     return -ENOMEM;
 }
 
@@ -331,8 +331,8 @@ static int data_directory_default(struct options *options, const char *user_home
         buf_addf(&path, "%s/.local/share/seedancefs", home);
     int r = path.error;
     if (r == 0 && path.len == 0) {
-        (void)fprintf(stderr, "seedancefs: neither $XDG_DATA_HOME nor $HOME is set: say with "
-                              "--data-dir DIR where jobs and videos shall be kept.\n");
+        (void)fprintf(stderr, "seedancefs: neither $XDG_DATA_HOME nor $HOME is set: choose a "
+                              "directory for jobs and videos with --data-dir DIR.\n");
         r = -EINVAL;
     }
     if (r == 0)
@@ -383,7 +383,7 @@ static int options_complete(struct options *options, int argc, char **argv)
         (void)fprintf(stderr, "seedancefs: --model %s: unknown; the models are", options->model);
         for (size_t i = 0; i < model_count(); i++)
             (void)fprintf(stderr, "%s %s", i ? "," : "", model_at(i)->name);
-        (void)fprintf(stderr, ". (--allow-unknown passes others on.)\n");
+        (void)fprintf(stderr, ". (--allow-unknown sends others, too.)\n");
         return -EINVAL;
     }
     const char *user_home = NULL;

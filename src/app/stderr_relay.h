@@ -1,11 +1,11 @@
 /*
- * What: a standard error that never waits. Nobody may read it: a pager that stands still, a
- * terminal after Ctrl-S, a journal that is stuck. O_NONBLOCK on the descriptor would be on
- * everybody's who shares it, the shell's for example; opening it once more works for some kinds
- * only, and not for another user's. So descriptor 2 becomes a pipe of our own, and a process of our
- * own, which may wait, copies what comes out of it to where it went before.
- * Lifetime: one per program, like standard error, begun before the API key is read. When the
- * program ends the process copies what is left, for a second at most, however the program ends.
+ * What: a standard error that never blocks. Perhaps nobody reads it: a pager has stopped, a
+ * terminal is paused with Ctrl-S, a journal is stuck. O_NONBLOCK would apply to every process that
+ * shares the file description, for example the shell. Opening it again works only for some kinds of
+ * files, and not for those of another user. So descriptor 2 becomes a pipe, and a child process,
+ * which may block, copies from the pipe to the original standard error.
+ * Lifetime: one per program, like standard error, started before the API key is read. When the
+ * program ends, however that happens, the process copies what is left, for at most a second.
  * Errors: -errno.
  */
 #ifndef SEEDANCEFS_APP_STDERR_RELAY_H

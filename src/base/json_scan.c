@@ -267,7 +267,7 @@ static int check_key_is_new(struct scanner *s, size_t object, size_t node, size_
             while (((unsigned char)key->key_spelling[shown] & 0xc0) == 0x80)
                 shown--;
         }
-        return fail_at(s, -ERR_JSON_SYNTAX, offset, key->key, "the key \"%.*s%s\" stands twice",
+        return fail_at(s, -ERR_JSON_SYNTAX, offset, key->key, "the key \"%.*s%s\" appears twice",
                        (int)shown, key->key_spelling, shown < len ? "…" : "");
     }
     return 0;

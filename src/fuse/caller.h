@@ -18,15 +18,15 @@ struct caller_open_call {
 
 /*
  * True when `tid` is inside one of these calls and may be creating a file. False whenever that
- * cannot be seen (another pid namespace, ptrace restricted, see proc(5)). Does not wait.
+ * cannot be seen (another pid namespace, restricted ptrace, see proc(5)). Does not wait.
  */
 bool caller_open_call_get(pid_t tid, struct caller_open_call *out);
 
 /*
  * True when the call has O_CREAT and `name` is a component of its path but not the last: something
  * is about to be created below `name`. False whenever that cannot be seen (see
- * process_vm_readv(2)). Waits for the caller's memory, for ever if the caller wants it so: not for
- * the loop, see inspector.c.
+ * process_vm_readv(2)). Waits for the caller's memory, which a caller can delay for ever: do not
+ * call it in the loop, see inspector.c.
  */
 bool caller_is_creating_below(const struct caller_open_call *call, const char *name);
 

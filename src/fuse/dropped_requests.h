@@ -1,5 +1,5 @@
 /*
- * What: which requests have a consequence even when libfuse has no memory to pass them on.
+ * What: which requests have an effect even when libfuse has no memory to pass them on.
  */
 #ifndef SEEDANCEFS_FUSE_DROPPED_REQUESTS_H
 #define SEEDANCEFS_FUSE_DROPPED_REQUESTS_H

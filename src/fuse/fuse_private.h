@@ -1,13 +1,13 @@
 /*
  * What: what the files of the fuse layer share.
- *   session.c  birth, mounting, the queue of requests, death
+ *   session.c  start, mounting, the queue of requests, end
  *   ops.c      one thin function per operation
  *   lookups.c  lookups, and those that wait for a look at their caller
- *   reads.c    reads, and what becomes of those that must wait
+ *   reads.c    reads, and those that must wait
  *   xattrs.c   extended attributes
  *   metrics.c  how many requests and errors there were
  *   polls.c    poll(2)
- *   lost.c     requests that libfuse had no memory for
+ *   dropped_requests.c  requests that libfuse had no memory for
  *   caller.c   what the thread behind a request is doing
  *   inspector.c  the process that looks into a caller's memory
  */

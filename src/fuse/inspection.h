@@ -1,7 +1,7 @@
 /*
  * What: one question to the inspector, see seedancefs/fuse/inspector.h.
- * Lifetime: part of whoever asks, zeroed at birth; its fn is called exactly once, from the loop,
- * unless it is cancelled first.
+ * Lifetime: a member of its owner, zeroed at the start; its fn is called exactly once, from the
+ * loop, unless it is cancelled first.
  */
 #ifndef SEEDANCEFS_FUSE_INSPECTION_H
 #define SEEDANCEFS_FUSE_INSPECTION_H

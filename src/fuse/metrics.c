@@ -82,7 +82,7 @@ static void metrics_add(void *context, struct buf *out)
         add(out, "requests_total", "op", operations[i].word, count);
     }
     add(out, "requests_total", "op", "other", others);
-    buf_add_text(out, "# HELP seedancefs_errors_total Errors that programs were given, by name.\n"
+    buf_add_text(out, "# HELP seedancefs_errors_total Errors returned to programs, by name.\n"
                       "# TYPE seedancefs_errors_total counter\n");
     others = sum(errors, ARRAY_COUNT(session->errors_count));
     for (size_t i = 0; i < ARRAY_COUNT(error_numbers); i++) {

@@ -142,8 +142,9 @@ static void commit_failed(struct job *job, const char *name, int r)
     if (job_detail_get(job, &detail) < 0)
         return;
     job_problem_set(detail,
-                    "%s could not be submitted: %s.\nNothing was sent and nothing was "
-                    "charged. Put that right, then write %s again.\n",
+                    "%s could not be submitted: %s.\n"
+                    "Nothing was sent and nothing was charged. Correct that, then write %s "
+                    "again.\n",
                     name, err_sentence(r), name);
     jobs_changed(job);
 }

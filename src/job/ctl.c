@@ -36,7 +36,7 @@ static int ctl_refuse_state(struct job *job, const char *command)
     char why[128];
     bool is_active = job_state_class(job->state) == JOB_CLASS_ACTIVE;
     (void)snprintf(why, sizeof(why), "not possible while the job is %s.%s",
-                   job_state_to_text(job->state), is_active ? " It goes on by itself." : "");
+                   job_state_to_text(job->state), is_active ? " It continues by itself." : "");
     return ctl_refuse(job, is_active ? -EBUSY : -EINVAL, command, why);
 }
 
@@ -206,9 +206,9 @@ static const struct ctl_command ctl_commands[] = {
     {"retry", false, ctl_retry,
      "send the same request again as a new, paid attempt (unknown, rejected, failed, …)"},
     {"adopt", true, ctl_adopt, "adopt TASK_ID: follow a task that exists at the service"},
-    {"refresh", false, ctl_refresh, "ask the service now; of a finished video, for a new URL"},
+    {"refresh", false, ctl_refresh, "ask the service now; for a finished video, ask for a new URL"},
     {"fetch", false, ctl_fetch, "save the whole video on disk now"},
-    {"evict", false, ctl_evict, "drop what is on disk of the video and can be fetched again"},
+    {"evict", false, ctl_evict, "delete from the disk what can be fetched again"},
 };
 
 int job_ctl_render(const struct job_detail *detail, struct buf *out)

@@ -77,10 +77,10 @@ static int text_check(struct jobs *jobs, const struct buf *text, struct prompt_d
     return prompt_defaults_check(buf_text(text), text->len, &settings, out, report);
 }
 
-static const char refused_end[] = "Nothing was changed: what was there before is in force.\n";
-static const char broken_end[] = "No prompt is accepted until this is put right, because it is not "
-                                 "known what you want for what a "
-                                 "prompt leaves out. Write defaults.json again, or remove it.\n";
+static const char refused_end[] = "Nothing was changed: the previous content is in force.\n";
+static const char broken_end[] = "No prompt is accepted until this is corrected, because it is "
+                                 "not known what you want where a prompt leaves something out. "
+                                 "Write defaults.json again, or remove it.\n";
 
 static int defaults_load(struct jobs *jobs)
 {

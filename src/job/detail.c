@@ -70,7 +70,7 @@ static const char *problem_without_text(enum job_state state)
         return "It is not known whether the service created a task: the program ran out of "
                "memory.\n"
                "Nothing is sent again by itself. Look at your account's task list or bill.\n"
-               "To go on with a task that you find there: echo 'adopt TASK_ID' > ctl\n"
+               "To follow a task that you find there: echo 'adopt TASK_ID' > ctl\n"
                "To send the request again, which may be charged once more: echo retry > ctl\n";
     case JOB_DRAFT:
         return "The prompt could not be submitted: the program ran out of memory.\n"

@@ -84,10 +84,11 @@ static int prompt_check_alone(struct job *job, const char *name, const struct jo
     if (!found || found == moved)
         return 0;
     char why[256];
-    (void)snprintf(why, sizeof(why),
-                   "%s cannot be made beside %s: a job has one prompt. Nothing was changed. Write "
-                   "into %s, or remove it first.\n",
-                   name, other, other);
+    (void)snprintf(
+        why, sizeof(why),
+        "%s cannot be created beside %s: a job has one prompt. Nothing was changed. Write "
+        "into %s, or remove it first.\n",
+        name, other, other);
     (void)!job_text_set(&detail->prompt_problem, why);
     jobs_changed(job);
     return -EEXIST;

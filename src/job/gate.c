@@ -17,16 +17,16 @@ static const char *const gate_sentences[] = {
         "environment variable TOKENHUB_API_KEY and start seedancefs again, or write the key into "
         "the key file and send SIGHUP to seedancefs.",
     [JOB_GATE_KEY_REFUSED] =
-        "The service refused the API key, so nothing is sent. Correct the key file and send SIGHUP "
-        "to seedancefs, or start it again with the right key (a service has to be restarted); the "
-        "job then goes on by itself.",
+        "The service refused the API key, so nothing is sent. Correct the key file and send "
+        "SIGHUP to seedancefs, or start it again with the right key (a service has to be "
+        "restarted); the job then continues by itself.",
     [JOB_GATE_ACCOUNT] =
-        "The service refuses this account (balance used up, overdue, or not opened), so nothing is "
-        "sent. Settle that with the service, then send SIGHUP to seedancefs or start it again; the "
-        "job then goes on by itself.",
+        "The service refuses this account (balance used up, overdue, or not opened), so nothing "
+        "is sent. Settle that with the service, then send SIGHUP to seedancefs or start it again; "
+        "the job then continues by itself.",
     [JOB_GATE_QUOTA] = "A quota of this account is used up, so nothing is sent. Raise it at the "
-                       "service, then send "
-                       "SIGHUP to seedancefs or start it again; the job then goes on by itself.",
+                       "service, then send SIGHUP to seedancefs or start it again; the job then "
+                       "continues by itself.",
 };
 
 static void job_gate_show(struct job *job)
@@ -95,8 +95,7 @@ static bool is_throttled(struct job *job)
         return false;
     char until[TEXT_TIME_SIZE];
     text_time_rfc3339(jobs_wall_ms(jobs) + left_ms, until);
-    job_reason_set(job->detail, "The service asked to wait before anything more is sent, until %s.",
-                   until);
+    job_reason_set(job->detail, "The service asked to wait: nothing more is sent until %s.", until);
     jobs_changed(job);
     job_submit_schedule(job, left_ms + (int64_t)(jobs_random(jobs) % 500));
     return true;
@@ -131,12 +130,14 @@ static void budget_show(struct job *job, const struct job_budget_state *state)
     job_reason_set(detail,
                    "The budget of %s USD%s does not allow it: %s USD are used, it needs %s "
                    "USD.%s%s",
-                   limit, period, used, cost, is_ending ? " It is tried again at " : "", until);
+                   limit, period, used, cost, is_ending ? " seedancefs tries again at " : "",
+                   until);
     job_problem_set(detail,
                     "The budget of %s USD%s does not allow this request: %s USD are used or "
-                    "reserved, and it needs about %s USD.\n%s%s%sNothing was sent and nothing was "
-                    "charged. A larger --budget lets it go on at once.\n",
-                    limit, period, used, cost, is_ending ? "It is tried again at " : "", until,
+                    "reserved, and it needs about %s USD.\n"
+                    "%s%s%sNothing was sent and nothing was charged. A larger --budget lets it "
+                    "continue at once.\n",
+                    limit, period, used, cost, is_ending ? "seedancefs tries again at " : "", until,
                     is_ending ? ".\n" : "");
     jobs_changed(job);
 }

@@ -111,8 +111,8 @@ static void task_succeeded(struct job *job, const struct api_task *task)
     const struct job_hooks *hooks = &job->jobs->settings.hooks;
     if (!task->video_url) {
         log_warn("task.no_url", "job=%s", job->name);
-        job_reason_set(detail, "The service says the video is done but gives no address for it; "
-                               "it is asked again.");
+        job_reason_set(detail, "The service says that the video is done, but names no address for "
+                               "it; seedancefs asks again.");
         jobs_changed(job);
         job_poll_resume(job);
         return;
@@ -148,12 +148,12 @@ static void task_going_on(struct job *job, const struct api_task *task)
         detail->has_logged_status_word = true;
         if (task->status_word[0])
             job_reason_set(detail,
-                           "The service says \"%s\", a word that is not documented; it is asked "
-                           "again.",
+                           "The service says \"%s\", a word that is not documented; seedancefs "
+                           "asks again.",
                            task->status_word);
         else
-            job_reason_set(detail, "The service does not say how the task is doing; it is asked "
-                                   "again.");
+            job_reason_set(detail, "The service does not say how the task is doing; seedancefs "
+                                   "asks again.");
         jobs_changed(job);
     } else if (task->status == API_TASK_RUNNING && job->state == JOB_QUEUED) {
         job_to_running(job);
@@ -186,9 +186,9 @@ static void task_missing(struct job *job, const struct api_response *response)
         log_error("memory.refused", "job=%s", job->name);
     detail->attempt.http_status = response->http_status;
     job_problem_set(detail,
-                    "The service does not know the task %s (any more); it keeps tasks for 7 days. "
-                    "It was asked twice (HTTP %d%s%s).\nWriting %s again starts a new, "
-                    "paid attempt.\n",
+                    "The service does not know the task %s, or no longer knows it; it keeps tasks "
+                    "for 7 days. seedancefs asked twice (HTTP %d%s%s).\n"
+                    "Writing %s again starts a new, paid attempt.\n",
                     detail->attempt.task_id, response->http_status,
                     response->message[0] ? ": " : "", response->message, job_prompt_name(detail));
     job_to_ended(job, JOB_LOST);
@@ -213,10 +213,10 @@ static void refusal_show(struct job *job, const struct api_response *response)
                     "The service refuses to say how the task %s is doing (HTTP %d): %s%s\n%s\n",
                     detail->attempt.task_id, response->http_status, why, text_full_stop(why),
                     response->verdict == API_REFUSED
-                        ? "It is asked again every minute."
-                        : "The task itself goes on. Correct the API key (or the account) and send "
-                          "SIGHUP to seedancefs (for another key a service has to be restarted); "
-                          "until then it is asked every minute.");
+                        ? "seedancefs asks again every minute."
+                        : "The task itself continues. Correct the API key (or the account) and "
+                          "send SIGHUP to seedancefs (for another key a service has to be "
+                          "restarted); until then seedancefs asks every minute.");
 }
 
 /* Nothing was learned: say so after a while, ask again later. */

@@ -1,16 +1,16 @@
 /*
- * What: when to ask how a task is doing, and when it will be ready, learned from how long like
- * tasks took; pure.
+ * What: when to poll a task, and when it will be ready, learned from how long similar tasks took;
+ * pure.
  *
- * How long a task takes is log-normal near enough. Asking at the rate r(t) costs N = ∫ r S dt
- * questions and finds the end D = ∫ f / (2 r) dt late (f: density of the end, S: share still going
- * on). By Cauchy and Schwarz N x 2D >= (∫ sqrt(S f) dt)^2, and a rate in proportion to sqrt(f / S),
- * the square root of the hazard, reaches that bound: few questions while no like task has ever been
- * ready, many when most were. The number of questions is that of a client which asks every five
- * seconds.
+ * The time that a task takes is approximately log-normal. Polling at the rate r(t) takes
+ * N = ∫ r S dt polls and finds the end D = ∫ f / (2 r) dt late (f: density of the end, S: share of
+ * tasks that have not ended). By Cauchy and Schwarz N x 2D >= (∫ sqrt(S f) dt)^2, and a rate
+ * proportional to sqrt(f / S), the square root of the hazard, reaches that bound: few polls while
+ * no similar task has ever been ready, many when most were. There are as many polls as a client
+ * makes that polls every five seconds.
  *
- * What is believed of a kind of task is a normal-inverse-gamma posterior over the logarithm of its
- * time: it starts from the service's documented times and moves to what was seen.
+ * The estimate for a kind of task is a normal-inverse-gamma posterior over the logarithm of its
+ * time: it starts from the service's documented times and moves to the observed ones.
  * Lifetime: plain structs. Errors: none.
  */
 #ifndef SEEDANCEFS_JOB_POLL_PLAN_H

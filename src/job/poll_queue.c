@@ -83,7 +83,8 @@ static void poll_queue_explain(struct jobs *jobs)
     struct job_detail *detail = head->queue_prev;
     while (!detail->reason) {
         job_reason_set(detail,
-                       "stale: %s has not answered for some time; it is asked again by itself.",
+                       "stale: %s has not responded for some time; seedancefs asks again by "
+                       "itself.",
                        jobs->api_name);
         jobs_changed(detail->job);
         if (detail == head || !detail->reason)

@@ -479,9 +479,10 @@ void job_to_unknown(struct job *job, const char *evidence)
         detail,
         "It is not known whether the service created a task: %s%s\n"
         "The request was sent at %s; about %s USD may have been charged for it.\n"
-        "Nothing is sent again by itself. Look at your account's task list or bill. To "
-        "go on with a task that you find there: echo 'adopt TASK_ID' > ctl. To send the "
-        "request again, which may be charged a second time: echo retry > ctl.\n%s%s%s",
+        "Nothing is sent again by itself. Look at your account's task list or bill. To follow a "
+        "task that you find there: echo 'adopt TASK_ID' > ctl. To send the request again, which "
+        "may be charged a second time: echo retry > ctl.\n"
+        "%s%s%s",
         evidence, text_full_stop(evidence), when, usd,
         request_id ? "The service can be asked about it by its request id: " : "",
         request_id ? request_id : "", request_id ? "\n" : "");

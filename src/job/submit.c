@@ -107,23 +107,24 @@ static void unsent_explain(struct job *job, const struct api_response *response)
     /* on_send refused: the disk, not the network. */
     if (!err_is_network(response->result) && response->result != 0) {
         job_reason_set(detail,
-                       "The request could not be written down: %s. Nothing was sent; it is "
-                       "tried again.",
+                       "The request could not be written down: %s. Nothing was sent; seedancefs "
+                       "tries again.",
                        why);
         job_problem_set(detail,
-                        "The request could not be written down before sending it: %s.\nNothing was "
-                        "sent and nothing was charged. It is tried again by itself; look after the "
-                        "disk of the data directory.\n",
+                        "The request could not be written down before sending it: %s.\n"
+                        "Nothing was sent and nothing was charged. seedancefs tries again by "
+                        "itself; check the disk of the data directory.\n",
                         why);
         return;
     }
     if (response->result == -ERR_HTTP_CONNECT)
         why = "no connection could be made";
-    job_reason_set(detail, "%s cannot be reached: %s. Nothing was sent; it is tried again.", name,
-                   why);
+    job_reason_set(detail, "%s cannot be reached: %s. Nothing was sent; seedancefs tries again.",
+                   name, why);
     job_problem_set(detail,
-                    "%s cannot be reached: %s.\nNothing was sent and nothing was charged. It is "
-                    "tried again by itself; check %s if this lasts.\n",
+                    "%s cannot be reached: %s.\n"
+                    "Nothing was sent and nothing was charged. seedancefs tries again by itself; "
+                    "check %s if this lasts.\n",
                     name, why,
                     response->result == -ERR_HTTP_TLS
                         ? "--api-url, this machine's clock and its package ca-certificates"
@@ -159,7 +160,9 @@ static void create_throttled(struct job *job, const struct api_response *respons
     jobs_throttle(jobs, delay_ms);
     char until[TEXT_TIME_SIZE];
     text_time_rfc3339(jobs_wall_ms(jobs) + delay_ms, until);
-    job_reason_set(detail, "The service asked to wait (HTTP 429%s%s); tried again at %s.",
+    job_reason_set(detail,
+                   "The service asked to wait (HTTP 429%s%s); seedancefs tries again at "
+                   "%s.",
                    response->message[0] ? ": " : "", response->message, until);
     jobs_changed(job);
     job_submit_schedule(job, delay_ms);
@@ -240,7 +243,8 @@ static void job_create_start(struct job *job)
         return;
     }
     log_warn("create.refused", "job=%s error=%s", job->name, err_name(r));
-    job_reason_set(detail, "It could not be sent: %s. It is tried again.", err_sentence(r));
+    job_reason_set(detail, "The request could not be sent: %s. seedancefs tries again.",
+                   err_sentence(r));
     jobs_changed(job);
     job_submit_schedule(job, job_retry_delay_ms(jobs, ++detail->failures, SUBMIT_RETRY_CAP_MS));
 }

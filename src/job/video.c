@@ -74,10 +74,10 @@ void jobs_video_failed(struct job *job, int result)
         job_problem_set(
             detail,
             "The video is finished, but its size cannot be found out: %s.\n"
-            "It is asked again, until the URL expires; output.mp4 appears as soon as that "
+            "seedancefs asks again until the URL expires; output.mp4 appears as soon as that "
             "succeeds. output.url holds the address for other programs.\n",
             err_sentence(result));
-    job_reason_set(detail, "The media server does not answer as it should: %s.",
+    job_reason_set(detail, "The media server does not respond as it should: %s.",
                    err_sentence(result));
     if (job_is_following(job) && detail->is_sizing_video)
         job_to_succeeded(job);
@@ -93,11 +93,12 @@ void jobs_video_unsteady(struct job *job)
     if (!job->is_damage_shown)
         job_problem_set(
             detail,
-            "The media server shows another video each time it is asked, %d times by now, so "
-            "that the parts do not fit together.\nIt is not asked any more. Write `refresh` or "
-            "`fetch` into ctl to try again. output.url holds the address for other programs.\n",
+            "The media server shows another video at each request, %d times so far, so that the "
+            "parts do not fit together.\n"
+            "seedancefs does not ask any more. Write `refresh` or `fetch` into ctl to try again. "
+            "output.url holds the address for other programs.\n",
             (int)job->video_changes);
-    job_reason_set(detail, "The media server shows another video each time it is asked.");
+    job_reason_set(detail, "The media server shows another video at each request.");
     job_persist(job, NULL);
 }
 
@@ -129,21 +130,23 @@ void jobs_video_damaged(struct job *job, const struct job_video_damage *damage)
     if (damage->is_kept)
         job_problem_set(
             detail,
-            "The video on disk cannot be used: the list of its checksums is missing or damaged, or "
-            "it is another version.\nNothing was deleted: the file is now %s, and may be whole. "
-            "Look whether it plays, and copy it to a place of your own; it goes with this job. "
-            "The service is asked for the video once more. Writing the same prompt.json into a "
-            "new job makes a new, paid video.\n",
+            "The video on disk cannot be used: the list of its checksums is missing or damaged, "
+            "or it is another version.\n"
+            "Nothing was deleted: the file is now %s, and may be complete. Check whether it "
+            "plays, and copy it to a place of your own: it is removed with this job. seedancefs "
+            "asks the service for the video once more. Writing the same prompt.json into a new "
+            "job makes a new, paid video.\n",
             damage->path);
     else
         job_problem_set(
             detail,
             "The video on disk is damaged: %lld bytes do not match their checksums, the first of "
-            "them at %lld.\nReading them fails (EIO); all others can be read, with\n"
+            "them at %lld.\n"
+            "Reading them fails (EIO); all others can be read, with\n"
             "dd if=output.mp4 of=COPY bs=64K conv=noerror,sync\n"
-            "Nothing was deleted: the file is %s. The service is asked for the missing part once "
-            "more. If you have a copy of the video, keep it; writing the same prompt.json into a "
-            "new job makes a new, paid video.\n",
+            "Nothing was deleted: the file is %s. seedancefs asks the service for the missing "
+            "part once more. If you have a copy of the video, keep it; writing the same "
+            "prompt.json into a new job makes a new, paid video.\n",
             (long long)damage->bytes, (long long)damage->offset, damage->path);
     job->is_damage_shown = true;
     char note[PATH_MAX + 64];

@@ -1,10 +1,10 @@
 /*
  * What: the durable form of "these bytes are in the cache file": a bitmap of whole blocks and the
  * checksum of each, between a checked header and a checksum of the whole. Pure: from a set of
- * ranges to bytes and back. A map is believed only when every byte of it is as it was written, for
- * the same file (id, kind), size and ETag. What it vouches for is compared with its checksum all
- * the same before it is read.
- * Errors: -ENOMEM, -EBADMSG for a map that is not believed.
+ * ranges to bytes and back. A map is accepted only when every byte of it is as it was written, for
+ * the same file (id, kind), size and ETag. Even so, each block that it lists is compared with its
+ * checksum before it is read.
+ * Errors: -ENOMEM, -EBADMSG for a map that is not accepted.
  */
 #ifndef SRC_MEDIA_BLOCK_MAP_H
 #define SRC_MEDIA_BLOCK_MAP_H

@@ -2,9 +2,9 @@
  * What: the files of the cache in their directory: their names, and the steps that remove or rename
  * them, each with the proof it needs. For a video they are ID.mp4 (its bytes), ID.map (which of
  * these are right) and ID.map.tmp (the next map); for a cover ID.jpg, ID.jpg.map, ID.jpg.map.tmp.
- * What was kept although it cannot be used is ID.mp4.damaged and ID.map.damaged, then
+ * Damaged files that are kept have the names ID.mp4.damaged and ID.map.damaged, then
  * ID.mp4.damaged.2, and so on.
- * Lifetime: nothing is held; the directory's descriptor is lent.
+ * Lifetime: nothing is kept open; the directory's descriptor is lent.
  * Errors: -errno.
  */
 #ifndef SRC_MEDIA_CACHE_DIRECTORY_H
@@ -38,7 +38,7 @@ int cache_name_is_absent(int directory_fd, const char *name) NODISCARD;
  * for they say what to do, else -EIO. */
 int cache_error(int result);
 
-/* Deletes map, then data; what has them open keeps its bytes. Proof is the caller's matter. */
+/* Deletes map, then data; open descriptors keep the bytes. The caller must have the proof. */
 int cache_files_delete(int directory_fd, const struct cache_names *names) NODISCARD;
 
 /* The map alone, durably. */

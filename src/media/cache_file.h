@@ -1,11 +1,12 @@
 /*
- * What: the cached bytes of one media file: a sparse file, which of its bytes are there (exact, in
- * memory), and the map that says so after a restart. See cache_directory.h for their names.
+ * What: the cached bytes of one media file: a sparse file, the set of its bytes that are present
+ * (exact, in memory), and the map with that set for the next start. See cache_directory.h for their
+ * names.
  * Lifetime: cache_init() touches nothing; cache_load() once the size is known, and again whenever
  * `load_error` is set; cache_fini(). The directory descriptor and the ETag are lent for the whole
  * of it.
- * Errors: -errno. While `load_error` is set it is not known what is on the disk: nothing is
- * present, nothing is written, and all that needs the cache fails with it.
+ * Errors: -errno. While `load_error` is set, it is not known what is on the disk: nothing is
+ * present, nothing is written, and every call that needs the cache returns that error.
  */
 #ifndef SRC_MEDIA_CACHE_FILE_H
 #define SRC_MEDIA_CACHE_FILE_H

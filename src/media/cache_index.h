@@ -1,7 +1,7 @@
 /*
- * What: which files lie in the cache directory, how large they are, and which were read last: the
- * order in which they may go. It holds some 100 bytes for each file; the order survives a restart
- * as the modification time of the maps.
+ * What: which files are in the cache directory, how large they are, and when they were read last:
+ * the order of eviction. It takes some 100 bytes for each file. The modification times of the maps
+ * keep the order over a restart.
  * Lifetime: a zeroed struct is empty; cache_index_fini() frees it.
  * Errors: -errno; -ENOMEM leaves a file out, which is then never evicted.
  */

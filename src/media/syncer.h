@@ -1,9 +1,9 @@
 /*
- * What: a process of our own that makes cached bytes durable. fdatasync() of a video waits for the
- * disk, for seconds where it is slow or its bandwidth is rationed, and the loop must answer `ls`
+ * What: a child process that makes cached bytes durable. fdatasync() of a video waits for the disk,
+ * for seconds when the disk is slow or its bandwidth is limited, and the loop must answer `ls`
  * meanwhile.
- * Lifetime: one per collection. The process is forked by syncer_new() and ends by itself when this
- * one does: it holds nothing but the cache directory and its end of a socket.
+ * Lifetime: one per collection. The process is forked by syncer_new() and ends when the program
+ * does. It has only the cache directory and its end of a socket.
  * Errors: -errno.
  */
 #ifndef SRC_MEDIA_SYNCER_H

@@ -1,6 +1,6 @@
 /*
- * What: reads the head of a response line by line and holds it against RFC 9110 and 9112 where
- * libcurl is lenient: one Content-Length, no Content-Encoding, no stray bytes, bounded size. Pure.
+ * What: reads the head of a response line by line, and checks it by RFC 9110 and 9112 where libcurl
+ * is lenient: one Content-Length, no Content-Encoding, no stray bytes, limited size. Pure.
  * Errors: -ERR_HTTP_MALFORMED.
  */
 #ifndef SEEDANCEFS_NET_HTTP_HEAD_H

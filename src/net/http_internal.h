@@ -1,7 +1,8 @@
 /*
- * What: a transfer's inside, shared by http.c (its life) and http_easy.c (its dealings with curl).
+ * What: the fields of a transfer, shared by http.c (its lifetime) and http_easy.c (its calls of
+ * curl).
  *
- * http_start() only links the transfer; the loop's prepare hook gives it to curl. So it can be
+ * http_start() only links the transfer; the loop's prepare hook adds it to curl. So it can be
  * called from any callback, and on_done never comes from within it. In the same way cancelling
  * inside curl's callbacks only marks, and prepare cleans up.
  */

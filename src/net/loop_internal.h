@@ -1,5 +1,5 @@
 /*
- * What: what loop.c and http.c tell each other. The loop owns curl's multi handle and decides when
+ * What: the interface between loop.c and http.c. The loop owns curl's multi handle and decides when
  * curl runs; http.c owns the transfers in it.
  */
 #ifndef SEEDANCEFS_NET_LOOP_INTERNAL_H

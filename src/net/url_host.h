@@ -1,4 +1,4 @@
-/* What: an address out of its text, for the two places in net/ that get one from curl. */
+/* What: parses an address, for the two places in net/ that get one from curl as text. */
 #ifndef SEEDANCEFS_NET_URL_HOST_H
 #define SEEDANCEFS_NET_URL_HOST_H
 

@@ -93,13 +93,13 @@ void check_model_known(struct check *c)
     if (c->settings->allow_unknown)
         problem_add(
             c, SEVERITY_WARNING, node, "model", "unknown-model",
-            "\"%s\" is not in the service's documentation; it is sent as it stands, because "
-            "unknown models are allowed, and counted at the dearest known rate.",
+            "\"%s\" is not in the service's documentation; it is sent unchanged, because unknown "
+            "models are allowed; the estimate counts the highest known rate.",
             shown(c->model_name, word));
     else
         problem_add(c, SEVERITY_ERROR, node, "model", "unknown-model",
-                    "there is no model \"%s\"%s; known are %s.%s%s%s", shown(c->model_name, word),
-                    node ? "" : " (the default of this mount)", list,
+                    "there is no model \"%s\"%s; the known models are %s.%s%s%s",
+                    shown(c->model_name, word), node ? "" : " (the default of this mount)", list,
                     nearest ? " Did you mean \"" : "", nearest ? nearest : "",
                     nearest ? "\"?" : "");
 }
@@ -113,11 +113,12 @@ static void check_exclusive(struct check *c)
         const struct json *many = json_member_get(c->root, rule->many);
         if (one && many)
             problem_add_at_key(c, SEVERITY_ERROR, many, rule->many, "exclusive",
-                               "stands beside \"%s\". Use one of the two.", rule->one);
+                               "is used together with \"%s\". Use one of the two.", rule->one);
         if (content && (one || many))
             problem_add_at_key(c, SEVERITY_ERROR, one ? one : many, one ? rule->one : rule->many,
                                "exclusive",
-                               "stands beside \"content\". Name all media in one of the two.");
+                               "is used together with \"content\". Name all media in one of the "
+                               "two.");
     }
 }
 
@@ -165,7 +166,7 @@ static void check_declared(struct check *c)
     if (!durations && !input)
         problem_add(c, SEVERITY_WARNING, c->root, "input_video_duration", "estimate",
                     "the length of the input video is not given; the estimate counts %d seconds, "
-                    "the worst case. Give it for a better one.",
+                    "the worst case. Give the length for a better estimate.",
                     INPUT_ALL_MAX_S);
 }
 

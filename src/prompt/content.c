@@ -98,7 +98,7 @@ static bool type_get(struct check *c, const struct json *item, const char *path,
     char text[SHOWN_SIZE];
     if (strcmp(name, "text") == 0)
         problem_add(c, SEVERITY_ERROR, type, inner, "value",
-                    "text does not belong into content here. Put it into \"prompt\".");
+                    "text does not belong in content here. Put it in \"prompt\".");
     else
         problem_add(c, SEVERITY_ERROR, type, inner, "value",
                     "must be \"image_url\", \"video_url\" or \"audio_url\", but is \"%s\".",
@@ -188,8 +188,8 @@ static void check_modes(struct check *c, const struct modes *modes, const struct
     for (size_t i = ROLE_FIRST; i <= ROLE_LAST; i++) {
         if (modes->by_role[i] > 1)
             problem_add(c, SEVERITY_ERROR, content, path, "count",
-                        "has %zu items with the role %s; one is the most.", modes->by_role[i],
-                        roles[i].name);
+                        "has %zu items with the role %s; at most one is allowed.",
+                        modes->by_role[i], roles[i].name);
     }
     if (modes->last_frame && modes->by_role[ROLE_FIRST] == 0)
         problem_add(c, SEVERITY_ERROR, modes->last_frame, modes->last_path, "missing",

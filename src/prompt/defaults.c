@@ -34,8 +34,8 @@ static void check_member(struct check *c, const struct json *member, const char 
         field->check(c, field, member);
     } else if (field) {
         problem_add_at_key(c, SEVERITY_ERROR, member, path, "no-default",
-                           "has no default. It belongs into the prompt.json of the job that it "
-                           "is for.");
+                           "has no default. It belongs in the prompt.json of the job that it is "
+                           "for.");
     } else {
         /* What is passed on unchecked is so by the request that has it. */
         struct prompt_settings strict = *c->settings;

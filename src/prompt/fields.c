@@ -158,8 +158,8 @@ static const char *check_choice(struct check *c, const struct field *field, cons
     char word[SHOWN_SIZE];
     if (severity == SEVERITY_WARNING)
         problem_add(c, severity, node, field->name, "value",
-                    "the service's documentation names %s, but not \"%s\"; it is sent as it "
-                    "stands, because unknown values are allowed.",
+                    "the service's documentation names %s, but not \"%s\"; it is sent unchanged, "
+                    "because unknown values are allowed.",
                     list, shown(text, word));
     else
         problem_add(c, severity, node, field->name, "value", "must be %s, but is \"%s\".", list,

@@ -1,6 +1,6 @@
 /*
- * What: what kind of file some bytes are, told by their first bytes and never by a name; and
- * base64 (RFC 4648, section 4), the form in which files travel in a request.
+ * What: finds out the type of a file from its first bytes, never from its name; and base64
+ * (RFC 4648, section 4), the form in which a request contains files.
  * Lifetime: names are static.
  * Errors: as each function says.
  */

@@ -129,7 +129,7 @@ void check_unknown(struct check *c, const struct json *member, const char *path,
         (void)snprintf(guess, sizeof(guess), "did you mean \"%s\"?", nearest);
     if (c->settings->allow_unknown)
         problem_add_at_key(c, SEVERITY_WARNING, member, path, "unknown-field",
-                           "unknown field; %s It is sent as it stands, because unknown fields are "
+                           "unknown field; %s It is sent unchanged, because unknown fields are "
                            "allowed.",
                            sentence ? sentence : guess);
     else

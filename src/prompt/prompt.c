@@ -172,7 +172,7 @@ int prompt_check(const char *bytes, size_t len, const struct prompt_settings *se
     report_clear(report);
     struct json_document *document;
     int r = document_parse(bytes, len,
-                           "{\"prompt\": \"A cat surfing at sunset\"}. Plain text belongs into "
+                           "{\"prompt\": \"A cat surfing at sunset\"}. Plain text belongs in "
                            "prompt.txt",
                            &document, report);
     if (r < 0)
@@ -239,8 +239,8 @@ int prompt_check_text(const char *text, size_t len, const struct prompt_settings
     /* More text behind it would make it one. */
     if (is_request(text, len))
         return report_one(report, "incomplete", NULL,
-                          "the text is a JSON object with a prompt in it. That belongs into "
-                          "prompt.json; here stands the text of the prompt alone.",
+                          "the text is a JSON object with a prompt in it. That belongs in "
+                          "prompt.json; this file has only the text of the prompt.",
                           -ERR_JSON_INCOMPLETE);
 
     struct buf json;

@@ -1,5 +1,6 @@
 /*
- * What: the numbers and words of the service's documentation ("Request", "Models and rates"), once.
+ * What: the numbers and words of the service's documentation ("Request", "Models and rates"), each
+ * in one place.
  * Lifetime: static.
  */
 #ifndef SEEDANCEFS_PROMPT_RULES_H

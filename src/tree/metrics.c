@@ -46,7 +46,7 @@ static void usd(struct buf *out, const char *name, const char *labels, int64_t u
 static void add_jobs(const struct tree *tree, struct buf *out)
 {
     const struct jobs_counts *counts = jobs_counts_get(tree->settings.jobs);
-    family(out, "jobs", METRIC_GAUGE, "Jobs that there are, by status.");
+    family(out, "jobs", METRIC_GAUGE, "Existing jobs, by status.");
     for (int i = 0; i < JOB_STATE_COUNT; i++)
         buf_addf(out, "seedancefs_jobs{status=\"%s\"} %" METRIC_PAD "lld\n",
                  job_state_to_text((enum job_state)i), (long long)tree->status_counts[i]);
@@ -55,15 +55,15 @@ static void add_jobs(const struct tree *tree, struct buf *out)
         buf_addf(out, "seedancefs_transitions_total{status=\"%s\"} %" METRIC_PAD "llu\n",
                  job_state_to_text((enum job_state)i), (unsigned long long)counts->transitions[i]);
     one(out, "attempts_accepted_total", METRIC_COUNTER,
-        "Requests accepted to be sent, retries among them.", (int64_t)counts->accepted);
+        "Requests accepted to be sent, including retries.", (int64_t)counts->accepted);
     one(out, "creates_sent_total", METRIC_COUNTER,
         "Paid requests of which a byte may have been sent.",
         (int64_t)counts->transitions[JOB_SUBMITTING]);
-    one(out, "polls_total", METRIC_COUNTER, "Questions about a task.", (int64_t)counts->polls);
+    one(out, "polls_total", METRIC_COUNTER, "Polls: requests that ask about a task.",
+        (int64_t)counts->polls);
     one(out, "creates_active", METRIC_GAUGE, "Paid requests under way now.",
         (int64_t)counts->creates_active);
-    one(out, "polls_active", METRIC_GAUGE, "Questions under way now.",
-        (int64_t)counts->polls_active);
+    one(out, "polls_active", METRIC_GAUGE, "Polls under way now.", (int64_t)counts->polls_active);
     one(out, "gate_closed", METRIC_GAUGE,
         "1 while nothing is sent because the service refused the key, the account or a quota.",
         counts->is_gate_closed);
@@ -89,11 +89,13 @@ static int add_money(struct tree *tree, struct buf *out)
     if (budget.budget.limit_usd_micros == 0)
         return 0;
     int64_t left = budget.budget.limit_usd_micros - budget.used_usd_micros;
-    family(out, "budget_limit_usd", METRIC_GAUGE, "The budget (of the period that runs).");
+    family(out, "budget_limit_usd", METRIC_GAUGE, "The budget (of the current period).");
     usd(out, "budget_limit_usd", "", budget.budget.limit_usd_micros);
-    family(out, "budget_used_usd", METRIC_GAUGE, "What of it is settled, reserved or at risk.");
+    family(out, "budget_used_usd", METRIC_GAUGE,
+           "The part of the budget that is settled, "
+           "reserved or at risk.");
     usd(out, "budget_used_usd", "", budget.used_usd_micros);
-    family(out, "budget_left_usd", METRIC_GAUGE, "What of it is left.");
+    family(out, "budget_left_usd", METRIC_GAUGE, "The part of the budget that is left.");
     usd(out, "budget_left_usd", "", left > 0 ? left : 0);
     return 0;
 }
@@ -105,9 +107,9 @@ static void add_media(const struct tree *tree, struct buf *out)
     one(out, "media_fetched_bytes_total", METRIC_COUNTER,
         "Bytes of videos and covers that came from the media host.", counts.fetched_bytes);
     one(out, "media_served_bytes_total", METRIC_COUNTER,
-        "Bytes of videos and covers that were given to readers.", counts.served_bytes);
+        "Bytes of videos and covers returned to readers.", counts.served_bytes);
     one(out, "media_requests_total", METRIC_COUNTER,
-        "Requests (GET) to the media host, further attempts among them.", counts.requests);
+        "Requests (GET) to the media host, including repeated attempts.", counts.requests);
     one(out, "media_transfers_active", METRIC_GAUGE, "Transfers from the media host now.",
         counts.transfers_active);
     one(out, "media_reads_failed_total", METRIC_COUNTER,
@@ -120,7 +122,7 @@ int metrics_render(struct tree *tree, struct buf *out)
 {
     family(out, "build_info", METRIC_GAUGE, "The program's version.");
     buf_addf(out, "seedancefs_build_info{version=\"%s\"} 1\n", SEEDANCEFS_VERSION);
-    family(out, "start_time_seconds", METRIC_GAUGE, "When the program began, in Unix time.");
+    family(out, "start_time_seconds", METRIC_GAUGE, "When the program started, in Unix time.");
     buf_addf(out, "seedancefs_start_time_seconds %lld.%03lld\n", (long long)(tree->born_ms / 1000),
              (long long)(tree->born_ms % 1000));
     add_jobs(tree, out);

@@ -1,10 +1,9 @@
 /*
- * What: those who wait until something is different: reads of `wait` and at the end of `events`,
- * and poll(2) on generated files. A read that must wait is parked; who polls leaves a waker. Both
- * are looked at when a job has changed, from a timer of no delay, so that one pass of the loop
- * looks once.
+ * What: waiting for changes: reads of `wait` and at the end of `events`, and poll(2) on generated
+ * files. A read that must wait is parked; a poll leaves a waker. When jobs have changed, a timer
+ * without delay checks all of them, so that this is done once in a pass of the loop.
  * Lifetime: a `struct watch` is part of each handle, which fills it; watch_fini() before the handle
- * goes.
+ * is freed.
  * Errors: a parked read ends with -ENOENT when its job is removed.
  */
 #ifndef SEEDANCEFS_TREE_WATCH_H

@@ -34,9 +34,9 @@ damage() {
 f = open(sys.argv[1], "r+b"); f.seek(1000000); b = f.read(1); f.seek(1000000); f.write(bytes([b[0] ^ 1]))' "$file"
 }
 
-# S-ARCHIVE-1: With `--archive=expiry`, the default, a video that is not wholly on disk when the last quarter
-#   of its URL's life begins (two hours at most) is fetched then, unless it is read before; with `always`
-#   as soon as it is finished; with `never` nothing is fetched by itself.
+# S-ARCHIVE-1: With `--archive=expiry`, the default, a video that is not wholly on disk is fetched when the last
+#   quarter of its URL's life begins (two hours at most), unless it is read before that. With `always` it is fetched
+#   as soon as it is finished. With `never` nothing is fetched by itself.
 @test "S-ARCHIVE-1: each policy saves videos when it says" {
     start_world --video-bytes 2M --url-expires 6
     mount_fs
@@ -74,8 +74,8 @@ f = open(sys.argv[1], "r+b"); f.seek(1000000); b = f.read(1); f.seek(1000000); f
     [ ! -e "$MNT/jobs/a/error" ]
 }
 
-# S-ARCHIVE-2: `archived` in status.json says that the whole video is on disk. Such a video is read without
-#   asking anybody, also when the service has long forgotten it, and the job stays `succeeded`.
+# S-ARCHIVE-2: `archived` in status.json says that the whole video is on disk. Such a video is read without any
+#   request, even when the service has long forgotten it, and the job stays `succeeded`.
 @test "S-ARCHIVE-2: an archived video needs no network, and no service that remembers it" {
     start_world --video-bytes 2M --url-expires 3
     mount_fs
@@ -100,8 +100,8 @@ f = open(sys.argv[1], "r+b"); f.seek(1000000); b = f.read(1); f.seek(1000000); f
     cmp "$(video a)" "$DIR/right.a"
 }
 
-# S-ARCHIVE-3: When the program did not run while a URL expired, it asks for a new one at its next start and
-#   saves the video.
+# S-ARCHIVE-3: When a URL expired while the program was not running, the program asks for a new one at its next start
+#   and saves the video.
 @test "S-ARCHIVE-3: a video whose URL expired while nothing ran is saved at the next start" {
     start_world --video-bytes 2M --url-expires 2
     mount_fs
@@ -119,7 +119,7 @@ f = open(sys.argv[1], "r+b"); f.seek(1000000); b = f.read(1); f.seek(1000000); f
     [ "$(creates)" -eq 1 ]
 }
 
-# S-ARCHIVE-4: A video that is not wholly on disk and not to be had any more is gone: the job stays
+# S-ARCHIVE-4: When a video is not wholly on disk and the service no longer has it, the rest is gone: the job stays
 #   `succeeded`, `error` says so, what is on disk can be read, and the rest gives EIO.
 @test "S-ARCHIVE-4: a video that is gone" {
     start_world --video-bytes 2M --url-expires 2
@@ -151,7 +151,7 @@ f = open(sys.argv[1], "r+b"); f.seek(1000000); b = f.read(1); f.seek(1000000); f
     [ ! -e "$MNT/jobs/a/error" ]
 }
 
-# S-ARCHIVE-5: Saving a video that failed is tried again until the URL has expired and there is no new one.
+# S-ARCHIVE-5: When saving a video fails, the program tries again until the URL has expired and there is no new one.
 @test "S-ARCHIVE-5: a media host that is down for a while costs no video" {
     start_world --video-bytes 2M --url-expires 8
     mount_fs
@@ -163,7 +163,7 @@ f = open(sys.argv[1], "r+b"); f.seek(1000000); b = f.read(1); f.seek(1000000); f
     [ "$(creates)" -eq 1 ]
 }
 
-# S-CTL-6: `fetch` saves the whole video on disk now. `evict` drops what is on disk and can be fetched again: it
+# S-CTL-6: `fetch` saves the whole video on disk now. `evict` deletes from the disk what can be fetched again; it
 #   fails with EBUSY while that is being read or fetched, and with EINVAL when it could not be fetched again.
 @test "S-CTL-6: fetch and evict" {
     start_world --video-bytes 2M
@@ -205,8 +205,8 @@ for c in b"fetch", b"evict":
     cmp "$(video a)" "$DIR/right.a"
 }
 
-# S-CACHE-1: With `--cache-size SIZE`, what was read longest ago is dropped when videos take more than that on
-#   disk; but never what is open, and never what could not be fetched again.
+# S-CACHE-1: With `--cache-size SIZE`, what was read longest ago is evicted when videos take more than SIZE on disk;
+#   but never what is open, and never what could not be fetched again.
 @test "S-CACHE-1: the cache stays within its size" {
     start_world --video-bytes 2M
     mount_fs --cache-size 5M
@@ -238,8 +238,8 @@ for c in b"fetch", b"evict":
     for job in a b; do cmp "$(video $job)" "$DIR/right.$job"; done
 }
 
-# S-CACHE-2: Bytes that have rotted on the disk are noticed when they are read for the first time after a
-#   start, and fetched again; when that is not possible the read fails with EIO.
+# S-CACHE-2: Bytes that have rotted on the disk are noticed when they are read for the first time after a start, and
+#   fetched again. When that is not possible, the read fails with EIO.
 @test "S-CACHE-2: rot on the cache disk is never served" {
     start_world --video-bytes 2M
     mount_fs
@@ -263,9 +263,9 @@ right = open(os.environ["MNT"] + "/../right.a", "rb").read()
 assert os.pread(f, 65536, 0) == right[:65536] and os.pread(f, 65536, 1500000) == right[1500000:1565536]'
 }
 
-# S-READ-6: Head and tail of a video (256 KiB each) are on disk soon after its success: looking at them asks
-#   nobody. A video of at most 64 MiB of which somebody reads more than 1 MiB in a row is completed while
-#   it is being read.
+# S-READ-6: The head and tail of a video (256 KiB each) are on disk soon after its success: looking at them sends no
+#   request. When somebody reads more than 1 MiB in a row of a video of at most 64 MiB, the rest of it is fetched
+#   meanwhile.
 @test "S-READ-6: looking at a video costs no request, reading on brings the rest" {
     start_world --video-bytes 20M
     mount_fs --archive never

@@ -5,10 +5,10 @@ load helper
 setup() { start_world; mount_fs; J=$MNT/jobs; }
 teardown() { end_world; }
 
-# S-XATTR-1: A job's directory and its `output.mp4` have the extended attributes `user.seedance.status`,
-#   and from an accepted prompt on `user.seedance.model`, `user.seedance.prompt` (cut to 1,024 bytes) and
-#   `user.seedance.cost` (USD, actual or estimated), and `user.seedance.task_id` once there is a task;
-#   nothing else has any.
+# S-XATTR-1: A job's directory and its `output.mp4` have the extended attribute `user.seedance.status`. From an
+#   accepted prompt on they also have `user.seedance.model`, `user.seedance.prompt` (cut to 1,024 bytes) and
+#   `user.seedance.cost` (USD, actual or estimated), and once there is a task `user.seedance.task_id`. Nothing else
+#   has any.
 @test "S-XATTR-1: attributes say what status.json says" {
     mkdir "$J/draft"
     make_job cat 'A \"cat\"\nü'
@@ -42,9 +42,10 @@ assert os.listxattr(M + "videos/cat.mp4", follow_symlinks=False) == []'
     [ "$(creates)" -eq 3 ]
 }
 
-# S-XATTR-2: They are the program's own: setting or removing a `user.seedance.*` of any file succeeds, for the
-#   owner, and changes nothing, so that what was copied out of a mount can be moved into one. Any other name fails
-#   with EOPNOTSUPP. An attribute of users that is not there is ENODATA, one of another namespace EOPNOTSUPP.
+# S-XATTR-2: They belong to the program: when the owner sets or removes a `user.seedance.*` of any file, that succeeds
+#   and changes nothing, so that what was copied out of a mount can be moved into one. Any other name fails with
+#   EOPNOTSUPP. Reading an attribute in `user.` that does not exist fails with ENODATA, one of another namespace with
+#   EOPNOTSUPP.
 @test "S-XATTR-2: attributes stay what they are, with the right sizes and errors" {
     make_job cat
     mkdir "$J/draft"
@@ -88,7 +89,7 @@ assert libc.listxattr(J.encode(), room, ctypes.c_size_t(n - 1)) == -1 and ctypes
     [ "$(creates)" -eq 1 ]
 }
 
-# S-XATTR-3: Programs that copy or show attributes and access control lists do so without a complaint.
+# S-XATTR-3: Programs that copy or show attributes and access control lists do so without an error.
 @test "S-XATTR-3: ls, cp -a, mv, tar --xattrs and rsync -X have nothing to say" {
     make_job cat
     make_job dog 'the second'

@@ -43,9 +43,9 @@ all_right() {
     [ "$(media_requests)" -eq "$ASKED" ]
 }
 
-# S-CACHE-3: When a cached file cannot be opened or read just now, for want of descriptors or memory or because of the
-#   disk or its permissions, the read fails with EMFILE, ENFILE or EIO; nothing on disk is dropped or written over,
-#   `cached_bytes` and `archived` are null meanwhile, and the next open tries again.
+# S-CACHE-3: When a cached file cannot be opened or read at the moment, because descriptors or memory are short or
+#   because of the disk or its permissions, the read fails with EMFILE, ENFILE or EIO. Nothing on disk is deleted or
+#   overwritten, `cached_bytes` and `archived` are null meanwhile, and the next open tries again.
 @test "S-CACHE-3: without descriptors no archived video is lost" {
     local jobs=(a b c d e f g h i j k l m n o p)
     archived_jobs "${jobs[@]}"
@@ -119,10 +119,10 @@ flip() {
 f = open(sys.argv[1], "r+b"); f.seek(int(sys.argv[2])); b = f.read(1); f.seek(-1, 1); f.write(bytes([b[0] ^ 1]))' "$@"
 }
 
-# S-CACHE-4: Of a video that may not be fetched again nothing on disk is deleted. A block that does not match its checksum
-#   gives EIO, and all others can be read; when what tells right from wrong is itself damaged, the file is kept under
-#   another name beside its place, `ID.mp4.damaged`. `error` says where it is and what to do, until the whole video
-#   is on disk again. It goes with its job.
+# S-CACHE-4: Of a video that may not be available again, nothing on disk is deleted. A block that does not match its
+#   checksum gives EIO, and all others can be read. When the checksums themselves cannot be used, the file is kept
+#   under another name beside its place, `ID.mp4.damaged`. `error` says where it is and what to do, until the whole
+#   video is on disk again. The file is removed with its job.
 @test "S-CACHE-4: the last copy of a video is kept, whatever is wrong with it" {
     archived_jobs a b c d
     local a b c
@@ -172,7 +172,8 @@ for first, end in (0, 65536), (131072, len(right)):
     [ ! -e "$a.damaged" ] && [ ! -e "${a%.mp4}.map.damaged" ] && [ ! -e "$a" ]
 }
 
-# S-ARCHIVE-6: `archived` becomes true as soon as the last byte has come and the disk has it, without further delay.
+# S-ARCHIVE-6: `archived` becomes true as soon as the last byte has arrived and is safely on disk, without further
+#   delay.
 @test "S-ARCHIVE-6: a video is archived as soon as it is there" {
     start_world --video-bytes 3M
     mount_fs --archive never

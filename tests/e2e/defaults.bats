@@ -7,9 +7,9 @@ teardown() { end_world; }
 
 in_force_is() { [ "$(cat "$D")" = "$1" ]; }
 
-# S-DEFAULT-1: `defaults.json` at the root, one JSON object, has what prompts leave out: any of
-#   `model`, `duration`, `resolution`, `aspect_ratio`, `generate_audio` and `watermark`. What a prompt
-#   says goes before it; it goes before `--model` and the service's own defaults.
+# S-DEFAULT-1: `defaults.json` at the root is one JSON object with values for what prompts leave out: any of `model`,
+#   `duration`, `resolution`, `aspect_ratio`, `generate_audio` and `watermark`. A value in a prompt overrides it; it
+#   overrides `--model` and the service's own defaults.
 @test "S-DEFAULT-1: defaults fill what a prompt leaves out, and nothing else" {
     [ "$(cat "$D")" = '{}' ]
     restart_fs --model doubao-seedance-2.0-fast
@@ -30,9 +30,9 @@ in_force_is() { [ "$(cat "$D")" = "$1" ]; }
     for job in a b c; do wait_status $job succeeded; done
 }
 
-# S-DEFAULT-2: `request.json` and `cost` of a job show what was in force when its prompt was accepted.
-#   Changing `defaults.json` sends nothing, and changes no request that was accepted: not one that
-#   waits, nor its `retry`.
+# S-DEFAULT-2: `request.json` and `cost` of a job show the values that were in force when its prompt was accepted.
+#   Changing `defaults.json` sends nothing, and changes no request that was accepted: not one that waits, and not what
+#   `retry` sends.
 @test "S-DEFAULT-2: a change of the defaults sends nothing and changes no request" {
     scenario '{"kind":"create","response":{"status":500}}'
     echo '{"duration": 8}' >"$D"
@@ -67,12 +67,11 @@ in_force_is() { [ "$(cat "$D")" = "$1" ]; }
     sent 5 '.duration == 4 and .resolution == "480p"'
 }
 
-# S-DEFAULT-3: It is held against the same rules as a prompt; all other fields, `prompt` among them,
-#   are refused. What is definitely wrong fails the write or close with EINVAL, `defaults.error` at the
-#   root names each mistake with line and column, and what was there before stays in force and in the
-#   file.
-# S-DEFAULT-4: It comes into force as a whole when its last writer has closed it. Content that is
-#   incomplete by then is dropped, and `defaults.error` says so.
+# S-DEFAULT-3: It is checked by the same rules as a prompt; all other fields, including `prompt`, are refused. Content
+#   that is definitely wrong fails the write or close with EINVAL, `defaults.error` at the root names each mistake
+#   with line and column, and the previous content stays in force and in the file.
+# S-DEFAULT-4: New content comes into force as a whole when its last writer has closed it. Content that is still
+#   incomplete then is dropped, and `defaults.error` says so.
 @test "S-DEFAULT-3 S-DEFAULT-4: what is refused changes nothing and is explained" {
     echo '{"duration": 6}' >"$D"
     [ ! -e "$MNT/defaults.error" ]
@@ -121,8 +120,8 @@ for path in "defaults.error", "defaults.json":
     in_force_is '{"duration": 15}'
 }
 
-# S-DEFAULT-5: It is kept on disk from the close on. Empty or removed means no defaults; a removed file
-#   can be made again.
+# S-DEFAULT-5: It is kept on disk from the close on. An empty or removed file means no defaults. A removed file can be
+#   created again.
 @test "S-DEFAULT-5: defaults are kept, emptied and removed" {
     local inode time
     echo '{"duration": 9}' >"$D"
@@ -160,8 +159,8 @@ for path in "defaults.error", "defaults.json":
     for job in a b c; do wait_status $job succeeded; done
 }
 
-# S-DEFAULT-6: Renaming a file of a job onto it is writing it; when that is refused (EINVAL), the file
-#   stays where it was.
+# S-DEFAULT-6: Renaming a file of a job onto it counts as writing it. When that is refused (EINVAL), the file stays
+#   where it was.
 @test "S-DEFAULT-6: a rename onto the defaults" {
     echo '{"duration": 12}' >"$J/a/good"
     echo '{"duration": 12, "prompt": "x"}' >"$J/a/bad"
@@ -184,9 +183,9 @@ gives(errno.EPERM, os.rename, J + "bad", M + "other.json")'
     [ -e "$J/a/bad" ]
 }
 
-# S-DEFAULT-7: It can be written by redirections, `cp`, `mv`, `tee`, `dd`, nano, vim, and Python in
-#   place. No other file can be made beside it, so that tools that insist on a temporary file there
-#   (`sed -i`, rsync without `--inplace`) fail with EPERM and change nothing.
+# S-DEFAULT-7: It can be written by redirections, `cp`, `mv`, `tee`, `dd`, nano, vim, and Python in place. No other
+#   file can be created beside it, so that tools that insist on a temporary file there (`sed -i`, rsync without
+#   `--inplace`) fail with EPERM and change nothing.
 @test "S-DEFAULT-7: common ways of writing the defaults" {
     echo '{"duration": 4}' >"$D"
     in_force_is '{"duration": 4}'
@@ -258,8 +257,8 @@ os.waitpid(pid, 0)'
     in_force_is '{"duration": 7}'
 }
 
-# S-DEFAULT-8: When what is found of it at the start is damaged, no prompt is accepted (EINVAL; `error`
-#   and `defaults.error` say so) until it is written again or removed.
+# S-DEFAULT-8: When the stored defaults are found damaged at the start, no prompt is accepted (EINVAL; `error` and
+#   `defaults.error` say so) until `defaults.json` is written again or removed.
 @test "S-DEFAULT-8: damaged defaults hold up every prompt" {
     echo '{"duration": 4}' >"$D"
     unmount_fs

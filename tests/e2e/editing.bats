@@ -33,13 +33,13 @@ is_created() { [ "$(creates "is $1")" -ge 1 ] && ! status_is "$1" submitting; }
 EDITABLE='draft invalid rejected failed cancelled expired lost'
 FROZEN='waiting submitting unknown queued running succeeded'
 
-# S-EDIT-1: In the states `draft`, `invalid`, `rejected`, `failed`, `cancelled`, `expired` and
-#   `lost`, `prompt.json` can be rewritten, and an acceptable one is a new attempt, also when it is
-#   the same as before; `attempt` in status.json counts them.
-# S-EDIT-3: With the first change of a new attempt the job is a `draft` again: `request.json`,
-#   `response.json` and `error` of the attempt before disappear, `log` keeps its history.
-# S-FILE-1: `status` is one of the words draft, invalid, waiting, submitting, unknown, rejected,
-#   queued, running, succeeded, failed, cancelled, expired, lost, and a newline.
+# S-EDIT-1: In the states `draft`, `invalid`, `rejected`, `failed`, `cancelled`, `expired` and `lost`, `prompt.json`
+#   can be written again. An acceptable one is a new attempt, even when it is the same as before. `attempt` in
+#   status.json counts the attempts.
+# S-EDIT-3: With the first change of a new attempt the job is a `draft` again: `request.json`, `response.json` and
+#   `error` of the previous attempt disappear, and `log` keeps its history.
+# S-FILE-1: `status` is one of the words draft, invalid, waiting, submitting, unknown, rejected, queued, running,
+#   succeeded, failed, cancelled, expired, lost, and a newline.
 @test "S-EDIT-1 S-EDIT-3 S-FILE-1: the editable states start a new attempt, also with the same request" {
     mount_fs
     one_in_each_state
@@ -89,9 +89,9 @@ FROZEN='waiting submitting unknown queued running succeeded'
     has 'attempt 2, estimated' "$J/cat/log"
 }
 
-# S-EDIT-2: In every other state `prompt.json` is frozen: nobody has write permission (0644 is shown as 0444), and
-#   opening it for writing, truncating it, renaming it or another file onto it, and creating it anew fail with
-#   EPERM, for root as well.
+# S-EDIT-2: In every other state `prompt.json` is frozen. Nobody has write permission (0644 is shown as 0444). Opening
+#   it for writing, truncating it, creating it again, renaming it, and renaming another file onto it fail with EPERM,
+#   for root as well.
 @test "S-EDIT-2 S-FILE-1: the frozen states refuse every change of prompt.json, to root as well" {
     mount_fs
     one_in_each_state
@@ -124,9 +124,10 @@ gives(errno.EPERM, os.rename, M + "jobs/" + sys.argv[1] + "/mine", M + "jobs/" +
     [ "$(creates)" -eq "$was" ]
 }
 
-# S-EDIT-4: Removing the `prompt.json` of an `invalid` job makes it a `draft`. Removing that of an accepted job only hides
-#   it: the task goes on, and what was accepted is kept. It is there again after something tried to make it anew (which
-#   fails, S-EDIT-2), after `fetch`, `refresh` and a restart, and once the job can have a new prompt.
+# S-EDIT-4: Removing the `prompt.json` of an `invalid` job makes the job a `draft`. Removing that of an accepted job
+#   only hides it: the task continues, and the accepted request is kept. The file appears again after a program has
+#   tried to create it (which fails, S-EDIT-2), after `fetch`, `refresh` and a restart, and once the job can have a
+#   new prompt.
 @test "S-EDIT-4: removing prompt.json" {
     mount_fs
     printf '{' >"$J/bad/prompt.json"
@@ -307,8 +308,8 @@ assert sys.argv[2] in text
 assert "1000000" in text' "$DATA" "$task"
 }
 
-# S-REMOVE-2: `rmdir` removes a job whatever generated files are in it, and fails with ENOTEMPTY
-#   while files of your own are, but for an accepted prompt that was removed (S-EDIT-4).
+# S-REMOVE-2: `rmdir` removes a job together with its generated files. It fails with ENOTEMPTY while the job has files
+#   of your own; an accepted prompt that was removed (S-EDIT-4) is not counted as one.
 @test "S-REMOVE-2: rmdir asks for your files to be removed first, not for generated ones" {
     mount_fs
     make_job cat
@@ -325,8 +326,8 @@ assert "1000000" in text' "$DATA" "$task"
 gives(errno.ENOTDIR, os.rmdir, M + "README.txt")'
 }
 
-# S-REMOVE-3: Removing a generated file hides it until the state of the job changes, `fetch` or
-#   `refresh` works, or the program starts again.
+# S-REMOVE-3: Removing a generated file hides it until the state of the job changes, `fetch` or `refresh` succeeds, or
+#   the program is restarted.
 @test "S-REMOVE-3: a removed generated file is hidden until the next state or a restart" {
     mount_fs
     make_job cat
@@ -378,7 +379,7 @@ gives(errno.ENOTDIR, os.rmdir, M + "README.txt")'
     [ -s "$J/dog/prompt.json" ]
 }
 
-# S-REMOVE-6: A job can be renamed at any time; its task goes on, and its open files stay open.
+# S-REMOVE-6: A job can be renamed at any time: its task continues, and its open files stay open.
 @test "S-REMOVE-6: a job can be renamed at any time, and goes on" {
     mount_fs
     one_in_each_state
@@ -419,8 +420,8 @@ gives(errno.ENOTDIR, os.rmdir, M + "README.txt")'
     exec 6<&-
 }
 
-# S-REMOVE-7: A job renamed onto another one replaces it if that is an empty draft; otherwise
-#   ENOTEMPTY. `mv --no-clobber` and RENAME_NOREPLACE never replace; RENAME_EXCHANGE gives EINVAL.
+# S-REMOVE-7: Renaming a job onto another one replaces the other if that is an empty draft, and otherwise fails with
+#   ENOTEMPTY. `mv --no-clobber` and RENAME_NOREPLACE never replace. RENAME_EXCHANGE fails with EINVAL.
 @test "S-REMOVE-7: only an empty draft is replaced" {
     mount_fs
     make_job cat
@@ -452,7 +453,7 @@ os.rename(J + "dog", J + "dog")'
     [ "$(cat "$J/other/a")" = a ]
 }
 
-# S-REMOVE-8: Generated files cannot be renamed, and jobs not moved into one another: EPERM.
+# S-REMOVE-8: Generated files cannot be renamed, and jobs cannot be moved into one another: EPERM.
 @test "S-REMOVE-8: generated files stay, and jobs stay jobs" {
     mount_fs
     make_job cat
@@ -470,7 +471,7 @@ gives(errno.EXDEV, os.rename, J + "cat", sys.argv[1] + "/cat")' "$DIR"
     [ "$(cat "$J/cat/status")" = succeeded ]
 }
 
-# S-REMOVE-9: A file of your own that is removed or replaced stays readable where it is open.
+# S-REMOVE-9: A file of your own that is removed or replaced can still be read where it is open.
 @test "S-REMOVE-9: an open file stays readable when it is removed, replaced, or its job removed" {
     mount_fs
     mkdir "$J/cat" "$J/dog"
@@ -491,8 +492,7 @@ gives(errno.EXDEV, os.rename, J + "cat", sys.argv[1] + "/cat")' "$DIR"
     [ -z "$(ls "$DATA/files")" ]
 }
 
-# S-REMOVE-10: The name of a removed job is free at once, for a new job that knows nothing of the
-#   old one.
+# S-REMOVE-10: The name of a removed job can be used at once for a new job, which takes over nothing from the old one.
 @test "S-REMOVE-10: the name is free at once, and the new job is a new one" {
     mount_fs
     make_job cat

@@ -26,8 +26,8 @@ sweep() {
     [ "$status" -eq 0 ]
 }
 
-# S-KEPT-1: An error is not taken for a fact: while somebody only looks, whatever call of the program fails, no byte and
-#   no row of the data directory goes, nothing is sent, and the next look gives the right bytes.
+# S-KEPT-1: An error is not taken for a fact: while somebody only looks, whatever call of the program fails, no byte
+#   and no row of the data directory is lost, nothing is sent, and the next look shows the right bytes.
 @test "S-KEPT-1: any call may fail while the mount is walked: nothing is lost or sent, the next walk is right" {
     sweep walk
 }

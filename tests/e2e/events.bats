@@ -11,9 +11,9 @@ odd='do"g\ ü' # a name with what JSON escapes, and more
 history() { tail -n 100000 "$MNT/events"; }
 history_has() { history | grep -qF "$1"; }
 
-# S-EVENT-1: `events` at the root has a line of JSON for each transition of any job, oldest first, with the
-#   members time, id, job, state, previous, attempt, task_id and reason. A new job is a `draft` with no state before;
-#   a removed one has the state `removed`; a rename is a line whose state is the one before.
+# S-EVENT-1: `events` at the root has a line of JSON for each transition of any job, oldest first, with the members
+#   time, id, job, state, previous, attempt, task_id and reason. A new job has the state `draft` and no previous one;
+#   a removed job has the state `removed`; the line for a rename has the same state as before.
 @test "S-EVENT-1: a line for each transition, in order" {
     mount_fs
     make_job cat
@@ -38,8 +38,8 @@ lion succeeded removed' ]
     [ "$(grep -c -- '->' "$J/$odd/log")" -eq "$(history | jq -rs --arg odd "$odd" 'map(select(.job == $odd and .previous)) | length')" ]
 }
 
-# S-EVENT-2: Lines stay as they are, also over a restart, and a removed job's are kept. `st_size` is the length of
-#   what there is.
+# S-EVENT-2: Lines never change, not even after a restart, and those of a removed job are kept. `st_size` is the
+#   length of all lines.
 @test "S-EVENT-2: what was read once stays, over a restart and a kill" {
     mount_fs
     make_job cat
@@ -80,9 +80,9 @@ assert b"".join(os.pread(fd, 1, i) for i in range(300)) == whole[:300]
     [ "$(history | tail -n 1 | jq -r .job)" = new ]
 }
 
-# S-EVENT-3: At the end a read waits for more, for any number of readers: `cat events` begins with the history and
-#   goes on, `tail -f events` with the last lines, `tail events` shows those and ends. With O_NONBLOCK the end gives
-#   EAGAIN.
+# S-EVENT-3: At the end of the file a read waits for more, for any number of readers: `cat events` shows the history
+#   and then each new line, `tail -f events` the last lines and then each new one, and `tail events` shows the last
+#   lines and ends. With O_NONBLOCK a read at the end fails with EAGAIN.
 @test "S-EVENT-3: cat, tail and Python follow it, each of them all of it" {
     mount_fs
     mkdir "$J/first"

@@ -70,14 +70,14 @@ END
     [ "$seconds" -le 3601 ]
     # What comes later waits, too; asking to try again does not help.
     echo '{"prompt": "later"}' >"$J/later/prompt.json"
-    wait_until 10 reason_has later 'The service asked to wait before anything more is sent'
+    wait_until 10 reason_has later 'The service asked to wait: nothing more is sent until '
     echo submit >"$J/huge/ctl"
     sleep 1
     [ "$(creates)" -eq 1 ]
     [ "$(cat "$J"/*/status | sort -u)" = waiting ]
     # Nor does a new start.
     restart_fs
-    wait_until 10 reason_has huge 'The service asked to wait before anything more is sent, until '
+    wait_until 10 reason_has huge 'The service asked to wait: nothing more is sent until '
     sleep 1
     [ "$(creates)" -eq 1 ]
     rm -r "$J/later"

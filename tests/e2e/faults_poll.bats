@@ -104,7 +104,7 @@ END
     rows refused
     for job in "$J"/*; do
         has 'Correct the API key (or the account) and send SIGHUP' "$job/error"
-        has 'The task itself goes on.' "$job/error"
+        has 'The task itself continues.' "$job/error"
     done
     scenario
     kill -HUP "$FS_PID"
@@ -129,7 +129,7 @@ END
     rows says error
     for job in s404 s410 s404-empty; do
         has "$(status_json $job .task_id)" "$J/$job/error"
-        has 'It was asked twice' "$J/$job/error"
+        has 'seedancefs asked twice' "$J/$job/error"
         has 'starts a new, paid attempt' "$J/$job/error"
     done
     [ "$(cat "$J"/s404/status.json "$J"/s410/status.json | jq .error.http_status | tr '\n' ' ')" = '404 410 ' ]
@@ -217,13 +217,13 @@ END
 
 @test "poll: an unknown, missing or mistyped status: the last sane state, and the reason says so" {
     following <<'END'
-dreaming|{"task_status":"dreaming"}|The service says "dreaming", a word that is not documented; it is asked again.
-capitals|{"task_status":"SUCCEEDED"}|The service says "SUCCEEDED", a word that is not documented; it is asked again.
-control|{"task_status":"run\nning\u202e"}|The service says "run ning ", a word that is not documented; it is asked again.
-empty|{"task_status":""}|The service does not say how the task is doing; it is asked again.
-missing|{"task":{"status":null}}|The service does not say how the task is doing; it is asked again.
-number|{"task":{"status":7}}|The service does not say how the task is doing; it is asked again.
-object|{"task":{"status":{"status":"succeeded"}}}|The service does not say how the task is doing; it is asked again.
+dreaming|{"task_status":"dreaming"}|The service says "dreaming", a word that is not documented; seedancefs asks again.
+capitals|{"task_status":"SUCCEEDED"}|The service says "SUCCEEDED", a word that is not documented; seedancefs asks again.
+control|{"task_status":"run\nning\u202e"}|The service says "run ning ", a word that is not documented; seedancefs asks again.
+empty|{"task_status":""}|The service does not say how the task is doing; seedancefs asks again.
+missing|{"task":{"status":null}}|The service does not say how the task is doing; seedancefs asks again.
+number|{"task":{"status":7}}|The service does not say how the task is doing; seedancefs asks again.
+object|{"task":{"status":{"status":"succeeded"}}}|The service does not say how the task is doing; seedancefs asks again.
 END
     rows strange
     rows says reason
@@ -260,11 +260,11 @@ END
 
 @test "poll: succeeded without URL: asked again" {
     following <<'END'
-no-data|{"task_status":"succeeded","task":{"data":null}}|The service says the video is done but gives no address for it; it is asked again.
-empty-data|{"task":{"status":"succeeded","data":[]}}|gives no address for it; it is asked again.
-empty-url|{"task":{"status":"succeeded","data":[{"video_url":""}]}}|gives no address for it; it is asked again.
-null-url|{"task":{"status":"succeeded","data":[{"video_url":null}]}}|gives no address for it; it is asked again.
-data-number|{"task":{"status":"succeeded","data":7}}|gives no address for it; it is asked again.
+no-data|{"task_status":"succeeded","task":{"data":null}}|The service says that the video is done, but names no address for it; seedancefs asks again.
+empty-data|{"task":{"status":"succeeded","data":[]}}|names no address for it; seedancefs asks again.
+empty-url|{"task":{"status":"succeeded","data":[{"video_url":""}]}}|names no address for it; seedancefs asks again.
+null-url|{"task":{"status":"succeeded","data":[{"video_url":null}]}}|names no address for it; seedancefs asks again.
+data-number|{"task":{"status":"succeeded","data":7}}|names no address for it; seedancefs asks again.
 END
     rows strange
     rows says reason

@@ -24,13 +24,13 @@ faults() {
 
 # S-READ-1: `output.mp4` and `cover.jpg` hold exactly the bytes at the service's URLs, in whatever order they are
 #   read.
-# S-READ-3: The media host is asked by GET only and never sees the API key.
-# S-READ-5: When bytes cannot be had the read fails with EIO; wrong bytes are never given.
+# S-READ-3: The program sends only GET requests to the media host, and never shows it the API key.
+# S-READ-5: When the bytes are not available, the read fails with EIO; a read never returns wrong bytes.
 @test "S-READ-1 S-READ-3 S-READ-5: each fault, once and always, in four phases: right bytes or its errno" {
     faults fast slow
 }
 
-# S-READ-4: When the URL has expired the service is asked once for a new one, and reading goes on.
+# S-READ-4: When the URL has expired, the service is asked once for a new one, and reading continues.
 @test "S-READ-4: 64 readers of a URL that has expired: one refresh, no create" {
     faults expired
 }

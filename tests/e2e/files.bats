@@ -20,13 +20,12 @@ for name in os.listdir(J):
     assert outside == len(content) == inside, (name, outside, inside, len(content))' "$1"
 }
 
-# S-FILE-3: `request.json` is there from the moment a request was accepted, and shows what is or was
-#   sent.
-# S-FILE-4: `response.json` is there once the service has answered: its last usable response, or its
-#   refusal of the request, without the query of any URL.
-# S-FILE-5: `error` is there only while something is wrong, and says what is wrong and what to do.
-# S-FILE-7: `output.mp4` is there from success on, `cover.jpg` when the service gave a cover image.
-# S-FILE-10: `status`, `status.json`, `cost` and `log` are always there.
+# S-FILE-3: `request.json` exists from the moment a request was accepted, and shows what is or was sent.
+# S-FILE-4: `response.json` exists once the service has responded. It has the last usable response, or the refusal of
+#   the request, without the query of any URL.
+# S-FILE-5: `error` exists only while something is wrong, and says what is wrong and what to do.
+# S-FILE-7: `output.mp4` exists from success on, and `cover.jpg` when the service provided a cover image.
+# S-FILE-10: `status`, `status.json`, `cost` and `log` always exist.
 # S-ATTR-1: `st_size` is right: a file read to its end has as many bytes as `stat` says.
 @test "S-FILE-3 S-FILE-4 S-FILE-5 S-FILE-7 S-FILE-10 S-ATTR-1: which files are there in which state" {
     mount_fs
@@ -57,11 +56,11 @@ for name in os.listdir(J):
     [ "$(creates)" -eq 3 ]
 }
 
-# S-FILE-2: `status.json` is one JSON object with the members name, state, reason, task_id, model,
-#   resolution, duration_s, attempt, created_at, submitted_at, finished_at, updated_at, progress
-#   (fraction, eta_s), cost (currency, estimated, actual, at_risk), error (code, message, http_status,
-#   request_id) and output (bytes, cached_bytes, url_expires_at, archived). Times are RFC 3339 in
-#   UTC, money is a decimal string, what is not known is null.
+# S-FILE-2: `status.json` is one JSON object with the members name, state, reason, task_id, model, resolution,
+#   duration_s, attempt, created_at, submitted_at, finished_at, updated_at, progress (fraction, eta_s), cost
+#   (currency, estimated, actual, at_risk), error (code, message, http_status, request_id) and output (bytes,
+#   cached_bytes, url_expires_at, archived). Times are RFC 3339 in UTC, money is a decimal string, and a value that is
+#   not known is null.
 @test "S-FILE-2: status.json" {
     mount_fs
     mkdir "$J/draft"
@@ -98,8 +97,7 @@ for name in os.listdir(J):
     has '<html>"oops"</html>' "$J/dog/response.json"
 }
 
-# S-FILE-6: `log` has a line for every transition, oldest first, each beginning with a time of RFC
-#   3339 in UTC.
+# S-FILE-6: `log` has a line for every transition, oldest first. Each line begins with a time in RFC 3339, in UTC.
 @test "S-FILE-6: log has a line for each transition" {
     mount_fs
     make_job cat
@@ -117,8 +115,8 @@ running -> succeeded' ]
     [ "$(wc -l <"$J/cat/log")" -eq 7 ]
 }
 
-# S-FILE-8: `output.url` holds the signed URL of the video, is readable for the owner alone, and is
-#   there from success until the URL expires.
+# S-FILE-8: `output.url` holds the signed URL of the video, can be read by the owner only, and exists from success
+#   until the URL expires.
 @test "S-FILE-8: output.url is there until the URL expires, for the owner alone" {
     end_sim
     start_sim --url-expires 2
@@ -140,7 +138,7 @@ running -> succeeded' ]
     python 'gives(errno.EACCES, open, M + "README.txt", "w")'
 }
 
-# S-FILE-11: An open generated file shows the state of the moment when it was opened, to its end.
+# S-FILE-11: An open generated file shows, to its end, the content that it had when it was opened.
 @test "S-FILE-11: an open file shows the moment when it was opened" {
     mount_fs
     echo '{"prompt": "x [[seconds=1]]"}' >"$J/cat/prompt.json"
@@ -159,8 +157,7 @@ running -> succeeded' ]
     [ "$(cat "$J/cat/status")" = succeeded ]
 }
 
-# S-FILE-12: Generated files but `ctl` cannot be opened for writing, nor truncated: EACCES, for root
-#   as well.
+# S-FILE-12: Generated files other than `ctl` cannot be opened for writing or truncated: EACCES, for root as well.
 @test "S-FILE-12: generated files take no writing, not from root either" {
     mount_fs
     make_job cat
@@ -179,9 +176,10 @@ gives(errno.EISDIR, os.truncate, J, 0)'
     wait_status cat succeeded
 }
 
-# S-FILE-13: The API key is in no file of the mount. Signed URLs are in none but `output.url` and the prompt that
-#   you wrote: in all that the program shows, "…" stands for the query and fragment of a URL and for user and
-#   password in it (in `events` as many `*`). What is sent, also by `retry`, is the whole.
+# S-FILE-13: The API key is in no file of the mount. Signed URLs are only in `output.url` and in the prompt that you
+#   wrote. In everything that the program shows, "…" replaces the query and fragment of a URL and the user and
+#   password in it (in `events` each of their bytes becomes `*`). The request that is sent, also by `retry`, has the
+#   whole URL.
 @test "S-FILE-13: the key is nowhere in the mount, signed URLs only in output.url" {
     mount_fs
     make_job cat
@@ -242,8 +240,9 @@ gives(errno.EISDIR, os.truncate, J, 0)'
     has 'https://…@example.com/1.mp4…' "$J/good/request.json"
 }
 
-# S-FILE-14: A prompt in which such a URL stands, or which has more than 1 MiB, is for its owner alone, whatever
-#   mode it was given: 0600, and 0400 once it is accepted. When the URL has gone the given mode holds again.
+# S-FILE-14: A prompt that has such a URL in it, or is larger than 1 MiB, can be read by its owner only, whatever mode
+#   was set: it has mode 0600, and 0400 once it is accepted. When the URL is no longer in it, the mode that was set
+#   applies again.
 @test "S-FILE-14: a prompt with a signed URL is for its owner alone" {
     mount_fs
     local signed='https://example.com/1.mp4?X-Tos-Signature=s3cret'
@@ -273,8 +272,8 @@ gives(errno.EISDIR, os.truncate, J, 0)'
     [ "$(stat -c %a "$J/bad/note")" = 644 ]
 }
 
-# S-FILE-15: Nothing that the program shows is a command to a terminal: control characters but newline and tab are
-#   shown as `\u001b`, bytes that are not UTF-8 as `\x9b`.
+# S-FILE-15: Nothing that the program shows can send a command to a terminal: control characters other than newline
+#   and tab are shown in the form `\u001b`, and bytes that are not UTF-8 in the form `\x9b`.
 @test "S-FILE-15: no file that the program makes has commands to a terminal in it" {
     local name escapes='\u001b[2J \u0007 \u007f \u009b31m \u202e \r'
     scenario '{"kind":"create","prompt_contains":"html","response":{"status":500,"body_base64":"'"$(
@@ -307,8 +306,8 @@ for path in glob.glob(M + "jobs/*/*") + [M + "index.html"]:
 assert os.getxattr(M + "jobs/html", "user.seedance.prompt").isascii()'
 }
 
-# S-SPEND-8: `cost` is an estimate until the length of the video is known, and says which of the two
-#   it is.
+# S-SPEND-8: `cost` is an estimate until the length of the video is known, then the actual cost, and says which of the
+#   two it is.
 @test "S-SPEND-8: cost is an estimate until the length is known" {
     mount_fs
     mkdir "$J/cat"
@@ -330,7 +329,7 @@ assert os.getxattr(M + "jobs/html", "user.seedance.prompt").isascii()'
 
 # S-READ-1: `output.mp4` and `cover.jpg` hold exactly the bytes at the service's URLs, in whatever
 #   order they are read.
-# S-READ-3: The media host is asked by GET only and never sees the API key.
+# S-READ-3: The program sends only GET requests to the media host, and never shows it the API key.
 @test "S-READ-1 S-READ-3: the very bytes of the service, in any order, by GET without the key" {
     mount_fs
     make_job cat 'a cat [[video_bytes=3000000]]'
@@ -354,8 +353,7 @@ assert os.pread(f, 10, len(whole)) == b""' "$DIR/whole"
         all(.method == "GET" and (.authorization | not))' "$LOG"
 }
 
-# S-READ-2: Bytes that were read once are on disk: reading them again, also after a restart, asks
-#   nobody.
+# S-READ-2: Bytes that were read once are on disk: reading them again sends no request, not even after a restart.
 @test "S-READ-2: read once, it is read from disk, also after a restart and without the service" {
     mount_fs
     make_job cat 'a cat [[video_bytes=2000000]]'
@@ -372,7 +370,7 @@ assert os.pread(f, 10, len(whole)) == b""' "$DIR/whole"
     start_sim
 }
 
-# S-READ-4: When the URL has expired the service is asked once for a new one, and reading goes on.
+# S-READ-4: When the URL has expired, the service is asked once for a new one, and reading continues.
 @test "S-READ-4: an expired URL is renewed, once" {
     end_sim
     start_sim --url-expires 1
@@ -387,7 +385,7 @@ assert os.pread(f, 10, len(whole)) == b""' "$DIR/whole"
     [ "$(creates)" -eq 1 ]
 }
 
-# S-READ-5: When bytes cannot be had the read fails with EIO; wrong bytes are never given.
+# S-READ-5: When the bytes are not available, the read fails with EIO; a read never returns wrong bytes.
 @test "S-READ-5: what cannot be had is EIO, what is wrong is not given" {
     mount_fs
     make_job cat 'a cat [[video_bytes=2000000]]'
@@ -436,8 +434,8 @@ assert done'
     [ "$(wc -c <"$J/job1/output.mp4")" -eq "$(stat -c %s "$J/job1/output.mp4")" ]
 }
 
-# S-ATTR-2: Directories have mode 0755, generated files 0444 (but for S-ATTR-10), `output.url` 0400; everything
-#   belongs to the user who runs the program.
+# S-ATTR-2: Directories have mode 0755, generated files 0444 (except those of S-ATTR-10), `output.url` 0400.
+#   Everything belongs to the user who runs the program.
 @test "S-ATTR-2: modes and owner" {
     mount_fs
     make_job cat
@@ -480,8 +478,7 @@ assert done'
     [ "$(stat -c %y "$J")" != "$jobs_time" ]
 }
 
-# S-ATTR-4: Inode numbers are unique, the same after a restart, and never used for anything else
-#   again.
+# S-ATTR-4: Inode numbers are unique, stay the same after a restart, and are never used again for anything else.
 @test "S-ATTR-4: inode numbers are unique, stable and never used again" {
     mount_fs
     make_job cat
@@ -532,7 +529,8 @@ for d, dirs, files in os.walk(M):
 
 # S-ATTR-6: Setting mode and times of generated files and directories succeeds and changes nothing. The mode of a
 #   frozen `prompt.json` says who may read it, and never lets anybody write.
-# S-ATTR-7: Giving a file to its owner and group again succeeds; to anybody else fails with EPERM.
+# S-ATTR-7: Changing the owner or group of a file to what it already is succeeds; changing it to another fails with
+#   EPERM.
 @test "S-ATTR-6 S-ATTR-7: chmod, utimens and chown of what is not yours to change" {
     mount_fs
     make_job cat
@@ -566,7 +564,7 @@ for name in "mine", "prompt.json", "status", "":
     [ "$(creates)" -eq 1 ]
 }
 
-# S-ATTR-8: `cp -p` and `rsync -a` work, also a second time.
+# S-ATTR-8: `cp -p` and `rsync -a` work, also when they are repeated.
 @test "S-ATTR-8: cp -p and rsync -a, twice" {
     mount_fs
     mkdir "$DIR/src" "$J/cat" "$J/dog"
@@ -590,7 +588,7 @@ for name in "mine", "prompt.json", "status", "":
     cmp "$DIR/out/output.mp4" "$J/dog/output.mp4"
 }
 
-# S-ATTR-9: `statfs` answers for the disk of the data directory, with a name length of 128.
+# S-ATTR-9: `statfs` reports the disk of the data directory, with a name length of 128.
 @test "S-ATTR-9: statfs" {
     mount_fs
     [ "$(stat -f -c %l "$MNT")" = 128 ]

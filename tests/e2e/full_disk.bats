@@ -28,7 +28,7 @@ fill() {
 }
 
 # S-DISK-1: A video that does not fit on the disk is streamed without being kept.
-# S-DISK-2: The cache leaves the last twentieth of the disk to the jobs.
+# S-DISK-2: The cache leaves the last twentieth of the disk free for the jobs.
 @test "S-DISK-1 S-DISK-2: a video larger than the disk is read right, and jobs can still be made" {
     echo '{"prompt": "large"}' >"$MNT/jobs/large/prompt.json"
     wait_status large succeeded
@@ -38,8 +38,8 @@ fill() {
     wait_status next succeeded
 }
 
-# S-DISK-3: When the disk is full, the write or close fails with ENOSPC and nothing is sent; once
-# there is room again, the same write works.
+# S-DISK-3: When the disk is full, the write or close fails with ENOSPC and nothing is sent. Once there is room again,
+#   the same write works.
 @test "S-DISK-3: a full disk fails the write, sends nothing, and works again with room" {
     mkdir "$MNT/jobs/job"
     dd if=/dev/zero of="$DATA/fill" bs=4k 2>/dev/null || true
@@ -54,8 +54,8 @@ fill() {
     [ "$(creates)" -eq 1 ]
 }
 
-# S-DISK-6: On a full disk files and jobs can be removed, also a job that waits, which is then never sent. For that the
-#   data directory has a file `reserve` of up to 1 MiB; it is made as soon as there is room for it.
+# S-DISK-6: Files and jobs can be removed on a full disk, also a job that waits, which is then never sent. For this
+#   purpose the data directory has a file `reserve` of up to 1 MiB, which is made as soon as there is room for it.
 @test "S-DISK-6: a full disk: files and jobs can be removed, and what waits is not sent" {
     make_job done
     for n in $(seq 20); do

@@ -32,8 +32,8 @@ make_jobs() {
     wait_ends sea
 }
 
-# S-INDEX-1: `index.html` at the root shows each job with its cover, a player, its prompt, status, cost and error,
-#   the latest request first; of more than 1,000 jobs the latest 1,000, and how many there are.
+# S-INDEX-1: `index.html` at the root shows each job with its cover, a player, its prompt, status, cost and error, the
+#   latest request first. Of more than 1,000 jobs it shows the latest 1,000, and how many there are.
 @test "S-INDEX-1: each job is shown with what there is to know, the latest first" {
     mount_fs
     make_jobs
@@ -41,7 +41,8 @@ make_jobs() {
     gallery contents
 }
 
-# S-INDEX-2: It is one file, needs no server and asks no host for anything: all that it shows is in the mount.
+# S-INDEX-2: It is one file, needs no server and sends no request to any host: everything that it shows is in the
+#   mount.
 @test "S-INDEX-2: a video plays in the page, from the keyboard, to its end, and no host is asked" {
     mount_fs
     make_jobs
@@ -50,7 +51,7 @@ make_jobs() {
     gallery plays
 }
 
-# S-INDEX-3: What stands in a name, a prompt or an error is shown as text, whatever it is.
+# S-INDEX-3: Names, prompts and errors are shown as text, whatever they contain.
 @test "S-INDEX-3: hostile prompts and names do nothing, and their videos play" {
     mount_fs
     local name text='</p></article><script>window.hacked=1</script><img src=x onerror=window.hacked=1>'
@@ -66,7 +67,7 @@ make_jobs() {
     gallery hostile
 }
 
-# S-INDEX-4: Opening it fetches nothing of a video, and covers only where they come into view.
+# S-INDEX-4: Opening it fetches nothing of a video, and fetches covers only where they come into view.
 @test "S-INDEX-4: 500 jobs are opened and filtered, their videos are not asked for" {
     mount_fs
     make_job model
@@ -94,15 +95,16 @@ make_jobs() {
     unmount_fs
 }
 
-# S-INDEX-5: Jobs can be shown by status, and searched by name, prompt and error; all of it works with the keyboard.
+# S-INDEX-5: Jobs can be filtered by status, and searched by name, prompt and error. All of it works with the
+#   keyboard.
 @test "S-INDEX-5: jobs are shown by status and searched" {
     mount_fs
     make_jobs
     gallery filters
 }
 
-# S-INDEX-6: An open page shows by itself what has changed; a video that plays goes on, and the chosen status and
-#   the place on the page stay.
+# S-INDEX-6: An open page updates itself when something has changed: a video that plays keeps playing, and the chosen
+#   status and the place on the page stay.
 @test "S-INDEX-6: an open page follows, and does not disturb a video" {
     mount_fs
     make_jobs
@@ -127,8 +129,8 @@ SCRIPT
     FS_PID=$(daemon_pid)
 }
 
-# S-INDEX-7: It fits a phone's width, follows the light or dark theme of the system, and shows its jobs without
-#   scripts, too.
+# S-INDEX-7: It fits the width of a phone, follows the light or dark theme of the system, and shows its jobs even
+#   without scripts.
 @test "S-INDEX-7: it fits every width, and can be read in light and dark" {
     mount_fs
     make_jobs
@@ -142,8 +144,8 @@ SCRIPT
     gallery without_scripts
 }
 
-# S-INDEX-8: It holds no signed URL, and another page that frames it learns nothing from it and can put nothing
-#   into it.
+# S-INDEX-8: It contains no signed URL. Another page that frames it learns nothing from it and can put nothing into
+#   it.
 @test "S-INDEX-8: no signed URL is in it, and a page that frames it learns nothing" {
     mount_fs
     make_jobs

@@ -25,10 +25,10 @@ seen() { grep -qxF "$1" "$DIR/seen"; }
 works_apart() { [ "$(readlink "/proc/$(helpers)/ns/mnt")" != "$(readlink "/proc/$FS_PID/ns/mnt")" ]; }
 helpers() { pgrep -P "$FS_PID" -x seedancefs-tell; }
 
-# S-NOTIFY-1: What the program itself changes raises events of inotify(7): IN_CREATE when output.mp4, cover.jpg,
-#   request.json, response.json, output.url, error, videos/NAME.mp4 or a name in by-status comes to be there, IN_DELETE
-#   when it goes, IN_MODIFY when status, status.json, progress, log, cost, error or, at the root, events, index.html or
-#   spend.json have changed, and for progress and status.json while a video is fetched.
+# S-NOTIFY-1: The program raises inotify(7) events for what it changes itself: IN_CREATE when output.mp4, cover.jpg,
+#   request.json, response.json, output.url, error, videos/NAME.mp4 or a name in by-status appears, IN_DELETE when one
+#   of them disappears, IN_MODIFY when status, status.json, progress, log, cost, error or, at the root, events,
+#   index.html or spend.json have changed, and for progress and status.json while a video is fetched.
 @test "S-NOTIFY-1: what comes to be there, and what changes" {
     mount_fs
     mkdir "$J/cat"
@@ -121,9 +121,9 @@ helpers() { pgrep -P "$FS_PID" -x seedancefs-tell; }
     [ "$(creates)" -eq 2 ]
 }
 
-# S-NOTIFY-5: A job's directory that creating a file in it has made raises IN_CREATE in jobs/, once, and stays the
-#   directory that it is for whoever works in it meanwhile. What removing or renaming a job changes in videos/ and
-#   by-status raises IN_DELETE and IN_CREATE there.
+# S-NOTIFY-5: When creating a file makes the directory of a job, IN_CREATE is raised in jobs/, once, and the directory
+#   stays the same for programs that work in it meanwhile. When a job is removed or renamed, IN_DELETE and IN_CREATE
+#   are raised for what changes in videos/ and by-status.
 @test "S-NOTIFY-5: a directory that creating a file has made" {
     mount_fs
     watch "$J"
@@ -188,9 +188,9 @@ helpers() { pgrep -P "$FS_PID" -x seedancefs-tell; }
     ls -lR "$MNT" >/dev/null
 }
 
-# S-NOTIFY-2: The process that raises them has nothing of the mount open while nothing changes, does not have the
-#   API key, ends with the program however that ends, and its end does no harm. It works on this mount alone, whatever
-#   else is mounted in its place. With --no-inotify there is none.
+# S-NOTIFY-2: The process that raises these events has nothing of the mount open while nothing changes, and does not
+#   have the API key. It ends with the program, however the program ends, and does no harm when it ends itself. It
+#   works on this mount only, whatever else is mounted in its place. With --no-inotify there is no such process.
 @test "S-NOTIFY-2: the process behind it" {
     TOKENHUB_API_KEY=$KEY "$SEEDANCEFS" --api-url "$API" --data-dir "$DATA" --poll-interval 0.05 "$MNT" 3>&-
     FS_PID=$(daemon_pid)
@@ -215,8 +215,8 @@ helpers() { pgrep -P "$FS_PID" -x seedancefs-tell; }
     unmount_fs
 }
 
-# S-NOTIFY-3: It never holds anything up: while it stands still everything else goes on, and what changes meanwhile is
-#   told when it goes on.
+# S-NOTIFY-3: It never delays anything: while it is stopped everything else continues, and it raises the events for
+#   what changed meanwhile when it continues.
 @test "S-NOTIFY-3: a process that stands still holds nothing up" {
     mount_fs
     helper=$(helpers)
@@ -255,7 +255,7 @@ hide() {
     wait "$MANAGER" || true
 }
 
-# S-NOTIFY-4: A file manager that shows a job shows its video when it is finished, without being told to look again.
+# S-NOTIFY-4: A file manager that shows a job shows its video when it is finished, without being told to refresh.
 @test "S-NOTIFY-4: a file manager shows a finished video without F5" {
     for program in Xvfb pcmanfm xwd dbus-run-session; do
         command -v $program >/dev/null || skip "$program is not installed"

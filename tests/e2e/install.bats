@@ -21,7 +21,7 @@ help_options() {
 }
 same() { diff "$1" "$2" >&2 || { echo "$1 and $2 differ" >&2; return 1; }; }
 
-# S-INSTALL-1: `make uninstall` removes exactly the files that `make install` has put there, with the same PREFIX and
+# S-INSTALL-1: `make uninstall` removes exactly the files that `make install` has installed, with the same PREFIX and
 #   DESTDIR.
 @test "S-INSTALL-1: make install and uninstall, with PREFIX and DESTDIR" {
     mkdir -p "$DIR/root/opt/x/bin" "$DIR/root/opt/x/share/man/man1" "$DIR/root/opt/x/share/doc/other"
@@ -214,9 +214,9 @@ documented() {
     esac | sort
 }
 
-# S-INSTALL-3: seedancefs(5), `README.txt` and the tree in README.md have every file of the mount and no others;
-#   seedancefs(5) has every state, every command of `ctl`, every extended attribute and every row of the table of error
-#   numbers.
+# S-INSTALL-3: seedancefs(5), `README.txt` and the tree in README.md list every file of the mount and no others.
+#   seedancefs(5) also has every state, every command of `ctl`, every extended attribute and every row of the table of
+#   error numbers.
 @test "S-INSTALL-3: three documents name the files that are there" {
     share
     mount_fs

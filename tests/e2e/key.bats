@@ -11,7 +11,7 @@ teardown() {
 logged() { [ "$(grep -c "event=$1" "$DATA/seedancefs.log")" -ge "${2:-1}" ]; }
 hup() { kill -HUP "$FS_PID"; }
 
-# S-KEY-1: A key file inside the mount point is refused at the start with 2.
+# S-KEY-1: A key file inside the mount point is refused at the start with exit code 2.
 @test "S-KEY-1: a key file inside the mount point" {
     echo "$KEY" >"$MNT/key"
     ln -s "$MNT/key" "$DIR/link"
@@ -24,8 +24,8 @@ hup() { kill -HUP "$FS_PID"; }
     rm "$MNT/key"
 }
 
-# S-KEY-2: A key file that cannot be read at SIGHUP, or not soon (a FIFO, a network filesystem that stands still, one in
-#   this very mount), holds nothing up: the old key is used until the new one has been read.
+# S-KEY-2: A key file that cannot be read at SIGHUP, or not soon (a FIFO, a network filesystem that does not respond,
+#   a file in this very mount), delays nothing: the old key is used until the new one has been read.
 @test "S-KEY-2: a key file that stands still at SIGHUP" {
     mount_fs
     mkdir "$J/cat"
@@ -89,8 +89,8 @@ for pid in sys.argv[2:]:
 ' "$1" "$FS_PID" $(pgrep -P "$FS_PID")
 }
 
-# S-KEY-3: After SIGHUP the old key is nowhere in the memory of the program's processes; the key in use is in the
-#   program's own memory alone.
+# S-KEY-3: After SIGHUP the old key is nowhere in the memory of the program's processes, and the key in use is only in
+#   the program's own memory.
 @test "S-KEY-3: the old key is nowhere, the new one in the program alone" {
     [ "$(id -u)" = 0 ] || skip "only root can look into the memory of a program that is not dumpable"
     local first=th-first-$RANDOM-cc1b72a4e8 second=th-second-$RANDOM-0d94c6aa31

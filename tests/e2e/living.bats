@@ -16,8 +16,9 @@ write() { echo "{\"prompt\": \"[$1]\"}" >"$J/$1/prompt.json"; }
 ended() { wait_until 20 process_is_gone "$FS_PID"; }
 is_mounted() { grep -q " $MNT fuse" /proc/self/mounts; }
 
-# S-LIVE-1: Closing the terminal, from which it was started in the background or with `-f`, does not end the program and
-#   loses nothing; SIGTERM, which everything gets when the machine goes down, ends it as unmounting does.
+# S-LIVE-1: Closing the terminal from which the program was started, in the background or with `-f`, does not end the
+#   program and loses nothing. SIGTERM, which every program gets when the machine shuts down, ends it in the same way
+#   as unmounting.
 @test "S-LIVE-1: the terminal is closed" {
     scenario '{"kind":"poll","response":{"task_status":"running"}}'
     for how in '' -f; do
@@ -51,8 +52,8 @@ os.close(terminal)' "$SEEDANCEFS" "${USUAL[@]}" --log-level info ${how:-"-o" "rw
     [ "$(creates)" -eq 4 ]
 }
 
-# S-LIVE-2: While it waits for the response to a request that is being sent, SIGHUP and unmounting once more change
-#   nothing, and nothing else is sent; a second SIGTERM or SIGINT ends it at once: the job is then `unknown`, and
+# S-LIVE-2: While it waits for the response to a request that is being sent, SIGHUP and another unmount change
+#   nothing, and nothing else is sent. A second SIGTERM or SIGINT ends it at once: the job is then `unknown`, and
 #   `error` says why.
 @test "S-LIVE-2: SIGTERM, and something else while it waits" {
     scenario '{"kind":"create","n":1,"response":{"delay_ms":6000}}'
@@ -106,8 +107,9 @@ os.close(terminal)' "$SEEDANCEFS" "${USUAL[@]}" --log-level info ${how:-"-o" "rw
     [ "$(creates '[cut')" -eq 2 ]
 }
 
-# S-LIVE-3: While somebody uses the mount (a shell that sits in it), `fusermount3 -u` says that it is busy and everything
-#   goes on; SIGTERM ends it all the same. What was being written is then a draft, and is not sent.
+# S-LIVE-3: While somebody uses the mount (a shell whose directory is in it), `fusermount3 -u` says that it is busy
+#   and everything continues; SIGTERM ends the program all the same. What was being written is then a draft, and is
+#   not sent.
 @test "S-LIVE-3: somebody sits in it" {
     mount_fs
     make_job cat
@@ -155,7 +157,7 @@ succeeded_on_disk() {
 }
 plays() { cmp "$J/$1/output.mp4" <(curl -sf "${API%/api/v1}/oracle/video/$(status_json "$1" .task_id)"); }
 
-# S-DISK-4: When the disk is full while jobs run, they go on, their videos can be read, and what became of them is
+# S-DISK-4: When the disk is full while jobs run, they continue and their videos can be read. What became of them is
 #   written down when there is room again, or found out again after a crash.
 @test "S-DISK-4: the disk is full while jobs run, and then not" {
     small_disk
@@ -189,10 +191,11 @@ plays() { cmp "$J/$1/output.mp4" <(curl -sf "${API%/api/v1}/oracle/video/$(statu
     [ "$(creates)" -eq 8 ]
 }
 
-# S-DISK-5: When the data directory is removed or moved away under the program, nothing is sent any more, and `error`
-#   says so; moved back, it goes on. A task that was accepted before is followed, and its video can be read. Your files,
-#   videos and covers stay, whatever is read meanwhile, also when only a directory in it is away: what cannot be had keeps
-#   its name, gives EIO when it is opened, and is there as before when it is moved back.
+# S-DISK-5: When the data directory is removed or moved away while the program runs, nothing is sent any more, and
+#   `error` says so. When it is moved back, the program continues. A task that was accepted before is followed, and
+#   its video can be read. Your files, videos and covers stay, whatever is read meanwhile, also when only a directory
+#   in it is away: a file whose bytes are away keeps its name, fails with EIO when it is opened, and can be read as
+#   before when the directory is moved back.
 @test "S-DISK-5: the data directory is removed" {
     scenario '{"kind":"poll","response":{"task_status":"running"}}' \
         '{"kind":"create","prompt_contains":"[waits]","times":1,"response":{"status":429,"headers":{"Retry-After":"2"}}}'
@@ -324,9 +327,9 @@ mount_with_clock() {
 }
 hour_ms=3600000
 
-# S-LIVE-4: After sleeping for hours a job goes on with whatever has become due meanwhile, at once: it asks about its
-#   task, sends what waited for the service or for the next day's budget, saves what is about to expire, and renews what
-#   has expired.
+# S-LIVE-4: After the machine has slept for hours, a job at once does what has become due meanwhile: it asks about its
+#   task, sends what waited for the service or for the next day's budget, saves what is about to expire, and renews
+#   what has expired.
 @test "S-LIVE-4: asleep until the videos' addresses expire: they are saved in time, or renewed" {
     mount_with_clock
     scenario '{"kind":"create","prompt_contains":"[throttled]","times":1,"response":{"status":429,"headers":{"Retry-After":"1800"}}}'

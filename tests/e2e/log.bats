@@ -20,8 +20,8 @@ for i in range(int(sys.argv[2])):
     wait $complainer
 }
 
-# S-LOG-1: A standard error that nobody reads (a pager, Ctrl-S, a journal that stands still) holds nothing up. Lines that
-#   it does not take are dropped, and once it takes lines again one says how many those were.
+# S-LOG-1: A standard error that nobody reads (a pager, Ctrl-S, a journal that has stopped) delays nothing. Lines that
+#   it does not take are dropped, and once it takes lines again, one says how many were dropped.
 @test "S-LOG-1: standard error is a pipe that nobody reads" {
     mkfifo "$DIR/stderr"
     exec 7<>"$DIR/stderr"
@@ -103,8 +103,8 @@ daemon.terminate()
 assert daemon.wait(20) == 0' "$SEEDANCEFS" "${USUAL[@]}"
 }
 
-# S-LOG-2: `seedancefs.log` has at most 4 MiB, also while the program runs; what was there before is
-#   `seedancefs.log.old`, once.
+# S-LOG-2: `seedancefs.log` has at most 4 MiB, also while the program runs. Older lines are in `seedancefs.log.old`,
+#   of which there is only one.
 @test "S-LOG-2: the log is put aside when it is full, while the program runs" {
     mkdir -m 700 "$DATA"
     local line="2026-01-01T00:00:00.000Z level=info event=before x=$(printf '%050d' 0)"

@@ -15,9 +15,9 @@ make_model() {
 rss_kib() { awk '/^VmRSS/ { print $2 }' "/proc/$FS_PID/status"; }
 
 # S-SCALE-1: `spend.json` sums up all attempts. Of more than 1,000 it lists the latest 1,000 (`attempts`, `by_job`)
-#   and says how many there are before them (`earlier_attempts`), with the task ids of removed jobs among these
-#   (`earlier_removed`, the latest first; of more than 10,000 the latest); what each of those cost stands with its job and
-#   in the database of the data directory.
+#   and says how many came before them (`earlier_attempts`), with the task ids of removed jobs among those
+#   (`earlier_removed`, the latest first; of more than 10,000 the latest). What each of those cost is shown in its job
+#   and stored in the database of the data directory.
 @test "S-SCALE-1: of 1,100 attempts the latest 1,000 are listed, and all are summed up" {
     local name cost
     mount_fs
@@ -51,8 +51,8 @@ rss_kib() { awk '/^VmRSS/ { print $2 }' "/proc/$FS_PID/status"; }
     unmount_fs # the search for the key, which ends each test, would read all of them
 }
 
-# S-SCALE-2: Listing a directory of very many jobs shows each of them once and nothing else, and leaves no more in
-#   memory than before.
+# S-SCALE-2: Listing a directory of very many jobs shows each of them once and nothing else, and leaves no more memory
+#   in use than before.
 @test "S-SCALE-2: 5,000 jobs are listed, and nothing is kept of that" {
     local directory before
     mount_fs

@@ -8,8 +8,8 @@ teardown() { end_world; }
 # metrics SERIES=VALUE...   the file is valid, and has these.
 metrics() { "$PYTHON" "$BATS_TEST_DIRNAME/check_metrics.py" "$MNT/metrics" "$@"; }
 
-# S-METRIC-1: `metrics` at the root is in the Prometheus text format; every family has its HELP and TYPE,
-#   and the same series are there from the start to the end, those of the budget only with `--budget`.
+# S-METRIC-1: `metrics` at the root is in the Prometheus text format. Every family has its HELP and TYPE. The same
+#   series exist from the start to the end, those of the budget only with `--budget`.
 @test "S-METRIC-1: metrics are valid, and their series stay" {
     mount_fs
     series() { grep -v '^#' "$MNT/metrics" | sed 's/ .*//'; }
@@ -35,9 +35,9 @@ for f, a in (os.mkdir, M + "x"), (os.stat, M + "x"), (os.rmdir, M + "jobs"), (op
     "$PYTHON" "$BATS_TEST_DIRNAME/check_metrics.py" "$DIR/metrics"
 }
 
-# S-METRIC-2: They agree with the files and with what the service saw: jobs by status, attempts accepted,
-#   paid requests sent, questions asked, money as in `spend.json`, bytes fetched and served, errors given.
-#   Counters begin with the program.
+# S-METRIC-2: They agree with the files and with what the service saw: jobs by status, attempts accepted, paid
+#   requests sent, polls, money as in `spend.json`, bytes fetched and served, errors returned. Counters start at zero
+#   with the program.
 @test "S-METRIC-2: metrics agree with everything else" {
     mount_fs
     scenario '{"kind":"create","prompt_contains":"[lost]","response":{"status":500}}'

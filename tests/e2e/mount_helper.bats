@@ -23,8 +23,8 @@ installed() {
         '"$1" 3>&-
 }
 
-# S-INSTALL-4: `mount -t fuse.seedancefs seedancefs DIR` and a line of fstab mount, with every option; `findmnt` shows
-#   the source `seedancefs` (or `none`, if that was given) and the type `fuse.seedancefs`; `umount` ends the program.
+# S-INSTALL-4: `mount -t fuse.seedancefs seedancefs DIR` and a line in fstab mount, with every option. `findmnt` shows
+#   the source `seedancefs` (or `none`, if that was given) and the type `fuse.seedancefs`. `umount` ends the program.
 @test "S-INSTALL-4: mount -t fuse.seedancefs, findmnt and umount" {
     installed '
         for source in seedancefs none; do
@@ -88,9 +88,9 @@ installed() {
         has "seedancefs: not found" "$DIR/fails.out" "$ROOT/docs/TROUBLESHOOTING.md"'
 }
 
-# S-INSTALL-12: With `setuid=USER` root mounts and the program runs as USER, whose jobs they are, with that user's groups and
-#   data directory (unless another is named) and without any capability: by `-o`, and in fstab where the package has
-#   put mount.fuse.seedancefs beside the other mount helpers.
+# S-INSTALL-12: With `setuid=USER` root mounts, and the program then runs as USER, to whom the jobs belong, with the
+#   groups and the data directory of USER (unless another directory is named) and without any capability. This works
+#   with `-o`, and in fstab where the package has put mount.fuse.seedancefs beside the other mount helpers.
 @test "S-INSTALL-12: setuid=USER" {
     id nobody >/dev/null 2>&1 || skip "there is no user nobody"
     THEIRS=$(mktemp -d /tmp/seedancefs-setuid.XXXXXX)
@@ -152,7 +152,7 @@ installed() {
         fails seedancefs -o "$THEIR_OPTIONS,setuid=no-such-user" "$MNT"
         has "setuid no-such-user: there is no such user" "$DIR/fails.out"
         fails as_nobody seedancefs -o "$THEIR_OPTIONS,setuid=root" "$MNT"
-        has "setuid root: this user cannot become that one" "$DIR/fails.out"
+        has "setuid root: the program cannot switch to this user" "$DIR/fails.out"
         # Tried out only.
         mount -f -T "$DIR/fstab" "$MNT"
         fails mountpoint -q "$MNT"
@@ -163,7 +163,7 @@ installed() {
     [ ! -e "$DIR/skipped" ] || skip "no overlay mounts here"
 }
 
-# S-INSTALL-5: With `x-systemd.automount` in fstab systemd mounts when somebody first looks.
+# S-INSTALL-5: With `x-systemd.automount` in fstab, systemd mounts at the first access.
 @test "S-INSTALL-5: the unit that systemd makes of the documented lines in fstab" {
     generator=/usr/lib/systemd/system-generators/systemd-fstab-generator
     [ -x $generator ] || skip "systemd is not installed"

@@ -5,8 +5,8 @@ load helper
 setup() { start_world; mount_fs; J=$MNT/jobs; }
 teardown() { end_world; }
 
-# S-NAME-1: `mkdir jobs/NAME` makes an empty job whose `status` is `draft`; for a name that is taken
-#   it fails with EEXIST.
+# S-NAME-1: `mkdir jobs/NAME` makes an empty job whose `status` is `draft`. It fails with EEXIST when the name is
+#   taken.
 @test "S-NAME-1: mkdir makes a draft, once" {
     mkdir "$J/cat"
     [ "$(cat "$J/cat/status")" = draft ]
@@ -17,8 +17,8 @@ teardown() { end_world; }
     [ "$(creates)" -eq 0 ]
 }
 
-# S-NAME-2: Creating a file in a job that does not exist makes the job: no `mkdir` is needed before
-#   `echo … > jobs/NAME/prompt.json`, but for S-NAME-12.
+# S-NAME-2: Creating a file in a job that does not exist makes the job, so that no `mkdir` is needed before `echo … >
+#   jobs/NAME/prompt.json`. S-NAME-12 has the exceptions.
 @test "S-NAME-2: a file in a job that does not exist makes the job" {
     echo '{"prompt": "x"}' >"$J/a/prompt.json"
     echo note >"$J/b/note.txt"
@@ -60,8 +60,8 @@ os.close(os.open(M + "jobs/j/x", os.O_CREAT | os.O_EXCL | os.O_RDWR))'
     [ "$(cat "$J"/same/file* | sort -n | tr -d '\n')" = "$(seq 20 | tr -d '\n')" ]
 }
 
-# S-NAME-3: Looking at a name never makes a job: asking for one that does not exist gives ENOENT,
-#   and nothing is there afterwards.
+# S-NAME-3: Looking up a name never makes a job: looking up a name that does not exist fails with ENOENT and leaves
+#   nothing behind.
 @test "S-NAME-3: looking makes nothing" {
     fails test -e "$J/x"
     fails stat "$J/x"
@@ -103,9 +103,9 @@ gives(errno.ENOENT, os.open, M + "jobs/z/sub/file", os.O_WRONLY | os.O_CREAT)'
     [ "$(cat "$J/x/status")" = draft ]
 }
 
-# S-NAME-4: NAME has 1 to 128 bytes of valid UTF-8 without control characters, and no dot at the
-#   beginning. Otherwise: ENAMETOOLONG for a longer one, EILSEQ for invalid UTF-8, EINVAL for
-#   control characters, EPERM for a leading dot.
+# S-NAME-4: NAME has 1 to 128 bytes of valid UTF-8 without control characters, and does not begin with a dot. Other
+#   names fail: a longer one with ENAMETOOLONG, invalid UTF-8 with EILSEQ, control characters with EINVAL, a leading
+#   dot with EPERM.
 @test "S-NAME-4: the rules of NAME, each with its own error number" {
     python '
 for name in "a", "A cat, surfing (1)", "Katze-ä-猫-🐈", "a.b", "a" * 128, "猫" * 42 + "ab", "-rf", "~", "a\\b", "prompt.json":
@@ -154,8 +154,8 @@ gives(errno.EPERM, os.rename, M + "jobs/cat/f", M + "jobs/f")'
     [ "$(ls "$J")" = cat ]
 }
 
-# S-NAME-6: Files of your own lie beside the generated ones. Their names follow the rules of NAME,
-#   but may begin with a dot.
+# S-NAME-6: A job can have files of your own beside the generated ones. Their names follow the rules of NAME, but may
+#   begin with a dot.
 @test "S-NAME-6: files of your own" {
     mkdir "$J/cat"
     python '
@@ -182,7 +182,7 @@ assert open(J + "data", "rb").read() == data'
     [ "$(creates)" -eq 0 ]
 }
 
-# S-NAME-7: Links, devices, pipes and sockets cannot be made: EPERM.
+# S-NAME-7: Links, devices, pipes and sockets cannot be created: EPERM.
 @test "S-NAME-7: no links, devices, pipes, sockets" {
     mkdir "$J/cat"
     echo x >"$J/cat/file"
@@ -201,8 +201,8 @@ os.mknod(J + "plain", stat.S_IFREG | 0o600)
 assert open(J + "plain").read() == ""'
 }
 
-# S-NAME-8: The names of generated files, and `progress`, `wait` and `ctl`, cannot be given to files
-#   of your own: EPERM.
+# S-NAME-8: A file of your own cannot have the name of a generated file, nor the names `progress`, `wait` and `ctl`:
+#   EPERM.
 @test "S-NAME-8: reserved names" {
     make_job ready
     mkdir "$J/cat"
@@ -222,9 +222,8 @@ for name in set(os.listdir(M + "jobs/ready")) - {"prompt.json"}:
     [ "$(cat "$J/cat/status")" = draft ]
 }
 
-# S-NAME-9: A file of your own has at most `--max-file-size` bytes (64 MiB unless set),
-#   `prompt.json` at most 64 MiB: a write or truncate beyond that fails with EFBIG and changes
-#   nothing.
+# S-NAME-9: A file of your own has at most `--max-file-size` bytes (64 MiB by default), `prompt.json` at most 64 MiB.
+#   A write or truncate beyond that fails with EFBIG and changes nothing.
 @test "S-NAME-9: --max-file-size bounds your files, and 64 MiB prompt.json" {
     restart_fs --max-file-size 1M
     mkdir "$J/cat"
@@ -246,8 +245,8 @@ os.close(f)'
     [ "$(creates)" -eq 0 ]
 }
 
-# S-NAME-10: A listing shows everything that is there all the time exactly once, while other jobs
-#   and files come and go.
+# S-NAME-10: A listing shows everything that exists during the whole listing exactly once, even while other jobs and
+#   files are created and removed.
 @test "S-NAME-10: a listing of many jobs is complete while others come and go" {
     python '
 stay = ["stay%04d" % i for i in range(400)]
@@ -321,9 +320,9 @@ while True:
     [ -z "$(ls "$J")" ]
 }
 
-# S-NAME-11: Directories can be copied out, and directories with a `prompt.json` can be copied in, with
-#   `cp -r`; generated files can be copied out only. Where `cp` takes `prompt.json` before a file that it names, it fails
-#   (S-WRITE-15), copies the rest all the same, and `submit` submits.
+# S-NAME-11: `cp -r` can copy directories out of the mount, and directories with a `prompt.json` into it. Generated
+#   files can only be copied out. When `cp` copies `prompt.json` before a file that it names, `cp` fails (S-WRITE-15)
+#   but copies the rest, and `submit` then submits the request.
 @test "S-NAME-11: cp -r out of the mount and into it" {
     make_job cat
     echo note >"$J/cat/note.txt"
@@ -353,10 +352,10 @@ while True:
     fails cp "$J/cat/output.mp4" "$J/new/"
 }
 
-# S-NAME-12: Where the program cannot see which file a caller is about to create (the caller's processes are
-#   hidden from it, as from a container to its host, or the kernel shows a process to its parents alone, as
-#   `kernel.yama.ptrace_scope` above 0 does unless the program runs as root), `mkdir` is needed first, and leaving
-#   it out gives ENOENT.
+# S-NAME-12: `mkdir` is needed first where the program cannot see which file a caller is about to create; without it,
+#   creating the file fails with ENOENT. That is so when the caller's processes are hidden from the program, as those
+#   of the host are from a container, and when the kernel shows a process only to its parents, as
+#   `kernel.yama.ptrace_scope` above 0 makes it do unless the program runs as root.
 @test "S-NAME-12: where the caller's processes are hidden, mkdir is needed" {
     [ "$(id -u)" -eq 0 ] || skip "needs root for another pid namespace"
     unmount_fs
@@ -374,9 +373,9 @@ while True:
     wait $shell
 }
 
-# S-SPEND-2: Listing, searching, reading, copying out, measuring and identifying files never start a
-#   task. Of a video that nobody has opened, and that is not being saved, the media host is asked
-#   only for the size and the two ends (256 KiB each), once, when it is finished.
+# S-SPEND-2: Listing, searching, reading, copying out, measuring and identifying files never start a task. When a
+#   video is finished, the program asks the media host once for the size and for the first and last 256 KiB. It asks
+#   for no more of a video that nobody has opened and that is not being saved.
 @test "S-SPEND-2: looking at everything never creates a task and asks the media host for nothing" {
     make_job cat 'a cat [[video_bytes=2000000]]'
     mkdir "$J/draft" "$J/files"

@@ -39,9 +39,9 @@ attack() {
     [ -s "$DIR/tried" ]
 }
 
-# S-USER-1: With `-o allow_other` other users may read what its mode lets them read, and change nothing that its mode does
-#   not let them change: making, removing or renaming anything, commands, `prompt.json` and `defaults.json` give EACCES,
-#   creating a file in a job that does not exist gives ENOENT, and nothing is sent.
+# S-USER-1: With `-o allow_other` other users may read what its mode lets them read, and may change nothing that its
+#   mode does not let them change. Making, removing or renaming anything, commands, `prompt.json` and `defaults.json`
+#   fail with EACCES, creating a file in a job that does not exist fails with ENOENT, and nothing is sent.
 @test "S-USER-1: others read by the modes, change nothing and spend nothing" {
     mount_fs -o allow_other
     make_job cat
@@ -82,8 +82,9 @@ END
     [ "$(creates)" -eq 1 ]
 }
 
-# S-USER-2: Whatever a caller does with its own memory while it opens a file, the mount goes on answering. Who may not
-#   make a job is not looked at, and where a look takes longer than a second, `mkdir` is needed first (S-NAME-12).
+# S-USER-2: Whatever a caller does with its own memory while it opens a file, the mount keeps answering. The program
+#   does not look at a caller who may not make a job, and where a look takes longer than a second, `mkdir` is needed
+#   first (S-NAME-12).
 @test "S-USER-2: a caller whose path becomes a page of the mount does not stop it" {
     video
     attack 2 0 as_other
@@ -143,9 +144,9 @@ sys.stdin.read()" <"$DIR/other" >"$DIR/said" 2>&1 3>&- 8>&- &
 
 memory() { awk '/^VmRSS/ { print $2 }' "/proc/$FS_PID/status"; }
 
-# S-USER-3: All who have the same version of a generated file open share its bytes. A user who is not root and does not run
-#   the program may have 1,024 files open, and hold 32 MiB of generated files; all such users together 4,096 and
-#   128 MiB. What is beyond that cannot be opened: EMFILE.
+# S-USER-3: All who have the same version of a generated file open share its bytes. A user who is not root and does
+#   not run the program may have 1,024 files open and hold 32 MiB of generated files; all such users together 4,096
+#   files and 128 MiB. Opening more fails with EMFILE.
 @test "S-USER-3: many handles of another user take no memory, and not the place of others" {
     mount_fs -o allow_other
     # A page of about a megabyte: invalid prompts of quotation marks, which become six bytes each there.
@@ -186,9 +187,9 @@ assert hold("README.txt") == "EMFILE", i'
     as_other cat "$J/cat/status"
 }
 
-# S-USER-4: However many files are open for reading, so that the program has no descriptors left for more, a prompt can be
-#   written and is sent, commands are taken and states can be read. The soft limit of descriptors is raised to the hard
-#   one.
+# S-USER-4: Even when so many files are open for reading that the program has no descriptors left for more, a prompt
+#   can be written and is sent, commands are accepted and states can be read. The program raises its soft limit of
+#   descriptors to the hard one.
 @test "S-USER-4: with the descriptors used up by readers the owner can still spend" {
     RUN_FS='prlimit --nofile=48:96' mount_fs -o allow_other
     grep -q '^Max open files *96 *96 ' "/proc/$FS_PID/limits"

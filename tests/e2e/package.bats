@@ -75,8 +75,8 @@ dpkg_() {
 }
 everything() { (cd "$DIR/root" && find . -path ./var/lib/dpkg -prune -o -print | sort); }
 
-# S-INSTALL-10: The package installs, and purging it leaves what was there before; keys and options in
-#   /etc/seedancefs go with purging, jobs and videos in /var/lib/seedancefs stay.
+# S-INSTALL-10: The package can be installed, and purging it leaves what was there before. Purging removes the keys
+#   and options in /etc/seedancefs; jobs and videos in /var/lib/seedancefs stay.
 @test "S-INSTALL-10: it installs and purges cleanly" {
     [ "$(id -u)" = 0 ] || skip "dpkg is for root"
     mkdir -p "$DIR/root/var/lib/dpkg/info" "$DIR/root/var/lib/dpkg/updates" "$DIR/root/etc" "$DIR/root/usr/bin" \

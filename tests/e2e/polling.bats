@@ -5,8 +5,9 @@ load helper
 setup() { start_world; J=$MNT/jobs; }
 teardown() { end_world; }
 
-# S-POLL-1: poll(2), select(2) and epoll(7) find a generated file readable until it was read to its end, and again
-#   (POLLIN and POLLPRI) when its content has become another; reading it again from the beginning gives that.
+# S-POLL-1: poll(2), select(2) and epoll(7) report a generated file as readable until it was read to its end, and
+#   again (POLLIN and POLLPRI) when its content has changed. Reading it again from the beginning then returns the new
+#   content.
 @test "S-POLL-1: a generated file is readable when it has become another" {
     mount_fs
     mkdir "$J/cat"
@@ -130,7 +131,7 @@ while min(map(len, seen)) < 3:
     wait "$reader"
 }
 
-# S-POLL-2: They find `wait` readable when a read would not wait any more, and `events` when there are lines that
+# S-POLL-2: They report `wait` as readable when a read would not wait any more, and `events` when it has lines that
 #   were not read from this descriptor.
 @test "S-POLL-2: wait and events" {
     mount_fs

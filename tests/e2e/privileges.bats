@@ -27,8 +27,9 @@ is_mounted() { grep -q " ${1:-$MNT} fuse" /proc/self/mounts; }
 
 CAP_DAC_READ_SEARCH=$((1 << 2)) CAP_SYS_PTRACE=$((1 << 19)) CAP_SYS_ADMIN=$((1 << 21))
 
-# S-PRIV-1: Once it has mounted, root has no capabilities left that the program does not need, and can get none again; what
-#   needs one is done by processes of their own, which have that one and nothing of the key or the network.
+# S-PRIV-1: Run by root, the program has no capabilities left that it does not need once it has mounted, and can get
+#   none back. Work that needs one is done by separate processes, which have that one and neither the key nor the
+#   network.
 @test "S-PRIV-1: root gives its capabilities up once it has mounted" {
     mount_fs
     make_job cat
@@ -76,7 +77,7 @@ CAP_DAC_READ_SEARCH=$((1 << 2)) CAP_SYS_PTRACE=$((1 << 19)) CAP_SYS_ADMIN=$((1 <
     ! is_mounted
 }
 
-# S-PRIV-2: At the end the program unmounts its own mount and nothing that has come to lie in its place.
+# S-PRIV-2: At the end the program unmounts its own mount, and nothing that was put in its place.
 @test "S-PRIV-2: a link to another mount has come to lie in the place of the mount point" {
     unshare --mount true 2>/dev/null || skip "no mount namespaces here"
     mount_fs

@@ -7,10 +7,10 @@ teardown() { end_world; }
 
 progress() { cat "$J/$1/progress"; }
 
-# S-PROGRESS-1: `progress` is always there, and is one line: a bar, per cent, the state, and what is left of the
-#   time, judged by how long tasks of the same model, resolution and length took.
-# S-PROGRESS-2: `progress` in status.json has the same: `fraction` from 0 to 1 and `eta_s` in seconds; null where
-#   there is no telling.
+# S-PROGRESS-1: `progress` always exists, and is one line: a bar, per cent, the state, and the time left, estimated
+#   from how long tasks of the same model, resolution and length took.
+# S-PROGRESS-2: `progress` in status.json has the same: `fraction` from 0 to 1 and `eta_s` in seconds; null where they
+#   cannot be estimated.
 @test "S-PROGRESS-1 S-PROGRESS-2: a line for people, numbers for scripts, in every state" {
     mount_fs
     mkdir "$J/draft"
@@ -29,7 +29,7 @@ progress() { cat "$J/$1/progress"; }
     jq -e '.progress == {"fraction": 1, "eta_s": 0}' "$J/cat/status.json"
 }
 
-# S-PROGRESS-3: It never goes back while the program runs, and it is 100 per cent with success and not before.
+# S-PROGRESS-3: It never goes back while the program runs. It is 100 per cent with success, and not before.
 @test "S-PROGRESS-3: never back, never all of it before success; learned from like tasks" {
     mount_fs
     for i in 1 2 3 4 5; do echo "{\"prompt\": \"like $i [[seconds=1]]\"}" >"$J/like$i/prompt.json"; done
@@ -55,7 +55,7 @@ assert max(seen) > 0.05, seen
 '
 }
 
-# S-PROGRESS-4: Of a finished video `progress` says how much of it has been fetched.
+# S-PROGRESS-4: For a finished video `progress` says how much of it has been fetched.
 @test "S-PROGRESS-4: how much of a finished video is on disk" {
     mount_fs --archive never
     echo '{"prompt": "big [[video_bytes=3000000]]"}' >"$J/cat/prompt.json"

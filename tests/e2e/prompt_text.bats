@@ -5,8 +5,8 @@ load helper
 setup() { start_world; mount_fs; J=$MNT/jobs; }
 teardown() { end_world; }
 
-# S-TEXT-1: `prompt.txt` is a prompt as plain text: the text without the blanks around it is the
-#   prompt, everything else has its default, and `request.json` shows the whole request.
+# S-TEXT-1: `prompt.txt` is a prompt as plain text: the text without the blanks around it is the prompt, every other
+#   field has its default, and `request.json` shows the whole request.
 @test "S-TEXT-1: a text is the prompt, and request.json shows the request" {
     printf '\n  A "cat"\nsurfs ü \n\n' >"$J/cat/prompt.txt"
     wait_status cat succeeded
@@ -17,8 +17,8 @@ teardown() { end_world; }
     [ "$(cat "$J/cat/cost")" = "$(make_job dog >/dev/null; cat "$J/dog/cost")" ]
 }
 
-# S-TEXT-2: It is submitted as `prompt.json` is: when its last writer has closed it, or by renaming a
-#   file onto it, once; also without `mkdir` before.
+# S-TEXT-2: It is submitted in the same way as `prompt.json`: once, when its last writer has closed it or when a file
+#   is renamed onto it, also without a `mkdir` before.
 @test "S-TEXT-2: common ways of writing a text send one request each" {
     local n=0
     one() {
@@ -71,9 +71,9 @@ with open(M + "jobs/g/prompt.txt", "w") as f:
     [ "$(creates)" -eq 10 ]
 }
 
-# S-TEXT-3: An empty or blank text is a draft. A text that is not valid UTF-8 fails the write or close
-#   with EINVAL and makes the job `invalid`; so does, without failing, one that ends within a
-#   character, and a request in JSON, which belongs into `prompt.json`.
+# S-TEXT-3: An empty or blank text is a draft. A text that is not valid UTF-8 fails the write or close with EINVAL and
+#   makes the job `invalid`. A text that ends within a character, or that is a request in JSON (which belongs in
+#   `prompt.json`), makes the job `invalid` without failing the write or close.
 @test "S-TEXT-3: what is no acceptable text" {
     : >"$J/empty/prompt.txt"
     printf ' \n\t\n' >"$J/blank/prompt.txt"
@@ -93,7 +93,7 @@ gives(errno.EINVAL, os.close, f)'
         has prompt.txt: "$J/$job/error"
     done
     has 'not valid UTF-8' "$J/latin/error"
-    has 'belongs into prompt.json' "$J/json/error"
+    has 'belongs in prompt.json' "$J/json/error"
     # Renamed into place it is refused as a whole.
     printf 'caf\351 noir' >"$J/ren/text"
     python 'gives(errno.EINVAL, os.rename, M + "jobs/ren/text", M + "jobs/ren/prompt.txt")'
@@ -108,9 +108,9 @@ gives(errno.EINVAL, os.close, f)'
     [ "$(creates)" -eq 2 ]
 }
 
-# S-TEXT-4: A job has one prompt: while one of `prompt.json` and `prompt.txt` is there, be it empty,
-#   making the other or renaming a file onto it fails with EEXIST, `error` says why, and nothing
-#   changes. One can be renamed to the other.
+# S-TEXT-4: A job has one prompt: while it has one of `prompt.json` and `prompt.txt`, even an empty one, creating the
+#   other or renaming a file onto the other fails with EEXIST, `error` says why, and nothing changes. One can be
+#   renamed to the other.
 @test "S-TEXT-4: prompt.json and prompt.txt exclude each other" {
     python '
 names = {"prompt.json": "{\"prompt\": \"request\"}", "prompt.txt": "text"}
@@ -143,8 +143,8 @@ open(J + "prompt.json", "w").write("{\"prompt\": \"turned\"}")'
     [ "$(creates)" -eq 5 ]
 }
 
-# S-TEXT-5: `prompt.txt` is frozen in the states in which `prompt.json` is, and while a job is in such
-#   a state neither can be made: EPERM.
+# S-TEXT-5: `prompt.txt` is frozen in the same states as `prompt.json`, and while a job is in such a state neither can
+#   be created: EPERM.
 @test "S-TEXT-5: an accepted text is frozen, and so is the other form" {
     scenario '{"kind":"create","prompt_contains":"[hold]","response":{"status":429,"headers":{"Retry-After":"600"}}}' \
         '{"kind":"create","prompt_contains":"[lost]","response":{"status":500}}'

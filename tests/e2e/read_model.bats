@@ -12,7 +12,7 @@ teardown() { end_directory; }
 
 # S-READ-1: `output.mp4` and `cover.jpg` hold exactly the bytes at the service's URLs, in whatever order they are
 #   read.
-# S-READ-5: When bytes cannot be had the read fails with EIO; wrong bytes are never given.
+# S-READ-5: When the bytes are not available, the read fails with EIO; a read never returns wrong bytes.
 @test "S-READ-1 S-READ-5: 64 random readers through faults, expiry, kills and evictions: no wrong byte, no hang" {
     seed=${SEED:-$((RANDOM * 32768 + RANDOM))}
     echo "# seed $seed" >&3

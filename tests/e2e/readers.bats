@@ -216,10 +216,10 @@ os.preadv(os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECT), [mmap.mmap(-1, 1 << 2
 # gets JOB   how many requests its video has cost
 gets() { jq -s --arg task "$(status_json "$1" .task_id)" '[.[] | select(.kind == "video" and .task == $task)] | length' "$LOG"; }
 
-# S-READ-8: A video of at most 64 MiB that is read in order from its first byte to its last costs three requests to the
-#   media host at the most: head, tail and the rest. In whatever order and however often it is read, it costs at most 24
-#   while the host answers and the disk has room: what is missing then comes in as few as can be, and is kept. `metrics`
-#   counts them.
+# S-READ-8: Reading a video of at most 64 MiB in order, from its first byte to its last, takes at most three requests
+#   to the media host: head, tail and the rest. Reading it in any order and any number of times takes at most 24, as
+#   long as the host responds and the disk has room: what is still missing then comes in as few requests as possible,
+#   and is kept. `metrics` counts them.
 @test "S-READ-8: a clip costs three requests from end to end, and 24 at the most" {
     start_world --rate 200M
     mount_fs --archive never
@@ -363,9 +363,9 @@ settles() {
     count_is "$before"
 }
 
-# S-READ-9: A media host that shows another video (by its ETag or size) each time it is asked is asked with growing
-#   pauses; after five changes it is asked no more, until the user writes `refresh` or `fetch` or the program starts
-#   again, and `error` says so.
+# S-READ-9: When the media host shows another video (by its ETag or size) at each request, the pauses between the
+#   requests grow. After five changes the program stops asking and `error` says so, until the user writes `refresh` or
+#   `fetch` or the program is restarted.
 @test "S-READ-9: a media host that shows another video each time is not asked for ever" {
     local way job before
     start_world --video-bytes 2M

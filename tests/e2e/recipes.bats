@@ -48,7 +48,7 @@ seconds_of() { ffprobe -v error -show_entries format=duration -of csv=p=0 "$1"; 
     [ "$(grep -c '^```[a-z]' "$DOCUMENT")" -eq ${#names[@]} ]
     # Nor would what is a block by being indented; the one exception is the one that the document names.
     [ "$(awk '/^```/ { is_inside = !is_inside } !is_inside && /^    /' "$DOCUMENT" | cut -d' ' -f5)" = /srv/seedance/alice ]
-    has 'The one exception is the line for `/etc/exports`' "$DOCUMENT"
+    has 'Only the line for `/etc/exports`' "$DOCUMENT"
 }
 
 @test "a batch from a table, with Python" {

@@ -3,8 +3,7 @@
 
 ROOT=$BATS_TEST_DIRNAME/../..
 
-# S-ERR-1: Where the program has a reason of its own for an error, the error number is the one of
-#   this table.
+# S-ERR-1: When the program has a reason of its own for an error, the error number is the one in this table.
 @test "S-ERR-1: the table of errors is that of the program" {
     diff <(sed -n 's/^    X(\([A-Z_]*\), *\(E[A-Z]*\), *[a-z]*, *"\(.*\)").*$/| \1 | \2 | \3 |/p' \
         "$ROOT/include/seedancefs/base/err.h") \

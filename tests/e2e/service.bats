@@ -15,8 +15,8 @@ settled() {
     [ "$(creates)" -eq "$1" ]
 }
 
-# S-WAIT-1: When the service cannot be reached the job is `waiting`, `reason` in status.json says
-#   so, and it is sent, once, when the service is there again.
+# S-WAIT-1: When the service cannot be reached, the job is `waiting` and `reason` in status.json says so. The request
+#   is sent, once, when the service can be reached again.
 # S-SPEND-3: A request that may have reached the service is never sent a second time by the program:
 #   not after an error, not after a crash, not after a restart.
 @test "S-WAIT-1 S-SPEND-3: an unreachable service: the job waits, and is sent once when it is there" {
@@ -35,7 +35,7 @@ settled() {
     [ "$(status_json cat .attempt)" = 1 ]
 }
 
-# S-RUN-7: A restart finds every job with its state, its history, its files and its video.
+# S-RUN-7: After a restart every job has its state, its history, its files and its video.
 @test "S-WAIT-1 S-RUN-7: it also waits over a restart" {
     end_sim
     mount_fs
@@ -67,11 +67,9 @@ settled() {
     [ "$(status_json cat .attempt)" = 1 ]
 }
 
-# S-WAIT-3: When the service refuses the key (401), or the account (402, 403), or says that a quota
-#   is used up, all jobs that are to be sent wait, `reason` and `error` say why, and nothing more is
-#   sent until SIGHUP or a restart.
-# S-WAIT-4: After the key file was corrected, SIGHUP or a restart lets waiting jobs go on by
-#   themselves.
+# S-WAIT-3: When the service refuses the key (401) or the account (402, 403), or says that a quota is used up, all
+#   jobs that are to be sent wait, `reason` and `error` say why, and nothing more is sent until SIGHUP or a restart.
+# S-WAIT-4: After the key file was corrected, waiting jobs continue by themselves after SIGHUP or a restart.
 @test "S-WAIT-3 S-WAIT-4: a refused key: all wait and say so; the right key and SIGHUP let them go on" {
     echo wrong-key >"$DIR/key"
     mount_fs
@@ -132,8 +130,8 @@ settled() {
     done
 }
 
-# S-WAIT-5: When the service refuses the request (400, 404, 413, 422 and the like) the job is
-#   `rejected`, and `error` has the service's message.
+# S-WAIT-5: When the service refuses the request (400, 404, 413, 422 and similar), the job is `rejected`, and `error`
+#   has the service's message.
 @test "S-WAIT-5: a refused request is rejected, with the service's words" {
     mount_fs
     for status in 400 404 405 410 413 415 422; do
@@ -155,8 +153,8 @@ settled() {
 
 # S-WAIT-6: After a 5xx, a 408, a redirect, a broken or an unusable response to a create the job is
 #   `unknown`.
-# S-SPEND-6: When it is not known whether a task was created, `status` is `unknown`, `error` says
-#   why and how much may have been charged, and the job stays so until the user decides.
+# S-SPEND-6: When it is not known whether a task was created, `status` is `unknown`, `error` says why and how much may
+#   have been charged, and the job stays `unknown` until the user decides.
 @test "S-WAIT-6 S-SPEND-3 S-SPEND-6: when it is not known whether a task exists, it is unknown and stays so" {
     mount_fs
     local n=0
@@ -216,8 +214,7 @@ END
     settled 1
 }
 
-# S-SPEND-5: A task id that was received survives a crash; after the next start the job is followed
-#   on.
+# S-SPEND-5: A task id that was received survives a crash; after the next start the program follows the task again.
 @test "S-SPEND-5 S-RUN-7: killed while the task runs: it is followed on" {
     mount_fs
     write cat 'goes on [[seconds=1]]'
@@ -252,8 +249,8 @@ END
     settled 3
 }
 
-# S-WAIT-8: When the service does not know the task (404), it is asked once more; then the job is
-#   `lost`.
+# S-WAIT-8: When the service does not know the task (404), it is asked once more. If it still does not know the task,
+#   the job is `lost`.
 @test "S-WAIT-8: lost after the second 404" {
     mount_fs
     scenario '{"kind":"poll","response":{"status":404}}'
@@ -272,8 +269,8 @@ END
     wait_status cat succeeded
 }
 
-# S-WAIT-9: While the service gives no usable response about a task the job keeps its state, `reason`
-#   says `stale`, and it is asked again until it answers.
+# S-WAIT-9: While the service gives no usable response about a task, the job keeps its state, `reason` says `stale`,
+#   and the program asks again until the service responds.
 @test "S-WAIT-9: a service that gives no usable response makes the job stale, not failed" {
     mount_fs
     scenario '{"kind":"poll","task":1,"response":{"status":500}}' \
@@ -296,7 +293,8 @@ END
     settled 4
 }
 
-# S-WAIT-10: A status word that is not documented keeps the job as it is; `reason` shows the word.
+# S-WAIT-10: When the service uses a status word that is not documented, the job stays as it is, and `reason` shows
+#   the word.
 @test "S-WAIT-10: an unknown status word" {
     mount_fs
     scenario '{"kind":"poll","response":{"task_status":"dreaming"}}'
@@ -308,7 +306,7 @@ END
     [ "$(status_json cat .reason)" = null ]
 }
 
-# S-WAIT-11: A task that succeeded without a URL of the video is asked for again.
+# S-WAIT-11: When a task succeeded but the response has no URL of the video, the program asks again.
 @test "S-WAIT-11: succeeded without a URL is asked again" {
     mount_fs
     scenario '{"kind":"poll","to":9,"response":{"task_status":"succeeded","task":{"data":null}}}'
@@ -318,7 +316,7 @@ END
     [ -s "$J/cat/output.mp4" ]
 }
 
-# S-WAIT-12: A missing cover image is no error.
+# S-WAIT-12: A missing cover image is not an error.
 @test "S-WAIT-12: no cover image, or one that cannot be had" {
     mount_fs
     write cat 'x [[nocover]]'
@@ -334,7 +332,7 @@ END
     done
 }
 
-# S-WAIT-13: A status never goes back, whatever the service says.
+# S-WAIT-13: A status never goes back to an earlier one, whatever the service says.
 @test "S-WAIT-13: a status never goes back" {
     mount_fs
     scenario '{"kind":"poll","n":1,"response":{"task_status":"running"}}' \
@@ -349,8 +347,8 @@ END
     [ "$(grep -c 'queued' "$J/cat/log")" -eq 2 ]
 }
 
-# S-WAIT-14: When the key is refused while a task is followed, the job keeps its state, `error` says
-#   what to do, and SIGHUP lets it go on.
+# S-WAIT-14: When the key is refused while a task is followed, the job keeps its state, `error` says what to do, and
+#   after SIGHUP the job continues.
 @test "S-WAIT-14: the key is refused while a task is followed" {
     mount_fs
     scenario '{"kind":"poll","response":{"status":401,"body_json":{"error":{"message":"Wrong key."}}}}'
@@ -368,8 +366,8 @@ END
     settled 1
 }
 
-# S-WAIT-15: When the size of a finished video cannot be had, the job is `succeeded` without
-#   `output.mp4`, `error` says why, `output.url` is there, and it is tried again.
+# S-WAIT-15: When the size of a finished video cannot be found out, the job is `succeeded` without `output.mp4`,
+#   `error` says why, `output.url` exists, and the program tries again.
 @test "S-WAIT-15: the size of the video cannot be had" {
     mount_fs
     scenario '{"kind":"video","response":{"status":404}}'

@@ -21,8 +21,8 @@ managed() {
 }
 told() { grep -qF -- "$1" "$DIR/told"; }
 
-# S-INSTALL-6: Under a service manager (`$NOTIFY_SOCKET`, a path or an abstract name) the program says READY=1 once the
-#   mount answers, STOPPING=1 when it ends, and in STATUS= what it is doing or why it cannot start.
+# S-INSTALL-6: Under a service manager (`$NOTIFY_SOCKET`, a path or an abstract name) the program sends READY=1 once
+#   the mount answers, STOPPING=1 when it ends, and in STATUS= what it is doing or why it cannot start.
 @test "S-INSTALL-6: READY=1 once the mount answers, STOPPING=1 at the end" {
     for socket in "$DIR/notify" "@seedancefs-test-$$-$BATS_TEST_NUMBER"; do
         managed "$socket"
@@ -112,7 +112,7 @@ analyze() { SYSTEMD_UNIT_PATH="$DIR/prefix/lib/systemd/$1:" XDG_RUNTIME_DIR=$DIR
     fails grep -nE '^(NoNewPrivileges=yes|SystemCallFilter|Restrict|LockPersonality|MemoryDeny|ProtectClock)' "$USER_UNIT"
 }
 
-# S-INSTALL-7: `systemd-analyze security` gives the system unit an exposure of at most 4.0.
+# S-INSTALL-7: `systemd-analyze security` rates the exposure of the system unit at 4.0 or less.
 @test "S-INSTALL-7: the exposure of the system unit" {
     command -v systemd-analyze >/dev/null || skip "systemd-analyze is not installed"
     install_units
@@ -177,7 +177,7 @@ unit_command() {
     sed -nE "s/^$1=-?//p" "$ROOT/scripts/packaging/systemd/system/seedancefs@.service" | sed "s|/srv/seedance/%i|$SERVICE/mnt|g"
 }
 
-# S-INSTALL-8: Run as an ordinary user with CAP_SYS_ADMIN the program mounts without fusermount3, and has no
+# S-INSTALL-8: When an ordinary user runs it with CAP_SYS_ADMIN, the program mounts without fusermount3, and has no
 #   capability left once it has mounted.
 @test "S-INSTALL-8: as the system unit runs it: no setuid program, no capability left" {
     service_or_skip
@@ -211,8 +211,8 @@ unit_command() {
         ! grep " $MNT " /proc/self/mounts' 3>&-
 }
 
-# S-RUN-5: A dead mount ("Transport endpoint is not connected") of a seedancefs that was killed is removed at the
-#   next start on it.
+# S-RUN-5: A dead mount ("Transport endpoint is not connected") that a killed seedancefs has left behind is removed
+#   when seedancefs is started there again.
 @test "S-RUN-5: what the system unit does after a crash" {
     service_or_skip
     POST=$(unit_command ExecStopPost) as_service bash -c "$LIFE"'

@@ -37,8 +37,8 @@ scenario() {
     cmp "$MNT/jobs/doubt/output.mp4" <(curl -sf "${API%/api/v1}/oracle/video/$task")
 }
 
-# S-CTL-3: `adopt` works for the task of a removed job and in a job without a request; one task
-# cannot belong to two jobs.
+# S-CTL-3: `adopt` works for the task of a removed job, and in a job without a request. One task cannot belong to two
+#   jobs.
 @test "S-CTL-3: a removed job's task is in the ledger and can be adopted" {
     mount_fs
     echo '{"prompt": "gone"}' >"$MNT/jobs/gone/prompt.json"
@@ -61,9 +61,8 @@ scenario() {
     grep -q "belongs to the job back" "$MNT/jobs/other/ctl"
 }
 
-# S-CTL-4: A command that is none, or that is not possible in this state, fails at the write
-# with EINVAL or EBUSY, and reading `ctl` says why until the next command; the job, its
-# `error` and its status.json are as they were.
+# S-CTL-4: An unknown command, or one that is not possible in this state, fails at the write with EINVAL or EBUSY, and
+#   reading `ctl` says why until the next command. The job, its `error` and its status.json do not change.
 @test "S-CTL-4: wrong commands fail at the write with a sentence" {
     mount_fs
     J=$MNT/jobs/job
@@ -99,8 +98,8 @@ scenario() {
     [ "$(creates)" -eq 2 ]
 }
 
-# S-BUDGET-1: With `--budget`, a request that alone costs more than the budget is refused at the
-# write with EDQUOT.
+# S-BUDGET-1: With `--budget`, a request that alone costs more than the budget is refused: the write fails with
+#   EDQUOT.
 @test "S-BUDGET-1: a job above the budget is refused at the write" {
     mount_fs --budget 2
     run bash -c "echo '{\"prompt\": \"long\", \"duration\": 15}' > '$MNT/jobs/long/prompt.json'"
@@ -110,9 +109,9 @@ scenario() {
     [ "$(creates)" -eq 0 ]
 }
 
-# S-BUDGET-2: What is settled, reserved and at risk never exceeds the budget (in all, or in a
-# day or month of UTC), whatever is written at once and however often the program starts again;
-# what does not fit waits, says so, and goes on when the period ends or the budget is raised.
+# S-BUDGET-2: What is settled, reserved and at risk never exceeds the budget (in all, or in a day or month of UTC),
+#   however many requests are written at once and however often the program is restarted. A request that does not fit
+#   waits, says so, and continues when the period ends or the budget is raised.
 @test "S-BUDGET-2: 64 writers at once do not exceed the budget, nor after a restart" {
     mount_fs --budget 10.50
     for i in $(seq 64); do
@@ -135,10 +134,10 @@ scenario() {
     sleep 0.5
     [ "$(creates)" -eq 12 ]
     waiting=$(grep -l waiting "$MNT"/jobs/*/status | head -1)
-    grep -q "per day.*It is tried again at" "$(dirname "$waiting")/status.json"
+    grep -q "per day.*seedancefs tries again at" "$(dirname "$waiting")/status.json"
 }
 
-# S-BUDGET-3: A refused request costs nothing, and what it had reserved is free again.
+# S-BUDGET-3: A refused request costs nothing, and the amount that was reserved for it is free again.
 @test "S-BUDGET-3: a rejected request gives its money back" {
     scenario '{"rules":[{"kind":"create","n":1,"response":{"status":400}}]}'
     mount_fs --budget 1
@@ -149,8 +148,7 @@ scenario() {
     [ "$(jq -r .settled "$MNT/spend.json")" = 1.00 ]
 }
 
-# S-GATE-1: With `--max-active N`, at most N jobs are under way; the others wait, say so, and go
-# on by themselves.
+# S-GATE-1: With `--max-active N`, at most N jobs are under way. The others wait, say so, and continue by themselves.
 @test "S-GATE-1: --max-active holds, and every job has its turn" {
     mount_fs --max-active 2
     for i in 1 2 3 4 5 6; do
@@ -164,10 +162,10 @@ scenario() {
         END { exit !(most == 2 && n == 0) }' "$DATA/seedancefs.log"
 }
 
-# S-SPEND-20: `spend.json` at the root counts every attempt once: `settled` by the length of the
-#   video, `reserved` while it is under way, `at_risk` where it may have been charged
-#   (`unknown`, a task that failed); in all, by day, month, model and job, removed jobs with their
-#   task ids. A task that was adopted counts once.
+# S-SPEND-20: `spend.json` at the root counts every attempt once: as `settled` (by the length of the video),
+#   `reserved` (while it is under way) or `at_risk` (where it may have been charged: `unknown`, or a task that
+#   failed). It has the sums in all and by day, month, model and job, and lists removed jobs with their task ids. A
+#   task that was adopted counts once.
 @test "S-SPEND-20: the ledger adds up" {
     mount_fs
     echo '{"prompt": "a"}' >"$MNT/jobs/a/prompt.json"
@@ -190,8 +188,8 @@ scenario() {
     [ "$(stat -c %s "$MNT/spend.json")" -eq "$(wc -c <"$MNT/spend.json")" ]
 }
 
-# S-CTL-5: `submit` submits a draft's prompt.json now, and lets a waiting job try again now;
-# `refresh` asks the service now.
+# S-CTL-5: `submit` submits the prompt.json of a draft now, and makes a waiting job try again now. `refresh` asks the
+#   service now.
 @test "S-CTL-5: submit sends a draft once, and a waiting job after the account was settled" {
     mount_fs
     mkdir "$MNT/jobs/draft"

@@ -19,8 +19,9 @@ refused() {
 }
 usual() { USUAL=(--api-url "$API" --api-key-file "$DIR/key" --data-dir "$DATA"); }
 
-# S-RUN-1: Without `-f` the program returns 0 as soon as the mount answers.
-# S-RUN-6: `fusermount3 -u` and SIGTERM end the program with 0; the mount point is then free.
+# S-RUN-1: Without `-f` the program ends with exit code 0 as soon as the mount answers, and continues in the
+#   background.
+# S-RUN-6: `fusermount3 -u` and SIGTERM end the program with exit code 0; the mount point is then free.
 @test "S-RUN-1 S-RUN-6: it returns when the mount answers; unmounting and SIGTERM end it" {
     mount_fs
     [ -s "$MNT/README.txt" ]
@@ -33,8 +34,7 @@ usual() { USUAL=(--api-url "$API" --api-key-file "$DIR/key" --data-dir "$DATA");
     [ -z "$(ls -A "$MNT")" ]
 }
 
-# S-RUN-14: In the background the log is `seedancefs.log` in the data directory, with `-f` standard
-#   error.
+# S-RUN-14: The log is `seedancefs.log` in the data directory, or standard error with `-f`.
 @test "S-RUN-6 S-RUN-14: with -f it logs to standard error and ends with 0" {
     usual
     for how in unmount TERM INT; do
@@ -61,7 +61,7 @@ usual() { USUAL=(--api-url "$API" --api-key-file "$DIR/key" --data-dir "$DATA");
     has event=stop "$DATA/seedancefs.log"
 }
 
-# S-RUN-2: Wrong usage ends with 2 and a message that names the option and `--help`.
+# S-RUN-2: Wrong usage ends the program with exit code 2 and a message that names the option and `--help`.
 @test "S-RUN-2: wrong usage" {
     usual
     refused 2 'mount point is missing'
@@ -82,10 +82,9 @@ usual() { USUAL=(--api-url "$API" --api-key-file "$DIR/key" --data-dir "$DATA");
     refused 2 'nonsense' "${USUAL[@]}" -o nonsense "$MNT"
 }
 
-# S-RUN-3: A configuration that cannot work ends with 2 and a message that says what to do: no key,
-#   an unreadable or unusable key file, a data directory that cannot be written to or lies inside
-#   the mount, a mount point that is missing, no directory, or in use, an address that is not
-#   allowed.
+# S-RUN-3: A configuration that cannot work ends the program with exit code 2 and a message that says what to do: no
+#   key, an unreadable or unusable key file, a data directory that cannot be written to or that lies inside the mount,
+#   a mount point that is missing, is not a directory or is in use, an address that is not allowed.
 @test "S-RUN-3: no key, or one that cannot be used" {
     unset TOKENHUB_API_KEY CREDENTIALS_DIRECTORY
     refused 2 '--api-key-file FILE, or in the environment variable TOKENHUB_API_KEY' \
@@ -113,15 +112,15 @@ usual() { USUAL=(--api-url "$API" --api-key-file "$DIR/key" --data-dir "$DATA");
     HOME='' XDG_DATA_HOME='' refused 2 '--data-dir DIR' --api-url "$API" --api-key-file "$DIR/key" "$MNT"
 }
 
-# S-RUN-22: A data directory that belongs to another user, or that others can write into, is refused, and so is one in
-#   which a file or directory of the program belongs to another user or is a symbolic link; the message says what to do. The
-#   data directory itself may be reached by a link.
+# S-RUN-22: A data directory is refused when it belongs to another user or when others can write into it, and also
+#   when a file or directory of the program in it belongs to another user or is a symbolic link. The message says what
+#   to do. The data directory itself may be reached by a link.
 @test "S-RUN-22: a data directory that others can write into, or that belongs to another user" {
     usual
     for mode in 777 1777 775 702; do
         mkdir -m 700 "$DATA"
         chmod $mode "$DATA"
-        refused 2 "$DATA: others can write into it, and could put their files in the place of yours. Close it with: chmod go-w $DATA" \
+        refused 2 "$DATA: others can write into it, and could replace your files with theirs. Forbid that with: chmod go-w $DATA" \
             "${USUAL[@]}" "$MNT"
         [ -z "$(ls -A "$DATA")" ]
         rmdir "$DATA"
@@ -133,7 +132,7 @@ usual() { USUAL=(--api-url "$API" --api-key-file "$DIR/key" --data-dir "$DATA");
     [ -z "$(find "$DATA" -mindepth 1 -perm /077)" ]
     for place in files media; do
         chmod g+w "$DATA/$place"
-        refused 2 "$DATA/$place: others can write into it, and could put their files in the place of yours. Close it with: chmod go-w $DATA/$place" \
+        refused 2 "$DATA/$place: others can write into it, and could replace your files with theirs. Forbid that with: chmod go-w $DATA/$place" \
             "${USUAL[@]}" "$MNT"
         chmod g-w "$DATA/$place"
     done
@@ -162,7 +161,7 @@ usual() { USUAL=(--api-url "$API" --api-key-file "$DIR/key" --data-dir "$DATA");
         mv "$DATA/$name" "$DIR/elsewhere"
         ln -s "$DIR/elsewhere" "$DATA/$name"
         find "$DIR/elsewhere" -printf '%p %s %T@\n' >"$DIR/before"
-        refused 2 "$DATA/$name: it is a symbolic link. Nothing in the data directory may be one: put in its place what it points to." \
+        refused 2 "$DATA/$name: it is a symbolic link, and nothing in the data directory may be one. Replace it with what it points to." \
             "${USUAL[@]}" "$MNT"
         find "$DIR/elsewhere" -printf '%p %s %T@\n' | diff "$DIR/before" -
         rm "$DATA/$name"
@@ -203,8 +202,7 @@ usual() { USUAL=(--api-url "$API" --api-key-file "$DIR/key" --data-dir "$DATA");
     done
 }
 
-# S-RUN-4: A second program on the same data directory is refused with 2; the first one is not
-#   disturbed.
+# S-RUN-4: A second program on the same data directory is refused with exit code 2. The first one is not disturbed.
 @test "S-RUN-4: a second program on the same data directory" {
     mount_fs
     echo '{"prompt": "x [[seconds=1]]"}' >"$J/cat/prompt.json"
@@ -223,8 +221,8 @@ usual() { USUAL=(--api-url "$API" --api-key-file "$DIR/key" --data-dir "$DATA");
     wait_until 10 process_is_gone "$FS_PID"
 }
 
-# S-RUN-5: A dead mount ("Transport endpoint is not connected") of a seedancefs that was killed is
-#   removed at the next start on it.
+# S-RUN-5: A dead mount ("Transport endpoint is not connected") that a killed seedancefs has left behind is removed
+#   when seedancefs is started there again.
 @test "S-RUN-5: a dead mount is removed at the next start on it" {
     mount_fs
     make_job cat
@@ -234,15 +232,14 @@ usual() { USUAL=(--api-url "$API" --api-key-file "$DIR/key" --data-dir "$DATA");
     usual
     run "$SEEDANCEFS" "${USUAL[@]}" "$MNT" 3>&-
     [ "$status" -eq 0 ]
-    [[ $output == *'it has been removed'* ]]
+    [[ $output == *'that was killed has been removed'* ]]
     FS_PID=$(daemon_pid)
     [ "$(cat "$J/cat/status")" = succeeded ]
     [ "$(grep -c " $MNT " /proc/self/mountinfo)" -eq 1 ]
 }
 
-# S-RUN-8: SIGHUP reads the key file again; a file that cannot be used leaves the old key in use.
-# S-WAIT-4: After the key file was corrected, SIGHUP or a restart lets waiting jobs go on by
-#   themselves.
+# S-RUN-8: SIGHUP makes the program read the key file again. When the file cannot be used, the old key stays in use.
+# S-WAIT-4: After the key file was corrected, waiting jobs continue by themselves after SIGHUP or a restart.
 @test "S-RUN-8 S-WAIT-4: SIGHUP takes a new key; an unusable one leaves the old" {
     end_sim
     start_sim --api-key second-key
@@ -295,8 +292,7 @@ log_has_new() {
     make_job c
 }
 
-# S-RUN-16: A key file that others can read is used, and a warning at the start says how to close
-#   it.
+# S-RUN-16: A key file that others can read is used, and a warning at the start says how to make it private.
 @test "S-RUN-16: a key file that others can read" {
     for mode in 600 400; do
         chmod $mode "$DIR/key"
@@ -310,7 +306,7 @@ log_has_new() {
         chmod $mode "$DIR/key"
         run mount_fs
         [ "$status" -eq 0 ]
-        [[ $output == "seedancefs: warning: $DIR/key can be read by others"*"chmod 600 $DIR/key" ]]
+        [[ $output == "seedancefs: warning: others can read the API key in $DIR/key. "*"chmod 600 $DIR/key" ]]
         FS_PID=$(daemon_pid)
         unmount_fs
     done
@@ -343,8 +339,7 @@ log_has_new() {
     [ "$(stat -c %a "$DATA")" = 700 ]
 }
 
-# S-RUN-11: A request that is being sent when the program is ended is waited for, and its response is
-#   kept.
+# S-RUN-11: When the program is ended while a request is being sent, it waits for the response and keeps it.
 @test "S-RUN-11: a request that is being sent is waited for at the end" {
     scenario '{"kind":"create","response":{"delay_ms":1500}}'
     mount_fs
@@ -357,7 +352,7 @@ log_has_new() {
     [ "$(creates)" -eq 1 ]
 }
 
-# S-RUN-12: Every long option can be given as `-o name_with_underscores=value`, as in fstab.
+# S-RUN-12: Every long option can also be given as `-o name_with_underscores=value`, as in fstab.
 @test "S-RUN-12: options as in fstab" {
     "$SEEDANCEFS" -o "rw,noauto,x-systemd.automount,_netdev,api_url=$API,api_key_file=$DIR/key,data_dir=$DATA" \
         -o poll_interval=0.05,allow_unknown,max_file_size=1M,model=doubao-seedance-2.0-fast,log_level=debug,nodev \
@@ -371,7 +366,7 @@ log_has_new() {
     grep " $MNT " /proc/self/mountinfo | grep nodev | grep -q fuse.seedancefs
 }
 
-# S-RUN-13: `--help` and `--version` print to standard output and end with 0.
+# S-RUN-13: `--help` and `--version` print to standard output and end with exit code 0.
 @test "S-RUN-13: --help and --version" {
     "$SEEDANCEFS" --help >"$DIR/help" 2>"$DIR/stderr"
     "$SEEDANCEFS" --version >"$DIR/version" 2>>"$DIR/stderr"
@@ -387,7 +382,7 @@ log_has_new() {
     "$SEEDANCEFS" -V | diff - "$DIR/version"
 }
 
-# S-RUN-15: When mounting fails the program ends with 1.
+# S-RUN-15: When mounting fails the program ends with exit code 1.
 @test "S-RUN-15: when mounting fails it ends with 1" {
     unshare -Ur true 2>/dev/null || skip "no user namespaces here"
     run unshare -Ur "$SEEDANCEFS" --api-url "$API" --api-key-file "$DIR/key" --data-dir "$DATA" "$MNT" 3>&-

@@ -20,8 +20,8 @@ says() {
     }
 }
 
-# S-RUN-17: A full disk, a damaged or newer database, a missing /dev/fuse or fusermount3 and a mount of another user are
-#   each told in a sentence that says what to do.
+# S-RUN-17: A full disk, a damaged or newer database, a missing /dev/fuse or fusermount3 and a mount of another user
+#   are each reported in a sentence that says what to do.
 @test "S-RUN-17: a full disk" {
     [ "$(id -u)" = 0 ] || skip "mounting a small disk needs root"
     FULL=$DIR/full
@@ -52,12 +52,12 @@ says() {
     [ "$(cat "$MNT/jobs/cat/status")" = succeeded ]
 }
 
-# S-RUN-18: A mount point that is not empty is mounted on, with a warning that its files cannot be seen meanwhile.
+# S-RUN-18: The program mounts on a mount point that is not empty, and warns that its files cannot be seen meanwhile.
 @test "S-RUN-18: a mount point that is not empty" {
     touch "$MNT/mine"
     run mount_fs
     [ "$status" -eq 0 ]
-    [[ $output == "seedancefs: warning: $MNT is not empty: what is in it cannot be seen while it is mounted on." ]]
+    [[ $output == "seedancefs: warning: $MNT is not empty: its files cannot be seen until you unmount." ]]
     FS_PID=$(daemon_pid)
     [ ! -e "$MNT/mine" ]
     unmount_fs
@@ -103,7 +103,7 @@ FUSE=$NO_FUSE' && mknod -m 666 /dev/fuse c 10 229'
 
 @test "S-RUN-17: no fusermount3" {
     place_or_skip
-    says 1 'fusermount3 is missing, without which only root can mount: install the package fuse3' \
+    says 1 'fusermount3 is missing, and without it only root can mount: install the package fuse3' \
         elsewhere "$FUSE && mount --bind /dev/null \"\$(command -v fusermount3)\"" nobody env PATH="$PLACE" "$SEEDANCEFS" "${THERE[@]}"
 }
 

@@ -39,8 +39,8 @@ all_are_sent() {
 # The picture alone: the file also has the name and the time of the video.
 pixels() { ffmpeg -v error -i "$1" -f md5 - 3>&-; }
 
-# S-LOOK-1: A thumbnail of a video costs at most 1.5 MiB from the media host, also of many one after the other, and no
-#   task.
+# S-LOOK-1: Making a thumbnail of a video fetches at most 1.5 MiB from the media host and starts no task, also when
+#   many thumbnails are made one after the other.
 @test "S-LOOK-1: thumbnails of $VIDEOS videos" {
     command -v ffmpegthumbnailer >/dev/null || skip "ffmpegthumbnailer is not installed"
     make_videos
@@ -68,9 +68,9 @@ pixels() { ffmpeg -v error -i "$1" -f md5 - 3>&-; }
     [ "$(creates)" -eq "$before" ]
 }
 
-# S-SPEND-2: Listing, searching, reading, copying out, measuring and identifying files never start a task. Of a
-#   video that nobody has opened, and that is not being saved, the media host is asked only for the size and the
-#   two ends (256 KiB each), once, when it is finished.
+# S-SPEND-2: Listing, searching, reading, copying out, measuring and identifying files never start a task. When a
+#   video is finished, the program asks the media host once for the size and for the first and last 256 KiB. It asks
+#   for no more of a video that nobody has opened and that is not being saved.
 @test "S-SPEND-2: file(1) over every file of the mount" {
     VIDEOS=5
     make_videos

@@ -13,8 +13,8 @@ said() { strings -a -n 3 "$SEEDANCEFS" | tr '\n' ' ' >"$DIR/strings"; }
 # fragments   of each line: what stands between the ellipses and says something
 fragments() { sed 's/…/\n/g' | sed -E 's/^ +| +$//g' | awk 'length > 9'; }
 
-# S-INSTALL-11: Every message that docs/TROUBLESHOOTING.md quotes is one of the program's, and every message that the
-#   program says at its start, in `error` or as `reason` is in it, with what to do.
+# S-INSTALL-11: Every message that docs/TROUBLESHOOTING.md quotes is one of the program's. Every message that the
+#   program gives at its start, in `error` or as `reason` is in that document, with what to do.
 @test "S-INSTALL-11: every quoted message is one of the program's" {
     said
     [ "$(quoted | wc -l)" -ge 70 ]

@@ -14,11 +14,11 @@ both_jobs() {
 
 # unreachable CREATE_WORDS POLL_WORDS   both say so, and nothing has been charged or lost.
 unreachable() {
-    wait_until 30 reason_has new "$API cannot be reached: $1. Nothing was sent; it is tried again."
+    wait_until 30 reason_has new "$API cannot be reached: $1. Nothing was sent; seedancefs tries again."
     wait_until 30 reason_has old "stale: $API does not say how the task is doing: $2."
     status_is new waiting
     grep -qxE 'queued|running' "$J/old/status"
-    has 'Nothing was sent and nothing was charged. It is tried again by itself; check ' "$J/new/error"
+    has 'Nothing was sent and nothing was charged. seedancefs tries again by itself; check ' "$J/new/error"
     has 'if this lasts.' "$J/new/error"
     has 'estimated; not yet sent' "$J/new/cost"
     [ "$(status_json new .submitted_at)" = null ]

@@ -78,10 +78,10 @@ shared_mount() {
     J=$MNT/jobs
 }
 
-# S-ATTR-10: Where others may look at the mount (`allow_other`), what has words of a prompt is for those who may
-#   read that: `status.json`, `request.json`, `response.json`, `error` and `log` have its read permissions (0400
-#   with a prompt of mode 0600 or when it was removed), and nobody else is given `user.seedance.prompt`. All may
-#   read `status`, `cost`, `progress`, `wait`, `output.mp4` and `cover.jpg`.
+# S-ATTR-10: When others may look at the mount (`allow_other`), files that can contain words of a prompt can be read
+#   only by those who may read the prompt: `status.json`, `request.json`, `response.json`, `error` and `log` have its
+#   read permissions (0400 when the prompt has mode 0600 or was removed), and nobody else gets `user.seedance.prompt`.
+#   Everybody may read `status`, `cost`, `progress`, `wait`, `output.mp4` and `cover.jpg`.
 @test "S-ATTR-10: what has words of a prompt is for those who may read the prompt" {
     shared_mount
     make_job open 'words for all [[seconds=0]]'
@@ -145,8 +145,8 @@ SCRIPT
     has 'secret words' "$J/private/request.json"
 }
 
-# S-INDEX-9: With `allow_other` it shows neither prompt nor error nor reason of a job whose prompt not everybody
-#   may read.
+# S-INDEX-9: With `allow_other` it leaves out the prompt, error and reason of each job whose prompt not everybody may
+#   read.
 @test "S-INDEX-9: the gallery that others see has no words of a private prompt" {
     shared_mount
     make_job open 'words for all'

@@ -9,8 +9,7 @@ names_in() { ls "$MNT/$1" | tr '\n' ' '; }
 stands_in() { [ -L "$MNT/by-status/$2/$1" ]; }
 mtime() { stat -c %.Y "$MNT/$1"; }
 
-# S-VIEW-1: `videos/NAME.mp4` is a symbolic link to `../jobs/NAME/output.mp4`, for each job whose
-#   `output.mp4` is there.
+# S-VIEW-1: `videos/NAME.mp4` is a symbolic link to `../jobs/NAME/output.mp4`, for each job that has an `output.mp4`.
 @test "S-VIEW-1: videos holds every finished video under its job's name" {
     [ "$(names_in videos)" = '' ]
     make_job cat
@@ -36,8 +35,8 @@ mtime() { stat -c %.Y "$MNT/$1"; }
     [ "$(creates)" -eq 3 ]
 }
 
-# S-VIEW-2: `by-status/STATUS/NAME` is a symbolic link to `../../jobs/NAME`; there is a directory for
-#   each status word, and a job stands in one of them.
+# S-VIEW-2: `by-status/STATUS/NAME` is a symbolic link to `../../jobs/NAME`. There is a directory for each status
+#   word, and each job is in one of them.
 @test "S-VIEW-2: by-status has a directory for each word, and each job in one of them" {
     local words='draft invalid waiting submitting unknown rejected queued running succeeded failed cancelled expired lost'
     [ "$(names_in by-status)" = "$(echo $words | tr ' ' '\n' | sort | tr '\n' ' ')" ]
@@ -63,8 +62,8 @@ mtime() { stat -c %.Y "$MNT/$1"; }
     [ "$(cat "$J/done/note")" = note ]
 }
 
-# S-VIEW-3: The modification time of `videos` and of each directory in `by-status` is when a name in
-#   it appeared or went last, but not before the start of the program.
+# S-VIEW-3: The modification time of `videos` and of each directory in `by-status` is the time when a name in it last
+#   appeared or disappeared, but not before the start of the program.
 @test "S-VIEW-3: times of the views" {
     local start draft videos
     start=$(mtime videos)
@@ -85,7 +84,7 @@ mtime() { stat -c %.Y "$MNT/$1"; }
     [ "$(find "$MNT/videos" "$MNT/by-status" -newer "$DIR/now" -printf '%f ')" = 'videos succeeded ' ]
 }
 
-# S-VIEW-4: In the views nothing can be made, removed, renamed or moved there: EPERM.
+# S-VIEW-4: Nothing can be created, removed or renamed in the views, or moved into them: EPERM.
 @test "S-VIEW-4: views are for looking" {
     make_job cat
     mkdir "$J/dog"
@@ -109,10 +108,9 @@ os.chown(M + "videos/cat.mp4", os.getuid(), -1, follow_symlinks=False)'
     [ "$(creates)" -eq 1 ]
 }
 
-# S-VIEW-5: `models/MODEL.json` is one JSON object for each model: `model`, `is_default`, `currency`,
-#   `usd_per_second` (by resolution, decimal strings) and `parameters`, which has for each field of a
-#   request what it may be (`values`, or `min`, `max` and `unit`, or `max_count`, `max_bytes` and
-#   `local_files`) and its `default`.
+# S-VIEW-5: `models/MODEL.json` is one JSON object for each model: `model`, `is_default`, `currency`, `usd_per_second`
+#   (by resolution, decimal strings) and `parameters`, which says for each field of a request what is allowed
+#   (`values`, or `min`, `max` and `unit`, or `max_count`, `max_bytes` and `local_files`) and what its `default` is.
 @test "S-VIEW-5: models say what they take and cost, and it is so" {
     [ "$(names_in models)" = 'doubao-seedance-2.0-fast.json doubao-seedance-2.0.json ' ]
     python '

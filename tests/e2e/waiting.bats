@@ -5,9 +5,9 @@ load helper
 setup() { start_world; J=$MNT/jobs; }
 teardown() { end_world; }
 
-# S-AWAIT-1: Reading `jobs/NAME/wait` waits until the program has done with the job what it can do by itself: until
-#   `status` is invalid, unknown, rejected, succeeded, failed, cancelled, expired or lost. It then gives that word and
-#   a newline. A draft is waited for, too.
+# S-AWAIT-1: Reading `jobs/NAME/wait` waits until the program has done everything for the job that it can do by
+#   itself: until `status` is invalid, unknown, rejected, succeeded, failed, cancelled, expired or lost. It then
+#   returns that word and a newline. It waits for a draft, too.
 @test "S-AWAIT-1: wait gives the word with which the job ends, in each state" {
     scenario '{"kind":"create","prompt_contains":"unknown","response":{"status":500}}' \
         '{"kind":"create","prompt_contains":"rejected","response":{"status":400}}' \
@@ -35,8 +35,8 @@ teardown() { end_world; }
     [ "$(timeout 20 cat "$J"/*/wait | sort | uniq -c | tr -s ' \n' ' ')" = ' 1 failed 1 rejected 2 succeeded 1 unknown ' ]
 }
 
-# S-AWAIT-2: A signal that the reader handles, or that ends it, ends the wait at once (EINTR). With O_NONBLOCK a
-#   read that would wait gives EAGAIN. `stat` never waits.
+# S-AWAIT-2: A signal that the reader handles, or that ends it, ends the wait at once (EINTR). With O_NONBLOCK a read
+#   that would wait fails with EAGAIN. `stat` never waits.
 @test "S-AWAIT-2: signals end the wait, O_NONBLOCK does not begin it" {
     mount_fs
     mkdir "$J/cat"
@@ -80,8 +80,8 @@ assert child.communicate(timeout=20)[0] == b"succeeded\n" and child.returncode =
 '
 }
 
-# S-AWAIT-3: When the job is removed the wait ends with ENOENT, and when the program ends with ENOTCONN; renaming
-#   the job changes nothing.
+# S-AWAIT-3: The wait ends with ENOENT when the job is removed, and with ENOTCONN when the program ends. Renaming the
+#   job changes nothing.
 @test "S-AWAIT-3: the end of a job, of its name and of the program" {
     mount_fs
     mkdir "$J/cat" "$J/dog" "$J/bird" "$J/fish"
@@ -110,7 +110,7 @@ assert child.communicate(timeout=20)[0] == b"succeeded\n" and child.returncode =
     wait_until 10 process_is_gone "$FS_PID"
 }
 
-# S-AWAIT-4: Hundreds may wait at once, and hold up nobody.
+# S-AWAIT-4: Hundreds of readers can wait at once, and delay nobody.
 @test "S-AWAIT-4: 300 who wait, and the one who works" {
     mount_fs
     python '
@@ -137,8 +137,8 @@ for i in range(3, 300):
 '
 }
 
-# S-AWAIT-5: `wait` and `events` are there but not listed, so that nothing which walks through the tree (`grep -r`,
-#   `cp -r`, `rsync`, `tar`, `zip`, `find`, `du`) comes to wait. Whoever knows the name opens them, also as
+# S-AWAIT-5: `wait` and `events` exist but are not listed, so that no program that walks through the tree (`grep -r`,
+#   `cp -r`, `rsync`, `tar`, `zip`, `find`, `du`) opens them and waits. They can be opened by name, also as
 #   `jobs/*/wait`.
 @test "S-AWAIT-5: who walks through the tree never comes to wait" {
     mount_fs

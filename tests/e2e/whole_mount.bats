@@ -74,7 +74,7 @@ assert open(copy + "by-status/failed/failed/status").read() == "failed\n"' "$@"
 }
 
 # S-WHOLE-1: `cp -r`, `rsync -a`, `tar c`, `zip -r`, `find -newer`, `grep -r` and `du` over the whole mount end by
-#   themselves and without an error, and find sizes and times that are right.
+#   themselves and without an error, and see the right sizes and times.
 # S-WHOLE-2: None of them starts a task or changes a job.
 @test "S-WHOLE-1 S-WHOLE-2: cp -r" {
     limited cp -r "$MNT" "$DIR/copy"

@@ -93,8 +93,8 @@ END' $shell "$MNT/jobs/$shell"
     done
 }
 
-# S-WRITE-1: The request is sent when the last of all programs that have `prompt.json` open for
-#   writing has closed it; closing, flushing and forking in between do not matter.
+# S-WRITE-1: The request is sent when the last of all programs that have `prompt.json` open for writing has closed it.
+#   Closing, flushing and forking before that do not matter.
 @test "S-WRITE-1 S-WRITE-17: a subshell with several writers sends once, after the last" {
     for shell in bash dash zsh; do
         command -v $shell >/dev/null || continue
@@ -184,11 +184,9 @@ with_mv_across() { cp "$1" "$1.moved" && mv "$1.moved" "$2"; }
 @test "S-WRITE-17 S-WRITE-18: mv from another filesystem" { check_writer with_mv_across; }
 
 with_mv_within() { cat "$1" >"${2%/*}/draft" && mv "${2%/*}/draft" "$2"; }
-# S-WRITE-3: Renaming a file onto `prompt.json` is writing it: the request is sent when the rename
-#   is done.
-# S-WRITE-8: Renaming something unacceptable onto `prompt.json` fails with EINVAL: both files stay
-#   as they were, and `error` says why. (`mv` then speaks of a subdirectory of itself, which is how
-#   it reads EINVAL.)
+# S-WRITE-3: Renaming a file onto `prompt.json` counts as writing it: the request is sent when the rename is done.
+# S-WRITE-8: Renaming an unacceptable file onto `prompt.json` fails with EINVAL: both files stay as they were, and
+#   `error` says why. (`mv` then says something about a subdirectory of itself, which is its message for EINVAL.)
 @test "S-WRITE-3 S-WRITE-8 S-WRITE-17 S-WRITE-18: mv within the job" {
     check_writer with_mv_within rename
     cat "$BAD" >"$MNT/jobs/job/draft"
@@ -409,7 +407,7 @@ os.write(f, sys.argv[1].encode())
 os.kill(os.getpid(), signal.SIGKILL)" "$1" || true
 }
 
-# S-WRITE-12: When a writer dies in the middle, nothing is sent unless what it leaves is a complete,
+# S-WRITE-12: When a writer dies before it is done, nothing is sent unless the file that it leaves is a complete,
 #   acceptable request.
 @test "S-WRITE-12: a writer killed in the middle: nothing is sent, the content stays" {
     mkdir "$MNT/jobs/job"
@@ -438,7 +436,7 @@ os.kill(os.getpid(), signal.SIGKILL)" "$1" || true
     [ "$(creates)" -eq 0 ]
 }
 
-# S-WRITE-9: An empty or blank `prompt.json` is a draft, and no error.
+# S-WRITE-9: An empty or blank `prompt.json` is a draft, not an error.
 # S-WRITE-10: Opening for writing and closing without a change does nothing.
 @test "S-WRITE-9 S-WRITE-10: touch and : > make drafts, and opening alone sends nothing" {
     touch "$MNT/jobs/a/prompt.json"
@@ -483,7 +481,7 @@ os.kill(os.getpid(), signal.SIGKILL)" "$1" || true
     sent 1 '.prompt == "x"'
 }
 
-# S-WRITE-19: Appending continues the content: it is judged as a whole when it is closed.
+# S-WRITE-19: Appending continues the content: the whole content is checked when it is closed.
 @test "S-WRITE-19: appending continues the content" {
     printf '{"prompt": ' >"$P"
     [ "$(cat "$MNT/jobs/job/status")" = invalid ]
@@ -503,8 +501,8 @@ os.kill(os.getpid(), signal.SIGKILL)" "$1" || true
     sent 1 '.prompt == "one"'
 }
 
-# S-WRITE-4: As soon as the content cannot become acceptable by any further byte, the write, or at
-#   the latest the close, fails with EINVAL.
+# S-WRITE-4: As soon as no further byte can make the content acceptable, the write fails with EINVAL, or at the latest
+#   the close does.
 @test "S-WRITE-4: the write or the close fails as soon as nothing can make it right" {
     python '
 def attempt(*parts, fails_at):
@@ -535,8 +533,8 @@ attempt(b"{\"prompt\": ", fails_at=None)              # incomplete is no error
     [ "$(cat "$MNT/jobs/job/status")" = invalid ]
 }
 
-# S-WRITE-5: `error` then names each mistake with the field, line, column, the rule it breaks and
-#   what to do.
+# S-WRITE-5: `error` then names each mistake with its field, its line and column, the rule that it breaks, and what to
+#   do.
 # S-SPEND-7: A request that breaks a documented rule is not sent.
 @test "S-WRITE-5 S-SPEND-7: every mistake is listed with its place, all at once, and nothing is sent" {
     mkdir "$MNT/jobs/job"
@@ -555,7 +553,7 @@ END
 line 2, column 3: promt: unknown field; did you mean "prompt"?
 line 3, column 15: duration: must be from 4 to 15 seconds, but is 99.
 line 4, column 17: resolution: must be
-line 5, column 25: image_urls: stands beside "image_url". Use one of the two.
+line 5, column 25: image_urls: is used together with "image_url". Use one of the two.
 line 6, column 16: watermark: must be a boolean
 prompt: is missing.
 END
@@ -565,9 +563,9 @@ END
     [ "$(creates)" -eq 0 ]
 }
 
-# S-WRITE-6: Content that is only incomplete is no error while it is written. If it is incomplete
-#   when it is closed, the job is `invalid`, and `error` says where the text ends too early.
-# S-WRITE-7: What was written stays as it is, however wrong, so that it can be corrected.
+# S-WRITE-6: Content that is only incomplete is not an error while it is being written. If it is still incomplete when
+#   it is closed, the job is `invalid`, and `error` says where the text ends too early.
+# S-WRITE-7: What was written stays in the file, however wrong it is, so that it can be corrected.
 @test "S-WRITE-6 S-WRITE-7: incomplete is no error while it is written; closed it is invalid and stays" {
     printf '{\n"prompt": "x",' >"$P"
     printf '\n' >>"$P"
@@ -594,8 +592,8 @@ open(sys.argv[1], "wb").write(text)' "$DIR/large"
     [ "$(creates)" -eq 0 ]
 }
 
-# S-WRITE-13: An unknown field is refused, with the nearest known name; with `--allow-unknown` it is
-#   sent.
+# S-WRITE-13: An unknown field is refused, and the nearest known name is suggested. With `--allow-unknown` the field
+#   is sent.
 @test "S-WRITE-13: an unknown field is refused, and sent with --allow-unknown" {
     mkdir "$MNT/jobs/job"
     fails bash -c "echo '{\"prompt\": \"x\", \"seed\": 5}' >'$P'"
@@ -607,8 +605,8 @@ open(sys.argv[1], "wb").write(text)' "$DIR/large"
     sent 1 '.seed == 5'
 }
 
-# S-WRITE-14: What is left out has the documented defaults, `model` that of `--model`;
-#   `request.json` shows the whole request.
+# S-WRITE-14: A field that is left out has its documented default, `model` that of `--model`. `request.json` shows the
+#   whole request.
 @test "S-WRITE-14: defaults are filled in, and request.json shows all of it" {
     echo '{"prompt": "plain"}' >"$P"
     wait_status job succeeded
@@ -626,9 +624,9 @@ open(sys.argv[1], "wb").write(text)' "$DIR/large"
     sent 3 '.model == "doubao-seedance-2.0"'
 }
 
-# S-WRITE-15: Where a field for images or audio names a file that lies beside `prompt.json`, its
-#   bytes are sent; `request.json` shows them shortened. A file that is not there, or still open for writing, is a
-#   mistake, which adding or closing it mends, and then writing the prompt again or `submit`.
+# S-WRITE-15: When a field for images or audio names a file beside `prompt.json`, the bytes of that file are sent, and
+#   `request.json` shows them shortened. A file that is missing, or still open for writing, is a mistake. To correct
+#   it, add or close the file, and then write the prompt again or use `submit`.
 @test "S-WRITE-15: a picture beside prompt.json is sent, and shown shortened" {
     mkdir "$MNT/jobs/job"
     cp "$ROOT/tests/media/cover.jpg" "$MNT/jobs/job/first.jpg"
@@ -691,7 +689,7 @@ open(sys.argv[1], "wb").write(text)' "$DIR/large"
     [ "$(creates)" -eq 0 ]
 }
 
-# S-WRITE-16: What is allowed but unwise is a warning: it is sent, and `log` has the warning.
+# S-WRITE-16: A request that is allowed but unwise is sent, and `log` has a warning.
 @test "S-WRITE-16: a warning is sent all the same, and stands in log" {
     echo '{"prompt": "a cat --dur 10"}' >"$P"
     wait_status job succeeded
@@ -700,9 +698,9 @@ open(sys.argv[1], "wb").write(text)' "$DIR/large"
     [ ! -e "$MNT/jobs/job/error" ]
 }
 
-# S-SPEND-1: A paid task is requested when the last program that changed `prompt.json` or `prompt.txt` has closed it and
-#   it holds one acceptable request, when a file that holds one is renamed onto either, or by `submit` or `retry` in
-#   `ctl`; in no other way.
+# S-SPEND-1: A paid task is requested in three cases only: when the last program that changed `prompt.json` or
+#   `prompt.txt` closes it and the file holds one acceptable request; when a file that holds one acceptable request is
+#   renamed onto either; and when `submit` or `retry` is written into `ctl`.
 @test "S-SPEND-1: nothing else sends anything" {
     mkdir "$MNT/jobs/job"
     for name in prompt.txt.json prompt.json~ .prompt.json.swp Prompt.json prompt.json.orig; do
@@ -724,8 +722,8 @@ open(sys.argv[1], "wb").write(text)' "$DIR/large"
     sent 1 '.duration == 6'
 }
 
-# S-WRITE-20: A request that was written but not yet submitted when the program ended is not sent at
-#   the next start; the job is a draft, and `error` says that it was not submitted.
+# S-WRITE-20: A request that was written but not yet submitted when the program ended is not sent at the next start.
+#   The job is a draft, and `error` says that the request was not submitted.
 @test "S-WRITE-20 S-SPEND-1: written but not closed when the program was killed: not sent" {
     exec 7>"$P"
     cat "$GOOD" >&7

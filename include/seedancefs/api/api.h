@@ -1,13 +1,13 @@
 /*
- * What: the calls of the paid service. Each ends in a verdict, which says what may be done next;
+ * What: the calls of the paid service. Each ends with a verdict, which says what may be done next;
  * the layers above never look at a curl code or an HTTP status to decide whether money was spent.
- * No call is ever tried again in here: a create is one attempt, and the caller schedules the next
- * poll (see base/backoff.h).
+ * This layer never repeats a call: a create is one attempt, and the caller schedules the next poll
+ * (see base/backoff.h).
  * Lifetime: on_done is called exactly once for each started call, never from within the function
- * that started it; after it, or after api_cancel(), the call is gone. `api` outlives its calls:
+ * that started it; after it, or after api_cancel(), the call is freed. `api` outlives its calls:
  * api_free() cancels those under way, without on_done; it is not called inside a callback.
  * Errors: a start that fails (-ENOMEM, -ERR_KEY_MISSING, -ERR_URL_REFUSED, -EINVAL for a task id
- * that cannot stand in a path, -EFBIG) has sent nothing and calls nothing back.
+ * that is not allowed in a path, -EFBIG) has sent nothing and calls no callback.
  */
 #ifndef SEEDANCEFS_API_API_H
 #define SEEDANCEFS_API_API_H
@@ -71,7 +71,7 @@ struct api_create_callbacks {
     /* Right before the first request byte: make the intent durable here. A negative result ends the
      * call with API_UNSENT and that result. */
     int (*on_send)(void *context);
-    /* The complete raw 2xx body, before anything looks at it: make it durable here. A negative
+    /* The complete raw 2xx body, before it is parsed: make it durable here. A negative
      * result ends the call with API_AMBIGUOUS and that result. */
     int (*on_received)(void *context, int http_status, const char *body, size_t len);
     api_done_fn *on_done;
@@ -86,7 +86,7 @@ int api_new(struct http *http, const struct clock *clock, const char *base_url,
             struct api **out) NODISCARD;
 struct api *api_free(struct api *api);
 
-/* Copies the key, or forgets it for NULL or an unset secret. Calls under way keep the old one.
+/* Copies the key, or wipes it for NULL or an unset secret. Calls under way keep the old one.
  * On failure (-ENOMEM) the old key stays. */
 int api_key_set(struct api *api, const struct secret *key) NODISCARD;
 bool api_has_key(const struct api *api);
@@ -99,12 +99,12 @@ const char *api_base_url(const struct api *api);
 int api_create(struct api *api, const void *body, size_t len,
                const struct api_create_callbacks *callbacks, struct api_call **out) NODISCARD;
 
-/* GET /videos/generations/{task_id}. A task whose id is another one is API_UNUSABLE. */
+/* GET /videos/generations/{task_id}. A response with another task id is API_UNUSABLE. */
 int api_get_task(struct api *api, const char *task_id, void *context, api_done_fn *on_done,
                  struct api_call **out) NODISCARD;
 
-/* Milliseconds for which the service should be left alone, because question after question failed;
- * 0: ask. */
+/* Milliseconds for which the service should not be asked, because many requests in a row failed;
+ * 0: it may be asked. */
 int64_t api_rest_ms(const struct api *api);
 
 /* Ends a call without on_done; allowed inside on_send and on_received. A create that was cancelled

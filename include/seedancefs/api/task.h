@@ -1,7 +1,7 @@
 /*
- * What: the codec of the service's responses, pure: a task out of a JSON body, an error out of
- * whatever a body holds. The field names and their shapes come from the service's documentation;
- * error shapes differ between relays and are read leniently, JSON itself never is.
+ * What: the decoder of the service's responses, pure: it reads a task from a JSON body, and an
+ * error from any body. The field names and their forms come from the service's documentation. The
+ * forms of errors differ between relays and are read leniently; JSON itself is read strictly.
  * Lifetime: api_task_init() .. api_task_fini(); a decoded task owns its texts, not the body.
  * Errors: -ENOMEM, -ERR_JSON_SYNTAX, -ERR_JSON_INCOMPLETE, -ERR_JSON_LIMIT, and -EINVAL for valid
  * JSON that is no task.
@@ -67,12 +67,12 @@ int api_task_decode(const char *body, size_t len, struct api_task *task) NODISCA
  * nor "..": an id becomes one segment of a path. 0 or -EINVAL. */
 int api_task_id_check(const char *id) NODISCARD;
 
-/* Never fails: a body that is no JSON gives empty texts. Known shapes: error{code,message},
+/* Never fails: a body that is not JSON results in empty texts. Known forms: error{code,message},
  * error as a plain text, integer codes, a top-level code, message or request_id. */
 void api_error_decode(const char *body, size_t len, struct api_error *error);
 
-/* When a signed URL ends, by its own word (X-Tos-Date + X-Tos-Expires), in Unix milliseconds; -1
- * when it does not say, or for NULL. */
+/* When a signed URL expires, as its parameters say (X-Tos-Date + X-Tos-Expires), in Unix
+ * milliseconds; -1 when it does not say so, or for NULL. */
 int64_t api_url_expires_at_ms(const char *url);
 
 /* The word the service uses: "queued" … ; "unknown" for API_TASK_UNKNOWN. Static storage. */

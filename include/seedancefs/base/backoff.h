@@ -1,8 +1,8 @@
 /*
- * What: how hard a failing service is asked again; pure. Back-off with full jitter spreads the
- * askers, a token bucket bounds the sum of their retries, and a breaker spares a dead host.
- * Random numbers come from a state of the caller, time from its base/clock, so that a test sees the
- * same delays every time.
+ * What: how often requests to a failing service are repeated; pure. Back-off with full jitter
+ * spreads the retries, a token bucket limits their sum, and a breaker stops requests to a dead
+ * host. Random numbers come from a state of the caller, time from its base/clock, so that a test
+ * sees the same delays every time.
  * Lifetime: plain structs, *_init() and no end.
  * Errors: none.
  */
@@ -21,13 +21,13 @@ enum {
     BACKOFF_POLL_CAP_MS = 60 * 1000,
 };
 
-/* A delay from 0 to min(cap_ms, 0.5 s doubled with each failure after the first), each of them as
- * likely. `failures` in a row, from 1. */
+/* A random delay, evenly distributed from 0 to min(cap_ms, 0.5 s doubled with each failure after
+ * the first). `failures` in a row, from 1. */
 int64_t backoff_delay_ms(unsigned failures, int64_t cap_ms, uint64_t *random_state);
 
 /*
- * A token bucket: each retry costs one token, each success earns a tenth, it is full at birth. So a
- * service that fails every time sees each operation once, and `capacity` retries altogether.
+ * A token bucket: each retry costs one token, each success earns a tenth, and it starts full. So a
+ * service that always fails gets each operation once, and `capacity` retries altogether.
  */
 struct retry_bucket {
     int64_t tenths;
@@ -59,7 +59,7 @@ struct breaker {
 
 void breaker_init(struct breaker *breaker, unsigned threshold, int64_t cool_down_ms);
 
-/* Whether a request may be made now; a true one must be followed by success, failure or abandon. */
+/* Whether a request may be made now; after true, call success, failure or abandon. */
 bool breaker_admit(struct breaker *breaker, int64_t monotonic_ms);
 void breaker_success(struct breaker *breaker);
 void breaker_failure(struct breaker *breaker, int64_t monotonic_ms);

@@ -1,9 +1,9 @@
 /*
- * What: a growing byte buffer that is born with a cap, so that nothing from outside can make the
- * program allocate without bound.
+ * What: a growing byte buffer with a limit from the start, so that nothing from outside can make
+ * the program allocate without bound.
  * Lifetime: buf_init() .. buf_fini(); a zeroed struct is a valid empty buffer with limit 0.
- * Errors: the first failure (-ENOMEM, -EFBIG when the cap is reached) sticks in `error`; later adds
- * do nothing and return it, so a long rendering checks once at the end.
+ * Errors: the first failure (-ENOMEM, -EFBIG at the limit) stays in `error`; later adds do nothing
+ * and return it, so that a long rendering needs only one check at the end.
  * The bytes are always followed by a NUL that does not count, so that text can be used as a string.
  */
 #ifndef SEEDANCEFS_BASE_BUF_H

@@ -1,6 +1,6 @@
 /*
- * What: a checksum against damage, not against malice: fast enough to be taken of every byte of a
- * video (XXH3, 64 bits; the value is part of file formats).
+ * What: a checksum that finds damage, but does not protect against an attacker. It is fast enough
+ * for every byte of a video (XXH3, 64 bits; the value is part of file formats).
  */
 #ifndef SEEDANCEFS_BASE_CHECKSUM_H
 #define SEEDANCEFS_BASE_CHECKSUM_H

@@ -1,9 +1,9 @@
 /*
- * What: a process of our own for work that the loop must not wait for. It is forked, not executed,
- * and keeps nothing of the program but what it is given: a socket (SOCK_SEQPACKET) to talk with the
- * program, one more descriptor, and the capabilities that it is for. Whoever starts one starts it
- * before the program has read the API key: a fork copies all of its memory.
- * Lifetime: it ends when its function returns, and with the program, however that ends.
+ * What: a child process for work that the loop must not wait for. It is forked, not executed, and
+ * keeps only what it is given: a socket (SOCK_SEQPACKET) to the program, one more descriptor, and
+ * the capabilities that it needs. A child must be started before the program reads the API key,
+ * because a fork copies all memory.
+ * Lifetime: it ends when its function returns, and when the program ends, however that happens.
  * Errors: -errno.
  */
 #ifndef SEEDANCEFS_BASE_CHILD_H
@@ -15,9 +15,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Runs in the process. Its descriptors are these two, standard input and outputs are /dev/null, its
- * directory is /, its environment is wiped, signals are blocked as they were, it can execute no
- * setuid program, and has no capabilities. */
+/* Runs in the child. The child has only these two descriptors; standard input and outputs are
+ * /dev/null, the working directory is /, the environment is wiped, signals are blocked as they
+ * were. It cannot execute setuid programs and has only the capabilities of its settings. */
 enum { CHILD_SOCKET_FD = 3, CHILD_KEPT_FD = 4 };
 typedef void child_fn(void *context);
 
@@ -40,11 +40,11 @@ int child_start_with(const struct child_settings *settings, child_fn *fn, void *
 int child_start(const char *name, int kept_fd, child_fn *fn, void *context,
                 struct child *out) NODISCARD;
 
-/* Closes the socket, which the process takes for its end, and waits for it. */
+/* Closes the socket, at which the child ends, and waits for it. */
 void child_wait(struct child *child);
 
-/* Kills it, and does not wait for one that cannot be killed now: it may wait for a disk that is
- * gone. */
+/* Kills the child. Does not wait for a child that cannot be killed now, because it may be waiting
+ * for a disk that does not respond. */
 void child_kill(struct child *child);
 
 #endif

@@ -1,8 +1,8 @@
 /*
- * What: the only source of time. The program uses clock_system(); a test brings a clock of its own
- * and lives hours in milliseconds.
- * Units: int64 milliseconds. Wall time counts from the Unix epoch and may jump; monotonic time
- * includes suspension (CLOCK_BOOTTIME), so that a deadline met while asleep is met.
+ * What: the only source of time. The program uses clock_system(); a test uses a clock of its own,
+ * so that hours pass in milliseconds.
+ * Units: int64 milliseconds. Wall time counts from the Unix epoch and may jump. Monotonic time
+ * includes suspension (CLOCK_BOOTTIME), so that a deadline can pass while the machine sleeps.
  */
 #ifndef SEEDANCEFS_BASE_CLOCK_H
 #define SEEDANCEFS_BASE_CLOCK_H
@@ -27,7 +27,7 @@ static inline int64_t clock_monotonic_ms(const struct clock *clock)
     return clock->monotonic_ms(clock);
 }
 
-/* A clock for tests: stands still until told otherwise. */
+/* A clock for tests: it moves only by fake_clock_advance(). */
 struct fake_clock {
     struct clock clock;
     int64_t wall_ms;

@@ -1,7 +1,7 @@
 /*
- * What: the file operations that several layers need, on real disks, with caps and durability
- * spelled out. What lies in the data directory is reached by its name in a directory that is held
- * open, so that it is found, or is not there, whatever becomes of the path to it; a symbolic link
+ * What: the file operations that several layers need, on real disks, with explicit limits and
+ * durability. A file of the data directory is opened by its name in a directory that is held open,
+ * so that the result does not depend on what happens to the path of that directory. A symbolic link
  * there is never followed (-ELOOP). Paths, names and descriptors are lent.
  * Errors: -errno.
  */
@@ -15,12 +15,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Makes the directory and its missing parents with `mode`; 0 when it is there already. */
+/* Makes the directory and its missing parents with `mode`; 0 when it exists already. */
 int file_make_directories(const char *path, mode_t mode) NODISCARD;
 
-/* Opens the directory of this name, made with mode 0700 where there is none. A descriptor, owned by
- * the caller;
- * -ENOTDIR for a file or a link. */
+/* Opens the directory of this name, and makes it with mode 0700 when it does not exist. Returns a
+ * descriptor, owned by the caller; -ENOTDIR for a file or a link. */
 int file_open_directory(int directory_fd, const char *name) NODISCARD;
 
 /* Appends the whole file to `out` (up to its limit; -EFBIG beyond). A path may be a link. */
@@ -31,12 +30,12 @@ int file_read_all_at(int directory_fd, const char *name, struct buf *out) NODISC
 ssize_t file_read_full(int fd, void *bytes, size_t len, int64_t offset) NODISCARD;
 int file_write_full(int fd, const void *bytes, size_t len, int64_t offset) NODISCARD;
 
-/* Puts a file with these bytes in the place of `name`: after a crash or a power cut the old one is
- * there or the new one, and the new one once this has returned 0. Uses `name`.new. */
+/* Replaces `name` by a file with these bytes: after a crash or a power cut there is the old file or
+ * the new one, and the new one once this has returned 0. Uses `name`.new. */
 int file_replace(int directory_fd, const char *name, const void *bytes, size_t len,
                  mode_t mode) NODISCARD;
 
-/* The first half of that: whether the disk takes it. */
+/* The first half of that: returns whether the disk has room for it. */
 int file_prepare(int directory_fd, const char *name, const void *bytes, size_t len,
                  mode_t mode) NODISCARD;
 

@@ -1,9 +1,9 @@
 /*
- * What: JSON (RFC 8259), read strictly and written plainly. The only includer of cJSON: its
+ * What: JSON (RFC 8259), read strictly and written plainly. The sole includer of cJSON. Its
  * parser is lenient, so every text is first scanned here: UTF-8 without surrogates, overlong forms
  * or a byte order mark, no NUL byte and no \u0000, no lone surrogates in \u escapes, no number
- * outside double, no key twice in one object, nothing behind the value, and caps on everything.
- * A parsed tree is read-only. Nodes know where they stand in the text, for messages to people.
+ * outside double, no key twice in one object, nothing behind the value, and limits on everything.
+ * A parsed tree is read-only. Nodes know their position in the text, for messages to people.
  * Lifetime: a document owns its text and its tree; `struct json` nodes, keys and texts are lent by
  * the document and die with it.
  * Errors: -ERR_JSON_INCOMPLETE, -ERR_JSON_SYNTAX, -ERR_JSON_LIMIT, -ENOMEM. The writer's errors
@@ -56,13 +56,14 @@ struct json_document *json_document_free(struct json_document *document);
 
 const struct json *json_document_root(const struct json_document *document);
 
-/* JSON_NULL for NULL, so that an absent member can be asked as well. */
+/* JSON_NULL for NULL, so that the type of an absent member can be read as well. */
 enum json_type json_type_get(const struct json *node);
 
 /* "a string", "an object", …: for messages. Static storage. */
 const char *json_type_name(enum json_type type);
 
-/* Value of exactly this key, case included; NULL when absent, or when `object` is none or NULL. */
+/* Value of exactly this key (case matters); NULL when absent, or when `object` is no object or
+ * NULL. */
 const struct json *json_member_get(const struct json *object, const char *key);
 
 /* Members of an object or items of an array, in document order; NULL after the last one. */
@@ -85,15 +86,15 @@ bool json_bool_get(const struct json *node, bool *out);
 bool json_number_get(const struct json *node, double *out);
 
 /* Only for a number that is exactly an int64: 5 and 5.0, not 5.5 and not 1e30. A number written
- * with a fraction or an exponent counts up to 2^53 in size. */
+ * with a fraction or an exponent is accepted up to 2^53 in size. */
 bool json_int64_get(const struct json *node, int64_t *out);
 
-/* Where the value (or its key: the value again, if it has none) begins; counted from 1. */
+/* Where the value begins, or its key (the value, if it has no key); counted from 1. */
 void json_position(const struct json *node, unsigned *line, unsigned *column);
 void json_key_position(const struct json *node, unsigned *line, unsigned *column);
 
 /*
- * The writer: calls in document order give a document; commas, blanks and escapes are its matter.
+ * The writer: calls in document order make a document; it adds commas, blanks and escapes.
  * Misuse (a value without key in an object, unbalanced ends) sets the buf's error to -EINVAL.
  */
 enum json_style { JSON_COMPACT, JSON_PRETTY /* two blanks per level */ };
@@ -125,10 +126,10 @@ void json_write_int64(struct json_writer *w, int64_t value);
 void json_write_bool(struct json_writer *w, bool value);
 void json_write_null(struct json_writer *w);
 
-/* Text that is JSON already (a number, a rendered object); written as it stands. */
+/* Text that is JSON already (a number, a rendered object); written unchanged. */
 void json_write_raw(struct json_writer *w, const char *json);
 
-/* A parsed value with all below it; numbers keep the spelling they had. */
+/* A parsed value with everything in it; numbers keep their spelling. */
 void json_write_node(struct json_writer *w, const struct json *node);
 
 /* Both in one call, for the members of a flat object. */
@@ -136,7 +137,7 @@ void json_write_member_string(struct json_writer *w, const char *key, const char
 void json_write_member_int64(struct json_writer *w, const char *key, int64_t value);
 void json_write_member_bool(struct json_writer *w, const char *key, bool value);
 
-/* Adds `len` bytes as a quoted JSON string; the writer's own way of doing it. */
+/* Adds `len` bytes as a quoted JSON string, in the same way as the writer. */
 void json_escape(struct buf *out, const char *text, size_t len);
 
 #endif

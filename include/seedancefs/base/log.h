@@ -6,9 +6,9 @@
  * A caller never passes a secret: keys are `struct secret`, which no format can print, and URLs go
  * through url_redact().
  *
- * Writing never waits: the descriptor is a file, or one with O_NONBLOCK. A line that it does not
- * take is dropped, and the next one that it takes is preceded by event=log.dropped, which says how
- * many there were.
+ * Writing never waits: the descriptor is a file, or has O_NONBLOCK. A line that cannot be written
+ * is dropped, and the next one that can be written is preceded by event=log.dropped, which says how
+ * many were dropped.
  */
 #ifndef SEEDANCEFS_BASE_LOG_H
 #define SEEDANCEFS_BASE_LOG_H
@@ -24,12 +24,12 @@ enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
  * standard error. */
 void log_configure(enum log_level level, int fd);
 
-/* Puts the full file aside and returns the descriptor of a new one, which the log owns; -errno: the
- * old one is gone on with for a while. Must not log. */
+/* Renames the full file and returns the descriptor of a new one, which the log owns. On -errno the
+ * log uses the old file for a while longer. Must not log. */
 typedef int log_rotate_fn(const void *context);
 
-/* From now on the file has at most `bytes_max`; the log owns its descriptor, too. Until the next
- * log_configure(). */
+/* Limits the file to `bytes_max` until the next log_configure(); the log owns its descriptor,
+ * too. */
 void log_rotation_set(int64_t bytes_max, log_rotate_fn *fn, const void *context);
 
 bool log_is_enabled(enum log_level level);

@@ -1,8 +1,8 @@
 /*
  * What: which capabilities this process has (capabilities(7)), and as which user it runs. Mounting
- * takes CAP_SYS_ADMIN: root has it, and a service manager may lend it to an ordinary user's program
- * (AmbientCapabilities=), so that no setuid program is needed and NoNewPrivileges= holds. Once
- * mounted a program that talks to the network should have none of that.
+ * needs CAP_SYS_ADMIN. Root has it, and a service manager can lend it to the program of an ordinary
+ * user (AmbientCapabilities=), so that no setuid program is needed and NoNewPrivileges= can be set.
+ * Once it has mounted, a program that uses the network should have no capability.
  * Errors: -errno.
  */
 #ifndef SEEDANCEFS_BASE_PRIVILEGES_H
@@ -18,20 +18,20 @@
 /* A set of capabilities is a sum of these. */
 #define PRIVILEGE(capability) (UINT64_C(1) << (capability))
 
-/* Gives every capability up that is not in `kept`, for good; it gains none that it had not. Run as
- * root it gets none back by executing a program either (PR_SET_NO_NEW_PRIVS): uid 0 alone would
- * give it all. */
+/* Gives up every capability that is not in `kept`, for good, and adds none. A process of root gets
+ * none back by executing a program either (PR_SET_NO_NEW_PRIVS); without that, uid 0 alone would
+ * get all of them back. */
 int privileges_drop(uint64_t kept) NODISCARD;
 
-/* No program that this process executes gets more rights than it has: no setuid program works any
- * more. */
+/* From now on no program that this process executes gets more rights than the process has; setuid
+ * programs no longer work. */
 int privileges_seal(void) NODISCARD;
 
 /* Whether this process can mount without a setuid program. */
 bool privileges_has(int capability);
 
-/* Becomes this user with the user's groups, in all of its ids, and keeps the capabilities in `kept`
- * alone, which it must have. Only root can. -EPERM. */
+/* Switches to this user and the user's groups, in all ids, and keeps only the capabilities in
+ * `kept`, which the process must have. Only root can do this; otherwise -EPERM. */
 int privileges_user_set(const char *name, uid_t uid, gid_t gid, uint64_t kept) NODISCARD;
 
 #endif

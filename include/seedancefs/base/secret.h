@@ -17,12 +17,12 @@ struct secret {
 };
 
 /* Copies `text` without blanks around it. -EINVAL when it is empty, longer than 4,096 bytes, or
- * has a byte that cannot stand in an HTTP header (RFC 9110, section 5.5). */
+ * has a byte that is not allowed in an HTTP header (RFC 9110, section 5.5). */
 int secret_init(struct secret *secret, const char *text, size_t len) NODISCARD;
 void secret_fini(struct secret *secret);
 
-/* Puts asterisks in the place of the secret wherever it stands in these bytes, whose length stays.
- * One of less than eight bytes could be anything, and is left. */
+/* Replaces the secret by asterisks wherever it is in these bytes; the length stays. A secret of
+ * less than eight bytes could be a part of any text, and is not replaced. */
 void secret_mask(const struct secret *secret, char *bytes, size_t len);
 
 static inline bool secret_is_set(const struct secret *secret)

@@ -11,15 +11,15 @@
 #include "seedancefs/base/text.h"
 
 #define HASH_NONFATAL_OOM 1
-/* uthash's own is a ladder of falling-through cases that clang warns of in every user. */
+/* uthash's own hash function makes clang warn about fall-through in every file that uses it. */
 #define HASH_FUNCTION(key, len, out) ((out) = (unsigned)text_hash((key), (len)))
 #include <uthash.h>
 #include <utlist.h>
 
 #define TABLE_HAS(item, handle) ((item)->handle.tbl != NULL)
 
-/* Gives an element that is in a table another key, which is lent. Nothing is allocated, so that it
- * cannot fail, unlike taking the element out and adding it again. */
+/* Changes the key of an element in a table; the key is lent. Allocates nothing and so cannot fail,
+ * unlike removing the element and adding it again. */
 static inline void table_key_set(UT_hash_handle *handle, const void *key, size_t len)
 {
     UT_hash_table *table = handle->tbl;
@@ -32,7 +32,7 @@ static inline void table_key_set(UT_hash_handle *handle, const void *key, size_t
     handle->keylen = (unsigned)len;
     HASH_VALUE(key, len, handle->hashv);
     HASH_TO_BKT(handle->hashv, table->num_buckets, bucket);
-    table->noexpand = 1; /* the buckets stay as they are: that would be the allocation */
+    table->noexpand = 1; /* growing the buckets would be an allocation */
     HASH_ADD_TO_BKT(table->buckets[bucket], hh, handle, is_out_of_memory);
     table->noexpand = noexpand;
 }

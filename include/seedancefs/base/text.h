@@ -1,7 +1,7 @@
 /*
  * What: small renderings and checks of text that several layers need: times, money, names, UTF-8,
- * and texts from outside as they may be shown. Nothing here allocates but in the caller's buf, and
- * nothing keeps state.
+ * and texts from outside in the form in which they may be shown. These functions allocate only in
+ * the caller's buf, and keep no state.
  */
 #ifndef SEEDANCEFS_BASE_TEXT_H
 #define SEEDANCEFS_BASE_TEXT_H
@@ -48,14 +48,14 @@ bool text_is_control(const char *sequence);
 /*
  * Texts that come from outside (a request, a response, a message) and are shown to people.
  *
- * Control characters would be commands to a terminal. They are shown as the escape sequence that
- * JSON and most languages have for them, \u001b, so that JSON stays the same JSON; newline and tab
- * stay. Bytes that are not UTF-8 are shown as \x9b. A carriage return before a newline is left out.
+ * Control characters could be commands to a terminal. They are shown as the escape sequence of
+ * JSON and most languages, \u001b, so that JSON keeps its meaning; newline and tab stay. Bytes that
+ * are not UTF-8 are shown as \x9b. A carriage return before a newline is left out.
  *
- * URLs are secrets as far as they give access: their query and fragment may be a signature, and a
- * password stands before the host. Each is shown as "…". A URL begins with "://" and ends at a
- * blank, a quotation mark or the end; the text may be JSON, where any of this but the mark may be
- * escaped.
+ * Some parts of a URL are secrets: the query and fragment may be a signature, and there may be a
+ * password before the host. Each is shown as "…". A URL begins with "://" and ends at a blank, a
+ * quotation mark or the end of the text. The text may be JSON, in which everything but the
+ * quotation mark may be escaped.
  */
 int text_add_escaped(struct buf *out, const char *text, size_t len); /* control characters alone */
 int text_add_shown(struct buf *out, const char *text, size_t len);   /* and without such secrets */
@@ -63,13 +63,13 @@ int text_add_shown(struct buf *out, const char *text, size_t len);   /* and with
 /* True when a URL in the text has one of them. */
 bool text_has_url_secret(const char *text, size_t len);
 
-/* Puts '*' in the place of each of their bytes: for a text whose length must stay. */
+/* Replaces each of their bytes by '*', for a text whose length must stay. */
 void text_mask_url_secrets(char *text, size_t len);
 
-/* What a sentence that ends with `text` still needs: "." or, behind ".", "!" or "?", "". */
+/* What a sentence that ends with `text` still needs: ".", or "" after ".", "!" or "?". */
 const char *text_full_stop(const char *text);
 
-/* SHA-like strength is not needed here: FNV-1a, for tables and checks of identity. */
+/* FNV-1a, for tables and checks of identity; not for protection against an attacker. */
 uint64_t text_hash(const void *bytes, size_t len);
 
 #endif

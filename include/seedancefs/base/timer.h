@@ -1,9 +1,9 @@
 /*
- * What: deadlines of one thread, kept in a heap of the timers themselves: setting needs no memory
- * and cannot fail, and costs O(1), cancelling O(log n), the next due time O(1), so that thousands
- * of jobs may each have one.
- * Lifetime: a `struct timer` lives inside its owner, zeroed at birth, and must be cancelled before
- * its owner dies. `struct timers` outlives all of its timers.
+ * What: deadlines of one thread, in a heap that is linked through the timers themselves. Setting a
+ * timer allocates nothing, cannot fail, and takes O(1); cancelling takes O(log n), the next due
+ * time O(1). So thousands of jobs can each have one.
+ * Lifetime: a `struct timer` is a member of its owner, starts zeroed, and must be cancelled before
+ * its owner is freed. `struct timers` outlives all of its timers.
  * Units: monotonic milliseconds of the clock given to timers_init().
  */
 #ifndef SEEDANCEFS_BASE_TIMER_H
@@ -52,7 +52,8 @@ static inline bool timer_is_set(const struct timer *timer)
 /* Milliseconds until the next timer is due (0 when one is overdue), or -1 when none is set. */
 int64_t timers_next_ms(const struct timers *timers);
 
-/* Fires what is due, each at most once per call; a callback may set and cancel any timer. */
+/* Fires the timers that are due, each at most once per call; a callback may set and cancel any
+ * timer. */
 void timers_run(struct timers *timers);
 
 #endif

@@ -1,11 +1,12 @@
 /*
- * What: a process of our own that looks at the threads behind requests: whether they are about to
- * create something below a name. It reads their memory, and a caller can make that take for ever.
- * Lifetime: inspector_new() before there is a mount, and before there is a key in the program;
+ * What: a child process that looks at the thread behind a request and finds out whether it is about
+ * to create something below a name. It reads the thread's memory, and a caller can make that block
+ * for ever.
+ * Lifetime: inspector_new() before the mount is made and before the key is read;
  * inspector_process() whenever inspector_fd() is readable; inspector_free() after the session that
- * was given it. The process ends with the program, however that ends.
- * Errors: -errno. Without it, and where a look takes longer than a second, callers are taken for
- * ones that cannot be looked at.
+ * uses it. The process ends with the program, however the program ends.
+ * Errors: -errno. Without the process, and when a look takes longer than a second, the program
+ * treats the caller as one that cannot be inspected.
  */
 #ifndef SEEDANCEFS_FUSE_INSPECTOR_H
 #define SEEDANCEFS_FUSE_INSPECTOR_H
@@ -21,8 +22,7 @@ struct inspector *inspector_free(struct inspector *inspector);
 
 int inspector_fd(const struct inspector *inspector);
 
-/* Takes the results that have come. -EPIPE when the process is gone: there is nothing more to wait
- * for. */
+/* Takes the results that have arrived. -EPIPE when the process has ended: no more will come. */
 int inspector_process(struct inspector *inspector) NODISCARD;
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * What: the kernel's side: a FUSE session on a mount point, each request turned into one call of
- * the tree and each result into exactly one reply. The only includer of libfuse.
+ * What: the kernel's side: a FUSE session on a mount point. Each request becomes one call of the
+ * tree, and each result becomes exactly one reply. The sole includer of libfuse.
  * Lifetime: session_new(), session_mount(), then session_process() whenever session_fd() is
  * readable, until session_is_ended(); session_free() unmounts, unless session_disconnect() was
  * called. Parked reads are answered or cancelled before.
@@ -26,7 +26,7 @@ struct session_settings {
     const char *options;         /* FUSE mount options, comma separated; NULL: none */
     bool is_debug;
     void *context;
-    void (*on_ready)(void *context); /* the kernel has said hello: the mount answers */
+    void (*on_ready)(void *context); /* FUSE_INIT is done: the mount answers */
 };
 
 /* -EINVAL when an option is not known to FUSE (it has said so on standard error). */
@@ -36,14 +36,14 @@ int session_new(const struct session_settings *settings, struct session **out) N
 int session_mount(struct session *session, const char *mountpoint) NODISCARD;
 
 /*
- * A process that works on the mount so that inotify(7) tells others what has changed: what it makes
- * is there already, and is answered with that; what it removes is gone already.
+ * The process that works on the mount so that inotify(7) reports changes. What it creates exists
+ * already, and the session replies with that; what it removes is removed already.
  */
 void session_emitter_set(struct session *session, pid_t pid); /* 0: none */
 
-/* What it is going to make: its lookup of `name` (lent; NULL: nothing) in `parent` is answered with
- * ENOENT, or it would not come to make it. With `is_gone`, to remove: it is found, for the same
- * reason. */
+/* What the process is going to create: its lookup of `name` (lent; NULL: nothing) in `parent` is
+ * answered with ENOENT, because otherwise the kernel would not send the create. With `is_gone` the
+ * process is going to remove the name, and its lookup succeeds for the same reason. */
 void session_raising_set(struct session *session, uint64_t parent, const char *name, bool is_gone);
 
 int session_fd(const struct session *session);
@@ -54,8 +54,8 @@ int session_process(struct session *session, unsigned most) NODISCARD;
 /* True once the mount is gone. */
 bool session_is_ended(const struct session *session);
 
-/* Ends the connection, for somebody else who unmounts: session_free() then leaves that alone. From
- * now on the mount gives ENOTCONN. False when it was gone already. */
+/* Ends the connection, when somebody else unmounts: session_free() then does not unmount. From now
+ * on the mount returns ENOTCONN. False when the connection had ended already. */
 bool session_disconnect(struct session *session);
 
 struct session *session_free(struct session *session);

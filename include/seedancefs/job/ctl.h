@@ -1,5 +1,5 @@
 /*
- * What: commands to a job, as they are written into its ctl.
+ * What: the commands that users write into the `ctl` of a job.
  */
 #ifndef SEEDANCEFS_JOB_CTL_H
 #define SEEDANCEFS_JOB_CTL_H
@@ -9,11 +9,11 @@
 #include "seedancefs/job/job.h"
 
 /* Runs one command, a line of at most 511 bytes. -EINVAL: not a command, or not possible in this
- * state; -EBUSY: not possible while something goes on; other codes from what it does. Whatever
- * fails, job_detail.ctl_problem says why. */
+ * state; -EBUSY: not possible at the moment; other codes come from the command's own work. After
+ * any failure job_detail.ctl_problem says why. */
 int job_ctl_run(struct job *job, const char *bytes, size_t len) NODISCARD;
 
-/* What reading `ctl` gives: a line for each command, and why the last one failed. */
+/* Renders the content of `ctl`: a line for each command, and why the last one failed. */
 int job_ctl_render(const struct job_detail *detail, struct buf *out) NODISCARD;
 
 #endif

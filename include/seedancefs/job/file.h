@@ -1,8 +1,8 @@
 /*
- * What: the files that a user keeps in a job's directory. Their bytes lie on disk; prompt.json is
- * one of them, and the one with a meaning: when the last handle that wrote it is closed, or
- * another file is renamed onto it, its content is committed (see commit.c). prompt.txt is the other
- * form of it, the text of the prompt alone; a job has one of the two. "The prompt" is either.
+ * What: the files that a user keeps in a job's directory. Their bytes are on disk. prompt.json is
+ * one of them, and has a special meaning: when the last handle that wrote it is closed, or another
+ * file is renamed onto it, its content is committed (see commit.c). prompt.txt is the other form of
+ * it, only the text of the prompt; a job has one of the two. "The prompt" is either.
  * Lifetime: lent by the job's detail; pinned by job_file_open() .. job_file_close().
  * Errors: -errno and codes of base/err; -ERR_PROMPT_FROZEN where an accepted prompt.json would
  * change.
@@ -44,40 +44,40 @@ struct job_file {
 struct job_file *job_file_find(const struct job_detail *detail, const char *name);
 struct job_file *job_file_get(const struct job_detail *detail, int64_t id);
 
-/* prompt.json or prompt.txt, whichever is there; NULL: neither. */
+/* prompt.json or prompt.txt, whichever exists; NULL: neither. */
 struct job_file *job_file_find_prompt(const struct job_detail *detail);
 bool job_file_is_prompt(const struct job_file *file);
-/* What messages call it: prompt.txt where that is there. Static storage. */
+/* The name of the prompt in messages: prompt.txt when the job has one. Static storage. */
 const char *job_prompt_name(const struct job_detail *detail);
 
 /* True for the prompt of a job that does not take a new one now. */
 bool job_file_is_frozen(const struct job_file *file);
 
-/* The frozen prompt, once the user has removed it: it is kept, but not shown until something tries
- * to make it anew, or the job is no longer in a frozen state. */
+/* True for a frozen prompt that the user has removed: it is kept, but not shown until a program
+ * tries to create it again, or the job is no longer in a frozen state. */
 bool job_file_is_hidden(const struct job_file *file);
-/* That, also after it was frozen and before it is written again, and every file that was unlinked
- * while it was open: nothing that would have to be removed before its job is. */
+/* True for a hidden prompt, also after it was frozen and before it is written again, and for every
+ * file that was unlinked while it was open. Such a file does not prevent the removal of its job. */
 bool job_file_is_removed(const struct job_file *file);
 
 /*
- * The permission bits that hold: those that the user set, but without write permission while the
+ * The effective permission bits: those that the user set, but without write permission while the
  *   prompt is frozen; without any for others while the prompt has a URL with a secret in it
- *   (text_has_url_secret()). What cannot be searched for one, or is larger than
- *   JOB_FILE_SEARCHED_BYTES, is taken to have one.
+ *   (text_has_url_secret()). A prompt that cannot be searched, or is larger than
+ *   JOB_FILE_SEARCHED_BYTES, is treated as if it had one.
  */
 enum { JOB_FILE_SEARCHED_BYTES = 1024 * 1024 };
 mode_t job_file_mode_get(struct job_file *file);
 
-/* Who besides the owner may read what tells of the job's prompt: 044, 040, 004 or 0. They are those
- * who may read the prompt, by the bits that the user set. Nobody, when that is not known: the
- * prompt was removed. */
+/* Who besides the owner may read files with words of the job's prompt: 044, 040, 004 or 0. They are
+ * those who may read the prompt, by the bits that the user set; nobody, when the prompt was
+ * removed. */
 mode_t job_readers_get(struct job *job);
 
 /* Size, times and, in st_mode, the bits that the user set. */
 int job_file_stat(const struct job_file *file, struct stat *st) NODISCARD;
 
-/* Appends what is in it now; -EFBIG beyond the limit of `out`. */
+/* Appends the present content; -EFBIG beyond the limit of `out`. */
 int job_file_read(const struct job_file *file, struct buf *out) NODISCARD;
 
 /* Makes an empty file, not yet open. -EEXIST, also for the second form of a prompt (`error` then
@@ -89,24 +89,24 @@ int job_file_create(struct job *job, const char *name, mode_t mode,
 void job_file_begin(struct job_file *file);
 
 int job_file_open(struct job_file *file, bool is_writer, bool is_truncating) NODISCARD;
-/* The end of a handle; commits prompt.json when it was the last writer. The file may be gone
- * after. */
+/* Ends a handle, and commits prompt.json when it was the last writer. The file may be freed. */
 void job_file_close(struct job_file *file, bool is_writer);
-/* The same when nobody said that the writer is done: nothing is committed. */
+/* Ends a handle whose writer never closed it: nothing is committed. */
 void job_file_abandon(struct job_file *file, bool is_writer);
 
-/* Writes all or nothing. Bytes that make prompt.json definitely not acceptable are written, too,
- * and answered with -ERR_PROMPT_INVALID; `error` then says why. -EFBIG beyond the size limit. */
+/* Writes all bytes or none. Bytes that make prompt.json definitely not acceptable are written, too,
+ * and the result is -ERR_PROMPT_INVALID; `error` then says why. -EFBIG beyond the size limit. */
 int job_file_write(struct job_file *file, const void *bytes, size_t len, int64_t offset) NODISCARD;
 int job_file_truncate(struct job_file *file, int64_t size) NODISCARD;
 
-/* What close(2) should report: -ERR_PROMPT_INVALID when the last writer leaves something
- * definitely not acceptable, an error of the disk when the acceptable could not be made durable.
+/* The result for close(2): -ERR_PROMPT_INVALID when the last writer leaves a prompt that is
+ * definitely not acceptable; an error of the disk when an acceptable one could not be made durable.
  * Never submits. */
 int job_file_flush(struct job_file *file) NODISCARD;
 
-/* A write or a flush failed with -ENOMEM before it could be passed on: what is in prompt.json is
- * not what its writer meant, or its writer was told that closing failed. Nothing is submitted. */
+/* The caller replied -ENOMEM to a write or a flush before it reached this layer: prompt.json does
+ * not have what its writer wanted, or its writer believes that closing failed. Nothing is
+ * submitted. */
 void job_file_write_dropped(struct job_file *file, bool is_flush);
 
 /* fsync(2): the file and its name are on disk when it returns. Never submits. */
@@ -115,10 +115,10 @@ int job_file_sync(struct job_file *file) NODISCARD;
 int job_file_mode_set(struct job_file *file, mode_t mode) NODISCARD;
 int job_file_times_set(struct job_file *file, const struct timespec times[2]) NODISCARD;
 
-/* Also on a full disk. A frozen prompt is hidden. */
+/* Works on a full disk, too. A frozen prompt is only hidden. */
 int job_file_unlink(struct job_file *file) NODISCARD;
 
-/* Moves the file to `name` in `job`, replacing what is there. Onto the prompt it commits: an
+/* Moves the file to `name` in `job`, replacing a file of that name. Onto the prompt it commits: an
  * unacceptable content is refused with -ERR_PROMPT_INVALID, nothing is moved, and `error` says
  * why. */
 int job_file_rename(struct job_file *file, struct job *job, const char *name,

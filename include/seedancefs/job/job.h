@@ -1,10 +1,9 @@
 /*
  * What: a job: one directory under jobs/, its state, and what the layers above may see of it.
- * A job is slim while it rests (some 250 bytes), and grows a `struct job_detail` while somebody
- * looks at it or something is going on; the detail of resting jobs is dropped again, oldest
- * first.
- * Lifetime: made by jobs_new() from the store and by jobs_create(); lent everywhere else. Who
- * keeps a job over several calls holds a reference: job_ref() .. job_unref().
+ * An idle job takes some 250 bytes. It gets a `struct job_detail` while somebody looks at it or the
+ * program works on it; the detail of idle jobs is freed again, the least recently used first.
+ * Lifetime: made by jobs_new() from the store and by jobs_create(); lent everywhere else. A caller
+ * that keeps a job over several calls holds a reference: job_ref() .. job_unref().
  * Errors: -errno and codes of base/err.
  */
 #ifndef SEEDANCEFS_JOB_JOB_H
@@ -61,7 +60,7 @@ static inline bool job_state_is_editable(enum job_state state)
     return job_state_class(state) == JOB_CLASS_EDITABLE;
 }
 
-/* What is known of a job while it is looked at or active. */
+/* What is known of a job while somebody looks at it or it is active. */
 struct job_detail {
     struct store_attempt attempt; /* id 0: none */
     char *problem;                /* text of `error`: use job_problem_get() */
@@ -70,11 +69,11 @@ struct job_detail {
     char *reason;                 /* why the job waits or is stale, one sentence; NULL: none */
     struct job_file *files;       /* what the user keeps here, prompt.json among it */
 
-    /* Going on: at most one call and one timer. */
+    /* Work in progress: at most one call and one timer. */
     struct api_call *call;
     struct timer timer;
     int64_t start_ms; /* monotonic: when the task began, as far as it is known */
-    /* Monotonic: when the service last said that the task goes on; -1: never to this program. */
+    /* Monotonic: when the service last reported the task as active; -1: never to this program. */
     int64_t last_seen_active_ms;
     unsigned failures;           /* of the kind of call that is tried now, in a row */
     unsigned key_generation;     /* jobs.key_generation when the create began */
@@ -120,8 +119,8 @@ struct job {
     bool is_provisional;  /* looked up by a path that is about to create something below it */
     bool is_removed;
     bool is_resume_due; /* the start could not load it */
-    /* Versions of the video that the layer above has seen beside the first, since the user or a
-     * start asked for it or one of them was whole. */
+    /* How many other versions of the video the layer above has seen after the first, since the user
+     * or a start asked for it or one of them was complete. */
     unsigned char video_changes;
     unsigned char media_mark;  /* what the layer above knows of this attempt's media; 0: nothing */
     unsigned char view_mark;   /* in which views the layer above shows it; 0: not known */
@@ -139,14 +138,14 @@ struct job *job_unref(struct job *job);
  * unless the job is referenced or active. */
 int job_detail_get(struct job *job, struct job_detail **out) NODISCARD;
 
-/* How far the job's task is, judged by how long like tasks took. */
+/* How far the job's task is, estimated from how long similar tasks took. */
 struct job_progress {
     int permille;   /* 1000: succeeded, and not before; -1: there is no telling */
     int64_t eta_ms; /* what it will take yet; -1: not known */
 };
 int job_progress_get(struct job *job, struct job_progress *out) NODISCARD;
 
-/* The text of `error`, of a job whose detail is there; NULL: nothing is wrong. Lent. */
+/* The text of `error`, of a job whose detail is loaded; NULL: nothing is wrong. Lent. */
 const char *job_problem_get(const struct job *job);
 
 /* "name state=… attempt=…", for log lines and debuggers. */

@@ -23,10 +23,10 @@ struct job_hooks {
     void *context;
     /* Something that the tree shows of the job has changed. */
     void (*on_change)(void *context, struct job *job);
-    /* The service has finished the video: find out its size and answer with jobs_video_set() or
+    /* The service has finished the video: find out its size, then call jobs_video_set() or
      * jobs_video_failed(). Called again after a restart. */
     void (*on_video)(void *context, struct job *job);
-    /* The answer to jobs_url_refresh(): 0 and fresh URLs in the attempt, or why there are none. */
+    /* The result of jobs_url_refresh(): 0 and new URLs in the attempt, or why there are none. */
     void (*on_url)(void *context, struct job *job, int result);
     /* The job is being removed: the media of this attempt are not wanted any more. */
     void (*on_media_unwanted)(void *context, int64_t attempt_id);
@@ -69,7 +69,7 @@ int jobs_new(const struct jobs_settings *settings, struct jobs **out) NODISCARD;
  * `unknown` after the next start; see jobs_is_submitting(). */
 struct jobs *jobs_free(struct jobs *jobs);
 
-/* Resumes what was going on when the program ended last; to be called once the hooks may be
+/* Resumes the work that was in progress when the program ended last. Call it once the hooks may be
  * called. */
 void jobs_start(struct jobs *jobs);
 
@@ -79,21 +79,21 @@ bool jobs_is_submitting(const struct jobs *jobs);
 /* From now on nothing new is submitted or polled; what is under way ends by itself. */
 void jobs_stop(struct jobs *jobs);
 
-/* The key was given anew: what the service refused because of the old one may go on. */
+/* There is a new key: what the service refused because of the old one may continue. */
 void jobs_key_changed(struct jobs *jobs);
 
-/* NULL when there is none of this name or id; provisional jobs count only where it is said. */
+/* NULL when there is no job of this name or id; provisional jobs are found only where it says so. */
 struct job *jobs_find(struct jobs *jobs, const char *name);
 struct job *jobs_find_provisional(struct jobs *jobs, const char *name);
 struct job *jobs_get(struct jobs *jobs, int64_t id); /* provisional ones, too */
-/* NULL also when the store cannot be asked: */
+/* NULL also when the store cannot be read: */
 struct job *jobs_get_by_attempt(struct jobs *jobs, int64_t attempt_id);
-/* 0 is knowledge: *out is NULL when the job was removed, or has another attempt by now. -ENOENT:
- * there never was such an attempt, as far as this store knows. */
+/* After 0 the result is certain: *out is NULL when the job was removed, or has another attempt by
+ * now. -ENOENT: there never was such an attempt, as far as this store knows. */
 int jobs_find_attempt(struct jobs *jobs, int64_t attempt_id, struct job **out) NODISCARD;
 struct job *jobs_get_by_file(struct jobs *jobs, int64_t file_id);
 
-/* What happened since the program began. */
+/* What happened since the program started. */
 struct jobs_counts {
     uint64_t changes; /* what was written into the store of attempts and jobs */
     uint64_t
@@ -106,16 +106,16 @@ struct jobs_counts {
 };
 const struct jobs_counts *jobs_counts_get(struct jobs *jobs);
 
-/* The job with the smallest id above `id`; NULL after the last one. Ids never come back, so that a
- * directory can be listed while jobs come and go. */
+/* The job with the smallest id above `id`; NULL after the last one. Ids are never used again, so
+ * that a directory can be listed while jobs are made and removed. */
 struct job *jobs_next(struct jobs *jobs, int64_t id);
 size_t jobs_count(const struct jobs *jobs);
 
 /* mkdir. -EEXIST, -EINVAL, -EILSEQ, -ENAMETOOLONG, -EPERM for a leading dot. */
 int jobs_create(struct jobs *jobs, const char *name, struct job **out) NODISCARD;
 
-/* The same for a directory that somebody is about to create a file in: it is gone again after some
- * seconds if nothing is created, and nobody else sees it until then. */
+/* The same for a directory in which a caller is about to create a file: it is removed after some
+ * seconds if nothing is created in it, and nobody else sees it until then. */
 int jobs_create_provisional(struct jobs *jobs, const char *name, struct job **out) NODISCARD;
 
 /* rename(2) of a job; an existing target must be an empty draft. */
@@ -136,7 +136,7 @@ int jobs_prompt_get(struct jobs *jobs, const struct job *job, struct buf *out) N
 int jobs_history_each(struct jobs *jobs, const struct job *job, store_history_fn *fn,
                       void *context) NODISCARD;
 
-/* The file `events`: a line of JSON for each transition of any job, as they came. It only grows.
+/* The file `events`: a line of JSON for each transition of any job, in their order. It only grows.
  * Reading adds at most `size` bytes from `offset` on to `out`; none at the end. */
 int jobs_events_size(struct jobs *jobs, int64_t *bytes) NODISCARD;
 int jobs_events_read(struct jobs *jobs, int64_t offset, size_t size, struct buf *out) NODISCARD;
@@ -160,7 +160,7 @@ int jobs_spending_removed(struct jobs *jobs, int64_t last_id, int64_t most, stor
 int jobs_spending_before(struct jobs *jobs, int64_t latest, int64_t *attempt_id) NODISCARD;
 int jobs_ledger_since(struct jobs *jobs, int64_t *entry_id, int64_t *attempt_id) NODISCARD;
 
-/* Asks the service for fresh URLs, once however often it is called; answers by on_url. */
+/* Asks the service for new URLs, once, however often it is called; the result comes by on_url. */
 void jobs_url_refresh(struct job *job);
 
 /* What on_video asked for. `size` of -1: there is no such file. */
@@ -170,13 +170,13 @@ struct job_media_size {
 };
 void jobs_video_set(struct job *job, const struct job_media_size *video);
 void jobs_cover_set(struct job *job, const struct job_media_size *cover);
-/* The size cannot be found out now. Also called when a video that was there changed
- * (-ERR_MEDIA_…). */
+/* The size cannot be found out now. Also called when a known video has changed (-ERR_MEDIA_…). */
 void jobs_video_failed(struct job *job, int result);
-/* Neither on disk nor to be had any more: the job says so, and its URLs are forgotten. */
+/* The video is neither on disk nor at the service any more: the job says so, and its URLs are
+ * deleted. */
 void jobs_video_gone(struct job *job, int result);
-/* Bytes on the disk are proven wrong, and may not be had again: `error` says which, and where they
- * are. */
+/* Bytes on the disk are proven wrong, and may not be available again: `error` says which, and where
+ * they are. */
 struct job_video_damage {
     const char *path; /* of the video's file in the data directory */
     bool is_kept;     /* the whole file cannot be used, and has this path now; else only: */
@@ -186,10 +186,10 @@ struct job_video_damage {
 void jobs_video_damaged(struct job *job, const struct job_video_damage *damage);
 /* The whole video is on disk: nothing is wrong with it any more. */
 void jobs_video_saved(struct job *job);
-/* The media host has shown another version so many times, and is not asked any more. ctl's
- * `refresh` and `fetch` reset job->video_changes; on_url and on_fetch follow. */
+/* The media host has shown another version too many times, and the program stops asking it. The
+ * commands `refresh` and `fetch` reset job->video_changes; on_url and on_fetch follow. */
 void jobs_video_unsteady(struct job *job);
-/* A command that went on after its write has failed: `ctl` says so until the next command. */
+/* A command that continued after its write has failed: `ctl` says so until the next command. */
 void jobs_command_failed(struct job *job, const char *command, int result);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * What: the models of the service as the layers above may see them; they are the prompt layer's.
+ * What: the models of the service, which the prompt layer owns, for the layers above.
  * Lifetime: static storage.
  */
 #ifndef SEEDANCEFS_JOB_MODELS_H

@@ -1,12 +1,12 @@
 /*
  * What: remote media (a job's video and cover image) as bytes that can be read anywhere at any
- * time. Bytes come from a sparse cache file, or from range requests that many readers share; a
- * read that has to wait is parked, never a thread.
- * Lifetime: `struct media` is the collection, one per program, born after loop and http and freed
- * before them. `struct media_item` is one file of it: counted references, found or made by
- * media_item_open(). A parked read, a probe, a fetch and the fetching of the ends each hold a
+ * time. Bytes come from a sparse cache file, or from range requests that many readers share. A read
+ * that has to wait is parked; no thread waits.
+ * Lifetime: `struct media` is the collection, one per program, created after loop and http and
+ * freed before them. `struct media_item` is one file of it, with counted references, found or made
+ * by media_item_open(). A parked read, a probe, a fetch and the fetching of the ends each hold a
  * reference of their own, so that an item may be closed at any time. Without references an item
- * stops its transfers, writes its map and disappears, at the latest a second later. Hooks and read
+ * stops its transfers, writes its map and is freed, at the latest a second later. Hooks and read
  * callbacks are called from the loop and from within the functions below; they may call any
  * function of this header except media_free().
  * Errors: -errno or codes of base/err: MEDIA_RESPONSE, MEDIA_STATUS, MEDIA_CHANGED, MEDIA_EXPIRED,
@@ -39,13 +39,13 @@ enum { MEDIA_READ_DEADLINE_MS = 60 * 1000 };
 struct media_record {
     int64_t id; /* of the attempt; names the cache files */
     enum media_kind kind;
-    const char *url;        /* NULL or "": not known, request_url is asked when it is needed */
+    const char *url;        /* NULL or "": not known, request_url is called when it is needed */
     int64_t url_expires_ms; /* wall time; -1: not known */
     int64_t size;           /* -1 until probed */
     const char *etag;       /* NULL or "": none */
 };
 
-/* Bytes on the disk that cannot be used. Nothing of them was deleted. */
+/* Bytes on the disk that cannot be used. None of them was deleted. */
 struct media_damage {
     int64_t id;
     enum media_kind kind;
@@ -58,28 +58,28 @@ struct media_damage {
 struct media_hooks {
     void *context;
 
-    /* The URL is missing, expired or refused: ask the service once and answer with media_url_set()
-     * or media_url_failed(), now or later. Not called again before that response. */
+    /* The URL is missing, expired or refused: ask the service once, then call media_url_set() or
+     * media_url_failed(), now or later. Not called again before that. */
     void (*request_url)(void *context, int64_t id, enum media_kind kind);
 
     /* Size and ETag became known (size >= 0), or the file changed on the server (size -1, no
-     * ETag: the cached bytes are gone, items open now answer MEDIA_CHANGED for ever; close them,
-     * open anew and probe). To be persisted. */
+     * ETag: the cached bytes are deleted, and items that are open now return MEDIA_CHANGED for
+     * ever; close them, open them again and probe). The caller stores the record. */
     void (*on_record)(void *context, const struct media_record *record);
 
     /* That many bytes are now on disk, durably; equal to the size when the file is complete, 0 when
      * it was evicted. */
     void (*on_progress)(void *context, int64_t id, enum media_kind kind, int64_t cached_bytes);
 
-    /* Whether the cached bytes of a file that is not open may go to make room. NULL: none can. Must
-     * not change the collection. */
+    /* Whether the cached bytes of a file that is not open may be evicted. NULL: none may. Must not
+     * change the collection. */
     bool (*is_evictable)(void *context, int64_t id, enum media_kind kind);
 
     /* Whether it is known that the file can be fetched again. NULL: it is not. Must not change the
      * collection. */
     bool (*is_refetchable)(void *context, int64_t id, enum media_kind kind);
 
-    /* Cached bytes are proven wrong, and may not be had again. */
+    /* Cached bytes are proven wrong, and may not be available again. */
     void (*on_damage)(void *context, const struct media_damage *damage);
 
     /* media_item_probe() or media_item_fetch() gave up; ask again later. */
@@ -103,7 +103,7 @@ int media_new(const struct media_settings *settings, struct media **out) NODISCA
  * are freed with it. Accepts NULL, returns NULL. */
 struct media *media_free(struct media *media);
 
-/* Since the collection was made, but for the last two, which are now. */
+/* Sums since the collection was made; the last two are the present values. */
 struct media_counts {
     int64_t fetched_bytes; /* from the media host, the bodies of its responses */
     int64_t served_bytes;  /* to readers */
@@ -114,36 +114,34 @@ struct media_counts {
 };
 void media_counts_get(const struct media *media, struct media_counts *out);
 
-/* Deletes the cache files. Handles that are open read on from what they have and can fetch. */
+/* Deletes the cache files. Open handles continue to read what they have and can fetch. */
 void media_remove(struct media *media, int64_t id, enum media_kind kind);
 
-/* The responses to request_url. `url` is copied. Nothing happens when the item is not open. */
+/* The results of request_url. `url` is copied. Nothing happens when the item is not open. */
 void media_url_set(struct media *media, int64_t id, enum media_kind kind, const char *url,
                    int64_t url_expires_ms);
 void media_url_failed(struct media *media, int64_t id, enum media_kind kind, int result);
 
-/* Finds or makes the item and takes a reference. The record of an item that is open already wins
- * over `record`, but for its URL. -ENOMEM, or -EINVAL for a size that cannot be. A cache directory
- * that refuses to be written to is no error: the item then works without a cache. While cached
- * bytes cannot be looked at, reads fail with -EMFILE, -ENFILE or -EIO; each open and read tries
- * again. */
+/* Finds or makes the item and takes a reference. If the item is open already, only the URL of
+ * `record` is used. -ENOMEM, or -EINVAL for an impossible size. A cache directory that cannot be
+ * written to is not an error: the item then works without a cache. While cached bytes cannot be
+ * checked, reads fail with -EMFILE, -ENFILE or -EIO; each open and read tries again. */
 int media_item_open(struct media *media, const struct media_record *record,
                     struct media_item **out) NODISCARD;
 
 /* Gives the reference back. Accepts NULL, returns NULL. */
 struct media_item *media_item_close(struct media_item *item);
 
-/* Finds out the size by asking for the first 256 KiB (a signed URL refuses HEAD), and goes on to
- * fetch both ends of the file. Ends in on_record, as soon as the size is known and also when it was
- * before, or in on_probe_failed. */
+/* Finds out the size by requesting the first 256 KiB (a signed URL refuses HEAD), and then fetches
+ * both ends of the file. Calls on_record as soon as the size is known, also when it was known
+ * before, or on_probe_failed. */
 int media_item_probe(struct media_item *item) NODISCARD;
 
-/* Completes the file at low priority. Ends in on_progress with the full size, or
- * on_fetch_failed. */
+/* Completes the file at low priority. Calls on_progress with the full size, or on_fetch_failed. */
 int media_item_fetch(struct media_item *item) NODISCARD;
 
-/* Drops the cached bytes. -EBUSY while a reader waits or a transfer runs. The caller knows
- * whether they can be fetched again. */
+/* Deletes the cached bytes. -EBUSY while a reader waits or a transfer runs. The caller has to know
+ * that they can be fetched again. */
 int media_item_evict(struct media_item *item) NODISCARD;
 
 int64_t media_item_size(const struct media_item *item);         /* -1: not known */
@@ -161,10 +159,10 @@ struct media_bytes {
 };
 
 /* `result` is the number of bytes (0 at or after the end of the file) or a negative code; `bytes`
- * is NULL unless result > 0. The read may be freed or started again from within. */
+ * is NULL unless result > 0. The function may free the read or start it again. */
 typedef void media_read_fn(void *context, int result, const struct media_bytes *bytes);
 
-/* Lives inside its owner. Fill in the first part, zero the rest. */
+/* A member of its owner. Fill in the first part, zero the rest. */
 struct media_read {
     int64_t offset;
     size_t size;
@@ -181,8 +179,8 @@ struct media_read {
     struct media_read *prev;
 };
 
-/* Calls fn exactly once: at once when the bytes are there (or on errors known by then), else
- * later. The read is clipped to the size, never shorter otherwise. */
+/* Calls fn exactly once: at once when the bytes are cached (or an error is known already),
+ * otherwise later. A read is shorter than asked for only at the end of the file. */
 void media_read_start(struct media_item *item, struct media_read *read);
 
 /* Ends the read without calling fn. Nothing happens when it is not under way. */

@@ -1,15 +1,15 @@
 /*
- * What: HTTP transfers on the event loop; the only includer of libcurl. A transfer is started with
+ * What: HTTP transfers on the event loop; the sole includer of libcurl. A transfer is started with
  * a description of the request and reports by callbacks from the loop: on_send (nothing has been
  * sent yet), on_headers (the final response's head), on_body (bytes as they arrive), on_done
- * (once). It checks by itself what libcurl does not: a response shorter than its Content-Length,
- * two differing Content-Lengths, a Content-Encoding that was not asked for, heads over 64 KiB; of a
- * transfer with `is_single_attempt` also a response longer than its Content-Length. Of others
- * libcurl hands out what was declared, and drops the connection with what comes behind (RFC 9112,
- * section 6.3). It never follows redirects, never uses a proxy or .netrc from the environment,
- * never sends cookies, and speaks only http and https.
+ * (once). It also refuses what libcurl accepts: a response shorter than its Content-Length, two
+ * different Content-Lengths, a Content-Encoding that was not requested, heads over 64 KiB; and with
+ * `is_single_attempt` also a response longer than its Content-Length. In other transfers libcurl
+ * delivers the declared length and drops the connection with the rest (RFC 9112, section 6.3). It
+ * never follows redirects, never uses a proxy or .netrc from the environment, never sends cookies,
+ * and uses only http and https.
  * Lifetime: on_done is called exactly once for each started transfer, never from within
- * http_start(); after it, or after http_cancel(), the transfer is gone. `http` outlives its
+ * http_start(); after it, or after http_cancel(), the transfer is freed. `http` outlives its
  * transfers.
  * Errors: on_done's `result` is 0 for a complete response of any status, else a code of base/err:
  * HTTP_CONNECT, HTTP_RESOLVE, HTTP_TLS, HTTP_BROKEN, HTTP_MALFORMED, HTTP_TOO_LARGE, HTTP_STALLED,
@@ -67,12 +67,12 @@ struct http_request {
     /* A create: own fresh connection that is not reused, HTTP/1.1, and a second on_send ends it
      * with HTTP_REPEATED before anything is sent again. */
     bool is_single_attempt;
-    /* Bytes of the body are coalesced until there are so many, or nothing more has come for now, so
-     * that on_body is called once for them. 0: it gets what comes as it comes. */
+    /* Bytes of the body are coalesced until there are so many, or no more have arrived for now, and
+     * on_body is called once for them. 0: it is called for all bytes as they arrive. */
     size_t coalesce_bytes;
-    /* Else every address but public ones is refused at the socket. */
+    /* If false, every address that is not public is refused at the socket. */
     bool is_private_address_allowed;
-    /* Its socket is none of the descriptors that are kept: see base/descriptor.h. */
+    /* Its socket must not use the reserved descriptors: see base/descriptor.h. */
     bool is_for_reader;
     void *context;
     int (*on_send)(void *context); /* may be NULL; < 0 ends it, unsent */
@@ -92,14 +92,14 @@ int http_start(struct http *http, const struct http_request *request,
 /* Ends a transfer without on_done. Allowed inside its own callbacks except on_done. */
 void http_cancel(struct http_transfer *transfer);
 
-/* Holds the body back, or lets it come on. While it is held back on_body gets at most what has been
- * coalesced already, the system's buffers fill, and then the host can send no more; stall_ms does
- * not count. Whoever holds it back sees to its end. Allowed inside its own callbacks except
+/* Pauses or resumes the body. While it is paused, on_body gets at most what has been coalesced
+ * already, the system's buffers fill, and then the host can send no more; stall_ms does not count.
+ * The caller who pauses a transfer must also end the pause. Allowed inside its own callbacks except
  * on_done. */
 void http_pause(struct http_transfer *transfer, bool is_paused);
 
-/* Milliseconds to wait as told by Retry-After (seconds or HTTP date, RFC 9110 section 10.2.3), at
- * least 0, capped at one hour; -1 when absent or junk. */
+/* Milliseconds to wait according to Retry-After (seconds or HTTP date, RFC 9110 section 10.2.3), at
+ * least 0, at most one hour; -1 when it is absent or invalid. */
 int64_t http_retry_after_ms(const struct http_response *response, int64_t wall_ms);
 
 #endif

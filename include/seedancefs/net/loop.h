@@ -1,6 +1,6 @@
 /*
- * What: the program's one event loop. One thread waits in curl_multi_poll() on watched descriptors,
- * curl's transfers and the next timer, and does nothing at all while none of them has something.
+ * What: the program's one event loop. One thread waits in curl_multi_poll() for watched
+ * descriptors, curl's transfers and the next timer, and sleeps while there is nothing to do.
  * Lifetime: one per program; watches and timers are removed by their owners before loop_free().
  * Errors: -errno.
  */
@@ -15,10 +15,10 @@
 struct loop;
 
 /* Called when `revents` (POLLIN, POLLOUT, POLLERR, POLLHUP) of the descriptor are raised. Must not
- * block, and must return after a bounded amount of work; what is left raises the event again. */
+ * block, and must return after a bounded amount of work; unfinished work raises the event again. */
 typedef void loop_watch_fn(void *context, short revents);
 
-/* Lives inside its owner; linked while watched. */
+/* A member of its owner; linked while watched. */
 struct loop_watch {
     int fd;
     short events;
@@ -40,8 +40,8 @@ const struct clock *loop_clock(const struct loop *loop);
 int loop_watch_add(struct loop *loop, struct loop_watch *watch) NODISCARD;
 void loop_watch_remove(struct loop *loop, struct loop_watch *watch);
 
-/* Runs until loop_stop(). loop_run_once() does one turn that waits at most `wait_ms` (-1: as long
- * as it takes), for tests and for orderly shutdown. */
+/* Runs until loop_stop(). loop_run_once() makes one pass that waits at most `wait_ms` (-1: without
+ * a limit), for tests and for a clean shutdown. */
 int loop_run(struct loop *loop) NODISCARD;
 int loop_run_once(struct loop *loop, int64_t wait_ms) NODISCARD;
 void loop_stop(struct loop *loop);

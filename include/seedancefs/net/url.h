@@ -1,5 +1,5 @@
 /*
- * What: the URL policy, pure: which addresses may be asked at all, and how a URL is shown to
+ * What: the URL policy, pure: which addresses the program may connect to, and how a URL is shown to
  * people.
  * Errors: -ERR_URL_REFUSED, -ENAMETOOLONG.
  */

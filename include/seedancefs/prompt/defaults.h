@@ -1,6 +1,6 @@
 /*
- * What: defaults.json: what a prompt leaves out. It is held against the same rules as a prompt, but
- * has only fields that every request has, and not the prompt itself.
+ * What: defaults.json: the values that a prompt leaves out. It is checked by the same rules as a
+ * prompt, but has only fields that every request has, and not the prompt itself.
  * Lifetime: a zeroed struct is "no defaults"; prompt_defaults_fini() frees and zeroes it.
  * Errors: as in prompt.h.
  */
@@ -26,9 +26,9 @@ struct prompt_defaults {
 };
 
 /*
- * Checks the content of defaults.json, as prompt_check() does that of a prompt. A blank text is no
- * mistake, and no defaults. `out` is zeroed by the caller, and untouched on failure. Of the
- * settings, media and defaults are not looked at.
+ * Checks the content of defaults.json, as prompt_check() does that of a prompt. A blank text is not
+ * a mistake, and means no defaults. `out` is zeroed by the caller, and untouched on failure. The
+ * media and defaults of the settings are not used.
  */
 int prompt_defaults_check(const char *bytes, size_t len, const struct prompt_settings *settings,
                           struct prompt_defaults *out, struct prompt_report *report) NODISCARD;

@@ -1,6 +1,6 @@
 /*
- * What: the models of the service, their resolutions and their rates, as the service's
- * documentation gives them ("Models and rates").
+ * What: the models of the service, their resolutions and their rates, from the service's
+ * documentation ("Models and rates").
  * Lifetime: static storage.
  * Errors: estimates are >= 0, or a negative code. Money is int64 micro-dollars, time int64
  * milliseconds.
@@ -39,8 +39,8 @@ const struct model *model_find(const char *name);
 
 /*
  * (input video + output) x rate, rounded up to a micro-dollar: what the service's documentation
- * says a task costs. `model` NULL (one we do not know) counts at the dearest rate of all models.
- * -EINVAL for a resolution without a rate or a negative time, -ERANGE when the sum leaves int64.
+ * says a task costs. For `model` NULL (an unknown one) the highest rate of all models counts.
+ * -EINVAL for a resolution without a rate or a negative time, -ERANGE when the sum exceeds int64.
  */
 int64_t model_estimate_usd_micros(const struct model *model, const char *resolution,
                                   int64_t output_ms, int64_t input_video_ms) NODISCARD;

@@ -1,8 +1,9 @@
 /*
- * What: prompt.json -> rules -> the request body. The bytes a user wrote are parsed, held against
- * every rule of the service's documentation ("Request"), and turned into the exact JSON to send.
- * Errors stand on the widest documented limit, warnings on the narrow one. Pure: nothing here
- * touches network, disk or clock; local media comes through a callback.
+ * What: prompt.json -> rules -> the request body. The bytes that a user wrote are parsed, checked
+ * against every rule of the service's documentation ("Request"), and turned into the exact JSON to
+ * send. Where the documentation has two limits, exceeding the wider one is an error, and exceeding
+ * the narrower one a warning. Pure: nothing here uses network, disk or clock; local media comes
+ * through a callback.
  * Lifetime: prompt_check() makes a `struct prompt` for prompt_free(), and fills a report that lives
  * from prompt_report_init() to prompt_report_fini(). Settings are lent for the call.
  * Errors: -ERR_JSON_INCOMPLETE, -ERR_PROMPT_INVALID (the report says why), -ENOMEM.
@@ -25,7 +26,7 @@ enum {
 struct prompt_defaults;
 
 /*
- * Appends the file `file_name`, which lies beside prompt.json, to `out`. -EFBIG when it is larger
+ * Appends the file `file_name`, which is beside prompt.json, to `out`. -EFBIG when it is larger
  * than `max_bytes`; -ENOENT and any other -errno are shown to the user. -ENOMEM ends the check.
  */
 typedef int prompt_read_media_fn(void *context, const char *file_name, size_t max_bytes,
@@ -34,7 +35,7 @@ typedef int prompt_read_media_fn(void *context, const char *file_name, size_t ma
 struct prompt_settings {
     const char *default_model; /* where `defaults` has none; NULL: MODEL_DEFAULT_NAME */
     bool allow_unknown;        /* unknown fields, models and aspect ratios only cause warnings */
-    /* NULL: names of local files are checked by form only, and the body holds them as they are. */
+    /* NULL: only the form of the names of local files is checked, and the body has the names. */
     prompt_read_media_fn *read_media;
     void *media_context;
     const struct prompt_defaults
@@ -91,16 +92,16 @@ struct prompt {
 /*
  * Checks the content of prompt.json. `report` is initialised by the caller and emptied here first;
  * it lists every mistake of the object, not only the first, and warnings on success as well.
- * 0: acceptable, `prompt` is made. -ERR_JSON_INCOMPLETE: more bytes may make it right; the report
- * then holds one problem with the rule "incomplete". -ERR_PROMPT_INVALID: no further bytes can make
- * it right. `prompt` is untouched on failure.
+ * 0: acceptable, `prompt` is made. -ERR_JSON_INCOMPLETE: more bytes may make it acceptable; the
+ * report then has one problem with the rule "incomplete". -ERR_PROMPT_INVALID: no further bytes can
+ * make it acceptable. `prompt` is untouched on failure.
  */
 int prompt_check(const char *bytes, size_t len, const struct prompt_settings *settings,
                  struct prompt **prompt, struct prompt_report *report) NODISCARD;
 
-/* The same for prompt.txt: the text is the prompt, blanks around it are dropped, all else is
- * default. An empty or blank text is -ERR_JSON_INCOMPLETE; so is a request as prompt.json has it,
- * until more text follows. Its problems have no line. */
+/* The same for prompt.txt: the text without the blanks around it is the prompt, everything else has
+ * its default. An empty or blank text is -ERR_JSON_INCOMPLETE; so is a request in JSON, until more
+ * text follows. Its problems have no line. */
 int prompt_check_text(const char *text, size_t len, const struct prompt_settings *settings,
                       struct prompt **prompt, struct prompt_report *report) NODISCARD;
 

@@ -1,14 +1,14 @@
 /*
  * What: the data directory's database: jobs, their attempts, their files, their history; the
- * only includer of SQLite. WAL mode; each transaction says how durable it must be:
+ * sole includer of SQLite. WAL mode; each transaction says how durable it must be:
  *   STORE_LAZY     survives a crash of the program, not necessarily a power cut. For what a user
  *                  can see and do again: names, drafts (as on any filesystem before fsync).
  *   STORE_DURABLE  on disk when the call returns (synchronous=FULL). For money and task ids. It
- *                  makes every lazy commit before it durable as well: all share one log.
- * Lifetime: store_open() .. store_close(); one process per data directory, kept out by a lock. Rows
- * are copied in and out; a row's texts that come out are owned by it (see the _fini functions).
- * Rows that come out hold texts without NUL, and numbers within the bounds below; a damaged row
- * that does not is -ERR_STORE_CORRUPT.
+ *                  makes every lazy commit before it durable as well, because all share one log.
+ * Lifetime: store_open() .. store_close(); a lock allows one process per data directory. Rows are
+ * copied in and out; the texts of a row that is read belong to the row (see the _fini functions).
+ * A row that is read has texts without NUL, and numbers within the limits below; a damaged row that
+ * has others is -ERR_STORE_CORRUPT.
  * Errors: -ENOSPC, -EIO, -EROFS, -ENOMEM, -ERR_STORE_CORRUPT, -ERR_STORE_VERSION,
  * -ERR_STORE_LOCKED, -ERR_STORE_MOVED, -ENOENT for a row that does not exist.
  */
@@ -23,7 +23,7 @@
 
 struct store;
 
-/* No number of a row is larger; so sums and products of some of them fit into an int64. */
+/* No number of a row is larger, so that sums and products of some of them fit into an int64. */
 #define STORE_ID_MAX (INT64_C(1) << 54)            /* an inode number is id << 8 */
 #define STORE_TIME_MAX_MS INT64_C(253402300799999) /* the year 9999 */
 #define STORE_LENGTH_MAX_MS INT64_C(0x7fffffff)
@@ -48,7 +48,7 @@ struct store_job {
     bool has_response;      /* to the create of the current attempt. Read only */
 };
 
-/* generation_ms of a task that was adopted: nobody here saw it begin. */
+/* generation_ms of a task that was adopted: this program did not see its start. */
 enum { STORE_GENERATION_UNSEEN = -2 };
 
 /* One attempt to have a request fulfilled: at most one create is ever sent for it. */
@@ -96,43 +96,44 @@ void store_file_fini(struct store_file *row);
 
 /* Takes the lock of the directory, opens or makes the database, migrates it. `directory_fd` is lent
  * until store_close(); `directory` is the path to it, by which SQLite opens the database (copied,
- * links on the way are followed). -ERR_STORE_MOVED when the path does not lead to what is held. */
+ * links on the way are followed). -ERR_STORE_MOVED when the path leads to another directory. */
 int store_open(int directory_fd, const char *directory, struct store **out) NODISCARD;
 struct store *store_close(struct store *store);
 
-/* Whether the directory that is held, and the database in it, are still where the next program will
- * look for them: 0; -ERR_STORE_MOVED when they are not; -errno when it cannot be told. What is
- * written meanwhile goes into the file that is open: of use if it was moved, gone with this program
- * if it was removed. */
+/* Whether the directory that is held open, and the database in it, are still where the next program
+ * will look for them: 0; -ERR_STORE_MOVED when they are not; -errno when that cannot be found out.
+ * What is written meanwhile goes into the open file: it is kept if the file was moved, and lost
+ * when this program ends if the file was removed. */
 int store_place_check(struct store *store) NODISCARD;
 
-/* A number that was never given out before, over restarts: for jobs, attempts and files alike. */
+/* A number that was never returned before, not even before a restart: one sequence for jobs,
+ * attempts and files. */
 int store_id_take(struct store *store, int64_t *out) NODISCARD;
 
 /* A number that belongs to no row, by its name; 0 where none was set. */
 int store_number_get(struct store *store, const char *name, int64_t *out) NODISCARD;
 int store_number_set(struct store *store, const char *name, int64_t value) NODISCARD;
 
-/* Every change stands between begin and commit; a failed commit has rolled back. Not nested. */
+/* Every change is made between begin and commit; a failed commit has rolled back. Not nested. */
 int store_begin(struct store *store, enum store_durability durability) NODISCARD;
 int store_commit(struct store *store) NODISCARD;
 void store_rollback(struct store *store);
 
-/* Commits when `r` is 0, else rolls back and returns `r`: the end of a row of changes. */
+/* Commits when `r` is 0, else rolls back and returns `r`: the end of a series of changes. */
 int store_end(struct store *store, int r) NODISCARD;
 
-/* Runs `fn`, which removes something in a transaction of its own; where the disk is full (-ENOSPC)
- * once more, with the room that is kept in reserve for removals. */
+/* Runs `fn`, which removes something in a transaction of its own. When the disk is full (-ENOSPC)
+ * it runs `fn` again, with the room that is reserved for removals. */
 typedef int store_remove_fn(void *context);
 int store_remove(struct store *store, store_remove_fn *fn, void *context) NODISCARD;
 
-/* Makes everything committed so far durable; also tells early whether the disk still takes
- * writes. */
+/* Makes everything committed so far durable; also shows early whether the disk can still be
+ * written to. */
 int store_sync(struct store *store) NODISCARD;
 
 /* Inserts the row or replaces the one with this id. */
 int store_job_save(struct store *store, const struct store_job *row) NODISCARD;
-/* Takes the job out of the list; its attempts and history stay, for the ledger. */
+/* Removes the job from the list; its attempts and history stay, for the ledger. */
 int store_job_remove(struct store *store, int64_t id, int64_t now_ms) NODISCARD;
 typedef int store_job_fn(void *context, struct store_job *row); /* takes what it wants; < 0 ends */
 int store_job_each(struct store *store, store_job_fn *fn, void *context) NODISCARD;
@@ -151,7 +152,7 @@ int store_attempt_copy(struct store *store, const struct store_attempt *row,
 /* What attempts whose request may have been sent since `since_ms` (wall time) cost or may cost: the
  * actual cost where it is known, the estimate where it is not, nothing for a definite refusal. */
 int store_spent_get(struct store *store, int64_t since_ms, int64_t *usd_micros) NODISCARD;
-/* Writes an entry into the ledger if the attempt's money is not what its last entry says:
+/* Writes an entry into the ledger if the attempt's money differs from its last entry:
  * `reserved` when its request is going to be sent, `settled`, `at_risk`, or `released` when it is
  * known that no task was made. Entries are never changed. */
 int store_ledger_add(struct store *store, int64_t attempt_id, int64_t now_ms) NODISCARD;
@@ -191,10 +192,10 @@ struct store_spending {
     int64_t usd_micros; /* how much of that */
 };
 typedef void store_spending_fn(void *context, const struct store_spending *row);
-/* In the order of their ids, of which `after_id` is none and `last_id` may be one. */
+/* In the order of their ids, from the first after `after_id` up to and including `last_id`. */
 int store_spending_each(struct store *store, int64_t after_id, int64_t last_id,
                         store_spending_fn *fn, void *context) NODISCARD;
-/* Those of removed jobs that have a task, up to `last_id` and at most `most`, the latest first;
+/* Attempts of removed jobs that have a task, up to `last_id` and at most `most`, the latest first;
  * without class and usd_micros. */
 int store_spending_removed(struct store *store, int64_t last_id, int64_t most,
                            store_spending_fn *fn, void *context) NODISCARD;
@@ -204,7 +205,7 @@ int store_spending_before(struct store *store, int64_t latest, int64_t *attempt_
  * is the last entry then. */
 int store_ledger_since(struct store *store, int64_t *entry_id, int64_t *attempt_id) NODISCARD;
 
-/* The service's last response as it came. */
+/* The service's last response, unchanged. */
 int store_attempt_response_set(struct store *store, int64_t id, const void *body,
                                size_t len) NODISCARD;
 
@@ -214,8 +215,8 @@ int store_attempt_blob_get(struct store *store, int64_t id, enum store_blob whic
                            size_t *len) NODISCARD;
 
 int store_file_save(struct store *store, const struct store_file *row) NODISCARD;
-/* The name is gone for good: only where the user removed or replaced the file, or its directory
- * itself, held open, says that there are no bytes. Never because of an error. */
+/* Removes the name for good. Call it only when the user removed or replaced the file, or when its
+ * directory, held open, shows that there are no bytes. Never because of an error. */
 int store_file_remove(struct store *store, int64_t id) NODISCARD;
 /* The smallest id of all; -ENOENT when there is none. */
 int store_file_oldest_get(struct store *store, int64_t *id) NODISCARD;
@@ -231,8 +232,9 @@ int store_history_each(struct store *store, int64_t job_id, store_history_fn *fn
                        void *context) NODISCARD;
 
 /* The file `events`: lines, each ended by a newline, that are added and never changed. It is read
- * as a file is: `fn` gets the line that `offset` lies in and those behind it, in order, until it
- * returns false or the end comes. What was asked for of a line begins at its byte `from`. */
+ * like a file: `fn` gets the line that has the byte at `offset`, and then the following ones in
+ * order, until it returns false or the end is reached. The requested part of a line begins at its
+ * byte `from`. */
 int store_event_add(struct store *store, const char *line, size_t len) NODISCARD;
 int store_events_size(struct store *store, int64_t *bytes) NODISCARD;
 typedef bool store_events_fn(void *context, const char *line, size_t len, size_t from);

@@ -2,9 +2,8 @@
  * What: the filesystem without FUSE: names, attributes, handles, generated files. fuse/ turns
  * requests into these calls and their results into replies, one to one; tests call them directly.
  * Inode numbers are arithmetic: id << 8 | kind. The id is that of a job (its directory and
- * generated files), of an attempt (its media) or of a user's file; ids are never used twice, so
- * that a number means the same after any restart and nothing has to be remembered or forgotten
- * for it.
+ * generated files), of an attempt (its media) or of a user's file. Ids are never used twice, so
+ * that a number means the same after any restart, and no table of inodes is needed.
  * Lifetime: one per program. Handles live from tree_open() or tree_create() to tree_release().
  * Errors: negative codes of base/err; fuse/ turns them into an errno with err_errno().
  */
@@ -31,13 +30,13 @@ enum { TREE_ROOT_INO = 1 };
 /* When videos are saved: see src/tree/archive.c. */
 enum tree_archive { TREE_ARCHIVE_EXPIRY, TREE_ARCHIVE_ALWAYS, TREE_ARCHIVE_NEVER };
 
-/* What has become different at a path below the mount, without anybody's doing there. */
+/* What the program itself has changed at a path below the mount. */
 enum tree_event {
     TREE_EVENT_CONTENT, /* the content of a file */
-    TREE_EVENT_FILE,    /* a file has come to be there */
-    TREE_EVENT_LINK,    /* a symbolic link has */
-    TREE_EVENT_JOB,     /* the directory of a job has */
-    TREE_EVENT_GONE,    /* a file or a symbolic link is no longer there */
+    TREE_EVENT_FILE,    /* a file has appeared */
+    TREE_EVENT_LINK,    /* a symbolic link has appeared */
+    TREE_EVENT_JOB,     /* the directory of a job has appeared */
+    TREE_EVENT_GONE,    /* a file or a symbolic link has disappeared */
 };
 
 struct tree_settings {
@@ -56,17 +55,17 @@ struct tree_settings {
 int tree_new(const struct tree_settings *settings, struct tree **out) NODISCARD;
 struct tree *tree_free(struct tree *tree);
 
-/* From now on videos are saved by themselves; to be called once jobs and media may be used. */
+/* From now on videos are saved automatically. Call it once jobs and media may be used. */
 void tree_start(struct tree *tree);
 
-/* The hooks that job/ and media/ call; both are born before the tree, so that they are given a
- * slot that holds it later: context is `struct tree **`. */
+/* The hooks that job/ and media/ call. Both are created before the tree, so they get a slot that
+ * will hold it: context is `struct tree **`. */
 struct job_hooks;
 struct media_hooks;
 void tree_job_hooks_fill(struct tree **slot, struct job_hooks *hooks);
 void tree_media_hooks_fill(struct tree **slot, struct media_hooks *hooks);
 
-/* Who asks. Further groups of theirs are not looked at. */
+/* The user behind a request. Supplementary groups are not considered. */
 struct tree_caller {
     uid_t uid;
     gid_t gid;
@@ -76,25 +75,25 @@ struct tree_entry {
     struct stat st;
     double entry_s; /* how long the name may be remembered */
     double attr_s;  /* how long the attributes may */
-    bool is_bare;   /* in a listing: but for its inode number nothing of it can be had now */
+    bool is_bare;   /* in a listing: only its inode number is known now */
 };
 
 int tree_lookup(struct tree *tree, uint64_t parent, const char *name,
                 struct tree_entry *out) NODISCARD;
 
-/* Whether the caller may make a job in `parent` by a path that creates something below it: 0,
- * -EACCES, or -ENOENT where there are no jobs. */
+/* Whether the caller may make a job in `parent` by creating a file below the job's name: 0,
+ * -EACCES, or -ENOENT when `parent` has no jobs. */
 int tree_provisional_check(struct tree *tree, uint64_t parent,
                            const struct tree_caller *caller) NODISCARD;
 /* Makes the job's directory because such a path is being looked up. */
 int tree_lookup_provisional(struct tree *tree, uint64_t parent, const char *name,
                             struct tree_entry *out) NODISCARD;
-/* The last name of a path below the root, and the directory that it stands in; NULL: there is no
- * such directory. */
+/* The last name of a path below the root, and the directory that it is in; NULL: there is no such
+ * directory. */
 const char *tree_path_split(struct tree *tree, const char *path, uint64_t *parent);
 
-/* A name that is gone, as if it were there: for a lookup that comes to remove it, see
- * TREE_EVENT_GONE. -ENOENT when there is such a name again. */
+/* Fills the entry of a removed name as if it still existed: for the lookup before the inotify
+ * emitter removes it, see TREE_EVENT_GONE. -ENOENT when the name exists again. */
 int tree_lookup_gone(struct tree *tree, uint64_t parent, const char *name,
                      struct tree_entry *out) NODISCARD;
 int tree_getattr(struct tree *tree, uint64_t ino, struct tree_entry *out) NODISCARD;
@@ -140,7 +139,7 @@ struct tree_open_result {
     struct tree_handle *handle;
     bool is_direct;     /* not through the page cache: the length may change at any time */
     bool is_kept;       /* the page cache stays valid from one open to the next */
-    bool is_flush_void; /* close(2) need not ask */
+    bool is_flush_void; /* close(2) need not send FLUSH */
 };
 /* `flags` as for open(2), without O_CREAT and O_EXCL. */
 int tree_open(struct tree *tree, uint64_t ino, int flags, const struct tree_caller *caller,
@@ -158,7 +157,7 @@ struct tree_bytes {
     size_t len;
 };
 
-/* A read that waits: for the network, or in a file made for waiting. */
+/* A read that waits: for the network, or in a file made for waiting (`wait`, `events`). */
 struct tree_read_state;
 typedef void tree_read_fn(void *context, int result, const struct tree_bytes *bytes);
 
@@ -171,12 +170,12 @@ void tree_read(struct tree_handle *handle, size_t size, int64_t offset, tree_rea
 /* True for a file made for waiting: any signal ends the read. */
 bool tree_read_is_interruptible(const struct tree_read_state *parked);
 
-/* Whether the next read is -EAGAIN where it would have to wait in a file made for that. */
+/* Whether the next read returns -EAGAIN when it would have to wait in a file made for waiting. */
 void tree_read_nonblocking_set(struct tree_handle *handle, bool is_nonblocking);
 
-/* Which of POLLIN, POLLPRI, POLLHUP… hold now. `waker` (NULL: nobody waits) is taken: woken once
- * when that may have changed, and dropped then, by the next tree_poll() of the handle, or with the
- * handle. */
+/* Which of POLLIN, POLLPRI, POLLHUP… apply now. Takes ownership of `waker` (NULL: nobody waits): it
+ * is woken once when that may have changed, and dropped then, by the next tree_poll() of the handle
+ * or with the handle. */
 short tree_poll(struct tree_handle *handle, void *waker);
 
 /* What to do with wakers; to be set before the first tree_poll(). */
@@ -194,14 +193,15 @@ int tree_fsync(struct tree_handle *handle) NODISCARD;
 void tree_write_dropped(struct tree_handle *handle, bool is_flush);
 void tree_release(struct tree_handle *handle);
 
-/* The mount is gone: ends every handle whose release never came (the kernel drops those under way
- * when it unmounts). Nothing is submitted for them. */
+/* For the time after the unmount: ends every handle for which no release came (the kernel drops
+ * pending ones when it unmounts). Nothing is submitted for them. */
 void tree_abandon(struct tree *tree);
 int tree_truncate(struct tree_handle *handle, int64_t size) NODISCARD;
 
 /* Extended attributes: appends the value (-ENODATA: there is none; -EOPNOTSUPP: there cannot be),
- * or the names, each with its NUL. Whoever may not read the prompt is not given that. None can be
- * set: for user.seedance.* that succeeds and changes nothing, else it is -EOPNOTSUPP. */
+ * or the names, each with its NUL. A caller who may not read the prompt does not get its attribute.
+ * None can be set: for user.seedance.* setting succeeds and changes nothing, for others it is
+ * -EOPNOTSUPP. */
 int tree_xattr_get(struct tree *tree, uint64_t ino, const char *name,
                    const struct tree_caller *caller, struct buf *out) NODISCARD;
 int tree_xattr_list(struct tree *tree, uint64_t ino, const struct tree_caller *caller,
@@ -209,7 +209,7 @@ int tree_xattr_list(struct tree *tree, uint64_t ino, const struct tree_caller *c
 int tree_xattr_set(struct tree *tree, uint64_t ino, const char *name,
                    const struct tree_caller *caller) NODISCARD;
 
-/* What the layer above adds to the file `metrics`, whole families of the Prometheus text format;
+/* Lets the layer above add to the file `metrics`, whole families of the Prometheus text format;
  * NULL: nothing (any more). */
 #define METRIC_PAD "20" /* columns of a value */
 typedef void tree_metrics_fn(void *context, struct buf *out);

@@ -106,7 +106,7 @@ static void test_json__says_what_is_wrong_in_words(void **state UNUSED)
         const char *sentence;
     } cases[] = {
         {"{\"a\": 1 \"b\": 2}", "expected ',' or '}' after the value"},
-        {"{\"prompt\": 1, \"prompt\": 2}", "the key \"prompt\" stands twice"},
+        {"{\"prompt\": 1, \"prompt\": 2}", "the key \"prompt\" appears twice"},
         {"{\"a\"", "the text ends too early: a key is without its value"},
     };
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {

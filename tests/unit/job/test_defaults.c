@@ -79,7 +79,7 @@ static void test_defaults__what_is_refused_changes_nothing_and_is_explained(void
         assert_int_equal(defaults_write(&w, rows[i].text), rows[i].expected);
         assert_text(&w, "{\"duration\": 10}");
         assert_true(defaults_problem_has(&w, rows[i].problem));
-        assert_true(defaults_problem_has(&w, "what was there before is in force"));
+        assert_true(defaults_problem_has(&w, "the previous content is in force"));
     }
     struct job *job = job_make_named(&w, "cat");
     assert_int_equal(user_write(job, JOB_PROMPT_NAME, PROMPT), 0);

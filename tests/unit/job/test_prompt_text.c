@@ -33,7 +33,7 @@ static void test_text__what_a_closed_text_holds_decides_the_state(void **state U
         {"caf\xc3", 0, JOB_INVALID, "prompt.txt: the text is empty or cut off", NULL},
         {"caf\xe9 x", -ERR_PROMPT_INVALID, JOB_INVALID, "prompt.txt: the text is not valid UTF-8",
          NULL},
-        {PROMPT, 0, JOB_INVALID, "belongs into prompt.json", NULL},
+        {PROMPT, 0, JOB_INVALID, "belongs in prompt.json", NULL},
     };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         struct world w;

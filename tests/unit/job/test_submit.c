@@ -195,7 +195,7 @@ static void test_submit__what_cannot_start_is_tried_again_with_growing_delays(vo
     w.api.start_result = -ENOMEM;
     world_run(&w, 10 * 60 * 1000);
     assert_state(job, JOB_WAITING);
-    assert_non_null(strstr(detail_of(job)->reason, "tried again"));
+    assert_non_null(strstr(detail_of(job)->reason, "tries again"));
     assert_in_range(detail_of(job)->failures, 10, 200);
     w.api.start_result = 0;
     create_accept(call_wait(&w, job), "cgt-1");

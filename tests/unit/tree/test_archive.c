@@ -299,7 +299,7 @@ static void test_archive__damage_is_shown_until_it_is_repaired(void **state UNUS
     a.media_hooks.on_damage(context, &block); /* found again */
     assert_int_equal(jobs_counts_get(a.w.jobs)->changes, changes);
     a.media_hooks.on_damage(context, &kept);
-    assert_true(problem_has(job, "/media/7.mp4.damaged, and may be whole"));
+    assert_true(problem_has(job, "/media/7.mp4.damaged, and may be complete"));
     /* Nor does a new start forget what it is about, or another failure take its place. */
     job_detail_drop(job);
     job->is_damage_shown = false;
