@@ -217,7 +217,7 @@ static size_t on_body_bytes(char *bytes, size_t size, size_t count, void *contex
     if (transfer->is_paused || transfer->pass_bytes >= PASS_BYTES) {
         transfer->is_held = true;
         if (!transfer->is_paused)
-            loop_transfers_wake(transfer->http->loop);
+            http_wake(transfer->http);
         return CURL_WRITEFUNC_PAUSE; /* the same bytes come again */
     }
     transfer->pass_bytes += len;

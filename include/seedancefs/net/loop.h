@@ -1,6 +1,6 @@
 /*
- * What: the program's one event loop. One thread waits in curl_multi_poll() on watched descriptors,
- * curl's transfers and the next timer, and does nothing at all while none of them has something.
+ * What: the program's one event loop. One thread waits for watched descriptors and the next timer,
+ * and does nothing at all while none of them has something.
  * Lifetime: one per program; watches and timers are removed by their owners before loop_free().
  * Errors: -errno.
  */
@@ -11,6 +11,7 @@
 #include "seedancefs/base/timer.h"
 
 #include <poll.h>
+#include <stdbool.h>
 
 struct loop;
 
@@ -18,14 +19,13 @@ struct loop;
  * block, and must return after a bounded amount of work; what is left raises the event again. */
 typedef void loop_watch_fn(void *context, short revents);
 
-/* Lives inside its owner; linked while watched. */
+/* Lives inside its owner. */
 struct loop_watch {
     int fd;
     short events;
     loop_watch_fn *fn;
     void *context;
-    struct loop_watch *next;
-    struct loop_watch *previous;
+    bool is_added;
 };
 
 int loop_new(const struct clock *clock, struct loop **out) NODISCARD;
@@ -35,8 +35,8 @@ struct loop *loop_free(struct loop *loop);
 struct timers *loop_timers(struct loop *loop);
 const struct clock *loop_clock(const struct loop *loop);
 
-/* Fill in fd, events, fn and context first. Removing is allowed at any time, inside callbacks
- * too. */
+/* Fill in fd, events, fn and context first. Removing is allowed at any time, inside callbacks too,
+ * and does nothing when the watch is not added. */
 int loop_watch_add(struct loop *loop, struct loop_watch *watch) NODISCARD;
 void loop_watch_remove(struct loop *loop, struct loop_watch *watch);
 
