@@ -10,7 +10,7 @@ app:    app fuse tree job media prompt api store net base
 fuse:   fuse tree base
 tree:   tree job media base
 job:    job prompt api store base
-media:  media net store base
+media:  media net base
 prompt: prompt base
 api:    api net base
 net:    net base

@@ -22,64 +22,6 @@
 
 #include <inttypes.h>
 
-void item_ends_begin(struct media_item *item)
-{
-    if (item->is_fetching_ends)
-        return;
-    media_item_ref(item);
-    item->is_fetching_ends = true;
-}
-
-void item_ends_end(struct media_item *item, int result)
-{
-    if (!item->is_fetching_ends)
-        return;
-    item->is_fetching_ends = false;
-    log_event(result < 0 ? LOG_INFO : LOG_DEBUG, "media.ends",
-              "id=%" PRId64 " kind=%" PRId64 " result=%s", item->key.id, item->key.kind,
-              result < 0 ? err_name(result) : "ok");
-    item_persist_soon(item);
-    media_item_unref(item);
-}
-
-void item_fetch_end(struct media_item *item, int result)
-{
-    const struct media_hooks *hooks = &item->media->settings.hooks;
-    enum media_kind kind = (enum media_kind)item->key.kind;
-    if (!item->is_fetching)
-        return;
-    item->is_fetching = false;
-    if (result < 0 && hooks->on_fetch_failed)
-        hooks->on_fetch_failed(hooks->context, item->key.id, kind, result);
-    else if (result == 0 && hooks->on_progress)
-        hooks->on_progress(hooks->context, item->key.id, kind, item->cache.durable_bytes);
-    media_item_unref(item);
-}
-
-/* A transfer that nobody waited for was given up: nobody is in a hurry to try again. */
-void item_background_failed(struct media_item *item, int result)
-{
-    item->is_completing = false;
-    item_ends_end(item, result);
-    item_fetch_end(item, result);
-}
-
-bool item_is_idle(const struct media_item *item)
-{
-    return !item->parked && media_now_ms(item->media) - item->read_ms >= ITEM_IDLE_MS;
-}
-
-void item_was_read(struct media_item *item, const struct range_stream *stream)
-{
-    item->read_ms = media_now_ms(item->media);
-    if (item->is_completing || stream->consumed <= ITEM_COMPLETED_FROM_BYTES ||
-        item->size > RANGE_CLIP_BYTES_MAX || cache_is_complete(&item->cache))
-        return;
-    item->is_completing = true;
-    item_allow_all(item);
-    item_schedule(item);
-}
-
 static void item_pass_ends(struct media_item *item)
 {
     struct media *media = item->media;

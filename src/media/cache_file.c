@@ -18,10 +18,12 @@
  */
 #include "media/cache_file.h"
 
+#include "seedancefs/base/cleanup.h"
 #include "seedancefs/base/descriptor.h"
 #include "seedancefs/base/err.h"
 #include "seedancefs/base/file.h"
 #include "seedancefs/base/log.h"
+#include "seedancefs/base/number.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -205,9 +207,7 @@ static bool cache_has_room(const struct cache_file *cache, size_t len)
     struct statvfs disk;
     if (fstatvfs(cache->fd, &disk) < 0)
         return true;
-    uint64_t keep = (uint64_t)disk.f_blocks * disk.f_frsize / 20;
-    if (keep > CACHE_KEEP_FREE_BYTES)
-        keep = CACHE_KEEP_FREE_BYTES;
+    uint64_t keep = min_size(disk.f_blocks * disk.f_frsize / 20, CACHE_KEEP_FREE_BYTES);
     return (uint64_t)disk.f_bavail * disk.f_frsize >= keep + len;
 }
 
@@ -350,15 +350,13 @@ int cache_locate(struct cache_file *cache, int64_t offset, size_t len, struct me
         out->fd = cache->spill->fd;
         return 0;
     }
-    void *memory = malloc(len);
+    CLEANUP_FREE void *memory = malloc(len);
     if (!memory)
         return -ENOMEM;
     r = cache_collect(cache, offset, memory, len);
-    if (r < 0) {
-        free(memory);
+    if (r < 0)
         return r;
-    }
-    out->memory = *scratch = memory;
+    out->memory = *scratch = TAKE_POINTER(memory);
     return 0;
 }
 
@@ -399,12 +397,8 @@ int cache_persist_begin(struct cache_file *cache)
 
 static int sync_name(int directory_fd, const char *name)
 {
-    int fd = openat(directory_fd, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0)
-        return -errno;
-    int r = fdatasync(fd) < 0 ? -errno : 0;
-    (void)close(fd);
-    return r;
+    CLEANUP_CLOSE int fd = openat(directory_fd, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    return fd < 0 || fdatasync(fd) < 0 ? -errno : 0;
 }
 
 struct cache_sync_result cache_sync(int directory_fd, int data_fd, int64_t id, enum media_kind kind)

@@ -18,12 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-void item_schedule(struct media_item *item)
-{
-    item->needs_plan = true;
-    media_schedule(item->media);
-}
-
 size_t item_transfer_count(const struct media_item *item)
 {
     const struct transfer *transfer;
@@ -123,6 +117,26 @@ int item_start(struct media_item *item, enum transfer_purpose purpose, int64_t f
     return transfer_start(item, purpose, first, end, allowed);
 }
 
+void item_allow_all(struct media_item *item)
+{
+    struct transfer *transfer;
+    DL_FOREACH (item->media->transfers, transfer)
+        if (transfer->item == item)
+            transfer_allow(transfer, INT64_MAX);
+}
+
+int media_item_fetch(struct media_item *item)
+{
+    if (item->end_result)
+        return item->end_result;
+    if (!item->is_fetching)
+        media_item_ref(item);
+    item->is_fetching = true;
+    item_allow_all(item);
+    item_schedule(item);
+    return 0;
+}
+
 /* For a reader. From a certain number of requests on the file is fetched to its end, whoever reads
  * it: each that begins anew would be one more. */
 static int item_start_step(struct media_item *item, const struct range_step *step, bool is_sparing)
@@ -140,15 +154,7 @@ static int item_start_step(struct media_item *item, const struct range_step *ste
                       is_all ? INT64_MAX : step->allowed);
 }
 
-void item_allow_all(struct media_item *item)
-{
-    struct transfer *transfer;
-    DL_FOREACH (item->media->transfers, transfer)
-        if (transfer->item == item)
-            transfer_allow(transfer, INT64_MAX);
-}
-
-static int item_start_probe(struct media_item *item)
+int item_start_probe(struct media_item *item)
 {
     if (item_has_transfer(item, TRANSFER_PROBE) || !item_acquire_slot(item))
         return 0;
@@ -209,80 +215,6 @@ void item_plan_ahead(struct media_item *item, struct range_stream *stream)
         log_debug("media.ahead", "id=%" PRId64 " result=%s", item->key.id, err_name(r));
 }
 
-static void item_report_record(struct media_item *item)
-{
-    struct media *media = item->media;
-    struct media_record record = {
-        .id = item->key.id,
-        .kind = (enum media_kind)item->key.kind,
-        .url = item->url,
-        .url_expires_ms = item->url_expires_ms,
-        .size = item->end_result ? -1 : item->size,
-        .etag = item->end_result ? NULL : item->etag,
-    };
-    media->settings.hooks.on_record(media->settings.hooks.context, &record);
-}
-
-/* The size has become known, or was and is asked for again: the owner is told. */
-static void item_pass_record(struct media_item *item)
-{
-    bool is_new = item->needs_record;
-    item->needs_record = false;
-    if (item->is_probing)
-        item_probe_end(item, 0);
-    else
-        item_report_record(item);
-    if (is_new && !item->end_result)
-        reads_clip(item);
-}
-
-static void item_pass_url(struct media_item *item)
-{
-    struct media *media = item->media;
-    if (item->is_url_wanted) {
-        const struct media_hooks *hooks = &media->settings.hooks;
-        item->is_url_wanted = false;
-        if (item->is_listed)
-            hooks->request_url(hooks->context, item->key.id, (enum media_kind)item->key.kind);
-        else
-            item_url_received(item, -ERR_MEDIA_GONE); /* the owner does not know it any more */
-    }
-    if (!item->is_url_received)
-        return;
-    item->is_url_asked = item->is_url_received = false;
-    /* Each response may end any transfer: look from the start again. */
-    struct transfer *transfer;
-    do {
-        DL_FOREACH (media->transfers, transfer)
-            if (transfer->item == item && transfer->state == TRANSFER_HELD)
-                break;
-        if (transfer)
-            transfer_url_received(transfer, item->url_result);
-    } while (transfer && !item->is_url_asked);
-}
-
-void item_pass(struct media_item *item)
-{
-    item->needs_plan = false;
-    item->is_starved = false;
-    item_pass_url(item);
-    item_pass_damage(item);
-    if (item->end_result)
-        return;
-    if (item->size < 0 && (item->is_probing || item->is_fetching)) {
-        int r = item_start_probe(item);
-        if (r < 0) {
-            item_probe_end(item, r);
-            item_fetch_end(item, r);
-        }
-    }
-    if (item->size >= 0 && (item->is_probing || item->needs_record))
-        item_pass_record(item);
-    reads_plan(item);
-    if (item->size >= 0 && !item->end_result)
-        item_pass_background(item);
-}
-
 int item_size_known(struct media_item *item, int64_t size, const char *etag)
 {
     char *copy = strdup(etag);
@@ -297,18 +229,13 @@ int item_size_known(struct media_item *item, int64_t size, const char *etag)
     return 0;
 }
 
-void item_probe_end(struct media_item *item, int result)
+void item_unlist(struct media_item *item)
 {
-    const struct media_hooks *hooks = &item->media->settings.hooks;
-    if (!item->is_probing)
+    if (!item->is_listed)
         return;
-    item->is_probing = false;
-    if (result == 0)
-        item_report_record(item);
-    else if (hooks->on_probe_failed)
-        hooks->on_probe_failed(hooks->context, item->key.id, (enum media_kind)item->key.kind,
-                               result);
-    media_item_unref(item);
+    item->is_listed = false;
+    HASH_DELETE(hh, item->media->table, item);
+    cache_detach(&item->cache);
 }
 
 /* There is another version on the server: this one ends. */
@@ -321,7 +248,7 @@ void item_changed(struct media_item *item)
     log_warn("media.changed", "id=%" PRId64 " kind=%" PRId64 " result=%s kept=%s", item->key.id,
              item->key.kind, r < 0 ? err_name(r) : "ok", item->kept);
     evict_size_set(item);
-    media_unlist(item);
+    item_unlist(item);
     item_report_record(item);
     item_notify_kept(item);
     reads_fail(item, 0, INT64_MAX, item->end_result);
@@ -347,98 +274,4 @@ void item_url_received(struct media_item *item, int result)
     item->is_url_received = true;
     item->url_result = result;
     item_schedule(item);
-}
-
-void item_report_progress(struct media_item *item)
-{
-    const struct media_hooks *hooks = &item->media->settings.hooks;
-    evict_size_set(item);
-    if (item->cache.durable_bytes == item->reported_bytes)
-        return;
-    item->reported_bytes = item->cache.durable_bytes;
-    if (hooks->on_progress && item->is_listed)
-        hooks->on_progress(hooks->context, item->key.id, (enum media_kind)item->key.kind,
-                           item->reported_bytes);
-}
-
-static void item_persist_report(struct media_item *item, int r)
-{
-    item->has_persist_failed = r < 0;
-    if (r < 0)
-        log_warn("media.persist", "id=%" PRId64 " kind=%" PRId64 " result=%s", item->key.id,
-                 item->key.kind, err_name(r));
-    item_report_progress(item);
-}
-
-void item_persist(struct media_item *item)
-{
-    item_persist_report(item, cache_persist(&item->cache, media_now_ms(item->media)));
-}
-
-static void item_persisted(void *context, struct cache_sync_result result)
-{
-    struct media_item *item = context;
-    int64_t now_ms = media_now_ms(item->media);
-    item->is_syncing = false;
-    item_persist_report(item, result.result == -EPIPE
-                                  ? cache_persist(&item->cache, now_ms)
-                                  : cache_persist_end(&item->cache, now_ms, result));
-    if (item->is_fetching)
-        item_schedule(item); /* it may have waited for this */
-    item_persist_soon(item);
-    evict_request(item->media, 0);
-    media_item_unref(item);
-}
-
-static void item_persist_due(void *context);
-
-static void item_persist_in(struct media_item *item, int64_t delay_ms)
-{
-    struct timers *timers = media_timers(item->media);
-    if (!timer_is_set(&item->timer) || item->timer.due_ms > media_now_ms(item->media) + delay_ms)
-        timer_set(timers, &item->timer, delay_ms, item_persist_due, item);
-}
-
-void item_persist_start(struct media_item *item)
-{
-    struct media *media = item->media;
-    if (item->is_syncing)
-        return; /* its end looks again */
-    if (syncer_has(media->syncer, &item->key)) {
-        item_persist_in(item, ITEM_PERSIST_MS); /* an ended item of the same name */
-        return;
-    }
-    int r = cache_persist_begin(&item->cache);
-    if (r <= 0) {
-        item_persist_report(item, r);
-        return;
-    }
-    if (syncer_start(media->syncer, &item->key, item->cache.fd, item_persisted, item) < 0) {
-        item_persist(item);
-        return;
-    }
-    item->is_syncing = true;
-    media_item_ref(item);
-}
-
-static void item_persist_due(void *context)
-{
-    struct media_item *item = context;
-    media_item_ref(item);
-    item_persist_start(item);
-    evict_request(item->media, 0);
-    media_item_unref(item);
-}
-
-static int64_t item_persist_delay_ms(const struct media_item *item)
-{
-    if (item->has_persist_failed)
-        return ITEM_PERSIST_AGAIN_MS;
-    return cache_is_complete(&item->cache) ? 0 : ITEM_PERSIST_MS;
-}
-
-void item_persist_soon(struct media_item *item)
-{
-    if (item->cache.dirty_bytes > 0)
-        item_persist_in(item, item_persist_delay_ms(item));
 }

@@ -2,14 +2,19 @@
  * What: the inside of the collection: items, their parked reads and their transfers. Shared by
  * the .c files of this layer only.
  *
- *     media.c     the collection: table, life of items, the planning pass
- *     item.c      one file: what is known of it, what is planned for its readers
- *     damage.c      what is on its disk: looked at, again after an error, and what is proven wrong
- *     background.c  what is planned for nobody in particular: its ends, its completion
- *     reads.c     parked reads: waiting, being answered, failing
- *     room.c      how much the cache directory holds
- *     syncer.c    the process that waits for the disk
- *     transfer.c  one range request with its redirects, retries and URL renewals
+ *     media.c        the collection: table, life of items, the planning pass
+ *     background.c   what is planned for nobody in particular: its ends, its completion
+ *     item.c         one file: what is known of it, what is planned for its readers
+ *     reads.c        parked reads: waiting, being answered, failing
+ *     transfer.c     one range request with its redirects, retries and URL renewals
+ *     report.c       what the owner hears, how a probe and a fetch end
+ *     damage.c       what is on its disk: looked at, again after an error, and proven wrong
+ *     persist.c      when its bytes become durable
+ *     cache_evict.c  how much the cache directory holds
+ *     syncer.c       the process that waits for the disk
+ *
+ * Each uses those below it only, but for item.c, reads.c and transfer.c, which are one machine: a
+ * read starts transfers, their bytes answer reads, and the item plans for both.
  *
  * References: handles, parked reads, a probe, a fetch, the fetching of the ends and damage that was
  * not told yet hold one each; a callback holds one for as long as it works on the item. At none the
@@ -147,6 +152,8 @@ struct media {
     struct retry_bucket retry_bucket;
     uint64_t random_state;
     struct timer plan_timer;
+    timer_fn *plan_pass;                        /* of media.c */
+    void (*on_unused)(struct media_item *item); /* of media.c: nobody refers to it any more */
     uint32_t plan_pass_count;
     struct cache_index index;
     struct syncer *syncer; /* NULL: what it does is done in the loop */
@@ -157,15 +164,59 @@ struct media {
     bool is_closing;
 };
 
-/* media.c */
-void media_item_ref(struct media_item *item);
-void media_item_unref(struct media_item *item);
-void media_unlist(struct media_item *item); /* its names may be used by another item now */
-void media_schedule(struct media *media);   /* a planning pass, soon */
-struct media_item *media_find(struct media *media, int64_t id, enum media_kind kind);
-int64_t media_now_ms(const struct media *media);
-int64_t media_wall_ms(const struct media *media);
-struct timers *media_timers(const struct media *media);
+static inline int64_t media_now_ms(const struct media *media)
+{
+    return clock_monotonic_ms(loop_clock(media->settings.loop));
+}
+
+static inline int64_t media_wall_ms(const struct media *media)
+{
+    return clock_wall_ms(loop_clock(media->settings.loop));
+}
+
+static inline struct timers *media_timers(const struct media *media)
+{
+    return loop_timers(media->settings.loop);
+}
+
+/* Asks for a planning pass, soon. */
+static inline void media_schedule(struct media *media)
+{
+    if (!media->is_closing && !timer_is_set(&media->plan_timer))
+        timer_set(media_timers(media), &media->plan_timer, 0, media->plan_pass, media);
+}
+
+static inline void item_schedule(struct media_item *item)
+{
+    item->needs_plan = true;
+    media_schedule(item->media);
+}
+
+static inline struct media_item *media_find(struct media *media, int64_t id, enum media_kind kind)
+{
+    struct media_item *item = NULL;
+    const struct cache_key key = {.id = id, .kind = (int64_t)kind};
+    HASH_FIND(hh, media->table, &key, sizeof(key), item);
+    return item;
+}
+
+static inline void media_item_ref(struct media_item *item)
+{
+    item->refs++;
+}
+
+/* While the collection closes, items stay until the end of media_free(). */
+static inline void media_item_unref(struct media_item *item)
+{
+    if (--item->refs == 0 && !item->media->is_closing)
+        item->media->on_unused(item);
+}
+
+/* Nobody waits for it, and nobody has read it for a while. */
+static inline bool item_is_idle(const struct media_item *item)
+{
+    return !item->parked && media_now_ms(item->media) - item->read_ms >= ITEM_IDLE_MS;
+}
 
 /* What the plan looks at, and which transfers its flights are. */
 struct item_view {
@@ -180,16 +231,26 @@ size_t item_transfer_count(const struct media_item *item);
 bool item_has_transfer(const struct media_item *item, enum transfer_purpose purpose);
 int item_start(struct media_item *item, enum transfer_purpose purpose, int64_t first, int64_t end,
                int64_t allowed) NODISCARD;
-void item_pass(struct media_item *item);
+int item_start_probe(struct media_item *item) NODISCARD;
 int item_plan_read(struct media_item *item, struct media_read *read) NODISCARD;
 void item_plan_ahead(struct media_item *item, struct range_stream *stream);
-void item_schedule(struct media_item *item);
 int item_size_known(struct media_item *item, int64_t size, const char *etag) NODISCARD;
 void item_changed(struct media_item *item);
-void item_probe_end(struct media_item *item, int result);
+void item_unlist(struct media_item *item); /* its names may be used by another item now */
 void item_url_refused(struct media_item *item, int result);
 void item_url_received(struct media_item *item, int result);
+void item_allow_all(struct media_item *item); /* nothing of it is held back any more */
 void item_stop_transfers(struct media_item *item);
+
+/* report.c */
+void item_report_record(struct media_item *item);
+void item_probe_end(struct media_item *item, int result);
+void item_ends_begin(struct media_item *item);
+void item_ends_end(struct media_item *item, int result);
+void item_fetch_end(struct media_item *item, int result);
+void item_background_failed(struct media_item *item, int result);
+
+/* persist.c */
 void item_persist(struct media_item *item);       /* waits for the disk */
 void item_persist_start(struct media_item *item); /* does not */
 void item_persist_soon(struct media_item *item);  /* at once when the last byte has come */
@@ -208,13 +269,6 @@ void item_notify_kept(struct media_item *item);
 
 /* background.c */
 void item_pass_background(struct media_item *item);
-void item_ends_begin(struct media_item *item);
-void item_ends_end(struct media_item *item, int result);
-void item_fetch_end(struct media_item *item, int result);
-void item_background_failed(struct media_item *item, int result);
-void item_allow_all(struct media_item *item); /* nothing of it is held back any more */
-void item_was_read(struct media_item *item, const struct range_stream *stream);
-bool item_is_idle(const struct media_item *item);
 
 /* reads.c */
 bool reads_want(const struct media_item *item, int64_t first, int64_t end);
@@ -225,7 +279,7 @@ void reads_fail_late(struct media_item *item, int64_t first, int64_t end, int64_
 void reads_clip(struct media_item *item);
 void reads_plan(struct media_item *item);
 
-/* room.c */
+/* cache_evict.c */
 void evict_size_set(struct media_item *item); /* its cached bytes did */
 void evict_note_use(struct media_item *item); /* its reader is done with it */
 void evict_forget(struct media *media, const struct cache_key *key);

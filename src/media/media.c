@@ -20,19 +20,64 @@
 #include <string.h>
 #include <sys/random.h>
 
-int64_t media_now_ms(const struct media *media)
+/* The size has become known, or was and is asked for again: the owner is told. */
+static void item_pass_record(struct media_item *item)
 {
-    return clock_monotonic_ms(loop_clock(media->settings.loop));
+    bool is_new = item->needs_record;
+    item->needs_record = false;
+    if (item->is_probing)
+        item_probe_end(item, 0);
+    else
+        item_report_record(item);
+    if (is_new && !item->end_result)
+        reads_clip(item);
 }
 
-int64_t media_wall_ms(const struct media *media)
+static void item_pass_url(struct media_item *item)
 {
-    return clock_wall_ms(loop_clock(media->settings.loop));
+    struct media *media = item->media;
+    if (item->is_url_wanted) {
+        const struct media_hooks *hooks = &media->settings.hooks;
+        item->is_url_wanted = false;
+        if (item->is_listed)
+            hooks->request_url(hooks->context, item->key.id, (enum media_kind)item->key.kind);
+        else
+            item_url_received(item, -ERR_MEDIA_GONE); /* the owner does not know it any more */
+    }
+    if (!item->is_url_received)
+        return;
+    item->is_url_asked = item->is_url_received = false;
+    /* Each response may end any transfer: look from the start again. */
+    struct transfer *transfer;
+    do {
+        DL_FOREACH (media->transfers, transfer)
+            if (transfer->item == item && transfer->state == TRANSFER_HELD)
+                break;
+        if (transfer)
+            transfer_url_received(transfer, item->url_result);
+    } while (transfer && !item->is_url_asked);
 }
 
-struct timers *media_timers(const struct media *media)
+static void item_pass(struct media_item *item)
 {
-    return loop_timers(media->settings.loop);
+    item->needs_plan = false;
+    item->is_starved = false;
+    item_pass_url(item);
+    item_pass_damage(item);
+    if (item->end_result)
+        return;
+    if (item->size < 0 && (item->is_probing || item->is_fetching)) {
+        int r = item_start_probe(item);
+        if (r < 0) {
+            item_probe_end(item, r);
+            item_fetch_end(item, r);
+        }
+    }
+    if (item->size >= 0 && (item->is_probing || item->needs_record))
+        item_pass_record(item);
+    reads_plan(item);
+    if (item->size >= 0 && !item->end_result)
+        item_pass_background(item);
 }
 
 static void plan_pass(void *context)
@@ -54,11 +99,31 @@ static void plan_pass(void *context)
     evict_run(media);
 }
 
-void media_schedule(struct media *media)
+static void item_free(struct media_item *item)
 {
-    if (media->is_closing || timer_is_set(&media->plan_timer))
-        return;
-    timer_set(media_timers(media), &media->plan_timer, 0, plan_pass, media);
+    struct media *media = item->media;
+    item_stop_transfers(item);
+    evict_note_use(item);
+    if (item->is_listed)
+        cache_index_requests_set(&media->index, &item->key, item->requests);
+    evict_request(media, 0);
+    item_unlist(item);
+    timer_cancel(media_timers(media), &item->timer);
+    DL_DELETE(media->items, item);
+    cache_fini(&item->cache);
+    free(item->etag);
+    free(item->url);
+    free(item);
+}
+
+/* It goes, or is written down first, and its end brings us here again. */
+static void item_unused(struct media_item *item)
+{
+    item_stop_transfers(item);
+    if (item->is_listed && item->cache.dirty_bytes > 0)
+        item_persist_soon(item);
+    else
+        item_free(item);
 }
 
 int media_new(const struct media_settings *settings, struct media **out)
@@ -67,6 +132,8 @@ int media_new(const struct media_settings *settings, struct media **out)
     if (!media)
         return -ENOMEM;
     media->settings = *settings;
+    media->plan_pass = plan_pass;
+    media->on_unused = item_unused;
     if (media->settings.read_deadline_ms <= 0)
         media->settings.read_deadline_ms = MEDIA_READ_DEADLINE_MS;
     media->directory_fd = settings->directory_fd;
@@ -84,32 +151,6 @@ int media_new(const struct media_settings *settings, struct media **out)
     media_schedule(media);
     *out = media;
     return 0;
-}
-
-void media_unlist(struct media_item *item)
-{
-    if (!item->is_listed)
-        return;
-    item->is_listed = false;
-    HASH_DELETE(hh, item->media->table, item);
-    cache_detach(&item->cache);
-}
-
-static void item_free(struct media_item *item)
-{
-    struct media *media = item->media;
-    item_stop_transfers(item);
-    evict_note_use(item);
-    if (item->is_listed)
-        cache_index_requests_set(&media->index, &item->key, item->requests);
-    evict_request(media, 0);
-    media_unlist(item);
-    timer_cancel(media_timers(media), &item->timer);
-    DL_DELETE(media->items, item);
-    cache_fini(&item->cache);
-    free(item->etag);
-    free(item->url);
-    free(item);
 }
 
 struct media *media_free(struct media *media)
@@ -133,37 +174,11 @@ struct media *media_free(struct media *media)
     return NULL;
 }
 
-void media_item_ref(struct media_item *item)
-{
-    item->refs++;
-}
-
 void media_counts_get(const struct media *media, struct media_counts *out)
 {
     *out = media->counts;
     out->transfers_active = media->transfer_count;
     out->cache_bytes = media->index.bytes;
-}
-
-/* While the collection closes, items stay until the end of media_free(). */
-void media_item_unref(struct media_item *item)
-{
-    struct media *media = item->media;
-    if (--item->refs > 0 || media->is_closing)
-        return;
-    item_stop_transfers(item);
-    if (item->is_listed && item->cache.dirty_bytes > 0)
-        item_persist_soon(item); /* and its end brings us here again */
-    else
-        item_free(item);
-}
-
-struct media_item *media_find(struct media *media, int64_t id, enum media_kind kind)
-{
-    struct media_item *item = NULL;
-    struct cache_key key = {.id = id, .kind = (int64_t)kind};
-    HASH_FIND(hh, media->table, &key, sizeof(key), item);
-    return item;
 }
 
 static bool is_text(const char *text)
@@ -252,7 +267,7 @@ void media_remove(struct media *media, int64_t id, enum media_kind kind)
     struct media_item *item = media_find(media, id, kind);
     if (item) {
         media_item_ref(item);
-        media_unlist(item);
+        item_unlist(item);
         media_item_unref(item);
     }
     const struct cache_key key = {id, (int64_t)kind};
@@ -302,18 +317,6 @@ int media_item_probe(struct media_item *item)
     item->is_probing = true;
     if (item->size < 0)
         item_ends_begin(item);
-    item_schedule(item);
-    return 0;
-}
-
-int media_item_fetch(struct media_item *item)
-{
-    if (item->end_result)
-        return item->end_result;
-    if (!item->is_fetching)
-        media_item_ref(item);
-    item->is_fetching = true;
-    item_allow_all(item);
     item_schedule(item);
     return 0;
 }

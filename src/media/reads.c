@@ -183,6 +183,17 @@ static bool read_is_decided(struct media_item *item, struct media_read *read, in
     return *result < 0 || read_is_satisfiable(item, read, result);
 }
 
+static void item_was_read(struct media_item *item, const struct range_stream *stream)
+{
+    item->read_ms = media_now_ms(item->media);
+    if (item->is_completing || stream->consumed <= ITEM_COMPLETED_FROM_BYTES ||
+        item->size > RANGE_CLIP_BYTES_MAX || cache_is_complete(&item->cache))
+        return;
+    item->is_completing = true;
+    item_allow_all(item);
+    item_schedule(item);
+}
+
 static int read_park(struct media_item *item, struct media_read *read)
 {
     struct media *media = item->media;

@@ -4,6 +4,7 @@
 #include "seedancefs/base/log.h"
 #include "seedancefs/net/url.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,13 +21,13 @@ static struct timers *timers_of(const struct http_transfer *transfer)
     return loop_timers(transfer->http->loop);
 }
 
-/* What on_body cancels is marked only, and prepare frees it. */
-static void transfer_give(struct http_transfer *transfer)
+/* What on_body cancels is marked only, and freed by http_work(). */
+static void transfer_flush(struct http_transfer *transfer)
 {
-    struct loop *loop = transfer->http->loop;
-    loop_is_in_curl_set(loop, true);
+    struct http *http = transfer->http;
+    http->is_in_curl = true;
     http_easy_flush_body(transfer);
-    loop_is_in_curl_set(loop, false);
+    http->is_in_curl = false;
 }
 
 /* Takes the transfer out of curl, of the timers and of the list: nothing can call it back. */
@@ -35,17 +36,10 @@ static void transfer_detach(struct http_transfer *transfer)
     struct http *http = transfer->http;
     timer_cancel(timers_of(transfer), &transfer->total_timer);
     timer_cancel(timers_of(transfer), &transfer->stall_timer);
-    if (transfer->is_added) {
-        (void)curl_multi_remove_handle(loop_multi(http->loop), transfer->easy);
-        loop_transfer_count_add(http->loop, -1);
-        transfer->is_added = false;
-    }
-    if (transfer->previous)
-        transfer->previous->next = transfer->next;
-    else
-        http->transfers = transfer->next;
-    if (transfer->next)
-        transfer->next->previous = transfer->previous;
+    if (transfer->is_added)
+        (void)curl_multi_remove_handle(http->multi, transfer->easy);
+    transfer->is_added = false;
+    DL_DELETE(http->transfers, transfer);
 }
 
 static void transfer_free(struct http_transfer *transfer)
@@ -131,34 +125,32 @@ static void stall_restart(struct http_transfer *transfer)
 
 static void transfer_add(struct http_transfer *transfer)
 {
-    struct loop *loop = transfer->http->loop;
-    if (curl_multi_add_handle(loop_multi(loop), transfer->easy) != CURLM_OK) {
+    if (curl_multi_add_handle(transfer->http->multi, transfer->easy) == CURLM_OK)
+        transfer->is_added = true;
+    else
         transfer_finish(transfer, -ENOMEM);
-        return;
-    }
-    transfer->is_added = true;
-    loop_transfer_count_add(loop, 1);
 }
 
 /* libcurl may deliver what it has kept from within; what on_body cancels meanwhile is marked
  * only. */
 static void transfer_go_on(struct http_transfer *transfer)
 {
-    struct loop *loop = transfer->http->loop;
+    struct http *http = transfer->http;
     transfer->is_held = false;
     transfer->pass_bytes = 0;
     transfer->last_byte_ms = now_ms(transfer);
-    loop_is_in_curl_set(loop, true);
+    http->is_in_curl = true;
     CURLcode code = curl_easy_pause(transfer->easy, CURLPAUSE_CONT);
-    loop_is_in_curl_set(loop, false);
+    http->is_in_curl = false;
     if (code != CURLE_OK && !transfer->is_cancelled)
         transfer_finish(transfer, http_easy_result(transfer, code));
 }
 
 /* Does one thing that is due. False when there is none. */
-static bool http_prepare_one(struct http *http)
+static bool http_work_one(struct http *http)
 {
-    for (struct http_transfer *transfer = http->transfers; transfer; transfer = transfer->next) {
+    struct http_transfer *transfer;
+    DL_FOREACH (http->transfers, transfer) {
         if (transfer->is_cancelled) {
             transfer_detach(transfer);
             transfer_free(transfer);
@@ -177,10 +169,12 @@ static bool http_prepare_one(struct http *http)
 }
 
 /* A callback may start and cancel any transfer, so the list is begun anew after each step. */
-static void http_prepare(void *context)
+static void http_work(void *context)
 {
-    while (http_prepare_one(context))
+    while (http_work_one(context))
         continue;
+    /* What was added, or goes on, is due at once; and what came meanwhile is to be flushed. */
+    http_multi_run(context, CURL_SOCKET_TIMEOUT);
 }
 
 static struct http_transfer *http_coalescing(const struct http *http)
@@ -200,26 +194,37 @@ static struct http_transfer *http_complete(const struct http *http)
     return transfer;
 }
 
-/* Before curl's reports: what is complete must have given all of its bytes. */
-static void http_performed(void *context)
+/* libcurl's next report that a transfer has ended; NULL: there is none. */
+static struct http_transfer *http_reported(const struct http *http, CURLcode *code)
+{
+    const CURLMsg *message;
+    int left;
+    while ((message = curl_multi_info_read(http->multi, &left)) != NULL) {
+        struct http_transfer *transfer = NULL;
+        if (message->msg != CURLMSG_DONE ||
+            curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&transfer) !=
+                CURLE_OK ||
+            !transfer || transfer->is_cancelled)
+            continue;
+        *code = message->data.result;
+        return transfer;
+    }
+    return NULL;
+}
+
+/* In this order: what is complete must have given all of its bytes. */
+static void http_ran(struct http *http)
 {
     struct http_transfer *transfer;
-    while ((transfer = http_coalescing(context)) != NULL) {
-        transfer_give(transfer);
+    CURLcode code;
+    while ((transfer = http_coalescing(http)) != NULL) {
+        transfer_flush(transfer);
         if (!transfer->is_cancelled && transfer->failure)
             transfer_finish(transfer, transfer->failure);
     }
-    while ((transfer = http_complete(context)) != NULL)
+    while ((transfer = http_complete(http)) != NULL)
         transfer_finish(transfer, http_easy_result(transfer, CURLE_OK));
-}
-
-static void http_completed(void *context, CURL *easy, CURLcode code)
-{
-    struct http_transfer *transfer = NULL;
-    (void)context;
-    if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&transfer) != CURLE_OK || !transfer)
-        return;
-    if (!transfer->is_cancelled)
+    while ((transfer = http_reported(http, &code)) != NULL)
         transfer_finish(transfer, http_easy_result(transfer, code));
 }
 
@@ -229,8 +234,9 @@ int http_new(struct loop *loop, struct http **out)
     if (!http)
         return -ENOMEM;
     http->loop = loop;
-    const struct loop_transfer_hooks hooks = {http, http_prepare, http_performed, http_completed};
-    int r = loop_transfer_hooks_set(loop, &hooks);
+    http->on_work = http_work;
+    http->on_ran = http_ran;
+    int r = http_multi_open(http);
     if (r < 0) {
         free(http);
         return r;
@@ -248,8 +254,7 @@ struct http *http_free(struct http *http)
         transfer_detach(transfer);
         transfer_free(transfer);
     }
-    int r = loop_transfer_hooks_set(http->loop, NULL);
-    (void)r; /* taking them off cannot fail */
+    http_multi_close(http);
     free(http);
     return NULL;
 }
@@ -279,11 +284,8 @@ int http_start(struct http *http, const struct http_request *request, struct htt
     transfer->request.url = transfer->url;
     transfer->request.bearer = NULL;
     transfer->request.content_type = NULL;
-    transfer->next = http->transfers;
-    if (transfer->next)
-        transfer->next->previous = transfer;
-    http->transfers = transfer;
-    loop_transfers_wake(http->loop);
+    DL_PREPEND(http->transfers, transfer);
+    http_wake(http);
     *out = transfer;
     return 0;
 }
@@ -294,19 +296,19 @@ void http_pause(struct http_transfer *transfer, bool is_paused)
         return;
     transfer->is_paused = is_paused;
     if (transfer->is_held && !is_paused)
-        loop_transfers_wake(transfer->http->loop);
+        http_wake(transfer->http);
 }
 
 void http_cancel(struct http_transfer *transfer)
 {
     if (!transfer || transfer->is_finished || transfer->is_cancelled)
         return;
-    if (loop_is_in_curl(transfer->http->loop)) {
+    if (transfer->http->is_in_curl) {
         transfer->is_cancelled = true;
-        /* No deadline may end what prepare will free. */
+        /* No deadline may end what http_work() will free. */
         timer_cancel(timers_of(transfer), &transfer->total_timer);
         timer_cancel(timers_of(transfer), &transfer->stall_timer);
-        loop_transfers_wake(transfer->http->loop);
+        http_wake(transfer->http);
         return;
     }
     transfer_detach(transfer);

@@ -4,6 +4,7 @@
 #include "net/url_host.h"
 #include "seedancefs/base/descriptor.h"
 #include "seedancefs/base/err.h"
+#include "seedancefs/base/number.h"
 #include "seedancefs/net/url.h"
 
 #include <inttypes.h>
@@ -109,7 +110,7 @@ static size_t on_body_wanted(char *out, size_t size, size_t count, void *context
     touch(transfer);
     size_t room = size * count;
     size_t left = transfer->request.body_len - transfer->body_sent_bytes;
-    size_t len = left < room ? left : room;
+    size_t len = min_size(left, room);
     if (len > 0)
         memcpy(out, (const char *)transfer->request.body + transfer->body_sent_bytes, len);
     transfer->body_sent_bytes += len;
@@ -196,7 +197,7 @@ static void body_coalesce(struct http_transfer *transfer, const char *bytes, siz
 {
     while (len > 0 && !is_over(transfer)) {
         size_t room = transfer->request.coalesce_bytes - transfer->coalesced_len;
-        size_t part = len < room ? len : room;
+        size_t part = min_size(len, room);
         transfer->http->coalescing += transfer->coalesced_len == 0;
         memcpy(transfer->coalesced + transfer->coalesced_len, bytes, part);
         transfer->coalesced_len += part;
@@ -217,7 +218,7 @@ static size_t on_body_bytes(char *bytes, size_t size, size_t count, void *contex
     if (transfer->is_paused || transfer->pass_bytes >= PASS_BYTES) {
         transfer->is_held = true;
         if (!transfer->is_paused)
-            loop_transfers_wake(transfer->http->loop);
+            http_wake(transfer->http);
         return CURL_WRITEFUNC_PAUSE; /* the same bytes come again */
     }
     transfer->pass_bytes += len;
@@ -306,11 +307,9 @@ static int set_numbers(struct http_transfer *transfer)
      * connection; a create must have a connection of its own. */
     bool is_http2 =
         request->method == HTTP_GET && !request->is_single_attempt && request->range_first < 0;
-    int64_t buffer_bytes =
-        request->coalesce_bytes > BUFFER_BYTES ? (int64_t)request->coalesce_bytes : BUFFER_BYTES;
-    int64_t connect_ms = request->connect_ms > 0 && request->connect_ms < INT_MAX
-                             ? request->connect_ms
-                             : INT_MAX; /* 0 would be curl's default */
+    int64_t buffer_bytes = max_int64((int64_t)request->coalesce_bytes, BUFFER_BYTES);
+    int64_t connect_ms =
+        request->connect_ms > 0 ? min_int64(request->connect_ms, INT_MAX) : INT_MAX; /* 0: curl's */
     const struct {
         CURLoption option;
         int64_t value;
@@ -377,22 +376,18 @@ static int set_pointers(struct http_transfer *transfer)
 
 static int set_functions(CURL *easy)
 {
-    CURLcode code = curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_request_ready);
-    if (code == CURLE_OK)
-        code = curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_socket_open);
-    if (code == CURLE_OK)
-        code = curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_head_line);
-    if (code == CURLE_OK)
-        code = curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body_bytes);
-    if (code == CURLE_OK)
-        code = curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_body_wanted);
-    if (code == CURLE_OK)
-        code = curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_body_rewind);
+    if (curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_request_ready) ||
+        curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_socket_open) ||
+        curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_head_line) ||
+        curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body_bytes) ||
+        curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_body_wanted) ||
+        curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_body_rewind))
+        return -EINVAL;
 #if LIBCURL_VERSION_NUM < 0x075500
-    if (code == CURLE_OK)
-        code = curl_easy_setopt(easy, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+    return set_long(easy, CURLOPT_PROTOCOLS, CURLPROTO_HTTP | CURLPROTO_HTTPS);
+#else
+    return 0;
 #endif
-    return code == CURLE_OK ? 0 : -EINVAL;
 }
 
 _Static_assert(sizeof(((struct http_response *)0)->failure) >= CURL_ERROR_SIZE,

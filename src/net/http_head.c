@@ -1,6 +1,7 @@
 #include "net/http_head.h"
 
 #include "seedancefs/base/err.h"
+#include "seedancefs/base/number.h"
 
 #include <curl/curl.h>
 #include <stdlib.h>
@@ -36,7 +37,7 @@ static bool span_is(struct span span, const char *word)
 /* Cuts what does not fit: no rule of ours looks at the end of so long a value. */
 static void span_copy(struct span span, char *out, size_t size)
 {
-    size_t len = span.len < size - 1 ? span.len : size - 1;
+    size_t len = min_size(span.len, size - 1);
     memcpy(out, span.text, len);
     out[len] = '\0';
 }
@@ -222,7 +223,7 @@ int64_t http_retry_after_ms(const struct http_response *response, int64_t wall_m
             if (wait_ms <= RETRY_AFTER_MAX_MS)
                 wait_ms = wait_ms * 10 + (int64_t)(*p - '0') * 1000;
         }
-        return wait_ms < RETRY_AFTER_MAX_MS ? wait_ms : RETRY_AFTER_MAX_MS;
+        return min_int64(wait_ms, RETRY_AFTER_MAX_MS);
     }
     /* Every form of HTTP-date (RFC 9110, section 5.6.7) begins with the name of a day and tells the
      * time of day; curl_getdate() alone is more lenient than that. */
@@ -234,5 +235,5 @@ int64_t http_retry_after_ms(const struct http_response *response, int64_t wall_m
     /* Both dates by the server's clock, so that ours may be wrong. */
     int64_t now_ms = response->date[0] ? date_parse_ms(response->date) : -1;
     wait_ms = until_ms - (now_ms > 0 ? now_ms : wall_ms);
-    return wait_ms < 0 ? 0 : wait_ms < RETRY_AFTER_MAX_MS ? wait_ms : RETRY_AFTER_MAX_MS;
+    return clamp_int64(wait_ms, 0, RETRY_AFTER_MAX_MS);
 }

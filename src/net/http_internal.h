@@ -1,20 +1,29 @@
 /*
- * What: the fields of a transfer, shared by http.c (its lifetime) and http_easy.c (its calls of
- * curl).
+ * What: the fields of a transfer, shared by http.c (its lifetime), http_easy.c (its calls of
+ * libcurl) and http_multi.c (when libcurl runs).
  *
- * http_start() only links the transfer; the loop's prepare hook adds it to curl. So it can be
- * called from any callback, and on_done never comes from within it. In the same way cancelling
- * inside curl's callbacks only marks, and prepare cleans up.
+ * http_start() only links the transfer, and http.c gives it to libcurl in the work timer. So it can
+ * be called from any callback, and on_done never comes from within it. In the same way cancelling
+ * inside libcurl's callbacks only marks, and the work timer cleans up.
  */
 #ifndef SEEDANCEFS_NET_HTTP_INTERNAL_H
 #define SEEDANCEFS_NET_HTTP_INTERNAL_H
 
 #include "net/http_head.h"
-#include "net/loop_internal.h"
+#include "seedancefs/base/table.h"
 #include "seedancefs/net/http.h"
+
+#include <curl/curl.h>
 
 struct http {
     struct loop *loop;
+    CURLM *multi;
+    struct timer curl_timer;       /* libcurl's next deadline */
+    struct timer work_timer;       /* set by http_wake(): */
+    timer_fn *on_work;             /* there is something to do outside of libcurl */
+    void (*on_ran)(struct http *); /* libcurl has done what there was to do for now */
+    struct timer poll_timer;       /* set while there may be sockets that nobody watches */
+    bool is_in_curl;               /* on the stack: curl_multi_* must not be called */
     struct http_transfer *transfers;
     unsigned coalescing;    /* transfers that hold bytes of a body which on_body has not seen */
     unsigned complete;      /* transfers that we end, because libcurl would wait for more */
@@ -24,7 +33,7 @@ struct http {
 struct http_transfer {
     struct http *http;
     struct http_transfer *next;
-    struct http_transfer *previous;
+    struct http_transfer *prev;
     struct http_request request; /* its texts are dead after http_start() */
     char *url;
     CURL *easy;
@@ -43,7 +52,7 @@ struct http_transfer {
     size_t coalesced_len;
     int failure;       /* what ended it before curl did; 0 */
     bool is_added;     /* in curl's multi handle */
-    bool is_cancelled; /* nothing is called back any more; prepare frees it */
+    bool is_cancelled; /* nothing is called back any more; the work timer frees it */
     bool is_finished;  /* on_done is being called */
     bool is_paused;    /* the body is held back, as soon as there is more of it: */
     /* libcurl is paused, by its owner or to let other transfers go on; it keeps what came. */
@@ -51,6 +60,17 @@ struct http_transfer {
     bool has_refused_address;
     bool is_complete; /* all that Content-Length declares has come, and libcurl does not know it */
 };
+
+/* Makes what belongs to all transfers; loop, on_work and on_ran are filled in. */
+int http_multi_open(struct http *http) NODISCARD;
+void http_multi_close(struct http *http);
+
+/* Tells libcurl that something can be done with a socket, or that its deadline has come
+ * (CURL_SOCKET_TIMEOUT). Calls on_ran. */
+void http_multi_run(struct http *http, curl_socket_t fd);
+
+/* Asks for on_work, from the loop. */
+void http_wake(struct http *http);
 
 /* Makes the curl handle and its headers. On failure both are left to http_easy_close(). */
 int http_easy_open(struct http_transfer *transfer) NODISCARD;

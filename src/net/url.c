@@ -6,6 +6,7 @@
 #include "seedancefs/net/url.h"
 
 #include "net/url_host.h"
+#include "seedancefs/base/cleanup.h"
 #include "seedancefs/base/err.h"
 
 #include <arpa/inet.h>
@@ -65,37 +66,39 @@ static int copy_written_host(const char *url, char *out, size_t size)
     return 0;
 }
 
+static void curl_text_free(char **text)
+{
+    curl_free(*text);
+}
+
+static void parser_free(CURLU **parser)
+{
+    curl_url_cleanup(*parser);
+}
+
 /* Copies one part that curl has found; absent is -ERR_URL_REFUSED. */
 static int copy_part(CURLU *parser, CURLUPart what, char *out, size_t size)
 {
-    char *text = NULL;
+    CLEANUP(curl_text_free) char *text = NULL;
     if (curl_url_get(parser, what, &text, 0) != CURLUE_OK)
         return -ERR_URL_REFUSED;
     size_t len = strlen(text);
-    int r = len > 0 && len < size ? 0 : -ERR_URL_REFUSED;
-    if (r == 0)
-        memcpy(out, text, len + 1);
-    curl_free(text);
-    return r;
+    if (len == 0 || len >= size)
+        return -ERR_URL_REFUSED;
+    memcpy(out, text, len + 1);
+    return 0;
 }
 
 static int parse_with_curl(const char *url, struct url_parts *parts)
 {
-    CURLU *parser = curl_url();
+    char scheme[16];
+    CLEANUP(parser_free) CURLU *parser = curl_url();
     if (!parser)
         return -ENOMEM;
-    char scheme[16];
-    int r = curl_url_set(parser, CURLUPART_URL, url, CURLU_DISALLOW_USER | CURLU_PATH_AS_IS) ==
-                    CURLUE_OK
-                ? 0
-                : -ERR_URL_REFUSED;
-    if (r == 0)
-        r = copy_part(parser, CURLUPART_SCHEME, scheme, sizeof(scheme));
-    if (r == 0)
-        r = copy_part(parser, CURLUPART_HOST, parts->host, sizeof(parts->host));
-    curl_url_cleanup(parser);
-    if (r < 0)
-        return r;
+    if (curl_url_set(parser, CURLUPART_URL, url, CURLU_DISALLOW_USER | CURLU_PATH_AS_IS) ||
+        copy_part(parser, CURLUPART_SCHEME, scheme, sizeof(scheme)) < 0 ||
+        copy_part(parser, CURLUPART_HOST, parts->host, sizeof(parts->host)) < 0)
+        return -ERR_URL_REFUSED;
     parts->is_https = strcasecmp(scheme, "https") == 0;
     return parts->is_https || strcasecmp(scheme, "http") == 0 ? 0 : -ERR_URL_REFUSED;
 }
@@ -217,7 +220,7 @@ static bool has_scheme(const char *text)
 /* Gives a text to be freed with curl_free(). */
 static int resolve_once(const char *base, const char *location, char **text)
 {
-    CURLU *parser = curl_url();
+    CLEANUP(parser_free) CURLU *parser = curl_url();
     if (!parser)
         return -ENOMEM;
     /* Dots of a relative path must be resolved; a signed path of an absolute URL stays as it is. */
@@ -227,38 +230,32 @@ static int resolve_once(const char *base, const char *location, char **text)
         curl_url_set(parser, CURLUPART_URL, location, flags | CURLU_DISALLOW_USER) == CURLUE_OK &&
         curl_url_set(parser, CURLUPART_FRAGMENT, NULL, 0) == CURLUE_OK &&
         curl_url_get(parser, CURLUPART_URL, text, 0) == CURLUE_OK;
-    curl_url_cleanup(parser);
     return is_good ? 0 : -ERR_URL_REFUSED;
 }
 
 int url_resolve(const char *base, const char *location, char *out, size_t size)
 {
     struct url_parts from, to;
-    char *text = NULL;
-    char *again = NULL;
+    CLEANUP(curl_text_free) char *text = NULL;
+    CLEANUP(curl_text_free) char *again = NULL;
     int r = url_parse(base, &from);
-    if (r == 0)
-        r = check_text(location);
-    if (r == 0)
-        r = resolve_once(base, location, &text);
-    if (r == 0)
-        r = url_parse(text, &to);
-    if (r == 0 && from.is_https && !to.is_https)
-        r = -ERR_URL_REFUSED;
+    if (r < 0 || (r = check_text(location)) < 0 || (r = resolve_once(base, location, &text)) < 0 ||
+        (r = url_parse(text, &to)) < 0)
+        return r;
+    if (from.is_https && !to.is_https)
+        return -ERR_URL_REFUSED;
     /* curl decodes a host like %38 and takes it for a name, which is an address when it is read
      * again. */
-    if (r == 0)
-        r = resolve_once(base, text, &again);
-    if (r == 0 && strcmp(text, again) != 0)
-        r = -ERR_URL_REFUSED;
-    size_t len = r == 0 ? strlen(text) : 0;
-    if (r == 0 && len >= size)
-        r = -ENAMETOOLONG;
-    if (r == 0)
-        memcpy(out, text, len + 1);
-    curl_free(text);
-    curl_free(again);
-    return r;
+    r = resolve_once(base, text, &again);
+    if (r < 0)
+        return r;
+    if (strcmp(text, again) != 0)
+        return -ERR_URL_REFUSED;
+    size_t len = strlen(text);
+    if (len >= size)
+        return -ENAMETOOLONG;
+    memcpy(out, text, len + 1);
+    return 0;
 }
 
 /* The value of a query parameter, up to its '&'; NULL when there is none. */

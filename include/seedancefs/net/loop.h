@@ -1,6 +1,6 @@
 /*
- * What: the program's one event loop. One thread waits in curl_multi_poll() for watched
- * descriptors, curl's transfers and the next timer, and sleeps while there is nothing to do.
+ * What: the program's one event loop. One thread waits for watched descriptors and the next timer,
+ * and does nothing at all while none of them has something.
  * Lifetime: one per program; watches and timers are removed by their owners before loop_free().
  * Errors: -errno.
  */
@@ -11,6 +11,7 @@
 #include "seedancefs/base/timer.h"
 
 #include <poll.h>
+#include <stdbool.h>
 
 struct loop;
 
@@ -24,8 +25,7 @@ struct loop_watch {
     short events;
     loop_watch_fn *fn;
     void *context;
-    struct loop_watch *next;
-    struct loop_watch *previous;
+    bool is_added;
 };
 
 int loop_new(const struct clock *clock, struct loop **out) NODISCARD;
@@ -35,8 +35,8 @@ struct loop *loop_free(struct loop *loop);
 struct timers *loop_timers(struct loop *loop);
 const struct clock *loop_clock(const struct loop *loop);
 
-/* Fill in fd, events, fn and context first. Removing is allowed at any time, inside callbacks
- * too. */
+/* Fill in fd, events, fn and context first. Removing is allowed at any time, inside callbacks too,
+ * and does nothing when the watch is not added. */
 int loop_watch_add(struct loop *loop, struct loop_watch *watch) NODISCARD;
 void loop_watch_remove(struct loop *loop, struct loop_watch *watch);
 

@@ -10,7 +10,6 @@
 
 #include "raw_server.h"
 
-#include "net/loop_internal.h"
 #include "seedancefs/base/buf.h"
 #include "seedancefs/base/clock.h"
 #include "seedancefs/base/err.h"

@@ -4,8 +4,8 @@
 
 #include <cmocka.h>
 
-#include "net/loop_internal.h"
 #include "seedancefs/base/clock.h"
+#include "seedancefs/net/loop.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,6 +24,7 @@ struct fixture {
     int calls;
     short revents;
     struct loop_watch *victim;
+    bool has_timer_fired;
 };
 
 static int setup(void **state)
@@ -68,7 +69,17 @@ static void watch_pipe(struct fixture *fixture)
 static void on_timer_stop(void *context)
 {
     struct fixture *fixture = context;
+    fixture->has_timer_fired = true;
     loop_stop(fixture->loop);
+}
+
+/* Until the timer has fired. */
+static int turns_count(struct fixture *fixture)
+{
+    int turns = 0;
+    for (; !fixture->has_timer_fired; turns++)
+        assert_int_equal(loop_run_once(fixture->loop, -1), 0);
+    return turns;
 }
 
 static void raise_event(struct fixture *fixture)
@@ -105,11 +116,9 @@ static void test_loop__idle_means_no_turn_at_all(void **state)
     watch_pipe(fixture);
     timer_set(loop_timers(fixture->loop), &fixture->timer, 400, on_timer_stop, fixture);
     int64_t from_ms = clock_monotonic_ms(clock_system());
-    assert_int_equal(loop_run(fixture->loop), 0);
-    assert_in_range(clock_monotonic_ms(clock_system()) - from_ms, 399, 2000);
     /* The one turn is the timer's. */
-    assert_int_equal(loop_pass_count(fixture->loop), 1);
-    assert_int_equal(loop_perform_count(fixture->loop), 0);
+    assert_int_equal(turns_count(fixture), 1);
+    assert_in_range(clock_monotonic_ms(clock_system()) - from_ms, 399, 2000);
 }
 
 static void test_loop__a_cancelled_timer_costs_one_turn_at_most(void **state)
@@ -123,10 +132,8 @@ static void test_loop__a_cancelled_timer_costs_one_turn_at_most(void **state)
             assert_int_equal(loop_run_once(fixture->loop, 0), 0);
         timer_cancel(timers, &other);
     }
-    uint64_t turns = loop_pass_count(fixture->loop);
     timer_set(timers, &fixture->timer, 300, on_timer_stop, fixture);
-    assert_int_equal(loop_run(fixture->loop), 0);
-    assert_in_range(loop_pass_count(fixture->loop) - turns, 1, 2);
+    assert_in_range(turns_count(fixture), 1, 2);
 }
 
 static void test_loop__an_earlier_timer_moves_the_wake_up_forward(void **state)
@@ -141,18 +148,6 @@ static void test_loop__an_earlier_timer_moves_the_wake_up_forward(void **state)
     assert_int_equal(loop_run(fixture->loop), 0);
     assert_in_range(clock_monotonic_ms(clock_system()) - from_ms, 19, 2000);
     timer_cancel(timers, &late);
-}
-
-static void test_loop__a_busy_descriptor_does_not_run_curl(void **state)
-{
-    struct fixture *fixture = *state;
-    watch_pipe(fixture);
-    raise_event(fixture); /* never read: it stays raised */
-    fixture->calls = 1000;
-    for (int i = 0; i < 1000; i++)
-        assert_int_equal(loop_run_once(fixture->loop, -1), 0);
-    assert_int_equal(fixture->calls, 2000);
-    assert_int_equal(loop_perform_count(fixture->loop), 0);
 }
 
 static void test_loop__a_watch_may_remove_itself(void **state)
@@ -258,7 +253,6 @@ int main(void)
         TEST(test_loop__idle_means_no_turn_at_all),
         TEST(test_loop__a_cancelled_timer_costs_one_turn_at_most),
         TEST(test_loop__an_earlier_timer_moves_the_wake_up_forward),
-        TEST(test_loop__a_busy_descriptor_does_not_run_curl),
         TEST(test_loop__a_watch_may_remove_itself),
         TEST(test_loop__a_watch_removed_in_a_callback_is_not_touched),
         TEST(test_loop__stop_ends_the_run_after_that_turn),
