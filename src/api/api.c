@@ -8,6 +8,7 @@
 #include "seedancefs/base/backoff.h"
 #include "seedancefs/base/buf.h"
 #include "seedancefs/base/err.h"
+#include "seedancefs/base/table.h"
 #include "seedancefs/net/url.h"
 
 #include <stdio.h>
@@ -43,7 +44,7 @@ struct api {
 struct api_call {
     struct api *api;
     struct api_call *next;
-    struct api_call *previous;
+    struct api_call *prev;
     struct http_transfer *transfer;
     struct api_create_callbacks callbacks; /* a poll has on_done only */
     char *task_id;                         /* that is asked for; NULL for a create */
@@ -92,12 +93,7 @@ static void call_free(struct api_call *call)
 {
     if (call->is_probe)
         breaker_abandon(&call->api->breaker);
-    if (call->previous)
-        call->previous->next = call->next;
-    else if (call->api->calls == call)
-        call->api->calls = call->next;
-    if (call->next)
-        call->next->previous = call->previous;
+    DL_DELETE(call->api->calls, call);
     free(call->task_id);
     free(call->request_body);
     buf_fini(&call->body);
@@ -332,10 +328,7 @@ static int call_new(struct api *api, const struct api_create_callbacks *callback
     call->callbacks = *callbacks;
     buf_init(&call->body, API_BODY_MAX);
     api_task_init(&call->task);
-    call->next = api->calls;
-    if (call->next)
-        call->next->previous = call;
-    api->calls = call;
+    DL_APPEND(api->calls, call);
     *out = call;
     return 0;
 }

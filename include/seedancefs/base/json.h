@@ -1,7 +1,7 @@
 /*
- * What: JSON (RFC 8259), read strictly and written plainly. The only includer of cJSON: its
- * parser is lenient, so every text is first scanned here: UTF-8 without surrogates, overlong forms
- * or a byte order mark, no NUL byte and no \u0000, no lone surrogates in \u escapes, no number
+ * What: JSON (RFC 8259), read strictly and written plainly. The only includer of cJSON, whose tree
+ * is made by a scanner of our own, because its parser is lenient: UTF-8 without surrogates, overlong
+ * forms or a byte order mark, no NUL byte and no \u0000, no lone surrogates in \u escapes, no number
  * outside double, no key twice in one object, nothing behind the value, and caps on everything.
  * A parsed tree is read-only. Nodes know where they stand in the text, for messages to people.
  * Lifetime: a document owns its text and its tree; `struct json` nodes, keys and texts are lent by
@@ -24,13 +24,16 @@ struct json;
 
 enum json_type { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
 
-enum { JSON_NUMBER_MAX = 63 }; /* characters of a number; cJSON 1.7 cuts longer ones */
+enum { JSON_NUMBER_MAX = 63 }; /* characters of a number */
 
 struct json_limits {
     size_t max_bytes;
     size_t max_depth; /* an empty array has depth 1; at most 64 */
     size_t max_nodes; /* values, containers included */
 };
+
+/* Of cJSON, as "1.7.15". */
+const char *json_library_version(void);
 
 /* 1 MiB, depth 32, 4,096 nodes. */
 extern const struct json_limits json_limits_default;
@@ -87,6 +90,9 @@ bool json_number_get(const struct json *node, double *out);
 /* Only for a number that is exactly an int64: 5 and 5.0, not 5.5 and not 1e30. A number written
  * with a fraction or an exponent counts up to 2^53 in size. */
 bool json_int64_get(const struct json *node, int64_t *out);
+
+/* Line and column of the place with `offset` bytes of a text before it; as in `struct json_error`. */
+void json_place_find(const char *text, size_t offset, unsigned *line, unsigned *column);
 
 /* Where the value (or its key: the value again, if it has none) begins; counted from 1. */
 void json_position(const struct json *node, unsigned *line, unsigned *column);
