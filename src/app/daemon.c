@@ -17,6 +17,7 @@
 #include "unmounter.h"
 
 #include "seedancefs/api/api.h"
+#include "seedancefs/base/cleanup.h"
 #include "seedancefs/base/clock.h"
 #include "seedancefs/base/descriptor.h"
 #include "seedancefs/base/err.h"
@@ -190,28 +191,21 @@ static enum exit_code store_start(struct daemon *daemon)
  * caller. */
 static char *existing_realpath(const char *path)
 {
-    char *copy = strdup(path);
+    CLEANUP_FREE char *copy = strdup(path);
     char *real = NULL;
-    while (copy && !(real = realpath(copy, NULL))) {
-        char *slash = strrchr(copy, '/');
-        if (!slash || slash == copy)
-            break;
+    char *slash;
+    while (copy && !(real = realpath(copy, NULL)) && (slash = strrchr(copy, '/')) && slash != copy)
         *slash = '\0';
-    }
-    free(copy);
     return real;
 }
 
 static bool is_in_mountpoint(const struct options *options, const char *path)
 {
-    char *mount = realpath(options->mountpoint, NULL);
-    char *real = existing_realpath(path);
+    CLEANUP_FREE char *mount = realpath(options->mountpoint, NULL);
+    CLEANUP_FREE char *real = existing_realpath(path);
     size_t len = mount ? strlen(mount) : 0;
-    bool is_inside =
-        mount && real && strncmp(real, mount, len) == 0 && (real[len] == '/' || real[len] == '\0');
-    free(mount);
-    free(real);
-    return is_inside;
+    return mount && real && strncmp(real, mount, len) == 0 &&
+           (real[len] == '/' || real[len] == '\0');
 }
 
 /* What lies inside the mount is hidden by it, and reading it would wait for this very program. */
@@ -325,7 +319,7 @@ static int floors_start(struct daemon *daemon)
                                  .directory_fd = daemon->data.fd,
                                  .data_directory = options->data_directory,
                                  .archive = options->archive,
-                                 .is_shared = options_are_shared(options),
+                                 .is_shared = options->is_shared,
                                  .event_context = &daemon->emitter,
                                  .on_tree_event = daemon->emitter ? emitter_add : NULL};
     return tree_new(&tree, &daemon->tree);

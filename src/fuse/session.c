@@ -13,6 +13,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+const char *session_library_version(void)
+{
+    return fuse_pkgversion();
+}
+
 int session_new(const struct session_settings *settings, struct session **out)
 {
     struct session *session = calloc(1, sizeof(*session));

@@ -357,7 +357,8 @@ log_has_new() {
     [ "$(creates)" -eq 1 ]
 }
 
-# S-RUN-12: Every long option can be given as `-o name_with_underscores=value`, as in fstab.
+# S-RUN-12: Every long option can be given as `-o name_with_underscores=value`, as in fstab. In a value `\,` is a comma and `\\`
+#   a backslash, as for every FUSE filesystem.
 @test "S-RUN-12: options as in fstab" {
     "$SEEDANCEFS" -o "rw,noauto,x-systemd.automount,_netdev,api_url=$API,api_key_file=$DIR/key,data_dir=$DATA" \
         -o poll_interval=0.05,allow_unknown,max_file_size=1M,model=doubao-seedance-2.0-fast,log_level=debug,nodev \
@@ -371,13 +372,29 @@ log_has_new() {
     grep " $MNT " /proc/self/mountinfo | grep nodev | grep -q fuse.seedancefs
 }
 
-# S-RUN-13: `--help` and `--version` print to standard output and end with 0.
+@test "S-RUN-12: a value with a comma" {
+    "$SEEDANCEFS" -o "api_url=$API,api_key_file=$DIR/key,data_dir=$DIR/a\\,b\\\\c" \
+        -o 'poll_interval=0.05,fsname=one\,two,,allow_unknown,model=mine\,not yours' "$MNT" 3>&-
+    FS_PID=$(daemon_pid)
+    make_job cat
+    sent 1 '.model == "mine,not yours"'
+    [ -s "$DIR/a,b\\c/jobs.sqlite" ]
+    grep " $MNT " /proc/self/mountinfo | grep -q 'one,two'
+    unmount_fs
+    refused 2 'models are' -o "api_url=$API,api_key_file=$DIR/key,data_dir=$DATA,model=mine\\,not yours" "$MNT"
+}
+
+# S-RUN-13: `--help` and `--version` print to standard output and end with 0. `--version` names the libraries in use as well: libfuse,
+#   libcurl with its TLS library, SQLite and cJSON.
 @test "S-RUN-13: --help and --version" {
     "$SEEDANCEFS" --help >"$DIR/help" 2>"$DIR/stderr"
     "$SEEDANCEFS" --version >"$DIR/version" 2>>"$DIR/stderr"
     [ ! -s "$DIR/stderr" ]
     has 'Usage: seedancefs [OPTION]... MOUNTPOINT' "$DIR/help"
     grep -qE '^seedancefs [0-9]+\.[0-9]+\.[0-9]+$' "$DIR/version"
+    number='[0-9]+\.[0-9]+(\.[0-9]+)?[^ ,]*'
+    grep -qE "^libfuse $number, libcurl $number with [A-Za-z-]+/$number, SQLite $number, cJSON $number\$" "$DIR/version"
+    [ "$(wc -l <"$DIR/version")" -eq 2 ]
     # Every option that the help names is one.
     for option in $(grep -oE '^ +(-.,)? *--[a-z-]+ [A-Z]' "$DIR/help" | grep -oE -- '--[a-z-]+'); do
         run "$SEEDANCEFS" "$option"

@@ -29,6 +29,9 @@ struct session_settings {
     void (*on_ready)(void *context); /* the kernel has said hello: the mount answers */
 };
 
+/* Of libfuse, as "3.14.0". */
+const char *session_library_version(void);
+
 /* -EINVAL when an option is not known to FUSE (it has said so on standard error). */
 int session_new(const struct session_settings *settings, struct session **out) NODISCARD;
 
