@@ -52,6 +52,7 @@ struct api_call {
     size_t request_len;
     struct buf body;
     struct api_task task;
+    int64_t began_ms;  /* monotonic */
     bool is_probe;     /* asked whether the service is back; the others wait for it */
     bool is_ending;    /* the transfer is over, a last callback is on the stack */
     bool is_cancelled; /* in that callback */
@@ -326,6 +327,7 @@ static int call_new(struct api *api, const struct api_create_callbacks *callback
         return -ENOMEM;
     call->api = api;
     call->callbacks = *callbacks;
+    call->began_ms = clock_monotonic_ms(api->clock);
     buf_init(&call->body, API_BODY_MAX);
     api_task_init(&call->task);
     DL_APPEND(api->calls, call);
@@ -417,6 +419,15 @@ int api_get_task(struct api *api, const char *task_id, void *context, api_done_f
         breaker_admit(&api->breaker, clock_monotonic_ms(api->clock)) && api->breaker.is_probing;
     struct http_request request = {.method = HTTP_GET};
     return call_start(call, &request, out);
+}
+
+struct api_call_state api_call_state_get(const struct api_call *call)
+{
+    return (struct api_call_state){
+        .is_create = is_create(call),
+        .received_bytes = call->body.len,
+        .age_ms = clock_monotonic_ms(call->api->clock) - call->began_ms,
+    };
 }
 
 void api_cancel(struct api_call *call)

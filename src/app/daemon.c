@@ -17,6 +17,7 @@
 #include "unmounter.h"
 
 #include "seedancefs/api/api.h"
+#include "seedancefs/base/child.h"
 #include "seedancefs/base/cleanup.h"
 #include "seedancefs/base/clock.h"
 #include "seedancefs/base/descriptor.h"
@@ -25,7 +26,9 @@
 #include "seedancefs/fuse/inspector.h"
 #include "seedancefs/fuse/session.h"
 #include "seedancefs/job/jobs.h"
+#include "seedancefs/job/state_log.h"
 #include "seedancefs/media/media.h"
+#include "seedancefs/media/state_log.h"
 #include "seedancefs/net/http.h"
 #include "seedancefs/net/loop.h"
 #include "seedancefs/net/url.h"
@@ -443,6 +446,19 @@ static void on_session(void *context, short revents UNUSED)
     }
 }
 
+/* SIGUSR1: what is going on, each thing a line; nothing in there is a secret. */
+static void state_log(const struct daemon *daemon)
+{
+    const struct timers *timers = loop_timers(daemon->loop);
+    jobs_state_log(daemon->jobs);
+    media_state_log(daemon->media);
+    if (daemon->session)
+        session_state_log(daemon->session);
+    log_info("state.timers", "count=%zu next_ms=%lld", timers->count,
+             (long long)timers_next_ms(timers));
+    child_state_log();
+}
+
 static void on_signal(void *context, short revents UNUSED)
 {
     struct daemon *daemon = context;
@@ -451,9 +467,11 @@ static void on_signal(void *context, short revents UNUSED)
         log_info("signal.caught", "signal=%u", info.ssi_signo);
         if (info.ssi_signo == SIGHUP)
             key_reload(daemon);
+        else if (info.ssi_signo == SIGUSR1)
+            state_log(daemon);
         else
             daemon_end(daemon);
-        if (info.ssi_signo != SIGHUP && daemon->device) {
+        if (daemon->is_ending && daemon->device) {
             dev_t device = mountpoint_device_get(daemon->options->mountpoint);
             daemon->is_unmounted = device != 0 && device != daemon->device;
         }
@@ -467,6 +485,7 @@ static int watches_add(struct daemon *daemon)
     (void)sigaddset(&signals, SIGTERM);
     (void)sigaddset(&signals, SIGINT);
     (void)sigaddset(&signals, SIGHUP);
+    (void)sigaddset(&signals, SIGUSR1);
     if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0)
         return -errno;
     int fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
@@ -607,6 +626,7 @@ enum exit_code daemon_run(const struct options *options, int ready_fd)
     notify_init();
     (void)umask(077);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGUSR1, SIG_IGN); /* until the loop looks at it */
     /* In the background the log is a file of the data directory, which is not open yet. */
     log_configure(options->log_level, options->is_foreground ? STDERR_FILENO : -1);
     daemon.code = daemon_start(&daemon);

@@ -58,8 +58,7 @@ int unmounter_new(const char *mountpoint, struct unmounter **out)
 {
     CLEANUP_FREE char *real = realpath(mountpoint, NULL); /* the process has it as its own */
     char *slash = real ? strrchr(real, '/') : NULL;
-    CLEANUP_FREE struct unmounter *unmounter = calloc(1, sizeof(*unmounter));
-    if (!slash || !unmounter)
+    if (!slash)
         return -errno;
     *slash = '\0';
     CLEANUP_CLOSE int parent = open(*real ? real : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -69,9 +68,13 @@ int unmounter_new(const char *mountpoint, struct unmounter **out)
                                             .kept_fd = parent,
                                             .capabilities = PRIVILEGE(CAP_SYS_ADMIN) |
                                                             PRIVILEGE(CAP_DAC_READ_SEARCH)};
-    int r = child_start_with(&settings, child_work, slash + 1, &unmounter->child);
+    struct unmounter *unmounter = calloc(1, sizeof(*unmounter));
+    int r =
+        unmounter ? child_start_with(&settings, child_work, slash + 1, &unmounter->child) : -ENOMEM;
     if (r == 0)
-        *out = TAKE_POINTER(unmounter);
+        *out = unmounter;
+    else
+        free(unmounter);
     return r;
 }
 

@@ -1,6 +1,7 @@
 #include "json_internal.h"
 
 #include "seedancefs/base/err.h"
+#include "seedancefs/base/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -185,25 +186,12 @@ bool json_int64_get(const struct json *node, int64_t *out)
     return true;
 }
 
-void json_place_find(const char *text, size_t offset, unsigned *line, unsigned *column)
-{
-    *line = *column = 1;
-    for (size_t i = 0; i < offset; i++) {
-        if (text[i] == '\n') {
-            ++*line;
-            *column = 1;
-        } else if (((unsigned char)text[i] & 0xc0) != 0x80) {
-            ++*column;
-        }
-    }
-}
-
 void json_position(const struct json *node, unsigned *line, unsigned *column)
 {
-    json_place_find(node->text, node->at, line, column);
+    text_place_find(node->text, node->at, line, column);
 }
 
 void json_key_position(const struct json *node, unsigned *line, unsigned *column)
 {
-    json_place_find(node->text, node->key_at, line, column);
+    text_place_find(node->text, node->key_at, line, column);
 }

@@ -46,7 +46,7 @@ static int fail_at(struct scanner *s, int code, size_t offset, const char *forma
 static int fail_at(struct scanner *s, int code, size_t offset, const char *format, ...)
 {
     *s->error = (struct json_error){.offset = offset};
-    json_place_find(s->text, offset, &s->error->line, &s->error->column);
+    text_place_find(s->text, offset, &s->error->line, &s->error->column);
     va_list arguments;
     va_start(arguments, format);
     (void)vsnprintf(s->error->sentence, sizeof(s->error->sentence), format, arguments);

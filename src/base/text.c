@@ -134,6 +134,19 @@ bool text_is_utf8(const char *bytes, size_t len)
     return true;
 }
 
+void text_place_find(const char *text, size_t offset, unsigned *line, unsigned *column)
+{
+    *line = *column = 1;
+    for (size_t i = 0; i < offset; i++) {
+        if (text[i] == '\n') {
+            ++*line;
+            *column = 1;
+        } else if (((unsigned char)text[i] & 0xc0) != 0x80) {
+            ++*column;
+        }
+    }
+}
+
 int text_name_check(const char *name)
 {
     size_t len = strlen(name);

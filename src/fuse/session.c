@@ -68,6 +68,13 @@ void session_raising_set(struct session *session, uint64_t parent, const char *n
     session->is_raising_gone = is_gone;
 }
 
+void session_state_log(const struct session *session)
+{
+    reads_state_log(session);
+    lookups_state_log(session);
+    polls_state_log(session);
+}
+
 int session_fd(const struct session *session)
 {
     return fuse_session_fd(session->fuse);

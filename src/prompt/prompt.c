@@ -70,7 +70,7 @@ static bool is_no_object(const char *bytes, size_t len, struct json_error *place
     size_t at = 0;
     while (at < len && memchr(" \t\r\n", bytes[at], 4))
         at++;
-    json_place_find(bytes, at, &place->line, &place->column);
+    text_place_find(bytes, at, &place->line, &place->column);
     return at < len && bytes[at] != '{' && bytes[at] != '\xef';
 }
 

@@ -373,15 +373,18 @@ log_has_new() {
 }
 
 @test "S-RUN-12: a value with a comma" {
+    DATA="$DIR/a,b\\c"
     "$SEEDANCEFS" -o "api_url=$API,api_key_file=$DIR/key,data_dir=$DIR/a\\,b\\\\c" \
         -o 'poll_interval=0.05,fsname=one\,two,,allow_unknown,model=mine\,not yours' "$MNT" 3>&-
     FS_PID=$(daemon_pid)
-    make_job cat
-    sent 1 '.model == "mine,not yours"'
-    [ -s "$DIR/a,b\\c/jobs.sqlite" ]
     grep " $MNT " /proc/self/mountinfo | grep -q 'one,two'
+    mkdir "$J/cat"
+    echo '{"prompt": "x"}' >"$J/cat/prompt.json"
+    wait_status cat rejected # there is no such model
+    sent 1 '.model == "mine,not yours"'
     unmount_fs
-    refused 2 'models are' -o "api_url=$API,api_key_file=$DIR/key,data_dir=$DATA,model=mine\\,not yours" "$MNT"
+    refused 2 '--model mine,not yours: unknown' \
+        -o "api_url=$API,api_key_file=$DIR/key,data_dir=$DIR/other,model=mine\\,not yours" "$MNT"
 }
 
 # S-RUN-13: `--help` and `--version` print to standard output and end with 0. `--version` names the libraries in use as well: libfuse,

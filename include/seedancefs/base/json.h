@@ -91,9 +91,6 @@ bool json_number_get(const struct json *node, double *out);
  * with a fraction or an exponent counts up to 2^53 in size. */
 bool json_int64_get(const struct json *node, int64_t *out);
 
-/* Line and column of the place with `offset` bytes of a text before it; as in `struct json_error`. */
-void json_place_find(const char *text, size_t offset, unsigned *line, unsigned *column);
-
 /* Where the value (or its key: the value again, if it has none) begins; counted from 1. */
 void json_position(const struct json *node, unsigned *line, unsigned *column);
 void json_key_position(const struct json *node, unsigned *line, unsigned *column);

@@ -39,6 +39,9 @@ int text_utf8_step(const char *p, size_t len);
 /* 0 to 15, or -1. */
 int text_hex_value(char c);
 
+/* Line and column, from 1 and in code points, of the place with `offset` bytes of a text before it. */
+void text_place_find(const char *text, size_t offset, unsigned *line, unsigned *column);
+
 /* True when `bytes` are valid UTF-8 (RFC 3629: no surrogates, no overlong forms). */
 bool text_is_utf8(const char *bytes, size_t len);
 

@@ -49,6 +49,9 @@ void session_emitter_set(struct session *session, pid_t pid); /* 0: none */
  * reason. */
 void session_raising_set(struct session *session, uint64_t parent, const char *name, bool is_gone);
 
+/* Writes a line for each request that waits into the log: reads, lookups, and who polls. */
+void session_state_log(const struct session *session);
+
 int session_fd(const struct session *session);
 
 /* Handles at most `most` waiting requests, without ever waiting for one. */
