@@ -24,6 +24,7 @@ curl/curl.h:net
 sqlite3.h:store
 cjson/cJSON.h:base
 fuse_lowlevel.h:fuse
+fuse_opt.h:app
 microhttpd.h:sim
 uthash.h:base
 utlist.h:base

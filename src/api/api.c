@@ -8,6 +8,7 @@
 #include "seedancefs/base/backoff.h"
 #include "seedancefs/base/buf.h"
 #include "seedancefs/base/err.h"
+#include "seedancefs/base/table.h"
 #include "seedancefs/net/url.h"
 
 #include <stdio.h>
@@ -43,7 +44,7 @@ struct api {
 struct api_call {
     struct api *api;
     struct api_call *next;
-    struct api_call *previous;
+    struct api_call *prev;
     struct http_transfer *transfer;
     struct api_create_callbacks callbacks; /* a poll has on_done only */
     char *task_id;                         /* that is asked for; NULL for a create */
@@ -51,6 +52,7 @@ struct api_call {
     size_t request_len;
     struct buf body;
     struct api_task task;
+    int64_t began_ms;  /* monotonic */
     bool is_probe;     /* asked whether the service is back; the others wait for it */
     bool is_ending;    /* the transfer is over, a last callback is on the stack */
     bool is_cancelled; /* in that callback */
@@ -92,12 +94,7 @@ static void call_free(struct api_call *call)
 {
     if (call->is_probe)
         breaker_abandon(&call->api->breaker);
-    if (call->previous)
-        call->previous->next = call->next;
-    else if (call->api->calls == call)
-        call->api->calls = call->next;
-    if (call->next)
-        call->next->previous = call->previous;
+    DL_DELETE(call->api->calls, call);
     free(call->task_id);
     free(call->request_body);
     buf_fini(&call->body);
@@ -330,12 +327,10 @@ static int call_new(struct api *api, const struct api_create_callbacks *callback
         return -ENOMEM;
     call->api = api;
     call->callbacks = *callbacks;
+    call->began_ms = clock_monotonic_ms(api->clock);
     buf_init(&call->body, API_BODY_MAX);
     api_task_init(&call->task);
-    call->next = api->calls;
-    if (call->next)
-        call->next->previous = call;
-    api->calls = call;
+    DL_APPEND(api->calls, call);
     *out = call;
     return 0;
 }
@@ -424,6 +419,15 @@ int api_get_task(struct api *api, const char *task_id, void *context, api_done_f
         breaker_admit(&api->breaker, clock_monotonic_ms(api->clock)) && api->breaker.is_probing;
     struct http_request request = {.method = HTTP_GET};
     return call_start(call, &request, out);
+}
+
+struct api_call_state api_call_state_get(const struct api_call *call)
+{
+    return (struct api_call_state){
+        .is_create = is_create(call),
+        .received_bytes = call->body.len,
+        .age_ms = clock_monotonic_ms(call->api->clock) - call->began_ms,
+    };
 }
 
 void api_cancel(struct api_call *call)

@@ -11,17 +11,11 @@
 const struct json_limits api_json_limits = {
     .max_bytes = API_BODY_MAX, .max_depth = 32, .max_nodes = 4096};
 
-/* The length of a sequence in text that is known to be UTF-8. */
-static size_t sequence_length(unsigned char lead)
-{
-    return lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-}
-
 void api_text_copy(char *out, size_t size, const char *text)
 {
     size_t len = 0;
     for (const char *s = text; *s;) {
-        size_t n = sequence_length((unsigned char)*s);
+        size_t n = (size_t)text_utf8_step(s, strlen(s));
         bool is_blank = text_is_control(s);
         size_t need = is_blank ? 1 : n;
         if (len + need >= size)

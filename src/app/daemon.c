@@ -17,6 +17,8 @@
 #include "unmounter.h"
 
 #include "seedancefs/api/api.h"
+#include "seedancefs/base/child.h"
+#include "seedancefs/base/cleanup.h"
 #include "seedancefs/base/clock.h"
 #include "seedancefs/base/descriptor.h"
 #include "seedancefs/base/err.h"
@@ -24,7 +26,9 @@
 #include "seedancefs/fuse/inspector.h"
 #include "seedancefs/fuse/session.h"
 #include "seedancefs/job/jobs.h"
+#include "seedancefs/job/state_log.h"
 #include "seedancefs/media/media.h"
+#include "seedancefs/media/state_log.h"
 #include "seedancefs/net/http.h"
 #include "seedancefs/net/loop.h"
 #include "seedancefs/net/url.h"
@@ -190,28 +194,21 @@ static enum exit_code store_start(struct daemon *daemon)
  * caller. */
 static char *existing_realpath(const char *path)
 {
-    char *copy = strdup(path);
+    CLEANUP_FREE char *copy = strdup(path);
     char *real = NULL;
-    while (copy && !(real = realpath(copy, NULL))) {
-        char *slash = strrchr(copy, '/');
-        if (!slash || slash == copy)
-            break;
+    char *slash;
+    while (copy && !(real = realpath(copy, NULL)) && (slash = strrchr(copy, '/')) && slash != copy)
         *slash = '\0';
-    }
-    free(copy);
     return real;
 }
 
 static bool is_in_mountpoint(const struct options *options, const char *path)
 {
-    char *mount = realpath(options->mountpoint, NULL);
-    char *real = existing_realpath(path);
+    CLEANUP_FREE char *mount = realpath(options->mountpoint, NULL);
+    CLEANUP_FREE char *real = existing_realpath(path);
     size_t len = mount ? strlen(mount) : 0;
-    bool is_inside =
-        mount && real && strncmp(real, mount, len) == 0 && (real[len] == '/' || real[len] == '\0');
-    free(mount);
-    free(real);
-    return is_inside;
+    return mount && real && strncmp(real, mount, len) == 0 &&
+           (real[len] == '/' || real[len] == '\0');
 }
 
 /* What lies inside the mount is hidden by it, and reading it would wait for this very program. */
@@ -325,7 +322,7 @@ static int floors_start(struct daemon *daemon)
                                  .directory_fd = daemon->data.fd,
                                  .data_directory = options->data_directory,
                                  .archive = options->archive,
-                                 .is_shared = options_are_shared(options),
+                                 .is_shared = options->is_shared,
                                  .event_context = &daemon->emitter,
                                  .on_tree_event = daemon->emitter ? emitter_add : NULL};
     return tree_new(&tree, &daemon->tree);
@@ -449,6 +446,19 @@ static void on_session(void *context, short revents UNUSED)
     }
 }
 
+/* SIGUSR1: what is going on, each thing a line; nothing in there is a secret. */
+static void state_log(const struct daemon *daemon)
+{
+    const struct timers *timers = loop_timers(daemon->loop);
+    jobs_state_log(daemon->jobs);
+    media_state_log(daemon->media);
+    if (daemon->session)
+        session_state_log(daemon->session);
+    log_info("state.timers", "count=%zu next_ms=%lld", timers->count,
+             (long long)timers_next_ms(timers));
+    child_state_log();
+}
+
 static void on_signal(void *context, short revents UNUSED)
 {
     struct daemon *daemon = context;
@@ -457,9 +467,11 @@ static void on_signal(void *context, short revents UNUSED)
         log_info("signal.caught", "signal=%u", info.ssi_signo);
         if (info.ssi_signo == SIGHUP)
             key_reload(daemon);
+        else if (info.ssi_signo == SIGUSR1)
+            state_log(daemon);
         else
             daemon_end(daemon);
-        if (info.ssi_signo != SIGHUP && daemon->device) {
+        if (daemon->is_ending && daemon->device) {
             dev_t device = mountpoint_device_get(daemon->options->mountpoint);
             daemon->is_unmounted = device != 0 && device != daemon->device;
         }
@@ -473,6 +485,7 @@ static int watches_add(struct daemon *daemon)
     (void)sigaddset(&signals, SIGTERM);
     (void)sigaddset(&signals, SIGINT);
     (void)sigaddset(&signals, SIGHUP);
+    (void)sigaddset(&signals, SIGUSR1);
     if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0)
         return -errno;
     int fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
@@ -613,6 +626,7 @@ enum exit_code daemon_run(const struct options *options, int ready_fd)
     notify_init();
     (void)umask(077);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGUSR1, SIG_IGN); /* until the loop looks at it */
     /* In the background the log is a file of the data directory, which is not open yet. */
     log_configure(options->log_level, options->is_foreground ? STDERR_FILENO : -1);
     daemon.code = daemon_start(&daemon);

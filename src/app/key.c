@@ -1,5 +1,6 @@
 #include "key.h"
 
+#include "seedancefs/base/cleanup.h"
 #include "seedancefs/base/err.h"
 #include "seedancefs/base/log.h"
 
@@ -17,7 +18,7 @@ void key_text_read(const char *path, struct key_text *out)
 {
     struct stat st;
     ssize_t n = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     out->len = 0;
     out->result = fd < 0 || fstat(fd, &st) < 0 ? -errno : 0;
     out->mode = out->result == 0 ? st.st_mode : 0;
@@ -32,8 +33,6 @@ void key_text_read(const char *path, struct key_text *out)
     }
     if (out->result == 0 && out->len == sizeof(out->bytes))
         out->result = -EFBIG;
-    if (fd >= 0)
-        (void)close(fd);
 }
 
 /* The key spends money for whoever reads it. Not refused: a mounted secret may not have other

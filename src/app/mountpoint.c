@@ -1,8 +1,11 @@
 #include "mountpoint.h"
 
+#include "seedancefs/base/cleanup.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <mntent.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,40 +18,18 @@
 
 extern char **environ;
 
-/* Undoes the \040 escapes of mountinfo (proc(5)). */
-static void unescape(char *text)
-{
-    char *to = text;
-    for (const char *from = text; *from; to++) {
-        if (from[0] == '\\' && from[1] >= '0' && from[1] <= '3' && from[2] && from[3]) {
-            *to = (char)((from[1] - '0') * 64 + (from[2] - '0') * 8 + (from[3] - '0'));
-            from += 4;
-        } else {
-            *to = *from++;
-        }
-    }
-    *to = '\0';
-}
-
 /* True when the uppermost filesystem on `path` is a seedancefs. Does not touch the path itself. */
 static bool is_seedancefs(const char *path)
 {
-    FILE *mounts = fopen("/proc/self/mountinfo", "re");
-    char *line = NULL;
-    size_t size = 0;
+    FILE *mounts = setmntent("/proc/self/mounts", "re");
+    const struct mntent *mount;
     bool is_ours = false;
-    while (mounts && getline(&line, &size, mounts) > 0) {
-        char point[4096];
-        char *type = strstr(line, " - ");
-        if (!type || sscanf(line, "%*s %*s %*s %*s %4095s", point) != 1)
-            continue;
-        unescape(point);
-        if (strcmp(point, path) == 0)
-            is_ours = strncmp(type + 3, "fuse.seedancefs ", 16) == 0;
+    while (mounts && (mount = getmntent(mounts)) != NULL) {
+        if (strcmp(mount->mnt_dir, path) == 0)
+            is_ours = strcmp(mount->mnt_type, "fuse.seedancefs") == 0;
     }
-    free(line);
     if (mounts)
-        (void)fclose(mounts);
+        (void)endmntent(mounts);
     return is_ours;
 }
 
@@ -56,29 +37,25 @@ static bool is_seedancefs(const char *path)
 static char *resolve(const char *path)
 {
     char *whole = realpath(path, NULL);
-    if (whole)
-        return whole;
-    char *copy = strdup(path);
+    CLEANUP_FREE char *copy = whole ? NULL : strdup(path);
     if (!copy)
-        return NULL;
+        return whole;
     size_t len = strlen(copy);
     while (len > 1 && copy[len - 1] == '/')
         copy[--len] = '\0';
     char *slash = strrchr(copy, '/');
     char *result = NULL;
-    if (slash) {
-        *slash = '\0';
-        char *parent = realpath(slash == copy ? "/" : copy, NULL);
-        if (parent &&
-            asprintf(&result, "%s/%s", strcmp(parent, "/") == 0 ? "" : parent, slash + 1) < 0)
-            result = NULL;
-        free(parent);
-    }
-    free(copy);
+    if (!slash)
+        return NULL;
+    *slash = '\0';
+    CLEANUP_FREE char *parent = realpath(slash == copy ? "/" : copy, NULL);
+    if (!parent ||
+        asprintf(&result, "%s/%s", strcmp(parent, "/") == 0 ? "" : parent, slash + 1) < 0)
+        return NULL;
     return result;
 }
 
-/* Nothing is deleted, but what is mounted there goes away. Proof: /proc/self/mountinfo has a
+/* Nothing is deleted, but what is mounted there goes away. Proof: /proc/self/mounts has a
  * seedancefs as the uppermost there, and the kernel itself says ENOTCONN or ECONNABORTED of it: its
  * program is dead for good. Where either cannot be asked, the mount stays, and the start is
  * refused. */
@@ -155,20 +132,17 @@ const char *mountpoint_failure_get(void)
 enum exit_code mountpoint_prepare(const char *path)
 {
     struct stat st;
-    char *real = resolve(path);
+    CLEANUP_FREE char *real = resolve(path);
     bool is_ours = real && is_seedancefs(real);
     int r = stat(path, &st) < 0 ? errno : 0;
-    if (is_ours && (r == ENOTCONN || r == ECONNABORTED)) {
-        if (unmount_stale(real)) {
-            (void)fprintf(stderr,
-                          "seedancefs: %s: the dead mount of a seedancefs that was killed has "
-                          "been removed.\n",
-                          path);
-            is_ours = false;
-            r = stat(path, &st) < 0 ? errno : 0;
-        }
+    if (is_ours && (r == ENOTCONN || r == ECONNABORTED) && unmount_stale(real)) {
+        (void)fprintf(stderr,
+                      "seedancefs: %s: the dead mount of a seedancefs that was killed has been "
+                      "removed.\n",
+                      path);
+        is_ours = false;
+        r = stat(path, &st) < 0 ? errno : 0;
     }
-    free(real);
     if (r == ENOTCONN || r == ECONNABORTED)
         return refuse(path, "a dead FUSE mount is in the way (\"Transport endpoint is not "
                             "connected\"). Remove it with: fusermount3 -uz MOUNTPOINT");

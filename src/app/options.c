@@ -6,11 +6,16 @@
  */
 #include "options.h"
 
-#include "seedancefs/base/buf.h"
+#include "seedancefs/base/cleanup.h"
+#include "seedancefs/base/json.h"
 #include "seedancefs/base/text.h"
+#include "seedancefs/fuse/session.h"
+#include "seedancefs/net/http.h"
 #include "seedancefs/prompt/model.h"
+#include "seedancefs/store/store.h"
 
 #include <errno.h>
+#include <fuse_opt.h>
 #include <getopt.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -87,7 +92,7 @@ static const struct option_row option_rows[] = {
      "FUSE mount options, and every option above\n"
      "written as name_with_underscores[=value]"},
     {"help", 'h', OPTION_HELP, 0, NULL, "show this help"},
-    {"version", 'V', OPTION_VERSION, 0, NULL, "show the version"},
+    {"version", 'V', OPTION_VERSION, 0, NULL, "show the version, and those of the libraries"},
 };
 
 enum { OPTION_COUNT = (int)ARRAY_COUNT(option_rows), OPTION_CODE = 1000 };
@@ -120,59 +125,12 @@ static void help_print(FILE *out)
                        "while running,\n2 wrong usage or configuration.\n");
 }
 
-static int wrong(const struct option_row *row, const char *value, const char *rule)
+static void version_print(void)
 {
-    (void)fprintf(stderr, "seedancefs: --%s %s: %s. See seedancefs --help.\n", row->name, value,
-                  rule);
-    return -EINVAL;
-}
-
-/* Seconds with a fraction, in milliseconds, without floating point. */
-static int seconds_parse(const char *text, int64_t *ms)
-{
-    int64_t micros;
-    int r = text_usd_parse(text, &micros); /* the same grammar: digits and up to six decimals */
-    if (r < 0 || micros < 1000 || micros > INT64_C(86400) * 1000000)
-        return -EINVAL;
-    *ms = micros / 1000;
-    return 0;
-}
-
-/* "12.50", "12.50/day", "300/month" */
-static int budget_parse(const char *text, struct job_budget *out)
-{
-    static const struct {
-        const char *suffix;
-        enum job_budget_period period;
-    } rows[] = {{"", JOB_BUDGET_TOTAL}, {"/day", JOB_BUDGET_DAY}, {"/month", JOB_BUDGET_MONTH}};
-    size_t len = strcspn(text, "/");
-    char amount[TEXT_MONEY_SIZE];
-    if (len >= sizeof(amount))
-        return -EINVAL;
-    memcpy(amount, text, len);
-    amount[len] = '\0';
-    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        if (strcmp(text + len, rows[i].suffix) == 0) {
-            out->period = rows[i].period;
-            int r = text_usd_parse(amount, &out->limit_usd_micros);
-            return r == 0 && out->limit_usd_micros == 0 ? -EINVAL : r;
-        }
-    }
-    return -EINVAL;
-}
-
-static int archive_parse(const char *text, enum tree_archive *out)
-{
-    static const char *const words[] = {[TREE_ARCHIVE_EXPIRY] = "expiry",
-                                        [TREE_ARCHIVE_ALWAYS] = "always",
-                                        [TREE_ARCHIVE_NEVER] = "never"};
-    for (size_t i = 0; i < ARRAY_COUNT(words); i++) {
-        if (strcmp(text, words[i]) == 0) {
-            *out = (enum tree_archive)i;
-            return 0;
-        }
-    }
-    return -EINVAL;
+    char curl[HTTP_VERSION_SIZE];
+    http_library_version(curl);
+    (void)printf("seedancefs %s\nlibfuse %s, %s, SQLite %s, cJSON %s\n", SEEDANCEFS_VERSION,
+                 session_library_version(), curl, store_library_version(), json_library_version());
 }
 
 static int no_memory(void)
@@ -191,129 +149,173 @@ static int text_replace(char **place, const char *value)
     return 0;
 }
 
+static int text_parse(const char *text, void *out)
+{
+    return *text ? text_replace(out, text) : -EINVAL;
+}
+
 /* Paths are made absolute here: the program leaves its directory when it goes to the background. */
 static int path_replace(char **place, const char *value)
 {
-    struct buf path;
-    buf_init(&path, 8192);
-    if (value[0] != '/') {
-        char *here = realpath(".", NULL);
-        if (here)
-            buf_addf(&path, "%s/", here);
-        free(here);
-    }
-    int r = buf_add_text(&path, value);
-    if (r == 0)
-        r = text_replace(place, buf_text(&path));
-    buf_fini(&path);
-    return r;
+    CLEANUP_FREE char *here = value[0] == '/' ? NULL : realpath(".", NULL);
+    char *path = NULL;
+    if (asprintf(&path, "%s%s%s", here ? here : "", here ? "/" : "", value) < 0)
+        return no_memory();
+    free(*place);
+    *place = path;
+    return 0;
 }
 
-static int fuse_options_add(struct options *options, const char *option)
+static int path_parse(const char *text, void *out)
 {
-    struct buf all;
-    buf_init(&all, 8192);
-    int r = options->fuse_options ? buf_addf(&all, "%s,%s", options->fuse_options, option)
-                                  : buf_add_text(&all, option);
-    if (r == 0)
-        r = text_replace(&options->fuse_options, buf_text(&all));
-    buf_fini(&all);
-    return r;
+    return *text ? path_replace(out, text) : -EINVAL;
 }
 
-static int option_list_apply(struct options *options, const char *list);
+static int size_parse(const char *text, void *out)
+{
+    return text_size_parse(text, out) < 0 || *(int64_t *)out <= 0 ? -EINVAL : 0;
+}
+
+static int number_parse(const char *text, void *out)
+{
+    return size_parse(text, out) < 0 || *(int64_t *)out > 1000000 ? -EINVAL : 0;
+}
+
+/* With a fraction, in milliseconds, without floating point. */
+static int seconds_parse(const char *text, void *out)
+{
+    int64_t micros;
+    int r = text_usd_parse(text, &micros); /* the same grammar: digits and up to six decimals */
+    if (r < 0 || micros < 1000 || micros > INT64_C(86400) * 1000000)
+        return -EINVAL;
+    *(int64_t *)out = micros / 1000;
+    return 0;
+}
+
+static int word_index(const char *word, const char *const *words, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(word, words[i]) == 0)
+            return (int)i;
+    }
+    return -EINVAL;
+}
+
+/* "12.50", "12.50/day", "300/month" */
+static int budget_parse(const char *text, void *out)
+{
+    static const char *const suffixes[] = {
+        [JOB_BUDGET_TOTAL] = "", [JOB_BUDGET_DAY] = "/day", [JOB_BUDGET_MONTH] = "/month"};
+    struct job_budget *budget = out;
+    char amount[TEXT_MONEY_SIZE] = "";
+    size_t len = strcspn(text, "/");
+    int period = word_index(text + len, suffixes, ARRAY_COUNT(suffixes));
+    if (period < 0 || len >= sizeof(amount))
+        return -EINVAL;
+    memcpy(amount, text, len);
+    budget->period = (enum job_budget_period)period;
+    int r = text_usd_parse(amount, &budget->limit_usd_micros);
+    return r == 0 && budget->limit_usd_micros == 0 ? -EINVAL : r;
+}
+
+static int archive_parse(const char *text, void *out)
+{
+    static const char *const words[] = {[TREE_ARCHIVE_EXPIRY] = "expiry",
+                                        [TREE_ARCHIVE_ALWAYS] = "always",
+                                        [TREE_ARCHIVE_NEVER] = "never"};
+    int archive = word_index(text, words, ARRAY_COUNT(words));
+    if (archive >= 0)
+        *(enum tree_archive *)out = (enum tree_archive)archive;
+    return archive < 0 ? archive : 0;
+}
+
+static int level_parse(const char *text, void *out)
+{
+    return log_level_parse(text, out);
+}
+
+static int flag_parse(const char *text UNUSED, void *out)
+{
+    *(bool *)out = true;
+    return 0;
+}
+
+/* How the value of an option is read, and what is said of one that cannot be. */
+static const struct {
+    int (*parse)(const char *text, void *out);
+    const char *rule;
+} option_types[] = {
+    [OPTION_TEXT] = {text_parse, "it is empty"},
+    [OPTION_PATH] = {path_parse, "it is empty"},
+    [OPTION_SIZE] = {size_parse, "a size is a number with K, M, G or T"},
+    [OPTION_NUMBER] = {number_parse, "a number from 1 to 1000000 is expected"},
+    [OPTION_BUDGET] = {budget_parse, "a budget is dollars, as in 20, 7.50/day or 100/month"},
+    [OPTION_ARCHIVE] = {archive_parse, "a policy is expiry, always or never"},
+    [OPTION_SECONDS] = {seconds_parse, "an interval is from 0.001 to 86400 seconds"},
+    [OPTION_LEVEL] = {level_parse, "a level is error, warn, info or debug"},
+    [OPTION_FLAG] = {flag_parse, NULL},
+};
 
 static int option_apply(struct options *options, const struct option_row *row, const char *value)
 {
-    void *place = (char *)options + row->offset;
-    switch (row->type) {
-    case OPTION_TEXT:
-        return *value ? text_replace(place, value) : wrong(row, "''", "it is empty");
-    case OPTION_PATH:
-        return *value ? path_replace(place, value) : wrong(row, "''", "it is empty");
-    case OPTION_SIZE:
-        return text_size_parse(value, place) < 0 || *(int64_t *)place <= 0
-                   ? wrong(row, value, "a size is a number with K, M, G or T")
-                   : 0;
-    case OPTION_NUMBER:
-        return text_size_parse(value, place) < 0 || *(int64_t *)place <= 0 ||
-                       *(int64_t *)place > 1000000
-                   ? wrong(row, value, "a number from 1 to 1000000 is expected")
-                   : 0;
-    case OPTION_BUDGET:
-        return budget_parse(value, place) < 0
-                   ? wrong(row, value, "a budget is dollars, as in 20, 7.50/day or 100/month")
-                   : 0;
-    case OPTION_ARCHIVE:
-        return archive_parse(value, place) < 0
-                   ? wrong(row, value, "a policy is expiry, always or never")
-                   : 0;
-    case OPTION_SECONDS:
-        return seconds_parse(value, place) < 0
-                   ? wrong(row, value, "an interval is from 0.001 to 86400 seconds")
-                   : 0;
-    case OPTION_LEVEL:
-        return log_level_parse(value, place) < 0
-                   ? wrong(row, value, "a level is error, warn, info or debug")
-                   : 0;
-    case OPTION_FLAG:
-        *(bool *)place = true;
-        return 0;
-    case OPTION_FUSE:
-        return option_list_apply(options, value);
-    case OPTION_HELP:
-    case OPTION_VERSION:
-        break;
-    }
-    return 0;
+    int r = option_types[row->type].parse(value, (char *)options + row->offset);
+    if (r < 0 && r != -ENOMEM)
+        (void)fprintf(stderr, "seedancefs: --%s %s: %s. See seedancefs --help.\n", row->name,
+                      *value ? value : "''", option_types[row->type].rule);
+    return r;
 }
 
 /* "api_key_file=/etc/key" for the row "api-key-file". */
 static bool is_row_named(const struct option_row *row, const char *option, size_t len)
 {
-    if (strlen(row->name) != len || row->type >= OPTION_FUSE)
-        return false;
-    for (size_t i = 0; i < len; i++) {
-        if (option[i] != (row->name[i] == '-' ? '_' : row->name[i]))
-            return false;
-    }
-    return true;
+    bool is_same = strlen(row->name) == len && row->type < OPTION_FUSE;
+    for (size_t i = 0; i < len && is_same; i++)
+        is_same = option[i] == (row->name[i] == '-' ? '_' : row->name[i]);
+    return is_same;
 }
 
-static int option_item_apply(struct options *options, const char *item)
+static int fuse_option_add(struct options *options, const char *option)
 {
+    return fuse_opt_add_opt_escaped(&options->fuse_options, option) < 0 ? no_memory() : 0;
+}
+
+/* One of a list behind -o. */
+static int option_item_apply(void *context, const char *item, int key UNUSED,
+                             struct fuse_args *kept UNUSED)
+{
+    struct options *options = context;
     size_t len = strcspn(item, "=");
+    if (!*item || strncmp(item, "x-", 2) == 0)
+        return 0;
     for (size_t i = 0; i < ARRAY_COUNT(option_rows); i++) {
         const struct option_row *row = &option_rows[i];
         if (!is_row_named(row, item, len))
             continue;
-        if (!row->argument != !item[len]) {
-            (void)fprintf(stderr, "seedancefs: -o %s: %s.\n", item,
-                          row->argument ? "a value is missing" : "it takes no value");
-            return -EINVAL;
-        }
-        return option_apply(options, row, row->argument ? item + len + 1 : "");
+        if (!row->argument == !item[len])
+            return option_apply(options, row, row->argument ? item + len + 1 : "") < 0 ? -1 : 0;
+        (void)fprintf(stderr, "seedancefs: -o %s: %s.\n", item,
+                      row->argument ? "a value is missing" : "it takes no value");
+        return -1;
     }
-    /* mount(8) passes these for itself, and to mount helpers. */
-    static const char *const ignored[] = {"rw",    "auto",    "noauto", "user",    "nouser",
-                                          "users", "_netdev", "nofail", "defaults"};
-    for (size_t i = 0; i < ARRAY_COUNT(ignored); i++) {
-        if (strcmp(item, ignored[i]) == 0)
-            return 0;
-    }
-    return strncmp(item, "x-", 2) == 0 ? 0 : fuse_options_add(options, item);
+    options->is_shared = options->is_shared || strcmp(item, "allow_other") == 0;
+    return fuse_option_add(options, item) < 0 ? -1 : 0;
 }
 
-static int option_list_apply(struct options *options, const char *list)
+#define IGNORED(name) FUSE_OPT_KEY(name, FUSE_OPT_KEY_DISCARD)
+
+/* libfuse takes the list apart, so that "\," in it means what it means to every FUSE filesystem. */
+static int option_list_apply(struct options *options, char *list)
 {
-    char *copy = strdup(list);
-    if (!copy)
-        return no_memory();
-    int r = 0;
-    char *rest = NULL;
-    for (char *item = strtok_r(copy, ",", &rest); item && r == 0; item = strtok_r(NULL, ",", &rest))
-        r = option_item_apply(options, item);
-    free(copy);
+    /* mount(8) passes these for itself, and to mount helpers. */
+    static const struct fuse_opt ignored[] = {
+        IGNORED("rw"),       IGNORED("auto"),  IGNORED("noauto"),  IGNORED("user"),
+        IGNORED("nouser"),   IGNORED("users"), IGNORED("_netdev"), IGNORED("nofail"),
+        IGNORED("defaults"), FUSE_OPT_END};
+    char name[] = "", option[] = "-o";
+    char *argv[] = {name, option, list, NULL};
+    struct fuse_args arguments = FUSE_ARGS_INIT(3, argv);
+    int r = fuse_opt_parse(&arguments, options, ignored, option_item_apply);
+    fuse_opt_free_args(&arguments);
     return r;
 }
 
@@ -323,22 +325,18 @@ static int data_directory_default(struct options *options, const char *user_home
 {
     const char *base = user_home ? NULL : getenv("XDG_DATA_HOME");
     const char *home = user_home ? user_home : getenv("HOME");
-    struct buf path;
-    buf_init(&path, 8192);
-    if (base && base[0] == '/')
-        buf_addf(&path, "%s/seedancefs", base);
-    else if (home && home[0] == '/')
-        buf_addf(&path, "%s/.local/share/seedancefs", home);
-    int r = path.error;
-    if (r == 0 && path.len == 0) {
+    bool has_base = base && base[0] == '/';
+    if (!has_base && (!home || home[0] != '/')) {
         (void)fprintf(stderr, "seedancefs: neither $XDG_DATA_HOME nor $HOME is set: choose a "
                               "directory for jobs and videos with --data-dir DIR.\n");
-        r = -EINVAL;
+        return -EINVAL;
     }
-    if (r == 0)
-        r = text_replace(&options->data_directory, buf_text(&path));
-    buf_fini(&path);
-    return r;
+    char *path = NULL;
+    if (asprintf(&path, "%s%s/seedancefs", has_base ? base : home,
+                 has_base ? "" : "/.local/share") < 0)
+        return no_memory();
+    options->data_directory = path;
+    return 0;
 }
 
 static int user_find(struct options *options, const char **home)
@@ -363,7 +361,7 @@ static int source_take(struct options *options, int argc, char **argv)
         if (strcmp(argv[optind], sources[i]) != 0)
             continue;
         optind++;
-        return i < 2 ? 0 : fuse_options_add(options, "fsname=none");
+        return i < 2 ? 0 : fuse_option_add(options, "fsname=none");
     }
     return 0;
 }
@@ -472,10 +470,12 @@ enum options_result options_parse(struct options *options, int argc, char **argv
             return OPTIONS_DONE;
         }
         if (row->type == OPTION_VERSION) {
-            (void)printf("seedancefs %s\n", SEEDANCEFS_VERSION);
+            version_print();
             return OPTIONS_DONE;
         }
-        if (option_apply(options, row, optarg ? optarg : "") < 0)
+        int r = row->type == OPTION_FUSE ? option_list_apply(options, optarg)
+                                         : option_apply(options, row, optarg ? optarg : "");
+        if (r < 0)
             return OPTIONS_WRONG;
     }
     return options_complete(options, argc, argv) < 0 ? OPTIONS_WRONG : OPTIONS_RUN;
@@ -491,16 +491,4 @@ void options_fini(struct options *options)
     free(options->user);
     free(options->fuse_options);
     *options = (struct options){0};
-}
-
-bool options_are_shared(const struct options *options)
-{
-    static const char name[] = "allow_other";
-    const char *word = options->fuse_options ? options->fuse_options : "";
-    for (size_t len; *word; word += len + (word[len] != '\0')) {
-        len = strcspn(word, ",");
-        if (len == strlen(name) && strncmp(word, name, len) == 0)
-            return true;
-    }
-    return false;
 }

@@ -38,6 +38,7 @@ struct options {
     uid_t user_id;      /* of `user` */
     gid_t group_id;     /* that user's */
     char *fuse_options; /* what -o named and no option of ours is; NULL: none */
+    bool is_shared;     /* allow_other is among them: the mount is not for its owner alone */
 };
 
 enum options_result { OPTIONS_RUN, OPTIONS_DONE, OPTIONS_WRONG };
@@ -45,8 +46,5 @@ enum options_result { OPTIONS_RUN, OPTIONS_DONE, OPTIONS_WRONG };
 /* Fills `options`. OPTIONS_DONE: --help or --version was asked for and answered. */
 enum options_result options_parse(struct options *options, int argc, char **argv);
 void options_fini(struct options *options);
-
-/* True when the mount is not for its owner alone: allow_other is among the options for FUSE. */
-bool options_are_shared(const struct options *options);
 
 #endif

@@ -6,6 +6,7 @@
 #include "unmounter.h"
 
 #include "seedancefs/base/child.h"
+#include "seedancefs/base/cleanup.h"
 #include "seedancefs/base/privileges.h"
 
 #include <errno.h>
@@ -55,24 +56,21 @@ static void child_work(void *context)
 
 int unmounter_new(const char *mountpoint, struct unmounter **out)
 {
-    char *real = realpath(mountpoint, NULL);
+    CLEANUP_FREE char *real = realpath(mountpoint, NULL); /* the process has it as its own */
     char *slash = real ? strrchr(real, '/') : NULL;
+    if (!slash)
+        return -errno;
+    *slash = '\0';
+    CLEANUP_CLOSE int parent = open(*real ? real : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (parent < 0)
+        return -errno;
+    const struct child_settings settings = {.name = "seedancefs-umnt",
+                                            .kept_fd = parent,
+                                            .capabilities = PRIVILEGE(CAP_SYS_ADMIN) |
+                                                            PRIVILEGE(CAP_DAC_READ_SEARCH)};
     struct unmounter *unmounter = calloc(1, sizeof(*unmounter));
-    int r = slash && unmounter ? 0 : -errno;
-    int parent = -1;
-    if (r == 0) {
-        *slash = '\0';
-        parent = open(*real ? real : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-        const struct child_settings settings = {.name = "seedancefs-umnt",
-                                                .kept_fd = parent,
-                                                .capabilities = PRIVILEGE(CAP_SYS_ADMIN) |
-                                                                PRIVILEGE(CAP_DAC_READ_SEARCH)};
-        r = parent < 0 ? -errno
-                       : child_start_with(&settings, child_work, slash + 1, &unmounter->child);
-    }
-    if (parent >= 0)
-        (void)close(parent);
-    free(real); /* the process has it as its own */
+    int r =
+        unmounter ? child_start_with(&settings, child_work, slash + 1, &unmounter->child) : -ENOMEM;
     if (r == 0)
         *out = unmounter;
     else

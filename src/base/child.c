@@ -1,5 +1,6 @@
 #include "seedancefs/base/child.h"
 
+#include "seedancefs/base/log.h"
 #include "seedancefs/base/privileges.h"
 
 #include <errno.h>
@@ -13,7 +14,33 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { FIRST_CLOSED_FD = 5 };
+enum { FIRST_CLOSED_FD = 5, CHILDREN_MAX = 16 };
+
+/* For child_state_log(): pid 0 is a free place. */
+static struct {
+    pid_t pid;
+    const char *name;
+} children[CHILDREN_MAX];
+
+static void child_list(pid_t from, pid_t to, const char *name)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(children); i++) {
+        if (children[i].pid != from)
+            continue;
+        children[i].pid = to;
+        children[i].name = name;
+        return;
+    }
+}
+
+void child_state_log(void)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(children); i++) {
+        if (children[i].pid != 0)
+            log_info("state.process", "name=%s pid=%d state=%s", children[i].name,
+                     (int)children[i].pid, kill(children[i].pid, 0) == 0 ? "there" : "gone");
+    }
+}
 
 /* Where /proc/PID/environ reads it. The copy of the child alone: the parent has its own. */
 static void environment_wipe(void)
@@ -55,7 +82,7 @@ static void child_run(const struct child_settings *settings, pid_t parent, int s
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     environment_wipe();
     /* A terminal and a service manager send these to all; a child ends with the program. */
-    static const int ignored[] = {SIGHUP, SIGINT, SIGTERM};
+    static const int ignored[] = {SIGHUP, SIGINT, SIGTERM, SIGUSR1};
     for (size_t i = 0; i < ARRAY_COUNT(ignored); i++)
         (void)signal(ignored[i], SIG_IGN);
     if (getppid() == parent && descriptors_keep(settings, socket_fd) && chdir("/") == 0 &&
@@ -80,6 +107,8 @@ int child_start_with(const struct child_settings *settings, child_fn *fn, void *
         (void)close(sockets[0]);
     else
         *out = (struct child){.pid = pid, .socket_fd = sockets[0]};
+    if (r == 0)
+        child_list(0, pid, settings->name);
     return r;
 }
 
@@ -91,6 +120,7 @@ int child_start(const char *name, int kept_fd, child_fn *fn, void *context, stru
 
 void child_wait(struct child *child)
 {
+    child_list(child->pid, 0, NULL);
     (void)close(child->socket_fd);
     while (waitpid(child->pid, NULL, 0) < 0 && errno == EINTR)
         continue;
@@ -98,6 +128,7 @@ void child_wait(struct child *child)
 
 void child_kill(struct child *child)
 {
+    child_list(child->pid, 0, NULL);
     (void)kill(child->pid, SIGKILL);
     (void)close(child->socket_fd);
     (void)waitpid(child->pid, NULL, WNOHANG);

@@ -1,16 +1,11 @@
 #include "json_internal.h"
 
 #include "seedancefs/base/err.h"
+#include "seedancefs/base/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct json_document {
-    char *text; /* NUL-terminated copy: cJSON needs the NUL, numbers are repeated from it */
-    cJSON *tree;
-    struct json_node_table table;
-};
 
 const struct json_limits json_limits_default = {
     .max_bytes = 1024 * 1024,
@@ -18,26 +13,20 @@ const struct json_limits json_limits_default = {
     .max_nodes = 4096,
 };
 
+const char *json_library_version(void)
+{
+    return cJSON_Version();
+}
+
 struct json_document *json_document_free(struct json_document *document)
 {
     if (document) {
         cJSON_Delete(document->tree);
-        free(document->table.nodes);
+        free(document->nodes);
         free(document->text);
         free(document);
     }
     return NULL;
-}
-
-/* Both walks are in document order, so the n-th node is the n-th item. */
-static void bind_items(struct json *node, const cJSON *item)
-{
-    node->item = item;
-    struct json *child_node = node + 1;
-    for (const cJSON *child = item->child; child; child = child->next) {
-        bind_items(child_node, child);
-        child_node += child_node->span;
-    }
 }
 
 static int limit_error(const struct json_limits *limits, struct json_error *error)
@@ -51,26 +40,16 @@ static int limit_error(const struct json_limits *limits, struct json_error *erro
 static int document_fill(struct json_document *document, const char *text, size_t len,
                          const struct json_limits *limits, struct json_error *error)
 {
-    document->text = malloc(len + 1);
+    document->text = malloc(2 * (len + 1));
     if (!document->text)
         return -ENOMEM;
+    document->strings = document->text + len + 1;
     if (len)
         memcpy(document->text, text, len);
     document->text[len] = '\0';
-
-    int r = json_scan(document->text, len, limits, &document->table, error);
+    int r = json_scan(document, len, limits, error);
     /* A full text that still lacks something cannot become right any more. */
-    if (r == -ERR_JSON_INCOMPLETE && len == limits->max_bytes)
-        return limit_error(limits, error);
-    if (r < 0)
-        return r;
-
-    /* What the scanner let pass is within cJSON's grammar, so only memory can fail here. */
-    document->tree = cJSON_ParseWithOpts(document->text, NULL, true);
-    if (!document->tree)
-        return -ENOMEM;
-    bind_items(document->table.nodes, document->tree);
-    return 0;
+    return r == -ERR_JSON_INCOMPLETE && len == limits->max_bytes ? limit_error(limits, error) : r;
 }
 
 int json_parse(const char *text, size_t len, const struct json_limits *limits,
@@ -98,7 +77,7 @@ int json_parse(const char *text, size_t len, const struct json_limits *limits,
 
 const struct json *json_document_root(const struct json_document *document)
 {
-    return document->table.nodes;
+    return document->nodes;
 }
 
 enum json_type json_type_get(const struct json *node)
@@ -192,8 +171,8 @@ bool json_int64_get(const struct json *node, int64_t *out)
         return false;
     char *end;
     errno = 0;
-    long long value = strtoll(node->spelling, &end, 10);
-    if (end == node->spelling + node->len) {
+    long long value = strtoll(node->text + node->at, &end, 10);
+    if (end == node->text + node->at + node->len) {
         if (errno == ERANGE)
             return false;
         *out = value;
@@ -209,12 +188,10 @@ bool json_int64_get(const struct json *node, int64_t *out)
 
 void json_position(const struct json *node, unsigned *line, unsigned *column)
 {
-    *line = node->place.line;
-    *column = node->place.column;
+    text_place_find(node->text, node->at, line, column);
 }
 
 void json_key_position(const struct json *node, unsigned *line, unsigned *column)
 {
-    *line = node->key.line;
-    *column = node->key.column;
+    text_place_find(node->text, node->key_at, line, column);
 }

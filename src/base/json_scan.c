@@ -1,13 +1,15 @@
 /*
- * The scanner: one pass over the text by RFC 8259, before cJSON sees it. It answers three things
- * that cJSON cannot: is the text acceptable at all, could more bytes make it acceptable, and where
- * does each value stand. Running out of text is therefore told apart from a wrong byte everywhere;
- * at_end() is asked before each look at a byte.
+ * The scanner: one pass over the text by RFC 8259, which makes cJSON's tree as it goes. It answers
+ * three things that cJSON's own parser cannot: is the text acceptable at all, could more bytes make
+ * it acceptable, and where does each value stand. Running out of text is therefore told apart from
+ * a wrong byte everywhere; at_end() is asked before each look at a byte.
  * Recursion is bounded by the depth limit.
  */
 #include "json_internal.h"
 
 #include "seedancefs/base/err.h"
+#include "seedancefs/base/number.h"
+#include "seedancefs/base/text.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -18,13 +20,13 @@
 enum { DEPTH_MAX = 64, KEY_SHOWN_BYTES = 60 };
 
 struct scanner {
-    const char *text;
+    struct json_document *document;
+    const char *text; /* the document's */
     size_t len;
     size_t at;
-    struct json_place place; /* of the byte at `at` */
+    char *decoded; /* where the next string goes: without its quotes it has room there */
     size_t depth;
     const struct json_limits *limits;
-    struct json_node_table *table;
     struct json_error *error;
 };
 
@@ -38,13 +40,13 @@ static char here(const struct scanner *s)
     return s->text[s->at];
 }
 
-static int fail_at(struct scanner *s, int code, size_t offset, struct json_place place,
-                   const char *format, ...) PRINTF_LIKE(5, 6);
+static int fail_at(struct scanner *s, int code, size_t offset, const char *format, ...)
+    PRINTF_LIKE(4, 5);
 
-static int fail_at(struct scanner *s, int code, size_t offset, struct json_place place,
-                   const char *format, ...)
+static int fail_at(struct scanner *s, int code, size_t offset, const char *format, ...)
 {
-    *s->error = (struct json_error){.offset = offset, .line = place.line, .column = place.column};
+    *s->error = (struct json_error){.offset = offset};
+    text_place_find(s->text, offset, &s->error->line, &s->error->column);
     va_list arguments;
     va_start(arguments, format);
     (void)vsnprintf(s->error->sentence, sizeof(s->error->sentence), format, arguments);
@@ -54,31 +56,18 @@ static int fail_at(struct scanner *s, int code, size_t offset, struct json_place
 
 static int fail(struct scanner *s, const char *sentence)
 {
-    return fail_at(s, -ERR_JSON_SYNTAX, s->at, s->place, "%s", sentence);
+    return fail_at(s, -ERR_JSON_SYNTAX, s->at, "%s", sentence);
 }
 
 static int incomplete(struct scanner *s, const char *missing)
 {
-    return fail_at(s, -ERR_JSON_INCOMPLETE, s->at, s->place, "the text ends too early: %s",
-                   missing);
-}
-
-/* Steps over `bytes` bytes of one code point. */
-static void advance(struct scanner *s, size_t bytes)
-{
-    if (here(s) == '\n') {
-        s->place.line++;
-        s->place.column = 1;
-    } else {
-        s->place.column++;
-    }
-    s->at += bytes;
+    return fail_at(s, -ERR_JSON_INCOMPLETE, s->at, "the text ends too early: %s", missing);
 }
 
 static void skip_blanks(struct scanner *s)
 {
     while (!at_end(s) && (here(s) == ' ' || here(s) == '\t' || here(s) == '\n' || here(s) == '\r'))
-        advance(s, 1);
+        s->at++;
 }
 
 static bool is_digit(char c)
@@ -93,23 +82,24 @@ static int scan_hex4(struct scanner *s, unsigned *unit)
     for (int i = 0; i < 4; i++) {
         if (at_end(s))
             return incomplete(s, "a \\u escape has four hexadecimal digits");
-        int digit = json_hex_value(here(s));
+        int digit = text_hex_value(here(s));
         if (digit < 0)
             return fail(s, "a \\u escape needs four hexadecimal digits");
         *unit = *unit << 4 | (unsigned)digit;
-        advance(s, 1);
+        s->at++;
     }
     return 0;
 }
 
-static int scan_low_surrogate(struct scanner *s)
+/* `unit` is the first half of a pair, afterwards the code point. */
+static int scan_low_surrogate(struct scanner *s, unsigned *unit)
 {
     for (const char *p = "\\u"; *p; p++) {
         if (at_end(s))
             return incomplete(s, "the second half of a surrogate pair is missing");
         if (here(s) != *p)
             return fail(s, "a \\u escape is one half of a surrogate pair without the other");
-        advance(s, 1);
+        s->at++;
     }
     unsigned low;
     int r = scan_hex4(s, &low);
@@ -117,44 +107,57 @@ static int scan_low_surrogate(struct scanner *s)
         return r;
     if (low < 0xdc00 || low > 0xdfff)
         return fail(s, "a \\u escape is one half of a surrogate pair without the other");
+    *unit = 0x10000 + ((*unit - 0xd800) << 10 | (low - 0xdc00));
     return 0;
+}
+
+static void decoded_add(struct scanner *s, unsigned code_point)
+{
+    unsigned more = code_point < 0x80 ? 0 : code_point < 0x800 ? 1 : code_point < 0x10000 ? 2 : 3;
+    static const unsigned char leads[] = {0, 0xc0, 0xe0, 0xf0};
+    *s->decoded++ = (char)(leads[more] | code_point >> 6 * more);
+    while (more-- > 0)
+        *s->decoded++ = (char)(0x80 | (code_point >> 6 * more & 0x3f));
 }
 
 /* `at` stands on the backslash. */
 static int scan_escape(struct scanner *s)
 {
-    advance(s, 1);
+    static const char letters[] = "\"\\/bfnrtu";
+    static const char meanings[] = "\"\\/\b\f\n\r\t";
+    s->at++;
     if (at_end(s))
         return incomplete(s, "a string is not closed");
-    if (!strchr("\"\\/bfnrtu", here(s)) || here(s) == '\0')
+    const char *letter = here(s) ? strchr(letters, here(s)) : NULL;
+    if (!letter)
         return fail(s, "unknown escape; a backslash itself is written \\\\");
-    bool is_unicode = here(s) == 'u';
-    advance(s, 1);
-    if (!is_unicode)
-        return 0;
-    unsigned unit;
-    int r = scan_hex4(s, &unit);
+    s->at++;
+    unsigned unit = (unsigned)meanings[letter - letters];
+    int r = *letter == 'u' ? scan_hex4(s, &unit) : 0;
     if (r < 0)
         return r;
     if (unit == 0)
         return fail(s, "\\u0000 is not accepted");
     if (unit >= 0xdc00 && unit <= 0xdfff)
         return fail(s, "a \\u escape is one half of a surrogate pair without the other");
-    return unit >= 0xd800 && unit <= 0xdbff ? scan_low_surrogate(s) : 0;
+    if (unit >= 0xd800 && unit <= 0xdbff)
+        r = scan_low_surrogate(s, &unit);
+    if (r == 0)
+        decoded_add(s, unit);
+    return r;
 }
 
-/* `at` stands on the opening quote, afterwards behind the closing one. */
-static int scan_string(struct scanner *s)
+/* `at` stands on the opening quote, afterwards behind the closing one. `out` is what it means. */
+static int scan_string(struct scanner *s, const char **out)
 {
-    advance(s, 1);
+    *out = s->decoded;
+    s->at++;
     for (;;) {
         if (at_end(s))
             return incomplete(s, "a string is not closed");
         unsigned char c = (unsigned char)here(s);
-        if (c == '"') {
-            advance(s, 1);
-            return 0;
-        }
+        if (c == '"')
+            break;
         if (c == '\\') {
             int r = scan_escape(s);
             if (r < 0)
@@ -165,19 +168,23 @@ static int scan_string(struct scanner *s)
             return fail(s, "a line break inside a string; write it as \\n, or close the string");
         if (c < 0x20)
             return fail(s, "a control character inside a string; write it as an escape");
-        int step = c < 0x80 ? 1 : json_utf8_step(s->text + s->at, s->len - s->at);
+        int step = text_utf8_step(s->text + s->at, s->len - s->at);
         if (step < 0)
             return incomplete(s, "a string is not closed");
         if (step == 0)
             return fail(s, "a byte that is not valid UTF-8");
-        advance(s, (size_t)step);
+        for (; step > 0; step--)
+            *s->decoded++ = s->text[s->at++];
     }
+    s->at++;
+    *s->decoded++ = '\0';
+    return 0;
 }
 
 static void scan_digits(struct scanner *s)
 {
     while (!at_end(s) && is_digit(here(s)))
-        advance(s, 1);
+        s->at++;
 }
 
 /* At least one digit, then all that follow. */
@@ -194,36 +201,35 @@ static int scan_digits_required(struct scanner *s)
 static int scan_number_parts(struct scanner *s)
 {
     if (here(s) == '-')
-        advance(s, 1);
+        s->at++;
     bool is_zero = !at_end(s) && here(s) == '0';
     int r = 0;
     if (is_zero)
-        advance(s, 1);
+        s->at++;
     else
         r = scan_digits_required(s);
     if (r == 0 && is_zero && !at_end(s) && is_digit(here(s)))
         return fail(s, "a number must not begin with 0");
     if (r == 0 && !at_end(s) && here(s) == '.') {
-        advance(s, 1);
+        s->at++;
         r = scan_digits_required(s);
     }
     if (r == 0 && !at_end(s) && (here(s) == 'e' || here(s) == 'E')) {
-        advance(s, 1);
+        s->at++;
         if (!at_end(s) && (here(s) == '+' || here(s) == '-'))
-            advance(s, 1);
+            s->at++;
         r = scan_digits_required(s);
     }
     return r;
 }
 
-static int scan_number(struct scanner *s)
+static int scan_number(struct scanner *s, double *out)
 {
     size_t start = s->at;
-    struct json_place place = s->place;
     int r = scan_number_parts(s);
     size_t len = s->at - start;
     if (len > JSON_NUMBER_MAX)
-        return fail_at(s, -ERR_JSON_LIMIT, start, place, "a number longer than %d characters",
+        return fail_at(s, -ERR_JSON_LIMIT, start, "a number longer than %d characters",
                        JSON_NUMBER_MAX);
     if (r < 0)
         return r;
@@ -231,76 +237,62 @@ static int scan_number(struct scanner *s)
     char number[JSON_NUMBER_MAX + 1];
     memcpy(number, s->text + start, len);
     number[len] = '\0';
-    if (!isfinite(strtod(number, NULL)))
-        return fail_at(s, -ERR_JSON_SYNTAX, start, place, "a number too large to be held");
+    *out = strtod(number, NULL);
+    if (!isfinite(*out))
+        return fail_at(s, -ERR_JSON_SYNTAX, start, "a number too large to be held");
     return 0;
 }
 
 static int scan_word(struct scanner *s, const char *word)
 {
     size_t start = s->at;
-    struct json_place place = s->place;
     for (; *word; word++) {
         if (at_end(s))
             return incomplete(s, "a word is cut off");
         if (here(s) != *word)
-            return fail_at(s, -ERR_JSON_SYNTAX, start, place,
+            return fail_at(s, -ERR_JSON_SYNTAX, start,
                            "unknown word; texts stand in double quotes, else true, false or null");
-        advance(s, 1);
+        s->at++;
     }
     return 0;
 }
 
-/* Refuses the key of the newest node, `node`, if an older member of `object` has it. */
-static int check_key_is_new(struct scanner *s, size_t object, size_t node, size_t offset)
+/* Refuses the key of the newest node, `key`, if an older member of `object` has it. */
+static int check_key_is_new(struct scanner *s, size_t object, const struct json *key,
+                            const char *name)
 {
-    const struct json *nodes = s->table->nodes;
-    const struct json *key = &nodes[node];
-    for (size_t i = object + 1; i < node; i += nodes[i].span) {
-        if (nodes[i].key_hash != key->key_hash ||
-            !json_key_is_same(nodes[i].key_spelling, key->key_spelling))
+    const struct json *nodes = s->document->nodes;
+    for (const struct json *other = &nodes[object + 1]; other < key; other += other->span) {
+        if (other->key_hash != key->key_hash || strcmp(other->item->string, name) != 0)
             continue;
-        size_t len = s->at - 1 - (offset + 1);
-        size_t shown = len;
-        if (len > KEY_SHOWN_BYTES) {
-            shown = KEY_SHOWN_BYTES;
-            while (((unsigned char)key->key_spelling[shown] & 0xc0) == 0x80)
-                shown--;
-        }
-        return fail_at(s, -ERR_JSON_SYNTAX, offset, key->key, "the key \"%.*s%s\" appears twice",
-                       (int)shown, key->key_spelling, shown < len ? "…" : "");
+        const char *spelling = s->text + key->key_at + 1;
+        size_t len = s->at - 1 - (key->key_at + 1);
+        size_t shown = min_size(len, KEY_SHOWN_BYTES);
+        while (shown < len && ((unsigned char)spelling[shown] & 0xc0) == 0x80)
+            shown--;
+        return fail_at(s, -ERR_JSON_SYNTAX, key->key_at, "the key \"%.*s%s\" appears twice",
+                       (int)shown, spelling, shown < len ? "…" : "");
     }
     return 0;
 }
 
-/* A new node of span 1 for the value that begins here. */
-static int node_add(struct scanner *s, size_t *index)
+/* A node for what begins here. */
+static int node_add(struct scanner *s, size_t *out)
 {
-    struct json_node_table *table = s->table;
-    if (table->count == s->limits->max_nodes)
-        return fail_at(s, -ERR_JSON_LIMIT, s->at, s->place, "more than %zu values",
-                       s->limits->max_nodes);
-    if (table->count == table->capacity) {
-        size_t capacity = table->capacity ? table->capacity * 2 : 16;
-        struct json *nodes = reallocarray(table->nodes, capacity, sizeof(*nodes));
-        if (!nodes)
+    struct json_document *document = s->document;
+    if (document->count == s->limits->max_nodes)
+        return fail_at(s, -ERR_JSON_LIMIT, s->at, "more than %zu values", document->count);
+    if (document->count == document->capacity) {
+        size_t capacity = document->capacity ? document->capacity * 2 : 32;
+        struct json *grown = realloc(document->nodes, capacity * sizeof(*grown));
+        if (!grown)
             return -ENOMEM;
-        table->nodes = nodes;
-        table->capacity = capacity;
+        document->nodes = grown;
+        document->capacity = capacity;
     }
-    *index = table->count++;
-    table->nodes[*index] = (struct json){.span = 1, .place = s->place, .key = s->place};
+    *out = document->count++;
+    document->nodes[*out] = (struct json){.text = s->text, .at = s->at, .key_at = s->at, .span = 1};
     return 0;
-}
-
-/* The value that begins here, into the node that was made for it. */
-static int scan_value_into(struct scanner *s, size_t node);
-
-static int scan_item(struct scanner *s)
-{
-    size_t node;
-    int r = node_add(s, &node);
-    return r < 0 ? r : scan_value_into(s, node);
 }
 
 /* Whether the last thing before `at` is a comma: the commonest slip before a closing bracket. */
@@ -312,6 +304,10 @@ static bool is_after_comma(const struct scanner *s)
     return i > 0 && s->text[i - 1] == ',';
 }
 
+/* The value that begins here becomes `node`, and under `name` (NULL: without) a child of `parent`
+ * (NULL: the root). */
+static int scan_value(struct scanner *s, size_t node, cJSON *parent, const char *name);
+
 /* "key": value; `at` stands on the key. */
 static int scan_member(struct scanner *s, size_t object)
 {
@@ -319,16 +315,16 @@ static int scan_member(struct scanner *s, size_t object)
         return fail(s, here(s) == '}' && is_after_comma(s)
                            ? "a comma before '}'; the last member has none behind it"
                            : "expected a key in double quotes");
+    const char *name;
     size_t node;
-    size_t offset = s->at;
     int r = node_add(s, &node);
     if (r == 0)
-        r = scan_string(s);
+        r = scan_string(s, &name);
     if (r < 0)
         return r;
-    s->table->nodes[node].key_spelling = s->text + offset + 1;
-    s->table->nodes[node].key_hash = json_key_hash(s->text + offset + 1);
-    r = check_key_is_new(s, object, node, offset);
+    struct json *added = &s->document->nodes[node];
+    added->key_hash = text_hash(name, (size_t)(s->decoded - name));
+    r = check_key_is_new(s, object, added, name);
     if (r < 0)
         return r;
     skip_blanks(s);
@@ -336,31 +332,37 @@ static int scan_member(struct scanner *s, size_t object)
         return incomplete(s, "a key is without its value");
     if (here(s) != ':')
         return fail(s, "expected ':' after the key");
-    advance(s, 1);
+    s->at++;
     skip_blanks(s);
     if (at_end(s))
         return incomplete(s, "a key is without its value");
-    s->table->nodes[node].place = s->place;
-    return scan_value_into(s, node);
+    return scan_value(s, node, s->document->nodes[object].item, name);
 }
 
-/* An object or array, from the opening bracket to behind the closing one. */
-static int scan_container(struct scanner *s, size_t node, bool is_object)
+static int scan_item(struct scanner *s, cJSON *array)
 {
+    size_t node;
+    int r = node_add(s, &node);
+    return r < 0 ? r : scan_value(s, node, array, NULL);
+}
+
+/* What an object or array holds, from the opening bracket to behind the closing one. */
+static int scan_children(struct scanner *s, size_t node, cJSON *container)
+{
+    bool is_object = cJSON_IsObject(container);
     const char close = is_object ? '}' : ']';
     const char *open = is_object ? "an object is not closed" : "an array is not closed";
     if (s->depth == s->limits->max_depth || s->depth == DEPTH_MAX)
-        return fail_at(s, -ERR_JSON_LIMIT, s->at, s->place, "nested deeper than %zu levels",
-                       s->depth);
+        return fail_at(s, -ERR_JSON_LIMIT, s->at, "nested deeper than %zu levels", s->depth);
     s->depth++;
-    advance(s, 1);
+    s->at++;
     skip_blanks(s);
     bool is_empty = !at_end(s) && here(s) == close;
     while (!is_empty) {
         skip_blanks(s);
         if (at_end(s))
             return incomplete(s, open);
-        int r = is_object ? scan_member(s, node) : scan_item(s);
+        int r = is_object ? scan_member(s, node) : scan_item(s, container);
         if (r < 0)
             return r;
         skip_blanks(s);
@@ -371,73 +373,96 @@ static int scan_container(struct scanner *s, size_t node, bool is_object)
         if (here(s) != ',')
             return fail(s, is_object ? "expected ',' or '}' after the value"
                                      : "expected ',' or ']' after the value");
-        advance(s, 1);
+        s->at++;
     }
-    advance(s, 1);
+    s->at++;
     s->depth--;
-    s->table->nodes[node].span = s->table->count - node;
+    s->document->nodes[node].span = s->document->count - node;
     return 0;
 }
 
-static int scan_value_into(struct scanner *s, size_t node)
+/* A value without children, or a container that is still empty; with 0 and NULL there was no
+ * memory. */
+static int scan_leaf(struct scanner *s, cJSON **out)
 {
-    size_t start = s->at;
+    const char *text;
+    double number = 0;
     int r;
     switch (here(s)) {
     case '{':
+        *out = cJSON_CreateObject();
+        return 0;
     case '[':
-        r = scan_container(s, node, here(s) == '{');
-        break;
+        *out = cJSON_CreateArray();
+        return 0;
     case '"':
-        r = scan_string(s);
-        break;
+        r = scan_string(s, &text);
+        *out = r == 0 ? cJSON_CreateStringReference(text) : NULL;
+        return r;
     case 't':
-        r = scan_word(s, "true");
-        break;
+        *out = cJSON_CreateTrue();
+        return scan_word(s, "true");
     case 'f':
-        r = scan_word(s, "false");
-        break;
+        *out = cJSON_CreateFalse();
+        return scan_word(s, "false");
     case 'n':
-        r = scan_word(s, "null");
-        break;
+        *out = cJSON_CreateNull();
+        return scan_word(s, "null");
     default:
-        if (is_digit(here(s)) || here(s) == '-')
-            r = scan_number(s);
-        else if (here(s) == ']' && is_after_comma(s))
-            r = fail(s, "a comma before ']'; the last item has none behind it");
-        else
-            r = fail(s, "expected a value: a text in double quotes, a number, true or false");
-        break;
+        if (here(s) == ']' && is_after_comma(s))
+            return fail(s, "a comma before ']'; the last item has none behind it");
+        if (!is_digit(here(s)) && here(s) != '-')
+            return fail(s, "expected a value: a text in double quotes, a number, true or false");
+        r = scan_number(s, &number);
+        *out = r == 0 ? cJSON_CreateNumber(number) : NULL;
+        return r;
     }
-    s->table->nodes[node].spelling = s->text + start;
-    s->table->nodes[node].len = s->at - start;
+}
+
+static int scan_value(struct scanner *s, size_t node, cJSON *parent, const char *name)
+{
+    size_t start = s->at;
+    cJSON *item = NULL;
+    int r = scan_leaf(s, &item);
+    if (r < 0 || !item) {
+        cJSON_Delete(item);
+        return r < 0 ? r : -ENOMEM;
+    }
+    /* From here on it goes with the tree. */
+    if (name)
+        (void)cJSON_AddItemToObjectCS(parent, name, item);
+    else if (parent)
+        (void)cJSON_AddItemToArray(parent, item);
+    else
+        s->document->tree = item;
+    s->document->nodes[node].item = item;
+    s->document->nodes[node].at = start;
+    if (cJSON_IsObject(item) || cJSON_IsArray(item))
+        r = scan_children(s, node, item);
+    s->document->nodes[node].len = s->at - start;
     return r;
 }
 
-static int scan_document(struct scanner *s)
+int json_scan(struct json_document *document, size_t len, const struct json_limits *limits,
+              struct json_error *error)
 {
-    if (s->len >= 3 && memcmp(s->text, "\xef\xbb\xbf", 3) == 0)
+    struct scanner scanner = {
+        .document = document,
+        .text = document->text,
+        .len = len,
+        .decoded = document->strings,
+        .limits = limits,
+        .error = error,
+    };
+    struct scanner *s = &scanner;
+    if (len >= 3 && memcmp(s->text, "\xef\xbb\xbf", 3) == 0)
         return fail(s, "the text begins with a byte order mark; save it as UTF-8 without one");
     skip_blanks(s);
     if (at_end(s))
         return incomplete(s, "it is empty");
-    int r = scan_item(s);
+    int r = scan_item(s, NULL);
     if (r < 0)
         return r;
     skip_blanks(s);
     return at_end(s) ? 0 : fail(s, "there is something behind the end of the value");
-}
-
-int json_scan(const char *text, size_t len, const struct json_limits *limits,
-              struct json_node_table *table, struct json_error *error)
-{
-    struct scanner s = {
-        .text = text,
-        .len = len,
-        .place = {.line = 1, .column = 1},
-        .limits = limits,
-        .table = table,
-        .error = error,
-    };
-    return scan_document(&s);
 }

@@ -1,5 +1,7 @@
 #include "json_internal.h"
 
+#include "seedancefs/base/text.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -26,7 +28,7 @@ void json_escape(struct buf *out, const char *text, size_t len)
     size_t run = 0; /* bytes before `i` that stand for themselves, added in one go */
     for (size_t i = 0; i < len;) {
         unsigned char c = (unsigned char)text[i];
-        int step = c < 0x80 ? 1 : json_utf8_step(text + i, len - i);
+        int step = text_utf8_step(text + i, len - i);
         if (step > 0 && c >= 0x20 && c != '"' && c != '\\') {
             i += (size_t)step;
             run += (size_t)step;
@@ -221,7 +223,7 @@ void json_write_node(struct json_writer *w, const struct json *node)
     case JSON_BOOL:
     case JSON_NUMBER:
         if (value_begin(w))
-            (void)buf_add(w->out, node->spelling, node->len);
+            (void)buf_add(w->out, node->text + node->at, node->len);
         break;
     }
 }

@@ -1,6 +1,7 @@
 #include "seedancefs/base/text.h"
 
 #include "seedancefs/base/buf.h"
+#include "seedancefs/base/number.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -92,37 +93,58 @@ int text_size_parse(const char *text, int64_t *bytes)
     return 0;
 }
 
-/* Length of the valid UTF-8 sequence at `s` (RFC 3629, section 4), or 0. */
-static size_t utf8_sequence_length(const unsigned char *s, size_t len)
+int text_utf8_step(const char *p, size_t len)
 {
-    unsigned char lead = s[0];
-    if (lead < 0x80)
+    const unsigned char *u = (const unsigned char *)p;
+    if (u[0] < 0x80)
         return 1;
-    size_t need = lead >= 0xC2 && lead <= 0xDF ? 2 : (lead & 0xF0) == 0xE0 ? 3 : 0;
-    if (lead >= 0xF0 && lead <= 0xF4)
-        need = 4;
-    if (need == 0 || need > len)
+    int need = u[0] >= 0xc2 && u[0] <= 0xdf ? 2 : (u[0] & 0xf0) == 0xe0 ? 3 : 4;
+    if (u[0] < 0xc2 || u[0] > 0xf4)
         return 0;
-    for (size_t i = 1; i < need; i++) {
-        if ((s[i] & 0xC0) != 0x80)
+    /* The second byte alone tells overlong forms, surrogates and what lies beyond U+10FFFF. */
+    unsigned char low = u[0] == 0xe0 ? 0xa0 : u[0] == 0xf0 ? 0x90 : 0x80;
+    unsigned char high = u[0] == 0xed ? 0x9f : u[0] == 0xf4 ? 0x8f : 0xbf;
+    for (int i = 1; i < need; i++) {
+        if ((size_t)i == len)
+            return -1;
+        if (u[i] < low || u[i] > high)
             return 0;
+        low = 0x80;
+        high = 0xbf;
     }
-    if ((lead == 0xE0 && s[1] < 0xA0) || (lead == 0xED && s[1] > 0x9F) ||
-        (lead == 0xF0 && s[1] < 0x90) || (lead == 0xF4 && s[1] > 0x8F))
-        return 0;
     return need;
+}
+
+int text_hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 bool text_is_utf8(const char *bytes, size_t len)
 {
-    const unsigned char *s = (const unsigned char *)bytes;
-    for (size_t i = 0; i < len;) {
-        size_t n = utf8_sequence_length(s + i, len - i);
-        if (n == 0)
+    int n;
+    for (size_t i = 0; i < len; i += (size_t)n) {
+        n = text_utf8_step(bytes + i, len - i);
+        if (n <= 0)
             return false;
-        i += n;
     }
     return true;
+}
+
+void text_place_find(const char *text, size_t offset, unsigned *line, unsigned *column)
+{
+    *line = *column = 1;
+    for (size_t i = 0; i < offset; i++) {
+        if (text[i] == '\n') {
+            ++*line;
+            *column = 1;
+        } else if (((unsigned char)text[i] & 0xc0) != 0x80) {
+            ++*column;
+        }
+    }
 }
 
 int text_name_check(const char *name)
@@ -168,8 +190,9 @@ int text_add_escaped(struct buf *out, const char *text, size_t len)
     size_t n;
     for (size_t i = 0; i < len; i += n) {
         const unsigned char *s = (const unsigned char *)text + i;
-        size_t valid = utf8_sequence_length(s, len - i);
-        n = valid ? valid : 1;
+        int step = text_utf8_step(text + i, len - i);
+        bool valid = step > 0;
+        n = valid ? (size_t)step : 1;
         if (s[0] == '\n' || s[0] == '\t' || (valid && !text_is_control(text + i)))
             continue;
         (void)buf_add(out, text + from, i - from);
@@ -197,11 +220,8 @@ static struct character character_at(const char *text, size_t len)
         return (struct character){2, strchr(blanks, text[1]) ? ' ' : text[1]};
     }
     unsigned value = 0;
-    for (size_t i = 2; i < 6; i++) {
-        const char *digit = strchr("0123456789abcdefABCDEF", text[i]);
-        unsigned place = digit && text[i] ? (unsigned)(digit - "0123456789abcdefABCDEF") : 0;
-        value = value << 4 | (place > 15 ? place - 6 : place);
-    }
+    for (size_t i = 2; i < 6; i++)
+        value = value << 4 | (unsigned)max_int64(text_hex_value(text[i]), 0);
     return (struct character){6, value < 0x80 ? (char)value : '\0'};
 }
 

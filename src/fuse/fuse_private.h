@@ -21,6 +21,7 @@
 
 struct request;
 struct lookup;
+struct poller;
 
 struct session {
     struct session_settings settings;
@@ -30,6 +31,7 @@ struct session {
     bool is_request_taken;    /* the one that is being processed has come to its operation */
     struct request *requests; /* parked reads */
     struct lookup *lookups;   /* parked */
+    struct poller *pollers;   /* handles by which somebody who sleeps is woken */
     pid_t emitter;            /* 0: none; see session_emitter_set() */
     uint64_t raising_parent;
     const char *raising;
@@ -66,6 +68,14 @@ void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
 void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
                  int flags);
 void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
+
+/* For session_state_log(): one line of a request that waits, since `began_ms` (monotonic). */
+void parked_state_log(const struct session *session, const char *kind, fuse_ino_t ino,
+                      int64_t began_ms);
+int64_t session_now_ms(const struct session *session);
+void reads_state_log(const struct session *session);
+void lookups_state_log(const struct session *session);
+void polls_state_log(const struct session *session);
 
 void op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct fuse_pollhandle *ph);
 void poll_wake(void *waker);

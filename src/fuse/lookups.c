@@ -18,6 +18,7 @@ struct lookup {
     struct session *session;
     fuse_req_t req;
     fuse_ino_t parent;
+    int64_t began_ms;
     char name[TEXT_NAME_MAX + 1];
     struct lookup *next;
     struct lookup *prev;
@@ -56,6 +57,7 @@ static int lookup_park(fuse_req_t req, fuse_ino_t parent, const char *name)
     lookup->session = session;
     lookup->req = req;
     lookup->parent = parent;
+    lookup->began_ms = session_now_ms(session);
     memcpy(lookup->name, name, len + 1);
     if (inspection_start(&lookup->inspection, session->settings.inspector, fuse_req_ctx(req)->pid,
                          lookup->name, lookup_end, lookup) < 0) {
@@ -86,6 +88,14 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
             return;
     }
     reply_entry(req, "lookup", r, &entry);
+}
+
+void lookups_state_log(const struct session *session)
+{
+    const struct lookup *lookup;
+    DL_FOREACH (session->lookups, lookup) {
+        parked_state_log(session, "lookup", lookup->parent, lookup->began_ms);
+    }
 }
 
 void lookups_end(struct session *session)

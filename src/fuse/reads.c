@@ -25,6 +25,8 @@ struct request {
     struct tree_read_state *parked;
     struct timer timer;
     pid_t tid;
+    fuse_ino_t ino;
+    int64_t began_ms;
     bool is_linked;
     struct request *next;
     struct request *previous;
@@ -98,8 +100,7 @@ static void request_park(struct request *request)
     fuse_req_interrupt_func(request->req, request_interrupted, request);
 }
 
-void op_read(fuse_req_t req, fuse_ino_t ino UNUSED, size_t size, off_t offset,
-             struct fuse_file_info *fi)
+void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
 {
     struct request *request = calloc(1, sizeof(*request));
     if (!request) {
@@ -108,10 +109,20 @@ void op_read(fuse_req_t req, fuse_ino_t ino UNUSED, size_t size, off_t offset,
     }
     request->session = session_of(req);
     request->req = req;
+    request->ino = ino;
+    request->began_ms = session_now_ms(request->session);
     request->tid = fuse_req_ctx(req)->pid;
     request_park(request);
     tree_read_nonblocking_set(handle_of(fi), (fi->flags & O_NONBLOCK) != 0);
     tree_read(handle_of(fi), size, offset, request_reply, request, &request->parked);
+}
+
+void reads_state_log(const struct session *session)
+{
+    for (const struct request *request = session->requests; request; request = request->next) {
+        bool is_wait = request->parked && tree_read_is_interruptible(request->parked);
+        parked_state_log(session, is_wait ? "wait" : "read", request->ino, request->began_ms);
+    }
 }
 
 void reads_end(struct session *session)

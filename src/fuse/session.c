@@ -13,6 +13,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+const char *session_library_version(void)
+{
+    return fuse_pkgversion();
+}
+
 int session_new(const struct session_settings *settings, struct session **out)
 {
     struct session *session = calloc(1, sizeof(*session));
@@ -61,6 +66,13 @@ void session_raising_set(struct session *session, uint64_t parent, const char *n
     session->raising_parent = parent;
     session->raising = name;
     session->is_raising_gone = is_gone;
+}
+
+void session_state_log(const struct session *session)
+{
+    reads_state_log(session);
+    lookups_state_log(session);
+    polls_state_log(session);
 }
 
 int session_fd(const struct session *session)

@@ -6,10 +6,18 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { HTTP_LOG_QUIET_MS = 60 * 1000 };
+
+void http_library_version(char out[static HTTP_VERSION_SIZE])
+{
+    const curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
+    (void)snprintf(out, HTTP_VERSION_SIZE, "libcurl %s with %s", info->version,
+                   info->ssl_version ? info->ssl_version : "no TLS");
+}
 
 static int64_t now_ms(const struct http_transfer *transfer)
 {

@@ -56,13 +56,22 @@ void check_run(struct check *c);
 void check_model_known(struct check *c); /* of the model's name alone */
 
 /* One field of the request at the top level; the table's order is the order of the body. */
+struct field;
+typedef void field_check_fn(struct check *c, const struct field *field, const struct json *node);
+typedef void field_write_fn(const struct check *c, const struct field *field, struct json_writer *w,
+                            const struct json *node, bool is_display);
+
+enum value_type { VALUE_NONE, VALUE_TEXT, VALUE_INTEGER, VALUE_FLAG };
+
 struct field {
     const char *name;
-    void (*check)(struct check *c, const struct field *field, const struct json *node);
-    void (*write)(const struct check *c, const struct field *field, struct json_writer *w,
-                  const struct json *node, bool is_display);
+    field_check_fn *check;
+    field_write_fn *write;
     enum reference_kind kind;
-    bool is_always_sent; /* also when the user left it out: `node` is NULL then */
+    /* But for VALUE_NONE it is sent also when the user left it out (`node` is NULL then), and the
+     * value stands in `struct check`. */
+    enum value_type type;
+    size_t offset;
 };
 
 extern const struct field fields[];
@@ -77,13 +86,10 @@ int document_parse(const char *bytes, size_t len, const char *example,
 /* media.c, content.c: checks of values that are addresses or hold them. */
 void check_media(struct check *c, enum reference_kind kind, const struct json *node,
                  const char *path);
-void check_content(struct check *c, const struct field *field, const struct json *node);
+field_check_fn check_content;
 
 /* body.c: the writers in the table of fields, and the whole. */
-typedef void field_write_fn(const struct check *c, const struct field *field, struct json_writer *w,
-                            const struct json *node, bool is_display);
-field_write_fn write_model, write_text, write_duration, write_resolution, write_aspect_ratio,
-    write_generate_audio, write_watermark, write_plain, write_media, write_content;
+field_write_fn write_value, write_plain, write_media, write_content;
 
 void body_render(const struct check *c, struct buf *out, bool is_display);
 

@@ -21,7 +21,7 @@ void prompt_defaults_fini(struct prompt_defaults *defaults)
  * forgotten. Media belong to one job; a video among them would make every request dearer. */
 static bool has_default(const struct field *field)
 {
-    return field->is_always_sent && strcmp(field->name, "prompt") != 0;
+    return field->type != VALUE_NONE && strcmp(field->name, "prompt") != 0;
 }
 
 static void check_member(struct check *c, const struct json *member, const char *const *names)

@@ -10,48 +10,16 @@
 
 enum { SHORTENED_CHARACTERS = 8 };
 
-void write_model(const struct check *c, const struct field *field UNUSED, struct json_writer *w,
+void write_value(const struct check *c, const struct field *field, struct json_writer *w,
                  const struct json *node UNUSED, bool is_display UNUSED)
 {
-    json_write_string(w, c->model_name);
-}
-
-void write_text(const struct check *c, const struct field *field UNUSED, struct json_writer *w,
-                const struct json *node UNUSED, bool is_display UNUSED)
-{
-    json_write_string(w, c->text);
-}
-
-void write_duration(const struct check *c, const struct field *field UNUSED, struct json_writer *w,
-                    const struct json *node UNUSED, bool is_display UNUSED)
-{
-    json_write_int64(w, c->duration_s);
-}
-
-void write_resolution(const struct check *c, const struct field *field UNUSED,
-                      struct json_writer *w, const struct json *node UNUSED, bool is_display UNUSED)
-{
-    json_write_string(w, c->resolution);
-}
-
-void write_aspect_ratio(const struct check *c, const struct field *field UNUSED,
-                        struct json_writer *w, const struct json *node UNUSED,
-                        bool is_display UNUSED)
-{
-    json_write_string(w, c->aspect_ratio);
-}
-
-void write_generate_audio(const struct check *c, const struct field *field UNUSED,
-                          struct json_writer *w, const struct json *node UNUSED,
-                          bool is_display UNUSED)
-{
-    json_write_bool(w, c->generate_audio);
-}
-
-void write_watermark(const struct check *c, const struct field *field UNUSED, struct json_writer *w,
-                     const struct json *node UNUSED, bool is_display UNUSED)
-{
-    json_write_bool(w, c->watermark);
+    const void *place = (const char *)c + field->offset;
+    if (field->type == VALUE_TEXT)
+        json_write_string(w, *(const char *const *)place);
+    else if (field->type == VALUE_INTEGER)
+        json_write_int64(w, *(const int64_t *)place);
+    else
+        json_write_bool(w, *(const bool *)place);
 }
 
 void write_plain(const struct check *c UNUSED, const struct field *field UNUSED,

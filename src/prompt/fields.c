@@ -8,35 +8,29 @@
 #include <string.h>
 #include <strings.h>
 
-static void check_text(struct check *c, const struct field *field, const struct json *node);
-static void check_model(struct check *c, const struct field *field, const struct json *node);
-static void check_duration(struct check *c, const struct field *field, const struct json *node);
-static void check_resolution(struct check *c, const struct field *field, const struct json *node);
-static void check_ratio(struct check *c, const struct field *field, const struct json *node);
-static void check_one(struct check *c, const struct field *field, const struct json *node);
-static void check_many(struct check *c, const struct field *field, const struct json *node);
-static void check_durations(struct check *c, const struct field *field, const struct json *node);
-static void check_input(struct check *c, const struct field *field, const struct json *node);
-static void check_audio(struct check *c, const struct field *field, const struct json *node);
-static void check_watermark(struct check *c, const struct field *field, const struct json *node);
+static field_check_fn check_text, check_model, check_duration, check_resolution, check_ratio,
+    check_one, check_many, check_durations, check_input, check_flag;
+
+/* A value that is always sent, and the place where it is. */
+#define VALUE(type, member) VALUE_##type, offsetof(struct check, member)
 
 const struct field fields[] = {
-    {"model", check_model, write_model, 0, true},
-    {"prompt", check_text, write_text, 0, true},
-    {"duration", check_duration, write_duration, 0, true},
-    {"resolution", check_resolution, write_resolution, 0, true},
-    {"aspect_ratio", check_ratio, write_aspect_ratio, 0, true},
-    {"image_url", check_one, write_media, MEDIA_IMAGE, false},
-    {"image_urls", check_many, write_media, MEDIA_IMAGE, false},
-    {"video_url", check_one, write_media, MEDIA_VIDEO, false},
-    {"video_urls", check_many, write_media, MEDIA_VIDEO, false},
-    {"video_durations", check_durations, write_plain, 0, false},
-    {"input_video_duration", check_input, write_plain, 0, false},
-    {"audio_url", check_one, write_media, MEDIA_AUDIO, false},
-    {"audio_urls", check_many, write_media, MEDIA_AUDIO, false},
-    {"content", check_content, write_content, 0, false},
-    {"generate_audio", check_audio, write_generate_audio, 0, true},
-    {"watermark", check_watermark, write_watermark, 0, true},
+    {"model", check_model, write_value, 0, VALUE(TEXT, model_name)},
+    {"prompt", check_text, write_value, 0, VALUE(TEXT, text)},
+    {"duration", check_duration, write_value, 0, VALUE(INTEGER, duration_s)},
+    {"resolution", check_resolution, write_value, 0, VALUE(TEXT, resolution)},
+    {"aspect_ratio", check_ratio, write_value, 0, VALUE(TEXT, aspect_ratio)},
+    {"image_url", check_one, write_media, MEDIA_IMAGE, VALUE_NONE, 0},
+    {"image_urls", check_many, write_media, MEDIA_IMAGE, VALUE_NONE, 0},
+    {"video_url", check_one, write_media, MEDIA_VIDEO, VALUE_NONE, 0},
+    {"video_urls", check_many, write_media, MEDIA_VIDEO, VALUE_NONE, 0},
+    {"video_durations", check_durations, write_plain, 0, VALUE_NONE, 0},
+    {"input_video_duration", check_input, write_plain, 0, VALUE_NONE, 0},
+    {"audio_url", check_one, write_media, MEDIA_AUDIO, VALUE_NONE, 0},
+    {"audio_urls", check_many, write_media, MEDIA_AUDIO, VALUE_NONE, 0},
+    {"content", check_content, write_content, 0, VALUE_NONE, 0},
+    {"generate_audio", check_flag, write_value, 0, VALUE(FLAG, generate_audio)},
+    {"watermark", check_flag, write_value, 0, VALUE(FLAG, watermark)},
 };
 
 const size_t field_count = ARRAY_COUNT(fields);
@@ -114,10 +108,7 @@ static void check_text(struct check *c, const struct field *field, const struct 
 
 static void check_model(struct check *c, const struct field *field, const struct json *node)
 {
-    if (expect_type(c, node, field->name, JSON_STRING))
-        c->model_name = json_text_get(node);
-    else
-        c->model_name = NULL;
+    c->model_name = expect_type(c, node, field->name, JSON_STRING) ? json_text_get(node) : NULL;
 }
 
 static void check_duration(struct check *c, const struct field *field, const struct json *node)
@@ -260,14 +251,8 @@ static void check_input(struct check *c, const struct field *field, const struct
     c->input_ms = check_seconds(c, node, field->name);
 }
 
-static void check_audio(struct check *c, const struct field *field, const struct json *node)
+static void check_flag(struct check *c, const struct field *field, const struct json *node)
 {
     if (expect_type(c, node, field->name, JSON_BOOL))
-        (void)json_bool_get(node, &c->generate_audio);
-}
-
-static void check_watermark(struct check *c, const struct field *field, const struct json *node)
-{
-    if (expect_type(c, node, field->name, JSON_BOOL))
-        (void)json_bool_get(node, &c->watermark);
+        (void)json_bool_get(node, (void *)((char *)c + field->offset));
 }

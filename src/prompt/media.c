@@ -5,6 +5,8 @@
 #include "check.h"
 #include "media_type.h"
 
+#include "seedancefs/base/base64.h"
+#include "seedancefs/base/number.h"
 #include "seedancefs/base/text.h"
 
 #include <errno.h>
@@ -144,7 +146,7 @@ static void check_data(struct check *c, enum reference_kind kind, const struct j
         return;
     }
     unsigned char head[MEDIA_MAGIC_BYTES] = {0};
-    int64_t bytes = base64_check(comma + 1, strlen(comma + 1), head);
+    int64_t bytes = base64_decode(comma + 1, strlen(comma + 1), head, sizeof(head));
     if (bytes < 0) {
         problem_add(c, SEVERITY_ERROR, node, path, "url",
                     "the part behind the comma is not valid base64. It may be cut off, or have "
@@ -152,8 +154,8 @@ static void check_data(struct check *c, enum reference_kind kind, const struct j
         return;
     }
     check_size(c, kind, node, path, bytes);
-    size_t head_len = bytes < MEDIA_MAGIC_BYTES ? (size_t)bytes : MEDIA_MAGIC_BYTES;
-    (void)check_type(c, kind, node, path, media_type_detect(head, head_len));
+    (void)check_type(c, kind, node, path,
+                     media_type_detect(head, min_size((size_t)bytes, sizeof(head))));
 }
 
 /* Makes the data: URL of a file that was read. */

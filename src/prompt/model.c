@@ -3,6 +3,7 @@
 #include "rules.h"
 
 #include "seedancefs/base/json.h"
+#include "seedancefs/base/number.h"
 #include "seedancefs/base/text.h"
 
 #include <errno.h>
@@ -58,10 +59,8 @@ static int64_t dearest_rate(void)
 {
     int64_t dearest = 0;
     for (size_t i = 0; i < ARRAY_COUNT(models); i++) {
-        for (size_t j = 0; j < MODEL_RATES; j++) {
-            if (models[i].rates[j].usd_micros_per_s > dearest)
-                dearest = models[i].rates[j].usd_micros_per_s;
-        }
+        for (size_t j = 0; j < MODEL_RATES; j++)
+            dearest = max_int64(dearest, models[i].rates[j].usd_micros_per_s);
     }
     return dearest;
 }
@@ -94,6 +93,28 @@ static void write_words(struct json_writer *w, const char *field, const char *co
     json_write_object_end(w);
 }
 
+/* `preset` 0: none. */
+static void write_seconds(struct json_writer *w, const char *field, int64_t min, int64_t max,
+                          int64_t preset)
+{
+    json_write_key(w, field);
+    json_write_object_begin(w);
+    json_write_member_string(w, "unit", "seconds");
+    json_write_member_int64(w, "min", min);
+    json_write_member_int64(w, "max", max);
+    if (preset)
+        json_write_member_int64(w, "default", preset);
+    json_write_object_end(w);
+}
+
+static void write_flag(struct json_writer *w, const char *field, bool preset)
+{
+    json_write_key(w, field);
+    json_write_object_begin(w);
+    json_write_member_bool(w, "default", preset);
+    json_write_object_end(w);
+}
+
 static void write_parameters(struct json_writer *w)
 {
     json_write_object_begin(w);
@@ -102,13 +123,7 @@ static void write_parameters(struct json_writer *w)
     json_write_member_bool(w, "required", true);
     json_write_member_int64(w, "advised_words", PROMPT_WORDS_MAX);
     json_write_object_end(w);
-    json_write_key(w, "duration");
-    json_write_object_begin(w);
-    json_write_member_string(w, "unit", "seconds");
-    json_write_member_int64(w, "min", DURATION_MIN_S);
-    json_write_member_int64(w, "max", DURATION_MAX_S);
-    json_write_member_int64(w, "default", DURATION_DEFAULT_S);
-    json_write_object_end(w);
+    write_seconds(w, "duration", DURATION_MIN_S, DURATION_MAX_S, DURATION_DEFAULT_S);
     write_words(w, "resolution", resolutions, MODEL_DEFAULT_RESOLUTION);
     write_words(w, "aspect_ratio", aspect_ratios, ASPECT_RATIO_DEFAULT);
     for (size_t i = 0; i < MEDIA_KINDS; i++) {
@@ -120,20 +135,9 @@ static void write_parameters(struct json_writer *w)
             json_write_member_int64(w, "max_bytes", media_rules[i].max_bytes);
         json_write_object_end(w);
     }
-    json_write_key(w, "input_video_duration");
-    json_write_object_begin(w);
-    json_write_member_string(w, "unit", "seconds");
-    json_write_member_int64(w, "min", INPUT_MIN_S);
-    json_write_member_int64(w, "max", INPUT_ALL_MAX_S);
-    json_write_object_end(w);
-    json_write_key(w, "generate_audio");
-    json_write_object_begin(w);
-    json_write_member_bool(w, "default", true);
-    json_write_object_end(w);
-    json_write_key(w, "watermark");
-    json_write_object_begin(w);
-    json_write_member_bool(w, "default", false);
-    json_write_object_end(w);
+    write_seconds(w, "input_video_duration", INPUT_MIN_S, INPUT_ALL_MAX_S, 0);
+    write_flag(w, "generate_audio", true);
+    write_flag(w, "watermark", false);
     json_write_object_end(w);
 }
 

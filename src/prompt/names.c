@@ -1,5 +1,7 @@
 #include "check.h"
 
+#include "seedancefs/base/number.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -55,12 +57,6 @@ static const struct {
     ROLE("reference_audio", "audio_url"),
 };
 
-static size_t min3(size_t a, size_t b, size_t c)
-{
-    size_t least = a < b ? a : b;
-    return least < c ? least : c;
-}
-
 static char folded(char c)
 {
     if (c >= 'A' && c <= 'Z')
@@ -82,10 +78,10 @@ static size_t distance(const char *a, const char *b)
         row[0] = i;
         for (size_t j = 1; j <= len; j++) {
             size_t change = folded(a[i - 1]) != folded(b[j - 1]);
-            row[j] = min3(before[j] + 1, row[j - 1] + 1, before[j - 1] + change);
+            row[j] = min_size(min_size(before[j], row[j - 1]) + 1, before[j - 1] + change);
             if (i > 1 && j > 1 && folded(a[i - 1]) == folded(b[j - 2]) &&
-                folded(a[i - 2]) == folded(b[j - 1]) && earlier[j - 2] + 1 < row[j])
-                row[j] = earlier[j - 2] + 1;
+                folded(a[i - 2]) == folded(b[j - 1]))
+                row[j] = min_size(row[j], earlier[j - 2] + 1);
         }
     }
     return rows[strlen(a) % 3][len];

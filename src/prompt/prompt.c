@@ -3,6 +3,7 @@
 #include "check.h"
 
 #include "seedancefs/base/err.h"
+#include "seedancefs/base/number.h"
 #include "seedancefs/base/text.h"
 
 #include <stdio.h>
@@ -66,18 +67,11 @@ static int report_json(struct prompt_report *report, int code, const struct json
  * else; a byte order mark is left to the parser, which has its own word for it. */
 static bool is_no_object(const char *bytes, size_t len, struct json_error *place)
 {
-    *place = (struct json_error){.line = 1, .column = 1};
-    for (size_t i = 0; i < len; i++) {
-        if (bytes[i] == '\n') {
-            place->line++;
-            place->column = 1;
-        } else if (bytes[i] == ' ' || bytes[i] == '\t' || bytes[i] == '\r') {
-            place->column++;
-        } else {
-            return bytes[i] != '{' && bytes[i] != '\xef';
-        }
-    }
-    return false;
+    size_t at = 0;
+    while (at < len && memchr(" \t\r\n", bytes[at], 4))
+        at++;
+    text_place_find(bytes, at, &place->line, &place->column);
+    return at < len && bytes[at] != '{' && bytes[at] != '\xef';
 }
 
 /* Half rendered buffers free themselves; the caller frees a half made prompt. */
@@ -99,7 +93,7 @@ static void count_input(struct prompt *prompt, const struct check *c)
 {
     if (c->counts[MEDIA_VIDEO] == 0)
         return;
-    prompt->input_video_ms = c->input_ms > c->durations_ms ? c->input_ms : c->durations_ms;
+    prompt->input_video_ms = max_int64(c->input_ms, c->durations_ms);
     if (prompt->input_video_ms < 0) {
         prompt->input_video_is_unknown = true;
         prompt->input_video_ms = INPUT_ALL_MAX_S * 1000;

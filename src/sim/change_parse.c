@@ -4,152 +4,107 @@
  */
 #include "sim/scenario.h"
 
+#include "seedancefs/base/base64.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 enum { FILE_MAX = 256 << 20, COUNT_MAX_BITS = 40 };
 
-enum field_type {
-    FIELD_INT,
-    FIELD_COUNT, /* an int that is not negative */
-    FIELD_BOOL,
-    FIELD_STRING,
-    FIELD_NUMBER_OR_STRING, /* kept as a string */
-    FIELD_HEADERS,
-    FIELD_TEXT,   /* struct bytes from a string */
-    FIELD_BASE64, /* struct bytes */
-    FIELD_JSON,
-    FIELD_FILE,
-    FIELD_REPEAT, /* struct bytes from {"text","count"} */
-    FIELD_RESET,
-    FIELD_CUT,
-    FIELD_SILENCE,
-    FIELD_CHUNKED,
-    FIELD_TASK,        /* an object that is merged into the task */
-    FIELD_TASK_MEMBER, /* one string of it */
-};
-
-struct field {
-    const char *name;
-    enum field_type type;
-    size_t offset;
-    const char *member;
-};
-
-#define AT(member) offsetof(struct change, member)
-
-static const struct field fields[] = {
-    {"delay_ms", FIELD_COUNT, AT(delay_ms), NULL},
-    {"status", FIELD_COUNT, AT(status), NULL},
-    {"reason", FIELD_STRING, AT(reason), NULL},
-    {"headers", FIELD_HEADERS, 0, NULL},
-    {"body", FIELD_TEXT, AT(body), NULL},
-    {"body_json", FIELD_JSON, AT(body), NULL},
-    {"body_file", FIELD_FILE, AT(body), NULL},
-    {"body_base64", FIELD_BASE64, AT(body), NULL},
-    {"body_repeat", FIELD_REPEAT, AT(body), NULL},
-    {"rate", FIELD_COUNT, AT(rate), NULL},
-    {"header_rate", FIELD_COUNT, AT(header_rate), NULL},
-    {"cut_after_bytes", FIELD_COUNT, AT(cut_after_bytes), NULL},
-    {"reset_at", FIELD_RESET, 0, NULL},
-    {"cut_at", FIELD_CUT, 0, NULL},
-    {"silence_at", FIELD_SILENCE, 0, NULL},
-    {"raw", FIELD_TEXT, AT(raw[0]), NULL},
-    {"raw_base64", FIELD_BASE64, AT(raw[0]), NULL},
-    {"raw_repeat", FIELD_REPEAT, AT(raw[1]), NULL},
-    {"raw_end", FIELD_TEXT, AT(raw[2]), NULL},
-    {"content_length", FIELD_NUMBER_OR_STRING, AT(content_length), NULL},
-    {"chunked", FIELD_CHUNKED, 0, NULL},
-    {"ignore_range", FIELD_BOOL, AT(ignore_range), NULL},
-    {"shift", FIELD_INT, AT(shift), NULL},
-    {"short", FIELD_INT, AT(shorter), NULL},
-    {"content_range", FIELD_STRING, AT(content_range), NULL},
-    {"no_content_range", FIELD_BOOL, AT(no_content_range), NULL},
-    {"etag", FIELD_STRING, AT(etag), NULL},
-    {"size_delta", FIELD_INT, AT(size_delta), NULL},
-    {"flip_byte", FIELD_COUNT, AT(flip_byte_at), NULL},
-    {"task", FIELD_TASK, 0, NULL},
-    {"task_status", FIELD_TASK_MEMBER, 0, "status"},
-    {"id", FIELD_TASK_MEMBER, 0, "id"},
-    {"video_url", FIELD_STRING, AT(video_url), NULL},
-    {"cover_image_url", FIELD_STRING, AT(cover_image_url), NULL},
-    {"gzip", FIELD_BOOL, AT(gzip), NULL},
-};
-
-static bool set_string(char **target, const cJSON *item)
+static bool set_string(struct change *change UNUSED, void *target, const cJSON *item)
 {
+    char **text = target;
     if (!cJSON_IsString(item))
         return false;
-    free(*target);
-    *target = mem_strdup(item->valuestring);
+    free(*text);
+    *text = mem_strdup(item->valuestring);
     return true;
 }
 
-static bool set_int(int64_t *target, const cJSON *item, double least)
+static bool set_bounded(int64_t *target, const cJSON *item, double min)
 {
-    if (!cJSON_IsNumber(item) || item->valuedouble < least || item->valuedouble > 1e15)
+    if (!cJSON_IsNumber(item) || item->valuedouble < min || item->valuedouble > 1e15)
         return false;
     *target = (int64_t)item->valuedouble;
     return true;
 }
 
-static bool set_bytes(struct bytes *target, char *data, size_t len, uint64_t count)
+static bool set_int(struct change *change UNUSED, void *target, const cJSON *item)
 {
-    if (data == NULL)
-        return false;
+    return set_bounded(target, item, -1e15);
+}
+
+static bool set_count(struct change *change UNUSED, void *target, const cJSON *item)
+{
+    return set_bounded(target, item, 0);
+}
+
+static bool set_bool(struct change *change UNUSED, void *target, const cJSON *item)
+{
+    *(bool *)target = cJSON_IsTrue(item);
+    return cJSON_IsBool(item);
+}
+
+static bool set_bytes(struct bytes *target, char *data, size_t len)
+{
     free(target->data);
-    *target = (struct bytes){data, len, count};
+    *target = (struct bytes){data, len, 1};
     return true;
 }
 
-static bool set_text(struct bytes *target, const cJSON *item)
+static bool set_text(struct change *change UNUSED, void *target, const cJSON *item)
 {
     const char *s = cJSON_GetStringValue(item);
-    return s != NULL && set_bytes(target, mem_strdup(s), strlen(s), 1);
+    return s != NULL && set_bytes(target, mem_strdup(s), strlen(s));
 }
 
-static bool set_base64(struct bytes *target, const cJSON *item)
+static bool set_base64(struct change *change UNUSED, void *target, const cJSON *item)
 {
     const char *s = cJSON_GetStringValue(item);
-    size_t len = 0;
-    char *data = s != NULL ? base64_decode(s, &len) : NULL;
-    return set_bytes(target, data, len, 1);
+    size_t size = s != NULL ? strlen(s) : 0;
+    char *data = mem_alloc(size + 1);
+    int64_t len = size > 0 ? base64_decode(s, size, data, size) : 0;
+    if (s != NULL && len >= 0)
+        return set_bytes(target, data, (size_t)len);
+    free(data);
+    return false;
 }
 
-static bool set_json(struct bytes *target, const cJSON *item)
+static bool set_json(struct change *change UNUSED, void *target, const cJSON *item)
 {
     char *data = cJSON_PrintUnformatted(item);
-    return data != NULL && set_bytes(target, data, strlen(data), 1);
+    return data != NULL && set_bytes(target, data, strlen(data));
 }
 
-static bool set_file(struct bytes *target, const cJSON *item)
+static bool set_file(struct change *change UNUSED, void *target, const cJSON *item)
 {
     char *data = NULL;
     size_t len = 0;
-    if (!cJSON_IsString(item) || file_read(item->valuestring, FILE_MAX, &data, &len) < 0)
-        return false;
-    return set_bytes(target, data, len, 1);
+    return cJSON_IsString(item) && file_read(item->valuestring, FILE_MAX, &data, &len) == 0 &&
+           set_bytes(target, data, len);
 }
 
-static bool set_repeat(struct bytes *target, const cJSON *item)
+static bool set_repeat(struct change *change, void *target, const cJSON *item)
 {
+    struct bytes *bytes = target;
     int64_t count = 0;
-    if (!set_int(&count, cJSON_GetObjectItemCaseSensitive(item, "count"), 0) ||
+    if (!set_bounded(&count, cJSON_GetObjectItemCaseSensitive(item, "count"), 0) ||
         count >> COUNT_MAX_BITS > 0)
         return false;
-    if (!set_text(target, cJSON_GetObjectItemCaseSensitive(item, "text")) ||
-        (target->len > 0 && (uint64_t)count > INT64_MAX / target->len))
+    if (!set_text(change, bytes, cJSON_GetObjectItemCaseSensitive(item, "text")) ||
+        (bytes->len > 0 && (uint64_t)count > INT64_MAX / bytes->len))
         return false;
-    target->count = (uint64_t)count;
+    bytes->count = (uint64_t)count;
     return true;
 }
 
-static bool set_number_or_string(char **target, const cJSON *item)
+static bool set_number_or_string(struct change *change, void *target, const cJSON *item)
 {
+    char **text = target;
     if (!cJSON_IsNumber(item))
-        return set_string(target, item);
-    free(*target);
-    *target = mem_format("%.0f", item->valuedouble);
+        return set_string(change, target, item);
+    free(*text);
+    *text = mem_format("%.0f", item->valuedouble);
     return true;
 }
 
@@ -176,6 +131,21 @@ static bool set_fault(struct change *change, enum fault fault, const cJSON *item
     return false;
 }
 
+static bool set_reset(struct change *change, void *target UNUSED, const cJSON *item)
+{
+    return set_fault(change, FAULT_RESET, item);
+}
+
+static bool set_cut(struct change *change, void *target UNUSED, const cJSON *item)
+{
+    return set_fault(change, FAULT_CUT, item);
+}
+
+static bool set_silence(struct change *change, void *target UNUSED, const cJSON *item)
+{
+    return set_fault(change, FAULT_SILENCE, item);
+}
+
 static void add_header(struct change *change, const char *name, const char *value, bool further)
 {
     size_t n = change->header_count;
@@ -188,7 +158,7 @@ static void add_header(struct change *change, const char *name, const char *valu
     change->header_count = n + 1;
 }
 
-static bool set_headers(struct change *change, const cJSON *object)
+static bool set_headers(struct change *change, void *target UNUSED, const cJSON *object)
 {
     if (!cJSON_IsObject(object))
         return false;
@@ -214,7 +184,7 @@ static bool set_headers(struct change *change, const cJSON *object)
     return true;
 }
 
-static bool set_chunked(struct change *change, const cJSON *item)
+static bool set_chunked(struct change *change, void *target UNUSED, const cJSON *item)
 {
     const char *name = cJSON_GetStringValue(item);
     if (name != NULL && strcmp(name, "bad") == 0)
@@ -235,7 +205,7 @@ static bool set_task_member(struct change *change, const char *name, const cJSON
     return cJSON_AddItemToObject(change->task, name, cJSON_Duplicate(value, true));
 }
 
-static bool set_task(struct change *change, const cJSON *object)
+static bool set_task(struct change *change, void *target UNUSED, const cJSON *object)
 {
     if (!cJSON_IsObject(object))
         return false;
@@ -248,48 +218,60 @@ static bool set_task(struct change *change, const cJSON *object)
     return true;
 }
 
-static bool field_set(const struct field *field, struct change *change, const cJSON *item)
+static bool set_task_status(struct change *change, void *target UNUSED, const cJSON *item)
 {
-    void *target = (char *)change + field->offset;
-    switch (field->type) {
-    case FIELD_INT:
-        return set_int(target, item, -1e15);
-    case FIELD_COUNT:
-        return set_int(target, item, 0);
-    case FIELD_BOOL:
-        *(bool *)target = cJSON_IsTrue(item);
-        return cJSON_IsBool(item);
-    case FIELD_STRING:
-        return set_string(target, item);
-    case FIELD_NUMBER_OR_STRING:
-        return set_number_or_string(target, item);
-    case FIELD_HEADERS:
-        return set_headers(change, item);
-    case FIELD_TEXT:
-        return set_text(target, item);
-    case FIELD_BASE64:
-        return set_base64(target, item);
-    case FIELD_JSON:
-        return set_json(target, item);
-    case FIELD_FILE:
-        return set_file(target, item);
-    case FIELD_REPEAT:
-        return set_repeat(target, item);
-    case FIELD_RESET:
-        return set_fault(change, FAULT_RESET, item);
-    case FIELD_CUT:
-        return set_fault(change, FAULT_CUT, item);
-    case FIELD_SILENCE:
-        return set_fault(change, FAULT_SILENCE, item);
-    case FIELD_CHUNKED:
-        return set_chunked(change, item);
-    case FIELD_TASK:
-        return set_task(change, item);
-    case FIELD_TASK_MEMBER:
-        return set_task_member(change, field->member, item);
-    }
-    return false;
+    return set_task_member(change, "status", item);
 }
+
+static bool set_task_id(struct change *change, void *target UNUSED, const cJSON *item)
+{
+    return set_task_member(change, "id", item);
+}
+
+#define AT(member) offsetof(struct change, member)
+
+/* The setters say whether the value is right; `target` is the row's place in the change. */
+static const struct {
+    const char *name;
+    bool (*set)(struct change *change, void *target, const cJSON *item);
+    size_t offset;
+} fields[] = {
+    {"delay_ms", set_count, AT(delay_ms)},
+    {"status", set_count, AT(status)},
+    {"reason", set_string, AT(reason)},
+    {"headers", set_headers, 0},
+    {"body", set_text, AT(body)},
+    {"body_json", set_json, AT(body)},
+    {"body_file", set_file, AT(body)},
+    {"body_base64", set_base64, AT(body)},
+    {"body_repeat", set_repeat, AT(body)},
+    {"rate", set_count, AT(rate)},
+    {"header_rate", set_count, AT(header_rate)},
+    {"cut_after_bytes", set_count, AT(cut_after_bytes)},
+    {"reset_at", set_reset, 0},
+    {"cut_at", set_cut, 0},
+    {"silence_at", set_silence, 0},
+    {"raw", set_text, AT(raw[0])},
+    {"raw_base64", set_base64, AT(raw[0])},
+    {"raw_repeat", set_repeat, AT(raw[1])},
+    {"raw_end", set_text, AT(raw[2])},
+    {"content_length", set_number_or_string, AT(content_length)},
+    {"chunked", set_chunked, 0},
+    {"ignore_range", set_bool, AT(ignore_range)},
+    {"shift", set_int, AT(shift)},
+    {"short", set_int, AT(shorter)},
+    {"content_range", set_string, AT(content_range)},
+    {"no_content_range", set_bool, AT(no_content_range)},
+    {"etag", set_string, AT(etag)},
+    {"size_delta", set_int, AT(size_delta)},
+    {"flip_byte", set_count, AT(flip_byte_at)},
+    {"task", set_task, 0},
+    {"task_status", set_task_status, 0},
+    {"id", set_task_id, 0},
+    {"video_url", set_string, AT(video_url)},
+    {"cover_image_url", set_string, AT(cover_image_url)},
+    {"gzip", set_bool, AT(gzip)},
+};
 
 /* A task is made when the response says so, or begins to; everything else needs accept:true. */
 static bool accepts_by_default(const struct change *change)
@@ -317,7 +299,7 @@ char *change_parse(const cJSON *response, struct change *change)
             i++;
         if (i == ARRAY_COUNT(fields))
             return mem_format("unknown field \"%s\" in response", item->string);
-        if (!field_set(&fields[i], change, item))
+        if (!fields[i].set(change, (char *)change + fields[i].offset, item))
             return mem_format("wrong value of \"%s\" in response", item->string);
     }
     if (change->status != 0 && (change->status < 100 || change->status > 999))

@@ -1,5 +1,6 @@
 #include "sim/log.h"
 
+#include "seedancefs/base/base64.h"
 #include "seedancefs/base/json.h"
 #include "seedancefs/base/text.h"
 
@@ -69,9 +70,10 @@ static void log_body(struct json_writer *w, const struct request *q)
         json_write_null(w);
     if (!is_known || is_text)
         return;
-    char *base64 = base64_encode(body->data, body->len);
-    json_write_member_string(w, "body_base64", base64);
-    free(base64);
+    struct buf base64 = SIM_BUF;
+    base64_encode(&base64, body->data, body->len);
+    json_write_member_string(w, "body_base64", text_whole(&base64));
+    buf_fini(&base64);
 }
 
 void log_request(struct request *q)

@@ -1,6 +1,8 @@
 #include "sim/sim.h"
 #include "sim/url.h"
 
+#include "seedancefs/base/number.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,17 +66,12 @@ static enum url_verdict check_url(const struct request *q)
     return url_check(q->method, q->path, &query, clock_now_ms());
 }
 
-static int64_t clamp(int64_t v, int64_t low, int64_t high)
-{
-    return v < low ? low : v > high ? high : v;
-}
-
 /* Moves and shortens the range as the rule wants; it stays within the file. */
 static void range_bend(struct byte_range *range, uint64_t size, const struct change *change)
 {
     int64_t end = (int64_t)size - 1;
-    int64_t first = clamp((int64_t)range->first + change->shift, 0, end);
-    int64_t last = clamp((int64_t)range->last + change->shift - change->shorter, first, end);
+    int64_t first = clamp_int64((int64_t)range->first + change->shift, 0, end);
+    int64_t last = clamp_int64((int64_t)range->last + change->shift - change->shorter, first, end);
     *range = (struct byte_range){(uint64_t)first, (uint64_t)last};
 }
 

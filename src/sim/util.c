@@ -65,53 +65,6 @@ char *mem_format(const char *format, ...)
     return text_take(&text);
 }
 
-static const char base64_alphabet[] =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-char *base64_encode(const void *data, size_t len)
-{
-    const unsigned char *in = data;
-    char *out = mem_alloc((len + 2) / 3 * 4 + 1);
-    size_t o = 0;
-    for (size_t i = 0; i < len; i += 3) {
-        size_t left = len - i;
-        uint32_t v = (uint32_t)in[i] << 16;
-        v |= left > 1 ? (uint32_t)in[i + 1] << 8 : 0;
-        v |= left > 2 ? in[i + 2] : 0;
-        out[o++] = base64_alphabet[v >> 18];
-        out[o++] = base64_alphabet[v >> 12 & 63];
-        out[o++] = left > 1 ? base64_alphabet[v >> 6 & 63] : '=';
-        out[o++] = left > 2 ? base64_alphabet[v & 63] : '=';
-    }
-    return out;
-}
-
-char *base64_decode(const char *text, size_t *len_out)
-{
-    size_t len = strlen(text);
-    while (len > 0 && text[len - 1] == '=')
-        len--;
-    char *out = mem_alloc(len + 1);
-    size_t o = 0;
-    uint32_t v = 0;
-    unsigned bits = 0;
-    for (size_t i = 0; i < len; i++) {
-        const char *at = strchr(base64_alphabet, text[i]);
-        if (at == NULL) {
-            free(out);
-            return NULL;
-        }
-        v = v << 6 | (uint32_t)(at - base64_alphabet);
-        bits += 6;
-        if (bits >= 8) {
-            bits -= 8;
-            out[o++] = (char)(v >> bits & 0xff);
-        }
-    }
-    *len_out = o;
-    return out;
-}
-
 int64_t clock_now_ms(void)
 {
     return clock_wall_ms(clock_system());

@@ -13,6 +13,7 @@
 #include "seedancefs/base/attributes.h"
 #include "seedancefs/base/buf.h"
 #include "seedancefs/base/clock.h"
+#include "seedancefs/base/random.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -34,10 +35,6 @@ char *mem_format(const char *format, ...) PRINTF_LIKE(1, 2);
 char *text_take(struct buf *text) NODISCARD;
 const char *text_whole(const struct buf *text);
 
-/* Returns NULL when text is not base64. *len_out without the NUL that follows. */
-char *base64_decode(const char *text, size_t *len_out);
-char *base64_encode(const void *data, size_t len);
-
 int64_t clock_now_ms(void);       /* wall clock: it goes into responses and survives a restart */
 int64_t clock_monotonic_us(void); /* for pacing */
 void clock_sleep_us(int64_t us);
@@ -49,10 +46,7 @@ void clock_tos_date(int64_t time_ms, char out[static 32]);
 /* The finalizer of splitmix64: a bijection that spreads every bit. */
 static inline uint64_t mix64(uint64_t x)
 {
-    x += 0x9e3779b97f4a7c15u;
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-    return x ^ (x >> 31);
+    return random_next(&x);
 }
 
 /* Uniform in [0, 1), a pure function of its arguments. */

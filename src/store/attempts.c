@@ -106,7 +106,8 @@ int store_attempt_update(struct store *store, const struct store_attempt *row)
 
 int store_attempt_get(struct store *store, int64_t id, struct store_attempt *out)
 {
-    sqlite3_stmt *statement = store_query(store, SQL_ATTEMPT_GET, VALUES(AS_INTEGER(id)));
+    CLEANUP_RESET sqlite3_stmt *statement =
+        store_query(store, SQL_ATTEMPT_GET, VALUES(AS_INTEGER(id)));
     int r = store_step(store, statement);
     if (r <= 0)
         return r < 0 ? r : -ENOENT;
@@ -123,7 +124,6 @@ int store_attempt_get(struct store *store, int64_t id, struct store_attempt *out
         char *text = store_column_text(statement, text_columns[i].index - 1, &r);
         memcpy((char *)&row + text_columns[i].offset, &text, sizeof(text));
     }
-    (void)sqlite3_reset(statement);
     if (r < 0)
         store_attempt_fini(&row);
     else
@@ -145,7 +145,8 @@ int store_attempt_blob_get(struct store *store, int64_t id, enum store_blob whic
         [STORE_DISPLAY] = SQL_DISPLAY_GET,
         [STORE_RESPONSE] = SQL_RESPONSE_GET,
     };
-    sqlite3_stmt *statement = store_query(store, statements[which], VALUES(AS_INTEGER(id)));
+    CLEANUP_RESET sqlite3_stmt *statement =
+        store_query(store, statements[which], VALUES(AS_INTEGER(id)));
     int r = store_step(store, statement);
     if (r < 0)
         return r;
@@ -156,8 +157,6 @@ int store_attempt_blob_get(struct store *store, int64_t id, enum store_blob whic
         memcpy(copy, blob, size);
         copy[size] = '\0';
     }
-    if (r > 0)
-        (void)sqlite3_reset(statement);
     if (blob && !copy)
         return -ENOMEM;
     *out = copy;

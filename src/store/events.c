@@ -18,7 +18,8 @@ int store_events_size(struct store *store, int64_t *bytes)
 
 int store_events_each(struct store *store, int64_t offset, store_events_fn *fn, void *context)
 {
-    sqlite3_stmt *statement = store_query(store, SQL_EVENTS_EACH, VALUES(AS_INTEGER(offset)));
+    CLEANUP_RESET sqlite3_stmt *statement =
+        store_query(store, SQL_EVENTS_EACH, VALUES(AS_INTEGER(offset)));
     int r;
     while ((r = store_step(store, statement)) > 0) {
         int64_t end = sqlite3_column_int64(statement, 0);
@@ -29,7 +30,6 @@ int store_events_each(struct store *store, int64_t offset, store_events_fn *fn, 
         offset = end;
         if (is_more)
             continue;
-        (void)sqlite3_reset(statement);
         return is_sound ? 0 : line ? -ERR_STORE_CORRUPT : -ENOMEM;
     }
     return r;

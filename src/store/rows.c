@@ -46,7 +46,7 @@ static bool job_is_sound(const struct store_job *row)
 
 int store_job_each(struct store *store, store_job_fn *fn, void *context)
 {
-    sqlite3_stmt *statement = store_statement(store, SQL_JOB_EACH);
+    CLEANUP_RESET sqlite3_stmt *statement = store_statement(store, SQL_JOB_EACH);
     int r;
     while ((r = store_step(store, statement)) > 0) {
         struct store_job row = {
@@ -66,23 +66,21 @@ int store_job_each(struct store *store, store_job_fn *fn, void *context)
         if (r == 0)
             r = fn(context, &row);
         store_job_fini(&row);
-        if (r < 0) {
-            (void)sqlite3_reset(statement);
+        if (r < 0)
             return r;
-        }
     }
     return r;
 }
 
 int store_job_problem_get(struct store *store, int64_t id, char **out)
 {
-    sqlite3_stmt *statement = store_query(store, SQL_JOB_PROBLEM, VALUES(AS_INTEGER(id)));
+    CLEANUP_RESET sqlite3_stmt *statement =
+        store_query(store, SQL_JOB_PROBLEM, VALUES(AS_INTEGER(id)));
     int r = store_step(store, statement);
     if (r <= 0)
         return r < 0 ? r : -ENOENT;
     r = 0;
     char *problem = store_column_text(statement, 0, &r);
-    (void)sqlite3_reset(statement);
     if (r == 0)
         *out = problem;
     else
@@ -148,7 +146,8 @@ int store_attempt_number_next(struct store *store, int64_t job_id, int64_t *out)
 
 int store_file_each(struct store *store, int64_t job_id, store_file_fn *fn, void *context)
 {
-    sqlite3_stmt *statement = store_query(store, SQL_FILE_EACH, VALUES(AS_INTEGER(job_id)));
+    CLEANUP_RESET sqlite3_stmt *statement =
+        store_query(store, SQL_FILE_EACH, VALUES(AS_INTEGER(job_id)));
     int r;
     while ((r = store_step(store, statement)) > 0) {
         struct store_file row = {
@@ -163,10 +162,8 @@ int store_file_each(struct store *store, int64_t job_id, store_file_fn *fn, void
         if (r == 0)
             r = fn(context, &row);
         store_file_fini(&row);
-        if (r < 0) {
-            (void)sqlite3_reset(statement);
+        if (r < 0)
             return r;
-        }
     }
     return r;
 }
@@ -180,7 +177,8 @@ int store_history_add(struct store *store, int64_t job_id, int64_t time_ms, cons
 
 int store_history_each(struct store *store, int64_t job_id, store_history_fn *fn, void *context)
 {
-    sqlite3_stmt *statement = store_query(store, SQL_HISTORY_EACH, VALUES(AS_INTEGER(job_id)));
+    CLEANUP_RESET sqlite3_stmt *statement =
+        store_query(store, SQL_HISTORY_EACH, VALUES(AS_INTEGER(job_id)));
     int r;
     while ((r = store_step(store, statement)) > 0) {
         const unsigned char *text = sqlite3_column_text(statement, 1);

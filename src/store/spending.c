@@ -9,14 +9,14 @@
 
 int store_spent_get(struct store *store, int64_t since_ms, int64_t *usd_micros)
 {
-    sqlite3_stmt *statement = store_query(store, SQL_SPENT, VALUES(AS_INTEGER(since_ms)));
+    CLEANUP_RESET sqlite3_stmt *statement =
+        store_query(store, SQL_SPENT, VALUES(AS_INTEGER(since_ms)));
     int r = store_step(store, statement);
     if (r <= 0)
         return r < 0 ? r : -ERR_STORE_CORRUPT;
     *usd_micros = sqlite3_column_int64(statement, 0);
     /* A cost below zero would give money that nobody has. */
     bool is_negative = sqlite3_column_int(statement, 1) != 0;
-    (void)sqlite3_reset(statement);
     return is_negative ? -ERR_STORE_CORRUPT : 0;
 }
 
@@ -29,9 +29,10 @@ int store_ledger_add(struct store *store, int64_t attempt_id, int64_t now_ms)
 int store_generation_each(struct store *store, const struct store_attempt *like, int64_t most,
                           store_generation_fn *fn, void *context)
 {
-    sqlite3_stmt *statement = store_query(store, SQL_GENERATION_EACH,
-                                          VALUES(AS_TEXT(like->model), AS_TEXT(like->resolution),
-                                                 AS_INTEGER(like->duration_ms), AS_INTEGER(most)));
+    CLEANUP_RESET sqlite3_stmt *statement =
+        store_query(store, SQL_GENERATION_EACH,
+                    VALUES(AS_TEXT(like->model), AS_TEXT(like->resolution),
+                           AS_INTEGER(like->duration_ms), AS_INTEGER(most)));
     int r;
     while ((r = store_step(store, statement)) > 0)
         fn(context, sqlite3_column_int64(statement, 0));
@@ -92,14 +93,14 @@ int store_spending_before(struct store *store, int64_t latest, int64_t *attempt_
 
 int store_ledger_since(struct store *store, int64_t *entry_id, int64_t *attempt_id)
 {
-    sqlite3_stmt *statement = store_query(store, SQL_LEDGER_SINCE, VALUES(AS_INTEGER(*entry_id)));
+    CLEANUP_RESET sqlite3_stmt *statement =
+        store_query(store, SQL_LEDGER_SINCE, VALUES(AS_INTEGER(*entry_id)));
     int r = store_step(store, statement);
     if (r <= 0)
         return r < 0 ? r : -ERR_STORE_CORRUPT;
     *attempt_id = sqlite3_column_int64(statement, 0);
     if (sqlite3_column_int64(statement, 1) > *entry_id)
         *entry_id = sqlite3_column_int64(statement, 1);
-    (void)sqlite3_reset(statement);
     return 0;
 }
 
@@ -123,10 +124,8 @@ static int spending_rows(struct store *store, sqlite3_stmt *statement, store_spe
             .class = money_parse(column_text(statement, 11)),
             .usd_micros = sqlite3_column_int64(statement, 12),
         };
-        if (!spending_is_sound(&row)) {
-            (void)sqlite3_reset(statement);
+        if (!spending_is_sound(&row))
             return -ERR_STORE_CORRUPT;
-        }
         fn(context, &row);
     }
     return r;
@@ -135,7 +134,7 @@ static int spending_rows(struct store *store, sqlite3_stmt *statement, store_spe
 int store_spending_each(struct store *store, int64_t after_id, int64_t last_id,
                         store_spending_fn *fn, void *context)
 {
-    sqlite3_stmt *statement =
+    CLEANUP_RESET sqlite3_stmt *statement =
         store_query(store, SQL_SPENDING, VALUES(AS_INTEGER(after_id), AS_INTEGER(last_id)));
     return spending_rows(store, statement, fn, context);
 }
@@ -143,7 +142,7 @@ int store_spending_each(struct store *store, int64_t after_id, int64_t last_id,
 int store_spending_removed(struct store *store, int64_t last_id, int64_t most,
                            store_spending_fn *fn, void *context)
 {
-    sqlite3_stmt *statement =
+    CLEANUP_RESET sqlite3_stmt *statement =
         store_query(store, SQL_SPENDING_REMOVED, VALUES(AS_INTEGER(last_id), AS_INTEGER(most)));
     return spending_rows(store, statement, fn, context);
 }

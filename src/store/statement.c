@@ -198,11 +198,10 @@ int store_run(struct store *store, sqlite3_stmt *statement)
 int store_integer_get(struct store *store, sqlite3_stmt *statement, int64_t *out)
 {
     int r = store_step(store, statement);
-    if (r <= 0)
-        return r;
-    *out = sqlite3_column_int64(statement, 0);
+    if (r > 0)
+        *out = sqlite3_column_int64(statement, 0);
     (void)sqlite3_reset(statement);
-    return 1;
+    return r;
 }
 
 char *store_column_text(sqlite3_stmt *statement, int index, int *r)

@@ -272,6 +272,11 @@ int store_open(int directory_fd, const char *directory, struct store **out)
     return 0;
 }
 
+const char *store_library_version(void)
+{
+    return sqlite3_libversion();
+}
+
 struct store *store_close(struct store *store)
 {
     if (!store)

@@ -7,6 +7,7 @@
 
 #include "seedancefs/store/store.h"
 
+#include "seedancefs/base/cleanup.h"
 #include "seedancefs/base/err.h"
 
 #include <sqlite3.h>
@@ -78,6 +79,13 @@ int store_result(struct store *store, int rc) NODISCARD;
 /* Lends a reset statement without bindings; NULL on failure, then store_result() of errcode says.
  * */
 sqlite3_stmt *store_statement(struct store *store, enum statement which);
+
+/* The same for the end of a scope: no row stays under a read that is over. Accepts NULL. */
+static inline void store_statement_end(sqlite3_stmt **statement)
+{
+    (void)sqlite3_reset(*statement);
+}
+#define CLEANUP_RESET CLEANUP(store_statement_end)
 
 /* A value for a parameter; texts (NULL is NULL) and blobs are lent until the statement has run. */
 enum store_value_kind { STORE_INTEGER, STORE_TEXT, STORE_BLOB };

@@ -129,3 +129,48 @@ assert daemon.wait(20) == 0' "$SEEDANCEFS" "${USUAL[@]}"
     unmount_fs
     has event=stop "$DATA/seedancefs.log"
 }
+
+# S-LOG-3: SIGUSR1 writes what the program is doing into the log, one line for each thing: jobs by state and each active
+#   job, transfers, parked requests, timers and helper processes. No line has a URL, a key or words of a prompt.
+@test "S-LOG-3: SIGUSR1" {
+    scenario '{"kind": "video", "from": 3, "response": {"silence_at": "body", "cut_after_bytes": 1000}}'
+    mount_fs
+    make_job done 'A secret garden [[video_bytes=8M]]'
+    mkdir "$MNT/jobs/cat"
+    echo '{"prompt": "A secret garden [[seconds=600]]"}' >"$MNT/jobs/cat/prompt.json"
+    wait_status cat running
+    cat "$MNT/jobs/cat/wait" >/dev/null 3>&- &
+    local waiter=$!
+    cat "$MNT/jobs/done/output.mp4" >/dev/null 3>&- &
+    local reader=$!
+    "$PYTHON" -c '
+import select, sys
+file, poll = open(sys.argv[1]), select.poll()
+poll.register(file)
+poll.poll()' "$MNT/jobs/cat/wait" 3>&- &
+    local poller=$! log=$DATA/seedancefs.log
+    state() {
+        : >"$log"
+        kill -USR1 "$FS_PID"
+        wait_until 5 grep -q event=state.process "$log"
+        local line
+        for line in "state.jobs draft=0 .*running=1 succeeded=1 " \
+            "state.job job=cat id=[0-9]+ state=running attempt=1 timer_ms=[0-9]+ " \
+            "state.transfer kind=(read|background) media=[0-9]+ bytes=[0-9]+ .*held=[01] age_ms=[0-9]+" \
+            "state.parked kind=wait inode=[0-9]+ age_ms=[0-9]+" \
+            "state.parked kind=poll inode=[0-9]+ age_ms=[0-9]+" "state.parked kind=read inode=[0-9]+ age_ms=[0-9]+" \
+            "state.timers count=[1-9][0-9]* next_ms=[0-9]+" "state.process name=seedancefs-key pid=[0-9]+ state=there"; do
+            grep -qE "event=$line" "$log" || { echo "missing: $line"; grep event=state "$log"; return 1; }
+        done
+    }
+    wait_until 20 state
+    fails grep -E 'event=state.*(http|garden|th-|X-Tos)' "$log"
+    [ "$(cat "$MNT/jobs/cat/status")" = running ]
+    kill $waiter $reader $poller
+    wait $waiter $reader $poller || true
+    # The helpers get it as well, from pkill and the like.
+    kill -USR1 $(pgrep -P "$FS_PID")
+    [ "$(creates)" -eq 2 ]
+    scenario
+    make_job dog
+}

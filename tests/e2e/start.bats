@@ -352,7 +352,8 @@ log_has_new() {
     [ "$(creates)" -eq 1 ]
 }
 
-# S-RUN-12: Every long option can also be given as `-o name_with_underscores=value`, as in fstab.
+# S-RUN-12: Every long option can also be given as `-o name_with_underscores=value`, as in fstab. In a value `\,` is a comma and
+#   `\\` a backslash, as for every FUSE filesystem.
 @test "S-RUN-12: options as in fstab" {
     "$SEEDANCEFS" -o "rw,noauto,x-systemd.automount,_netdev,api_url=$API,api_key_file=$DIR/key,data_dir=$DATA" \
         -o poll_interval=0.05,allow_unknown,max_file_size=1M,model=doubao-seedance-2.0-fast,log_level=debug,nodev \
@@ -366,13 +367,32 @@ log_has_new() {
     grep " $MNT " /proc/self/mountinfo | grep nodev | grep -q fuse.seedancefs
 }
 
-# S-RUN-13: `--help` and `--version` print to standard output and end with exit code 0.
+@test "S-RUN-12: a value with a comma" {
+    DATA="$DIR/a,b\\c"
+    "$SEEDANCEFS" -o "api_url=$API,api_key_file=$DIR/key,data_dir=$DIR/a\\,b\\\\c" \
+        -o 'poll_interval=0.05,fsname=one\,two,,allow_unknown,model=mine\,not yours' "$MNT" 3>&-
+    FS_PID=$(daemon_pid)
+    grep " $MNT " /proc/self/mountinfo | grep -q 'one,two'
+    mkdir "$J/cat"
+    echo '{"prompt": "x"}' >"$J/cat/prompt.json"
+    wait_status cat rejected # there is no such model
+    sent 1 '.model == "mine,not yours"'
+    unmount_fs
+    refused 2 '--model mine,not yours: unknown' \
+        -o "api_url=$API,api_key_file=$DIR/key,data_dir=$DIR/other,model=mine\\,not yours" "$MNT"
+}
+
+# S-RUN-13: `--help` and `--version` print to standard output and end with exit code 0. `--version` also names the versions
+#   of libfuse, libcurl with its TLS library, SQLite and cJSON.
 @test "S-RUN-13: --help and --version" {
     "$SEEDANCEFS" --help >"$DIR/help" 2>"$DIR/stderr"
     "$SEEDANCEFS" --version >"$DIR/version" 2>>"$DIR/stderr"
     [ ! -s "$DIR/stderr" ]
     has 'Usage: seedancefs [OPTION]... MOUNTPOINT' "$DIR/help"
     grep -qE '^seedancefs [0-9]+\.[0-9]+\.[0-9]+$' "$DIR/version"
+    number='[0-9]+\.[0-9]+(\.[0-9]+)?[^ ,]*'
+    grep -qE "^libfuse $number, libcurl $number with [A-Za-z-]+/$number, SQLite $number, cJSON $number\$" "$DIR/version"
+    [ "$(wc -l <"$DIR/version")" -eq 2 ]
     # Every option that the help names is one.
     for option in $(grep -oE '^ +(-.,)? *--[a-z-]+ [A-Z]' "$DIR/help" | grep -oE -- '--[a-z-]+'); do
         run "$SEEDANCEFS" "$option"

@@ -111,6 +111,15 @@ int64_t api_rest_ms(const struct api *api);
  * after on_send is as ambiguous as one whose response was lost: the caller knows whether it was. */
 void api_cancel(struct api_call *call);
 
+struct api_call_state {
+    bool is_create;
+    size_t received_bytes;
+    int64_t age_ms;
+};
+
+/* Of a call under way. */
+struct api_call_state api_call_state_get(const struct api_call *call);
+
 /* Static storage. */
 const char *api_verdict_to_text(enum api_verdict verdict);
 

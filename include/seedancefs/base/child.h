@@ -47,4 +47,7 @@ void child_wait(struct child *child);
  * for a disk that does not respond. */
 void child_kill(struct child *child);
 
+/* Writes a line for each that was started and neither waited for nor killed into the log. */
+void child_state_log(void);
+
 #endif

@@ -1,8 +1,8 @@
 /*
- * What: JSON (RFC 8259), read strictly and written plainly. The sole includer of cJSON. Its
- * parser is lenient, so every text is first scanned here: UTF-8 without surrogates, overlong forms
- * or a byte order mark, no NUL byte and no \u0000, no lone surrogates in \u escapes, no number
- * outside double, no key twice in one object, nothing behind the value, and limits on everything.
+ * What: JSON (RFC 8259), read strictly and written plainly. The sole includer of cJSON. A
+ * scanner of our own builds its tree, because its parser is lenient: UTF-8 without surrogates, overlong
+ * forms or a byte order mark, no NUL byte and no \u0000, no lone surrogates in \u escapes, no number
+ * outside double, no key twice in one object, nothing behind the value, and caps on everything.
  * A parsed tree is read-only. Nodes know their position in the text, for messages to people.
  * Lifetime: a document owns its text and its tree; `struct json` nodes, keys and texts are lent by
  * the document and die with it.
@@ -24,13 +24,16 @@ struct json;
 
 enum json_type { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
 
-enum { JSON_NUMBER_MAX = 63 }; /* characters of a number; cJSON 1.7 cuts longer ones */
+enum { JSON_NUMBER_MAX = 63 }; /* characters of a number */
 
 struct json_limits {
     size_t max_bytes;
     size_t max_depth; /* an empty array has depth 1; at most 64 */
     size_t max_nodes; /* values, containers included */
 };
+
+/* Of cJSON, as "1.7.15". */
+const char *json_library_version(void);
 
 /* 1 MiB, depth 32, 4,096 nodes. */
 extern const struct json_limits json_limits_default;

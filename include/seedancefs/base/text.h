@@ -32,6 +32,16 @@ int text_usd_parse(const char *text, int64_t *usd_micros) NODISCARD;
 /* "64M", "1.5G" is not accepted: whole numbers with K, M, G or T (binary). -EINVAL or -ERANGE. */
 int text_size_parse(const char *text, int64_t *bytes) NODISCARD;
 
+/* Bytes of the valid UTF-8 sequence at `p` (1 to 4; RFC 3629), 0 when it is invalid, -1 when it is the
+ * beginning of a valid one that the text cuts off. `len` >= 1. */
+int text_utf8_step(const char *p, size_t len);
+
+/* 0 to 15, or -1. */
+int text_hex_value(char c);
+
+/* Line and column, from 1 and in code points, of the place with `offset` bytes of a text before it. */
+void text_place_find(const char *text, size_t offset, unsigned *line, unsigned *column);
+
 /* True when `bytes` are valid UTF-8 (RFC 3629: no surrogates, no overlong forms). */
 bool text_is_utf8(const char *bytes, size_t len);
 

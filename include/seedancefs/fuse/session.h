@@ -29,6 +29,9 @@ struct session_settings {
     void (*on_ready)(void *context); /* FUSE_INIT is done: the mount answers */
 };
 
+/* Of libfuse, as "3.14.0". */
+const char *session_library_version(void);
+
 /* -EINVAL when an option is not known to FUSE (it has said so on standard error). */
 int session_new(const struct session_settings *settings, struct session **out) NODISCARD;
 
@@ -45,6 +48,9 @@ void session_emitter_set(struct session *session, pid_t pid); /* 0: none */
  * answered with ENOENT, because otherwise the kernel would not send the create. With `is_gone` the
  * process is going to remove the name, and its lookup succeeds for the same reason. */
 void session_raising_set(struct session *session, uint64_t parent, const char *name, bool is_gone);
+
+/* Writes a line for each request that waits into the log: reads, lookups, and who polls. */
+void session_state_log(const struct session *session);
 
 int session_fd(const struct session *session);
 

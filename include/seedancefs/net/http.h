@@ -82,6 +82,11 @@ struct http_request {
     void (*on_done)(void *context, int result, const struct http_response *response);
 };
 
+enum { HTTP_VERSION_SIZE = 128 };
+
+/* "libcurl 7.88.1 with OpenSSL/3.0.17" */
+void http_library_version(char out[static HTTP_VERSION_SIZE]);
+
 int http_new(struct loop *loop, struct http **out) NODISCARD;
 struct http *http_free(struct http *http); /* cancels what is under way */
 

@@ -98,6 +98,9 @@ void store_file_fini(struct store_file *row);
  * until store_close(); `directory` is the path to it, by which SQLite opens the database (copied,
  * links on the way are followed). -ERR_STORE_MOVED when the path leads to another directory. */
 int store_open(int directory_fd, const char *directory, struct store **out) NODISCARD;
+/* Of SQLite, as "3.40.1". */
+const char *store_library_version(void);
+
 struct store *store_close(struct store *store);
 
 /* Whether the directory that is held open, and the database in it, are still where the next program
