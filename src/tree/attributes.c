@@ -10,6 +10,7 @@
  */
 #include "tree_private.h"
 
+#include "seedancefs/base/cleanup.h"
 #include "seedancefs/base/text.h"
 
 #include <stdlib.h>
@@ -69,20 +70,16 @@ static void text_cut(struct buf *text)
 static int add_prompt(struct tree *tree, struct job *job, const struct job_detail *detail UNUSED,
                       struct buf *out)
 {
-    struct buf text;
-    struct buf shown;
-    buf_init(&text, 64 * 1024 * 1024);
-    buf_init(&shown, text.limit);
+    enum { PROMPT_BYTES_MAX = 64 * 1024 * 1024 };
+    CLEANUP(buf_fini) struct buf text = {.limit = PROMPT_BYTES_MAX};
+    CLEANUP(buf_fini) struct buf shown = {.limit = PROMPT_BYTES_MAX};
     int r = job->attempt_id ? jobs_prompt_get(tree->settings.jobs, job, &text) : -ENODATA;
     if (r == 0)
         r = text_add_shown(&shown, buf_text(&text), text.len);
-    if (r == 0) {
-        text_cut(&shown);
-        r = shown.error ? shown.error : buf_add(out, buf_text(&shown), shown.len);
-    }
-    buf_fini(&shown);
-    buf_fini(&text);
-    return r;
+    if (r < 0)
+        return r;
+    text_cut(&shown);
+    return shown.error ? shown.error : buf_add(out, buf_text(&shown), shown.len);
 }
 
 static int add_cost(struct tree *tree UNUSED, struct job *job, const struct job_detail *detail,
@@ -115,11 +112,6 @@ static int attribute_add(struct tree *tree, const struct node *node,
     return attributes[index].add(tree, node->job, detail, out);
 }
 
-static bool has_attributes(const struct node *node)
-{
-    return node->kind == NODE_JOB || node->kind == NODE_VIDEO;
-}
-
 int tree_xattr_get(struct tree *tree, uint64_t ino, const char *name,
                    const struct tree_caller *caller, struct buf *out)
 {
@@ -130,7 +122,7 @@ int tree_xattr_get(struct tree *tree, uint64_t ino, const char *name,
         return r;
     if (strncmp(name, user_prefix, strlen(user_prefix)) != 0)
         return -EOPNOTSUPP;
-    if (!has_attributes(&node) || strncmp(name, prefix, strlen(prefix)) != 0)
+    if (!node.ops->has_xattrs || strncmp(name, prefix, strlen(prefix)) != 0)
         return -ENODATA;
     r = job_detail_get(node.job, &detail);
     if (r < 0)
@@ -148,14 +140,12 @@ int tree_xattr_list(struct tree *tree, uint64_t ino, const struct tree_caller *c
     struct node node;
     struct job_detail *detail;
     int r = node_get(tree, ino, &node);
-    if (r < 0 || !has_attributes(&node))
+    if (r < 0 || !node.ops->has_xattrs)
         return r;
     r = job_detail_get(node.job, &detail);
     for (size_t i = 0; i < ARRAY_COUNT(attributes) && r == 0; i++) {
-        struct buf value;
-        buf_init(&value, out->limit);
+        CLEANUP(buf_fini) struct buf value = {.limit = out->limit};
         int found = attribute_add(tree, &node, detail, i, caller, &value);
-        buf_fini(&value);
         if (found == -ENODATA)
             continue;
         buf_add_text(out, prefix);

@@ -58,14 +58,17 @@ static bool has_url(const struct tree *tree, const struct job *job)
 static unsigned mark_of(const struct tree *tree, const struct job *job)
 {
     unsigned mark = MARK_KNOWN | (unsigned)job->state;
-    mark |= node_has_video(job) ? (unsigned)MARK_VIDEO : 0;
-    mark |= node_has_cover(job) ? (unsigned)MARK_COVER : 0;
+    mark |= output_is_there(job, MEDIA_VIDEO) ? (unsigned)MARK_VIDEO : 0;
+    mark |= output_is_there(job, MEDIA_COVER) ? (unsigned)MARK_COVER : 0;
     mark |= generated_has_problem(job, job->detail) ? (unsigned)MARK_PROBLEM : 0;
     mark |= job->attempt_id ? (unsigned)MARK_ATTEMPT : 0;
     mark |= job->attempt_id && has_response(job) ? (unsigned)MARK_RESPONSE : 0;
     mark |= has_url(tree, job) ? (unsigned)MARK_URL : 0;
-    for (size_t i = 0; job->hidden && i < ARRAY_COUNT(event_files); i++)
-        mark &= node_is_unlinked(job, event_files[i].name) ? ~event_files[i].mark : ~0U;
+    for (size_t i = 0; job->hidden && i < ARRAY_COUNT(event_files); i++) {
+        const struct generated *generated = generated_find(event_files[i].name);
+        if (generated && job_hides(job, generated_index(generated)))
+            mark &= ~event_files[i].mark;
+    }
     return mark;
 }
 

@@ -15,6 +15,7 @@
  */
 #include "tree_private.h"
 
+#include "seedancefs/base/number.h"
 #include "seedancefs/base/text.h"
 
 #include <stdio.h>
@@ -88,13 +89,13 @@ static int add_money(struct tree *tree, struct buf *out)
     }
     if (budget.budget.limit_usd_micros == 0)
         return 0;
-    int64_t left = budget.budget.limit_usd_micros - budget.used_usd_micros;
     family(out, "budget_limit_usd", METRIC_GAUGE, "The budget (of the period that runs).");
     usd(out, "budget_limit_usd", "", budget.budget.limit_usd_micros);
     family(out, "budget_used_usd", METRIC_GAUGE, "What of it is settled, reserved or at risk.");
     usd(out, "budget_used_usd", "", budget.used_usd_micros);
     family(out, "budget_left_usd", METRIC_GAUGE, "What of it is left.");
-    usd(out, "budget_left_usd", "", left > 0 ? left : 0);
+    usd(out, "budget_left_usd", "",
+        max_int64(budget.budget.limit_usd_micros - budget.used_usd_micros, 0));
     return 0;
 }
 
@@ -116,7 +117,7 @@ static void add_media(const struct tree *tree, struct buf *out)
         counts.cache_bytes);
 }
 
-int metrics_render(struct tree *tree, struct buf *out)
+int metrics_render(struct tree *tree, const struct node *node UNUSED, struct buf *out)
 {
     family(out, "build_info", METRIC_GAUGE, "The program's version.");
     buf_addf(out, "seedancefs_build_info{version=\"%s\"} 1\n", SEEDANCEFS_VERSION);

@@ -5,6 +5,7 @@
  */
 #include "tree_private.h"
 
+#include "seedancefs/base/cleanup.h"
 #include "seedancefs/base/json.h"
 #include "seedancefs/base/text.h"
 #include "seedancefs/job/ctl.h"
@@ -92,13 +93,12 @@ static void write_output(struct tree *tree, struct json_writer *w, struct job *j
         json_write_null(w);
         return;
     }
-    struct media_item *item = NULL;
+    CLEANUP(output_close) struct media_item *item = NULL;
     int64_t cached_bytes = -1;
     bool is_archived = false;
     if (output_open(tree, job, MEDIA_VIDEO, &item) == 0) {
         cached_bytes = media_item_cached_bytes(item);
         is_archived = media_item_is_durable(item);
-        media_item_close(item);
     }
     json_write_object_begin(w);
     json_write_member_int64(w, "bytes", job->video_bytes);
@@ -240,19 +240,55 @@ static int render_url(struct tree *tree UNUSED, struct job *job UNUSED, struct j
     return buf_addf(out, "%s\n", detail->attempt.video_url ? detail->attempt.video_url : "");
 }
 
+bool generated_is_wait_over(const struct job *job)
+{
+    return job->state != JOB_DRAFT && job_state_class(job->state) != JOB_CLASS_ACTIVE;
+}
+
+static int render_wait(struct tree *tree UNUSED, struct job *job, struct job_detail *detail UNUSED,
+                       struct buf *out)
+{
+    return generated_is_wait_over(job) ? buf_addf(out, "%s\n", job_state_to_text(job->state)) : 0;
+}
+
 /* The order is part of the inode numbers: new ones go to the end. */
 static const struct generated generated_table[] = {
-    {"status", 0444, true, false, NULL, render_status},
-    {"status.json", 0444, true, true, NULL, render_status_json},
-    {"request.json", 0444, false, true, has_attempt, render_request},
-    {"response.json", 0444, false, true, generated_has_response, render_response},
-    {"cost", 0444, true, false, NULL, render_cost},
-    {"error", 0444, false, true, generated_has_problem, render_error},
-    {"log", 0444, true, true, NULL, render_log},
-    {"output.url", 0400, false, false, has_url, render_url},
-    {"ctl", 0600, true, false, NULL, render_ctl},
-    {"progress", 0444, true, false, NULL, progress_render},
-    {"wait", 0444, true, false, NULL, wait_render},
+    {.name = "status", .mode = 0444, .is_permanent = true, .render = render_status},
+    {.name = "status.json",
+     .mode = 0444,
+     .is_permanent = true,
+     .has_words = true,
+     .has_time = true,
+     .render = render_status_json},
+    {.name = "request.json",
+     .mode = 0444,
+     .has_words = true,
+     .is_there = has_attempt,
+     .render = render_request},
+    {.name = "response.json",
+     .mode = 0444,
+     .has_words = true,
+     .is_there = generated_has_response,
+     .render = render_response},
+    {.name = "cost", .mode = 0444, .is_permanent = true, .render = render_cost},
+    {.name = "error",
+     .mode = 0444,
+     .has_words = true,
+     .is_there = generated_has_problem,
+     .render = render_error},
+    {.name = "log", .mode = 0444, .is_permanent = true, .has_words = true, .render = render_log},
+    {.name = "output.url", .mode = 0400, .is_there = has_url, .render = render_url},
+    {.name = "ctl", .mode = 0600, .is_permanent = true, .render = render_ctl},
+    {.name = "progress",
+     .mode = 0444,
+     .is_permanent = true,
+     .has_time = true,
+     .render = progress_render},
+    {.name = "wait",
+     .mode = 0444,
+     .is_permanent = true,
+     .is_unlisted = true,
+     .render = render_wait},
 };
 
 size_t generated_count(void)
@@ -265,14 +301,27 @@ const struct generated *generated_at(size_t index)
     return &generated_table[index];
 }
 
-bool generated_is_unlisted(const struct generated *generated)
+const struct generated *generated_find(const char *name)
 {
-    return generated->render == wait_render;
+    for (size_t i = 0; i < ARRAY_COUNT(generated_table); i++) {
+        if (strcmp(generated_table[i].name, name) == 0)
+            return &generated_table[i];
+    }
+    return NULL;
 }
 
-bool generated_has_time(const struct generated *generated)
+unsigned generated_index(const struct generated *generated)
 {
-    return generated->render == progress_render || generated->render == render_status_json;
+    return (unsigned)(generated - generated_table);
+}
+
+bool generated_is_there(struct job *job, const struct generated *generated)
+{
+    struct job_detail *detail;
+    if (job_hides(job, generated_index(generated)))
+        return false;
+    return !generated->is_there ||
+           (job_detail_get(job, &detail) == 0 && generated->is_there(job, detail));
 }
 
 int generated_render(struct tree *tree, struct job *job, const struct generated *generated,
@@ -282,15 +331,13 @@ int generated_render(struct tree *tree, struct job *job, const struct generated 
     /* `status` needs nothing but the job itself, and is what scripts ask most. */
     if (generated->render == render_status)
         return render_status(tree, job, NULL, out);
-    struct buf text;
-    buf_init(&text, out->limit);
+    CLEANUP(buf_fini) struct buf text = {.limit = out->limit};
     int r = job_detail_get(job, &detail);
     if (r == 0)
         r = generated->render(tree, job, detail, &text);
+    if (r < 0)
+        return r;
     /* Whatever came from outside, and whichever version wrote it into the store. */
-    if (r == 0)
-        r = (generated->render == render_url ? text_add_escaped
-                                             : text_add_shown)(out, buf_text(&text), text.len);
-    buf_fini(&text);
-    return r;
+    return (generated->render == render_url ? text_add_escaped
+                                            : text_add_shown)(out, buf_text(&text), text.len);
 }

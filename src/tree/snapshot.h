@@ -7,9 +7,7 @@
 #ifndef SEEDANCEFS_TREE_SNAPSHOT_H
 #define SEEDANCEFS_TREE_SNAPSHOT_H
 
-#include "tree_private.h"
-
-#include "seedancefs/base/table.h"
+#include "handle.h"
 
 struct snapshot {
     struct buf content; /* does not change */
@@ -19,9 +17,8 @@ struct snapshot {
     UT_hash_handle by_ino; /* of the latest version of its file */
 };
 
-/* The present content of `node`, for `guest` (NULL: who is not limited). */
-int snapshot_take(struct tree *tree, const struct node *node, struct guest *guest,
-                  struct snapshot **out) NODISCARD;
+/* The present content of the handle's node, for the handle's guest. */
+int snapshot_take(struct tree_handle *handle, struct snapshot **out) NODISCARD;
 
 /* With the guest that it was taken for. Does nothing for NULL. */
 void snapshot_release(struct tree *tree, struct snapshot *snapshot, struct guest *guest);
