@@ -72,9 +72,9 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
     const struct session *session = session_of(req);
     if (is_emitter(req) && session->raising && parent == session->raising_parent &&
         strcmp(name, session->raising) == 0) {
-        int found = session->is_raising_gone ? tree_lookup_gone(tree_of(req), parent, name, &entry)
-                                             : -ENOENT;
-        reply_entry(req, "lookup", found, &entry);
+        int r = session->is_raising_gone ? tree_lookup_gone(tree_of(req), parent, name, &entry)
+                                         : -ENOENT;
+        reply_entry(req, "lookup", r, &entry);
         return;
     }
     const struct tree_caller caller = caller_of(req);

@@ -5,6 +5,7 @@
 #include "fuse_private.h"
 
 #include "seedancefs/base/buf.h"
+#include "seedancefs/base/cleanup.h"
 #include "seedancefs/base/err.h"
 #include "seedancefs/base/log.h"
 
@@ -72,14 +73,12 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 
 static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 {
-    struct buf target;
-    buf_init(&target, 4096);
+    CLEANUP(buf_fini) struct buf target = {.limit = 4096};
     int r = tree_readlink(tree_of(req), ino, &target);
     if (r < 0)
         reply_error(req, "readlink", r);
     else
         fuse_reply_readlink(req, buf_text(&target));
-    buf_fini(&target);
 }
 
 static struct timespec change_time(const struct stat *st, int to_set, bool is_access)
@@ -165,16 +164,15 @@ static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
     struct tree_caller caller = caller_of(req);
     struct tree_entry entry;
     struct tree_open_result opened;
+    int r = -EPERM;
     if (is_emitter(req)) {
-        int found = tree_lookup(tree_of(req), parent, name, &entry);
-        reply_entry(req, "mknod", found, &entry);
-        return;
+        r = tree_lookup(tree_of(req), parent, name, &entry);
+    } else if (S_ISREG(mode)) {
+        r = tree_create(tree_of(req), parent, name, mode, O_RDONLY | O_EXCL, &caller, &entry,
+                        &opened);
+        if (r == 0)
+            tree_release(opened.handle);
     }
-    int r = S_ISREG(mode) ? tree_create(tree_of(req), parent, name, mode, O_RDONLY | O_EXCL,
-                                        &caller, &entry, &opened)
-                          : -EPERM;
-    if (r == 0)
-        tree_release(opened.handle);
     reply_entry(req, "mknod", r, &entry);
 }
 
@@ -295,14 +293,13 @@ static bool listing_add(void *context, const char *name, const struct tree_entry
 
 static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool is_plus)
 {
-    struct listing listing = {.req = req, .size = size, .is_plus = is_plus};
-    listing.bytes = malloc(size);
-    int r = listing.bytes ? tree_list(tree_of(req), ino, offset, listing_add, &listing) : -ENOMEM;
+    CLEANUP_FREE char *bytes = malloc(size);
+    struct listing listing = {.req = req, .bytes = bytes, .size = size, .is_plus = is_plus};
+    int r = bytes ? tree_list(tree_of(req), ino, offset, listing_add, &listing) : -ENOMEM;
     if (r < 0)
         reply_error(req, "readdir", r);
     else
-        fuse_reply_buf(req, listing.bytes, listing.len);
-    free(listing.bytes);
+        fuse_reply_buf(req, bytes, listing.len);
 }
 
 static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,

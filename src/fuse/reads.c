@@ -11,7 +11,7 @@
 
 #include "caller.h"
 
-#include "seedancefs/base/log.h"
+#include "seedancefs/base/table.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,23 +25,15 @@ struct request {
     struct tree_read_state *parked;
     struct timer timer;
     pid_t tid;
-    bool is_linked;
     struct request *next;
-    struct request *previous;
+    struct request *prev;
 };
 
 static void request_free(struct request *request)
 {
     struct session *session = request->session;
     timer_cancel(session->settings.timers, &request->timer);
-    if (request->is_linked) {
-        if (request->next)
-            request->next->previous = request->previous;
-        if (request->previous)
-            request->previous->next = request->next;
-        else
-            session->requests = request->next;
-    }
+    DL_DELETE(session->requests, request);
     free(request);
 }
 
@@ -87,17 +79,6 @@ static void request_interrupted(fuse_req_t req UNUSED, void *data)
     timer_set(request->session->settings.timers, &request->timer, 0, request_look, request);
 }
 
-static void request_park(struct request *request)
-{
-    struct session *session = request->session;
-    request->next = session->requests;
-    if (session->requests)
-        session->requests->previous = request;
-    session->requests = request;
-    request->is_linked = true;
-    fuse_req_interrupt_func(request->req, request_interrupted, request);
-}
-
 void op_read(fuse_req_t req, fuse_ino_t ino UNUSED, size_t size, off_t offset,
              struct fuse_file_info *fi)
 {
@@ -109,7 +90,8 @@ void op_read(fuse_req_t req, fuse_ino_t ino UNUSED, size_t size, off_t offset,
     request->session = session_of(req);
     request->req = req;
     request->tid = fuse_req_ctx(req)->pid;
-    request_park(request);
+    DL_PREPEND(request->session->requests, request);
+    fuse_req_interrupt_func(req, request_interrupted, request);
     tree_read_nonblocking_set(handle_of(fi), (fi->flags & O_NONBLOCK) != 0);
     tree_read(handle_of(fi), size, offset, request_reply, request, &request->parked);
 }

@@ -349,11 +349,6 @@ static bool job_is_refetchable(const struct tree *tree, const struct job *job)
            now_ms < expires_ms(job) - lead_ms(job);
 }
 
-static bool job_is_evictable(const struct tree *tree, const struct job *job)
-{
-    return tree->settings.archive != TREE_ARCHIVE_ALWAYS && job_is_refetchable(tree, job);
-}
-
 /* Without a job it is known to be what a removed one, or an attempt of old, left behind. */
 bool archive_is_refetchable(struct tree *tree, int64_t attempt_id)
 {
@@ -365,8 +360,9 @@ bool archive_is_refetchable(struct tree *tree, int64_t attempt_id)
 bool archive_is_evictable(struct tree *tree, int64_t attempt_id)
 {
     struct job *job;
+    bool is_kept = tree->settings.archive == TREE_ARCHIVE_ALWAYS;
     return jobs_find_attempt(tree->settings.jobs, attempt_id, &job) == 0 &&
-           (!job || job_is_evictable(tree, job));
+           (!job || (!is_kept && job_is_refetchable(tree, job)));
 }
 
 int archive_fetch(struct tree *tree, struct job *job, const char **why)
@@ -386,8 +382,9 @@ int archive_fetch(struct tree *tree, struct job *job, const char **why)
 
 int archive_evict(struct tree *tree, struct job *job, const char **why)
 {
-    if (!job_is_evictable(tree, job)) {
-        *why = tree->settings.archive == TREE_ARCHIVE_ALWAYS
+    bool is_kept = tree->settings.archive == TREE_ARCHIVE_ALWAYS;
+    if (is_kept || !job_is_refetchable(tree, job)) {
+        *why = is_kept
                    ? "--archive=always keeps every video."
                    : "its bytes could not be fetched again: the URL of the video has expired, or "
                      "is about to.";

@@ -66,7 +66,7 @@ static unsigned mark_of(const struct tree *tree, const struct job *job)
     mark |= has_url(tree, job) ? (unsigned)MARK_URL : 0;
     for (size_t i = 0; job->hidden && i < ARRAY_COUNT(event_files); i++) {
         const struct generated *generated = generated_find(event_files[i].name);
-        if (generated && job_hides(job, generated_index(generated)))
+        if (generated && job_hides(job, generated - generated_table))
             mark &= ~event_files[i].mark;
     }
     return mark;
@@ -76,36 +76,42 @@ static void emit(const struct tree *tree, enum tree_event kind, const char *dire
                  const char *name, const char *ending)
 {
     char path[512];
+    if (!tree->settings.on_tree_event)
+        return;
     (void)snprintf(path, sizeof(path), "%s%s%s%s", directory, *directory ? "/" : "", name, ending);
     tree->settings.on_tree_event(tree->settings.event_context, kind, path);
+}
+
+/* Of a file in the job's directory. */
+static void emit_in_job(const struct tree *tree, enum tree_event kind, const struct job *job,
+                        const char *name)
+{
+    char directory[TEXT_NAME_MAX + 32];
+    (void)snprintf(directory, sizeof(directory), "jobs/%s", job->name);
+    emit(tree, kind, directory, name, "");
 }
 
 static void emit_files(const struct tree *tree, const struct job *job, unsigned before,
                        unsigned now)
 {
-    char directory[TEXT_NAME_MAX + 32];
-    (void)snprintf(directory, sizeof(directory), "jobs/%s", job->name);
     for (size_t i = 0; i < ARRAY_COUNT(event_files); i++) {
         if ((now ^ before) & event_files[i].mark)
-            emit(tree, now & event_files[i].mark ? TREE_EVENT_FILE : TREE_EVENT_GONE, directory,
-                 event_files[i].name, "");
+            emit_in_job(tree, now & event_files[i].mark ? TREE_EVENT_FILE : TREE_EVENT_GONE, job,
+                        event_files[i].name);
     }
 }
 
 static void emit_changes(const struct tree *tree, const struct job *job, const char *const *names)
 {
-    char directory[TEXT_NAME_MAX + 32];
-    (void)snprintf(directory, sizeof(directory), "jobs/%s", job->name);
     for (; *names; names++)
-        emit(tree, TREE_EVENT_CONTENT, directory, *names, "");
+        emit_in_job(tree, TREE_EVENT_CONTENT, job, *names);
 }
 
 static void emit_same(const struct tree *tree, const struct job *job, unsigned mark)
 {
-    static const char *const problem[] = {"error", NULL};
     emit_changes(tree, job, names_same);
     if (mark & MARK_PROBLEM)
-        emit_changes(tree, job, problem);
+        emit_in_job(tree, TREE_EVENT_CONTENT, job, "error");
 }
 
 /* The name that the mark stands for in by-status; nothing for 0. */
@@ -166,8 +172,6 @@ void change_event_job_changed(struct tree *tree, struct job *job)
     bool is_implied = job->event_mark == MARK_IMPLIED;
     unsigned before = is_implied ? 0 : job->event_mark;
     unsigned now = mark_of(tree, job);
-    if (!tree->settings.on_tree_event)
-        return;
     if (before == now) {
         emit_same(tree, job, now);
         return;
@@ -184,15 +188,14 @@ void change_event_job_changed(struct tree *tree, struct job *job)
 
 void change_event_media_fetched(struct tree *tree, struct job *job)
 {
-    if (tree->settings.on_tree_event)
-        emit_changes(tree, job, names_fetched);
+    emit_changes(tree, job, names_fetched);
 }
 
 void change_event_file_unlinked(struct tree *tree, struct job *job)
 {
     unsigned before = job->event_mark;
     unsigned now = before & mark_of(tree, job);
-    if (!(before & MARK_KNOWN) || !tree->settings.on_tree_event)
+    if (!(before & MARK_KNOWN))
         return;
     job->event_mark = (unsigned short)now;
     (void)emit_views(tree, before, job->name, now, job->name);
@@ -201,8 +204,6 @@ void change_event_file_unlinked(struct tree *tree, struct job *job)
 
 void change_event_job_gone(struct tree *tree, struct job *job)
 {
-    if (!tree->settings.on_tree_event)
-        return;
     (void)emit_views(tree, job->event_mark, job->name, 0, job->name);
     job->event_mark = 0;
     emit_root(tree, true);
@@ -210,8 +211,6 @@ void change_event_job_gone(struct tree *tree, struct job *job)
 
 void change_event_job_renamed(struct tree *tree, struct job *job, const char *old_name)
 {
-    if (!tree->settings.on_tree_event)
-        return;
     (void)emit_views(tree, job->event_mark, old_name, job->event_mark, job->name);
     emit_root(tree, true);
 }

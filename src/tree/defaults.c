@@ -45,19 +45,14 @@ int defaults_rename(struct tree *tree, struct job_file *file, unsigned flags)
     return jobs_defaults_rename(jobs, file);
 }
 
-const struct node_ops defaults_ops = {
-    .mode = S_IFREG | 0644,
-    .parent = NODE_ROOT,
-    .is_direct = true,
-    .reader = &snapshot_handles,
-    .writer = &defaults_handles,
-    .get = defaults_get,
-    .size = node_rendered_size,
-    .changed_ms = defaults_changed_ms,
-    .setattr = defaults_setattr,
-    .render = defaults_render,
-    .unlink = defaults_unlink,
-};
+const struct node_ops defaults_ops = {.mode = S_IFREG | 0644,
+                                      .is_direct = true,
+                                      .writer = &defaults_handles,
+                                      .get = defaults_get,
+                                      .changed_ms = defaults_changed_ms,
+                                      .setattr = defaults_setattr,
+                                      .render = defaults_render,
+                                      .unlink = defaults_unlink};
 
 static int defaults_error_get(struct tree *tree, struct node *node)
 {
@@ -70,13 +65,8 @@ static int defaults_error_render(struct tree *tree, const struct node *node UNUS
     return text_add_shown(out, problem ? problem : "", problem ? strlen(problem) : 0);
 }
 
-const struct node_ops defaults_error_ops = {
-    .mode = S_IFREG | 0444,
-    .parent = NODE_ROOT,
-    .is_direct = true,
-    .reader = &snapshot_handles,
-    .get = defaults_error_get,
-    .size = node_rendered_size,
-    .changed_ms = defaults_changed_ms,
-    .render = defaults_error_render,
-};
+const struct node_ops defaults_error_ops = {.mode = S_IFREG | 0444,
+                                            .is_direct = true,
+                                            .get = defaults_error_get,
+                                            .changed_ms = defaults_changed_ms,
+                                            .render = defaults_error_render};

@@ -7,7 +7,6 @@
 #include "handle.h"
 
 #include "guest.h"
-#include "snapshot.h"
 
 #include "seedancefs/base/number.h"
 #include "seedancefs/job/ctl.h"
@@ -88,9 +87,7 @@ const struct handle_ops file_handles = {
 
 static int media_open(struct tree_handle *handle, int flags UNUSED)
 {
-    const struct node *node = &handle->node;
-    return output_open(handle->tree, node->job,
-                       node->kind == NODE_VIDEO ? MEDIA_VIDEO : MEDIA_COVER, &handle->item);
+    return output_open(handle->tree, handle->node.job, output_kind(&handle->node), &handle->item);
 }
 
 static void media_response(void *context, int result, const struct media_bytes *bytes)
@@ -126,19 +123,13 @@ const struct handle_ops media_handles = {
     .close = media_close,
 };
 
-static int ctl_read(struct tree_handle *handle UNUSED, size_t size UNUSED, int64_t offset UNUSED,
-                    struct tree_bytes *out UNUSED)
-{
-    return 0;
-}
-
 static int ctl_write(struct tree_handle *handle, const void *bytes, size_t size,
                      int64_t offset UNUSED)
 {
     return job_ctl_run(handle->node.job, bytes, size);
 }
 
-const struct handle_ops ctl_handles = {.read = ctl_read, .write = ctl_write};
+const struct handle_ops ctl_handles = {.write = ctl_write};
 
 static struct jobs *jobs_of(const struct tree_handle *handle)
 {
@@ -208,7 +199,9 @@ static const struct handle_ops *ops_choose(const struct node_ops *ops, int flags
 {
     bool is_written =
         is_writing(flags) || ((flags & O_TRUNC) && ops->writer && ops->writer->truncate);
-    return ops->writer && is_written ? ops->writer : ops->reader;
+    if (ops->writer && is_written)
+        return ops->writer;
+    return ops->reader ? ops->reader : &snapshot_handles;
 }
 
 int handle_open(struct tree *tree, const struct node *node, int flags,
@@ -243,9 +236,9 @@ void tree_read(struct tree_handle *handle, size_t size, int64_t offset, tree_rea
                void *context, struct tree_read_state **parked)
 {
     *parked = NULL;
-    if (handle->ops->read) {
+    if (!handle->ops->read_start) {
         struct tree_bytes bytes = {.fd = -1};
-        int r = handle->ops->read(handle, size, offset, &bytes);
+        int r = handle->ops->read ? handle->ops->read(handle, size, offset, &bytes) : 0;
         fn(context, r < 0 ? r : (int)bytes.len, r == 0 && bytes.len ? &bytes : NULL);
         return;
     }
@@ -279,11 +272,6 @@ bool tree_read_is_interruptible(const struct tree_read_state *parked)
 void tree_read_nonblocking_set(struct tree_handle *handle, bool is_nonblocking)
 {
     handle->is_nonblocking = is_nonblocking;
-}
-
-short tree_poll(struct tree_handle *handle, void *waker)
-{
-    return watch_poll(handle, waker);
 }
 
 int tree_write(struct tree_handle *handle, const void *bytes, size_t size, int64_t offset)

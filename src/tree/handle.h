@@ -48,7 +48,7 @@ struct handle_ops {
     bool is_kept;          /* the page cache stays valid from one open to the next */
     bool is_interruptible; /* any signal ends a read that waits */
     int (*open)(struct tree_handle *handle, int flags);
-    /* Where the bytes are, by now: */
+    /* Where the bytes are, by now. Neither this nor the next: there are none. */
     int (*read)(struct tree_handle *handle, size_t size, int64_t offset, struct tree_bytes *out);
     /* Or a read that may wait: it ends in read_reply(), now or later, or is cancelled. */
     void (*read_start)(struct tree_read_state *read);
@@ -78,12 +78,27 @@ void read_reply(struct tree_read_state *read, int result, const struct tree_byte
 /* The part of the text that a read is about. */
 struct tree_bytes text_part(const struct buf *text, size_t size, int64_t offset);
 
-/* handle_ops.open and .read of a file that is rendered when it is opened. */
+/* snapshot.c: what a rendered file held at one moment. All who have opened the same version of it
+ * share one, which is counted by reference. -EMFILE where a guest has too much: see guest.h. */
+struct snapshot {
+    struct buf content; /* does not change */
+    uint64_t ino;
+    size_t refs;
+    struct guest_holding *holdings;
+    UT_hash_handle by_ino; /* of the latest version of its file */
+};
+
+/* The present content of the handle's node, for the handle's guest. */
+int snapshot_take(struct tree_handle *handle, struct snapshot **out) NODISCARD;
+
+/* With the guest that it was taken for. Does nothing for NULL. */
+void snapshot_release(struct tree *tree, struct snapshot *snapshot, struct guest *guest);
+
+/* handle_ops.open and .read of a rendered file. */
 int snapshot_open(struct tree_handle *handle, int flags);
 int snapshot_read(struct tree_handle *handle, size_t size, int64_t offset, struct tree_bytes *out);
 
-/* watch.c: see tree_poll(). */
-short watch_poll(struct tree_handle *handle, void *waker);
+/* watch.c: nobody polls the handle any more. */
 void watch_end(struct tree_handle *handle);
 
 #endif

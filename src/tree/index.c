@@ -121,18 +121,6 @@ static void url_add_file(struct buf *out, const struct job *job, const char *fil
     buf_addf(out, "/%s", file);
 }
 
-/* No more bytes than `most`, and no half character. */
-static size_t text_cut(const char *text, size_t most)
-{
-    size_t len = strlen(text);
-    if (len <= most)
-        return len;
-    len = most;
-    while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80)
-        len--;
-    return len;
-}
-
 static void prompt_show(struct buf *out, const struct job *job, const char *prompt,
                         const char *name)
 {

@@ -15,10 +15,10 @@ static const struct media_name {
     const char *name;
     enum node_kind kind;
     const struct node_ops *ops;
-    enum media_kind media;
+    unsigned hidden_bit;
 } media_names[] = {
-    {"output.mp4", NODE_VIDEO, &video_ops, MEDIA_VIDEO},
-    {"cover.jpg", NODE_COVER, &cover_ops, MEDIA_COVER},
+    [MEDIA_VIDEO] = {"output.mp4", NODE_VIDEO, &video_ops, GENERATED_HIDDEN_VIDEO},
+    [MEDIA_COVER] = {"cover.jpg", NODE_COVER, &cover_ops, GENERATED_HIDDEN_COVER},
 };
 
 static const struct node_ops wait_ops;
@@ -46,10 +46,10 @@ static struct node file_node(struct job *job, struct job_file *file)
 
 static struct node generated_node(struct job *job, const struct generated *generated)
 {
-    return (struct node){.ops = generated->is_unlisted   ? &wait_ops
-                                : generated->mode & 0222 ? &ctl_ops
-                                                         : &generated_ops,
-                         .kind = (enum node_kind)(NODE_GENERATED + generated_index(generated)),
+    return (struct node){.ops = generated->flags & GENERATED_UNLISTED ? &wait_ops
+                                : generated->mode & 0222              ? &ctl_ops
+                                                                      : &generated_ops,
+                         .kind = (enum node_kind)(NODE_GENERATED + (generated - generated_table)),
                          .id = job->id,
                          .job = job,
                          .generated = generated};
@@ -76,16 +76,16 @@ static int jobs_lookup(struct tree *tree, const struct node *directory UNUSED, c
     return 0;
 }
 
-static int jobs_list(struct tree *tree, const struct node *directory UNUSED, int64_t offset,
-                     tree_list_fn *fn, void *context)
+static int jobs_step(struct tree *tree, const struct node *directory UNUSED,
+                     struct node_child *child)
 {
-    for (struct job *job = jobs_next(tree->settings.jobs, offset - 2); job;
-         job = jobs_next(tree->settings.jobs, job->id)) {
-        struct node node = job_node(job);
-        if (!node_list_add(tree, &node, job->name, job->id + 2, fn, context))
-            break;
-    }
-    return 0;
+    struct job *job = jobs_next(tree->settings.jobs, child->next - 2);
+    if (!job)
+        return 0;
+    child->node = job_node(job);
+    child->next = job->id + 2;
+    (void)snprintf(child->name, sizeof(child->name), "%s", job->name);
+    return 1;
 }
 
 static int jobs_mkdir(struct tree *tree, const char *name, struct node *out)
@@ -99,15 +99,8 @@ static int jobs_mkdir(struct tree *tree, const char *name, struct node *out)
     return r;
 }
 
-const struct node_ops jobs_ops = {
-    .mode = S_IFDIR | 0755,
-    .parent = NODE_ROOT,
-    .entry_s = KEEP_LONG_S,
-    .changed_ms = jobs_changed_ms,
-    .lookup = jobs_lookup,
-    .list = jobs_list,
-    .mkdir = jobs_mkdir,
-};
+const struct node_ops jobs_ops = {DIRECTORY_OPS, .changed_ms = jobs_changed_ms,
+                                  .lookup = jobs_lookup, .next = jobs_step, .mkdir = jobs_mkdir};
 
 static int job_get(struct tree *tree, struct node *node)
 {
@@ -144,7 +137,7 @@ static int job_lookup(struct tree *tree UNUSED, const struct node *directory, co
             continue;
         *out = (struct node){
             .ops = media->ops, .kind = media->kind, .id = job->attempt_id, .job = job};
-        return output_is_there(job, media->media) ? 0 : -ENOENT;
+        return output_is_there(job, (enum media_kind)i) ? 0 : -ENOENT;
     }
     int r = job_detail_get(job, &detail);
     if (r < 0)
@@ -156,32 +149,34 @@ static int job_lookup(struct tree *tree UNUSED, const struct node *directory, co
     return 0;
 }
 
-/* Offsets: 3.. generated files and media by their place, then user files by their id. */
-static int job_list(struct tree *tree, const struct node *directory, int64_t offset,
-                    tree_list_fn *fn, void *context)
+/* Generated files and media by their place, then user files by their id. */
+static int job_next(struct tree *tree, const struct node *directory, struct node_child *child)
 {
-    CLEANUP(job_drop) struct job *job = job_ref(directory->job);
-    const int64_t generated = (int64_t)generated_count();
-    const int64_t fixed = generated + (int64_t)ARRAY_COUNT(media_names);
-    struct node node;
-    for (int64_t i = offset - 2; i < fixed; i++) {
-        const struct generated *row = i < generated ? generated_at((size_t)i) : NULL;
-        const char *name = row ? row->name : media_names[i - generated].name;
-        if (!(row && row->is_unlisted) && job_lookup(tree, directory, name, &node) == 0 &&
-            !node_list_add(tree, &node, name, i + 3, fn, context))
-            return 0;
+    const int64_t fixed = GENERATED_COUNT + (int64_t)ARRAY_COUNT(media_names);
+    for (int64_t i = child->next - 2; i < fixed; i++) {
+        const struct generated *generated = i < GENERATED_COUNT ? &generated_table[i] : NULL;
+        const char *name = generated ? generated->name : media_names[i - GENERATED_COUNT].name;
+        if (job_lookup(tree, directory, name, &child->node) < 0)
+            continue;
+        child->next = i + 3;
+        child->is_unlisted = generated && (generated->flags & GENERATED_UNLISTED);
+        (void)snprintf(child->name, sizeof(child->name), "%s", name);
+        return 1;
     }
     struct job_detail *detail;
-    int r = job_detail_get(job, &detail);
+    struct job_file *file;
+    int r = job_detail_get(directory->job, &detail);
     if (r < 0)
         return r;
-    struct job_file *file;
     DL_FOREACH (detail->files, file) {
         int64_t next = fixed + 3 + file->id;
-        node = file_node(job, file);
-        if (!file->is_unlinked && !job_file_is_hidden(file) && next > offset &&
-            !node_list_add(tree, &node, file->name, next, fn, context))
-            return 0;
+        if (file->is_unlinked || job_file_is_hidden(file) || next <= child->next)
+            continue;
+        child->node = file_node(directory->job, file);
+        child->next = next;
+        child->is_unlisted = false;
+        (void)snprintf(child->name, sizeof(child->name), "%s", file->name);
+        return 1;
     }
     return 0;
 }
@@ -251,23 +246,12 @@ static int job_rename(struct tree *tree, const struct node *node, const struct n
 }
 
 const struct node_ops job_ops = {
-    .mode = S_IFDIR | 0755,
-    .parent = NODE_JOBS,
-    .entry_s = KEEP_LONG_S,
-    .attr_s = KEEP_SHORT_S,
-    .has_xattrs = true,
-    .gone_type = S_IFREG,
-    .get = job_get,
-    .getattr = job_getattr,
-    .rmdir = job_rmdir,
-    .rename = job_rename,
-    .lookup = job_lookup,
-    .list = job_list,
-    .create = job_create,
-};
+    DIRECTORY_OPS,        .parent = NODE_JOBS,  .attr_s = KEEP_SHORT_S, .has_xattrs = true,
+    .gone_type = S_IFREG, .get = job_get,       .getattr = job_getattr, .rmdir = job_rmdir,
+    .rename = job_rename, .lookup = job_lookup, .next = job_next,       .create = job_create};
 
 /* The user has removed what the program made. It does not come back. */
-static int hide(struct tree *tree, struct job *job, unsigned bit)
+static int hide(struct tree *tree, struct job *job, ptrdiff_t bit)
 {
     job->hidden |= UINT32_C(1) << bit;
     views_job_changed(tree, job);
@@ -280,40 +264,36 @@ static int generated_get(struct tree *tree, struct node *node)
 {
     size_t index = (size_t)node->kind - NODE_GENERATED;
     int r = job_get(tree, node);
-    if (r < 0 || index >= generated_count())
+    if (r < 0 || index >= GENERATED_COUNT)
         return -ESTALE;
-    *node = generated_node(node->job, generated_at(index));
+    *node = generated_node(node->job, &generated_table[index]);
     return 0;
 }
 
 static mode_t generated_permissions(const struct node *node)
 {
     const struct generated *generated = node->generated;
-    return generated->has_words ? 0400 | (generated->mode & job_readers_get(node->job))
-                                : generated->mode;
+    return generated->flags & GENERATED_WORDS
+               ? 0400 | (generated->mode & job_readers_get(node->job))
+               : generated->mode;
 }
 
 static int generated_getattr(struct tree *tree UNUSED, const struct node *node,
                              struct tree_entry *out)
 {
-    out->entry_s = node->generated->is_permanent ? KEEP_LONG_S : 0;
+    out->entry_s = node->generated->flags & GENERATED_PERMANENT ? KEEP_LONG_S : 0;
     return 0;
-}
-
-static int node_generated_render(struct tree *tree, const struct node *node, struct buf *out)
-{
-    return generated_render(tree, node->job, node->generated, out);
 }
 
 static int generated_unlink(struct tree *tree, const struct node *node)
 {
-    return hide(tree, node->job, generated_index(node->generated));
+    return hide(tree, node->job, node->generated - generated_table);
 }
 
 #define GENERATED_OPS                                                                              \
     .mode = S_IFREG, .parent = NODE_JOB, .is_direct = true, .get = generated_get,                  \
-    .permissions = generated_permissions, .size = node_rendered_size,                              \
-    .getattr = generated_getattr, .render = node_generated_render, .unlink = generated_unlink
+    .permissions = generated_permissions, .getattr = generated_getattr,                            \
+    .render = generated_render, .unlink = generated_unlink
 
 const struct node_ops generated_ops = {GENERATED_OPS, .reader = &generated_handles};
 static const struct node_ops wait_ops = {GENERATED_OPS, .reader = &wait_handles};
@@ -325,12 +305,8 @@ static int ctl_setattr(struct tree *tree UNUSED, const struct node *node UNUSED,
     return 0;
 }
 
-static const struct node_ops ctl_ops = {
-    GENERATED_OPS,
-    .reader = &generated_handles,
-    .writer = &ctl_handles,
-    .setattr = ctl_setattr,
-};
+static const struct node_ops ctl_ops = {GENERATED_OPS, .reader = &generated_handles,
+                                        .writer = &ctl_handles, .setattr = ctl_setattr};
 
 static int media_get(struct tree *tree, struct node *node)
 {
@@ -338,35 +314,23 @@ static int media_get(struct tree *tree, struct node *node)
     return node->job ? 0 : -ESTALE;
 }
 
-static int video_size(struct tree *tree UNUSED, const struct node *node, int64_t *size)
+static int media_size(struct tree *tree UNUSED, const struct node *node, int64_t *size)
 {
-    *size = node->job->video_bytes;
+    *size = node->kind == NODE_VIDEO ? node->job->video_bytes : node->job->cover_bytes;
     return *size < 0 ? -ESTALE : 0;
 }
 
-static int video_unlink(struct tree *tree, const struct node *node)
+static int media_unlink(struct tree *tree, const struct node *node)
 {
-    return hide(tree, node->job, GENERATED_HIDDEN_VIDEO);
-}
-
-static int cover_size(struct tree *tree UNUSED, const struct node *node, int64_t *size)
-{
-    *size = node->job->cover_bytes;
-    return *size < 0 ? -ESTALE : 0;
-}
-
-static int cover_unlink(struct tree *tree, const struct node *node)
-{
-    return hide(tree, node->job, GENERATED_HIDDEN_COVER);
+    return hide(tree, node->job, media_names[output_kind(node)].hidden_bit);
 }
 
 #define MEDIA_OPS                                                                                  \
     .mode = S_IFREG | 0444, .parent = NODE_JOB, .entry_s = KEEP_SHORT_S, .attr_s = KEEP_LONG_S,    \
-    .reader = &media_handles, .get = media_get
+    .reader = &media_handles, .get = media_get, .size = media_size, .unlink = media_unlink
 
-const struct node_ops video_ops = {MEDIA_OPS, .has_xattrs = true, .size = video_size,
-                                   .unlink = video_unlink};
-const struct node_ops cover_ops = {MEDIA_OPS, .size = cover_size, .unlink = cover_unlink};
+const struct node_ops video_ops = {MEDIA_OPS, .has_xattrs = true};
+const struct node_ops cover_ops = {MEDIA_OPS};
 
 static int file_get(struct tree *tree, struct node *node)
 {
@@ -435,17 +399,14 @@ static int file_rename(struct tree *tree, const struct node *node, const struct 
     return job_file_rename(node->file, directory->job, name, (flags & RENAME_NOREPLACE) == 0);
 }
 
-const struct node_ops file_ops = {
-    .mode = S_IFREG,
-    .parent = NODE_JOB,
-    .entry_s = KEEP_LONG_S,
-    .attr_s = KEEP_SHORT_S,
-    .reader = &file_handles,
-    .writer = &file_handles,
-    .get = file_get,
-    .permissions = file_permissions,
-    .getattr = file_getattr,
-    .setattr = file_setattr,
-    .unlink = file_unlink,
-    .rename = file_rename,
-};
+const struct node_ops file_ops = {.mode = S_IFREG,
+                                  .parent = NODE_JOB,
+                                  .entry_s = KEEP_LONG_S,
+                                  .attr_s = KEEP_SHORT_S,
+                                  .reader = &file_handles,
+                                  .get = file_get,
+                                  .permissions = file_permissions,
+                                  .getattr = file_getattr,
+                                  .setattr = file_setattr,
+                                  .unlink = file_unlink,
+                                  .rename = file_rename};

@@ -63,10 +63,27 @@ static int entry_fill(struct tree *tree, const struct node *node, int64_t size,
     return r;
 }
 
+/* The length of what is rendered. */
+static int rendered_size(struct tree *tree, const struct node *node, int64_t *size)
+{
+    struct buf *scratch = &tree->scratch;
+    buf_clear(scratch);
+    int r = node_render(tree, node, scratch);
+    *size = (int64_t)scratch->len;
+    if (scratch->capacity > SCRATCH_BYTES_KEPT) { /* a page of a thousand jobs */
+        size_t limit = scratch->limit;
+        buf_fini(scratch);
+        buf_init(scratch, limit);
+    }
+    return r;
+}
+
 int node_entry(struct tree *tree, const struct node *node, struct tree_entry *out)
 {
     int64_t size = 0;
-    int r = node->ops->size ? node->ops->size(tree, node, &size) : 0;
+    int r = node->ops->size     ? node->ops->size(tree, node, &size)
+            : node->ops->render ? rendered_size(tree, node, &size)
+                                : 0;
     if (r == 0 && node->ops->is_size_slow)
         tree->sizes[node->kind] = size;
     return r < 0 ? r : entry_fill(tree, node, size, out);
@@ -87,7 +104,18 @@ void node_ghost_entry(const struct tree *tree, mode_t type, struct tree_entry *o
 
 int node_find(struct tree *tree, const struct node *parent, const char *name, struct node *out)
 {
-    return parent->ops->lookup ? parent->ops->lookup(tree, parent, name, out) : -ENOTDIR;
+    struct node_child child = {.next = 2};
+    if (!node_is_directory(parent))
+        return -ENOTDIR;
+    if (parent->ops->lookup)
+        return parent->ops->lookup(tree, parent, name, out);
+    while (parent->ops->next(tree, parent, &child) > 0) {
+        if (strcmp(child.name, name) == 0) {
+            *out = child.node;
+            return 0;
+        }
+    }
+    return -ENOENT;
 }
 
 bool node_list_add(struct tree *tree, const struct node *node, const char *name, int64_t next,
@@ -106,20 +134,6 @@ bool node_list_add(struct tree *tree, const struct node *node, const char *name,
 int node_render(struct tree *tree, const struct node *node, struct buf *out)
 {
     return node->ops->render(tree, node, out);
-}
-
-int node_rendered_size(struct tree *tree, const struct node *node, int64_t *size)
-{
-    struct buf *scratch = &tree->scratch;
-    buf_clear(scratch);
-    int r = node_render(tree, node, scratch);
-    *size = (int64_t)scratch->len;
-    if (scratch->capacity > SCRATCH_BYTES_KEPT) { /* a page of a thousand jobs */
-        size_t limit = scratch->limit;
-        buf_fini(scratch);
-        buf_init(scratch, limit);
-    }
-    return r;
 }
 
 int node_mode_bits(const struct tree *tree, mode_t mode, const struct tree_caller *caller)

@@ -9,6 +9,7 @@
 #define SEEDANCEFS_TREE_NODE_H
 
 #include "seedancefs/base/buf.h"
+#include "seedancefs/base/text.h"
 #include "seedancefs/job/file.h"
 #include "seedancefs/tree/tree.h"
 
@@ -50,13 +51,25 @@ struct node {
     const struct generated *generated; /* of a generated file of a job */
 };
 
+/* A step through a directory. */
+struct node_child {
+    int64_t next;     /* the offset after it; 2 is that of the first child, after "." and ".." */
+    bool is_unlisted; /* found by its name only: see watch.c */
+    struct node node;
+    char name[TEXT_NAME_MAX + 8];
+};
+
+/* A directory whose name does not change by itself; a file at the root. */
+#define DIRECTORY_OPS .mode = S_IFDIR | 0755, .entry_s = KEEP_LONG_S
+#define ROOT_FILE_OPS .mode = S_IFREG | 0444, .entry_s = KEEP_LONG_S, .is_direct = true
+
 /* How long the kernel may keep a name or attributes. */
 #define KEEP_LONG_S 86400.0
 #define KEEP_SHORT_S 1.0
 
 struct node_ops {
     mode_t mode;           /* with the type: S_IFREG | 0444 */
-    enum node_kind parent; /* of id 0, or the job's directory */
+    enum node_kind parent; /* of id 0, or the job's directory; NODE_NONE: the root */
     double entry_s;        /* how long the name may be kept */
     double attr_s;         /* how long the attributes may be kept */
     bool is_direct;        /* never read through the page cache: the length may change */
@@ -64,7 +77,7 @@ struct node_ops {
     bool has_xattrs;
     mode_t gone_type; /* of a directory: the type of the names that go by themselves; 0: none do */
 
-    /* How it is opened. NULL for `writer`: as `reader`. */
+    /* How it is opened. NULL: to read a snapshot of what `render` gives, and to write as to read. */
     const struct handle_ops *reader;
     const struct handle_ops *writer;
 
@@ -73,7 +86,7 @@ struct node_ops {
 
     /* The permission bits; NULL: those of `mode`. */
     mode_t (*permissions)(const struct node *node);
-    /* NULL: 0. */
+    /* NULL: the length of what `render` gives, or 0. */
     int (*size)(struct tree *tree, const struct node *node, int64_t *size);
     /* The time of the last change; NULL: that of the job, or the start of the program. */
     int64_t (*changed_ms)(const struct tree *tree, const struct node *node);
@@ -89,11 +102,11 @@ struct node_ops {
     int (*rename)(struct tree *tree, const struct node *node, const struct node *directory,
                   const char *name, unsigned flags);
 
-    /* Of a directory. `list` begins at `offset`, of which 0 and 1 are "." and "..". */
+    /* Of a directory: the first child at or after child->next. 1, or 0: there is none. */
+    int (*next)(struct tree *tree, const struct node *directory, struct node_child *child);
+    /* The child of this name; NULL: all of them are gone through. */
     int (*lookup)(struct tree *tree, const struct node *directory, const char *name,
                   struct node *out);
-    int (*list)(struct tree *tree, const struct node *directory, int64_t offset, tree_list_fn *fn,
-                void *context);
     int (*mkdir)(struct tree *tree, const char *name, struct node *out);
     /* Of a name that is not there. *flags are those of open(2) with which it is opened then. */
     int (*create)(struct tree *tree, const struct node *directory, const char *name, mode_t mode,
@@ -120,9 +133,8 @@ int node_find(struct tree *tree, const struct node *parent, const char *name,
 bool node_list_add(struct tree *tree, const struct node *node, const char *name, int64_t next,
                    tree_list_fn *fn, void *context);
 
+/* Appends what node_ops.render gives. */
 int node_render(struct tree *tree, const struct node *node, struct buf *out) NODISCARD;
-/* As node_ops.size: the length of what node_render() gives. */
-int node_rendered_size(struct tree *tree, const struct node *node, int64_t *size) NODISCARD;
 
 int node_access(struct tree *tree, const struct node *node, int mask,
                 const struct tree_caller *caller) NODISCARD;

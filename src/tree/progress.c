@@ -83,10 +83,6 @@ void progress_write(struct json_writer *w, struct job *job)
     json_write_object_begin(w);
     json_write_key(w, "fraction");
     json_write_raw(w, progress.permille < 0 ? "null" : fraction);
-    json_write_key(w, "eta_s");
-    if (progress.eta_ms < 0)
-        json_write_null(w);
-    else
-        json_write_int64(w, (progress.eta_ms + 999) / 1000);
+    write_number(w, "eta_s", progress.eta_ms < 0 ? -1 : (progress.eta_ms + 999) / 1000);
     json_write_object_end(w);
 }

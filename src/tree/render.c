@@ -41,32 +41,6 @@ static int render_status(struct tree *tree UNUSED, struct job *job,
     return buf_addf(out, "%s\n", job_state_to_text(job->state));
 }
 
-static void write_time(struct json_writer *w, const char *key, int64_t wall_ms)
-{
-    char text[TEXT_TIME_SIZE];
-    if (wall_ms > 0)
-        text_time_rfc3339(wall_ms, text);
-    json_write_member_string(w, key, wall_ms > 0 ? text : NULL);
-}
-
-static void write_money(struct json_writer *w, const char *key, int64_t usd_micros)
-{
-    char text[TEXT_MONEY_SIZE];
-    if (usd_micros >= 0)
-        text_usd(usd_micros, text);
-    json_write_member_string(w, key, usd_micros >= 0 ? text : NULL);
-}
-
-/* A number, or null where it is not known (negative). */
-static void write_number(struct json_writer *w, const char *key, int64_t value)
-{
-    json_write_key(w, key);
-    if (value < 0)
-        json_write_null(w);
-    else
-        json_write_int64(w, value);
-}
-
 static void write_error(struct json_writer *w, const struct job *job,
                         const struct job_detail *detail)
 {
@@ -144,9 +118,9 @@ static int render_status_json(struct tree *tree, struct job *job, struct job_det
     json_write_key(&w, "cost");
     json_write_object_begin(&w);
     json_write_member_string(&w, "currency", "USD");
-    write_money(&w, "estimated", is_tried ? attempt->estimated_usd_micros : -1);
-    write_money(&w, "actual", is_tried ? attempt->actual_usd_micros : -1);
-    write_money(&w, "at_risk", is_tried ? job_at_risk_usd_micros(job->state, attempt) : -1);
+    write_usd(&w, "estimated", is_tried ? attempt->estimated_usd_micros : -1);
+    write_usd(&w, "actual", is_tried ? attempt->actual_usd_micros : -1);
+    write_usd(&w, "at_risk", is_tried ? job_at_risk_usd_micros(job->state, attempt) : -1);
     json_write_object_end(&w);
     write_error(&w, job, detail);
     write_output(tree, &w, job, detail);
@@ -252,81 +226,43 @@ static int render_wait(struct tree *tree UNUSED, struct job *job, struct job_det
 }
 
 /* The order is part of the inode numbers: new ones go to the end. */
-static const struct generated generated_table[] = {
-    {.name = "status", .mode = 0444, .is_permanent = true, .render = render_status},
-    {.name = "status.json",
-     .mode = 0444,
-     .is_permanent = true,
-     .has_words = true,
-     .has_time = true,
-     .render = render_status_json},
-    {.name = "request.json",
-     .mode = 0444,
-     .has_words = true,
-     .is_there = has_attempt,
-     .render = render_request},
-    {.name = "response.json",
-     .mode = 0444,
-     .has_words = true,
-     .is_there = generated_has_response,
-     .render = render_response},
-    {.name = "cost", .mode = 0444, .is_permanent = true, .render = render_cost},
-    {.name = "error",
-     .mode = 0444,
-     .has_words = true,
-     .is_there = generated_has_problem,
-     .render = render_error},
-    {.name = "log", .mode = 0444, .is_permanent = true, .has_words = true, .render = render_log},
-    {.name = "output.url", .mode = 0400, .is_there = has_url, .render = render_url},
-    {.name = "ctl", .mode = 0600, .is_permanent = true, .render = render_ctl},
-    {.name = "progress",
-     .mode = 0444,
-     .is_permanent = true,
-     .has_time = true,
-     .render = progress_render},
-    {.name = "wait",
-     .mode = 0444,
-     .is_permanent = true,
-     .is_unlisted = true,
-     .render = render_wait},
+const struct generated generated_table[GENERATED_COUNT] = {
+    {"status", 0444, GENERATED_PERMANENT, NULL, render_status},
+    {"status.json", 0444, GENERATED_PERMANENT | GENERATED_WORDS | GENERATED_TIME, NULL,
+     render_status_json},
+    {"request.json", 0444, GENERATED_WORDS, has_attempt, render_request},
+    {"response.json", 0444, GENERATED_WORDS, generated_has_response, render_response},
+    {"cost", 0444, GENERATED_PERMANENT, NULL, render_cost},
+    {"error", 0444, GENERATED_WORDS, generated_has_problem, render_error},
+    {"log", 0444, GENERATED_PERMANENT | GENERATED_WORDS, NULL, render_log},
+    {"output.url", 0400, 0, has_url, render_url},
+    {"ctl", 0600, GENERATED_PERMANENT, NULL, render_ctl},
+    {"progress", 0444, GENERATED_PERMANENT | GENERATED_TIME, NULL, progress_render},
+    {"wait", 0444, GENERATED_PERMANENT | GENERATED_UNLISTED, NULL, render_wait},
 };
-
-size_t generated_count(void)
-{
-    return ARRAY_COUNT(generated_table);
-}
-
-const struct generated *generated_at(size_t index)
-{
-    return &generated_table[index];
-}
 
 const struct generated *generated_find(const char *name)
 {
-    for (size_t i = 0; i < ARRAY_COUNT(generated_table); i++) {
+    for (size_t i = 0; i < GENERATED_COUNT; i++) {
         if (strcmp(generated_table[i].name, name) == 0)
             return &generated_table[i];
     }
     return NULL;
 }
 
-unsigned generated_index(const struct generated *generated)
-{
-    return (unsigned)(generated - generated_table);
-}
-
 bool generated_is_there(struct job *job, const struct generated *generated)
 {
     struct job_detail *detail;
-    if (job_hides(job, generated_index(generated)))
+    if (job_hides(job, generated - generated_table))
         return false;
     return !generated->is_there ||
            (job_detail_get(job, &detail) == 0 && generated->is_there(job, detail));
 }
 
-int generated_render(struct tree *tree, struct job *job, const struct generated *generated,
-                     struct buf *out)
+int generated_render(struct tree *tree, const struct node *node, struct buf *out)
 {
+    const struct generated *generated = node->generated;
+    struct job *job = node->job;
     struct job_detail *detail = NULL;
     /* `status` needs nothing but the job itself, and is what scripts ask most. */
     if (generated->render == render_status)

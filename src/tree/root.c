@@ -8,6 +8,7 @@
 #include "seedancefs/job/defaults.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Names of jobs stand in these files, too. */
@@ -32,77 +33,37 @@ static int events_size(struct tree *tree, const struct node *node UNUSED, int64_
 }
 
 static const struct node_ops readme_ops = {
-    .mode = S_IFREG | 0444,
-    .parent = NODE_ROOT,
-    .entry_s = KEEP_LONG_S,
-    .attr_s = KEEP_LONG_S,
-    .reader = &snapshot_handles,
-    .size = node_rendered_size,
-    .render = readme_render,
-};
+    .mode = S_IFREG | 0444, .entry_s = KEEP_LONG_S, .attr_s = KEEP_LONG_S, .render = readme_render};
 
-static const struct node_ops spend_ops = {
-    .mode = S_IFREG | 0444,
-    .parent = NODE_ROOT,
-    .entry_s = KEEP_LONG_S,
-    .is_direct = true,
-    .is_size_slow = true,
-    .reader = &snapshot_handles,
-    .size = spend_size,
-    .changed_ms = all_changed_ms,
-    .render = spend_render,
-};
+static const struct node_ops spend_ops = {ROOT_FILE_OPS, .is_size_slow = true, .size = spend_size,
+                                          .changed_ms = all_changed_ms, .render = spend_render};
 
-static const struct node_ops index_ops = {
-    .mode = S_IFREG | 0444,
-    .parent = NODE_ROOT,
-    .entry_s = KEEP_LONG_S,
-    .is_direct = true,
-    .is_size_slow = true,
-    .reader = &snapshot_handles,
-    .size = node_rendered_size,
-    .changed_ms = all_changed_ms,
-    .render = index_render,
-};
+static const struct node_ops index_ops = {ROOT_FILE_OPS, .is_size_slow = true,
+                                          .changed_ms = all_changed_ms, .render = index_render};
 
-static const struct node_ops metrics_ops = {
-    .mode = S_IFREG | 0444,
-    .parent = NODE_ROOT,
-    .entry_s = KEEP_LONG_S,
-    .is_direct = true,
-    .reader = &metrics_handles,
-    .size = node_rendered_size,
-    .changed_ms = metrics_changed_ms,
-    .render = metrics_render,
-};
+static const struct node_ops metrics_ops = {ROOT_FILE_OPS, .reader = &metrics_handles,
+                                            .changed_ms = metrics_changed_ms,
+                                            .render = metrics_render};
 
-static const struct node_ops events_ops = {
-    .mode = S_IFREG | 0444,
-    .parent = NODE_ROOT,
-    .entry_s = KEEP_LONG_S,
-    .is_direct = true,
-    .reader = &events_handles,
-    .size = events_size,
-    .changed_ms = events_changed_ms,
-};
+static const struct node_ops events_ops = {ROOT_FILE_OPS, .reader = &events_handles,
+                                           .size = events_size, .changed_ms = events_changed_ms};
 
 static const struct root_entry {
     const char *name;
     enum node_kind kind;
     const struct node_ops *ops;
-    bool is_unlisted; /* found by name only: see watch.c */
 } entries[] = {
-    {"README.txt", NODE_README, &readme_ops, false},
-    {"jobs", NODE_JOBS, &jobs_ops, false},
-    {"spend.json", NODE_SPEND, &spend_ops, false},
-    {"metrics", NODE_METRICS, &metrics_ops, false},
-    {"videos", NODE_VIDEOS, &videos_ops, false},
-    {"by-status", NODE_BY_STATUS, &by_status_ops, false},
-    {"models", NODE_MODELS, &models_ops, false},
-    {DEFAULTS_NAME, NODE_DEFAULTS, &defaults_ops, false},
-    {"defaults.error", NODE_DEFAULTS_ERROR, &defaults_error_ops, false},
-    {"index.html", NODE_INDEX, &index_ops, false},
-    {"events", NODE_EVENTS, &events_ops, true},
+    {"README.txt", NODE_README, &readme_ops},
+    {"jobs", NODE_JOBS, &jobs_ops},
+    {"spend.json", NODE_SPEND, &spend_ops},
+    {"metrics", NODE_METRICS, &metrics_ops},
+    {"videos", NODE_VIDEOS, &videos_ops},
+    {"by-status", NODE_BY_STATUS, &by_status_ops},
+    {"models", NODE_MODELS, &models_ops},
+    {DEFAULTS_NAME, NODE_DEFAULTS, &defaults_ops},
+    {"defaults.error", NODE_DEFAULTS_ERROR, &defaults_error_ops},
+    {"index.html", NODE_INDEX, &index_ops},
+    {"events", NODE_EVENTS, &events_ops},
 };
 
 /* -ESTALE: there is no such node now. */
@@ -113,30 +74,17 @@ static int node_complete(struct tree *tree, struct node *node)
     return node->id == 0 ? 0 : -ESTALE;
 }
 
-static int entry_get(struct tree *tree, const struct root_entry *entry, struct node *out)
+static int root_next(struct tree *tree, const struct node *directory UNUSED,
+                     struct node_child *child)
 {
-    *out = (struct node){.ops = entry->ops, .kind = entry->kind};
-    return node_complete(tree, out);
-}
-
-static int root_lookup(struct tree *tree, const struct node *directory UNUSED, const char *name,
-                       struct node *out)
-{
-    for (size_t i = 0; i < ARRAY_COUNT(entries); i++) {
-        if (strcmp(entries[i].name, name) == 0)
-            return entry_get(tree, &entries[i], out) == 0 ? 0 : -ENOENT;
-    }
-    return -ENOENT;
-}
-
-static int root_list(struct tree *tree, const struct node *directory UNUSED, int64_t offset,
-                     tree_list_fn *fn, void *context)
-{
-    for (size_t i = (size_t)(offset - 2); i < ARRAY_COUNT(entries); i++) {
-        struct node node;
-        if (!entries[i].is_unlisted && entry_get(tree, &entries[i], &node) == 0 &&
-            !node_list_add(tree, &node, entries[i].name, (int64_t)i + 3, fn, context))
-            break;
+    for (size_t i = (size_t)(child->next - 2); i < ARRAY_COUNT(entries); i++) {
+        child->node = (struct node){.ops = entries[i].ops, .kind = entries[i].kind};
+        if (node_complete(tree, &child->node) < 0)
+            continue;
+        child->next = (int64_t)i + 3;
+        child->is_unlisted = entries[i].kind == NODE_EVENTS;
+        (void)snprintf(child->name, sizeof(child->name), "%s", entries[i].name);
+        return 1;
     }
     return 0;
 }
@@ -158,15 +106,8 @@ static int64_t root_changed_ms(const struct tree *tree, const struct node *node 
     return max_int64(jobs_defaults_named_ms(tree->settings.jobs), tree->born_ms);
 }
 
-static const struct node_ops root_ops = {
-    .mode = S_IFDIR | 0755,
-    .parent = NODE_ROOT,
-    .entry_s = KEEP_LONG_S,
-    .changed_ms = root_changed_ms,
-    .lookup = root_lookup,
-    .list = root_list,
-    .create = root_create,
-};
+static const struct node_ops root_ops = {DIRECTORY_OPS, .changed_ms = root_changed_ms,
+                                         .next = root_next, .create = root_create};
 
 static const struct node_ops *kind_ops(enum node_kind kind)
 {

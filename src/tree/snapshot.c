@@ -3,7 +3,7 @@
  * somebody has open: so no count of versions is needed, which would have to know of all that a file
  * shows. Of older ones nothing is known but by those who hold them.
  */
-#include "snapshot.h"
+#include "handle.h"
 
 #include "guest.h"
 

@@ -155,21 +155,6 @@ static int spend_get(struct tree *tree, struct spend **out)
     return 0;
 }
 
-static void write_usd(struct json_writer *w, const char *key, int64_t usd_micros)
-{
-    char text[TEXT_MONEY_SIZE];
-    text_usd(usd_micros, text);
-    json_write_member_string(w, key, text);
-}
-
-static void write_when(struct json_writer *w, const char *key, int64_t wall_ms)
-{
-    char text[TEXT_TIME_SIZE];
-    if (wall_ms > 0)
-        text_time_rfc3339(wall_ms, text);
-    json_write_member_string(w, key, wall_ms > 0 ? text : NULL);
-}
-
 static void write_attempt(struct json_writer *w, const struct store_spending *row)
 {
     json_write_object_begin(w);
@@ -179,17 +164,10 @@ static void write_attempt(struct json_writer *w, const struct store_spending *ro
     json_write_member_string(w, "state", row->state);
     json_write_member_string(w, "task_id", row->task_id);
     json_write_member_string(w, "model", row->model);
-    write_when(w, "submitted_at", row->submitted_ms);
-    write_when(w, "finished_at", row->finished_ms);
+    write_time(w, "submitted_at", row->submitted_ms);
+    write_time(w, "finished_at", row->finished_ms);
     write_usd(w, "estimated", row->estimated_usd_micros);
-    json_write_key(w, "actual");
-    if (row->actual_usd_micros < 0) {
-        json_write_null(w);
-    } else {
-        char text[TEXT_MONEY_SIZE];
-        text_usd(row->actual_usd_micros, text);
-        json_write_string(w, text);
-    }
+    write_usd(w, "actual", row->actual_usd_micros);
     json_write_member_string(w, "counts_as", money_words[row->class]);
     json_write_object_end(w);
 }
@@ -276,7 +254,7 @@ static int write_budget(struct tree *tree, struct json_writer *w)
     json_write_member_string(w, "period", periods[state.budget.period]);
     write_usd(w, "used", state.used_usd_micros);
     write_usd(w, "left", max_int64(state.budget.limit_usd_micros - state.used_usd_micros, 0));
-    write_when(w, "until", state.until_ms == INT64_MAX ? 0 : state.until_ms);
+    write_time(w, "until", state.until_ms == INT64_MAX ? 0 : state.until_ms);
     json_write_object_end(w);
     return 0;
 }

@@ -56,7 +56,7 @@ void tree_start(struct tree *tree)
 /* What ".." of a directory is. */
 static int node_parent(struct tree *tree, const struct node *node, struct node *out)
 {
-    enum node_kind kind = node->ops->parent;
+    enum node_kind kind = node->ops->parent ? node->ops->parent : NODE_ROOT;
     return node_get(tree, node_ino(kind, kind == NODE_JOB ? node->job->id : 0), out);
 }
 
@@ -263,7 +263,14 @@ int tree_list(struct tree *tree, uint64_t ino, int64_t offset, tree_list_fn *fn,
     if (offset < 2 && node_parent(tree, &node, &up) == 0 &&
         !node_list_add(tree, &up, "..", 2, fn, context))
         return 0;
-    return node.ops->list(tree, &node, max_int64(offset, 2), fn, context);
+    struct node_child child = {.next = max_int64(offset, 2)};
+    CLEANUP(job_drop) struct job *held UNUSED = node.job ? job_ref(node.job) : NULL;
+    while ((r = node.ops->next(tree, &node, &child)) > 0) {
+        if (!child.is_unlisted &&
+            !node_list_add(tree, &child.node, child.name, child.next, fn, context))
+            return 0;
+    }
+    return r;
 }
 
 int tree_open(struct tree *tree, uint64_t ino, int flags, const struct tree_caller *caller,

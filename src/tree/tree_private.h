@@ -18,6 +18,7 @@
  *   render.c      the generated files of a job
  *   progress.c    how far a job is
  *   output.c      a job's video and cover
+ *   json_fields.c  members of status.json and spend.json
  *   node.c        attributes, rights, and what else all kinds of nodes have in common
  */
 #ifndef SEEDANCEFS_TREE_PRIVATE_H
@@ -33,6 +34,8 @@
 #include "seedancefs/tree/tree.h"
 
 #include "node.h"
+
+#include <string.h>
 
 /* See guest.c. */
 struct guest_use {
@@ -85,22 +88,24 @@ struct tree {
 };
 
 /* render.c */
+enum generated_flags {
+    GENERATED_PERMANENT = 1, /* always there: its name may be remembered */
+    GENERATED_WORDS = 2,     /* of the prompt, or may have: for those who may read that */
+    GENERATED_TIME = 4,      /* what it says changes as time goes by */
+    GENERATED_UNLISTED = 8,  /* found by name only: see watch.c */
+};
 struct generated {
     const char *name;
     mode_t mode;
-    bool is_permanent; /* always there: its name may be remembered */
-    bool has_words;    /* of the prompt, or may have: for those who may read that */
+    unsigned flags;
     bool (*is_there)(const struct job *job, const struct job_detail *detail);
     int (*render)(struct tree *tree, struct job *job, struct job_detail *detail, struct buf *out);
-    bool is_unlisted; /* found by name only: see watch.c */
-    bool has_time;    /* what it says changes as time goes by */
 };
-enum { GENERATED_HIDDEN_VIDEO = 30, GENERATED_HIDDEN_COVER = 31 }; /* bits of job->hidden */
-size_t generated_count(void);
-const struct generated *generated_at(size_t index);
+/* The place of a file is a bit of job->hidden; and so are these: */
+enum { GENERATED_COUNT = 11, GENERATED_HIDDEN_VIDEO = 30, GENERATED_HIDDEN_COVER = 31 };
+extern const struct generated generated_table[GENERATED_COUNT];
 /* NULL: there is none of this name. */
 const struct generated *generated_find(const char *name);
-unsigned generated_index(const struct generated *generated); /* its place, and bit of job->hidden */
 bool generated_is_there(struct job *job, const struct generated *generated);
 /* Whether `error` and `response.json` are there; of a job whose detail is not in memory (NULL) the
  * first alone. */
@@ -108,8 +113,7 @@ bool generated_has_problem(const struct job *job, const struct job_detail *detai
 bool generated_has_response(const struct job *job, const struct job_detail *detail);
 /* Nothing is going to happen to the job by itself any more: `wait` has its word. */
 bool generated_is_wait_over(const struct job *job);
-int generated_render(struct tree *tree, struct job *job, const struct generated *generated,
-                     struct buf *out) NODISCARD;
+int generated_render(struct tree *tree, const struct node *node, struct buf *out);
 /* What the attempt costs or may cost, and in a few words what kind of figure that is. */
 int64_t cost_get(const struct job *job, const struct store_attempt *attempt, const char **what);
 
@@ -138,11 +142,16 @@ void views_name_changed(struct tree *tree, const struct job *job);
 /* The user's file takes its place. */
 int defaults_rename(struct tree *tree, struct job_file *file, unsigned flags) NODISCARD;
 
+/* json_fields.c: null for a value that is not known (negative; a time of 0). */
+struct json_writer;
+void write_time(struct json_writer *w, const char *key, int64_t wall_ms);
+void write_usd(struct json_writer *w, const char *key, int64_t usd_micros);
+void write_number(struct json_writer *w, const char *key, int64_t value);
+
 /* index.c */
 void index_init(struct tree *tree);
 void index_fini(struct tree *tree);
 void index_changed(struct tree *tree); /* something that it shows may have */
-struct json_writer;
 int progress_render(struct tree *tree, struct job *job, struct job_detail *detail, struct buf *out);
 void progress_write(struct json_writer *w, struct job *job); /* the member of status.json */
 
@@ -166,6 +175,18 @@ void change_event_directory_made(struct job *job); /* by mkdir(2), which it does
 void watch_changed(struct tree *tree, const struct job *job);
 void watches_end(struct tree *tree);
 
+/* The length of the text, or of its part of at most `max` bytes that ends with a whole character. */
+static inline size_t text_cut(const char *text, size_t max)
+{
+    size_t len = strlen(text);
+    if (len <= max)
+        return len;
+    len = max;
+    while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80)
+        len--;
+    return len;
+}
+
 /* For CLEANUP(). */
 static inline void job_drop(struct job **job)
 {
@@ -173,9 +194,14 @@ static inline void job_drop(struct job **job)
 }
 
 /* output.c */
-static inline bool job_hides(const struct job *job, unsigned bit)
+static inline bool job_hides(const struct job *job, ptrdiff_t bit)
 {
     return (job->hidden >> bit & 1) != 0;
+}
+/* Of NODE_VIDEO and NODE_COVER. */
+static inline enum media_kind output_kind(const struct node *node)
+{
+    return node->kind == NODE_VIDEO ? MEDIA_VIDEO : MEDIA_COVER;
 }
 /* output.mp4, or cover.jpg. */
 bool output_is_there(const struct job *job, enum media_kind kind);

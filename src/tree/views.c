@@ -61,20 +61,18 @@ static int view_lookup(struct tree *tree, const struct node *view, const char *n
     return 0;
 }
 
-static int view_list(struct tree *tree, const struct node *view, int64_t offset, tree_list_fn *fn,
-                     void *context)
+static int view_next(struct tree *tree, const struct node *view, struct node_child *child)
 {
-    char name[TEXT_NAME_MAX + sizeof(video_ending)];
-    for (struct job *job = jobs_next(tree->settings.jobs, offset - 2); job;
-         job = jobs_next(tree->settings.jobs, job->id)) {
-        if (!view_has(view, job))
-            continue;
-        struct node node = view_link(view, job);
-        (void)snprintf(name, sizeof(name), "%s%s", job->name, is_videos(view) ? video_ending : "");
-        if (!node_list_add(tree, &node, name, job->id + 2, fn, context))
-            break;
-    }
-    return 0;
+    struct job *job = jobs_next(tree->settings.jobs, child->next - 2);
+    while (job && !view_has(view, job))
+        job = jobs_next(tree->settings.jobs, job->id);
+    if (!job)
+        return 0;
+    child->node = view_link(view, job);
+    child->next = job->id + 2;
+    (void)snprintf(child->name, sizeof(child->name), "%s%s", job->name,
+                   is_videos(view) ? video_ending : "");
+    return 1;
 }
 
 static int64_t videos_changed_ms(const struct tree *tree, const struct node *view UNUSED)
@@ -104,11 +102,6 @@ static int job_link_render(struct tree *tree UNUSED, const struct node *node, st
     return buf_addf(out, "../../jobs/%s", node->job->name);
 }
 
-static struct node status_node(enum job_state state)
-{
-    return (struct node){.ops = &status_ops, .kind = NODE_STATUS, .id = (int64_t)state};
-}
-
 static int status_get(struct tree *tree UNUSED, struct node *node)
 {
     return node->id < JOB_STATE_COUNT ? 0 : -ESTALE;
@@ -119,69 +112,35 @@ static int64_t status_changed_ms(const struct tree *tree, const struct node *vie
     return tree->status_changed_ms[view->id];
 }
 
-static int by_status_lookup(struct tree *tree UNUSED, const struct node *view UNUSED,
-                            const char *name, struct node *out)
+static int by_status_next(struct tree *tree UNUSED, const struct node *view UNUSED,
+                          struct node_child *child)
 {
-    enum job_state state;
-    if (job_state_parse(name, &state) < 0)
-        return -ENOENT;
-    *out = status_node(state);
-    return 0;
+    int64_t state = child->next - 2;
+    if (state >= JOB_STATE_COUNT)
+        return 0;
+    child->node = (struct node){.ops = &status_ops, .kind = NODE_STATUS, .id = state};
+    child->next++;
+    (void)snprintf(child->name, sizeof(child->name), "%s",
+                   job_state_to_text((enum job_state)state));
+    return 1;
 }
 
-static int by_status_list(struct tree *tree, const struct node *view UNUSED, int64_t offset,
-                          tree_list_fn *fn, void *context)
-{
-    for (int64_t i = offset - 2; i < JOB_STATE_COUNT; i++) {
-        struct node node = status_node((enum job_state)i);
-        if (!node_list_add(tree, &node, job_state_to_text((enum job_state)i), i + 3, fn, context))
-            break;
-    }
-    return 0;
-}
+const struct node_ops videos_ops = {DIRECTORY_OPS, .gone_type = S_IFLNK,
+                                    .changed_ms = videos_changed_ms, .lookup = view_lookup,
+                                    .next = view_next};
 
-const struct node_ops videos_ops = {
-    .mode = S_IFDIR | 0755,
-    .parent = NODE_ROOT,
-    .entry_s = KEEP_LONG_S,
-    .gone_type = S_IFLNK,
-    .changed_ms = videos_changed_ms,
-    .lookup = view_lookup,
-    .list = view_list,
-};
-
-const struct node_ops by_status_ops = {
-    .mode = S_IFDIR | 0755,
-    .parent = NODE_ROOT,
-    .entry_s = KEEP_LONG_S,
-    .lookup = by_status_lookup,
-    .list = by_status_list,
-};
+const struct node_ops by_status_ops = {DIRECTORY_OPS, .next = by_status_next};
 
 const struct node_ops status_ops = {
-    .mode = S_IFDIR | 0755,
-    .parent = NODE_BY_STATUS,
-    .entry_s = KEEP_LONG_S,
-    .gone_type = S_IFLNK,
-    .get = status_get,
-    .changed_ms = status_changed_ms,
-    .lookup = view_lookup,
-    .list = view_list,
-};
+    DIRECTORY_OPS,     .parent = NODE_BY_STATUS,        .gone_type = S_IFLNK,
+    .get = status_get, .changed_ms = status_changed_ms, .lookup = view_lookup,
+    .next = view_next};
 
 const struct node_ops video_link_ops = {
-    .mode = S_IFLNK | 0777,
-    .get = video_link_get,
-    .size = node_rendered_size,
-    .render = video_link_render,
-};
+    .mode = S_IFLNK | 0777, .get = video_link_get, .render = video_link_render};
 
 const struct node_ops job_link_ops = {
-    .mode = S_IFLNK | 0777,
-    .get = link_get,
-    .size = node_rendered_size,
-    .render = job_link_render,
-};
+    .mode = S_IFLNK | 0777, .get = link_get, .render = job_link_render};
 
 static unsigned char mark_of(const struct job *job)
 {

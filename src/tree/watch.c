@@ -16,8 +16,6 @@
  */
 #include "handle.h"
 
-#include "snapshot.h"
-
 #include "seedancefs/base/cleanup.h"
 #include "seedancefs/base/number.h"
 
@@ -199,7 +197,7 @@ static void watches_wake(void *context)
 static bool is_going_on(const struct tree_handle *handle)
 {
     const struct node *node = &handle->node;
-    return node->generated && node->generated->has_time &&
+    return node->generated && (node->generated->flags & GENERATED_TIME) &&
            (node->job->state == JOB_QUEUED || node->job->state == JOB_RUNNING);
 }
 
@@ -226,7 +224,7 @@ void watch_changed(struct tree *tree, const struct job *job)
     timer_set(tree->settings.timers, &tree->watch_timer, 0, watches_wake, tree);
 }
 
-short watch_poll(struct tree_handle *handle, void *waker)
+short tree_poll(struct tree_handle *handle, void *waker)
 {
     struct tree *tree = handle->tree;
     watch_end(handle); /* the kernel asks anew: the one before is of no use */

@@ -215,7 +215,7 @@ static void test_tree__inode_numbers_are_arithmetic_and_stay(void **state UNUSED
         node_ino(NODE_FILE, 77777),
         node_ino(NODE_VIDEO, 77777),
         node_ino((enum node_kind)100, 1),
-        node_ino((enum node_kind)(NODE_GENERATED + generated_count()),
+        node_ino((enum node_kind)(NODE_GENERATED + GENERATED_COUNT),
                  jobs_find(f.w.jobs, "cat")->id),
         UINT64_MAX,
         (uint64_t)1 << 63,
