@@ -77,10 +77,9 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
         reply_entry(req, "lookup", r, &entry);
         return;
     }
-    const struct tree_caller caller = caller_of(req);
     int r = tree_lookup(tree_of(req), parent, name, &entry);
     /* Who may not make anything is not looked at. */
-    if (r == -ENOENT && tree_provisional_check(tree_of(req), parent, &caller) == 0) {
+    if (r == -ENOENT && tree_provisional_check(tree_of(req), parent, CALLER(req)) == 0) {
         r = lookup_park(req, parent, name);
         if (r == 0)
             return;

@@ -2,10 +2,10 @@
  * Reads. One that must wait is a `struct request` on the heap: the fuse_req_t, and what the tree
  * parked.
  *
- * An INTERRUPT does not end it, but in a file made for waiting, unless the caller is dying: a
- * program that gets SIGALRM or SIGURG while it reads must not see EINTR from a regular file. The
- * kernel sends one INTERRUPT for the first signal only, so from then on the caller is looked at
- * again and again until its read ends.
+ * An INTERRUPT ends a read in a file made for waiting. It ends any other read only when the caller
+ * is dying: a program that gets SIGALRM or SIGURG must not see EINTR from a regular file. The
+ * kernel sends an INTERRUPT for the first signal only. So from then on the program looks at the
+ * caller again and again until the read ends.
  */
 #include "fuse_private.h"
 

@@ -27,28 +27,24 @@ static void reply(fuse_req_t req, const char *operation, int r, const struct buf
 void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
     CLEANUP(buf_fini) struct buf value = {.limit = XATTR_BYTES_MAX};
-    struct tree_caller caller = caller_of(req);
-    int r = tree_xattr_get(tree_of(req), ino, name, &caller, &value);
+    int r = tree_xattr_get(tree_of(req), ino, name, CALLER(req), &value);
     reply(req, "getxattr", r, &value, size);
 }
 
 void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
     CLEANUP(buf_fini) struct buf list = {.limit = XATTR_BYTES_MAX};
-    struct tree_caller caller = caller_of(req);
-    int r = tree_xattr_list(tree_of(req), ino, &caller, &list);
+    int r = tree_xattr_list(tree_of(req), ino, CALLER(req), &list);
     reply(req, "listxattr", r, &list, size);
 }
 
 void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value UNUSED,
                  size_t size UNUSED, int flags UNUSED)
 {
-    struct tree_caller caller = caller_of(req);
-    reply_error(req, "setxattr", tree_xattr_set(tree_of(req), ino, name, &caller));
+    reply_error(req, "setxattr", tree_xattr_set(tree_of(req), ino, name, CALLER(req)));
 }
 
 void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
-    struct tree_caller caller = caller_of(req);
-    reply_error(req, "removexattr", tree_xattr_set(tree_of(req), ino, name, &caller));
+    reply_error(req, "removexattr", tree_xattr_set(tree_of(req), ino, name, CALLER(req)));
 }

@@ -1,6 +1,6 @@
 /*
- * jobs/ and the directory of a job: generated files, its video and cover, and the user's files. What
- * may be done with a job and with a user's file is the job layer's matter.
+ * jobs/ and the directory of a job: generated files, its video and cover, and the user's files.
+ * What may be done with a job and with a user's file is the job layer's matter.
  */
 #include "handle.h"
 

@@ -2,10 +2,10 @@
  * Nodes: attributes, rights, and what all kinds have in common. What differs is in the rows of
  * operations: root.c, job_nodes.c, views.c, models.c, defaults.c.
  *
- * The kernel may keep what cannot change behind its back: names (they change through the mount
- * alone) and the attributes of finished videos. It is never told that something changed, because
- * telling it from the loop could wait for a request that the loop has to answer; what may change
- * by itself (a status, the presence of `error`) is simply not kept.
+ * The kernel may keep what only changes through the mount: names, and the attributes of finished
+ * videos. The program never tells the kernel that something has changed, because it might wait for
+ * a request that it has to answer itself. So the kernel does not keep what changes by itself, such
+ * as a status, or whether `error` is there.
  */
 #include "tree_private.h"
 

@@ -77,7 +77,8 @@ struct node_ops {
     bool has_xattrs;
     mode_t gone_type; /* of a directory: the type of the names that go by themselves; 0: none do */
 
-    /* How it is opened. NULL: to read a snapshot of what `render` gives, and to write as to read. */
+    /* How it is opened. NULL: to read a snapshot of what `render` gives, and to write as to
+     * read. */
     const struct handle_ops *reader;
     const struct handle_ops *writer;
 

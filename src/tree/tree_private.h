@@ -107,14 +107,14 @@ extern const struct generated generated_table[GENERATED_COUNT];
 /* NULL: there is none of this name. */
 const struct generated *generated_find(const char *name);
 bool generated_is_there(struct job *job, const struct generated *generated);
-/* Whether `error` and `response.json` are there; of a job whose detail is not in memory (NULL) the
- * first alone. */
+/* Whether `error` is there, and `response.json`. Only the first may be asked without a detail
+ * (NULL). */
 bool generated_has_problem(const struct job *job, const struct job_detail *detail);
 bool generated_has_response(const struct job *job, const struct job_detail *detail);
 /* Nothing is going to happen to the job by itself any more: `wait` has its word. */
 bool generated_is_wait_over(const struct job *job);
 int generated_render(struct tree *tree, const struct node *node, struct buf *out);
-/* What the attempt costs or may cost, and in a few words what kind of figure that is. */
+/* What the attempt costs or may cost. *what says in a few words which of the two. */
 int64_t cost_get(const struct job *job, const struct store_attempt *attempt, const char **what);
 
 /* The files at the root: operations of nodes. */
@@ -125,7 +125,7 @@ int index_render(struct tree *tree, const struct node *node, struct buf *out);
 /* The length of what spend_render() gives, without rendering where nothing has changed since. */
 int spend_size(struct tree *tree, const struct node *node, int64_t *size) NODISCARD;
 void spend_forget(struct tree *tree);
-/* As jobs_budget_get(), but asked again only when it may be another. */
+/* As jobs_budget_get(). The store is asked again only when the answer may have changed. */
 int spend_budget_get(struct tree *tree, struct job_budget_state *out) NODISCARD;
 /* In all: settled, reserved, at risk. */
 enum { SPEND_SUMS = 3, SPEND_LISTED = 1000, SPEND_REMOVED_LISTED = 10000 };
@@ -155,27 +155,30 @@ void index_changed(struct tree *tree); /* something that it shows may have */
 int progress_render(struct tree *tree, struct job *job, struct job_detail *detail, struct buf *out);
 void progress_write(struct json_writer *w, struct job *job); /* the member of status.json */
 
-/* change_events.c. What is there at the start, of which nobody is told; anything of a job may have
- * changed. */
-void change_events_begin(struct tree *tree);
+/* change_events.c: tells of changes that the kernel does not tell of. */
+void change_events_begin(struct tree *tree); /* nobody is told of what is there at the start */
+/* Anything of the job may have changed. */
 void change_event_job_changed(struct tree *tree, struct job *job);
 void change_event_media_fetched(struct tree *tree,
                                 struct job *job); /* more of its video is on disk, or less */
-/* By the user, which the kernel has told; what follows from it elsewhere is told. */
+/* The user did this, and the kernel has told of it. What follows in other directories is told
+ * here. */
 void change_event_file_unlinked(struct tree *tree, struct job *job);
 void change_event_job_gone(struct tree *tree, struct job *job);
 void change_event_job_renamed(struct tree *tree, struct job *job, const char *old_name);
-/* A path that creates something below the directory has brought it about: the kernel tells
- * nobody. */
+/* Somebody opened a path below the directory, which made it. The kernel tells nobody of that. */
 void change_event_directory_implied(struct job *job);
-void change_event_directory_made(struct job *job); /* by mkdir(2), which it does tell of */
+/* mkdir(2) made it. The kernel tells of that. */
+void change_event_directory_made(struct job *job);
 
 /* watch.c */
-/* Something of the job has changed, or `job` was removed: only compared. NULL: none of it. */
+/* The job has changed, or it was removed: the pointer is only compared. NULL: no job that is
+ * still there. */
 void watch_changed(struct tree *tree, const struct job *job);
 void watches_end(struct tree *tree);
 
-/* The length of the text, or of its part of at most `max` bytes that ends with a whole character. */
+/* The length of the text, or of its part of at most `max` bytes that ends with a whole
+ * character. */
 static inline size_t text_cut(const char *text, size_t max)
 {
     size_t len = strlen(text);

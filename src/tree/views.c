@@ -4,10 +4,10 @@
  *   videos/NAME.mp4        -> ../jobs/NAME/output.mp4, of each job whose output.mp4 is there
  *   by-status/STATUS/NAME  -> ../../jobs/NAME, one directory for each status word
  *
- * Nothing is kept for them: a name is looked up among the jobs, a listing walks the jobs in the
- * order of their ids and passes over those that do not belong. What is kept is when a name came or
- * went last, one time for each directory, and how many jobs each status has; for that each job
- * remembers in one byte (view_mark) which views it stands in.
+ * A name is looked up among the jobs. A listing walks all jobs in the order of their ids and passes
+ * over those that do not belong. The views keep only, for each directory, when a name came or went
+ * last and how many jobs there are; for that each job remembers in one byte (view_mark) which views
+ * it stands in.
  *
  * A link has the inode of its job, whatever directory it is found in. Names of links come and go by
  * themselves, so the kernel may not keep them.
@@ -148,7 +148,7 @@ static unsigned char mark_of(const struct job *job)
                            (output_is_there(job, MEDIA_VIDEO) ? MARK_VIDEO : 0));
 }
 
-/* The name in the views that a mark stands for has come or gone, now. */
+/* The names that a mark stands for come or go now. */
 static void mark_note_activity(struct tree *tree, unsigned char mark)
 {
     int64_t now_ms = clock_wall_ms(tree->settings.clock);
