@@ -230,8 +230,9 @@ static int job_rename(struct tree *tree, const struct node *node, const struct n
         return -EPERM;
     struct job *found = jobs_find(tree->settings.jobs, name);
     CLEANUP(job_drop) struct job *target = found && found != node->job ? job_ref(found) : NULL;
-    CLEANUP_FREE char *old_name = strdup(node->job->name);
-    int r = old_name ? jobs_rename(node->job, name, (flags & RENAME_NOREPLACE) == 0) : -ENOMEM;
+    char old_name[TEXT_NAME_MAX + 1];
+    (void)snprintf(old_name, sizeof(old_name), "%s", node->job->name);
+    int r = jobs_rename(node->job, name, (flags & RENAME_NOREPLACE) == 0);
     if (r < 0)
         return r;
     names_changed(tree);
