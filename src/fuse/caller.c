@@ -13,6 +13,8 @@
 #include "caller.h"
 
 #include "seedancefs/base/attributes.h"
+#include "seedancefs/base/cleanup.h"
+#include "seedancefs/base/number.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -39,9 +41,7 @@ static bool remote_read_text(pid_t tid, uint64_t address, char *text, size_t siz
 {
     size_t done = 0;
     while (done < size) {
-        size_t len = 4096 - (size_t)((address + done) % 4096);
-        if (len > size - done)
-            len = size - done;
+        size_t len = min_size(4096 - (size_t)((address + done) % 4096), size - done);
         if (!remote_read(tid, address + done, text + done, len))
             return false;
         if (memchr(text + done, '\0', len))
@@ -55,11 +55,8 @@ static bool read_proc(pid_t tid, const char *file, char *text, size_t size)
 {
     char path[64];
     (void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)tid, file);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    ssize_t n = read(fd, text, size - 1);
-    (void)close(fd);
+    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, size - 1);
     if (n <= 0)
         return false;
     text[n] = '\0';

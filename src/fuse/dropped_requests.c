@@ -1,11 +1,11 @@
 /*
- * libfuse allocates a little for each request. Without memory it answers ENOMEM by itself and
- * nobody else hears of the request. For most that is as it should be; but a release does not come
- * again, and its handle would stand open for ever, with a prompt.json that is never submitted and
- * never can be; and a writer that was told of an error must not have its half of a prompt.json
- * submitted. So these requests are known before libfuse sees them.
+ * libfuse allocates a little for each request. When there is no memory it replies ENOMEM by
+ * itself, and nobody else hears of the request. That is right for most requests. But a release
+ * does not come again: its handle would stay open, and its prompt.json would never be submitted.
+ * And a writer that was told of an error must not have half a prompt.json submitted. So the
+ * session looks at these requests before libfuse does.
  */
-#include "dropped_requests.h"
+#include "fuse_private.h"
 
 #include <linux/fuse.h>
 #include <stddef.h>

@@ -7,6 +7,7 @@
  *   xattrs.c   extended attributes
  *   metrics.c  how many requests and errors there were
  *   polls.c    poll(2)
+ *   reply.c    who asks, about what, and the reply
  *   dropped_requests.c  requests that libfuse had no memory for
  *   caller.c   what the thread behind a request is doing
  *   inspector.c  the process that looks into a caller's memory
@@ -50,7 +51,8 @@ struct fuse_entry_param entry_param(const struct tree_entry *entry);
 
 struct session *session_of(fuse_req_t req);
 struct tree *tree_of(fuse_req_t req);
-struct tree_caller caller_of(fuse_req_t req);
+/* Who asks: a pointer, for one call. */
+#define CALLER(req) (&(const struct tree_caller){fuse_req_ctx(req)->uid, fuse_req_ctx(req)->gid})
 bool is_emitter(fuse_req_t req);
 struct tree_handle *handle_of(const struct fuse_file_info *fi);
 
@@ -80,6 +82,10 @@ void polls_state_log(const struct session *session);
 void op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct fuse_pollhandle *ph);
 void poll_wake(void *waker);
 void poll_drop(void *waker);
+
+/* dropped_requests.c: what a request of the kernel is, and the handle that it is about. */
+enum dropped_kind { DROPPED_NOTHING, DROPPED_WRITE, DROPPED_FLUSH, DROPPED_RELEASE };
+enum dropped_kind dropped_request_kind(const void *request, size_t len, uint64_t *handle);
 
 /* Answers every parked read, or lookup, with -ENOTCONN. */
 void reads_end(struct session *session);

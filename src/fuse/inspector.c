@@ -140,9 +140,8 @@ static void inspection_end(struct inspection *inspection, bool is_creating)
 
 static struct inspection *inspection_find(const struct inspector *inspector, uint64_t id)
 {
-    struct inspection *inspection = inspector->inspections;
-    while (inspection && inspection->id != id)
-        inspection = inspection->next;
+    struct inspection *inspection;
+    LL_SEARCH_SCALAR(inspector->inspections, inspection, id, id);
     return inspection;
 }
 

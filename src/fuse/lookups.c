@@ -74,15 +74,14 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
     const struct session *session = session_of(req);
     if (is_emitter(req) && session->raising && parent == session->raising_parent &&
         strcmp(name, session->raising) == 0) {
-        int found = session->is_raising_gone ? tree_lookup_gone(tree_of(req), parent, name, &entry)
-                                             : -ENOENT;
-        reply_entry(req, "lookup", found, &entry);
+        int r = session->is_raising_gone ? tree_lookup_gone(tree_of(req), parent, name, &entry)
+                                         : -ENOENT;
+        reply_entry(req, "lookup", r, &entry);
         return;
     }
-    const struct tree_caller caller = caller_of(req);
     int r = tree_lookup(tree_of(req), parent, name, &entry);
     /* Who may not make anything is not looked at. */
-    if (r == -ENOENT && tree_provisional_check(tree_of(req), parent, &caller) == 0) {
+    if (r == -ENOENT && tree_provisional_check(tree_of(req), parent, CALLER(req)) == 0) {
         r = lookup_park(req, parent, name);
         if (r == 0)
             return;

@@ -5,6 +5,7 @@
 #include "fuse_private.h"
 
 #include "seedancefs/base/buf.h"
+#include "seedancefs/base/cleanup.h"
 #include "seedancefs/base/err.h"
 #include "seedancefs/base/log.h"
 
@@ -72,14 +73,12 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 
 static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 {
-    struct buf target;
-    buf_init(&target, 4096);
+    CLEANUP(buf_fini) struct buf target = {.limit = 4096};
     int r = tree_readlink(tree_of(req), ino, &target);
     if (r < 0)
         reply_error(req, "readlink", r);
     else
         fuse_reply_readlink(req, buf_text(&target));
-    buf_fini(&target);
 }
 
 static struct timespec change_time(const struct stat *st, int to_set, bool is_access)
@@ -95,7 +94,6 @@ static struct timespec change_time(const struct stat *st, int to_set, bool is_ac
 static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set,
                        struct fuse_file_info *fi)
 {
-    struct tree_caller caller = caller_of(req);
     struct tree_change change = {
         .has_mode = (to_set & FUSE_SET_ATTR_MODE) != 0,
         .has_owner = (to_set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)) != 0,
@@ -114,67 +112,60 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_s
         r = tree_truncate(handle_of(fi), change.size);
         change.has_size = false;
     } else if (change.has_size) {
-        r = tree_access(tree_of(req), ino, W_OK, &caller);
+        r = tree_access(tree_of(req), ino, W_OK, CALLER(req));
     }
     if (r == 0)
-        r = tree_setattr(tree_of(req), ino, &change, &caller, &entry);
+        r = tree_setattr(tree_of(req), ino, &change, CALLER(req), &entry);
     reply_attr(req, "setattr", r, &entry);
 }
 
 static void op_access(fuse_req_t req, fuse_ino_t ino, int mask)
 {
-    struct tree_caller caller = caller_of(req);
-    reply_error(req, "access", tree_access(tree_of(req), ino, mask, &caller));
+    reply_error(req, "access", tree_access(tree_of(req), ino, mask, CALLER(req)));
 }
 
 static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode UNUSED)
 {
-    struct tree_caller caller = caller_of(req);
     struct tree_entry entry;
     int r = is_emitter(req) ? tree_lookup(tree_of(req), parent, name, &entry)
-                            : tree_mkdir(tree_of(req), parent, name, &caller, &entry);
+                            : tree_mkdir(tree_of(req), parent, name, CALLER(req), &entry);
     reply_entry(req, "mkdir", r, &entry);
 }
 
 static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-    struct tree_caller caller = caller_of(req);
     /* The emitter never removes anything. */
-    int r = is_emitter(req) ? 0 : tree_unlink(tree_of(req), parent, name, &caller);
+    int r = is_emitter(req) ? 0 : tree_unlink(tree_of(req), parent, name, CALLER(req));
     reply_error(req, "unlink", r);
 }
 
 static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-    struct tree_caller caller = caller_of(req);
-    reply_error(req, "rmdir", tree_rmdir(tree_of(req), parent, name, &caller));
+    reply_error(req, "rmdir", tree_rmdir(tree_of(req), parent, name, CALLER(req)));
 }
 
 static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
                       const char *new_name, unsigned flags)
 {
-    struct tree_caller caller = caller_of(req);
     reply_error(req, "rename",
-                tree_rename(tree_of(req), parent, name, new_parent, new_name, flags, &caller));
+                tree_rename(tree_of(req), parent, name, new_parent, new_name, flags, CALLER(req)));
 }
 
 /* mknod(2): NFS and some archivers make regular files this way. */
 static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
                      dev_t device UNUSED)
 {
-    struct tree_caller caller = caller_of(req);
     struct tree_entry entry;
     struct tree_open_result opened;
+    int r = -EPERM;
     if (is_emitter(req)) {
-        int found = tree_lookup(tree_of(req), parent, name, &entry);
-        reply_entry(req, "mknod", found, &entry);
-        return;
+        r = tree_lookup(tree_of(req), parent, name, &entry);
+    } else if (S_ISREG(mode)) {
+        r = tree_create(tree_of(req), parent, name, mode, O_RDONLY | O_EXCL, CALLER(req), &entry,
+                        &opened);
+        if (r == 0)
+            tree_release(opened.handle);
     }
-    int r = S_ISREG(mode) ? tree_create(tree_of(req), parent, name, mode, O_RDONLY | O_EXCL,
-                                        &caller, &entry, &opened)
-                          : -EPERM;
-    if (r == 0)
-        tree_release(opened.handle);
     reply_entry(req, "mknod", r, &entry);
 }
 
@@ -204,9 +195,8 @@ static void file_info_fill(struct fuse_file_info *fi, const struct tree_open_res
 
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-    struct tree_caller caller = caller_of(req);
     struct tree_open_result opened;
-    int r = tree_open(tree_of(req), ino, fi->flags, &caller, &opened);
+    int r = tree_open(tree_of(req), ino, fi->flags, CALLER(req), &opened);
     if (r < 0) {
         reply_error(req, "open", r);
         return;
@@ -220,10 +210,9 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
                       struct fuse_file_info *fi)
 {
-    struct tree_caller caller = caller_of(req);
     struct tree_entry entry;
     struct tree_open_result opened;
-    int r = tree_create(tree_of(req), parent, name, mode, fi->flags, &caller, &entry, &opened);
+    int r = tree_create(tree_of(req), parent, name, mode, fi->flags, CALLER(req), &entry, &opened);
     if (r < 0) {
         reply_error(req, "create", r);
         return;
@@ -297,14 +286,13 @@ static bool listing_add(void *context, const char *name, const struct tree_entry
 
 static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool is_plus)
 {
-    struct listing listing = {.req = req, .size = size, .is_plus = is_plus};
-    listing.bytes = malloc(size);
-    int r = listing.bytes ? tree_list(tree_of(req), ino, offset, listing_add, &listing) : -ENOMEM;
+    CLEANUP_FREE char *bytes = malloc(size);
+    struct listing listing = {.req = req, .bytes = bytes, .size = size, .is_plus = is_plus};
+    int r = bytes ? tree_list(tree_of(req), ino, offset, listing_add, &listing) : -ENOMEM;
     if (r < 0)
         reply_error(req, "readdir", r);
     else
-        fuse_reply_buf(req, listing.bytes, listing.len);
-    free(listing.bytes);
+        fuse_reply_buf(req, bytes, listing.len);
 }
 
 static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,

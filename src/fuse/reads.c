@@ -2,16 +2,16 @@
  * Reads. One that must wait is a `struct request` on the heap: the fuse_req_t, and what the tree
  * parked.
  *
- * An INTERRUPT does not end it, but in a file made for waiting, unless the caller is dying: a
- * program that gets SIGALRM or SIGURG while it reads must not see EINTR from a regular file. The
- * kernel sends one INTERRUPT for the first signal only, so from then on the caller is looked at
- * again and again until its read ends.
+ * An INTERRUPT ends a read in a file made for waiting. It ends any other read only when the caller
+ * is dying: a program that gets SIGALRM or SIGURG must not see EINTR from a regular file. The
+ * kernel sends an INTERRUPT for the first signal only. So from then on the program looks at the
+ * caller again and again until the read ends.
  */
 #include "fuse_private.h"
 
 #include "caller.h"
 
-#include "seedancefs/base/log.h"
+#include "seedancefs/base/table.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,23 +27,15 @@ struct request {
     pid_t tid;
     fuse_ino_t ino;
     int64_t began_ms;
-    bool is_linked;
     struct request *next;
-    struct request *previous;
+    struct request *prev;
 };
 
 static void request_free(struct request *request)
 {
     struct session *session = request->session;
     timer_cancel(session->settings.timers, &request->timer);
-    if (request->is_linked) {
-        if (request->next)
-            request->next->previous = request->previous;
-        if (request->previous)
-            request->previous->next = request->next;
-        else
-            session->requests = request->next;
-    }
+    DL_DELETE(session->requests, request);
     free(request);
 }
 
@@ -89,17 +81,6 @@ static void request_interrupted(fuse_req_t req UNUSED, void *data)
     timer_set(request->session->settings.timers, &request->timer, 0, request_look, request);
 }
 
-static void request_park(struct request *request)
-{
-    struct session *session = request->session;
-    request->next = session->requests;
-    if (session->requests)
-        session->requests->previous = request;
-    session->requests = request;
-    request->is_linked = true;
-    fuse_req_interrupt_func(request->req, request_interrupted, request);
-}
-
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
 {
     struct request *request = calloc(1, sizeof(*request));
@@ -112,14 +93,16 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct f
     request->ino = ino;
     request->began_ms = session_now_ms(request->session);
     request->tid = fuse_req_ctx(req)->pid;
-    request_park(request);
+    DL_PREPEND(request->session->requests, request);
+    fuse_req_interrupt_func(req, request_interrupted, request);
     tree_read_nonblocking_set(handle_of(fi), (fi->flags & O_NONBLOCK) != 0);
     tree_read(handle_of(fi), size, offset, request_reply, request, &request->parked);
 }
 
 void reads_state_log(const struct session *session)
 {
-    for (const struct request *request = session->requests; request; request = request->next) {
+    const struct request *request;
+    DL_FOREACH (session->requests, request) {
         bool is_wait = request->parked && tree_read_is_interruptible(request->parked);
         parked_state_log(session, is_wait ? "wait" : "read", request->ino, request->began_ms);
     }

@@ -16,12 +16,6 @@ struct tree *tree_of(fuse_req_t req)
     return session_of(req)->settings.tree;
 }
 
-struct tree_caller caller_of(fuse_req_t req)
-{
-    const struct fuse_ctx *context = fuse_req_ctx(req);
-    return (struct tree_caller){context->uid, context->gid};
-}
-
 void reply_error(fuse_req_t req, const char *operation, int r)
 {
     if (r < 0 && r != -ENOENT)

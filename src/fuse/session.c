@@ -3,8 +3,6 @@
  */
 #include "fuse_private.h"
 
-#include "dropped_requests.h"
-
 #include "seedancefs/base/log.h"
 
 #include <errno.h>

@@ -5,6 +5,7 @@
 #include "fuse_private.h"
 
 #include "seedancefs/base/buf.h"
+#include "seedancefs/base/cleanup.h"
 
 #include <errno.h>
 
@@ -25,35 +26,25 @@ static void reply(fuse_req_t req, const char *operation, int r, const struct buf
 
 void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
-    struct buf value;
-    buf_init(&value, XATTR_BYTES_MAX);
-    struct tree_caller caller = caller_of(req);
-    int r = tree_xattr_get(session_of(req)->settings.tree, ino, name, &caller, &value);
+    CLEANUP(buf_fini) struct buf value = {.limit = XATTR_BYTES_MAX};
+    int r = tree_xattr_get(tree_of(req), ino, name, CALLER(req), &value);
     reply(req, "getxattr", r, &value, size);
-    buf_fini(&value);
 }
 
 void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
-    struct buf list;
-    buf_init(&list, XATTR_BYTES_MAX);
-    struct tree_caller caller = caller_of(req);
-    int r = tree_xattr_list(session_of(req)->settings.tree, ino, &caller, &list);
+    CLEANUP(buf_fini) struct buf list = {.limit = XATTR_BYTES_MAX};
+    int r = tree_xattr_list(tree_of(req), ino, CALLER(req), &list);
     reply(req, "listxattr", r, &list, size);
-    buf_fini(&list);
 }
 
 void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value UNUSED,
                  size_t size UNUSED, int flags UNUSED)
 {
-    struct tree_caller caller = caller_of(req);
-    reply_error(req, "setxattr",
-                tree_xattr_set(session_of(req)->settings.tree, ino, name, &caller));
+    reply_error(req, "setxattr", tree_xattr_set(tree_of(req), ino, name, CALLER(req)));
 }
 
 void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
-    struct tree_caller caller = caller_of(req);
-    reply_error(req, "removexattr",
-                tree_xattr_set(session_of(req)->settings.tree, ino, name, &caller));
+    reply_error(req, "removexattr", tree_xattr_set(tree_of(req), ino, name, CALLER(req)));
 }

@@ -25,7 +25,9 @@
  */
 #include "tree_private.h"
 
+#include "seedancefs/base/cleanup.h"
 #include "seedancefs/base/log.h"
+#include "seedancefs/base/number.h"
 
 #include <stdlib.h>
 
@@ -113,8 +115,7 @@ static int64_t expires_ms(const struct job *job)
 /* How long before the expiry a video is fetched, and not dropped any more. */
 static int64_t lead_ms(const struct job *job)
 {
-    int64_t quarter_ms = (expires_ms(job) - job->updated_ms) / 4;
-    return quarter_ms < 0 ? 0 : quarter_ms < ARCHIVE_LEAD_MS ? quarter_ms : ARCHIVE_LEAD_MS;
+    return clamp_int64((expires_ms(job) - job->updated_ms) / 4, 0, ARCHIVE_LEAD_MS);
 }
 
 static int64_t due_ms(const struct tree *tree, const struct job *job)
@@ -129,13 +130,9 @@ static int64_t due_ms(const struct tree *tree, const struct job *job)
 /* 1: complete and durable; 0: not, or there is no such file to be saved. */
 static int output_is_saved(struct tree *tree, struct job *job, enum media_kind kind)
 {
-    struct media_item *item;
+    CLEANUP(output_close) struct media_item *item = NULL;
     int r = output_open(tree, job, kind, &item);
-    if (r < 0)
-        return r;
-    r = media_item_is_durable(item);
-    media_item_close(item);
-    return r;
+    return r < 0 ? r : media_item_is_durable(item);
 }
 
 /* A cover that is not there, or that cannot be had, is no reason to go on. */
@@ -154,7 +151,8 @@ static void job_examine(struct tree *tree, struct job *job)
 
 static int output_fetch(struct tree *tree, struct job *job, enum media_kind kind, bool is_commanded)
 {
-    struct media_item *item;
+    /* The fetch holds a reference of its own. */
+    CLEANUP(output_close) struct media_item *item = NULL;
     struct archive_file *file = file_get(tree, job->attempt_id, kind);
     int r = file ? output_open(tree, job, kind, &item) : -ENOMEM;
     if (r < 0)
@@ -165,7 +163,6 @@ static int output_fetch(struct tree *tree, struct job *job, enum media_kind kind
     r = media_item_fetch(item);
     if (r < 0)
         file_idle(tree, file);
-    media_item_close(item); /* the fetch holds a reference of its own */
     return r;
 }
 
@@ -197,8 +194,7 @@ static bool job_is_archivable(const struct job *job)
 
 static void walk_begins_with(struct archive_walk *walk, const struct job *job)
 {
-    if (job->id < walk->first_id)
-        walk->first_id = job->id;
+    walk->first_id = min_int64(walk->first_id, job->id);
 }
 
 /* Walks on. `true` at the end of the walk; else *wait_ms says when the next turn is. */
@@ -225,9 +221,7 @@ static bool archive_walk(struct tree *tree, int64_t *wait_ms)
         if (!job_is_archivable(job))
             continue;
         walk_begins_with(walk, job);
-        int64_t next_ms = monotonic_ms(tree) + job_archive(tree, job);
-        if (next_ms < walk->next_ms)
-            walk->next_ms = next_ms;
+        walk->next_ms = min_int64(walk->next_ms, monotonic_ms(tree) + job_archive(tree, job));
     }
     return true;
 }
@@ -249,7 +243,7 @@ static void archive_look(void *context)
         walk->is_going = false;
         wait_ms = walk->is_due_again ? 0 : walk->next_ms - monotonic_ms(tree);
     }
-    timer_set(tree->settings.timers, &tree->archive_timer, wait_ms > 0 ? wait_ms : 0, archive_look,
+    timer_set(tree->settings.timers, &tree->archive_timer, max_int64(wait_ms, 0), archive_look,
               tree);
 }
 
@@ -311,10 +305,8 @@ void archive_fetch_failed(struct tree *tree, int64_t attempt_id, enum media_kind
     file->is_commanded = false;
     bool is_expired = clock_wall_ms(tree->settings.clock) >= expires_ms(job);
     file->refusals = is_expired && is_refusal(result) ? file->refusals + 1 : 0;
-    unsigned doublings =
-        file->failures < ARCHIVE_RETRY_DOUBLINGS ? file->failures : ARCHIVE_RETRY_DOUBLINGS;
-    file->failures++;
-    int64_t delay_ms = (int64_t)ARCHIVE_RETRY_MS << doublings;
+    int64_t delay_ms = (int64_t)ARCHIVE_RETRY_MS
+                       << min_int64(file->failures++, ARCHIVE_RETRY_DOUBLINGS);
     file->retry_ms = monotonic_ms(tree) + delay_ms + job->id % 8 * delay_ms / 32;
     if (file->refusals >= ARCHIVE_GONE_FAILURES) {
         file->retry_ms = INT64_MAX;
@@ -357,11 +349,6 @@ static bool job_is_refetchable(const struct tree *tree, const struct job *job)
            now_ms < expires_ms(job) - lead_ms(job);
 }
 
-static bool job_is_evictable(const struct tree *tree, const struct job *job)
-{
-    return tree->settings.archive != TREE_ARCHIVE_ALWAYS && job_is_refetchable(tree, job);
-}
-
 /* Without a job it is known to be what a removed one, or an attempt of old, left behind. */
 bool archive_is_refetchable(struct tree *tree, int64_t attempt_id)
 {
@@ -373,8 +360,9 @@ bool archive_is_refetchable(struct tree *tree, int64_t attempt_id)
 bool archive_is_evictable(struct tree *tree, int64_t attempt_id)
 {
     struct job *job;
+    bool is_kept = tree->settings.archive == TREE_ARCHIVE_ALWAYS;
     return jobs_find_attempt(tree->settings.jobs, attempt_id, &job) == 0 &&
-           (!job || job_is_evictable(tree, job));
+           (!job || (!is_kept && job_is_refetchable(tree, job)));
 }
 
 int archive_fetch(struct tree *tree, struct job *job, const char **why)
@@ -394,8 +382,9 @@ int archive_fetch(struct tree *tree, struct job *job, const char **why)
 
 int archive_evict(struct tree *tree, struct job *job, const char **why)
 {
-    if (!job_is_evictable(tree, job)) {
-        *why = tree->settings.archive == TREE_ARCHIVE_ALWAYS
+    bool is_kept = tree->settings.archive == TREE_ARCHIVE_ALWAYS;
+    if (is_kept || !job_is_refetchable(tree, job)) {
+        *why = is_kept
                    ? "--archive=always keeps every video."
                    : "its bytes could not be fetched again: the URL of the video has expired, or "
                      "is about to.";
@@ -403,16 +392,14 @@ int archive_evict(struct tree *tree, struct job *job, const char **why)
     }
     int result = 0;
     for (int kind = MEDIA_VIDEO; kind <= MEDIA_COVER && result == 0; kind++) {
-        struct media_item *item;
+        CLEANUP(output_close) struct media_item *item = NULL;
         if (kind == MEDIA_COVER && job->cover_bytes < 0)
             continue;
         result = output_open(tree, job, (enum media_kind)kind, &item);
-        if (result < 0)
-            break;
         /* Proof: the user said `evict`, the bytes can be fetched again (asked above), and nobody
          * reads them. */
-        result = media_item_evict(item);
-        media_item_close(item);
+        if (result == 0)
+            result = media_item_evict(item);
     }
     archive_job_again(tree, job);
     if (result < 0)

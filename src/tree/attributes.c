@@ -10,6 +10,7 @@
  */
 #include "tree_private.h"
 
+#include "seedancefs/base/cleanup.h"
 #include "seedancefs/base/text.h"
 
 #include <stdlib.h>
@@ -22,6 +23,7 @@ enum { ATTRIBUTE_BYTES_MAX = 1024 };
 
 static const char prefix[] = "user.seedance.";
 static const char user_prefix[] = "user.";
+static const char cut_mark[] = "…";
 
 /* Who may not read the prompt is not told that there is one. */
 static bool can_read_prompt(const struct tree *tree, struct job *job,
@@ -31,62 +33,41 @@ static bool can_read_prompt(const struct tree *tree, struct job *job,
     return caller->uid == 0 || (node_mode_bits(tree, mode, caller) & R_OK) != 0;
 }
 
-typedef int attribute_fn(struct tree *tree, struct job *job, const struct job_detail *detail,
-                         struct buf *out);
+typedef int attribute_fn(struct job *job, const struct job_detail *detail, struct buf *out);
 
-static int add_task_id(struct tree *tree UNUSED, struct job *job UNUSED,
-                       const struct job_detail *detail, struct buf *out)
+static int add_task_id(struct job *job UNUSED, const struct job_detail *detail, struct buf *out)
 {
     return detail->attempt.task_id ? buf_add_text(out, detail->attempt.task_id) : -ENODATA;
 }
 
-static int add_status(struct tree *tree UNUSED, struct job *job,
-                      const struct job_detail *detail UNUSED, struct buf *out)
+static int add_status(struct job *job, const struct job_detail *detail UNUSED, struct buf *out)
 {
     return buf_add_text(out, job_state_to_text(job->state));
 }
 
-static int add_model(struct tree *tree UNUSED, struct job *job, const struct job_detail *detail,
-                     struct buf *out)
+static int add_model(struct job *job, const struct job_detail *detail, struct buf *out)
 {
     return job->attempt_id ? buf_add_text(out, detail->attempt.model) : -ENODATA;
 }
 
-/* Never half a character. */
-static void text_cut(struct buf *text)
+static int add_prompt(struct job *job, const struct job_detail *detail UNUSED, struct buf *out)
 {
-    static const char mark[] = "…";
-    if (text->len <= ATTRIBUTE_BYTES_MAX)
-        return;
-    size_t len = ATTRIBUTE_BYTES_MAX - (sizeof(mark) - 1);
-    while (len > 0 && ((unsigned char)text->data[len] & 0xc0) == 0x80)
-        len--;
-    text->len = len;
-    text->data[len] = '\0';
-    buf_add_text(text, mark);
-}
-
-static int add_prompt(struct tree *tree, struct job *job, const struct job_detail *detail UNUSED,
-                      struct buf *out)
-{
-    struct buf text;
-    struct buf shown;
-    buf_init(&text, 64 * 1024 * 1024);
-    buf_init(&shown, text.limit);
-    int r = job->attempt_id ? jobs_prompt_get(tree->settings.jobs, job, &text) : -ENODATA;
+    enum { PROMPT_BYTES_MAX = 64 * 1024 * 1024 };
+    CLEANUP(buf_fini) struct buf text = {.limit = PROMPT_BYTES_MAX};
+    CLEANUP(buf_fini) struct buf shown = {.limit = PROMPT_BYTES_MAX};
+    int r = job->attempt_id ? jobs_prompt_get(job->jobs, job, &text) : -ENODATA;
     if (r == 0)
         r = text_add_shown(&shown, buf_text(&text), text.len);
-    if (r == 0) {
-        text_cut(&shown);
-        r = shown.error ? shown.error : buf_add(out, buf_text(&shown), shown.len);
-    }
-    buf_fini(&shown);
-    buf_fini(&text);
-    return r;
+    if (r < 0)
+        return r;
+    if (shown.len <= ATTRIBUTE_BYTES_MAX)
+        return buf_add(out, buf_text(&shown), shown.len);
+    buf_add(out, buf_text(&shown),
+            text_cut(buf_text(&shown), ATTRIBUTE_BYTES_MAX - (sizeof(cut_mark) - 1)));
+    return buf_add_text(out, cut_mark);
 }
 
-static int add_cost(struct tree *tree UNUSED, struct job *job, const struct job_detail *detail,
-                    struct buf *out)
+static int add_cost(struct job *job, const struct job_detail *detail, struct buf *out)
 {
     const struct store_attempt *attempt = &detail->attempt;
     char usd[TEXT_MONEY_SIZE];
@@ -112,12 +93,7 @@ static int attribute_add(struct tree *tree, const struct node *node,
 {
     if (attributes[index].add == add_prompt && !can_read_prompt(tree, node->job, caller))
         return -ENODATA;
-    return attributes[index].add(tree, node->job, detail, out);
-}
-
-static bool has_attributes(const struct node *node)
-{
-    return node->kind == NODE_JOB || node->kind == NODE_VIDEO;
+    return attributes[index].add(node->job, detail, out);
 }
 
 int tree_xattr_get(struct tree *tree, uint64_t ino, const char *name,
@@ -130,7 +106,7 @@ int tree_xattr_get(struct tree *tree, uint64_t ino, const char *name,
         return r;
     if (strncmp(name, user_prefix, strlen(user_prefix)) != 0)
         return -EOPNOTSUPP;
-    if (!has_attributes(&node) || strncmp(name, prefix, strlen(prefix)) != 0)
+    if (!node.ops->has_xattrs || strncmp(name, prefix, strlen(prefix)) != 0)
         return -ENODATA;
     r = job_detail_get(node.job, &detail);
     if (r < 0)
@@ -148,14 +124,12 @@ int tree_xattr_list(struct tree *tree, uint64_t ino, const struct tree_caller *c
     struct node node;
     struct job_detail *detail;
     int r = node_get(tree, ino, &node);
-    if (r < 0 || !has_attributes(&node))
+    if (r < 0 || !node.ops->has_xattrs)
         return r;
     r = job_detail_get(node.job, &detail);
     for (size_t i = 0; i < ARRAY_COUNT(attributes) && r == 0; i++) {
-        struct buf value;
-        buf_init(&value, out->limit);
+        CLEANUP(buf_fini) struct buf value = {.limit = out->limit};
         int found = attribute_add(tree, &node, detail, i, caller, &value);
-        buf_fini(&value);
         if (found == -ENODATA)
             continue;
         buf_add_text(out, prefix);

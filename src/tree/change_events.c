@@ -1,15 +1,15 @@
 /*
- * What somebody who looks at the mount should be told of: which files of a job have changed, and
- * which have come and gone without anybody's doing there. Each job remembers in two bytes
- * (event_mark) what was told of it.
+ * Tells those who watch the mount which files of a job have changed, and which have come and gone
+ * by themselves. Each job remembers in two bytes (event_mark) what was told of it.
  *
- * What a user makes or removes the kernel tells by itself; what follows from it in another
- * directory, such as a name in by-status, is told here.
+ * When a user makes or removes a file, the kernel tells of it. When a name in another directory
+ * follows, such as one in by-status, this file tells of that.
  */
 #include "tree_private.h"
 
 #include "seedancefs/base/text.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -34,7 +34,7 @@ static const struct {
                    {MARK_PROBLEM, "error"},          {MARK_ATTEMPT, "request.json"},
                    {MARK_RESPONSE, "response.json"}, {MARK_URL, "output.url"}};
 
-/* What changes with every transition; without one, something in these; and while a video is
+/* What changes with every transition; what may change without one; what changes while a video is
  * fetched. */
 static const char *const names_moved[] = {"status", "status.json", "progress", "log", "cost", NULL};
 static const char *const names_same[] = {"status.json", "log", NULL};
@@ -58,82 +58,75 @@ static bool has_url(const struct tree *tree, const struct job *job)
 static unsigned mark_of(const struct tree *tree, const struct job *job)
 {
     unsigned mark = MARK_KNOWN | (unsigned)job->state;
-    mark |= node_has_video(job) ? (unsigned)MARK_VIDEO : 0;
-    mark |= node_has_cover(job) ? (unsigned)MARK_COVER : 0;
+    mark |= output_is_there(job, MEDIA_VIDEO) ? (unsigned)MARK_VIDEO : 0;
+    mark |= output_is_there(job, MEDIA_COVER) ? (unsigned)MARK_COVER : 0;
     mark |= generated_has_problem(job, job->detail) ? (unsigned)MARK_PROBLEM : 0;
     mark |= job->attempt_id ? (unsigned)MARK_ATTEMPT : 0;
     mark |= job->attempt_id && has_response(job) ? (unsigned)MARK_RESPONSE : 0;
     mark |= has_url(tree, job) ? (unsigned)MARK_URL : 0;
-    for (size_t i = 0; job->hidden && i < ARRAY_COUNT(event_files); i++)
-        mark &= node_is_unlinked(job, event_files[i].name) ? ~event_files[i].mark : ~0U;
+    for (size_t i = 0; job->hidden && i < ARRAY_COUNT(event_files); i++) {
+        const struct generated *generated = generated_find(event_files[i].name);
+        if (generated && job_hides(job, generated - generated_table))
+            mark &= ~event_files[i].mark;
+    }
     return mark;
 }
 
-static void emit(const struct tree *tree, enum tree_event kind, const char *directory,
-                 const char *name, const char *ending)
+PRINTF_LIKE(3, 4)
+static void emit(const struct tree *tree, enum tree_event kind, const char *format, ...)
 {
     char path[512];
-    (void)snprintf(path, sizeof(path), "%s%s%s%s", directory, *directory ? "/" : "", name, ending);
+    va_list arguments;
+    if (!tree->settings.on_tree_event)
+        return;
+    va_start(arguments, format);
+    (void)vsnprintf(path, sizeof(path), format, arguments);
+    va_end(arguments);
     tree->settings.on_tree_event(tree->settings.event_context, kind, path);
 }
 
 static void emit_files(const struct tree *tree, const struct job *job, unsigned before,
                        unsigned now)
 {
-    char directory[TEXT_NAME_MAX + 32];
-    (void)snprintf(directory, sizeof(directory), "jobs/%s", job->name);
     for (size_t i = 0; i < ARRAY_COUNT(event_files); i++) {
         if ((now ^ before) & event_files[i].mark)
-            emit(tree, now & event_files[i].mark ? TREE_EVENT_FILE : TREE_EVENT_GONE, directory,
-                 event_files[i].name, "");
+            emit(tree, now & event_files[i].mark ? TREE_EVENT_FILE : TREE_EVENT_GONE, "jobs/%s/%s",
+                 job->name, event_files[i].name);
     }
 }
 
 static void emit_changes(const struct tree *tree, const struct job *job, const char *const *names)
 {
-    char directory[TEXT_NAME_MAX + 32];
-    (void)snprintf(directory, sizeof(directory), "jobs/%s", job->name);
     for (; *names; names++)
-        emit(tree, TREE_EVENT_CONTENT, directory, *names, "");
-}
-
-static void emit_same(const struct tree *tree, const struct job *job, unsigned mark)
-{
-    static const char *const problem[] = {"error", NULL};
-    emit_changes(tree, job, names_same);
-    if (mark & MARK_PROBLEM)
-        emit_changes(tree, job, problem);
+        emit(tree, TREE_EVENT_CONTENT, "jobs/%s/%s", job->name, *names);
 }
 
 /* The name that the mark stands for in by-status; nothing for 0. */
 static void emit_status(const struct tree *tree, enum tree_event kind, unsigned mark,
                         const char *name)
 {
-    char directory[64];
-    if (!(mark & MARK_KNOWN))
-        return;
-    (void)snprintf(directory, sizeof(directory), "by-status/%s",
-                   job_state_to_text((enum job_state)(mark & MARK_STATE)));
-    emit(tree, kind, directory, name, "");
+    if (mark & MARK_KNOWN)
+        emit(tree, kind, "by-status/%s/%s", job_state_to_text((enum job_state)(mark & MARK_STATE)),
+             name);
 }
 
 static void emit_video(const struct tree *tree, enum tree_event kind, unsigned mark,
                        const char *name)
 {
     if (mark & MARK_VIDEO)
-        emit(tree, kind, "videos", name, ".mp4");
+        emit(tree, kind, "videos/%s.mp4", name);
 }
 
 static void emit_root(const struct tree *tree, bool is_event)
 {
-    emit(tree, TREE_EVENT_CONTENT, "", "index.html", "");
+    emit(tree, TREE_EVENT_CONTENT, "index.html");
     if (!is_event)
         return;
-    emit(tree, TREE_EVENT_CONTENT, "", "events", "");
-    emit(tree, TREE_EVENT_CONTENT, "", "spend.json", "");
+    emit(tree, TREE_EVENT_CONTENT, "events");
+    emit(tree, TREE_EVENT_CONTENT, "spend.json");
 }
 
-/* What has become different beside the job's own directory; true when its state or name has. */
+/* Tells of the names in the views. True when the job's state or name has changed. */
 static bool emit_views(const struct tree *tree, unsigned before, const char *old_name, unsigned now,
                        const char *name)
 {
@@ -163,15 +156,15 @@ void change_event_job_changed(struct tree *tree, struct job *job)
     bool is_implied = job->event_mark == MARK_IMPLIED;
     unsigned before = is_implied ? 0 : job->event_mark;
     unsigned now = mark_of(tree, job);
-    if (!tree->settings.on_tree_event)
-        return;
     if (before == now) {
-        emit_same(tree, job, now);
+        emit_changes(tree, job, names_same);
+        if (now & MARK_PROBLEM)
+            emit(tree, TREE_EVENT_CONTENT, "jobs/%s/error", job->name);
         return;
     }
     job->event_mark = (unsigned short)now;
     if (is_implied)
-        emit(tree, TREE_EVENT_JOB, "jobs", job->name, "");
+        emit(tree, TREE_EVENT_JOB, "jobs/%s", job->name);
     /* Files first: who is told that `status` has changed looks for the video. */
     emit_files(tree, job, before, now);
     bool is_moved = emit_views(tree, before, job->name, now, job->name);
@@ -181,15 +174,14 @@ void change_event_job_changed(struct tree *tree, struct job *job)
 
 void change_event_media_fetched(struct tree *tree, struct job *job)
 {
-    if (tree->settings.on_tree_event)
-        emit_changes(tree, job, names_fetched);
+    emit_changes(tree, job, names_fetched);
 }
 
 void change_event_file_unlinked(struct tree *tree, struct job *job)
 {
     unsigned before = job->event_mark;
     unsigned now = before & mark_of(tree, job);
-    if (!(before & MARK_KNOWN) || !tree->settings.on_tree_event)
+    if (!(before & MARK_KNOWN))
         return;
     job->event_mark = (unsigned short)now;
     (void)emit_views(tree, before, job->name, now, job->name);
@@ -198,8 +190,6 @@ void change_event_file_unlinked(struct tree *tree, struct job *job)
 
 void change_event_job_gone(struct tree *tree, struct job *job)
 {
-    if (!tree->settings.on_tree_event)
-        return;
     (void)emit_views(tree, job->event_mark, job->name, 0, job->name);
     job->event_mark = 0;
     emit_root(tree, true);
@@ -207,8 +197,6 @@ void change_event_job_gone(struct tree *tree, struct job *job)
 
 void change_event_job_renamed(struct tree *tree, struct job *job, const char *old_name)
 {
-    if (!tree->settings.on_tree_event)
-        return;
     (void)emit_views(tree, job->event_mark, old_name, job->event_mark, job->name);
     emit_root(tree, true);
 }

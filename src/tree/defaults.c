@@ -1,50 +1,72 @@
 /*
- * defaults.json and defaults.error at the root: the names, attributes and handles of what the job
- * layer keeps. They are the only files there that come and go, and the first is the only one that
- * can be written.
+ * defaults.json and defaults.error at the root: the nodes of what the job layer keeps. They are the
+ * only files there that come and go, and the first is the only one that can be written.
  */
-#include "tree_private.h"
+#include "handle.h"
 
 #include "seedancefs/job/defaults.h"
 
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
-int defaults_render(struct tree *tree, struct buf *out)
+static int defaults_get(struct tree *tree, struct node *node)
+{
+    return node->id == 0 && jobs_defaults_is_there(tree->settings.jobs) ? 0 : -ESTALE;
+}
+
+static int defaults_render(struct tree *tree, const struct node *node UNUSED, struct buf *out)
 {
     const struct buf *text = jobs_defaults_text(tree->settings.jobs);
     return buf_add(out, buf_text(text), text->len);
 }
 
-int defaults_error_render(struct tree *tree, struct buf *out)
+static int64_t defaults_changed_ms(const struct tree *tree, const struct node *node UNUSED)
+{
+    return jobs_defaults_changed_ms(tree->settings.jobs);
+}
+
+static int defaults_setattr(struct tree *tree, const struct node *node UNUSED,
+                            const struct tree_change *change)
+{
+    return change->has_size ? jobs_defaults_truncate(tree->settings.jobs, change->size) : 0;
+}
+
+static int defaults_unlink(struct tree *tree, const struct node *node UNUSED)
+{
+    return jobs_defaults_remove(tree->settings.jobs);
+}
+
+int defaults_rename(struct tree *tree, struct job_file *file, unsigned flags)
+{
+    struct jobs *jobs = tree->settings.jobs;
+    if ((flags & RENAME_NOREPLACE) && jobs_defaults_is_there(jobs))
+        return -EEXIST;
+    return jobs_defaults_rename(jobs, file);
+}
+
+const struct node_ops defaults_ops = {.mode = S_IFREG | 0644,
+                                      .is_direct = true,
+                                      .writer = &defaults_handles,
+                                      .get = defaults_get,
+                                      .changed_ms = defaults_changed_ms,
+                                      .setattr = defaults_setattr,
+                                      .render = defaults_render,
+                                      .unlink = defaults_unlink};
+
+static int defaults_error_get(struct tree *tree, struct node *node)
+{
+    return node->id == 0 && jobs_defaults_problem(tree->settings.jobs) ? 0 : -ESTALE;
+}
+
+static int defaults_error_render(struct tree *tree, const struct node *node UNUSED, struct buf *out)
 {
     const char *problem = jobs_defaults_problem(tree->settings.jobs);
     return text_add_shown(out, problem ? problem : "", problem ? strlen(problem) : 0);
 }
 
-bool defaults_has_kind(enum node_kind kind)
-{
-    return kind == NODE_DEFAULTS || kind == NODE_DEFAULTS_ERROR;
-}
-
-bool defaults_is_there(const struct tree *tree, enum node_kind kind)
-{
-    if (kind == NODE_DEFAULTS)
-        return jobs_defaults_is_there(tree->settings.jobs);
-    return kind != NODE_DEFAULTS_ERROR || jobs_defaults_problem(tree->settings.jobs) != NULL;
-}
-
-bool defaults_has_name(const struct node *directory, const char *name)
-{
-    return directory->kind == NODE_ROOT && strcmp(name, DEFAULTS_NAME) == 0;
-}
-
-int64_t defaults_changed_ms(const struct tree *tree)
-{
-    return jobs_defaults_changed_ms(tree->settings.jobs);
-}
-
-int64_t root_changed_ms(const struct tree *tree)
-{
-    int64_t named_ms = jobs_defaults_named_ms(tree->settings.jobs);
-    return named_ms > tree->born_ms ? named_ms : tree->born_ms;
-}
+const struct node_ops defaults_error_ops = {.mode = S_IFREG | 0444,
+                                            .is_direct = true,
+                                            .get = defaults_error_get,
+                                            .changed_ms = defaults_changed_ms,
+                                            .render = defaults_error_render};

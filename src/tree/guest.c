@@ -65,9 +65,9 @@ void guest_leave(struct tree *tree, struct guest *guest)
 
 static struct guest_holding *holding_find(struct guest_holding *holdings, const struct guest *guest)
 {
-    while (holdings && holdings->guest != guest)
-        holdings = holdings->next;
-    return holdings;
+    struct guest_holding *found;
+    LL_SEARCH_SCALAR(holdings, found, guest, guest);
+    return found;
 }
 
 /* Whoever has nothing yet may have one file of any size. */

@@ -19,7 +19,9 @@
  */
 #include "tree_private.h"
 
+#include "seedancefs/base/cleanup.h"
 #include "seedancefs/base/json.h"
+#include "seedancefs/base/number.h"
 #include "seedancefs/base/text.h"
 
 #include <stdlib.h>
@@ -73,8 +75,7 @@ struct index {
 /* Text as it may be shown, as HTML, in an attribute too: markup is text. */
 static void html_add(struct buf *out, const char *text, size_t len)
 {
-    struct buf shown;
-    buf_init(&shown, out->limit);
+    CLEANUP(buf_fini) struct buf shown = {.limit = out->limit};
     size_t from = 0;
     if (text_add_shown(&shown, text, len) < 0 && !out->error)
         out->error = shown.error;
@@ -93,7 +94,6 @@ static void html_add(struct buf *out, const char *text, size_t len)
         from = i + 1;
     }
     buf_add(out, buf_text(&shown) + from, shown.len - from);
-    buf_fini(&shown);
 }
 
 static void html_add_text(struct buf *out, const char *text)
@@ -119,18 +119,6 @@ static void url_add_file(struct buf *out, const struct job *job, const char *fil
     buf_add_text(out, "jobs/");
     url_add(out, job->name);
     buf_addf(out, "/%s", file);
-}
-
-/* No more bytes than `most`, and no half character. */
-static size_t text_cut(const char *text, size_t most)
-{
-    size_t len = strlen(text);
-    if (len <= most)
-        return len;
-    len = most;
-    while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80)
-        len--;
-    return len;
 }
 
 static void prompt_show(struct buf *out, const struct job *job, const char *prompt,
@@ -169,8 +157,7 @@ static void prompt_add(struct tree *tree, const struct job *job, const struct jo
 {
     const struct job_file *file = job_file_find(detail, JOB_PROMPT_NAME);
     const struct job_file *text = job_file_find(detail, JOB_PROMPT_TEXT_NAME);
-    struct buf request;
-    buf_init(&request, REQUEST_BYTES_MAX);
+    CLEANUP(buf_fini) struct buf request = {.limit = REQUEST_BYTES_MAX};
     if (job->attempt_id) {
         if (jobs_blob_get(tree->settings.jobs, job, STORE_DISPLAY, &request) == 0)
             prompt_show_json(out, job, &request, "request.json");
@@ -182,17 +169,6 @@ static void prompt_add(struct tree *tree, const struct job *job, const struct jo
         if (*prompt && text_is_utf8(buf_text(&request), request.len))
             prompt_show(out, job, prompt, JOB_PROMPT_TEXT_NAME);
     }
-    buf_fini(&request);
-}
-
-static bool is_shown(const struct job *job, int64_t bytes, unsigned hidden_bit)
-{
-    return job->state == JOB_SUCCEEDED && bytes >= 0 && (job->hidden >> hidden_bit & 1) == 0;
-}
-
-static bool has_video(const struct job *job)
-{
-    return is_shown(job, job->video_bytes, GENERATED_HIDDEN_VIDEO);
 }
 
 /* The text of `error`; false when nothing is wrong. */
@@ -252,7 +228,7 @@ static void facts_add(const struct job *job, const struct job_detail *detail, st
  * fetched of a video before somebody wants it, and of the covers only those that are in view. */
 static void video_add(const struct job *job, const struct job_detail *detail, struct buf *out)
 {
-    bool has_cover = is_shown(job, job->cover_bytes, GENERATED_HIDDEN_COVER);
+    bool has_cover = output_is_there(job, MEDIA_COVER);
     buf_addf(out, "<a class=\"media%s\" href=\"", has_cover ? "" : " bare");
     url_add_file(out, job, "output.mp4");
     buf_add_text(out, "\" aria-label=\"Play ");
@@ -287,7 +263,7 @@ static void words_add(struct tree *tree, struct job *job, const struct job_detai
         return;
     }
     prompt_add(tree, job, detail, out);
-    if (has_video(job))
+    if (output_is_there(job, MEDIA_VIDEO))
         (void)error_add(job, detail, "error", out);
     reason_add(job, detail, out);
 }
@@ -301,7 +277,7 @@ static void card_add(struct tree *tree, struct job *job, struct buf *out)
     const char *word = job_state_to_text(job->state);
     buf_addf(out, "<article id=\"job-%lld\" class=\"job %s\" data-state=\"%s\">\n",
              (long long)job->id, state_rows[job->state].look, word);
-    if (has_video(job))
+    if (output_is_there(job, MEDIA_VIDEO))
         video_add(job, detail, out);
     else if (is_private(tree, job) || !error_add(job, detail, "error stage", out))
         buf_addf(out, "<div class=\"media blank\">%s</div>\n", state_rows[job->state].stage);
@@ -317,7 +293,7 @@ static void card_add(struct tree *tree, struct job *job, struct buf *out)
 
 static int64_t index_key(const struct job *job)
 {
-    return job->attempt_id > job->id ? job->attempt_id : job->id; /* one sequence of numbers */
+    return max_int64(job->attempt_id, job->id); /* one sequence of numbers */
 }
 
 static int index_compare(const void *a, const void *b)
@@ -427,7 +403,7 @@ void index_changed(struct tree *tree)
     buf_init(&tree->index_page, INDEX_BYTES_MAX);
 }
 
-int index_render(struct tree *tree, struct buf *out)
+int index_render(struct tree *tree, const struct node *node UNUSED, struct buf *out)
 {
     struct index index = {.tree = tree};
     int r = 0;

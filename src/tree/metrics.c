@@ -15,6 +15,7 @@
  */
 #include "tree_private.h"
 
+#include "seedancefs/base/number.h"
 #include "seedancefs/base/text.h"
 
 #include <stdio.h>
@@ -118,7 +119,7 @@ static void add_media(const struct tree *tree, struct buf *out)
         counts.cache_bytes);
 }
 
-int metrics_render(struct tree *tree, struct buf *out)
+int metrics_render(struct tree *tree, const struct node *node UNUSED, struct buf *out)
 {
     family(out, "build_info", METRIC_GAUGE, "The program's version.");
     buf_addf(out, "seedancefs_build_info{version=\"%s\"} 1\n", SEEDANCEFS_VERSION);

@@ -1,60 +1,39 @@
 /*
  * models/MODEL.json: what each model takes and costs. They never change while the program runs.
  */
-#include "tree_private.h"
+#include "handle.h"
 
 #include "seedancefs/job/models.h"
 
 #include <stdio.h>
-#include <string.h>
 
-static const char ending[] = ".json";
-
-enum { MODEL_NAME_SIZE = 128 };
-
-static void file_name(size_t index, char out[static MODEL_NAME_SIZE])
+static int models_next(struct tree *tree UNUSED, const struct node *directory UNUSED,
+                       struct node_child *child)
 {
-    (void)snprintf(out, MODEL_NAME_SIZE, "%s%s", jobs_model_name(index), ending);
+    int64_t index = child->next - 2;
+    if ((size_t)index >= jobs_model_count())
+        return 0;
+    child->node = (struct node){.ops = &model_ops, .kind = NODE_MODEL, .id = index};
+    child->next++;
+    (void)snprintf(child->name, sizeof(child->name), "%s.json", jobs_model_name((size_t)index));
+    return 1;
 }
 
-bool models_has_kind(enum node_kind kind)
+static int model_get(struct tree *tree UNUSED, struct node *node)
 {
-    return kind == NODE_MODELS || kind == NODE_MODEL;
+    return (uint64_t)node->id < jobs_model_count() ? 0 : -ESTALE;
 }
 
-int models_get(const struct node *node)
-{
-    bool is_there =
-        node->kind == NODE_MODEL ? (uint64_t)node->id < jobs_model_count() : node->id == 0;
-    return is_there ? 0 : -ESTALE;
-}
-
-int models_find(const char *name, struct node *out)
-{
-    char found[MODEL_NAME_SIZE];
-    for (size_t i = 0; i < jobs_model_count(); i++) {
-        file_name(i, found);
-        if (strcmp(found, name) == 0) {
-            *out = (struct node){.kind = NODE_MODEL, .id = (int64_t)i};
-            return 0;
-        }
-    }
-    return -ENOENT;
-}
-
-bool models_list(struct tree *tree, int64_t offset, tree_list_fn *fn, void *context)
-{
-    char name[MODEL_NAME_SIZE];
-    for (int64_t i = offset - 2; i < (int64_t)jobs_model_count(); i++) {
-        struct node node = {.kind = NODE_MODEL, .id = i};
-        file_name((size_t)i, name);
-        if (!tree_list_add(tree, &node, name, i + 3, fn, context))
-            return false;
-    }
-    return true;
-}
-
-int models_render(const struct node *node, struct buf *out)
+static int model_render(struct tree *tree UNUSED, const struct node *node, struct buf *out)
 {
     return jobs_model_render((size_t)node->id, out);
 }
+
+const struct node_ops models_ops = {DIRECTORY_OPS, .next = models_next};
+
+const struct node_ops model_ops = {.mode = S_IFREG | 0444,
+                                   .parent = NODE_MODELS,
+                                   .entry_s = KEEP_LONG_S,
+                                   .attr_s = KEEP_LONG_S,
+                                   .get = model_get,
+                                   .render = model_render};

@@ -4,6 +4,7 @@
  */
 #include "tree_private.h"
 
+#include "seedancefs/base/cleanup.h"
 #include "seedancefs/base/json.h"
 
 #include <stdio.h>
@@ -37,12 +38,11 @@ static void time_left_add(struct buf *out, int64_t eta_ms)
 
 static void fetched_add(struct tree *tree, struct job *job, struct buf *out)
 {
-    struct media_item *item = NULL;
+    CLEANUP(output_close) struct media_item *item = NULL;
     if (job->video_bytes <= 0 || output_open(tree, job, MEDIA_VIDEO, &item) < 0)
         return;
     int64_t cached_bytes = media_item_cached_bytes(item);
     bool is_complete = media_item_is_complete(item);
-    media_item_close(item);
     if (is_complete)
         buf_add_text(out, ", video on disk");
     else if (cached_bytes >= 0)
@@ -83,10 +83,6 @@ void progress_write(struct json_writer *w, struct job *job)
     json_write_object_begin(w);
     json_write_key(w, "fraction");
     json_write_raw(w, progress.permille < 0 ? "null" : fraction);
-    json_write_key(w, "eta_s");
-    if (progress.eta_ms < 0)
-        json_write_null(w);
-    else
-        json_write_int64(w, (progress.eta_ms + 999) / 1000);
+    write_number(w, "eta_s", progress.eta_ms < 0 ? -1 : (progress.eta_ms + 999) / 1000);
     json_write_object_end(w);
 }

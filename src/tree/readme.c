@@ -69,7 +69,7 @@ static const char readme_text[] =
     "spend.json shows what was spent.\n"
     "Remove a job with rm -r jobs/cat. Its task and cost stay in the records.\n";
 
-int readme_render(struct tree *tree UNUSED, struct buf *out)
+int readme_render(struct tree *tree UNUSED, const struct node *node UNUSED, struct buf *out)
 {
     return buf_add(out, readme_text, sizeof(readme_text) - 1);
 }

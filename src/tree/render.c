@@ -5,6 +5,7 @@
  */
 #include "tree_private.h"
 
+#include "seedancefs/base/cleanup.h"
 #include "seedancefs/base/json.h"
 #include "seedancefs/base/text.h"
 #include "seedancefs/job/ctl.h"
@@ -40,32 +41,6 @@ static int render_status(struct tree *tree UNUSED, struct job *job,
     return buf_addf(out, "%s\n", job_state_to_text(job->state));
 }
 
-static void write_time(struct json_writer *w, const char *key, int64_t wall_ms)
-{
-    char text[TEXT_TIME_SIZE];
-    if (wall_ms > 0)
-        text_time_rfc3339(wall_ms, text);
-    json_write_member_string(w, key, wall_ms > 0 ? text : NULL);
-}
-
-static void write_money(struct json_writer *w, const char *key, int64_t usd_micros)
-{
-    char text[TEXT_MONEY_SIZE];
-    if (usd_micros >= 0)
-        text_usd(usd_micros, text);
-    json_write_member_string(w, key, usd_micros >= 0 ? text : NULL);
-}
-
-/* A number, or null where it is not known (negative). */
-static void write_number(struct json_writer *w, const char *key, int64_t value)
-{
-    json_write_key(w, key);
-    if (value < 0)
-        json_write_null(w);
-    else
-        json_write_int64(w, value);
-}
-
 static void write_error(struct json_writer *w, const struct job *job,
                         const struct job_detail *detail)
 {
@@ -92,13 +67,12 @@ static void write_output(struct tree *tree, struct json_writer *w, struct job *j
         json_write_null(w);
         return;
     }
-    struct media_item *item = NULL;
+    CLEANUP(output_close) struct media_item *item = NULL;
     int64_t cached_bytes = -1;
     bool is_archived = false;
     if (output_open(tree, job, MEDIA_VIDEO, &item) == 0) {
         cached_bytes = media_item_cached_bytes(item);
         is_archived = media_item_is_durable(item);
-        media_item_close(item);
     }
     json_write_object_begin(w);
     json_write_member_int64(w, "bytes", job->video_bytes);
@@ -144,9 +118,9 @@ static int render_status_json(struct tree *tree, struct job *job, struct job_det
     json_write_key(&w, "cost");
     json_write_object_begin(&w);
     json_write_member_string(&w, "currency", "USD");
-    write_money(&w, "estimated", is_tried ? attempt->estimated_usd_micros : -1);
-    write_money(&w, "actual", is_tried ? attempt->actual_usd_micros : -1);
-    write_money(&w, "at_risk", is_tried ? job_at_risk_usd_micros(job->state, attempt) : -1);
+    write_usd(&w, "estimated", is_tried ? attempt->estimated_usd_micros : -1);
+    write_usd(&w, "actual", is_tried ? attempt->actual_usd_micros : -1);
+    write_usd(&w, "at_risk", is_tried ? job_at_risk_usd_micros(job->state, attempt) : -1);
     json_write_object_end(&w);
     write_error(&w, job, detail);
     write_output(tree, &w, job, detail);
@@ -240,57 +214,66 @@ static int render_url(struct tree *tree UNUSED, struct job *job UNUSED, struct j
     return buf_addf(out, "%s\n", detail->attempt.video_url ? detail->attempt.video_url : "");
 }
 
+bool generated_is_wait_over(const struct job *job)
+{
+    return job->state != JOB_DRAFT && job_state_class(job->state) != JOB_CLASS_ACTIVE;
+}
+
+static int render_wait(struct tree *tree UNUSED, struct job *job, struct job_detail *detail UNUSED,
+                       struct buf *out)
+{
+    return generated_is_wait_over(job) ? buf_addf(out, "%s\n", job_state_to_text(job->state)) : 0;
+}
+
 /* The order is part of the inode numbers: new ones go to the end. */
-static const struct generated generated_table[] = {
-    {"status", 0444, true, false, NULL, render_status},
-    {"status.json", 0444, true, true, NULL, render_status_json},
-    {"request.json", 0444, false, true, has_attempt, render_request},
-    {"response.json", 0444, false, true, generated_has_response, render_response},
-    {"cost", 0444, true, false, NULL, render_cost},
-    {"error", 0444, false, true, generated_has_problem, render_error},
-    {"log", 0444, true, true, NULL, render_log},
-    {"output.url", 0400, false, false, has_url, render_url},
-    {"ctl", 0600, true, false, NULL, render_ctl},
-    {"progress", 0444, true, false, NULL, progress_render},
-    {"wait", 0444, true, false, NULL, wait_render},
+const struct generated generated_table[GENERATED_COUNT] = {
+    {"status", 0444, GENERATED_PERMANENT, NULL, render_status},
+    {"status.json", 0444, GENERATED_PERMANENT | GENERATED_WORDS | GENERATED_TIME, NULL,
+     render_status_json},
+    {"request.json", 0444, GENERATED_WORDS, has_attempt, render_request},
+    {"response.json", 0444, GENERATED_WORDS, generated_has_response, render_response},
+    {"cost", 0444, GENERATED_PERMANENT, NULL, render_cost},
+    {"error", 0444, GENERATED_WORDS, generated_has_problem, render_error},
+    {"log", 0444, GENERATED_PERMANENT | GENERATED_WORDS, NULL, render_log},
+    {"output.url", 0400, 0, has_url, render_url},
+    {"ctl", 0600, GENERATED_PERMANENT, NULL, render_ctl},
+    {"progress", 0444, GENERATED_PERMANENT | GENERATED_TIME, NULL, progress_render},
+    {"wait", 0444, GENERATED_PERMANENT | GENERATED_UNLISTED, NULL, render_wait},
 };
 
-size_t generated_count(void)
+const struct generated *generated_find(const char *name)
 {
-    return ARRAY_COUNT(generated_table);
+    for (size_t i = 0; i < GENERATED_COUNT; i++) {
+        if (strcmp(generated_table[i].name, name) == 0)
+            return &generated_table[i];
+    }
+    return NULL;
 }
 
-const struct generated *generated_at(size_t index)
+bool generated_is_there(struct job *job, const struct generated *generated)
 {
-    return &generated_table[index];
+    struct job_detail *detail;
+    if (job_hides(job, generated - generated_table))
+        return false;
+    return !generated->is_there ||
+           (job_detail_get(job, &detail) == 0 && generated->is_there(job, detail));
 }
 
-bool generated_is_unlisted(const struct generated *generated)
+int generated_render(struct tree *tree, const struct node *node, struct buf *out)
 {
-    return generated->render == wait_render;
-}
-
-bool generated_has_time(const struct generated *generated)
-{
-    return generated->render == progress_render || generated->render == render_status_json;
-}
-
-int generated_render(struct tree *tree, struct job *job, const struct generated *generated,
-                     struct buf *out)
-{
+    const struct generated *generated = node->generated;
+    struct job *job = node->job;
     struct job_detail *detail = NULL;
     /* `status` needs nothing but the job itself, and is what scripts ask most. */
     if (generated->render == render_status)
         return render_status(tree, job, NULL, out);
-    struct buf text;
-    buf_init(&text, out->limit);
+    CLEANUP(buf_fini) struct buf text = {.limit = out->limit};
     int r = job_detail_get(job, &detail);
     if (r == 0)
         r = generated->render(tree, job, detail, &text);
+    if (r < 0)
+        return r;
     /* Whatever came from outside, and whichever version wrote it into the store. */
-    if (r == 0)
-        r = (generated->render == render_url ? text_add_escaped
-                                             : text_add_shown)(out, buf_text(&text), text.len);
-    buf_fini(&text);
-    return r;
+    return (generated->render == render_url ? text_add_escaped
+                                            : text_add_shown)(out, buf_text(&text), text.len);
 }

@@ -3,9 +3,12 @@
  * somebody has open: so no count of versions is needed, which would have to know of all that a file
  * shows. Of older ones nothing is known but by those who hold them.
  */
-#include "snapshot.h"
+#include "handle.h"
 
 #include "guest.h"
+
+#include "seedancefs/base/cleanup.h"
+#include "seedancefs/base/number.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -44,25 +47,22 @@ static void snapshot_unref(struct tree *tree, struct snapshot *snapshot)
     free(snapshot);
 }
 
-int snapshot_take(struct tree *tree, const struct node *node, struct guest *guest,
-                  struct snapshot **out)
+int snapshot_take(struct tree_handle *handle, struct snapshot **out)
 {
-    uint64_t ino = node_ino(node->kind, node->id);
+    struct tree *tree = handle->tree;
+    uint64_t ino = node_ino(handle->node.kind, handle->node.id);
     struct snapshot *snapshot = NULL;
-    struct buf content;
-    buf_init(&content, SNAPSHOT_BYTES_MAX);
-    int r = node_render(tree, node, &content);
-    if (r == 0)
-        HASH_FIND(by_ino, tree->snapshots, &ino, sizeof(ino), snapshot);
-    if (r == 0 && (!snapshot || !is_same(&snapshot->content, &content)))
-        snapshot = snapshot_new(tree, ino, &content, snapshot);
-    buf_fini(&content);
-    if (r == 0 && !snapshot)
-        r = -ENOMEM;
+    CLEANUP(buf_fini) struct buf content = {.limit = SNAPSHOT_BYTES_MAX};
+    int r = node_render(tree, &handle->node, &content);
     if (r < 0)
         return r;
+    HASH_FIND(by_ino, tree->snapshots, &ino, sizeof(ino), snapshot);
+    if (!snapshot || !is_same(&snapshot->content, &content))
+        snapshot = snapshot_new(tree, ino, &content, snapshot);
+    if (!snapshot)
+        return -ENOMEM;
     snapshot->refs++;
-    r = guest_hold(tree, guest, &snapshot->holdings, snapshot->content.len);
+    r = guest_hold(tree, handle->guest, &snapshot->holdings, snapshot->content.len);
     if (r < 0)
         snapshot_unref(tree, snapshot);
     else
@@ -76,4 +76,22 @@ void snapshot_release(struct tree *tree, struct snapshot *snapshot, struct guest
         return;
     guest_let_go(tree, guest, &snapshot->holdings, snapshot->content.len);
     snapshot_unref(tree, snapshot);
+}
+
+int snapshot_open(struct tree_handle *handle, int flags UNUSED)
+{
+    return snapshot_take(handle, &handle->snapshot);
+}
+
+int snapshot_read(struct tree_handle *handle, size_t size, int64_t offset, struct tree_bytes *out)
+{
+    *out = text_part(&handle->snapshot->content, size, offset);
+    return 0;
+}
+
+struct tree_bytes text_part(const struct buf *text, size_t size, int64_t offset)
+{
+    size_t start = offset < 0 ? text->len : min_size((size_t)offset, text->len);
+    return (struct tree_bytes){
+        .fd = -1, .memory = buf_text(text) + start, .len = min_size(text->len - start, size)};
 }

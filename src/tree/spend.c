@@ -12,7 +12,9 @@
  */
 #include "tree_private.h"
 
+#include "seedancefs/base/cleanup.h"
 #include "seedancefs/base/json.h"
+#include "seedancefs/base/number.h"
 #include "seedancefs/base/table.h"
 #include "seedancefs/base/text.h"
 
@@ -78,8 +80,7 @@ static void sum_add(struct spend_reading *reading, enum spend_table which, const
 {
     struct spend_sum **table = &reading->spend->tables[which];
     struct spend_sum *sum;
-    if (len > TEXT_NAME_MAX)
-        len = TEXT_NAME_MAX;
+    len = min_size(len, TEXT_NAME_MAX);
     HASH_FIND(hh, *table, key, len, sum);
     if (!sum) {
         sum = calloc(1, sizeof(*sum));
@@ -154,21 +155,6 @@ static int spend_get(struct tree *tree, struct spend **out)
     return 0;
 }
 
-static void write_usd(struct json_writer *w, const char *key, int64_t usd_micros)
-{
-    char text[TEXT_MONEY_SIZE];
-    text_usd(usd_micros, text);
-    json_write_member_string(w, key, text);
-}
-
-static void write_when(struct json_writer *w, const char *key, int64_t wall_ms)
-{
-    char text[TEXT_TIME_SIZE];
-    if (wall_ms > 0)
-        text_time_rfc3339(wall_ms, text);
-    json_write_member_string(w, key, wall_ms > 0 ? text : NULL);
-}
-
 static void write_attempt(struct json_writer *w, const struct store_spending *row)
 {
     json_write_object_begin(w);
@@ -178,17 +164,10 @@ static void write_attempt(struct json_writer *w, const struct store_spending *ro
     json_write_member_string(w, "state", row->state);
     json_write_member_string(w, "task_id", row->task_id);
     json_write_member_string(w, "model", row->model);
-    write_when(w, "submitted_at", row->submitted_ms);
-    write_when(w, "finished_at", row->finished_ms);
+    write_time(w, "submitted_at", row->submitted_ms);
+    write_time(w, "finished_at", row->finished_ms);
     write_usd(w, "estimated", row->estimated_usd_micros);
-    json_write_key(w, "actual");
-    if (row->actual_usd_micros < 0) {
-        json_write_null(w);
-    } else {
-        char text[TEXT_MONEY_SIZE];
-        text_usd(row->actual_usd_micros, text);
-        json_write_string(w, text);
-    }
+    write_usd(w, "actual", row->actual_usd_micros);
     json_write_member_string(w, "counts_as", money_words[row->class]);
     json_write_object_end(w);
 }
@@ -274,9 +253,8 @@ static int write_budget(struct tree *tree, struct json_writer *w)
     write_usd(w, "limit", state.budget.limit_usd_micros);
     json_write_member_string(w, "period", periods[state.budget.period]);
     write_usd(w, "used", state.used_usd_micros);
-    int64_t left = state.budget.limit_usd_micros - state.used_usd_micros;
-    write_usd(w, "left", left > 0 ? left : 0);
-    write_when(w, "until", state.until_ms == INT64_MAX ? 0 : state.until_ms);
+    write_usd(w, "left", max_int64(state.budget.limit_usd_micros - state.used_usd_micros, 0));
+    write_time(w, "until", state.until_ms == INT64_MAX ? 0 : state.until_ms);
     json_write_object_end(w);
     return 0;
 }
@@ -368,16 +346,16 @@ static int write_file(struct tree *tree, const struct spend *spend, struct json_
     return r;
 }
 
-int spend_render(struct tree *tree, struct buf *out)
+int spend_render(struct tree *tree, const struct node *node UNUSED, struct buf *out)
 {
     struct spend *spend;
     struct json_writer w;
-    struct buf list; /* the attempts, rendered as they come */
     size_t before = out->len;
     int r = spend_get(tree, &spend);
     if (r < 0)
         return r;
-    buf_init(&list, SPEND_BYTES_MAX);
+    /* The attempts, rendered as they come. */
+    CLEANUP(buf_fini) struct buf list = {.limit = SPEND_BYTES_MAX};
     json_writer_init(&w, &list, JSON_PRETTY);
     json_write_array_begin(&w);
     r = spend_read(tree, spend, &w);
@@ -392,7 +370,6 @@ int spend_render(struct tree *tree, struct buf *out)
     if (r == 0)
         r = write_file(tree, spend, &w, buf_text(&list));
     buf_add_char(out, '\n');
-    buf_fini(&list);
     if (r == 0)
         r = out->error;
     if (r == 0)
@@ -400,7 +377,7 @@ int spend_render(struct tree *tree, struct buf *out)
     return r;
 }
 
-int spend_size_get(struct tree *tree, int64_t *size)
+int spend_size(struct tree *tree, const struct node *node, int64_t *size)
 {
     struct spend *spend;
     struct job_budget_state budget; /* asked first: another one makes another file */
@@ -408,10 +385,8 @@ int spend_size_get(struct tree *tree, int64_t *size)
     if (r == 0)
         r = spend_budget_get(tree, &budget);
     if (r == 0 && (spend->size < 0 || !spend_is_known(tree, spend))) {
-        struct buf text;
-        buf_init(&text, SPEND_BYTES_MAX);
-        r = spend_render(tree, &text);
-        buf_fini(&text);
+        CLEANUP(buf_fini) struct buf text = {.limit = SPEND_BYTES_MAX};
+        r = spend_render(tree, node, &text);
     }
     if (r == 0)
         *size = spend->size;

@@ -4,10 +4,10 @@
  *   videos/NAME.mp4        -> ../jobs/NAME/output.mp4, of each job whose output.mp4 is there
  *   by-status/STATUS/NAME  -> ../../jobs/NAME, one directory for each status word
  *
- * Nothing is kept for them: a name is looked up among the jobs, a listing walks the jobs in the
- * order of their ids and passes over those that do not belong. What is kept is when a name came or
- * went last, one time for each directory, and how many jobs each status has; for that each job
- * remembers in one byte (view_mark) which views it stands in.
+ * A name is looked up among the jobs. A listing walks all jobs in the order of their ids and passes
+ * over those that do not belong. The views keep only, for each directory, when a name came or went
+ * last and how many jobs there are; for that each job remembers in one byte (view_mark) which views
+ * it stands in.
  *
  * A link has the inode of its job, whatever directory it is found in. Names of links come and go by
  * themselves, so the kernel may not keep them.
@@ -24,66 +24,36 @@ static const char video_ending[] = ".mp4";
 enum { MARK_KNOWN = 0x80, MARK_VIDEO = 0x40, MARK_STATE = 0x3f };
 _Static_assert((int)JOB_STATE_COUNT <= (int)MARK_STATE, "a state fits into the mark");
 
-bool view_has_kind(enum node_kind kind)
+static bool is_videos(const struct node *view)
 {
-    return kind == NODE_VIDEOS || kind == NODE_BY_STATUS || kind == NODE_STATUS ||
-           kind == NODE_VIDEO_LINK || kind == NODE_JOB_LINK;
-}
-
-bool view_is_link(const struct node *node)
-{
-    return node->kind == NODE_VIDEO_LINK || node->kind == NODE_JOB_LINK;
+    return view->kind == NODE_VIDEOS;
 }
 
 /* Whether this job stands in the view. */
 static bool view_has(const struct node *view, const struct job *job)
 {
-    if (view->kind == NODE_VIDEOS)
-        return node_has_video(job);
-    return view->kind == NODE_STATUS && (int64_t)job->state == view->id;
+    return is_videos(view) ? output_is_there(job, MEDIA_VIDEO) : (int64_t)job->state == view->id;
 }
 
 static struct node view_link(const struct node *view, struct job *job)
 {
-    enum node_kind kind = view->kind == NODE_VIDEOS ? NODE_VIDEO_LINK : NODE_JOB_LINK;
-    return (struct node){.kind = kind, .id = job->id, .job = job};
+    return (struct node){.ops = is_videos(view) ? &video_link_ops : &job_link_ops,
+                         .kind = is_videos(view) ? NODE_VIDEO_LINK : NODE_JOB_LINK,
+                         .id = job->id,
+                         .job = job};
 }
 
-int view_get(struct tree *tree, struct node *node)
-{
-    if (node->kind == NODE_STATUS)
-        return node->id < JOB_STATE_COUNT ? 0 : -ESTALE;
-    if (!view_is_link(node))
-        return node->id == 0 ? 0 : -ESTALE;
-    node->job = jobs_get(tree->settings.jobs, node->id);
-    bool is_there = node->job && !node->job->is_provisional &&
-                    (node->kind == NODE_JOB_LINK || node_has_video(node->job));
-    return is_there ? 0 : -ESTALE;
-}
-
-struct node view_parent(const struct node *node)
-{
-    return (struct node){.kind = node->kind == NODE_STATUS ? NODE_BY_STATUS : NODE_ROOT};
-}
-
-int view_find(struct tree *tree, const struct node *view, const char *name, struct node *out)
+static int view_lookup(struct tree *tree, const struct node *view, const char *name,
+                       struct node *out)
 {
     char job_name[TEXT_NAME_MAX + 1];
+    const char *ending = is_videos(view) ? video_ending : "";
     size_t len = strlen(name);
-    size_t ending = view->kind == NODE_VIDEOS ? sizeof(video_ending) - 1 : 0;
-    if (view->kind == NODE_BY_STATUS) {
-        enum job_state state;
-        if (job_state_parse(name, &state) < 0)
-            return -ENOENT;
-        *out = (struct node){.kind = NODE_STATUS, .id = (int64_t)state};
-        return 0;
-    }
-    if (len > TEXT_NAME_MAX + ending)
+    if (len > TEXT_NAME_MAX + strlen(ending))
         return -ENAMETOOLONG;
-    if (len <= ending || strcmp(name + len - ending, ending ? video_ending : "") != 0)
+    if (len <= strlen(ending) || strcmp(name + len - strlen(ending), ending) != 0)
         return -ENOENT;
-    memcpy(job_name, name, len - ending);
-    job_name[len - ending] = '\0';
+    (void)snprintf(job_name, sizeof(job_name), "%.*s", (int)(len - strlen(ending)), name);
     struct job *job = jobs_find(tree->settings.jobs, job_name);
     if (!job || !view_has(view, job))
         return -ENOENT;
@@ -91,56 +61,94 @@ int view_find(struct tree *tree, const struct node *view, const char *name, stru
     return 0;
 }
 
-int view_readlink(const struct node *node, struct buf *out)
+static int view_next(struct tree *tree, const struct node *view, struct node_child *child)
 {
-    if (node->kind == NODE_VIDEO_LINK)
-        return buf_addf(out, "../jobs/%s/output.mp4", node->job->name);
+    struct job *job = jobs_next(tree->settings.jobs, child->next - 2);
+    while (job && !view_has(view, job))
+        job = jobs_next(tree->settings.jobs, job->id);
+    if (!job)
+        return 0;
+    child->node = view_link(view, job);
+    child->next = job->id + 2;
+    (void)snprintf(child->name, sizeof(child->name), "%s%s", job->name,
+                   is_videos(view) ? video_ending : "");
+    return 1;
+}
+
+static int64_t videos_changed_ms(const struct tree *tree, const struct node *view UNUSED)
+{
+    return tree->videos_changed_ms;
+}
+
+static int link_get(struct tree *tree, struct node *node)
+{
+    node->job = jobs_get(tree->settings.jobs, node->id);
+    return node->job && !node->job->is_provisional ? 0 : -ESTALE;
+}
+
+static int video_link_get(struct tree *tree, struct node *node)
+{
+    int r = link_get(tree, node);
+    return r == 0 && !output_is_there(node->job, MEDIA_VIDEO) ? -ESTALE : r;
+}
+
+static int video_link_render(struct tree *tree UNUSED, const struct node *node, struct buf *out)
+{
+    return buf_addf(out, "../jobs/%s/output.mp4", node->job->name);
+}
+
+static int job_link_render(struct tree *tree UNUSED, const struct node *node, struct buf *out)
+{
     return buf_addf(out, "../../jobs/%s", node->job->name);
 }
 
-int64_t view_changed_ms(const struct tree *tree, const struct node *view)
+static int status_get(struct tree *tree UNUSED, struct node *node)
 {
-    if (view->kind == NODE_VIDEOS)
-        return tree->videos_changed_ms;
-    return view->kind == NODE_STATUS ? tree->status_changed_ms[view->id] : tree->born_ms;
+    return node->id < JOB_STATE_COUNT ? 0 : -ESTALE;
 }
 
-static bool list_states(struct tree *tree, int64_t offset, tree_list_fn *fn, void *context)
+static int64_t status_changed_ms(const struct tree *tree, const struct node *view)
 {
-    for (int64_t i = offset; i < JOB_STATE_COUNT; i++) {
-        struct node node = {.kind = NODE_STATUS, .id = i};
-        if (!tree_list_add(tree, &node, job_state_to_text((enum job_state)i), i + 3, fn, context))
-            return false;
-    }
-    return true;
+    return tree->status_changed_ms[view->id];
 }
 
-bool view_list(struct tree *tree, const struct node *view, int64_t offset, tree_list_fn *fn,
-               void *context)
+static int by_status_next(struct tree *tree UNUSED, const struct node *view UNUSED,
+                          struct node_child *child)
 {
-    char name[TEXT_NAME_MAX + sizeof(video_ending)];
-    if (view->kind == NODE_BY_STATUS)
-        return list_states(tree, offset - 2, fn, context);
-    for (struct job *job = jobs_next(tree->settings.jobs, offset - 2); job;
-         job = jobs_next(tree->settings.jobs, job->id)) {
-        if (!view_has(view, job))
-            continue;
-        struct node node = view_link(view, job);
-        (void)snprintf(name, sizeof(name), "%s%s", job->name,
-                       view->kind == NODE_VIDEOS ? video_ending : "");
-        if (!tree_list_add(tree, &node, name, job->id + 2, fn, context))
-            return false;
-    }
-    return true;
+    int64_t state = child->next - 2;
+    if (state >= JOB_STATE_COUNT)
+        return 0;
+    child->node = (struct node){.ops = &status_ops, .kind = NODE_STATUS, .id = state};
+    child->next++;
+    (void)snprintf(child->name, sizeof(child->name), "%s",
+                   job_state_to_text((enum job_state)state));
+    return 1;
 }
+
+const struct node_ops videos_ops = {DIRECTORY_OPS, .gone_type = S_IFLNK,
+                                    .changed_ms = videos_changed_ms, .lookup = view_lookup,
+                                    .next = view_next};
+
+const struct node_ops by_status_ops = {DIRECTORY_OPS, .next = by_status_next};
+
+const struct node_ops status_ops = {
+    DIRECTORY_OPS,     .parent = NODE_BY_STATUS,        .gone_type = S_IFLNK,
+    .get = status_get, .changed_ms = status_changed_ms, .lookup = view_lookup,
+    .next = view_next};
+
+const struct node_ops video_link_ops = {
+    .mode = S_IFLNK | 0777, .get = video_link_get, .render = video_link_render};
+
+const struct node_ops job_link_ops = {
+    .mode = S_IFLNK | 0777, .get = link_get, .render = job_link_render};
 
 static unsigned char mark_of(const struct job *job)
 {
     return (unsigned char)(MARK_KNOWN | (unsigned)job->state |
-                           (node_has_video(job) ? MARK_VIDEO : 0));
+                           (output_is_there(job, MEDIA_VIDEO) ? MARK_VIDEO : 0));
 }
 
-/* The name in the views that a mark stands for has come or gone, now. */
+/* The names that a mark stands for come or go now. */
 static void mark_note_activity(struct tree *tree, unsigned char mark)
 {
     int64_t now_ms = clock_wall_ms(tree->settings.clock);

@@ -46,7 +46,7 @@ static const char *page_of(struct gallery *g)
 {
     struct tree_entry entry;
     buf_clear(&g->page);
-    assert_int_equal(index_render(g->tree, &g->page), 0);
+    assert_int_equal(index_render(g->tree, NULL, &g->page), 0);
     assert_int_equal(tree_lookup(g->tree, TREE_ROOT_INO, "index.html", &entry), 0);
     assert_int_equal(entry.st.st_size, g->page.len);
     return buf_text(&g->page);

@@ -2,7 +2,7 @@
 #include "forest.h"
 
 #include "tree/guest.h"
-#include "tree/snapshot.h"
+#include "tree/handle.h"
 
 static struct tree_handle *open_as(struct forest *f, uint64_t ino, uid_t uid, int expected)
 {

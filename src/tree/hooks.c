@@ -1,0 +1,264 @@
+/*
+ * Between jobs and their media: the job layer knows attempts and URLs, the media layer knows bytes,
+ * and neither knows the other. When a job's video is finished its size is probed, and the cover's;
+ * when a URL has died the job is asked for a new one. Whoever else has to hear of what happened is
+ * told from here.
+ */
+#include "tree_private.h"
+
+#include "seedancefs/base/cleanup.h"
+#include "seedancefs/base/log.h"
+#include "seedancefs/base/number.h"
+
+#include <limits.h>
+#include <stdio.h>
+
+enum {
+    PROBE_AGAIN_MS = 30 * 1000,
+    CHANGES_MAX = 5,         /* versions after which the media host is asked no more */
+    CHANGED_AGAIN_MS = 1000, /* after the second, doubled with each; after the first at once */
+};
+
+static struct tree *tree_of(void *context)
+{
+    return *(struct tree **)context;
+}
+
+static int output_probe(struct tree *tree, struct job *job, enum media_kind kind)
+{
+    /* The probe holds a reference of its own. */
+    CLEANUP(output_close) struct media_item *item = NULL;
+    int r = output_open(tree, job, kind, &item);
+    return r < 0 ? r : media_item_probe(item);
+}
+
+static void on_change(void *context, struct job *job)
+{
+    struct tree *tree = tree_of(context);
+    if (!tree)
+        return;
+    tree->changed_ms = max_int64(tree->changed_ms, job->updated_ms);
+    views_job_changed(tree, job);
+    index_changed(tree);
+    archive_job_changed(tree, job);
+    change_event_job_changed(tree, job);
+    watch_changed(tree, job);
+}
+
+static void on_video(void *context, struct job *job)
+{
+    struct tree *tree = tree_of(context);
+    int r = output_probe(tree, job, MEDIA_VIDEO);
+    if (r < 0)
+        jobs_video_failed(job, r);
+}
+
+static void on_url(void *context, struct job *job, int result)
+{
+    struct tree *tree = tree_of(context);
+    struct job_detail *detail;
+    int64_t id = job->attempt_id;
+    if (result == 0)
+        result = job_detail_get(job, &detail);
+    for (int kind = MEDIA_VIDEO; kind <= MEDIA_COVER; kind++) {
+        const char *url = result < 0            ? NULL
+                          : kind == MEDIA_VIDEO ? detail->attempt.video_url
+                                                : detail->attempt.cover_url;
+        if (url)
+            media_url_set(tree->settings.media, id, (enum media_kind)kind, url,
+                          detail->attempt.url_expires_ms ? detail->attempt.url_expires_ms : -1);
+        else
+            media_url_failed(tree->settings.media, id, (enum media_kind)kind,
+                             result < 0 ? result : -ERR_MEDIA_GONE);
+    }
+    if (result == 0)
+        archive_job_again(tree, job);
+    /* The user has asked: nobody else does it of a video whose size is not known. */
+    if (result == 0 && job->state == JOB_SUCCEEDED && job->video_bytes < 0 &&
+        job->video_changes == 0)
+        on_video(context, job);
+}
+
+/* Proof: the job layer calls this after the transaction that removed the job, by the user's rmdir,
+ * was committed; ids are never used again. */
+static void on_media_unwanted(void *context, int64_t attempt_id)
+{
+    struct tree *tree = tree_of(context);
+    archive_forget(tree, attempt_id);
+    media_remove(tree->settings.media, attempt_id, MEDIA_VIDEO);
+    media_remove(tree->settings.media, attempt_id, MEDIA_COVER);
+}
+
+static void probe_again(void *context);
+
+/* The size is asked for again, no sooner than that. */
+static void probe_later(struct tree **slot, struct job *job, int64_t delay_ms)
+{
+    struct tree *tree = *slot;
+    struct timer *timer = &tree->probe_timer;
+    job->probe_ms = clock_monotonic_ms(tree->settings.clock) + delay_ms;
+    if (!timer_is_set(timer) || timer->due_ms > job->probe_ms)
+        timer_set(tree->settings.timers, timer, delay_ms, probe_again, slot);
+}
+
+/* Another video lies at the URL now, and its size is needed. A host that shows another one each
+ * time would be asked for ever, and what it sends thrown away. */
+static void video_changed(struct tree **slot, struct job *job)
+{
+    if (job->video_changes < CHANGES_MAX)
+        job->video_changes++;
+    if (job->video_changes >= CHANGES_MAX)
+        jobs_video_unsteady(job);
+    else if (job->video_changes == 1)
+        on_video(slot, job);
+    else
+        probe_later(slot, job, (int64_t)CHANGED_AGAIN_MS << (job->video_changes - 2));
+}
+
+static void request_url(void *context, int64_t id, enum media_kind kind)
+{
+    struct tree *tree = tree_of(context);
+    struct job *job;
+    int r = jobs_find_attempt(tree->settings.jobs, id, &job);
+    if (r == 0 && job)
+        jobs_url_refresh(job);
+    else
+        media_url_failed(tree->settings.media, id, kind,
+                         r < 0 && r != -ENOENT ? r : -ERR_MEDIA_GONE);
+}
+
+static void on_record(void *context, const struct media_record *record)
+{
+    struct tree *tree = tree_of(context);
+    struct job *job = jobs_get_by_attempt(tree->settings.jobs, record->id);
+    if (!job)
+        return;
+    struct job_media_size size = {record->size, record->etag};
+    CLEANUP(job_drop) struct job *held UNUSED = job_ref(job);
+    archive_job_again(tree, job);
+    if (record->kind == MEDIA_COVER) {
+        jobs_cover_set(job, &size);
+    } else {
+        bool was_known = job->video_bytes >= 0;
+        jobs_video_set(job, &size);
+        struct job_detail *detail;
+        if (record->size < 0)
+            video_changed(context, job);
+        else if (!was_known && job_detail_get(job, &detail) == 0 && detail->attempt.cover_url &&
+                 detail->attempt.cover_bytes < 0 && output_probe(tree, job, MEDIA_COVER) < 0)
+            log_warn("cover.unprobed", "job=%s", job->name);
+    }
+}
+
+/* Every job whose video should be there and is not. */
+static void probe_again(void *context)
+{
+    struct tree **slot = context;
+    int64_t now_ms = clock_monotonic_ms((*slot)->settings.clock);
+    for (struct job *job = jobs_next((*slot)->settings.jobs, 0); job;
+         job = jobs_next((*slot)->settings.jobs, job->id)) {
+        if (job->state != JOB_SUCCEEDED || job->video_bytes >= 0 ||
+            job->video_changes >= CHANGES_MAX)
+            continue;
+        if (job->probe_ms > now_ms)
+            probe_later(slot, job, job->probe_ms - now_ms);
+        else
+            on_video(slot, job);
+    }
+}
+
+static void on_probe_failed(void *context, int64_t id, enum media_kind kind, int result)
+{
+    struct tree **slot = context;
+    struct job *job = jobs_get_by_attempt((*slot)->settings.jobs, id);
+    log_warn("probe.failed", "attempt=%lld kind=%d error=%s", (long long)id, (int)kind,
+             err_name(result));
+    if (!job || kind == MEDIA_COVER)
+        return;
+    jobs_video_failed(job, result);
+    /* What the service no longer has will not come back. */
+    if (result != -ERR_MEDIA_GONE)
+        probe_later(slot, job, PROBE_AGAIN_MS);
+}
+
+static void on_progress(void *context, int64_t id, enum media_kind kind, int64_t cached_bytes)
+{
+    struct tree *tree = tree_of(context);
+    struct job *job = jobs_get_by_attempt(tree->settings.jobs, id);
+    if (job && kind == MEDIA_VIDEO && cached_bytes == job->video_bytes)
+        job->video_changes = 0;
+    archive_progress(tree, id, kind, cached_bytes);
+    if (!job)
+        return;
+    watch_changed(tree, job);
+    change_event_media_fetched(tree, job);
+}
+
+static void on_fetch_failed(void *context, int64_t id, enum media_kind kind, int result)
+{
+    archive_fetch_failed(tree_of(context), id, kind, result);
+}
+
+static bool is_evictable(void *context, int64_t id, enum media_kind kind UNUSED)
+{
+    return archive_is_evictable(tree_of(context), id);
+}
+
+static bool is_refetchable(void *context, int64_t id, enum media_kind kind UNUSED)
+{
+    return archive_is_refetchable(tree_of(context), id);
+}
+
+/* A cover image that cannot be read is no error. */
+static void on_damage(void *context, const struct media_damage *damage)
+{
+    struct tree *tree = tree_of(context);
+    struct job *job = jobs_get_by_attempt(tree->settings.jobs, damage->id);
+    char path[PATH_MAX];
+    char name[32];
+    (void)snprintf(name, sizeof(name), "%lld.mp4", (long long)damage->id);
+    (void)snprintf(path, sizeof(path), "%s/media/%s", tree->settings.data_directory,
+                   damage->kept ? damage->kept : name);
+    log_error("media.damage", "attempt=%lld kind=%d path=\"%s\" bytes=%lld", (long long)damage->id,
+              (int)damage->kind, path, (long long)damage->bytes);
+    struct job_video_damage shown = {.path = path,
+                                     .is_kept = damage->kept != NULL,
+                                     .offset = damage->offset,
+                                     .bytes = damage->bytes};
+    if (job && damage->kind == MEDIA_VIDEO)
+        jobs_video_damaged(job, &shown);
+}
+
+static int on_fetch(void *context, struct job *job, const char **why)
+{
+    return archive_fetch(tree_of(context), job, why);
+}
+
+static int on_evict(void *context, struct job *job, const char **why)
+{
+    return archive_evict(tree_of(context), job, why);
+}
+
+void tree_job_hooks_fill(struct tree **slot, struct job_hooks *hooks)
+{
+    hooks->context = slot;
+    hooks->on_change = on_change;
+    hooks->on_video = on_video;
+    hooks->on_url = on_url;
+    hooks->on_media_unwanted = on_media_unwanted;
+    hooks->on_fetch = on_fetch;
+    hooks->on_evict = on_evict;
+}
+
+void tree_media_hooks_fill(struct tree **slot, struct media_hooks *hooks)
+{
+    hooks->context = slot;
+    hooks->request_url = request_url;
+    hooks->on_record = on_record;
+    hooks->on_progress = on_progress;
+    hooks->is_evictable = is_evictable;
+    hooks->is_refetchable = is_refetchable;
+    hooks->on_damage = on_damage;
+    hooks->on_probe_failed = on_probe_failed;
+    hooks->on_fetch_failed = on_fetch_failed;
+}

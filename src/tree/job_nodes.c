@@ -1,0 +1,413 @@
+/*
+ * jobs/ and the directory of a job: generated files, its video and cover, and the user's files.
+ * What may be done with a job and with a user's file is the job layer's matter.
+ */
+#include "handle.h"
+
+#include "seedancefs/base/cleanup.h"
+#include "seedancefs/base/text.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct media_name {
+    const char *name;
+    enum node_kind kind;
+    const struct node_ops *ops;
+    unsigned hidden_bit;
+} media_names[] = {
+    [MEDIA_VIDEO] = {"output.mp4", NODE_VIDEO, &video_ops, GENERATED_HIDDEN_VIDEO},
+    [MEDIA_COVER] = {"cover.jpg", NODE_COVER, &cover_ops, GENERATED_HIDDEN_COVER},
+};
+
+static const struct node_ops wait_ops;
+static const struct node_ops ctl_ops;
+
+static bool is_name_reserved(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(media_names); i++) {
+        if (strcmp(media_names[i].name, name) == 0)
+            return true;
+    }
+    return generated_find(name) != NULL;
+}
+
+static struct node job_node(struct job *job)
+{
+    return (struct node){.ops = &job_ops, .kind = NODE_JOB, .id = job->id, .job = job};
+}
+
+static struct node file_node(struct job *job, struct job_file *file)
+{
+    return (struct node){
+        .ops = &file_ops, .kind = NODE_FILE, .id = file->id, .job = job, .file = file};
+}
+
+static struct node generated_node(struct job *job, const struct generated *generated)
+{
+    return (struct node){.ops = generated->flags & GENERATED_UNLISTED ? &wait_ops
+                                : generated->mode & 0222              ? &ctl_ops
+                                                                      : &generated_ops,
+                         .kind = (enum node_kind)(NODE_GENERATED + (generated - generated_table)),
+                         .id = job->id,
+                         .job = job,
+                         .generated = generated};
+}
+
+static void names_changed(struct tree *tree)
+{
+    tree->jobs_changed_ms = clock_wall_ms(tree->settings.clock);
+    index_changed(tree);
+}
+
+static int64_t jobs_changed_ms(const struct tree *tree, const struct node *node UNUSED)
+{
+    return tree->jobs_changed_ms;
+}
+
+static int jobs_lookup(struct tree *tree, const struct node *directory UNUSED, const char *name,
+                       struct node *out)
+{
+    struct job *job = jobs_find(tree->settings.jobs, name);
+    if (!job)
+        return strlen(name) > TEXT_NAME_MAX ? -ENAMETOOLONG : -ENOENT;
+    *out = job_node(job);
+    return 0;
+}
+
+static int jobs_step(struct tree *tree, const struct node *directory UNUSED,
+                     struct node_child *child)
+{
+    struct job *job = jobs_next(tree->settings.jobs, child->next - 2);
+    if (!job)
+        return 0;
+    child->node = job_node(job);
+    child->next = job->id + 2;
+    (void)snprintf(child->name, sizeof(child->name), "%s", job->name);
+    return 1;
+}
+
+static int jobs_mkdir(struct tree *tree, const char *name, struct node *out)
+{
+    struct job *job = jobs_find_provisional(tree->settings.jobs, name);
+    if (job)
+        change_event_directory_made(job);
+    int r = jobs_create(tree->settings.jobs, name, &job);
+    if (r == 0)
+        *out = job_node(job);
+    return r;
+}
+
+const struct node_ops jobs_ops = {DIRECTORY_OPS, .changed_ms = jobs_changed_ms,
+                                  .lookup = jobs_lookup, .next = jobs_step, .mkdir = jobs_mkdir};
+
+static int job_get(struct tree *tree, struct node *node)
+{
+    node->job = jobs_get(tree->settings.jobs, node->id);
+    return node->job ? 0 : -ESTALE;
+}
+
+static int job_getattr(struct tree *tree UNUSED, const struct node *node, struct tree_entry *out)
+{
+    const struct job *job = node->job;
+    if (job->is_provisional)
+        out->entry_s = 0;
+    /* The time of an active job changes by itself. */
+    if (job->is_provisional || job_state_class(job->state) == JOB_CLASS_ACTIVE)
+        out->attr_s = 0;
+    return 0;
+}
+
+static int job_lookup(struct tree *tree UNUSED, const struct node *directory, const char *name,
+                      struct node *out)
+{
+    struct job *job = directory->job;
+    struct job_detail *detail;
+    if (job->is_provisional)
+        return -ENOENT; /* there is nothing in it but what is about to be created */
+    const struct generated *generated = generated_find(name);
+    if (generated) {
+        *out = generated_node(job, generated);
+        return generated_is_there(job, generated) ? 0 : -ENOENT;
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(media_names); i++) {
+        const struct media_name *media = &media_names[i];
+        if (strcmp(name, media->name) != 0)
+            continue;
+        *out = (struct node){
+            .ops = media->ops, .kind = media->kind, .id = job->attempt_id, .job = job};
+        return output_is_there(job, (enum media_kind)i) ? 0 : -ENOENT;
+    }
+    int r = job_detail_get(job, &detail);
+    if (r < 0)
+        return r;
+    struct job_file *file = job_file_find(detail, name);
+    if (!file || job_file_is_hidden(file))
+        return -ENOENT;
+    *out = file_node(job, file);
+    return 0;
+}
+
+/* Generated files and media by their place, then user files by their id. */
+static int job_next(struct tree *tree, const struct node *directory, struct node_child *child)
+{
+    const int64_t fixed = GENERATED_COUNT + (int64_t)ARRAY_COUNT(media_names);
+    for (int64_t i = child->next - 2; i < fixed; i++) {
+        const struct generated *generated = i < GENERATED_COUNT ? &generated_table[i] : NULL;
+        const char *name = generated ? generated->name : media_names[i - GENERATED_COUNT].name;
+        if (job_lookup(tree, directory, name, &child->node) < 0)
+            continue;
+        child->next = i + 3;
+        child->is_unlisted = generated && (generated->flags & GENERATED_UNLISTED);
+        (void)snprintf(child->name, sizeof(child->name), "%s", name);
+        return 1;
+    }
+    struct job_detail *detail;
+    struct job_file *file;
+    int r = job_detail_get(directory->job, &detail);
+    if (r < 0)
+        return r;
+    DL_FOREACH (detail->files, file) {
+        int64_t next = fixed + 3 + file->id;
+        if (file->is_unlinked || job_file_is_hidden(file) || next <= child->next)
+            continue;
+        child->node = file_node(directory->job, file);
+        child->next = next;
+        child->is_unlisted = false;
+        (void)snprintf(child->name, sizeof(child->name), "%s", file->name);
+        return 1;
+    }
+    return 0;
+}
+
+static int job_create(struct tree *tree UNUSED, const struct node *directory, const char *name,
+                      mode_t mode, int *flags, struct node *out)
+{
+    struct job_file *file;
+    if (is_name_reserved(name))
+        return -ERR_NAME_RESERVED;
+    int r = job_file_create(directory->job, name, mode, &file);
+    if (r < 0)
+        return r;
+    *flags = (*flags & ~O_TRUNC) | O_APPEND; /* it is empty: its end is where it begins */
+    *out = file_node(directory->job, file);
+    return 0;
+}
+
+static bool job_has_files(struct job *job)
+{
+    struct job_detail *detail;
+    if (job_detail_get(job, &detail) < 0)
+        return true; /* not known: then the job is not removed */
+    const struct job_file *file;
+    DL_FOREACH (detail->files, file) {
+        if (!job_file_is_removed(file))
+            return true;
+    }
+    return false;
+}
+
+static int job_rmdir(struct tree *tree, const struct node *node)
+{
+    if (job_has_files(node->job))
+        return -ENOTEMPTY;
+    CLEANUP(job_drop) struct job *job = job_ref(node->job);
+    int r = jobs_remove(job);
+    if (r < 0)
+        return r;
+    names_changed(tree);
+    views_job_gone(tree, job);
+    change_event_job_gone(tree, job);
+    watch_changed(tree, job);
+    return 0;
+}
+
+static int job_rename(struct tree *tree, const struct node *node, const struct node *directory,
+                      const char *name, unsigned flags)
+{
+    if (directory->kind != NODE_JOBS)
+        return -EPERM;
+    struct job *found = jobs_find(tree->settings.jobs, name);
+    CLEANUP(job_drop) struct job *target = found && found != node->job ? job_ref(found) : NULL;
+    char old_name[TEXT_NAME_MAX + 1];
+    (void)snprintf(old_name, sizeof(old_name), "%s", node->job->name);
+    int r = jobs_rename(node->job, name, (flags & RENAME_NOREPLACE) == 0);
+    if (r < 0)
+        return r;
+    names_changed(tree);
+    views_name_changed(tree, node->job);
+    if (target) {
+        views_job_gone(tree, target);
+        change_event_job_gone(tree, target);
+    }
+    change_event_job_renamed(tree, node->job, old_name);
+    watch_changed(tree, target);
+    return 0;
+}
+
+const struct node_ops job_ops = {
+    DIRECTORY_OPS,        .parent = NODE_JOBS,  .attr_s = KEEP_SHORT_S, .has_xattrs = true,
+    .gone_type = S_IFREG, .get = job_get,       .getattr = job_getattr, .rmdir = job_rmdir,
+    .rename = job_rename, .lookup = job_lookup, .next = job_next,       .create = job_create};
+
+/* The user has removed what the program made. It does not come back. */
+static int hide(struct tree *tree, struct job *job, ptrdiff_t bit)
+{
+    job->hidden |= UINT32_C(1) << bit;
+    views_job_changed(tree, job);
+    change_event_file_unlinked(tree, job);
+    index_changed(tree);
+    return 0;
+}
+
+static int generated_get(struct tree *tree, struct node *node)
+{
+    size_t index = (size_t)node->kind - NODE_GENERATED;
+    int r = job_get(tree, node);
+    if (r < 0 || index >= GENERATED_COUNT)
+        return -ESTALE;
+    *node = generated_node(node->job, &generated_table[index]);
+    return 0;
+}
+
+static mode_t generated_permissions(const struct node *node)
+{
+    const struct generated *generated = node->generated;
+    return generated->flags & GENERATED_WORDS
+               ? 0400 | (generated->mode & job_readers_get(node->job))
+               : generated->mode;
+}
+
+static int generated_getattr(struct tree *tree UNUSED, const struct node *node,
+                             struct tree_entry *out)
+{
+    out->entry_s = node->generated->flags & GENERATED_PERMANENT ? KEEP_LONG_S : 0;
+    return 0;
+}
+
+static int generated_unlink(struct tree *tree, const struct node *node)
+{
+    return hide(tree, node->job, node->generated - generated_table);
+}
+
+#define GENERATED_OPS                                                                              \
+    .mode = S_IFREG, .parent = NODE_JOB, .is_direct = true, .get = generated_get,                  \
+    .permissions = generated_permissions, .getattr = generated_getattr,                            \
+    .render = generated_render, .unlink = generated_unlink
+
+const struct node_ops generated_ops = {GENERATED_OPS, .reader = &generated_handles};
+static const struct node_ops wait_ops = {GENERATED_OPS, .reader = &wait_handles};
+
+/* It has nothing that could be cut off, but `>` asks for it. */
+static int ctl_setattr(struct tree *tree UNUSED, const struct node *node UNUSED,
+                       const struct tree_change *change UNUSED)
+{
+    return 0;
+}
+
+static const struct node_ops ctl_ops = {GENERATED_OPS, .reader = &generated_handles,
+                                        .writer = &ctl_handles, .setattr = ctl_setattr};
+
+static int media_get(struct tree *tree, struct node *node)
+{
+    node->job = jobs_get_by_attempt(tree->settings.jobs, node->id);
+    return node->job ? 0 : -ESTALE;
+}
+
+static int media_size(struct tree *tree UNUSED, const struct node *node, int64_t *size)
+{
+    *size = node->kind == NODE_VIDEO ? node->job->video_bytes : node->job->cover_bytes;
+    return *size < 0 ? -ESTALE : 0;
+}
+
+static int media_unlink(struct tree *tree, const struct node *node)
+{
+    return hide(tree, node->job, media_names[output_kind(node)].hidden_bit);
+}
+
+#define MEDIA_OPS                                                                                  \
+    .mode = S_IFREG | 0444, .parent = NODE_JOB, .entry_s = KEEP_SHORT_S, .attr_s = KEEP_LONG_S,    \
+    .reader = &media_handles, .get = media_get, .size = media_size, .unlink = media_unlink
+
+const struct node_ops video_ops = {MEDIA_OPS, .has_xattrs = true};
+const struct node_ops cover_ops = {MEDIA_OPS};
+
+static int file_get(struct tree *tree, struct node *node)
+{
+    struct job_detail *detail;
+    node->job = jobs_get_by_file(tree->settings.jobs, node->id);
+    int r = node->job ? job_detail_get(node->job, &detail) : -ESTALE;
+    if (r < 0)
+        return r;
+    node->file = job_file_get(detail, node->id);
+    return node->file ? 0 : -ESTALE;
+}
+
+static mode_t file_permissions(const struct node *node)
+{
+    return job_file_mode_get(node->file);
+}
+
+static int file_getattr(struct tree *tree, const struct node *node, struct tree_entry *out)
+{
+    mode_t mode = out->st.st_mode;
+    int r = job_file_stat(node->file, &out->st);
+    if (r < 0)
+        return r;
+    out->st.st_mode = mode;
+    out->st.st_uid = tree->uid;
+    out->st.st_gid = tree->gid;
+    out->st.st_nlink = node->file->is_unlinked ? 0 : 1;
+    out->st.st_rdev = 0;
+    /* The mode of the prompt changes by itself when it is accepted. */
+    if (job_file_is_prompt(node->file))
+        out->attr_s = 0;
+    return 0;
+}
+
+static int file_setattr(struct tree *tree, const struct node *node,
+                        const struct tree_change *change)
+{
+    int r = 0;
+    if (change->has_size)
+        r = job_file_truncate(node->file, change->size);
+    if (r == 0 && change->has_mode)
+        r = job_file_mode_set(node->file, change->mode);
+    /* The mode of a prompt says who may see its words. */
+    if (r == 0 && change->has_mode && job_file_is_prompt(node->file))
+        index_changed(tree);
+    if (r == 0 && change->has_times)
+        r = job_file_times_set(node->file, change->times);
+    return r;
+}
+
+static int file_unlink(struct tree *tree, const struct node *node)
+{
+    index_changed(tree); /* it may be a prompt, whose mode is that of its words */
+    return job_file_unlink(node->file);
+}
+
+static int file_rename(struct tree *tree, const struct node *node, const struct node *directory,
+                       const char *name, unsigned flags)
+{
+    if (directory->kind == NODE_ROOT && strcmp(name, DEFAULTS_NAME) == 0)
+        return defaults_rename(tree, node->file, flags);
+    if (directory->kind != NODE_JOB)
+        return -EPERM;
+    if (is_name_reserved(name))
+        return -ERR_NAME_RESERVED;
+    return job_file_rename(node->file, directory->job, name, (flags & RENAME_NOREPLACE) == 0);
+}
+
+const struct node_ops file_ops = {.mode = S_IFREG,
+                                  .parent = NODE_JOB,
+                                  .entry_s = KEEP_LONG_S,
+                                  .attr_s = KEEP_SHORT_S,
+                                  .reader = &file_handles,
+                                  .get = file_get,
+                                  .permissions = file_permissions,
+                                  .getattr = file_getattr,
+                                  .setattr = file_setattr,
+                                  .unlink = file_unlink,
+                                  .rename = file_rename};
