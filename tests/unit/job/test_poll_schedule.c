@@ -89,7 +89,14 @@ static void test_schedule__beats_the_guides_client_and_nears_the_bound(void **st
         {60 * 1000, 0.35, 0.80, 1.3},
         {300 * 1000, 0.6, 1.3, 1.4},
     };
-    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+#ifdef __SANITIZE_ADDRESS__
+    const size_t first = 1; /* that with the fewest polls: they take their time there */
+    const size_t end = 2;
+#else
+    const size_t first = 0;
+    const size_t end = ARRAY_COUNT(rows);
+#endif
+    for (size_t i = first; i < end; i++) {
         struct world w;
         struct cost client;
         world_init(&w);
