@@ -15,8 +15,8 @@ failed=0
 
 kills() { CYCLES=${CYCLES:-20000} scripts/run-e2e.sh "$build" tests/e2e/crash.bats; }
 cuts() { CUTS=${CUTS:-2000} scripts/run-e2e.sh "$build" tests/e2e/power.bats; }
-simulation() { env -u SEED make --no-print-directory simulate SEEDS="${SEEDS:-1000000}" FIRST="${SEED}"; }
-torture() { make --no-print-directory V=checked unit && STRIDE=1 scripts/run-e2e.sh "$build" tests/e2e/torture.bats; }
+simulation() { env -u SEED make --no-print-directory V=checked simulate SEEDS="${SEEDS:-1000000}" FIRST="${SEED}"; }
+torture() { TORTURE_STRIDE=1 make --no-print-directory V=checked unit && STRIDE=1 scripts/run-e2e.sh "$build" tests/e2e/torture.bats; }
 errors() { DEPTH=28 STARTS=1 VIOLATIONS=100 scripts/run-e2e.sh "$build" tests/e2e/errors.bats; }
 reading() { READS=${READS:-5000000} scripts/run-e2e.sh "$build" tests/e2e/read_model.bats; }
 fuzz() { make --no-print-directory fuzz-build && scripts/run-fuzz.sh run "${FUZZ_SECONDS:-300}"; }

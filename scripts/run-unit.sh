@@ -1,6 +1,6 @@
 #!/bin/bash
-# Runs unit test programs, one per processor at a time, quietly while they pass. The last line is
-# "N passed, N failed".
+# Runs unit test programs, several at a time, quietly while they pass; a seed is printed all the same. The last line
+# is "N passed, N failed".
 set -u
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
@@ -20,12 +20,19 @@ run_program() {
         echo "failed: $program (exit $code)"
         grep -v '^ok ' "$log" | tail -n 60
     fi
+    grep -ho '[A-Z_]*SEED=[0-9]*' "$log" | sort -u | sed "s|^|  ${program##*/}: |"
     echo "$ok $bad" >"$log.counts"
 }
 export -f run_program
 
 [ $# -gt 0 ] || { echo "0 passed, 1 failed"; exit 1; }
-printf '%s\0' "$@" | xargs -0 -n 1 -P "$(nproc)" bash -c 'run_program "$@"' run_program
+# The longest first, so that none of them is left alone at the end. Some wait more than they compute: one more than there are
+# processors.
+longest='/(test_torture|test_media|simulation|test_cache_file|test_store|test_http_life)$'
+{
+    printf '%s\n' "$@" | grep -E "$longest"
+    printf '%s\n' "$@" | grep -vE "$longest"
+} | xargs -n 1 -P "$(($(nproc) + 1))" bash -c 'run_program "$@"' run_program
 read -r passed failed < <(cat "$results"/*.counts | awk '{ p += $1; f += $2 } END { print p + 0, f + 0 }')
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

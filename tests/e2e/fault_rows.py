@@ -1,31 +1,29 @@
-"""The tables of faults_*.bats, on a real mount:  fault_rows.py DIRECTORY COMMAND [ARGUMENT]...
+"""The faults of tests/faults/*.table, played and looked at on a real mount.
 
-DIRECTORY has `rows`, `mnt` and `requests.jsonl`. A line of rows is "name|response|sentence": a job, what becomes of
-its request ("response" of src/sim/scenario.h), and words that its user has to read. "bytes" and "raw_bytes" in an
-response are Latin-1 text for body_base64 and raw_base64; n, from, to, every and times stand in it, too. Each job's prompt
-is "[name]", which is how rules and requests are told apart; so many jobs share one mount.
+    fault_rows.py DIRECTORY COMMAND [ARGUMENT]...
+    fault_rows.py --check       every table can be read, and each of its sections is played by a test
+
+A table has sections; a section begins with `== NAME` and, behind some blanks, with what becomes of its rows:
+"create: unknown; poll: stale". A row is "NAME | RESPONSE | EXPECTED": a job, what becomes of its request ("response" of
+src/sim/scenario.h), and words that its user has to read; where several rows share them, their name in words.table. "bytes"
+and "raw_bytes" in a response are Latin-1 text for body_base64 and raw_base64; n, from, to, every and times stand in it, too.
+@MARKS@ stand for what a table cannot hold.
+
+DIRECTORY has `mnt`, `requests.jsonl` and, once `choose SECTION...` has written it, `rows`. Each job's prompt is "[name]",
+which is how rules and requests are told apart; so many jobs share one mount.
 """
 import base64
+import glob
 import json
 import os
 import re
 import sys
 import time
+import zlib
 
-DIRECTORY = sys.argv[1]
+TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+DIRECTORY = sys.argv[1] if len(sys.argv) > 1 else ""
 MOUNT = DIRECTORY + "/mnt"
-WORDS = {
-    "$bad": "the response was not valid HTTP",
-    "$broke": "the connection broke before the response was complete",
-    "$early": "the JSON text ends too early",
-    "$json": "the text is not valid JSON",
-    "$large": "the response was larger than allowed",
-    "$limit": "the JSON text is larger or deeper than allowed",
-    "$no_task": "the response describes no usable task",
-    "$other": "the response is about another task",
-    "$policy": "the address is not allowed by the URL policy",
-    "$redirect": "a redirect to another address, which is never followed",
-}
 TEXTS = {
     "@DIR@": DIRECTORY,
     "@LONG@": "/" + 5000 * "x",
@@ -33,14 +31,99 @@ TEXTS = {
 }
 
 
-def rows():
-    lines = open(DIRECTORY + "/rows", encoding="utf-8").read().splitlines()
+def bomb():
+    """10 MB that unpack to 10 GB."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    block = bytes(10 << 20)
+    packer.compress(block)
+    head = packer.flush(zlib.Z_FULL_FLUSH)
+    return head + 1000 * (packer.compress(block) + packer.flush(zlib.Z_FULL_FLUSH))
+
+
+# Bodies that are too large for a table, made where a row names them.
+FILES = {
+    "bomb.gz": bomb,
+    "64M": lambda: b'{"id":"cgt-1","pad":"' + (64 << 20) * b"a" + b'"}',
+    "wide": lambda: b'{"id":"cgt-1","a":[0' + (1 << 19) * b",0" + b"]}",
+    "deep": lambda: b'{"id":"cgt-1","a":' + 100000 * b"[" + 100000 * b"]" + b"}",
+    "deep-open": lambda: b'{"id":"cgt-1","a":' + 100000 * b"[",
+}
+
+
+def tables():
+    """{section: (what becomes of it, its lines)}"""
+    found = {}
+    for path in sorted(glob.glob(TESTS + "/faults/*.table")):
+        name = None
+        for line in open(path, encoding="utf-8").read().splitlines():
+            if line.startswith("== "):
+                name, _, becomes = line[3:].partition(" ")
+                assert name not in found, f"two sections are called {name}"
+                found[name] = (dict(part.split(": ", 1) for part in becomes.strip().split("; ") if ": " in part), [])
+            elif line and not line.startswith("#"):
+                found[name][1].append(line)
+    return found
+
+
+def parse(lines, texts):
+    """(name, response, expected) of each line"""
     assert lines, "an empty table proves nothing"
     for line in lines:
-        name, response, sentence = line.split("|")
-        for mark, text in TEXTS.items():
+        name, response, expected = (part.strip() for part in line.split("|"))
+        for mark, text in texts.items():
             response = response.replace(mark, text)
-        yield name, json.loads(response), WORDS.get(sentence, sentence)
+        yield name, json.loads(response), expected
+
+
+def words():
+    return dict(re.split(r" *\| *", line) for line in tables()["words"][1])
+
+
+def rows():
+    known = words()
+    for name, response, expected in parse(open(DIRECTORY + "/rows", encoding="utf-8").read().splitlines(), TEXTS):
+        yield name, response, known.get(expected, expected)
+
+
+def choose(*sections):
+    """Takes these sections' rows for what follows."""
+    lines = [line for section in sections for line in tables()[section][1]]
+    with open(DIRECTORY + "/rows", "w", encoding="utf-8") as file:
+        file.writelines(line + "\n" for line in lines)
+    for name, make in FILES.items():
+        if any(f"@DIR@/{name}\"" in line for line in lines):
+            with open(f"{DIRECTORY}/{name}", "wb") as file:
+                file.write(make())
+
+
+def becomes(kind, *sections):
+    """Prints what becomes of these sections' rows."""
+    found = {tables()[section][0][kind] for section in sections}
+    assert len(found) == 1, f"several things become of them: {found}"
+    print(*found)
+
+
+def check_tables():
+    players = "\n".join(re.findall(r"^.*\b(?:play|create_rows|poll_rows|create_unknown|choose|media-\w+)\b.*$", "".join(
+        open(path, encoding="utf-8").read() for path in glob.glob(TESTS + "/e2e/faults_*")), re.M))
+    code = 0
+    known = words()
+    for section, (_, lines) in tables().items():
+        try:
+            if section == "words":
+                continue
+            assert re.search(rf"(?<![\w-]){re.escape(section)}(?![\w-])", players), "no test of faults_* plays it"
+            # What only a run knows is a number here, as a text and as a value.
+            texts = {**TEXTS, **dict.fromkeys(re.findall(r"@[A-Z0-9+-]+@", "".join(lines)), "1")}
+            names = [name for name, _, _ in parse(lines, {**texts, **TEXTS})]
+            assert len(names) == len(set(names)), "two rows have one name"
+            for line in lines:
+                word = line.split("|")[2].strip()
+                assert not word.startswith("$") or word in known, f"{word} is not in words.table"
+        except (AssertionError, ValueError) as problem:
+            print(f"tests/faults, section {section}: {problem}", file=sys.stderr)
+            code = 1
+    sys.exit(code)
 
 
 def read(name, file):
@@ -250,4 +333,7 @@ def recovered():
         check(os.path.getsize(f"{MOUNT}/jobs/{name}/output.mp4") > 0, name, "no video")
 
 
-globals()[sys.argv[2]](*sys.argv[3:])
+if __name__ == "__main__":
+    if DIRECTORY == "--check":
+        check_tables()
+    globals()[sys.argv[2]](*sys.argv[3:])

@@ -1,6 +1,5 @@
-# Helpers of faults_*.bats: one table of jobs for each test, all on one mount. See fault_rows.py.
+# Helpers of faults_*.bats: sections of tests/faults/*.table, all their jobs on one mount. See fault_rows.py.
 load helper
-load faults_tables
 
 broke='the connection broke before the response was complete'
 
@@ -12,17 +11,40 @@ teardown() { end_world; }
 
 rows() { "$PYTHON" "$ROOT/tests/e2e/fault_rows.py" "$DIR" "$@"; }
 
-rows_read() { cat >"$DIR/rows"; }
-
 # rows_play KIND   the simulator answers requests of that kind as the table says.
 rows_play() { rows scenario "$1" | curl -sSf -T - "${API%/api/v1}/oracle/scenario" >/dev/null; }
 
-# create_rows <TABLE   a job for each row, whose create gets the row's response.
+# create_rows SECTION...   a job for each row, whose create gets the row's response.
 create_rows() {
-    rows_read
+    rows choose "$@"
     rows_play create
     [ -n "${FS_PID:-}" ] || mount_fs
     rows write
+}
+
+# play create|poll SECTION...   such jobs, and then what becomes of them by the tables.
+play() {
+    local kind=$1
+    shift
+    "${kind}_rows" "$@"
+    "becomes_$(rows becomes "$kind" "$@")"
+}
+
+becomes_unknown() { unknown_for_good; }
+
+becomes_rejected() {
+    rows rejected
+    scenario
+    restart_fs
+    sleep 1
+    rows rejected
+    rows creates 1
+}
+
+becomes_task() {
+    sleep 1
+    rows creates 1
+    rows has_task
 }
 
 # unknown_for_good: each job is unknown and says all there is to know; neither time nor a restart sends
@@ -45,6 +67,12 @@ unknown_for_good() {
 # The most memory that the program has had, in KiB.
 memory_most_kib() { awk '/^VmHWM:/ { print $2 }' "/proc/$FS_PID/status"; }
 
-# memory_is_bounded KIB   since it was KIB: nothing that was announced or unpacked has been believed.
+# in_bounded_memory COMMAND...   nothing that is announced or unpacked meanwhile is believed.
 # Under the address sanitizer, which keeps what was freed for a while, it says nothing.
-memory_is_bounded() { [[ $BUILD == *asan* ]] || [ $(($(memory_most_kib) - $1)) -lt $((256 << 10)) ]; }
+in_bounded_memory() {
+    local before
+    [ -n "${FS_PID:-}" ] || mount_fs
+    before=$(memory_most_kib)
+    "$@"
+    [[ $BUILD == *asan* ]] || [ $(($(memory_most_kib) - before)) -lt $((256 << 10)) ]
+}

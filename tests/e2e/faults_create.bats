@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # Every fault of a create: what becomes of the job, how many requests the service sees, and what the user reads.
-# Each test is one row of the table of faults with all its variants at once, one job each. responses that are
+# The rows are in tests/faults/*.table; each test plays some sections of them at once, one job each. Responses that are
 # wrong in themselves are in faults_responses.bats, what takes a minute in faults_deadlines.bats, a service that
 # cannot be reached in faults_unreachable.bats, clocks in faults_clock.bats.
 load faults
@@ -8,39 +8,16 @@ load faults
 only_creates() { fails grep -v '"kind":"create"' "$LOG"; }
 
 @test "create: 500 502 503 504 408: unknown" {
-    create_rows <<'END'
-s500|{"status":500}|HTTP 500: The service failed unexpectedly.
-s502|{"status":502,"accept":true}|HTTP 502: A gateway could not reach the service.
-s503|{"status":503,"headers":{"Retry-After":"0"}}|HTTP 503: The service is overloaded.
-s504|{"status":504,"accept":true}|HTTP 504: The service did not answer in time.
-s408|{"status":408}|HTTP 408: The request took too long.
-s599|{"status":599,"body":""}|HTTP 599
-no-message|{"status":500,"body":"","headers":{"X-Request-Id":"r-500"}}|request id: r-500
-html|{"status":502,"body":"<html>Bad gateway</html>"}|HTTP 502
-teapot|{"status":418,"body":"{\"message\":\"I am a teapot.\"}"}|HTTP 418: I am a teapot.
-conflict|{"status":409,"accept":true}|HTTP 409: The request conflicts with another.
-no-status|{"status":999}|the response was not valid HTTP
-switching|{"raw":"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n"}|the response was not valid HTTP
-END
-    unknown_for_good
+    play create server-errors
     only_creates
 }
 
 @test "create: 429 with Retry-After in seconds, as a date, past, negative, junk: waiting, then sent" {
-    local day='Wed, 25 Nov 2026' old='Sun, 06 Nov 1994 08:49:37 GMT'
-    create_rows <<END
-seconds|{"times":1,"status":429,"headers":{"Retry-After":"2"}}|
-date|{"times":1,"status":429,"headers":{"Date":"$day 08:00:00 GMT","Retry-After":"$day 08:00:02 GMT"}}|
-END
+    create_rows wait-as-told
     rows state succeeded
     rows creates 2
     rows gaps 2000
-    create_rows <<END
-past|{"times":1,"status":429,"headers":{"Retry-After":"$old"}}|
-negative|{"times":1,"status":429,"headers":{"Retry-After":"-5"}}|
-junk|{"times":1,"status":429,"headers":{"Retry-After":"soon"}}|
-none|{"times":1,"status":429}|
-END
+    create_rows wait-as-usual
     rows state succeeded
     rows creates 2
     rows gaps 500
@@ -60,9 +37,7 @@ restart_after_the_hour() {
 }
 
 @test "create: 429 with Retry-After 10^9 or in a hundred years: one hour at most" {
-    create_rows <<'END'
-huge|{"n":1,"status":429,"headers":{"Retry-After":"1000000000"}}|Slow down.
-END
+    create_rows wait-an-hour
     wait_until 10 reason_has huge 'The service asked to wait (HTTP 429: '
     local seconds
     seconds=$(tried_again_in huge)
@@ -81,9 +56,7 @@ END
     sleep 1
     [ "$(creates)" -eq 1 ]
     rm -r "$J/later"
-    rows_read <<'END'
-huge|{"n":1,"status":429,"headers":{"Retry-After":"Fri, 01 Jan 2126 00:00:00 GMT"}}|
-END
+    rows choose wait-a-century
     rows_play create
     restart_after_the_hour
     wait_until 10 creates_are 2
@@ -99,41 +72,15 @@ END
 }
 
 @test "create: 400 405 413 415 422 with a body: rejected, message shown" {
-    create_rows <<'END'
-s400|{"status":400,"body":"{\"error\":{\"code\":\"Bad.Prompt\",\"message\":\"No faces. Request id: 0217a\"}}"}|HTTP 400, Bad.Prompt): No faces.
-s405|{"status":405}|The method is not allowed here.
-s413|{"status":413}|The request body is larger than 64 MB.
-s415|{"status":415}|The body must be JSON.
-s422|{"status":422}|The request cannot be processed.
-text|{"status":400,"body":"{\"error\":\"just text\"}"}|just text
-top|{"status":400,"body":"{\"message\":\"at the top\",\"code\":20001}"}|HTTP 400, 20001): at the top
-html|{"status":413,"body":"<html>too large</html>"}|it gave no reason
-empty|{"status":400,"body":""}|it gave no reason
-control|{"status":400,"body":"{\"message\":\"one\\nline\\u202e\"}"}|one line
-END
-    rows rejected
+    play create refusals
     [ "$(status_json s400 .error.request_id)" = 0217a ]
     has 'Request id: 0217a' "$J/s400/error"
     has 'No faces.' "$J/s400/response.json"
-    scenario
-    restart_fs
-    sleep 1
-    rows rejected
-    rows creates 1
     only_creates
 }
 
 @test "create: 404 410: rejected" {
-    create_rows <<'END'
-s404|{"status":404}|The specified resource is not found.
-s410|{"status":410}|The specified resource is gone.
-END
-    rows rejected
-    scenario
-    restart_fs
-    sleep 1
-    rows rejected
-    rows creates 1
+    play create not-there
 }
 
 # paused STATUS SENTENCE: that response to one create stops all of them, until somebody has done something about it.
@@ -171,8 +118,7 @@ paused() {
 }
 
 @test "create: 3xx to the same host, another host, in a loop, http, file:, gopher:: unknown, never followed" {
-    create_rows < <(redirects)
-    unknown_for_good
+    play create redirects
     only_creates
 }
 
@@ -203,8 +149,7 @@ either_way() {
 }
 
 @test "create: reset or close before, inside or after the headers or the body: unknown" {
-    create_rows < <(broken_connections)
-    unknown_for_good
+    play create broken
     only_creates
 }
 
@@ -225,10 +170,7 @@ either_way() {
 }
 
 @test "create: reset or close after the whole response: what was received counts" {
-    create_rows <<'END'
-reset|{"reset_at":"body","cut_after_bytes":1000000}|
-close|{"cut_at":"body","cut_after_bytes":1000000}|
-END
+    create_rows broken-behind-the-response
     wait_until 20 grep -qxE 'unknown|succeeded' "$J/reset/status"
     wait_status close succeeded
     sleep 0.5
@@ -238,11 +180,7 @@ END
 @test "create: a connection is never used twice, so that none can die while a request is sent over it" {
     mount_fs
     make_job first # leaves a connection of polls behind
-    create_rows <<'END'
-second|{"cut_at":"request_body"}|the connection broke before the response was complete
-third|{"reset_at":"request_body"}|the connection broke before the response was complete
-END
-    unknown_for_good
+    play create broken-instead-of-a-response
     jq -se '[.[] | select(.kind == "create") | .connection] as $c | ($c | unique | length) == ($c | length)
         and all(.[] | select(.kind != "create"); .connection as $x | $c | index([$x]) == null)' "$LOG"
 }

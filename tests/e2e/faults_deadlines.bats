@@ -17,39 +17,15 @@ silent_handshake() (
     unsent_over_tls silent "$nowhere" "$not_there"
 )
 
-# A create that is never answered as it should be is unknown, sent once. Four are under way at the same time, so
-# the two that end after half a minute are followed by two more.
-creates_of_deadlines() {
-    cat <<'END'
-body-1-per-s|{"body":"{\"id\":\"cgt-1\",\"status\":\"queued\",\"model\":\"doubao-seedance-2.0\",\"object\":\"x\"}","rate":1}|the response did not come in time
-headers-1-per-s|{"header_rate":1}|the response
-silence|{"silence_at":"request_body"}|the response stopped arriving
-stall-at-last-byte|{"body":"{\"id\":\"cgt-1\"}","cut_after_bytes":13,"silence_at":"body"}|HTTP 200, but the response stopped arriving
-silence-accepted|{"silence_at":"request_body","accept":true}|the response stopped arriving
-stall-in-headers|{"silence_at":"headers"}|the response stopped arriving
-END
-}
-
-# A poll fails once, at its deadline; then the service is well again.
-polls_of_deadlines() {
-    cat <<'END'
-poll-body-1-per-s|{"n":1,"rate":1}|
-poll-headers-1-per-s|{"n":1,"header_rate":1}|
-poll-silence|{"n":1,"silence_at":"request_body"}|
-poll-stall-in-headers|{"n":1,"silence_at":"headers"}|
-poll-stall-in-body|{"n":1,"silence_at":"body"}|
-END
-}
-
 @test "create and poll: never a response, one byte per second, a stall at the last byte: the deadline" {
     scenario '{"kind":"poll","response":{"task_status":"running"}}'
     mount_fs
-    rows_read < <(polls_of_deadlines)
+    rows choose too-slow-once
     rows write
     rows state running
     local polls creates started
     polls=$(rows scenario poll)
-    rows_read < <(creates_of_deadlines)
+    rows choose too-slow
     creates=$(rows scenario create)
     scenario "$(jq -c '.rules[]' <<<"$polls" | paste -sd,),$(jq -c '.rules[]' <<<"$creates" | paste -sd,)"
     started=$SECONDS
@@ -64,11 +40,11 @@ END
     rows state unknown 110
     [ $((SECONDS - started)) -ge 59 ]
     # Each poll has met its fault once, and the next one was answered.
-    rows_read < <(polls_of_deadlines)
+    rows choose too-slow-once
     rows recovered
     rows creates 1
     curl -sSf "${API%/api/v1}/oracle/counters" | jq -e '[.rules[].fired] == [range(11) | 1]'
     rm -r "$J"/poll-*
-    rows_read < <(creates_of_deadlines)
+    rows choose too-slow
     unknown_for_good
 }

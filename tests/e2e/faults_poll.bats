@@ -1,31 +1,28 @@
 #!/usr/bin/env bats
 # Every fault of a poll: the job keeps its last good state, says `stale` and why, is never sent again, and goes on
-# to succeed once the fault has ended. Each test is one row of the table of faults with all its variants at once,
-# one job each. See also faults_unreachable.bats, faults_deadlines.bats and faults_clock.bats.
+# to succeed once the fault has ended. The rows are in tests/faults/*.table; each test plays some sections of them at
+# once, one job each. See also faults_unreachable.bats, faults_deadlines.bats and faults_clock.bats.
 load faults
 
-# following <TABLE: a job for each row whose task runs; from then on its polls get the row's response.
-following() {
+# poll_rows SECTION...   a job for each row whose task runs; from then on its polls get the row's response.
+poll_rows() {
     scenario '{"kind":"poll","response":{"task_status":"running"}}'
     [ -n "${FS_PID:-}" ] || mount_fs
-    rows_read
+    rows choose "$@"
     rows write
     rows state running
     rows_play poll
 }
 
-# stale_until_it_ends <TABLE
-stale_until_it_ends() {
-    following
+becomes_stale() {
     rows stale
     scenario
     rows recovered
     rows creates 1
 }
 
-# refused_until_it_ends <TABLE   what will not mend itself is asked for once a minute; `refresh` asks at once.
-refused_until_it_ends() {
-    following
+# What will not mend itself is asked for once a minute; `refresh` asks at once.
+becomes_refused() {
     rows stale
     rows refused
     local was
@@ -38,37 +35,29 @@ refused_until_it_ends() {
     rows creates 1
 }
 
+becomes_strange() {
+    rows strange
+    rows says reason
+    scenario
+    rows recovered
+    rows creates 1
+}
+
 nothing_but_the_api() { fails grep -vE '"kind":"(create|poll|video|cover|sent)"' "$LOG"; }
 
 @test "poll: 500 502 503 504 408: asked again" {
-    stale_until_it_ends <<'END'
-s500|{"status":500}|The service failed unexpectedly.
-s502|{"status":502}|A gateway could not reach the service.
-s503|{"status":503,"headers":{"Retry-After":"0"}}|The service is overloaded.
-s504|{"status":504}|The service did not answer in time.
-s408|{"status":408}|The request took too long.
-s599|{"status":599,"body":""}|the response was HTTP 599
-html|{"status":502,"body":"<html>Bad gateway</html>"}|HTTP 502
-END
+    play poll server-errors-of-a-poll
 }
 
 @test "poll: 429 with Retry-After: not asked earlier than told, one hour at most" {
-    following <<'END'
-seconds|{"n":1,"status":429,"headers":{"Retry-After":"2"}}|
-date|{"n":1,"status":429,"headers":{"Date":"Wed, 25 Nov 2026 08:00:00 GMT","Retry-After":"Wed, 25 Nov 2026 08:00:02 GMT"}}|
-past|{"n":1,"status":429,"headers":{"Retry-After":"Sun, 06 Nov 1994 08:49:37 GMT"}}|
-negative|{"n":1,"status":429,"headers":{"Retry-After":"-5"}}|
-junk|{"n":1,"status":429,"headers":{"Retry-After":"soon"}}|
-END
+    poll_rows wait-at-a-poll
     rows recovered
     # Which poll was refused is in the log; the next one of that task came so much later.
     for job in seconds date; do
         jq -se --arg task "$(status_json $job .task_id)" '[.[] | select(.kind == "poll" and .task == $task)] as $p |
             ($p | map(.rule != null) | rindex(true)) as $i | $p[$i + 1].time_ms - $p[$i].time_ms >= 2000' "$LOG"
     done
-    rows_read <<'END'
-huge|{"status":429,"headers":{"Retry-After":"1000000000"}}|
-END
+    rows choose wait-an-hour-at-a-poll
     rows_play poll
     rows write
     wait_status huge queued
@@ -84,22 +73,11 @@ END
 }
 
 @test "poll: 400 405 413 415 422 with a body: the state stays, the error is shown" {
-    refused_until_it_ends <<'END'
-s400|{"status":400,"body":"{\"error\":{\"code\":\"Bad\",\"message\":\"No such thing.\"}}"}|No such thing.
-s405|{"status":405}|The method is not allowed here.
-s413|{"status":413}|The request body is larger than 64 MB.
-s415|{"status":415}|The body must be JSON.
-s422|{"status":422}|The request cannot be processed.
-s418|{"status":418,"body":""}|the response was HTTP 418
-END
+    play poll refusals-of-a-poll
 }
 
 @test "poll: 401 402 403: the state stays, the reason is shown, SIGHUP lets it go on" {
-    following <<'END'
-s401|{"status":401}|The API key in the request is not valid.
-s402|{"status":402}|The balance of the account is too low.
-s403|{"status":403}|The account has an overdue balance.
-END
+    poll_rows key-or-account-of-a-poll
     rows stale
     rows refused
     for job in "$J"/*; do
@@ -113,12 +91,7 @@ END
 }
 
 @test "poll: 404 410: lost, after a second look" {
-    following <<'END'
-s404|{"status":404}|HTTP 404: The specified resource is not found.
-s410|{"status":410}|HTTP 410: The specified resource is gone.
-s404-empty|{"status":404,"body":""}|HTTP 404
-once|{"n":1,"status":404}|
-END
+    poll_rows not-there-at-a-poll
     grep -v ^once "$DIR/rows" >"$DIR/lost"
     grep ^once "$DIR/rows" >"$DIR/found"
     # At the first look nothing happens; the second comes some seconds later.
@@ -145,7 +118,7 @@ END
 }
 
 @test "poll: 3xx to the same host, another host, in a loop, http, file:, gopher:: refused, never followed" {
-    following < <(redirects)
+    poll_rows redirects
     rows stale
     nothing_but_the_api
     for job in "$J"/*; do
@@ -158,7 +131,7 @@ END
 }
 
 @test "poll: reset or close before, inside or after the headers or the body: asked again" {
-    stale_until_it_ends < <(broken_connections)
+    play poll broken
 }
 
 @test "poll: a connection that is used again dies while the request is sent: asked again" {
@@ -176,68 +149,36 @@ END
 }
 
 @test "poll: truncated; wrong, doubled, negative, huge lengths; bad chunks; too many bytes: asked again" {
-    stale_until_it_ends < <(bad_lengths; surplus_bytes 'HTTP 200, but ')
+    play poll lengths surplus-of-a-poll
 }
 
 @test "poll: a header line of 1 MB, 100,000 headers, CR LF NUL inside, no status line: asked again" {
-    stale_until_it_ends < <(bad_headers)
+    play poll headers
 }
 
 @test "poll: gzip that nobody asked for; 10 MB that unpack to 10 GB: dropped, asked again" {
-    mount_fs
-    local memory
-    memory=$(memory_most_kib)
-    stale_until_it_ends < <(compressed)
-    memory_is_bounded "$memory"
+    in_bounded_memory play poll compressed
 }
 
 @test "poll: 2xx without a usable task; HTML; empty: the last good state" {
-    stale_until_it_ends < <(no_tasks)
+    play poll no-task
 }
 
 @test "poll: 64 MiB, depth 100,000, NUL, bad UTF-8, BOM, two keys, junk, 1e999: the last good state" {
-    mount_fs
-    local memory
-    memory=$(memory_most_kib)
-    stale_until_it_ends < <(bad_json)
-    memory_is_bounded "$memory"
+    in_bounded_memory play poll json
 }
 
 @test "poll: wrong types and another id: the last good state" {
-    stale_until_it_ends <<'END'
-id-other|{"id":"another"}|$other
-id-of-success|{"id":"another","task_status":"succeeded"}|$other
-id-of-failure|{"id":"another","task_status":"failed"}|$other
-id-number|{"task":{"id":7}}|$no_task
-id-missing|{"task":{"id":null}}|$no_task
-url-number|{"task":{"status":"succeeded","data":[{"video_url":7}]}}|$no_task
-url-object|{"task":{"status":"succeeded","data":[{"video_url":{"url":"http://127.0.0.1/"}}]}}|$no_task
-END
+    play poll wrong-types
 }
 
 @test "poll: an unknown, missing or mistyped status: the last sane state, and the reason says so" {
-    following <<'END'
-dreaming|{"task_status":"dreaming"}|The service says "dreaming", a word that is not documented; seedancefs asks again.
-capitals|{"task_status":"SUCCEEDED"}|The service says "SUCCEEDED", a word that is not documented; seedancefs asks again.
-control|{"task_status":"run\nning\u202e"}|The service says "run ning ", a word that is not documented; seedancefs asks again.
-empty|{"task_status":""}|The service does not say how the task is doing; seedancefs asks again.
-missing|{"task":{"status":null}}|The service does not say how the task is doing; seedancefs asks again.
-number|{"task":{"status":7}}|The service does not say how the task is doing; seedancefs asks again.
-object|{"task":{"status":{"status":"succeeded"}}}|The service does not say how the task is doing; seedancefs asks again.
-END
-    rows strange
-    rows says reason
-    grep -q 'task.status .*dreaming' "$DATA/seedancefs.log"
+    play poll odd-status
     [ "$(grep -c 'task.status .*dreaming' "$DATA/seedancefs.log")" -eq 1 ]
-    scenario
-    rows recovered
-    rows creates 1
 }
 
 @test "poll: a status that runs backwards: the last sane state, and a warning" {
-    following <<'END'
-back|{"from":1,"to":5,"task_status":"queued"}|
-END
+    poll_rows backwards
     wait_until 10 grep -q 'task.backwards .*job=back' "$DATA/seedancefs.log"
     status_is back running
     rows recovered
@@ -259,36 +200,11 @@ END
 }
 
 @test "poll: succeeded without URL: asked again" {
-    following <<'END'
-no-data|{"task_status":"succeeded","task":{"data":null}}|The service says that the video is done, but names no address for it; seedancefs asks again.
-empty-data|{"task":{"status":"succeeded","data":[]}}|names no address for it; seedancefs asks again.
-empty-url|{"task":{"status":"succeeded","data":[{"video_url":""}]}}|names no address for it; seedancefs asks again.
-null-url|{"task":{"status":"succeeded","data":[{"video_url":null}]}}|names no address for it; seedancefs asks again.
-data-number|{"task":{"status":"succeeded","data":7}}|names no address for it; seedancefs asks again.
-END
-    rows strange
-    rows says reason
-    scenario
-    rows recovered
-    rows creates 1
+    play poll succeeded-without-address
 }
 
 @test "poll: a URL whose host is private, or that is no http(s): refused by the URL policy, and shown" {
-    following <<'END'
-private-10|{"task_status":"succeeded","video_url":"https://10.0.0.1/x.mp4"}|$policy
-private-172|{"task_status":"succeeded","video_url":"https://172.16.0.1/x.mp4"}|$policy
-private-192|{"task_status":"succeeded","video_url":"https://192.168.1.1/x.mp4"}|$policy
-metadata|{"task_status":"succeeded","video_url":"https://169.254.169.254/latest/meta-data"}|$policy
-private-6|{"task_status":"succeeded","video_url":"https://[fd00::1]/x.mp4"}|$policy
-mapped-6|{"task_status":"succeeded","video_url":"https://[::ffff:10.0.0.1]/x.mp4"}|$policy
-zero|{"task_status":"succeeded","video_url":"https://0.0.0.0/x.mp4"}|$policy
-decimal|{"task_status":"succeeded","video_url":"https://2130706433/x.mp4"}|$policy
-plain-http|{"task_status":"succeeded","video_url":"http://example.org/x.mp4"}|$policy
-file|{"task_status":"succeeded","video_url":"file:///etc/passwd"}|$policy
-gopher|{"task_status":"succeeded","video_url":"gopher://127.0.0.1:{{media_port}}/_"}|$policy
-user|{"task_status":"succeeded","video_url":"https://a@10.0.0.1/x.mp4"}|$policy
-relative|{"task_status":"succeeded","video_url":"/x.mp4"}|$policy
-END
+    poll_rows address-refused
     rows state succeeded
     rows says error
     rows says reason

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Every fault of the media host, in four phases of reading:  faults_read.py DIRECTORY fast|slow|expired
 
-A variant is what the simulator does to the responses for one video: once, or always. The phases are the
+A variant is a row of tests/faults/media.table: what the simulator does to the responses for one video: once, or always. The phases are the
 probe of the size, the first range, the middle of a sequential read, and the tail. A read gives right bytes or
 the errno that is required, in time; whatever it gave, the whole file is right once the host behaves again.
 A service is asked for a new URL at most once per read, and nothing is ever created. FAULTS=TEXT in the environment
@@ -21,6 +21,7 @@ import threading
 import time
 from email.utils import formatdate
 
+import fault_rows
 from world import Broken, Mount, Simulator, in_parallel, wait_until
 
 VIDEO_BYTES = 1200001
@@ -29,7 +30,9 @@ READ_MAX_S = 75 # the program's deadline is 60 s
 PART = 64 * 1024
 TAIL = VIDEO_BYTES // 4096 * 4096 - 4096
 LAST_BYTE = VIDEO_BYTES - TAIL - 1 # of a response that begins at the tail
-RIGHT, EIO, ESTALE = 'right', 'EIO', 'ESTALE'
+RIGHT, EIO = 'right', 'EIO'
+FAST = ('media-connections', 'media-statuses', 'media-redirects', 'media-lengths', 'media-ranges', 'media-heads')
+SLOW = ('media-stalls',) # these mostly wait for deadlines
 READING = ('first', 'middle', 'tail')
 ALL = ('probe', *READING)
 ONCE_PER_MOUNT = 10 # a mount has a budget of 20 retries from the start
@@ -38,10 +41,14 @@ ALWAYS_PER_MOUNT = 24
 Variant = collections.namedtuple('Variant', 'name response once always phases refreshes')
 
 
-def variant(name, response, once=RIGHT, always=EIO, phases=ALL, refreshes=0):
-    """once, always: the outcomes that are allowed. What fails at once may be right all the same: the kernel asks
-    again for a page that its readahead did not get."""
-    return Variant(name, response, once, always, phases, refreshes)
+def variants(section, marks):
+    """The rows of a section. EXPECTED has what differs: "once: right; always: EIO; at: probe first middle tail; refreshes: 0";
+    several outcomes that are allowed are joined by "or". What fails at once may be right all the same: the kernel asks again
+    for a page that its readahead did not get."""
+    for name, response, expected in fault_rows.parse(fault_rows.tables()[section][1], marks):
+        differs = dict(part.split(': ') for part in expected.split('; ') if part)
+        yield Variant(name, response, differs.get('once', RIGHT).split(' or '), differs.get('always', EIO).split(' or '),
+                      differs.get('at', ' '.join(ALL)).split(), int(differs.get('refreshes', '0')))
 
 
 class Helper:
@@ -76,9 +83,13 @@ class Helper:
             except OSError:
                 connection.close()
 
-    @staticmethod
-    def port(of):
-        return of.getsockname()[1]
+    def marks(self):
+        """What the table cannot hold."""
+        sockets = {'@REFUSING@': self.refusing, '@CUTTING@': self.cutting, '@UNKNOWN@': self.unknown, '@CHAIN@': self.chain.socket}
+        return {**{mark: str(of.getsockname()[1]) for mark, of in sockets.items()},
+                '@LATER@': formatdate(time.time() + 2, usegmt=True),
+                '@SIZE-1@': str(VIDEO_BYTES - 1), '@SIZE@': str(VIDEO_BYTES), '@SIZE+1@': str(VIDEO_BYTES + 1),
+                '@LAST@': str(LAST_BYTE)}
 
 
 class Chain(http.server.BaseHTTPRequestHandler):
@@ -97,142 +108,8 @@ class Chain(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def redirect(to, status=302):
-    return {'status': status, 'headers': {'Location': to}, 'body': ''}
-
-
-def connections(helper):
-    closed = f'127.0.0.1:{helper.port(helper.refusing)}/'
-    cut = f'127.0.0.1:{helper.port(helper.cutting)}/'
-    unknown = f'https://127.0.0.1:{helper.port(helper.unknown)}/'
-    return [
-        variant('connection refused', redirect('http://' + closed)),
-        variant('connection closed at once', redirect('http://' + cut)),
-        variant('TLS handshake cut', redirect('https://' + cut)),
-        variant('TLS certificate of nobody', redirect(unknown), once=(EIO, RIGHT)),
-        variant('reset before the request', {'reset_at': 'request'}, phases=READING),
-        variant('closed before the request', {'cut_at': 'request'}, phases=READING),
-        variant('reset before the response', {'reset_at': 'request_body'}),
-        variant('closed before the response', {'cut_at': 'request_body'}),
-        variant('reset in the head', {'reset_at': 'headers'}),
-        variant('closed in the head', {'cut_at': 'headers'}),
-        # Where each attempt brings something, the end is reached.
-        variant('reset in the body', {'reset_at': 'body'}, always=(RIGHT, EIO)),
-        variant('closed in the body', {'cut_at': 'body'}, always=(RIGHT, EIO)),
-        variant('closed after the head', {'cut_after_bytes': 0}, phases=READING),
-        variant('closed at the last byte', {'cut_after_bytes': LAST_BYTE}, always=RIGHT, phases=('tail',)),
-    ]
-
-
-def statuses():
-    later = formatdate(time.time() + 2, usegmt=True)
-    past = 'Wed, 21 Oct 2015 07:28:00 GMT'
-    told = [('1', RIGHT), (later, RIGHT), (past, RIGHT), ('-5', RIGHT), ('soon', RIGHT), ('', RIGHT),
-            ('1000000000', (EIO, RIGHT))] # longer than a read may wait: it fails at once
-    return [
-        *[variant(f'429, Retry-After: {after}', {'status': 429, 'headers': {'Retry-After': after}}, once)
-          for after, once in told],
-        *[variant(f'{status}', {'status': status}) for status in (408, 500, 502, 503, 504, 599)],
-        *[variant(f'{status}', {'status': status, 'body': '{"no": 1}'}, (EIO, RIGHT))
-          for status in (400, 405, 409, 413, 415, 422, 451)],
-        *[variant(f'{status}', {'status': status}, refreshes=1) for status in (401, 402, 403, 404, 410)],
-        *[variant(f'{status} is no response', {'status': status, 'body': ''}) for status in (204, 304, 305, 306)],
-    ]
-
-
-def redirects(helper):
-    here = 'http://127.0.0.1:{{media_port}}{{video_path}}'
-    chain = f'http://127.0.0.1:{helper.chain.server_port}'
-    return [
-        *[variant(f'{status} to the same host', redirect(here, status), always=EIO)
-          for status in (301, 302, 303, 307, 308)],
-        variant('302 by path', redirect('{{video_path}}')),
-        variant('302 to another host', redirect('http://localhost:{{media_port}}{{video_path}}')),
-        variant('three redirects', redirect(f'{chain}/2?to={here}')),
-        variant('four redirects', redirect(f'{chain}/3?to={here}'), once=(EIO, RIGHT)),
-        *[variant(f'302 to {to}', redirect(to), once=(EIO, RIGHT))
-          for to in ('http://example.com/a.mp4', 'file:///etc/passwd', 'gopher://127.0.0.1/', 'ftp://127.0.0.1/',
-                     'https://user:word@127.0.0.1/', 'https://169.254.169.254/', 'https://10.0.0.1/',
-                     'https://[::ffff:10.0.0.1]/', 'http://2130706433/', '')],
-        variant('302 without Location', {'status': 302, 'headers': {'Location': None}, 'body': ''}, once=(EIO, RIGHT)),
-    ]
-
-
-def lengths():
-    return [
-        variant('Content-Length too large', {'content_length': '5000000'}),
-        variant('Content-Length too small', {'content_length': '1'}, phases=READING),
-        variant('Content-Length negative', {'content_length': '-1'}),
-        variant('Content-Length huge', {'content_length': '99999999999999999999'}),
-        variant('Content-Length of 8 EiB', {'content_length': '9223372036854775807'}),
-        variant('Content-Length no number', {'content_length': '12x'}),
-        variant('Content-Length twice', {'headers': {'Content-Length': ['100', '200']}}),
-        variant('chunked', {'chunked': True}, always=RIGHT),
-        variant('bad chunks', {'chunked': 'bad'}, always=(RIGHT, EIO)),
-        variant('gzip that was not asked for', {'gzip': True}, (RIGHT, EIO)),
-        variant('10 MB of gzip', {'headers': {'Content-Encoding': 'gzip'},
-                                  'body_repeat': {'text': 'x' * 1000, 'count': 10000}}, (RIGHT, EIO)),
-    ]
-
-
-def ranges():
-    total = VIDEO_BYTES
-    claims = [f'bytes */{total}', f'bytes 0-0/{total + 1}', f'bytes 1-4096/{total}', f'bytes 0-{total - 1}/*',
-              f'bytes 0-{total}/{total}', 'bytes 9-1/10', 'bytes', 'items 0-0/1', f'bytes 00-+1/{total}']
-    return [
-        variant('200 and the whole file', {'ignore_range': True}, always=RIGHT),
-        variant('200 and a page', {'status': 200, 'headers': {'Content-Type': 'text/html', 'Content-Range': None},
-                                   'body': '<html>'}),
-        variant('200 and nothing', {'status': 200, 'headers': {'Content-Range': None}, 'body': ''}),
-        variant('206 and nothing', {'body': ''}),
-        variant('no Content-Range', {'no_content_range': True}),
-        variant('shifted to the front', {'shift': -1}, phases=('middle', 'tail')),
-        variant('shifted to the back', {'shift': 4096}, phases=('probe', 'first', 'middle')),
-        variant('short', {'short': 100}, phases=READING),
-        variant('multipart', {'headers': {'Content-Type': 'multipart/byteranges; boundary=x'}}),
-        variant('416', {'status': 416, 'headers': {'Content-Range': f'bytes */{total}'}}, (EIO, RIGHT)),
-        *[variant(f'Content-Range: {claim}', {'content_range': claim}, phases=READING) for claim in claims],
-        variant('another total, the same ETag', {'size_delta': 1000}, phases=READING),
-        variant('no ETag any more', {'headers': {'ETag': None}}, phases=READING),
-        variant('a weak ETag', {'etag': 'W/"weak"'}, phases=READING),
-        variant('another ETag', {'etag': '"other"'}, ESTALE, ESTALE, READING),
-        variant('another ETag and size', {'etag': '"other"', 'size_delta': 1000}, ESTALE, ESTALE, READING),
-    ]
-
-
-def heads():
-    line = 'HTTP/1.1 206 Partial Content\r\n'
-    return [
-        variant('a header line of 1 MB', {'raw': line + 'X-A: ', 'raw_repeat': {'text': 'a', 'count': 1000000},
-                                          'raw_end': '\r\n\r\n'}),
-        variant('100,000 headers', {'raw': line, 'raw_repeat': {'text': 'X-A: b\r\n', 'count': 100000},
-                                    'raw_end': '\r\n'}),
-        variant('NUL in a header', {'raw_base64': 'SFRUUC8xLjEgMjA2IE9LDQpYLUE6IGEAYg0KDQo='}),
-        variant('CR in a header', {'raw': line + 'X-A: a\rb\r\nContent-Length: 1\r\n\r\na'}),
-        variant('no status line', {'raw': 'Content-Length: 1\r\n\r\na'}),
-        variant('no HTTP at all', {'raw': 'SSH-2.0-OpenSSH_9.2\r\n'}),
-        variant('nothing at all', {'raw': ''}),
-        variant('HTTP/0.9', {'raw': '<html>hello</html>'}),
-        variant('status 99', {'raw': 'HTTP/1.1 099 What\r\nContent-Length: 0\r\n\r\n'}),
-        variant('100 without end', {'raw': 'HTTP/1.1 100 Continue\r\n\r\n'}),
-    ]
-
-
-def stalls():
-    return [
-        variant('no response', {'silence_at': 'request_body'}),
-        variant('silence in the head', {'silence_at': 'headers'}),
-        variant('silence after the head', {'silence_at': 'body', 'cut_after_bytes': 0}),
-        variant('silence at the last byte', {'silence_at': 'body', 'cut_after_bytes': LAST_BYTE}, always=RIGHT,
-                phases=('tail',)),
-        variant('a head of 1 byte/s', {'header_rate': 1}),
-        variant('a body of 1 byte/s', {'rate': 1}, phases=READING),
-        variant('a name that does not resolve', redirect('https://media.invalid/')),
-    ]
-
-
-def wanted(table):
-    return [of for of in table if os.environ.get('FAULTS', '') in of.name]
+def wanted(sections, helper):
+    return [of for section in sections for of in variants(section, helper.marks()) if os.environ.get('FAULTS', '') in of.name]
 
 
 class Case:
@@ -244,8 +121,7 @@ class Case:
         self.phases = phases
         self.name = f'case{number}'
         self.mark = f'({number})'
-        allowed = of.always if is_always else of.once
-        self.allowed = allowed if isinstance(allowed, tuple) else (allowed,)
+        self.allowed = of.always if is_always else of.once
         self.mount = None
         self.task = None
         self.right = None
@@ -427,8 +303,7 @@ class Faults:
         self.heal(cases)
 
     def fast(self):
-        table = [*connections(self.helper), *statuses(), *redirects(self.helper), *lengths(), *ranges(), *heads()]
-        table = wanted(table)
+        table = wanted(FAST, self.helper)
         self.run_probes(self.add(table, ('probe',)))
         cases = self.add(table, READING)
         self.prepare(cases)
@@ -437,8 +312,9 @@ class Faults:
 
     def slow(self):
         """All phases at once, so that the deadline is waited for once."""
-        cases = {phase: self.add(wanted(stalls()), (phase,)) for phase in READING}
-        probes = self.add(wanted(stalls()), ('probe',), modes=(False,))
+        table = wanted(SLOW, self.helper)
+        cases = {phase: self.add(table, (phase,)) for phase in READING}
+        probes = self.add(table, ('probe',), modes=(False,))
         reading = [case for phase in READING for case in cases[phase]]
         self.prepare(reading)
         self.forget(reading)
@@ -454,7 +330,7 @@ class Faults:
         """64 readers of a URL that has expired: one refresh, whatever they read and however they are planned."""
         self.simulator.stop()
         self.simulator.start('--video-bytes', str(VIDEO_BYTES), '--url-expires', '1')
-        case, = self.add([variant('an expired URL', {}, always=RIGHT)], READING, modes=(True,))
+        case, = self.add([Variant('an expired URL', {}, [RIGHT], [RIGHT], ALL, 0)], READING, modes=(True,))
         self.prepare([case])
         self.simulator.stop()
         self.simulator.start('--video-bytes', str(VIDEO_BYTES))

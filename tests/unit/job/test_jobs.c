@@ -382,6 +382,21 @@ static void test_jobs__an_unknown_state_word_in_the_store_is_no_state(void **sta
     world_fini(&w);
 }
 
+static void test_jobs__a_damaged_row_sends_nothing(void **state UNUSED)
+{
+    struct world w;
+    world_init(&w);
+    (void)job_queued(&w, "cat", "cgt-1");
+    assert_int_equal(
+        sqlite3_exec(w.store->db, "UPDATE job SET state = 'waiting'", NULL, NULL, NULL), SQLITE_OK);
+    world_crash(&w);
+    jobs_start(w.jobs);
+    world_run(&w, 60 * 1000);
+    assert_null(w.api.calls);
+    assert_int_equal(w.api.creates, 1);
+    world_fini(&w);
+}
+
 static void test_jobs__renamed_ones_are_found_among_many(void **state UNUSED)
 {
     enum { COUNT = 300 }; /* more than the table begins with */
@@ -426,6 +441,7 @@ int main(void)
         cmocka_unit_test(test_jobs__resting_details_are_dropped_and_come_back_the_same),
         cmocka_unit_test(test_jobs__a_resting_job_costs_less_than_400_bytes),
         cmocka_unit_test(test_jobs__an_unknown_state_word_in_the_store_is_no_state),
+        cmocka_unit_test(test_jobs__a_damaged_row_sends_nothing),
         cmocka_unit_test(test_jobs__renamed_ones_are_found_among_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,6 +13,12 @@
 #include <math.h>
 
 enum { TASKS = 1000, CLIENT_MS = 5000, MANY = 2000 };
+/* Each poll takes its time under the sanitizers: there are fewer of them. */
+#ifdef __SANITIZE_ADDRESS__
+enum { FIRST_ROW = 1, LAST_ROW = 1, MANY_S = 400 };
+#else
+enum { FIRST_ROW = 0, LAST_ROW = 2, MANY_S = 2000 };
+#endif
 
 static double uniform(uint64_t *random)
 {
@@ -89,7 +95,7 @@ static void test_schedule__beats_the_guides_client_and_nears_the_bound(void **st
         {60 * 1000, 0.35, 0.80, 1.3},
         {300 * 1000, 0.6, 1.3, 1.4},
     };
-    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+    for (size_t i = FIRST_ROW; i <= LAST_ROW; i++) {
         struct world w;
         struct cost client;
         world_init(&w);
@@ -209,7 +215,7 @@ static void test_schedule__two_thousand_jobs_share_the_rate_fairly(void **state 
         (void)snprintf(text, sizeof(text), "many-%d", i);
         jobs[i] = job_queued(&w, text, text);
     }
-    many_follow(&w, jobs, asked, 2000);
+    many_follow(&w, jobs, asked, MANY_S);
     unsigned sum = 0;
     unsigned least = UINT_MAX;
     unsigned most = 0;
@@ -218,8 +224,9 @@ static void test_schedule__two_thousand_jobs_share_the_rate_fairly(void **state 
         least = asked[i] < least ? asked[i] : least;
         most = asked[i] > most ? asked[i] : most;
     }
-    print_message("# %d jobs in 2000 s: %u polls, each job %u to %u\n", MANY, sum, least, most);
-    assert_in_range(sum, 19000, 20010);
+    print_message("# %d jobs in %d s: %u polls, each job %u to %u\n", MANY, MANY_S, sum, least,
+                  most);
+    assert_in_range(sum, MANY_S * 10 - 400, MANY_S * 10 + 10); /* the first ones come later */
     assert_true(most - least <= 2);
     world_fini(&w);
 }

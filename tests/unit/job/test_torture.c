@@ -8,9 +8,9 @@
  * attempt (the fake service ends the test otherwise), a user who is told, and a job that can be
  * finished afterwards.
  *
- * TORTURE_STRIDE=N looks at every N-th allocation only, TORTURE_SEED at which of them (writes and
- * syncs: always all); TORTURE_WAY and TORTURE_ONLY look at one way and one k, as the report of a
- * failure gives them.
+ * Of the allocations one of each call site fails, chosen by TORTURE_SEED, of the writes every ninth;
+ * TORTURE_STRIDE=N takes every N-th allocation and all writes (syncs: always all). TORTURE_WAY and TORTURE_ONLY look at one way
+ * and one k, as the report of a failure gives them.
  */
 #include "../../tools/failing.h"
 
@@ -18,6 +18,7 @@
 #define FAKE_API_LEAVE() (failing_pauses--)
 #include "job_harness.h"
 
+#include <execinfo.h>
 #include <time.h>
 
 static struct failing_control control = {.prefix = "/dev/shm/seedancefs-unit-"};
@@ -226,54 +227,126 @@ static bool torture_one(enum way way, enum failing_kind kind, int64_t fail_at, b
     return is_reached;
 }
 
+/* Where the allocations of one way come from, by their number: see failing_look(). `chosen` says
+ * how each of them fails, if it does. */
+enum { ALLOCATIONS_MAX = 65536, SITES_MAX = 4096, SITE_FRAMES = 8, SITE_FRAMES_OF_TEST = 3 };
+static uint64_t sites[ALLOCATIONS_MAX];
+static enum { SPARED, ALONE, AND_ALL_AFTER } chosen[ALLOCATIONS_MAX];
+
+/* Asked at every allocation while it is FAILING_LOOK that is armed: notes down the call site, and
+ * lets nothing fail. */
+bool failing_look(enum failing_call call)
+{
+    void *frames[SITE_FRAMES];
+    if (call != FAILING_ALLOCATE || failing_pauses || control.count >= ALLOCATIONS_MAX)
+        return false;
+    failing_pauses++;
+    int count = backtrace(frames, SITE_FRAMES);
+    uint64_t hash = 0;
+    for (int i = SITE_FRAMES_OF_TEST; i < count; i++)
+        hash = (hash ^ (uintptr_t)frames[i]) * 0x100000001b3u;
+    sites[control.count++] = hash;
+    failing_pauses--;
+    return false;
+}
+
 static int64_t setting(const char *name, int64_t otherwise)
 {
     const char *text = getenv(name);
     return text && *text ? strtoll(text, NULL, 10) : otherwise;
 }
 
-/* Every k of one way, until there are no more. */
+static bool is_known(uint64_t site)
+{
+    static uint64_t known[SITES_MAX];
+    static size_t count;
+    for (size_t i = 0; i < count; i++) {
+        if (known[i] == site)
+            return true;
+    }
+    assert_true(count < SITES_MAX);
+    known[count++] = site;
+    return false;
+}
+
+/* Chooses one allocation of each call site that no way before had: which, and how it fails, says
+ * the seed. */
+static void sites_choose(enum way way, uint64_t seed)
+{
+    (void)torture_one(way, FAILING_LOOK, 0, false);
+    int64_t count = control.count;
+    memset(chosen, 0, sizeof(chosen));
+    for (int64_t i = 0; i < count; i++) {
+        int64_t pick = i;
+        if (is_known(sites[i]))
+            continue;
+        for (int64_t j = i + 1, seen = 1; j < count; j++) {
+            seed = seed * 6364136223846793005u + 1442695040888963407u;
+            if (sites[j] == sites[i] && (int64_t)(seed >> 33) % ++seen == 0)
+                pick = j;
+        }
+        chosen[pick] = seed >> 40 & 1 ? ALONE : AND_ALL_AFTER;
+    }
+}
+
+static bool is_looked_at(int64_t k, bool is_lasting, int64_t stride, int64_t seed)
+{
+    if (stride)
+        return k % stride == seed % stride;
+    return chosen[k - 1] == (is_lasting ? AND_ALL_AFTER : ALONE);
+}
+
+/* The k of one way that are looked at: all of a stride, until there are no more, or those that were
+ * chosen. How many. */
 static int64_t torture_way(enum way way, enum failing_kind kind, bool is_lasting, int64_t stride,
                            int64_t seed)
 {
-    int64_t k = 1 + seed % stride;
     int64_t only = setting("TORTURE_ONLY", 0);
-    for (k = only ? only : k;; k += stride) {
+    int64_t last = only ? only : stride ? INT64_MAX : ALLOCATIONS_MAX;
+    int64_t looked = 0;
+    for (int64_t k = only ? only : 1; k <= last; k++) {
+        if (!only && !is_looked_at(k, is_lasting, stride, seed))
+            continue;
         (void)snprintf(looked_at, sizeof(looked_at), "way %d, number %lld %s (TORTURE_SEED=%lld)",
                        (int)way, (long long)k, is_lasting ? "and all after it" : "alone",
                        (long long)seed);
-        if (!torture_one(way, kind, k, is_lasting) || only)
+        if (!torture_one(way, kind, k, is_lasting) && stride)
             break;
+        looked++;
     }
     looked_at[0] = '\0';
-    return k;
+    return looked;
 }
 
 static void torture_all(enum failing_kind kind, const char *what, int64_t stride)
 {
     int64_t seed = setting("TORTURE_SEED", (int64_t)time(NULL));
     int64_t only = setting("TORTURE_WAY", -1);
+    int64_t looked = 0;
     for (int way = 0; way < WAY_COUNT; way++) {
         if (only >= 0 && only != way)
             continue;
         (void)torture_one((enum way)way, FAILING_NOTHING, 0,
                           false); /* once-and-for-all allocations */
+        if (!stride)
+            sites_choose((enum way)way, (uint64_t)seed);
         int64_t alone = torture_way((enum way)way, kind, false, stride, seed);
         int64_t lasting = torture_way((enum way)way, kind, true, stride, seed);
-        print_message("# way %d, %s: %lld alone, %lld and all after it\n", way, what,
-                      (long long)alone - 1, (long long)lasting - 1);
-        assert_true(alone > 1); /* or nothing was looked at */
+        print_message("# way %d, %s: %lld alone, %lld and all after it (TORTURE_SEED=%lld)\n", way,
+                      what, (long long)alone, (long long)lasting, (long long)seed);
+        looked += alone + lasting;
     }
+    assert_true(looked > 0 || setting("TORTURE_ONLY", 0));
 }
 
 static void test_torture__any_allocation_may_fail(void **state UNUSED)
 {
-    torture_all(FAILING_MEMORY, "allocation", setting("TORTURE_STRIDE", 1));
+    torture_all(FAILING_MEMORY, "allocation", setting("TORTURE_STRIDE", 0));
 }
 
 static void test_torture__any_write_may_fail(void **state UNUSED)
 {
-    torture_all(FAILING_WRITE, "write", 1);
+    torture_all(FAILING_WRITE, "write", setting("TORTURE_STRIDE", 0) ? 1 : 9);
 }
 
 static void test_torture__any_sync_may_fail(void **state UNUSED)
@@ -339,6 +412,7 @@ int main(void)
         cmocka_unit_test_teardown(test_torture__any_sync_may_fail, report),
         cmocka_unit_test_teardown(test_torture__a_rename_changes_both_names_or_none, report),
     };
-    tzset(); /* gmtime_r() would do it, and keep what it allocates */
+    tzset();                               /* gmtime_r() would do it, and keep what it allocates */
+    (void)backtrace((void *[1]){NULL}, 1); /* so does this */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,23 +1,225 @@
 /*
- * What: a collection on a loop against the test server, its hooks recorded, and reads that check
- * each byte they get.
+ * What: a collection on a loop against a media host that fails as it is told to, its hooks
+ * recorded, and reads that check each byte they get.
  */
 #ifndef TESTS_UNIT_MEDIA_MEDIA_HARNESS_H
 #define TESTS_UNIT_MEDIA_MEDIA_HARNESS_H
 
-#include "media_server.h"
+#include "../net/raw_server.h"
 #include "seedancefs/base/clock.h"
 #include "seedancefs/base/err.h"
 #include "seedancefs/base/log.h"
+#include "seedancefs/base/number.h"
 #include "seedancefs/media/media.h"
 #include "seedancefs/net/http.h"
 #include "seedancefs/net/loop.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 
 #include <cmocka.h>
+
+enum server_fault {
+    SERVER_FINE,
+    SERVER_CUT,         /* closes after half of the body */
+    SERVER_CUT_EXPIRE,  /* the same, and the token is too old from then on */
+    SERVER_NO_RESPONSE, /* closes before the head */
+    SERVER_WHOLE,       /* 200 and everything */
+    SERVER_SHIFTED,     /* another range than asked for, said so */
+    SERVER_UNSAID,      /* 206 without Content-Range */
+    SERVER_SHORT,       /* 206 with a shorter range */
+    SERVER_STAR,        /* total "*" */
+    SERVER_MULTIPART,   /* as it says */
+    SERVER_UNSATISFIED, /* 416 */
+    SERVER_BUSY,        /* 503 */
+    SERVER_LATER,       /* 429, Retry-After: 1000 */
+    SERVER_FORBIDDEN,   /* 403 whatever the token */
+    SERVER_GONE,        /* 404 */
+    SERVER_HTML,        /* 200 and a page */
+    SERVER_HANG,        /* no response for a minute */
+    SERVER_TRICKLE,     /* a byte every 50 ms */
+    SERVER_REDIRECT,    /* once, to the same path with hop=1 */
+    SERVER_LOOP,        /* for ever */
+    SERVER_FILE_URL,    /* to file:///etc/passwd */
+    SERVER_LARGER,      /* another total, same ETag */
+    SERVER_FAULTS,
+};
+
+enum { SERVER_REQUESTS_MAX = 4096 };
+
+/* The media host: known bytes at any offset, ranges, and faults by order, over raw_server.h. */
+struct server {
+    struct raw_server raw;
+    int64_t size;
+    uint64_t version; /* of the bytes; in the ETag */
+    bool has_etag;
+    int token; /* ?token= below this is refused with 403 */
+    enum server_fault fault;
+    int fault_count;   /* so many requests get it; -1: all */
+    int fault_percent; /* or so many of a hundred get a random one of those that heal */
+    int delay_ms;
+    int delays_ms[4]; /* of the first requests, in their order, besides */
+    int request_count;
+    int64_t bytes_sent;
+    struct {
+        int64_t first;
+        int64_t last;
+    } requests[SERVER_REQUESTS_MAX];
+};
+
+static inline unsigned char server_byte(uint64_t version, int64_t offset)
+{
+    uint64_t x = (uint64_t)offset + version * 0x9e3779b97f4a7c15u;
+    x = (x ^ x >> 17) * 0xff51afd7ed558ccdu;
+    return (unsigned char)(x >> 56);
+}
+
+static bool server_send_body(struct server *server, int fd, int64_t first, int64_t end,
+                             bool is_slow)
+{
+    unsigned char block[65536];
+    while (first < end) {
+        int64_t part = min_int64(is_slow ? 1 : (int64_t)sizeof(block), end - first);
+        for (int64_t i = 0; i < part; i++)
+            block[i] = server_byte(server->version, first + i);
+        if (!raw_send(fd, block, (size_t)part, sizeof(block)))
+            return false;
+        __atomic_add_fetch(&server->bytes_sent, part, __ATOMIC_SEQ_CST);
+        first += part;
+        if (is_slow)
+            usleep(50000);
+    }
+    return true;
+}
+
+static enum server_fault server_pick(struct server *server, int number)
+{
+    static const enum server_fault heal[] = {
+        SERVER_CUT,      SERVER_NO_RESPONSE, SERVER_SHIFTED, SERVER_UNSAID, SERVER_SHORT,
+        SERVER_STAR,     SERVER_MULTIPART,   SERVER_BUSY,    SERVER_HTML,   SERVER_CUT,
+        SERVER_REDIRECT, SERVER_WHOLE,       SERVER_LARGER};
+    uint32_t dice = (uint32_t)number * 2654435761u;
+    dice ^= dice >> 15;
+    if (server->fault_percent > (int)(dice % 100))
+        return heal[dice / 100 % (sizeof(heal) / sizeof(heal[0]))];
+    if (server->fault == SERVER_FINE || server->fault_count == 0)
+        return SERVER_FINE;
+    if (server->fault_count > 0)
+        __atomic_sub_fetch(&server->fault_count, 1, __ATOMIC_SEQ_CST);
+    return server->fault;
+}
+
+static bool server_simple(int fd, const char *status, const char *headers)
+{
+    char head[1024];
+    int n = snprintf(head, sizeof(head), "HTTP/1.1 %s\r\n%sContent-Length: 5\r\n\r\nhello", status,
+                     headers);
+    return raw_send(fd, head, (size_t)n, sizeof(head));
+}
+
+/* What a fault says instead of bytes. */
+static const struct {
+    const char *status;
+    const char *headers;
+} server_refusals[SERVER_FAULTS] = {
+    [SERVER_BUSY] = {"503 Busy", ""},
+    [SERVER_LATER] = {"429 Later", "Retry-After: 1000\r\n"},
+    [SERVER_GONE] = {"404 Gone", ""},
+    [SERVER_UNSATISFIED] = {"416 No", "Content-Range: bytes */7\r\n"},
+    [SERVER_HTML] = {"200 OK", "Content-Type: text/html\r\n"},
+    [SERVER_FILE_URL] = {"302 Found", "Location: file:///etc/passwd\r\n"},
+    [SERVER_FORBIDDEN] = {"403 Forbidden", ""},
+};
+
+/* Whether this request gets no bytes; `is_open` is set then. */
+static bool server_refuse(struct server *server, int fd, enum server_fault fault,
+                          const char *request, bool *is_open)
+{
+    char headers[256];
+    const char *token = strstr(request, "token=");
+    const char *hop = strstr(request, "hop=");
+    *is_open = false;
+    if (fault == SERVER_HANG)
+        raw_hang(fd);
+    if (fault == SERVER_HANG || fault == SERVER_NO_RESPONSE)
+        return true;
+    if (!server_refusals[fault].status && (!token || atoi(token + 6) < server->token))
+        fault = SERVER_FORBIDDEN;
+    if (server_refusals[fault].status) {
+        *is_open = server_simple(fd, server_refusals[fault].status, server_refusals[fault].headers);
+        return true;
+    }
+    if (fault != SERVER_LOOP && (fault != SERVER_REDIRECT || hop))
+        return false;
+    (void)snprintf(headers, sizeof(headers),
+                   "Location: http://127.0.0.1:%d/moved?token=%d&hop=1\r\n", server->raw.port,
+                   atoi(token + 6));
+    *is_open = server_simple(fd, "302 Found", headers);
+    return true;
+}
+
+static bool server_respond(void *context, int fd, const char *request)
+{
+    struct server *server = context;
+    bool is_open;
+    int64_t first = 0;
+    int64_t last = server->size - 1;
+    const char *range = strstr(request, "Range: bytes=");
+    int number = __atomic_fetch_add(&server->request_count, 1, __ATOMIC_SEQ_CST);
+    if (range)
+        (void)sscanf(range, "Range: bytes=%ld-%ld", &first, &last);
+    if (last >= server->size)
+        last = server->size - 1; /* RFC 9110, 14.1.2 */
+    if (number < SERVER_REQUESTS_MAX) {
+        server->requests[number].first = first;
+        server->requests[number].last = last;
+    }
+    if (server->delay_ms)
+        usleep((useconds_t)server->delay_ms * 1000);
+    if (number < 4 && server->delays_ms[number])
+        usleep((useconds_t)server->delays_ms[number] * 1000);
+    enum server_fault fault = server_pick(server, number);
+    if (server_refuse(server, fd, fault, request, &is_open))
+        return is_open;
+    if (fault == SERVER_SHIFTED && first > 0)
+        first--;
+    if ((fault == SERVER_SHORT || fault == SERVER_SHIFTED) && last > first)
+        last--;
+    if (fault == SERVER_WHOLE) {
+        first = 0;
+        last = server->size - 1;
+    }
+    char head[1024];
+    char total[32];
+    (void)snprintf(total, sizeof(total), "%ld", (long)server->size + (fault == SERVER_LARGER));
+    int n =
+        snprintf(head, sizeof(head), "HTTP/1.1 %s\r\nContent-Length: %ld\r\nContent-Type: %s\r\n",
+                 fault == SERVER_WHOLE ? "200 OK" : "206 Partial", (long)(last - first + 1),
+                 fault == SERVER_MULTIPART ? "multipart/byteranges; boundary=x" : "video/mp4");
+    if (fault != SERVER_WHOLE && fault != SERVER_UNSAID)
+        n += snprintf(head + n, sizeof(head) - (size_t)n, "Content-Range: bytes %ld-%ld/%s\r\n",
+                      (long)first, (long)last, fault == SERVER_STAR ? "*" : total);
+    if (server->has_etag)
+        n += snprintf(head + n, sizeof(head) - (size_t)n, "ETag: \"v%lu\"\r\n",
+                      (unsigned long)server->version);
+    n += snprintf(head + n, sizeof(head) - (size_t)n, "\r\n");
+    if (!raw_send(fd, head, (size_t)n, sizeof(head)))
+        return false;
+    bool is_cut = fault == SERVER_CUT || fault == SERVER_CUT_EXPIRE;
+    int64_t end = is_cut ? first + (last - first) / 2 : last + 1;
+    server->token += fault == SERVER_CUT_EXPIRE;
+    return server_send_body(server, fd, first, end, fault == SERVER_TRICKLE) && !is_cut;
+}
+
+static void server_start(struct server *server, int64_t size)
+{
+    *server = (struct server){.size = size, .version = 1, .has_etag = true};
+    server->raw.respond = server_respond;
+    server->raw.context = server;
+    raw_server_listen(&server->raw);
+}
 
 enum url_policy { URL_RENEW, URL_RENEW_AT_ONCE, URL_FAIL, URL_SILENT };
 
@@ -60,14 +262,14 @@ struct checked_read {
 
 static void harness_url(struct harness *h, char *url, size_t size)
 {
-    (void)snprintf(url, size, "http://127.0.0.1:%d/v.mp4?token=%d", h->server.port, h->token);
+    (void)snprintf(url, size, "http://127.0.0.1:%d/v.mp4?token=%d", h->server.raw.port, h->token);
 }
 
 static void harness_give_url(struct harness *h)
 {
     char url[128];
     h->is_url_due = false;
-    h->token = h->server.state->token;
+    h->token = h->server.token;
     harness_url(h, url, sizeof(url));
     if (h->url_policy == URL_FAIL)
         media_url_failed(h->media, 7, MEDIA_VIDEO, -ERR_MEDIA_GONE);
@@ -171,7 +373,7 @@ static void harness_fini(struct harness *h)
     h->media = media_free(h->media);
     h->http = http_free(h->http);
     h->loop = loop_free(h->loop);
-    server_stop(&h->server);
+    raw_server_stop(&h->server.raw);
     (void)close(h->directory_fd);
     (void)snprintf(command, sizeof(command), "rm -rf %s", h->directory);
     assert_int_equal(system(command), 0);
@@ -200,7 +402,7 @@ static inline struct media_item *harness_item(struct harness *h, int64_t size, c
 
 static inline struct media_item *harness_known(struct harness *h)
 {
-    return harness_item(h, h->server.state->size, "\"v1\"");
+    return harness_item(h, h->server.size, "\"v1\"");
 }
 
 static void harness_turn(struct harness *h)

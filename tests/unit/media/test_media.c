@@ -7,6 +7,7 @@
 #include "media/item.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -23,8 +24,8 @@ static void test_media__probe_finds_size_and_etag(void **state)
         harness_turn(&h);
     assert_int_equal(h.record_size, 5 * MB + 3);
     assert_string_equal(h.record_etag, "\"v1\"");
-    assert_int_equal(h.server.state->requests[0].first, 0);
-    assert_int_equal(h.server.state->requests[0].last, RANGE_END_BYTES - 1);
+    assert_int_equal(h.server.requests[0].first, 0);
+    assert_int_equal(h.server.requests[0].last, RANGE_END_BYTES - 1);
     assert_int_equal(media_item_size(item), 5 * MB + 3);
     media_item_close(item);
     harness_fini(&h);
@@ -54,13 +55,13 @@ static void test_media__a_probe_brings_both_ends(void **state)
         struct media_item *item = harness_item(&h, -1, NULL);
         probe_with_ends(&h, item);
         assert_int_equal(h.record_size, size);
-        assert_int_equal(h.server.state->request_count, rows[i].requests);
-        assert_true(h.server.state->bytes_sent <= 2 * RANGE_END_BYTES + RANGE_ALIGN_BYTES);
+        assert_int_equal(h.server.request_count, rows[i].requests);
+        assert_true(h.server.bytes_sent <= 2 * RANGE_END_BYTES + RANGE_ALIGN_BYTES);
         int64_t head = size < RANGE_END_BYTES ? size : RANGE_END_BYTES;
         assert_true(cache_has(&item->cache, 0, head));
         assert_true(cache_has(&item->cache, size - head, size));
         read_expect(&h, item, size - head, 100, head < 100 ? (int)head : 100);
-        assert_int_equal(h.server.state->request_count, rows[i].requests);
+        assert_int_equal(h.server.request_count, rows[i].requests);
         assert_int_equal(h.record_count, 1);
         media_item_close(item);
         harness_fini(&h);
@@ -75,15 +76,15 @@ static void test_media__a_probe_needs_the_head_of_the_response_alone(void **stat
     for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
         struct harness h;
         harness_init(&h, 5 * MB);
-        h.server.state->fault = faults[i];
-        h.server.state->fault_count = -1;
+        h.server.fault = faults[i];
+        h.server.fault_count = -1;
         struct media_item *item = harness_item(&h, -1, NULL);
         assert_int_equal(media_item_probe(item), 0);
         for (int turn = 0; turn < 100 && h.record_count == 0; turn++)
             harness_turn(&h);
         assert_int_equal(h.record_size, 5 * MB);
         assert_int_equal(h.probe_result, 0);
-        assert_true(h.server.state->bytes_sent < 4 * MB);
+        assert_true(h.server.bytes_sent < 4 * MB);
         media_item_close(item);
         harness_fini(&h);
     }
@@ -100,13 +101,13 @@ static void test_media__who_reads_on_gets_the_rest_who_looks_does_not(void **sta
     read_expect(&h, item, 10 * MB, 131072, 131072);
     harness_spend(&h, 300);
     assert_false(item->is_completing);
-    assert_true(h.server.state->bytes_sent <= 3 * MB / 2);
+    assert_true(h.server.bytes_sent <= 3 * MB / 2);
     for (int64_t offset = 10 * MB; offset <= 11 * MB; offset += 131072)
         read_expect(&h, item, offset, 131072, 131072);
     for (int i = 0; i < 1000 && !media_item_is_complete(item); i++)
         harness_turn(&h);
     assert_true(media_item_is_complete(item));
-    assert_true(h.server.state->bytes_sent <= 20 * MB); /* counted after they were sent */
+    assert_true(h.server.bytes_sent <= 20 * MB); /* counted after they were sent */
     media_item_close(item);
     harness_fini(&h);
 }
@@ -139,13 +140,13 @@ static void test_media__the_rest_of_a_clip_waits_for_its_reader(void **state)
     assert_non_null(paused_transfer(&h));
     harness_spend(&h, 200);
     assert_true(media_item_cached_bytes(item) <= 3 * 131072 + 3 * RANGE_WINDOW_FIRST_BYTES);
-    assert_true(h.server.state->bytes_sent < 30 * MB); /* it stands in send() */
+    assert_true(h.server.bytes_sent < 30 * MB); /* it stands in send() */
     /* Who reads on gets it all, by the same request. */
     read_in_order(&h, item, 3 * 131072, 2 * MB);
     for (int i = 0; i < 2000 && !media_item_is_complete(item); i++)
         harness_turn(&h);
     assert_true(media_item_is_complete(item));
-    assert_int_equal(h.server.state->request_count, 2);
+    assert_int_equal(h.server.request_count, 2);
     media_item_close(item);
     harness_fini(&h);
 }
@@ -166,7 +167,7 @@ static void test_media__what_is_held_back_for_long_is_given_up(void **state)
         harness_turn(&h);
     assert_int_equal(item_transfer_count(item), 0);
     read_in_order(&h, item, 3 * 131072, 2 * MB);
-    assert_int_equal(h.server.state->request_count, 3);
+    assert_int_equal(h.server.request_count, 3);
     media_item_close(item);
     harness_fini(&h);
 }
@@ -187,14 +188,14 @@ static void test_media__a_clip_costs_a_bounded_number_of_requests(void **state)
             media_item_close(item);
             item = harness_known(&h);
         }
-        assert_in_range(h.server.state->request_count, ITEM_REQUESTS_FREE, 24);
+        assert_in_range(h.server.request_count, ITEM_REQUESTS_FREE, 24);
         for (int i = 0; i < 2000 && !media_item_is_durable(item); i++)
             harness_turn(&h);
         assert_true(media_item_is_durable(item));
-        assert_in_range(h.server.state->request_count, ITEM_REQUESTS_FREE, 24);
+        assert_in_range(h.server.request_count, ITEM_REQUESTS_FREE, 24);
         struct media_counts counts;
         media_counts_get(h.media, &counts);
-        assert_int_equal(counts.requests, h.server.state->request_count);
+        assert_int_equal(counts.requests, h.server.request_count);
         media_item_close(item);
         harness_fini(&h);
     }
@@ -232,14 +233,14 @@ static void test_media__a_probe_is_not_put_off_for_an_hour(void **state)
     struct harness h;
     (void)state;
     harness_init(&h, 1000);
-    h.server.state->fault = SERVER_LATER;
-    h.server.state->fault_count = 1;
+    h.server.fault = SERVER_LATER;
+    h.server.fault_count = 1;
     struct media_item *item = harness_item(&h, -1, NULL);
     assert_int_equal(media_item_probe(item), 0);
     for (int i = 0; i < 250 && h.probe_result == 0; i++)
         harness_turn(&h);
     assert_int_equal(h.probe_result, -ERR_MEDIA_STATUS);
-    assert_int_equal(h.server.state->request_count, 1);
+    assert_int_equal(h.server.request_count, 1);
     media_item_close(item);
     harness_fini(&h);
 }
@@ -266,10 +267,10 @@ static void test_media__the_first_4_kib_fetch_one_window(void **state)
     struct media_item *item = harness_known(&h);
     read_expect(&h, item, 0, 4096, 4096);
     harness_spend(&h, 300);
-    assert_int_equal(h.server.state->request_count, 1);
-    assert_int_equal(h.server.state->requests[0].last, 256 * 1024 - 1);
+    assert_int_equal(h.server.request_count, 1);
+    assert_int_equal(h.server.requests[0].last, 256 * 1024 - 1);
     read_expect(&h, item, 4096, 100 * 1024, 100 * 1024);
-    assert_int_equal(h.server.state->request_count, 1);
+    assert_int_equal(h.server.request_count, 1);
     media_item_close(item);
     harness_fini(&h);
 }
@@ -285,17 +286,16 @@ static void test_media__a_copy_and_a_second_one_from_the_cache(void **state)
         read_expect(&h, item, offset, 131072, 131072);
     read_expect(&h, item, 10 * MB, 131072, 77);
     print_message("cold copy of 10 MiB: %ld ms, %d requests\n",
-                  (long)(clock_monotonic_ms(clock_system()) - start_ms),
-                  h.server.state->request_count);
+                  (long)(clock_monotonic_ms(clock_system()) - start_ms), h.server.request_count);
     assert_true(media_item_is_complete(item));
-    assert_int_equal(h.server.state->bytes_sent, 10 * MB + 77);
+    assert_int_equal(h.server.bytes_sent, 10 * MB + 77);
     media_item_close(item);
     harness_spend(&h, 1500);
     assert_int_equal(h.progress_bytes, 10 * MB + 77);
     media_free(h.media);
     harness_open_media(&h);
-    h.server.state->fault = SERVER_FORBIDDEN;
-    h.server.state->fault_count = -1;
+    h.server.fault = SERVER_FORBIDDEN;
+    h.server.fault_count = -1;
     item = harness_known(&h);
     assert_true(media_item_is_complete(item));
     read_expect(&h, item, 3 * MB + 5, 131072, 131072);
@@ -309,7 +309,7 @@ static void test_media__many_parked_readers_share_transfers(void **state)
     struct checked_read reads[200];
     (void)state;
     harness_init(&h, 8 * MB);
-    h.server.state->delay_ms = 50;
+    h.server.delay_ms = 50;
     struct media_item *item = harness_known(&h);
     for (int i = 0; i < 200; i++)
         read_start(&h, item, &reads[i], (int64_t)(i % 50) * 16384, 16384);
@@ -317,7 +317,7 @@ static void test_media__many_parked_readers_share_transfers(void **state)
         read_wait(&reads[i]);
     for (int i = 0; i < 200; i++)
         assert_int_equal(reads[i].result, 16384);
-    assert_true(h.server.state->request_count <= 4);
+    assert_true(h.server.request_count <= 4);
     media_item_close(item);
     harness_fini(&h);
 }
@@ -329,7 +329,7 @@ static void test_media__a_seek_to_the_tail_leaves_the_head_stream_alive(void **s
     struct checked_read tail;
     (void)state;
     harness_init(&h, 40 * MB);
-    h.server.state->delay_ms = 30;
+    h.server.delay_ms = 30;
     struct media_item *item = harness_known(&h);
     read_start(&h, item, &head, 0, 65536);
     read_start(&h, item, &tail, 40 * MB - 1000, 1000);
@@ -337,7 +337,7 @@ static void test_media__a_seek_to_the_tail_leaves_the_head_stream_alive(void **s
     read_wait(&head);
     assert_int_equal(head.result, 65536);
     assert_int_equal(tail.result, 1000);
-    assert_int_equal(h.server.state->request_count, 2);
+    assert_int_equal(h.server.request_count, 2);
     media_item_close(item);
     harness_fini(&h);
 }
@@ -386,8 +386,8 @@ static void test_media__each_fault_has_its_outcome(void **state)
         h.read_deadline_ms = 4000;
         media_free(h.media);
         harness_open_media(&h);
-        h.server.state->fault = rows[i].fault;
-        h.server.state->fault_count = rows[i].count;
+        h.server.fault = rows[i].fault;
+        h.server.fault_count = rows[i].count;
         struct media_item *item = harness_known(&h);
         read_start(&h, item, &r, 1000000, 100000);
         read_wait(&r);
@@ -408,7 +408,7 @@ static void test_media__an_expired_url_is_renewed_once_for_all(void **state)
         struct harness h;
         struct checked_read reads[24];
         harness_init(&h, 64 * MB);
-        h.server.state->token = 5;
+        h.server.token = 5;
         h.url_policy = policies[p];
         struct media_item *item = harness_known(&h);
         for (int i = 0; i < 24; i++)
@@ -433,13 +433,13 @@ static void test_media__a_refused_new_url_is_renewed_once_for_all(void **state)
         struct harness h;
         struct checked_read reads[2];
         harness_init(&h, 64 * MB);
-        h.server.state->fault = SERVER_FORBIDDEN;
-        h.server.state->fault_count = -1;
-        h.server.state->delays_ms[1] = delays_ms[i][0]; /* the first reader's new URL */
-        h.server.state->delays_ms[2] = delays_ms[i][1]; /* the second reader's */
+        h.server.fault = SERVER_FORBIDDEN;
+        h.server.fault_count = -1;
+        h.server.delays_ms[1] = delays_ms[i][0]; /* the first reader's new URL */
+        h.server.delays_ms[2] = delays_ms[i][1]; /* the second reader's */
         struct media_item *item = harness_known(&h);
         read_start(&h, item, &reads[0], 5, 5000);
-        while (h.server.state->request_count < 2)
+        while (h.server.request_count < 2)
             harness_turn(&h);
         read_start(&h, item, &reads[1], 32 * MB, 5000);
         for (int r = 0; r < 2; r++) {
@@ -457,9 +457,9 @@ static void test_media__a_url_may_expire_again_in_mid_stream(void **state)
     struct harness h;
     (void)state;
     harness_init(&h, 4 * MB);
-    h.server.state->token = 5;
-    h.server.state->fault = SERVER_CUT_EXPIRE;
-    h.server.state->fault_count = 4; /* refused, cut, refused, cut, refused */
+    h.server.token = 5;
+    h.server.fault = SERVER_CUT_EXPIRE;
+    h.server.fault_count = 4; /* refused, cut, refused, cut, refused */
     struct media_item *item = harness_known(&h);
     assert_int_equal(media_item_fetch(item), 0);
     for (int i = 0; i < 200 && h.progress_bytes != 4 * MB && !h.fetch_result; i++)
@@ -487,7 +487,7 @@ static void test_media__a_url_past_its_time_does_not_bother_the_server(void **st
     assert_int_equal(media_item_open(h.media, &record, &item), 0);
     read_expect(&h, item, 0, 10, 10);
     assert_int_equal(h.url_asked, 1);
-    assert_int_equal(h.server.state->request_count, 1);
+    assert_int_equal(h.server.request_count, 1);
     media_item_close(item);
     harness_fini(&h);
 }
@@ -500,7 +500,7 @@ static void test_media__a_silent_owner_costs_the_deadline_and_no_more(void **sta
     media_free(h.media);
     h.read_deadline_ms = 300;
     harness_open_media(&h);
-    h.server.state->token = 5;
+    h.server.token = 5;
     h.url_policy = URL_SILENT;
     struct media_item *item = harness_known(&h);
     read_expect(&h, item, 0, 10, -ERR_HTTP_STALLED);
@@ -517,7 +517,7 @@ static void test_media__another_version_ends_open_items_and_their_cache(void **s
     harness_init(&h, 4 * MB);
     struct media_item *item = harness_known(&h);
     read_expect(&h, item, 0, 1000, 1000);
-    h.server.state->version = 2;
+    h.server.version = 2;
     read_expect(&h, item, 2 * MB, 1000, -ERR_MEDIA_CHANGED);
     read_expect(&h, item, 0, 1000, -ERR_MEDIA_CHANGED);
     assert_int_equal(h.record_size, -1);
@@ -548,8 +548,8 @@ static void test_media__fetch_completes_what_readers_left(void **state)
         harness_turn(&h);
     assert_int_equal(h.progress_bytes, 20 * MB + 1);
     /* The window of the reader came once more: that is cheaper than a third request. */
-    assert_int_equal(h.server.state->bytes_sent, 20 * MB + 1 + RANGE_WINDOW_FIRST_BYTES);
-    assert_int_equal(h.server.state->request_count, 2);
+    assert_int_equal(h.server.bytes_sent, 20 * MB + 1 + RANGE_WINDOW_FIRST_BYTES);
+    assert_int_equal(h.server.request_count, 2);
     (void)snprintf(path, sizeof(path), "%s/7.mp4", h.directory);
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_size, 20 * MB + 1);
@@ -561,8 +561,8 @@ static void test_media__fetch_says_why_it_failed(void **state)
     struct harness h;
     (void)state;
     harness_init(&h, 2 * MB);
-    h.server.state->fault = SERVER_GONE;
-    h.server.state->fault_count = -1;
+    h.server.fault = SERVER_GONE;
+    h.server.fault_count = -1;
     struct media_item *item = harness_item(&h, -1, NULL);
     assert_int_equal(media_item_probe(item), 0);
     assert_int_equal(media_item_fetch(item), 0);
@@ -653,7 +653,7 @@ static void test_media__evict_and_remove_delete_the_files(void **state)
     harness_init(&h, 1 * MB);
     (void)snprintf(path, sizeof(path), "%s/7.mp4", h.directory);
     struct media_item *item = harness_known(&h);
-    h.server.state->delay_ms = 50;
+    h.server.delay_ms = 50;
     read_start(&h, item, &r, 0, 1000);
     assert_int_equal(media_item_evict(item), -EBUSY);
     read_wait(&r);
@@ -674,7 +674,7 @@ static void test_media__evict_and_remove_delete_the_files(void **state)
  * on disk. */
 static void read_and_close(struct harness *h, int64_t id, int n)
 {
-    struct media_item *item = harness_item_of(h, id, h->server.state->size, "\"v1\"");
+    struct media_item *item = harness_item_of(h, id, h->server.size, "\"v1\"");
     for (int i = 0; i < n; i++)
         read_expect(h, item, (int64_t)i * 10 * MB, 4096, 4096);
     harness_spend(h, 20);
@@ -769,9 +769,9 @@ static void harness_archived(struct harness *h, int64_t size, bool is_refetchabl
     media_free(h->media);
     h->kept_id = is_refetchable_ ? 0 : 7;
     h->url_policy = URL_FAIL;
-    h->server.state->fault = is_refetchable_ ? SERVER_FINE : SERVER_GONE;
-    h->server.state->fault_count = -1;
-    h->server.state->request_count = 0;
+    h->server.fault = is_refetchable_ ? SERVER_FINE : SERVER_GONE;
+    h->server.fault_count = -1;
+    h->server.request_count = 0;
     harness_open_media(h);
 }
 
@@ -807,7 +807,7 @@ static void test_media__without_descriptors_the_cache_is_left_alone(void **state
         for (int turn = 0; turn < 100 && !h.fetch_result; turn++)
             harness_turn(&h);
         assert_int_equal(h.fetch_result, -EMFILE);
-        assert_int_equal(h.server.state->request_count, 0);
+        assert_int_equal(h.server.request_count, 0);
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
         /* The same handle, and another open of the same item. */
         if (i == 0)
@@ -816,7 +816,7 @@ static void test_media__without_descriptors_the_cache_is_left_alone(void **state
         assert_ptr_equal(again, item);
         assert_true(media_item_is_durable(again));
         read_expect(&h, again, 0, 2 * MB, 2 * MB);
-        assert_int_equal(h.server.state->request_count, 0);
+        assert_int_equal(h.server.request_count, 0);
         assert_int_equal(h.damage_count, 0);
         media_item_close(item);
         media_item_close(again);
@@ -839,7 +839,7 @@ static void test_media__a_read_of_the_cache_that_fails_is_no_rot(void **state)
     read_expect(&h, item, 1 * MB, 4096, -EIO);
     assert_int_equal(dup2(kept, item->cache.fd), item->cache.fd);
     read_expect(&h, item, 0, 2 * MB, 2 * MB);
-    assert_int_equal(h.server.state->request_count, 0);
+    assert_int_equal(h.server.request_count, 0);
     assert_int_equal(h.damage_count, 0);
     (void)close(kept);
     (void)close(write_only);
@@ -859,7 +859,7 @@ static void test_media__a_damaged_block_is_fetched_again(void **state)
         harness_turn(&h);
     assert_true(media_item_is_durable(item));
     assert_int_equal(h.damage_count, 0);
-    assert_true(h.server.state->bytes_sent < 3 * MB);
+    assert_true(h.server.bytes_sent < 3 * MB);
     media_item_close(item);
     harness_fini(&h);
 }
@@ -887,7 +887,7 @@ static void test_media__a_damaged_block_of_a_last_copy_stays_with_the_rest(void 
         harness_open_media(&h);
     }
     /* The server has it again. */
-    h.server.state->fault = SERVER_FINE;
+    h.server.fault = SERVER_FINE;
     struct media_item *item = harness_known(&h);
     read_expect(&h, item, 0, 2 * MB, 2 * MB);
     for (int i = 0; i < 500 && !media_item_is_durable(item); i++)
@@ -941,11 +941,11 @@ static void test_media__what_cannot_be_kept_elsewhere_stays(void **state)
             (void)snprintf(path + len, sizeof(path) - len, ".%d", number);
         (void)close(open(path, O_CREAT | O_WRONLY, 0600));
     }
-    h.server.state->fault = SERVER_FINE;
+    h.server.fault = SERVER_FINE;
     struct media_item *item = harness_known(&h);
     read_expect(&h, item, 0, 4096, -EIO);
     assert_true(has_file(&h, "7.mp4") && has_file(&h, "7.map"));
-    assert_int_equal(h.server.state->request_count, 0);
+    assert_int_equal(h.server.request_count, 0);
     media_item_close(item);
     harness_fini(&h);
 }
@@ -957,7 +957,7 @@ static void test_media__the_last_copy_of_an_old_version_is_kept(void **state)
     (void)state;
     harness_archived(&h, 2 * MB, true);
     harness_file_write(&h, "7.mp4", 1 * MB + 5, "rot");
-    h.server.state->version = 2;
+    h.server.version = 2;
     struct media_item *item = harness_known(&h);
     read_expect(&h, item, 1 * MB, 4096, -ERR_MEDIA_CHANGED);
     assert_true(has_file(&h, "7.mp4.damaged"));
@@ -968,7 +968,7 @@ static void test_media__the_last_copy_of_an_old_version_is_kept(void **state)
     h.version = 2;
     item = harness_item(&h, -1, NULL);
     read_expect(&h, item, 0, 4096, 4096);
-    h.server.state->version = 3;
+    h.server.version = 3;
     read_expect(&h, item, 1 * MB, 4096, -ERR_MEDIA_CHANGED);
     assert_false(has_file(&h, "7.mp4") || has_file(&h, "7.mp4.damaged.2"));
     assert_int_equal(h.damage_count, 1);
@@ -1002,8 +1002,8 @@ static void test_media__free_answers_parked_reads(void **state)
     struct checked_read reads[20];
     (void)state;
     harness_init(&h, 64 * MB);
-    h.server.state->fault = SERVER_HANG;
-    h.server.state->fault_count = -1;
+    h.server.fault = SERVER_HANG;
+    h.server.fault_count = -1;
     struct media_item *item = harness_known(&h);
     for (int i = 0; i < 20; i++)
         read_start(&h, item, &reads[i], i * 3 * MB, 4096);
@@ -1079,7 +1079,7 @@ static void test_media__a_full_disk_streams_without_cache(void **state)
 static void random_round(struct harness *h, struct media_item *item, int round, int *good, int *bad)
 {
     struct checked_read reads[32];
-    int64_t size = h->server.state->size;
+    int64_t size = h->server.size;
     for (int i = 0; i < 32; i++) {
         int64_t offset = random() % size;
         if (round % 4 == 1)
@@ -1114,9 +1114,9 @@ static void test_media__random_reads_with_faults_are_right(void **state)
     harness_init(&h, 30 * MB + 12345);
     struct media_item *item = harness_known(&h);
     for (int round = 0; round < 40; round++) {
-        h.server.state->fault_percent = round % 10 < 3 ? 0 : 15;
+        h.server.fault_percent = round % 10 < 3 ? 0 : 15;
         if (round % 12 == 0)
-            h.server.state->token++;
+            h.server.token++;
         if (round % 5 == 4) {
             harness_spend(&h, 50);
             evicted += media_item_evict(item) == 0;
@@ -1129,7 +1129,7 @@ static void test_media__random_reads_with_faults_are_right(void **state)
         random_round(&h, item, round, &good, &bad);
     }
     print_message("%d good, %d failed, %d requests, %d evictions\n", good, bad,
-                  h.server.state->request_count, evicted);
+                  h.server.request_count, evicted);
     assert_true(good > bad * 4);
     media_item_close(item);
     harness_fini(&h);

@@ -1,15 +1,18 @@
 /*
  * What: a server of raw sockets for the tests of net/ and api/: it says exactly the bytes it is
  * given, however wrong they are as HTTP, and counts what reached it. One thread per connection.
- * The n-th request, over all connections, gets the n-th response; the last response is repeated.
+ * The n-th request, over all connections, gets the n-th response; the last response is repeated. A
+ * test with more to say than a table holds, as that of media/, has a function instead.
  */
 #ifndef SEEDANCEFS_TESTS_RAW_SERVER_H
 #define SEEDANCEFS_TESTS_RAW_SERVER_H
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,11 +35,16 @@ struct raw_response {
     enum raw_then then;
 };
 
-enum { RAW_CONNECTIONS = 64 };
+/* Answers a request on a connection with raw_send(); false ends the connection. */
+typedef bool raw_respond_fn(void *context, int fd, const char *request);
+
+enum { RAW_CONNECTIONS = 4096 };
 
 struct raw_server {
     const struct raw_response *responses;
     int response_count;
+    raw_respond_fn *respond; /* instead of the table */
+    void *context;
     int listen_fd;
     int port;
     pthread_t acceptor;
@@ -81,17 +89,46 @@ static inline void raw_reset(int fd)
     (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 }
 
-static inline void raw_send(int fd, const char *bytes, size_t len, size_t step)
+/* False when the client has gone. */
+static inline bool raw_send(int fd, const void *bytes, size_t len, size_t step)
 {
     for (size_t at = 0; at < len;) {
         size_t most = len - at < step ? len - at : step;
-        ssize_t n = send(fd, bytes + at, most, MSG_NOSIGNAL);
+        ssize_t n = send(fd, (const char *)bytes + at, most, MSG_NOSIGNAL);
         if (n <= 0)
-            return;
+            return false;
         at += (size_t)n;
         if (step == 1)
             usleep(20000);
     }
+    return true;
+}
+
+/* Says nothing more until the client goes. */
+static inline void raw_hang(int fd)
+{
+    char byte;
+    while (recv(fd, &byte, 1, 0) > 0)
+        continue;
+}
+
+/* The n-th request's. */
+static inline const struct raw_response *raw_pick(const struct raw_server *server, int n)
+{
+    int last = server->response_count - 1;
+    return &server->responses[n < last ? n : last];
+}
+
+static inline bool raw_respond(struct raw_server *server, int fd, int n)
+{
+    const struct raw_response *response = raw_pick(server, n);
+    size_t len = response->len ? response->len : strlen(response->bytes);
+    (void)raw_send(fd, response->bytes, len, response->then == RAW_TRICKLE ? 1 : 65536);
+    if (response->then == RAW_HANG)
+        raw_hang(fd);
+    if (response->then == RAW_RESET)
+        raw_reset(fd);
+    return response->then == RAW_KEEP;
 }
 
 static inline void *raw_serve(void *argument)
@@ -100,31 +137,25 @@ static inline void *raw_serve(void *argument)
     struct raw_server *server = connection.server;
     char *request = malloc(sizeof(server->last_request));
     free(argument);
-    for (;;) {
-        int turn = atomic_load(&server->requests);
-        int last = server->response_count - 1;
-        if (server->responses[turn < last ? turn : last].then == RAW_RESET_UNREAD) {
+    if (server->respond)
+        (void)setsockopt(connection.fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+    for (bool is_open = true; is_open;) {
+        if (!server->respond &&
+            raw_pick(server, atomic_load(&server->requests))->then == RAW_RESET_UNREAD) {
             raw_reset(connection.fd);
             break;
         }
         size_t len = raw_read_request(connection.fd, request, sizeof(server->last_request));
         if (len == 0)
             break;
-        turn = atomic_fetch_add(&server->requests, 1);
+        int n = atomic_fetch_add(&server->requests, 1);
+        if (server->respond) {
+            is_open = server->respond(server->context, connection.fd, request);
+            continue;
+        }
         memcpy(server->last_request, request, len + 1);
         server->last_request_len = len;
-        const struct raw_response *response = &server->responses[turn < last ? turn : last];
-        size_t response_len = response->len ? response->len : strlen(response->bytes);
-        raw_send(connection.fd, response->bytes, response_len,
-                 response->then == RAW_TRICKLE ? 1 : 65536);
-        if (response->then == RAW_KEEP)
-            continue;
-        char byte;
-        while (response->then == RAW_HANG && recv(connection.fd, &byte, 1, 0) > 0)
-            continue;
-        if (response->then == RAW_RESET)
-            raw_reset(connection.fd);
-        break;
+        is_open = raw_respond(server, connection.fd, n);
     }
     free(request);
     for (int i = 0; i < RAW_CONNECTIONS; i++) {
@@ -154,24 +185,30 @@ static inline void *raw_accept(void *argument)
     }
 }
 
-static inline void raw_server_start(struct raw_server *server, const struct raw_response *responses,
-                                    int response_count)
+/* `server` says what it answers with. */
+static inline void raw_server_listen(struct raw_server *server)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof(address);
-    memset(server, 0, sizeof(*server));
-    server->responses = responses;
-    server->response_count = response_count;
     for (int i = 0; i < RAW_CONNECTIONS; i++)
         atomic_store(&server->fds[i], -1);
     server->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (bind(server->listen_fd, (const struct sockaddr *)&address, len) < 0 ||
-        listen(server->listen_fd, 64) < 0 ||
+        listen(server->listen_fd, 128) < 0 ||
         getsockname(server->listen_fd, (struct sockaddr *)&address, &len) < 0)
         abort();
     server->port = ntohs(address.sin_port);
     if (pthread_create(&server->acceptor, NULL, raw_accept, server) != 0)
         abort();
+}
+
+static inline void raw_server_start(struct raw_server *server, const struct raw_response *responses,
+                                    int response_count)
+{
+    memset(server, 0, sizeof(*server));
+    server->responses = responses;
+    server->response_count = response_count;
+    raw_server_listen(server);
 }
 
 static inline void raw_server_stop(struct raw_server *server)

@@ -736,7 +736,7 @@ static void test_store__a_disk_that_refuses_leaves_nothing_half_written(void **s
 static void test_store__a_first_start_may_be_killed(void **state)
 {
     (void)state;
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < 60; i++) {
         char path[64] = "/tmp/seedancefs-store-XXXXXX";
         struct store *store;
         assert_non_null(mkdtemp(path));
@@ -748,7 +748,7 @@ static void test_store__a_first_start_may_be_killed(void **state)
             _exit(1);
         }
         assert_true(child > 0);
-        (void)usleep((useconds_t)(i * 20));
+        (void)usleep((useconds_t)(i * 100));
         assert_int_equal(kill(child, SIGKILL), 0);
         assert_int_equal(waitpid(child, NULL, 0), child);
         int r = store_open(directory_fd, path, &store);
