@@ -4,6 +4,10 @@
 #   setup/teardown call start_world / end_world; a test then uses
 #     $DIR  its directory   $MNT the mount point   $DATA the data directory   $API the service's address
 #     $LOG  the simulator's request log (the oracle)   $SIM_PID   $FS_PID
+#
+# A process costs more than what most tests do with it, so a file whose tests can do with one world after the other
+# has a single one: setup_file calls start_world, mount_fs and share_world, setup clean_world, teardown_file end_world.
+# And what is called often does without processes.
 
 BUILD=${BUILD:-build}
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -44,17 +48,22 @@ mount_fs() {
     # shellcheck disable=SC2086 # a list of words
     ${RUN_FS:-} "$SEEDANCEFS" --api-url "$API" --api-key-file "$DIR/key" --data-dir "$DATA" \
         --poll-interval 0.05 --log-level debug "$@" "$MNT" 3>&-
-    FS_PID=$(daemon_pid)
+    find_daemon
+    MOUNTED_WITH=$*
+    [ -z "${SHARED:-}" ] || printf '%s %s\n' "$FS_PID" "$*" >"$DIR/mounted"
 }
 
-# The process that holds the lock of this test's data directory.
-daemon_pid() {
-    local lock
-    lock=$(stat -c '%Hd %Ld %i' "$DATA/lock")
-    # shellcheck disable=SC2086 # three numbers
-    lock=$(printf '%02x:%02x:%d' $lock)
-    awk -v lock="$lock" '$6 == lock { print $5; exit }' /proc/locks
+# The process that holds the lock of this test's data directory, as $FS_PID.
+find_daemon() {
+    local lock major minor inode pid place
+    read -r major minor inode < <(stat -c '%Hd %Ld %i' "$DATA/lock")
+    printf -v lock '%02x:%02x:%d' "$major" "$minor" "$inode"
+    FS_PID=
+    while read -r _ _ _ _ pid place _; do
+        [ "$place" != "$lock" ] || { FS_PID=$pid; return; }
+    done </proc/locks
 }
+daemon_pid() { find_daemon && echo "$FS_PID"; }
 
 unmount_fs() {
     fusermount3 -u "$MNT" || return 1
@@ -63,9 +72,9 @@ unmount_fs() {
 
 # A process that has ended; its parent (whoever adopted it) may not have fetched it yet.
 process_is_gone() {
-    local state
-    state=$(awk '/^State:/ { print $2 }' "/proc/$1/status" 2>/dev/null)
-    [ -z "$state" ] || [ "$state" = Z ]
+    local line
+    { read -r line <"/proc/$1/stat"; } 2>/dev/null || return 0
+    [[ ${line##*) } = Z* ]]
 }
 
 # kill -9, and the dead mount removed, as after a crash.
@@ -87,18 +96,33 @@ unmount_all() {
         done
 }
 
-# wait_until SECONDS COMMAND...
+# pause MILLISECONDS   sleeps without a process: nothing ever comes from the discard port.
+pause() {
+    local seconds silence=
+    printf -v seconds '%d.%03d' $(($1 / 1000)) $(($1 % 1000))
+    { exec {silence}<>/dev/udp/127.0.0.1/9; } 2>/dev/null || { sleep "$seconds"; return; }
+    read -r -t "$seconds" -u "$silence" _ || true
+    exec {silence}>&-
+}
+
+# wait_until SECONDS COMMAND...   looks less often the longer it takes. On a busy machine everything takes longer:
+# $PATIENCE times that.
 wait_until() {
-    local seconds=$1 end
+    local seconds=$(($1 * ${PATIENCE:-1})) end delay=10
     shift
     end=$((SECONDS + seconds + 1))
     until "$@"; do
         [ "$SECONDS" -lt "$end" ] || { echo "waited ${seconds}s in vain for: $*" >&2; return 1; }
-        sleep 0.02
+        pause $delay
+        delay=$((delay < 60 ? delay + 5 : 60))
     done
 }
 
-status_is() { [ "$(cat "$MNT/jobs/$1/status" 2>/dev/null)" = "$2" ]; }
+status_is() {
+    local word=
+    { read -r word <"$MNT/jobs/$1/status"; } 2>/dev/null || true
+    [ "$word" = "$2" ]
+}
 
 # wait_status JOB WORD [SECONDS]
 wait_status() {
@@ -111,7 +135,7 @@ wait_status() {
 # How many creates the service has seen, or has seen for prompts that contain a text.
 creates() {
     if [ $# -eq 0 ]; then
-        grep -c '"kind":"create"' "$LOG" || true
+        requests create
     else
         jq -rs --arg text "$1" \
             '[.[] | select(.kind == "create" and (.body // "" | contains($text)))] | length' "$LOG"
@@ -131,12 +155,12 @@ start_world() {
 # Whatever a test was about: the key is in nothing that others can see, in no file of the data directory, and never
 # went to the media host.
 key_is_nowhere_alive() {
-    local process place code=0
-    for process in "$FS_PID" $(pgrep -P "$FS_PID" || true); do
-        for place in cmdline environ; do
-            ! grep -aqsF "$KEY" "/proc/$process/$place" || { echo "the key is in /proc/…/$place" >&2; code=1; }
-        done
+    local process children='' places=() code=0
+    { read -r children <"/proc/$FS_PID/task/$FS_PID/children"; } 2>/dev/null || true
+    for process in "$FS_PID" $children; do
+        places+=("/proc/$process/cmdline" "/proc/$process/environ")
     done
+    ! grep -alsF "$KEY" "${places[@]}" >&2 || { echo "the key is in the files above" >&2; code=1; }
     # Videos would be fetched by looking into them.
     ! timeout 20 grep -rlF --exclude=output.mp4 --exclude=cover.jpg "$KEY" "$MNT/" 2>/dev/null >&2 ||
         { echo "the key is in the mount" >&2; code=1; }
@@ -145,16 +169,54 @@ key_is_nowhere_alive() {
 
 key_is_nowhere_left() {
     local code=0
-    ! grep -rlaF --exclude='key*' --exclude=tokenhub-api-key --exclude="${LOG##*/}" --exclude-dir=mnt "$KEY" \
-        "$DIR" >&2 || { echo "the key is in the file above" >&2; code=1; }
+    ! grep -rlaF --exclude='key*' --exclude=tokenhub-api-key --exclude="${LOG##*/}" --exclude=before.jsonl \
+        --exclude-dir=mnt "$KEY" "$DIR" >&2 || { echo "the key is in the file above" >&2; code=1; }
     # Of the service's own requests the head has it, and nothing else.
-    ! sed -E '/"kind":"(create|poll|other)"/s/,"headers":.*//' "$LOG" | grep -F "$KEY" >&2 ||
+    ! sed -sE '/"kind":"(create|poll|other)"/s/,"headers":.*//' "$LOG" ${SHARED:+"$SHARED"} | grep -F "$KEY" >&2 ||
         { echo "the key went where it must not go" >&2; code=1; }
     return $code
 }
 
+# share_world   from here on the world is the one of all tests of the file, for clean_world.
+share_world() {
+    SHARED=$DIR/before.jsonl
+    : >"$SHARED"
+    printf '%s %s\n' "$FS_PID" "$MOUNTED_WITH" >"$DIR/mounted"
+    export SHARED DIR MNT DATA LOG API_PORT MEDIA_PORT API SIM_PID FS_PID
+}
+
+# clean_world   the file's world, as empty as a new one: no job, no request seen, no scenario, mounted without options.
+clean_world() {
+    local lines with left
+    read -r FS_PID with <"$DIR/mounted"
+    if process_is_gone "$FS_PID"; then
+        fusermount3 -uz "$MNT" 2>/dev/null || true
+        mount_fs
+    elif [ -n "$with" ]; then
+        restart_fs
+    fi
+    [ ! -e "$DIR/scenario" ] || { scenario && rm "$DIR/scenario"; }
+    left=("$MNT"/jobs/* "$MNT"/jobs/.[!.]*)
+    if [ "${left[*]}" != "$MNT/jobs/* $MNT/jobs/.[!.]*" ]; then
+        rm -rf "$MNT"/jobs/* "$MNT"/jobs/.[!.]*
+    fi
+    mapfile -t lines <"$LOG"
+    printf '%s\n' "${lines[@]}" >>"$SHARED"
+    : >"$LOG"
+}
+
+# own_world [OPTION]...   for a test that does more to its world than the others of its file could live with; for
+# teardown: end_own_world.
+own_world() {
+    SHARED=
+    FS_PID=
+    start_world "$@"
+}
+end_own_world() { [ -n "$SHARED" ] || end_world; }
+
 end_world() {
     local code=0
+    [ -z "${SHARED:-}" ] || read -r FS_PID _ <"$DIR/mounted"
     if [ -n "${FS_PID:-}" ]; then
         process_is_gone "$FS_PID" || key_is_nowhere_alive || code=1
         fusermount3 -uz "$MNT" 2>/dev/null || true
@@ -193,8 +255,9 @@ body() { jq -r 'select(.kind == "create") | .body' "$LOG" | sed -n "${1:-1}p"; }
 
 # sent N JQ...   exactly N creates were seen, and the last one's body is as the expression says.
 sent() {
-    [ "$(creates)" -eq "$1" ] || { echo "$(creates) creates instead of $1" >&2; return 1; }
-    body "$1" | jq -e "$2" >/dev/null || { echo "the body is $(body "$1")" >&2; return 1; }
+    creates_are "$1" || { echo "$COUNT creates instead of $1" >&2; return 1; }
+    jq -se "[.[] | select(.kind == \"create\")][$1 - 1].body | fromjson | ($2)" "$LOG" >/dev/null ||
+        { echo "the body is $(body "$1")" >&2; return 1; }
 }
 
 # fails COMMAND...   it has to end with another code than 0.
@@ -234,24 +297,35 @@ $script" "$@"
 # scenario RULE...   the simulator plays these rules from now on, and none before.
 scenario() {
     local IFS=,
+    [ -z "${SHARED:-}" ] || : >"$DIR/scenario"
     printf '{"rules":[%s]}' "$*" |
         curl -sSf -T - "${API%/api/v1}/oracle/scenario" >/dev/null
 }
 
 # For wait_until: values that are looked at again each time.
-creates_are() { [ "$(creates)" -eq "$1" ]; }
+creates_are() { count_requests create && [ "$COUNT" -eq "$1" ]; }
 json_is() { [ "$(status_json "$1" "$2")" = "$3" ]; }
 reason_has() { status_json "$1" '.reason // ""' | grep -qF -- "$2"; }
 
 # how many requests of a kind the service has seen
-requests() { grep -c "\"kind\":\"$1\"" "$LOG" || true; }
+requests() { count_requests "$1" && echo "$COUNT"; }
+
+# count_requests KIND   the same without a process, as $COUNT.
+count_requests() {
+    local lines line
+    COUNT=0
+    mapfile -t lines <"$LOG"
+    for line in "${lines[@]}"; do
+        [[ $line != *"\"kind\":\"$1\""* ]] || COUNT=$((COUNT + 1))
+    done
+}
 
 # one member of status.json: status_json JOB .reason
 status_json() { jq -r "$2" "$MNT/jobs/$1/status.json"; }
 
 # a job that succeeded: make JOB [PROMPT]
 make_job() {
-    mkdir -p "$MNT/jobs/$1" # which is not needed everywhere; core.bash and names.bats do without
+    [ -d "$MNT/jobs/$1" ] || mkdir "$MNT/jobs/$1" # not needed everywhere; core.bash and names.bats do without
     printf '{"prompt": "%s"}\n' "${2:-$1}" >"$MNT/jobs/$1/prompt.json"
     wait_status "$1" succeeded
 }
