@@ -45,6 +45,7 @@ end_sim() {
 # mount_fs [OPTION]...   in the background, as a user does it; $FS_PID is the daemon. $RUN_FS, if set, is a command
 # that runs it in other circumstances (env, unshare).
 mount_fs() {
+    [ -z "${SHARED:-}" ] || ! is_mounted_with "$*" || return 0
     # shellcheck disable=SC2086 # a list of words
     ${RUN_FS:-} "$SEEDANCEFS" --api-url "$API" --api-key-file "$DIR/key" --data-dir "$DATA" \
         --poll-interval 0.05 --log-level debug "$@" "$MNT" 3>&-
@@ -143,7 +144,7 @@ creates() {
 }
 
 start_world() {
-    DIR=$(mktemp -d "${BATS_TEST_TMPDIR:-/tmp}/world.XXXXXX")
+    DIR=$(mktemp -d "${BATS_TEST_TMPDIR:-${BATS_FILE_TMPDIR:-/tmp}}/world.XXXXXX")
     MNT=$DIR/mnt DATA=$DIR/data LOG=$DIR/requests.jsonl
     API_PORT=0 MEDIA_PORT=0
     mkdir "$MNT"
@@ -185,24 +186,31 @@ share_world() {
     export SHARED DIR MNT DATA LOG API_PORT MEDIA_PORT API SIM_PID FS_PID
 }
 
-# clean_world   the file's world, as empty as a new one: no job, no request seen, no scenario, mounted without options.
+# clean_world   the file's world, as empty as a new one: no job, no request seen, no scenario. It is mounted; mount_fs
+# mounts it again if that is to be with options.
 clean_world() {
-    local lines with left
-    read -r FS_PID with <"$DIR/mounted"
-    if process_is_gone "$FS_PID"; then
-        fusermount3 -uz "$MNT" 2>/dev/null || true
-        mount_fs
-    elif [ -n "$with" ]; then
-        restart_fs
-    fi
+    local lines
+    read -r FS_PID _ <"$DIR/mounted"
     [ ! -e "$DIR/scenario" ] || { scenario && rm "$DIR/scenario"; }
-    left=("$MNT"/jobs/* "$MNT"/jobs/.[!.]*)
-    if [ "${left[*]}" != "$MNT/jobs/* $MNT/jobs/.[!.]*" ]; then
-        rm -rf "$MNT"/jobs/* "$MNT"/jobs/.[!.]*
-    fi
+    ! process_is_gone "$FS_PID" || mount_fs
+    lines=("$MNT"/jobs/* "$MNT"/jobs/.[!.]*)
+    [ "${lines[*]}" = "$MNT/jobs/* $MNT/jobs/.[!.]*" ] || rm -rf "$MNT"/jobs/* "$MNT"/jobs/.[!.]*
     mapfile -t lines <"$LOG"
     printf '%s\n' "${lines[@]}" >>"$SHARED"
     : >"$LOG"
+}
+
+# Whether the shared world is mounted with these options; ends a mount that has others.
+is_mounted_with() {
+    local pid options
+    read -r pid options <"$DIR/mounted"
+    if process_is_gone "$pid"; then
+        fusermount3 -uz "$MNT" 2>/dev/null || true
+        return 1
+    fi
+    [ "$options" != "$1" ] || return 0
+    FS_PID=$pid
+    unmount_fs && return 1
 }
 
 # own_world [OPTION]...   for a test that does more to its world than the others of its file could live with; for
@@ -211,6 +219,8 @@ own_world() {
     SHARED=
     FS_PID=
     start_world "$@"
+    # shellcheck disable=SC2034 # of the files that have it
+    J=$MNT/jobs
 }
 end_own_world() { [ -n "$SHARED" ] || end_world; }
 
