@@ -1,7 +1,7 @@
 #!/bin/bash
 # Runs end-to-end tests on the programs in one or more build directories:
 #   run-e2e.sh build [build/asan]... [FILE.bats]...      all files without one
-# JOBS files at a time (one more than there are processors: most tests wait most of the time). Shows failures and
+# JOBS files at a time (two for each processor: most tests wait most of the time). Shows failures and
 # skips. The last line is "N passed, N failed, N skipped".
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -47,7 +47,7 @@ export -f run_file
 
 for build in "${builds[@]}"; do
     for file in "${files[@]}"; do printf '%s\0%s\0' "$build" "$file"; done
-done | xargs -0 -n 2 -P "${JOBS:-$(($(nproc) + 1))}" bash -c 'run_file "$@"' run_file
+done | xargs -0 -n 2 -P "${JOBS:-$(($(nproc) * 2))}" bash -c 'run_file "$@"' run_file
 read -r passed failed skipped < <(cat "$results"/*.counts | awk '{ p += $1; f += $2; s += $3 } END { print p + 0, f + 0, s + 0 }')
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]
