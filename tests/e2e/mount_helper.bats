@@ -84,7 +84,8 @@ installed() {
         [ -e "$DIR/said" ] || { cat "$DIR/fails.out" >&2; exit 1; }
         umount /usr/local/bin
         ! [ -e /usr/bin/seedancefs ] && ! [ -e /usr/local/bin/seedancefs ] || exit 0
-        fails mount -t fuse.seedancefs seedancefs "$MNT" -o "$OPTIONS"
+        # mount(8) may pass on the 127 of the shell that did not find it, which `fails` would take for its own.
+        ! mount -t fuse.seedancefs seedancefs "$MNT" -o "$OPTIONS" >"$DIR/fails.out" 2>&1
         has "seedancefs: not found" "$DIR/fails.out" "$ROOT/docs/TROUBLESHOOTING.md"'
 }
 
