@@ -36,6 +36,10 @@ mount_or_skip() {
 # Three finished scenes.
 make_scenes() { for n in 1 2 3; do make_job "scene-$n"; done; }
 size_of() { ffprobe -v error -show_entries stream=width,height -select_streams v -of csv=p=0 "$1"; }
+# small_video SECONDS   as SECONDS.mp4, for a simulator whose videos are to be read by ffmpeg again and again
+small_video() {
+    ffmpeg -v error -f lavfi -i testsrc2=size=320x180:rate=24 -t "$1" -c:v libx264 -preset ultrafast -pix_fmt yuv420p "$1.mp4"
+}
 seconds_of() { ffprobe -v error -show_entries format=duration -of csv=p=0 "$1"; }
 
 @test "every block of the document is run here" {
@@ -155,6 +159,9 @@ seconds_of() { ffprobe -v error -show_entries format=duration -of csv=p=0 "$1"; 
 }
 
 @test "clips are joined, and shown on a contact sheet" {
+    end_sim
+    small_video 4
+    start_sim --video 4.mp4
     mount_fs
     make_scenes
     sh_block join.sh
@@ -198,7 +205,7 @@ pictures_are() {
     end_sim
     local seconds videos=()
     for seconds in 4 15; do
-        ffmpeg -v error -f lavfi -i testsrc2=size=320x180:rate=24 -t "$seconds" -c:v libx264 -preset ultrafast -pix_fmt yuv420p "$seconds.mp4"
+        small_video "$seconds"
         videos+=(--video "$seconds.mp4")
     done
     start_sim "${videos[@]}"
