@@ -13,7 +13,7 @@ export SEED=${SEED:-$((RANDOM * 32768 + RANDOM))}
 passed=0
 failed=0
 
-kills() { CYCLES=${CYCLES:-20000} scripts/run-e2e.sh "$build" tests/e2e/crash.bats; }
+kills() { CYCLES=${CYCLES:-20000} KILL_STEP=1 scripts/run-e2e.sh "$build" tests/e2e/crash.bats; }
 cuts() { CUTS=${CUTS:-2000} scripts/run-e2e.sh "$build" tests/e2e/power.bats; }
 simulation() { env -u SEED make --no-print-directory simulate SEEDS="${SEEDS:-1000000}" FIRST="${SEED}"; }
 torture() { make --no-print-directory V=checked unit && STRIDE=1 scripts/run-e2e.sh "$build" tests/e2e/torture.bats; }

@@ -49,31 +49,41 @@ mount_fs() {
     # shellcheck disable=SC2086 # a list of words
     ${RUN_FS:-} "$SEEDANCEFS" --api-url "$API" --api-key-file "$DIR/key" --data-dir "$DATA" \
         --poll-interval 0.05 --log-level debug "$@" "$MNT" 3>&-
-    find_daemon
+    find_daemon || true # a test may end it at once
     MOUNTED_WITH=$*
     [ -z "${SHARED:-}" ] || printf '%s %s\n' "$FS_PID" "$*" >"$DIR/mounted"
 }
 
 # The process that holds the lock of this test's data directory, as $FS_PID.
 find_daemon() {
-    local lock major minor inode pid place
+    local lock major minor inode lines line
     read -r major minor inode < <(stat -c '%Hd %Ld %i' "$DATA/lock")
     printf -v lock '%02x:%02x:%d' "$major" "$minor" "$inode"
+    # The list may change while it is read, so that a line is missed.
+    for _ in 1 2 3 4 5; do
+        mapfile -t lines </proc/locks
+        for line in "${lines[@]}"; do
+            [[ $line =~ \ ([0-9]+)\ $lock\  ]] || continue
+            FS_PID=${BASH_REMATCH[1]}
+            return
+        done
+        pause 20
+    done
     FS_PID=
-    while read -r _ _ _ _ pid place _; do
-        [ "$place" != "$lock" ] || { FS_PID=$pid; return; }
-    done </proc/locks
+    echo "nobody holds $DATA/lock" >&2
+    return 1
 }
 daemon_pid() { find_daemon && echo "$FS_PID"; }
 
 unmount_fs() {
     fusermount3 -u "$MNT" || return 1
-    wait_until 10 process_is_gone "$FS_PID"
+    wait_until 30 process_is_gone "$FS_PID"
 }
 
 # A process that has ended; its parent (whoever adopted it) may not have fetched it yet.
 process_is_gone() {
     local line
+    [ -n "$1" ] || return 0
     { read -r line <"/proc/$1/stat"; } 2>/dev/null || return 0
     [[ ${line##*) } = Z* ]]
 }
