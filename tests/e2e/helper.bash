@@ -328,7 +328,7 @@ creates_are() { count_requests create && [ "$COUNT" -eq "$1" ]; }
 json_is() { member_of "$1" "$2" && [ "$MEMBER" = "$3" ]; }
 reason_has() { member_of "$1" .reason && [[ $MEMBER == *"$2"* ]]; }
 
-# how many requests of a kind the service has seen, or has seen with a text in them
+# how many requests of a kind the service has seen, or has seen with a text in their bodies
 requests() { count_requests "$@" && echo "$COUNT"; }
 
 # count_requests KIND [TEXT]   the same without a process, as $COUNT.
@@ -337,7 +337,12 @@ count_requests() {
     COUNT=0
     mapfile -t lines <"$LOG"
     for line in "${lines[@]}"; do
-        [[ $line != *"\"kind\":\"$1\""* || $line != *"${2-}"* ]] || COUNT=$((COUNT + 1))
+        [[ $line == *"\"kind\":\"$1\""* ]] || continue
+        if [ -n "${2-}" ]; then
+            line=${line#*\"body\":} line=${line%\"headers\":*}
+            [[ $line == *"$2"* ]] || continue
+        fi
+        COUNT=$((COUNT + 1))
     done
 }
 
