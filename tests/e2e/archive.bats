@@ -104,13 +104,13 @@ f = open(sys.argv[1], "r+b"); f.seek(1000000); b = f.read(1); f.seek(1000000); f
 # S-ARCHIVE-3: When the program did not run while a URL expired, it asks for a new one at its next start and
 #   saves the video.
 @test "S-ARCHIVE-3: a video whose URL expired while nothing ran is saved at the next start" {
-    start_world --video-bytes 2M --url-expires 2
+    start_world --video-bytes 2M --url-expires 5
     mount_fs
     make_job a
     wait_ends a
     right a
     kill_fs
-    sleep 2.5
+    sleep 5.5
     local polls
     polls=$(requests poll)
     mount_fs
