@@ -17,7 +17,7 @@ teardown() {
 
 # installed SCRIPT   in a mount namespace in which the programs lie in /usr/local/bin: mount(8) passes no PATH on.
 installed() {
-    unshare --mount --propagation private bash -eu -o pipefail -c '
+    unshare --mount --propagation private "$ROOT/tests/e2e/own_mounts.sh" "$DIR" bash -eu -o pipefail -c '
         source "$ROOT/tests/e2e/helper.bash"
         mount --bind "$ROOT/$BUILD" /usr/local/bin
         '"$1" 3>&-
