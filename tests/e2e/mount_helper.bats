@@ -94,7 +94,7 @@ installed() {
 #   put mount.fuse.seedancefs beside the other mount helpers.
 @test "S-INSTALL-12: setuid=USER" {
     id nobody >/dev/null 2>&1 || skip "there is no user nobody"
-    THEIRS=$(mktemp -d /tmp/seedancefs-setuid.XXXXXX)
+    THEIRS=$(mktemp -d "${TMPDIR:-/tmp}/seedancefs-setuid.XXXXXX")
     chmod 755 "$THEIRS"
     mkdir -p "$THEIRS/mnt" "$DIR/sbin" "$DIR/dev"
     ln -s /usr/local/bin/seedancefs "$DIR/sbin/mount.fuse.seedancefs"
