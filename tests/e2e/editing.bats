@@ -2,14 +2,16 @@
 # Editing again, removing and renaming: which states allow what, and what becomes of the task.
 load helper
 
-setup() { start_world; J=$MNT/jobs; }
-teardown() { end_world; }
+setup_file() { start_world && mount_fs && share_world; }
+teardown_file() { end_world; }
+setup() { clean_world; J=$MNT/jobs; }
+teardown() { end_own_world; }
 
 # A job in each state, named like it. `submitting` and `running` last as long as the test.
 one_in_each_state() {
     scenario '{"kind":"create","prompt_contains":"is rejected","response":{"status":400,"body_json":{"error":{"message":"No.","code":"Bad"}}}}' \
         '{"kind":"create","prompt_contains":"is unknown","response":{"status":500}}' \
-        '{"kind":"create","prompt_contains":"is submitting","response":{"delay_ms":30000}}' \
+        '{"kind":"create","prompt_contains":"is submitting","response":{"delay_ms":55000}}' \
         '{"kind":"poll","task":1,"response":{"task_status":"queued"}}' \
         '{"kind":"poll","task":2,"response":{"task_status":"running"}}' \
         '{"kind":"poll","task":4,"response":{"task_status":"cancelled"}}' \
@@ -41,6 +43,7 @@ FROZEN='waiting submitting unknown queued running succeeded'
 # S-FILE-1: `status` is one of the words draft, invalid, waiting, submitting, unknown, rejected, queued, running,
 #   succeeded, failed, cancelled, expired, lost, and a newline.
 @test "S-EDIT-1 S-EDIT-3 S-FILE-1: the editable states start a new attempt, also with the same request" {
+    own_world
     mount_fs
     one_in_each_state
     scenario
@@ -93,6 +96,7 @@ FROZEN='waiting submitting unknown queued running succeeded'
 #   it for writing, truncating it, creating it again, renaming it, and renaming another file onto it fail with EPERM,
 #   for root as well.
 @test "S-EDIT-2 S-FILE-1: the frozen states refuse every change of prompt.json, to root as well" {
+    own_world
     mount_fs
     one_in_each_state
     local was
@@ -203,6 +207,7 @@ gives(errno.EPERM, open, M + "jobs/cat/prompt.txt", "w")'
 
 # S-EDIT-5: The other files of a job can be changed at any time.
 @test "S-EDIT-5: the other files can be changed in every state" {
+    own_world
     mount_fs
     one_in_each_state
     for state in $EDITABLE $FROZEN; do
@@ -218,6 +223,7 @@ gives(errno.EPERM, open, M + "jobs/cat/prompt.txt", "w")'
 # S-REMOVE-1: `rm -r jobs/NAME` removes a job in every state.
 # S-REMOVE-4: A job that is removed while it waits is not sent.
 @test "S-REMOVE-1 S-REMOVE-4: rm -r in every state; what waited is not sent" {
+    own_world
     mount_fs
     one_in_each_state
     local was
@@ -249,6 +255,7 @@ gives(errno.EPERM, open, M + "jobs/cat/prompt.txt", "w")'
 }
 
 @test "S-EDIT-4 S-REMOVE-1: a hidden prompt comes back with a state that takes a new one, and goes with its job" {
+    own_world
     scenario '{"kind":"poll","task":1,"response":{"task_status":"running"}}'
     mount_fs
     printf 'accepted' >"$J/cat/prompt.txt"
@@ -381,6 +388,7 @@ gives(errno.ENOTDIR, os.rmdir, M + "README.txt")'
 
 # S-REMOVE-6: A job can be renamed at any time: its task continues, and its open files stay open.
 @test "S-REMOVE-6: a job can be renamed at any time, and goes on" {
+    own_world
     mount_fs
     one_in_each_state
     for state in $EDITABLE $FROZEN; do

@@ -61,7 +61,7 @@ teardown() {
 @test "unreachable: an expired certificate, one of another host; and a good one, for comparison" {
     unshare -m true 2>/dev/null || skip "a mount namespace needs root"
     [ -e /etc/ssl/certs/ca-certificates.crt ] || skip "no certificates where Debian has them"
-    unshare -m bash "$ROOT/tests/e2e/faults_tls.bash" "$DIR"
+    unshare -m "$ROOT/tests/e2e/own_mounts.sh" "$DIR" bash "$ROOT/tests/e2e/faults_tls.bash" "$DIR"
 }
 
 @test "unreachable: the handshake is cut, reset, or answered with something else" {

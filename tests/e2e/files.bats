@@ -2,8 +2,10 @@
 # Generated files, attributes, and the video (briefly): what is in them, when, and how it is shown.
 load helper
 
-setup() { start_world; J=$MNT/jobs; }
-teardown() { end_world; }
+setup_file() { start_world && mount_fs && share_world; }
+teardown_file() { end_world; }
+setup() { clean_world; J=$MNT/jobs; }
+teardown() { end_own_world; }
 
 # right_sizes JOB   every file of the job has as many bytes as stat says, and was named in the listing.
 right_sizes() {
@@ -29,7 +31,8 @@ for name in os.listdir(J):
 # S-ATTR-1: `st_size` is right: a file read to its end has as many bytes as `stat` says.
 @test "S-FILE-3 S-FILE-4 S-FILE-5 S-FILE-7 S-FILE-10 S-ATTR-1: which files are there in which state" {
     mount_fs
-    scenario '{"kind":"create","n":1,"response":{"status":429,"headers":{"Retry-After":"1"}}}'
+    scenario '{"kind":"create","n":1,"response":{"status":429,"headers":{"Retry-After":"1"}}}' \
+        '{"kind":"poll","response":{"task_status":"running"}}'
     mkdir "$J/cat"
     names() { ls "$J/cat" | tr '\n' ' '; }
     [ "$(names)" = 'cost ctl log progress status status.json ' ]
@@ -37,13 +40,14 @@ for name in os.listdir(J):
     printf '{' >"$J/cat/prompt.json"
     [ "$(names)" = 'cost ctl error log progress prompt.json status status.json ' ]
     right_sizes cat
-    echo '{"prompt": "x [[seconds=1]]"}' >"$J/cat/prompt.json"
+    echo '{"prompt": "x"}' >"$J/cat/prompt.json"
     wait_until 5 has 'the service asked to wait' "$J/cat/log"
     [ "$(names)" = 'cost ctl log progress prompt.json request.json status status.json ' ]
     right_sizes cat
     wait_status cat running
     [ "$(names)" = 'cost ctl log progress prompt.json request.json response.json status status.json ' ]
     right_sizes cat
+    scenario
     wait_status cat succeeded
     wait_until 5 test -e "$J/cat/cover.jpg"
     [ "$(names)" = "cost cover.jpg ctl log output.mp4 output.url progress prompt.json request.json response.json status status.json " ]
@@ -118,8 +122,7 @@ running -> succeeded' ]
 # S-FILE-8: `output.url` holds the signed URL of the video, can be read by the owner only, and exists from success
 #   until the URL expires.
 @test "S-FILE-8: output.url is there until the URL expires, for the owner alone" {
-    end_sim
-    start_sim --url-expires 2
+    own_world --url-expires 4
     mount_fs
     make_job cat
     [ "$(stat -c %a "$J/cat/output.url")" = 400 ]
@@ -141,18 +144,20 @@ running -> succeeded' ]
 # S-FILE-11: An open generated file shows, to its end, the content that it had when it was opened.
 @test "S-FILE-11: an open file shows the moment when it was opened" {
     mount_fs
-    echo '{"prompt": "x [[seconds=1]]"}' >"$J/cat/prompt.json"
+    scenario '{"kind":"poll","response":{"task_status":"running"}}'
+    echo '{"prompt": "x"}' >"$J/cat/prompt.json"
     wait_status cat running
     exec 4<"$J/cat/status" 5<"$J/cat/status.json" 6<"$J/cat/log" 7<"$MNT/spend.json"
     local first
     read -r -N 10 first <&5
+    scenario
     wait_status cat succeeded
     [ "$(cat <&4)" = running ]
     { printf %s "$first"; cat <&5; } | jq -e '.state == "running"'
     fails grep succeeded <&6
     # Somebody else may have read it meanwhile.
-    jq -e '.attempts[0].state == "succeeded"' "$MNT/spend.json"
-    jq -e '.attempts[0].state == "running"' <&7
+    jq -e '.attempts[-1].state == "succeeded"' "$MNT/spend.json"
+    jq -e '.attempts[-1].state == "running"' <&7
     exec 4<&- 5<&- 6<&- 7<&-
     [ "$(cat "$J/cat/status")" = succeeded ]
 }
@@ -198,6 +203,7 @@ gives(errno.EISDIR, os.truncate, J, 0)'
 # Wherever the user, or the service that says it back, may bring a signed URL: a field, the prompt's text, a mistake,
 # an unknown field, a message of the service, a word that it should not say.
 @test "S-FILE-13: the signature of a URL is nowhere but in the prompt and in what is sent" {
+    own_world
     local signed='https://u:s3cret@example.com/1.mp4?a=1&X-Tos-Signature=s3cret' name
     scenario '{"kind":"create","prompt_contains":"refused","response":{"status":400,
             "body_json":{"error":{"message":"cannot fetch '"$signed"' now"}}}}' \
@@ -355,6 +361,7 @@ assert os.pread(f, 10, len(whole)) == b""' "$DIR/whole"
 
 # S-READ-2: Bytes that were read once are on disk: reading them again sends no request, not even after a restart.
 @test "S-READ-2: read once, it is read from disk, also after a restart and without the service" {
+    own_world
     mount_fs
     make_job cat 'a cat [[video_bytes=2000000]]'
     cat "$J/cat/output.mp4" >"$DIR/first"
@@ -372,8 +379,7 @@ assert os.pread(f, 10, len(whole)) == b""' "$DIR/whole"
 
 # S-READ-4: When the URL has expired, the service is asked once for a new one, and reading continues.
 @test "S-READ-4: an expired URL is renewed, once" {
-    end_sim
-    start_sim --url-expires 1
+    own_world --url-expires 1
     mount_fs --archive never
     make_job cat 'a cat [[video_bytes=2000000]]'
     wait_until 5 test ! -e "$J/cat/output.url"
@@ -387,6 +393,7 @@ assert os.pread(f, 10, len(whole)) == b""' "$DIR/whole"
 
 # S-READ-5: When the bytes are not available, the read fails with EIO; a read never returns wrong bytes.
 @test "S-READ-5: what cannot be had is EIO, what is wrong is not given" {
+    own_world
     mount_fs
     make_job cat 'a cat [[video_bytes=2000000]]'
     make_job dog 'a dog [[video_bytes=2000000]]'
@@ -452,8 +459,7 @@ assert done'
 # S-ATTR-3: The modification time of a job and of its generated files is that of the job's last
 #   transition, so that `ls -t jobs` shows the latest first.
 @test "S-ATTR-3: ls -t shows the latest transition first, and nothing else moves it" {
-    end_sim
-    start_sim --url-expires 1
+    own_world --url-expires 1
     mount_fs
     for job in a b c; do make_job $job; done
     wait_until 5 test -e "$J/c/cover.jpg"

@@ -132,7 +132,7 @@ helpers() { pgrep -P "$FS_PID" -x seedancefs-tell; }
         cd "$J/new$i"
         # As long as the telling may take, and a little more.
         for _ in $(seq 20); do
-            [ "$(/bin/pwd)" = "$J/new$i" ]
+            cd -P . && [ "$PWD" = "$J/new$i" ] # as the kernel tells it
             echo more >>notes
             [ -s "$J/new$i/notes" ]
         done

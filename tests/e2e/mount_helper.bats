@@ -17,7 +17,7 @@ teardown() {
 
 # installed SCRIPT   in a mount namespace in which the programs lie in /usr/local/bin: mount(8) passes no PATH on.
 installed() {
-    unshare --mount --propagation private bash -eu -o pipefail -c '
+    unshare --mount --propagation private "$ROOT/tests/e2e/own_mounts.sh" "$DIR" bash -eu -o pipefail -c '
         source "$ROOT/tests/e2e/helper.bash"
         mount --bind "$ROOT/$BUILD" /usr/local/bin
         '"$1" 3>&-
@@ -84,7 +84,8 @@ installed() {
         [ -e "$DIR/said" ] || { cat "$DIR/fails.out" >&2; exit 1; }
         umount /usr/local/bin
         ! [ -e /usr/bin/seedancefs ] && ! [ -e /usr/local/bin/seedancefs ] || exit 0
-        ! mount -t fuse.seedancefs seedancefs "$MNT" -o "$OPTIONS" >"$DIR/fails.out" 2>&1 # 127: its shell finds nothing
+        # mount(8) may pass on the 127 of the shell that did not find it, which `fails` would take for its own.
+        ! mount -t fuse.seedancefs seedancefs "$MNT" -o "$OPTIONS" >"$DIR/fails.out" 2>&1
         has "seedancefs: not found" "$DIR/fails.out" "$ROOT/docs/TROUBLESHOOTING.md"'
 }
 
@@ -93,7 +94,7 @@ installed() {
 #   with `-o`, and in fstab where the package has put mount.fuse.seedancefs beside the other mount helpers.
 @test "S-INSTALL-12: setuid=USER" {
     id nobody >/dev/null 2>&1 || skip "there is no user nobody"
-    THEIRS=$(mktemp -d /tmp/seedancefs-setuid.XXXXXX)
+    THEIRS=$(mktemp -d "${TMPDIR:-/tmp}/seedancefs-setuid.XXXXXX")
     chmod 755 "$THEIRS"
     mkdir -p "$THEIRS/mnt" "$DIR/sbin" "$DIR/dev"
     ln -s /usr/local/bin/seedancefs "$DIR/sbin/mount.fuse.seedancefs"

@@ -2,8 +2,10 @@
 # Names and directories: what may be made where, what looking does, what a listing shows.
 load helper
 
-setup() { start_world; mount_fs; J=$MNT/jobs; }
-teardown() { end_world; }
+setup_file() { start_world && mount_fs && share_world; }
+teardown_file() { end_world; }
+setup() { clean_world; mount_fs; J=$MNT/jobs; }
+teardown() { end_own_world; }
 
 # S-NAME-1: `mkdir jobs/NAME` makes an empty job whose `status` is `draft`. It fails with EEXIST when the name is
 #   taken.

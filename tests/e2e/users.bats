@@ -27,7 +27,7 @@ obstacle() {
 as_user() {
     local device
     device=$(stat -c '%Hr %Lr' /dev/fuse)
-    unshare --mount --propagation private sh -c '
+    unshare --mount --propagation private "$ROOT/tests/e2e/own_mounts.sh" "$1" sh -c '
         dir=$1 device=$2
         shift 2
         mkdir "$dir/dev" && mount -t tmpfs -o mode=755 none "$dir/dev" &&
@@ -39,7 +39,7 @@ as_user() {
 }
 
 new_dir() {
-    DIR=$(mktemp -d /tmp/seedancefs-users.XXXXXX)
+    DIR=$(mktemp -d "${TMPDIR:-/tmp}/seedancefs-users.XXXXXX")
     DIRS+=("$DIR")
     [ "$1" = root ] || [ "$(id -u)" != 0 ] || chown nobody "$DIR"
 }

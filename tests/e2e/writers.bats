@@ -3,9 +3,10 @@
 # closed it; and whatever is wrong is told to the tool that wrote it.
 load helper
 
+setup_file() { start_world && mount_fs && share_world; }
+teardown_file() { end_world; }
 setup() {
-    start_world
-    mount_fs
+    clean_world
     GOOD=$DIR/good.json BAD=$DIR/bad.json BETTER=$DIR/better.json
     printf '{\n  "prompt": "a good one",\n  "duration": 6\n}\n' >"$GOOD"
     printf '{\n  "prompt": 7,\n  "duraton": 6\n}\n' >"$BAD"
@@ -14,7 +15,6 @@ setup() {
 }
 teardown() {
     [ -z "${TMUX_TMPDIR:-}" ] || tmux kill-server 2>/dev/null || true
-    end_world
 }
 
 has_both_mistakes() {
