@@ -9,7 +9,6 @@ trap 'rm -rf "$work"' EXIT
 
 # layer: files that may be a circle
 allowed='
-job: reply change commit ctl defaults detail event file gate jobs names poll poll_queue resume state submit response
 tree: archive index models change_events node output progress render snapshot tree views watch
 media: background cache_evict damage item media reads transfer
 '

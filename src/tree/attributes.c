@@ -37,7 +37,8 @@ typedef int attribute_fn(struct tree *tree, struct job *job, const struct job_de
 static int add_task_id(struct tree *tree UNUSED, struct job *job UNUSED,
                        const struct job_detail *detail, struct buf *out)
 {
-    return detail->attempt.task_id ? buf_add_text(out, detail->attempt.task_id) : -ENODATA;
+    return job_attempt_get(detail)->task_id ? buf_add_text(out, job_attempt_get(detail)->task_id)
+                                            : -ENODATA;
 }
 
 static int add_status(struct tree *tree UNUSED, struct job *job,
@@ -49,7 +50,7 @@ static int add_status(struct tree *tree UNUSED, struct job *job,
 static int add_model(struct tree *tree UNUSED, struct job *job, const struct job_detail *detail,
                      struct buf *out)
 {
-    return job->attempt_id ? buf_add_text(out, detail->attempt.model) : -ENODATA;
+    return job->attempt_id ? buf_add_text(out, job_attempt_get(detail)->model) : -ENODATA;
 }
 
 /* Never half a character. */
@@ -88,7 +89,7 @@ static int add_prompt(struct tree *tree, struct job *job, const struct job_detai
 static int add_cost(struct tree *tree UNUSED, struct job *job, const struct job_detail *detail,
                     struct buf *out)
 {
-    const struct store_attempt *attempt = &detail->attempt;
+    const struct store_attempt *attempt = job_attempt_get(detail);
     char usd[TEXT_MONEY_SIZE];
     if (job->attempt_id == 0)
         return -ENODATA;

@@ -23,7 +23,7 @@ int output_open(struct tree *tree, struct job *job, enum media_kind kind, struct
     int r = job_detail_get(job, &detail);
     if (r < 0)
         return r;
-    const struct store_attempt *attempt = &detail->attempt;
+    const struct store_attempt *attempt = job_attempt_get(detail);
     bool is_video = kind == MEDIA_VIDEO;
     struct media_record record = {
         .id = attempt->id,
@@ -78,11 +78,13 @@ static void on_url(void *context, struct job *job, int result)
         result = job_detail_get(job, &detail);
     for (int kind = MEDIA_VIDEO; kind <= MEDIA_COVER; kind++) {
         const char *url = result < 0            ? NULL
-                          : kind == MEDIA_VIDEO ? detail->attempt.video_url
-                                                : detail->attempt.cover_url;
+                          : kind == MEDIA_VIDEO ? job_attempt_get(detail)->video_url
+                                                : job_attempt_get(detail)->cover_url;
         if (url)
             media_url_set(tree->settings.media, id, (enum media_kind)kind, url,
-                          detail->attempt.url_expires_ms ? detail->attempt.url_expires_ms : -1);
+                          job_attempt_get(detail)->url_expires_ms
+                              ? job_attempt_get(detail)->url_expires_ms
+                              : -1);
         else
             media_url_failed(tree->settings.media, id, (enum media_kind)kind,
                              result < 0 ? result : -ERR_MEDIA_GONE);
@@ -160,8 +162,9 @@ static void on_record(void *context, const struct media_record *record)
         struct job_detail *detail;
         if (record->size < 0)
             video_changed(context, job);
-        else if (!was_known && job_detail_get(job, &detail) == 0 && detail->attempt.cover_url &&
-                 detail->attempt.cover_bytes < 0 && output_probe(tree, job, MEDIA_COVER) < 0)
+        else if (!was_known && job_detail_get(job, &detail) == 0 &&
+                 job_attempt_get(detail)->cover_url && job_attempt_get(detail)->cover_bytes < 0 &&
+                 output_probe(tree, job, MEDIA_COVER) < 0)
             log_warn("cover.unprobed", "job=%s", job->name);
     }
     job_unref(job);

@@ -289,7 +289,7 @@ static bool job_has_files(struct job *job)
     if (job_detail_get(job, &detail) < 0)
         return true; /* not known: then the job is not removed */
     const struct job_file *file;
-    DL_FOREACH (detail->files, file) {
+    DL_FOREACH (job_files_get(detail), file) {
         if (!job_file_is_removed(file))
             return true;
     }
@@ -353,7 +353,8 @@ static int rename_to_defaults(struct tree *tree, struct job_file *file, unsigned
     struct jobs *jobs = tree->settings.jobs;
     if ((flags & RENAME_NOREPLACE) && jobs_defaults_is_there(jobs))
         return -EEXIST;
-    return jobs_defaults_rename(jobs, file);
+    int r = jobs_defaults_take(jobs, file);
+    return r < 0 ? r : job_file_unlink(file);
 }
 
 int tree_rename(struct tree *tree, uint64_t parent, const char *name, uint64_t new_parent,
@@ -433,7 +434,7 @@ static int list_job(struct tree *tree, struct job *job, int64_t offset, tree_lis
     if (r < 0)
         return r;
     struct job_file *file;
-    DL_FOREACH (detail->files, file) {
+    DL_FOREACH (job_files_get(detail), file) {
         int64_t next = fixed + 3 + file->id;
         node = (struct node){.kind = NODE_FILE, .id = file->id, .job = job, .file = file};
         if (!file->is_unlinked && !job_file_is_hidden(file) && next > offset &&

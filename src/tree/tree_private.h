@@ -30,6 +30,7 @@
 #include "seedancefs/job/file.h"
 #include "seedancefs/job/jobs.h"
 #include "seedancefs/media/media.h"
+#include "seedancefs/store/store.h"
 #include "seedancefs/tree/tree.h"
 
 enum node_kind {

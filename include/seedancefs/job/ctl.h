@@ -10,7 +10,7 @@
 
 /* Runs one command, a line of at most 511 bytes. -EINVAL: not a command, or not possible in this
  * state; -EBUSY: not possible while something goes on; other codes from what it does. Whatever
- * fails, job_detail.ctl_problem says why. */
+ * fails, job_ctl_render() says why. */
 int job_ctl_run(struct job *job, const char *bytes, size_t len) NODISCARD;
 
 /* What reading `ctl` gives: a line for each command, and why the last one failed. */
