@@ -95,11 +95,9 @@ int job_file_load(void *context, struct store_file *row)
     struct job_file *file = calloc(1, sizeof(*file));
     if (!file)
         return -ENOMEM;
-    *file = (struct job_file){.id = row->id,
-                              .job = detail->job,
-                              .name = TAKE_POINTER(row->name),
-                              .mode = (mode_t)row->mode,
-                              .fd = -1};
+    *file = (struct job_file){
+        .id = row->id, .job = detail->job, .name = row->name, .mode = (mode_t)row->mode, .fd = -1};
+    row->name = NULL;
     DL_APPEND(detail->files, file);
     return 0;
 }
