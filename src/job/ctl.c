@@ -67,27 +67,12 @@ static int ctl_submit(struct job *job, const char *argument UNUSED)
 
 static int ctl_retry(struct job *job, const char *argument UNUSED)
 {
-    switch (job->state) {
-    case JOB_UNKNOWN:
-    case JOB_REJECTED:
-    case JOB_FAILED:
-    case JOB_CANCELLED:
-    case JOB_EXPIRED:
-    case JOB_LOST:
-        break;
-    case JOB_SUCCEEDED:
+    if (job->state == JOB_SUCCEEDED)
         return ctl_refuse(job, -EINVAL, "retry",
                           "the job has succeeded, and its video would be lost. Write the same "
                           "prompt into a new job for another one.");
-    case JOB_DRAFT:
-    case JOB_INVALID:
-    case JOB_WAITING:
-    case JOB_SUBMITTING:
-    case JOB_QUEUED:
-    case JOB_RUNNING:
-    case JOB_STATE_COUNT:
+    if (job->state != JOB_UNKNOWN && job->state != JOB_REJECTED && job->state < JOB_FAILED)
         return ctl_refuse_state(job, "retry");
-    }
     if (is_prompt_open(job))
         return ctl_refuse_writer(job, "retry");
     int r = job_to_retried(job);

@@ -55,7 +55,7 @@ static void url_answer(struct job *job, int result)
 }
 
 static void poll_done(void *context, const struct api_response *response);
-static void poll_next(struct jobs *jobs);
+static void poll_next(void *context);
 
 /* Microseconds would be finer than the clock; the fixed intervals of tests come down to this. */
 static int64_t poll_spacing_ms(const struct jobs *jobs)
@@ -119,19 +119,15 @@ static void poll_queue_explain(struct jobs *jobs)
     }
 }
 
-static void poll_queue_due(void *context)
+static void poll_next(void *context)
 {
-    poll_next(context);
-}
-
-static void poll_next(struct jobs *jobs)
-{
+    struct jobs *jobs = context;
     while (jobs->poll_queue && jobs->polls < JOB_POLLS_MAX && !jobs->is_stopping) {
         struct job_detail *detail = jobs->poll_queue;
         bool is_waited_for = detail->is_refresh_wanted || detail->is_poll_wanted;
         int64_t wait_ms = is_waited_for ? 0 : poll_wait_ms(jobs);
         if (wait_ms > 0) {
-            timer_set(jobs->settings.timers, &jobs->poll_timer, wait_ms, poll_queue_due, jobs);
+            timer_set(jobs->settings.timers, &jobs->poll_timer, wait_ms, poll_next, jobs);
             if (poll_rest_ms(jobs) > 0)
                 poll_queue_explain(jobs);
             return;
@@ -179,7 +175,7 @@ static void poll_pause(struct jobs *jobs, int64_t delay_ms)
 void jobs_poll_soon(struct jobs *jobs)
 {
     if (jobs->poll_queue)
-        timer_set(jobs->settings.timers, &jobs->poll_timer, 0, poll_queue_due, jobs);
+        timer_set(jobs->settings.timers, &jobs->poll_timer, 0, poll_next, jobs);
 }
 
 static int64_t poll_delay_ms(struct job *job)

@@ -64,34 +64,20 @@ void job_problem_set(struct job_detail *detail, const char *format, ...)
 /* In the place of a text that there was no memory for. */
 static const char *problem_without_text(enum job_state state)
 {
-    switch (state) {
-    case JOB_UNKNOWN:
-        return "It is not known whether the service created a task: the program ran out of "
-               "memory.\n"
-               "Nothing is sent again by itself. Look at your account's task list or bill.\n"
-               "To go on with a task that you find there: echo 'adopt TASK_ID' > ctl\n"
-               "To send the request again, which may be charged once more: echo retry > ctl\n";
-    case JOB_DRAFT:
-        return "The prompt could not be submitted: the program ran out of memory.\n"
-               "Nothing was sent and nothing was charged. Write it again.\n";
-    case JOB_INVALID:
-        return "The prompt is not acceptable; there was no memory to say why.\n"
-               "Nothing was sent. Write it again to have it checked.\n";
-    case JOB_WAITING:
-    case JOB_SUBMITTING:
-    case JOB_REJECTED:
-    case JOB_QUEUED:
-    case JOB_RUNNING:
-    case JOB_SUCCEEDED:
-    case JOB_FAILED:
-    case JOB_CANCELLED:
-    case JOB_EXPIRED:
-    case JOB_LOST:
-    case JOB_STATE_COUNT:
-        break;
-    }
-    return "Something went wrong, and the program ran out of memory before it could say what; "
-           "`status` and `log` are right.\n";
+    static const char *const texts[JOB_STATE_COUNT] = {
+        [JOB_UNKNOWN] =
+            "It is not known whether the service created a task: the program ran out of memory.\n"
+            "Nothing is sent again by itself. Look at your account's task list or bill.\n"
+            "To go on with a task that you find there: echo 'adopt TASK_ID' > ctl\n"
+            "To send the request again, which may be charged once more: echo retry > ctl\n",
+        [JOB_DRAFT] = "The prompt could not be submitted: the program ran out of memory.\n"
+                      "Nothing was sent and nothing was charged. Write it again.\n",
+        [JOB_INVALID] = "The prompt is not acceptable; there was no memory to say why.\n"
+                        "Nothing was sent. Write it again to have it checked.\n",
+    };
+    return texts[state] ? texts[state]
+                        : "Something went wrong, and the program ran out of memory before it could "
+                          "say what; `status` and `log` are right.\n";
 }
 
 const char *job_problem_get(const struct job *job)

@@ -263,12 +263,17 @@ int job_to_submitting(struct job *job)
     return r;
 }
 
+static void durable_fact(struct job *job, enum job_state to, const char *note)
+{
+    const struct job_change change = {.to = to, .durability = STORE_DURABLE, .note = note};
+    job_fact(job, &change);
+}
+
 /* SUBMITTING -> WAITING: the service said that it made no task and that it may be asked again. */
 void job_to_waiting(struct job *job, const char *note)
 {
     job->detail->attempt.submitted_ms = 0;
-    struct job_change change = {.to = JOB_WAITING, .durability = STORE_DURABLE, .note = note};
-    job_fact(job, &change);
+    durable_fact(job, JOB_WAITING, note);
 }
 
 /* SUBMITTING -> QUEUED: the service made a task. Without memory for its id nothing changes: the id
@@ -282,8 +287,7 @@ int job_to_queued(struct job *job, const struct api_task *task)
     job_text_clear(&detail->reason);
     job_problem_clear(detail);
     detail->failures = 0;
-    struct job_change change = {.to = JOB_QUEUED, .durability = STORE_DURABLE, .note = task->id};
-    job_fact(job, &change);
+    durable_fact(job, JOB_QUEUED, task->id);
     return 0;
 }
 
@@ -302,9 +306,7 @@ void job_to_rejected(struct job *job, const struct api_response *response)
                     response->message[0] ? response->message : "it gave no reason",
                     job_prompt_name(detail), response->request_id[0] ? "Request id: " : "",
                     response->request_id, response->request_id[0] ? "\n" : "");
-    struct job_change change = {
-        .to = JOB_REJECTED, .durability = STORE_DURABLE, .note = response->message};
-    job_fact(job, &change);
+    durable_fact(job, JOB_REJECTED, response->message);
 }
 
 /* SUBMITTING -> UNKNOWN: a task may exist. The user decides, never the program. */
@@ -327,8 +329,7 @@ void job_to_unknown(struct job *job, const char *evidence)
         evidence, text_full_stop(evidence), when, usd,
         request_id ? "The service can be asked about it by its request id: " : "",
         request_id ? request_id : "", request_id ? "\n" : "");
-    struct job_change change = {.to = JOB_UNKNOWN, .durability = STORE_DURABLE, .note = evidence};
-    job_fact(job, &change);
+    durable_fact(job, JOB_UNKNOWN, evidence);
 }
 
 /* QUEUED -> RUNNING. */
@@ -345,8 +346,7 @@ void job_to_succeeded(struct job *job)
     detail->attempt.finished_ms = jobs_wall_ms(job->jobs);
     job->video_bytes = detail->attempt.video_bytes;
     job->cover_bytes = detail->attempt.cover_bytes;
-    struct job_change change = {.to = JOB_SUCCEEDED, .durability = STORE_DURABLE};
-    job_fact(job, &change);
+    durable_fact(job, JOB_SUCCEEDED, NULL);
 }
 
 /* QUEUED, RUNNING -> FAILED, CANCELLED, EXPIRED, LOST: the caller has set the problem. */
@@ -354,7 +354,5 @@ void job_to_ended(struct job *job, enum job_state state)
 {
     struct job_detail *detail = job->detail;
     detail->attempt.finished_ms = jobs_wall_ms(job->jobs);
-    struct job_change change = {
-        .to = state, .durability = STORE_DURABLE, .note = detail->attempt.error_message};
-    job_fact(job, &change);
+    durable_fact(job, state, detail->attempt.error_message);
 }

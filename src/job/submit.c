@@ -26,7 +26,7 @@ enum {
 };
 
 static void job_submit_due(void *context);
-static void jobs_submit_next(struct jobs *jobs);
+static void submit_next(void *context);
 
 void job_submit_schedule(struct job *job, int64_t delay_ms)
 {
@@ -254,7 +254,7 @@ static void create_done(void *context, const struct api_response *response)
         timer_cancel(jobs->settings.timers, &job->detail->timer);
     job_response_unreserve(job->detail);
     job_unref(job);
-    jobs_submit_next(jobs);
+    submit_next(jobs);
 }
 
 static int create_start(struct job *job)
@@ -302,17 +302,12 @@ static void job_submit_due(void *context)
     if (!jobs->is_started || jobs->is_stopping || job->detail->call || job->detail->is_queued)
         return;
     submit_enqueue(job);
-    jobs_submit_next(jobs);
+    submit_next(jobs);
 }
 
-static void jobs_submit_due(void *context)
+static void submit_at(struct jobs *jobs, int64_t delay_ms)
 {
-    jobs_submit_next(context);
-}
-
-static void jobs_submit_at(struct jobs *jobs, int64_t delay_ms)
-{
-    timer_set(jobs->settings.timers, &jobs->submit_timer, delay_ms, jobs_submit_due, jobs);
+    timer_set(jobs->settings.timers, &jobs->submit_timer, delay_ms, submit_next, jobs);
 }
 
 /* What stands in the way may pass by itself: a job is looked at again then, or the queue that it
@@ -322,7 +317,7 @@ static int submit_gate_pass(struct job *job)
     int64_t again_ms = -1;
     int r = job_gate_pass(job, &again_ms);
     if (again_ms >= 0 && r == -EBUSY)
-        jobs_submit_at(job->jobs, again_ms);
+        submit_at(job->jobs, again_ms);
     else if (again_ms >= 0)
         job_submit_schedule(job, again_ms);
     return r;
@@ -342,8 +337,9 @@ static void submit_queue_explain(struct jobs *jobs)
 
 /* In the order in which they became due; the first one that waits for a place or for money holds up
  * those behind it, so that a dear job is not overtaken for ever by cheap ones. */
-static void jobs_submit_next(struct jobs *jobs)
+static void submit_next(void *context)
 {
+    struct jobs *jobs = context;
     while (jobs->submit_queue && jobs->creates < JOB_CREATES_MAX && !jobs->is_stopping) {
         struct job_detail *detail = jobs->submit_queue;
         int r = submit_gate_pass(detail->job);
@@ -360,5 +356,5 @@ static void jobs_submit_next(struct jobs *jobs)
 void jobs_submit_soon(struct jobs *jobs)
 {
     if (jobs->submit_queue)
-        jobs_submit_at(jobs, 0);
+        submit_at(jobs, 0);
 }
