@@ -9,7 +9,6 @@ trap 'rm -rf "$work"' EXIT
 
 # layer: files that may be a circle
 allowed='
-job: reply change commit ctl defaults detail event file gate jobs names poll poll_queue resume state submit response
 media: item reads transfer
 '
 

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.." || exit 1
 table='
 app:    app fuse tree job media prompt api store net base
 fuse:   fuse tree base
-tree:   tree job media base
+tree:   tree job media store base
 job:    job prompt api store base
 media:  media net base
 prompt: prompt base

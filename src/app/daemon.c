@@ -316,6 +316,7 @@ static int floors_start(struct daemon *daemon)
     if (r < 0)
         return r;
     struct tree_settings tree = {.jobs = daemon->jobs,
+                                 .store = daemon->store,
                                  .media = daemon->media,
                                  .timers = timers,
                                  .clock = clock_system(),

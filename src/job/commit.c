@@ -1,18 +1,11 @@
 /*
  * prompt.json or prompt.txt -> attempt. Both are handled alike but for what their content means;
  * what is said here of prompt.json goes for the other form as well. Committing is what may cost
- * money, so it happens at exactly two places: when the last handle that wrote prompt.json is
- * released, and when another file is renamed onto it. Never at FLUSH, of which one open file sees
- * several (`echo x > f` flushes before the data, a subshell once per command, a killed writer half
- * a file).
- *
- * What a write or a flush may do is report: a content that no further byte can make right is told
- * to the writer at once. Content that only lacks bytes is not an error until the file is
- * released.
+ * money, so it happens at exactly three places: when the last writer of prompt.json is gone (see
+ * draft.c), when another file is renamed onto it, and when `submit` is written into ctl.
  */
 #include "job_private.h"
 
-#include "seedancefs/base/file.h"
 #include "seedancefs/base/log.h"
 #include "seedancefs/base/text.h"
 #include "seedancefs/prompt/prompt.h"
@@ -32,19 +25,13 @@ static int media_read(void *context, const char *name, size_t max_bytes, struct 
     struct stat st;
     if (!file || job_file_is_prompt(file))
         return -ENOENT;
-    if (file->writers > 0)
+    if (file->draft.writers > 0)
         return -EBUSY;
     int r = job_file_stat(file, &st);
     if (r < 0)
         return r;
     if ((uint64_t)st.st_size > max_bytes)
         return -EFBIG;
-    return job_file_read(file, out);
-}
-
-static int content_read(const struct job_file *file, struct buf *out)
-{
-    buf_init(out, PROMPT_BYTES_MAX);
     return job_file_read(file, out);
 }
 
@@ -66,8 +53,7 @@ static int budget_check_alone(const struct jobs *jobs, struct prompt **prompt, c
     text_usd(budget->limit_usd_micros, limit);
     text_usd(cost, needs);
     *prompt = prompt_free(*prompt);
-    struct buf text;
-    buf_init(&text, 1024);
+    CLEANUP(buf_fini) struct buf text = {.limit = 1024};
     buf_addf(
         &text,
         "The request would cost about %s USD, more than the whole budget of %s USD%s.\n"
@@ -75,7 +61,6 @@ static int budget_check_alone(const struct jobs *jobs, struct prompt **prompt, c
         "a larger --budget.\n",
         needs, limit, job_budget_period_to_text(budget->period));
     *problem = buf_take(&text);
-    buf_fini(&text);
     return -ERR_BUDGET;
 }
 
@@ -90,33 +75,31 @@ static int content_check(const struct job_file *file, const char *name, struct j
 {
     struct jobs *jobs = job->jobs;
     struct job_detail *detail;
-    struct buf content;
-    struct buf text;
-    buf_init(&content, 0);
+    CLEANUP(buf_fini) struct buf content = {.limit = PROMPT_BYTES_MAX};
     int r = job_detail_get(job, &detail);
     if (r == 0)
-        r = content_read(file, &content);
-    if (r == 0 && is_blank(&content))
-        r = -ENODATA;
+        r = job_file_read(file, &content);
+    if (r < 0)
+        return r;
+    if (is_blank(&content))
+        return -ENODATA;
     struct prompt_settings settings = {.default_model = jobs->default_model,
                                        .allow_unknown = jobs->settings.is_unknown_allowed,
                                        .read_media = is_media_read ? media_read : NULL,
                                        .media_context = detail};
-    if (r == 0)
-        r = jobs_defaults_get(jobs, &settings.defaults, problem);
+    r = jobs_defaults_get(jobs, &settings.defaults, problem);
+    if (r < 0)
+        return r;
     bool is_text = strcmp(name, JOB_PROMPT_TEXT_NAME) == 0;
+    r = (is_text ? prompt_check_text : prompt_check)(buf_text(&content), content.len, &settings,
+                                                     prompt, report);
     if (r == 0)
-        r = (is_text ? prompt_check_text : prompt_check)(buf_text(&content), content.len, &settings,
-                                                         prompt, report);
-    if (r == 0)
-        r = budget_check_alone(jobs, prompt, problem);
-    if (!*problem && (r == -ERR_JSON_INCOMPLETE || r == -ERR_PROMPT_INVALID)) {
-        buf_init(&text, 256 * 1024);
+        return budget_check_alone(jobs, prompt, problem);
+    if (r == -ERR_JSON_INCOMPLETE || r == -ERR_PROMPT_INVALID) {
+        CLEANUP(buf_fini) struct buf text = {.limit = 256 * 1024};
         prompt_report_render(report, file->name, &text);
         *problem = buf_take(&text);
-        buf_fini(&text);
     }
-    buf_fini(&content);
     return r;
 }
 
@@ -153,12 +136,10 @@ static void commit_failed(struct job *job, const char *name, int r)
  * that, a rename has not: what it puts in place was never flushed as prompt.json. */
 static int content_sync(const struct job_file *file)
 {
-    int fd = job_file_bytes_open(file, O_RDONLY);
+    CLEANUP_CLOSE int fd = job_file_bytes_open(file, O_RDONLY);
     if (fd < 0)
         return fd;
-    int r = fsync(fd) < 0 ? -errno : 0;
-    (void)close(fd);
-    return r;
+    return fsync(fd) < 0 ? -errno : 0;
 }
 
 /* The content is not acceptable: keep it, say why, send nothing. */
@@ -171,72 +152,65 @@ static void commit_refused(struct job *job, const char *name, int r, const char 
         log_error("store.unsaved", "job=%s error=%s", job->name, err_name(saved));
 }
 
+static int commit_accept(const struct job_file *file, const struct prompt *prompt,
+                         const struct prompt_report *report)
+{
+    struct job *job = file->job;
+    int r = content_sync(file);
+    if (r == 0)
+        r = job_to_accepted(job, prompt);
+    if (r < 0)
+        return r;
+    warnings_keep(job, report);
+    job_submit_schedule(job, 0);
+    return 0;
+}
+
 int job_prompt_commit(struct job_file *file)
 {
     struct job *job = file->job;
-    struct prompt *prompt = NULL;
-    struct prompt_report report;
-    char *problem = NULL;
-    prompt_report_init(&report);
-    int r = file->write_result ? file->write_result : file->flush_result;
-    if (r == 0)
-        r = content_check(file, file->name, job, true, &prompt, &problem, &report);
+    CLEANUP(prompt_drop) struct prompt *prompt = NULL;
+    CLEANUP(prompt_report_fini) struct prompt_report report = {0};
+    CLEANUP_FREE char *problem = NULL;
+    int r = draft_error(&file->draft);
     if (r == 0) {
-        r = content_sync(file);
-        if (r == 0)
-            r = job_to_accepted(job, prompt);
-        if (r == 0) {
-            warnings_keep(job, &report);
-            job_submit_schedule(job, 0);
-        } else {
-            commit_failed(job, file->name, r);
+        r = content_check(file, file->name, job, true, &prompt, &problem, &report);
+        if (r == -ENODATA || r == -ERR_JSON_INCOMPLETE || r == -ERR_PROMPT_INVALID ||
+            r == -ERR_BUDGET) {
+            commit_refused(job, file->name, r, problem);
+            return r;
         }
-    } else if (r == -ENODATA || r == -ERR_JSON_INCOMPLETE || r == -ERR_PROMPT_INVALID ||
-               r == -ERR_BUDGET) {
-        commit_refused(job, file->name, r, problem);
-    } else {
-        commit_failed(job, file->name, r);
     }
-    file->is_dirty = false;
-    file->write_result = file->flush_result = 0;
-    free(problem);
-    prompt_report_fini(&report);
-    prompt_free(prompt);
+    if (r == 0)
+        r = commit_accept(file, prompt, &report);
+    if (r < 0)
+        commit_failed(job, file->name, r);
     return r;
 }
 
 /* Says in `error` what a write, close or rename is being refused for. The job's state waits for the
  * release, because the writer may still go on. */
-static int report_show(struct job *job, int r, char *problem)
+static void report_show(struct job *job, char **problem)
 {
     struct job_detail *detail;
-    if (r != -ERR_PROMPT_INVALID && r != -ERR_BUDGET) {
-        free(problem);
-        return r == -ERR_JSON_INCOMPLETE || r == -ENODATA ? 0 : r;
-    }
-    if (problem && job_state_is_editable(job->state) && job_detail_get(job, &detail) == 0) {
-        job_text_clear(&detail->problem);
-        detail->problem = problem;
-        job->has_problem = true;
-        jobs_changed(job);
-    } else {
-        free(problem);
-    }
-    return r;
+    if (!*problem || !job_state_is_editable(job->state) || job_detail_get(job, &detail) < 0)
+        return;
+    free(detail->problem);
+    detail->problem = TAKE_POINTER(*problem);
+    job->has_problem = true;
+    jobs_changed(job);
 }
 
 int job_prompt_report(struct job_file *file, const char *name, struct job *shown,
                       enum job_report when)
 {
-    struct prompt *prompt = NULL;
-    struct prompt_report report;
-    char *problem = NULL;
-    prompt_report_init(&report);
+    CLEANUP(prompt_drop) struct prompt *prompt = NULL;
+    CLEANUP(prompt_report_fini) struct prompt_report report = {0};
+    CLEANUP_FREE char *problem = NULL;
     int r = content_check(file, name, shown, when != JOB_REPORT_EARLY, &prompt, &problem, &report);
     if (when == JOB_REPORT_COMPLETE && r == -ERR_JSON_INCOMPLETE)
         r = -ERR_PROMPT_INVALID;
-    r = report_show(shown, r, problem);
-    prompt_report_fini(&report);
-    prompt_free(prompt);
-    return r;
+    if (r == -ERR_PROMPT_INVALID || r == -ERR_BUDGET)
+        report_show(shown, &problem);
+    return r == -ERR_JSON_INCOMPLETE || r == -ENODATA ? 0 : r;
 }

@@ -12,18 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CTL_LINE_MAX = 512 };
-
-void job_ctl_fail(struct job *job, const char *command, const char *why)
-{
-    struct job_detail *detail = job->detail;
-    char text[CTL_LINE_MAX + 256];
-    (void)snprintf(text, sizeof(text), "%s: %s%s", command, why, text_full_stop(why));
-    if (job_text_set(&detail->ctl_problem, text) < 0)
-        job_text_clear(&detail->ctl_problem);
-    jobs_changed(job); /* who waits for it by poll(2) sees another content */
-}
-
 static int ctl_refuse(struct job *job, int r, const char *command, const char *why)
 {
     job_ctl_fail(job, command, why);
@@ -44,7 +32,7 @@ static int ctl_refuse_state(struct job *job, const char *command)
 static bool is_prompt_open(const struct job *job)
 {
     const struct job_file *file = job_file_find_prompt(job->detail);
-    return file && file->writers;
+    return file && file->draft.writers;
 }
 
 static int ctl_refuse_writer(struct job *job, const char *command)
@@ -71,7 +59,7 @@ static int ctl_submit(struct job *job, const char *argument UNUSED)
     struct job_file *file = job_file_find_prompt(detail);
     if (!file)
         return ctl_refuse(job, -EINVAL, "submit", "there is no prompt.json and no prompt.txt.");
-    if (file->writers)
+    if (file->draft.writers)
         return ctl_refuse_writer(job, "submit");
     int r = job_prompt_commit(file);
     return r == -ENODATA ? ctl_refuse(job, -EINVAL, "submit", "the prompt is empty.") : r;
@@ -79,27 +67,12 @@ static int ctl_submit(struct job *job, const char *argument UNUSED)
 
 static int ctl_retry(struct job *job, const char *argument UNUSED)
 {
-    switch (job->state) {
-    case JOB_UNKNOWN:
-    case JOB_REJECTED:
-    case JOB_FAILED:
-    case JOB_CANCELLED:
-    case JOB_EXPIRED:
-    case JOB_LOST:
-        break;
-    case JOB_SUCCEEDED:
+    if (job->state == JOB_SUCCEEDED)
         return ctl_refuse(job, -EINVAL, "retry",
                           "the job has succeeded, and its video would be lost. Write the same "
                           "prompt into a new job for another one.");
-    case JOB_DRAFT:
-    case JOB_INVALID:
-    case JOB_WAITING:
-    case JOB_SUBMITTING:
-    case JOB_QUEUED:
-    case JOB_RUNNING:
-    case JOB_STATE_COUNT:
+    if (job->state != JOB_UNKNOWN && job->state != JOB_REJECTED && job->state < JOB_FAILED)
         return ctl_refuse_state(job, "retry");
-    }
     if (is_prompt_open(job))
         return ctl_refuse_writer(job, "retry");
     int r = job_to_retried(job);
@@ -122,19 +95,20 @@ static int ctl_adopt(struct job *job, const char *task_id)
     if (api_task_id_check(task_id) < 0)
         return ctl_refuse(job, -EINVAL, "adopt",
                           "a task id is expected, as in: echo 'adopt TASK_ID' > ctl");
-    struct store_attempt known = {0};
+    CLEANUP(store_attempt_fini) struct store_attempt known = {0};
     int r = store_task_find(jobs->settings.store, task_id, &known);
-    const struct job *owner = r == 0 ? jobs_get(jobs, known.job_id) : NULL;
+    if (r < 0 && r != -ENOENT)
+        return r;
+    bool is_known = r == 0;
+    const struct job *owner = is_known ? jobs_get(jobs, known.job_id) : NULL;
     if (owner && owner != job) {
-        char why[CTL_LINE_MAX];
+        char why[JOB_CTL_LINE_MAX];
         (void)snprintf(why, sizeof(why), "this task belongs to the job %s already.", owner->name);
-        r = ctl_refuse(job, -EBUSY, "adopt", why);
-    } else if (r == 0 || r == -ENOENT) {
-        r = job_to_adopted(job, task_id, r == 0 ? &known : NULL);
-        if (r == 0)
-            job_poll_follow(job, 0);
+        return ctl_refuse(job, -EBUSY, "adopt", why);
     }
-    store_attempt_fini(&known);
+    r = job_to_adopted(job, task_id, is_known ? &known : NULL);
+    if (r == 0)
+        job_poll_follow(job, 0);
     return r;
 }
 
@@ -224,7 +198,7 @@ int job_ctl_render(const struct job_detail *detail, struct buf *out)
 int job_ctl_run(struct job *job, const char *bytes, size_t len)
 {
     struct job_detail *detail;
-    char line[CTL_LINE_MAX];
+    char line[JOB_CTL_LINE_MAX];
     int r = job_detail_get(job, &detail);
     if (r < 0)
         return r;

@@ -38,11 +38,10 @@ static void attempt_write(struct json_writer *w, const struct job *job)
 
 static int event_save(const struct job *job, const struct event *event)
 {
-    struct buf line;
+    CLEANUP(buf_fini) struct buf line = {.limit = EVENT_BYTES_MAX};
     struct json_writer w;
     char when[TEXT_TIME_SIZE];
     text_time_rfc3339(event->time_ms, when);
-    buf_init(&line, EVENT_BYTES_MAX);
     json_writer_init(&w, &line, JSON_COMPACT);
     json_write_object_begin(&w);
     json_write_member_string(&w, "time", when);
@@ -54,11 +53,8 @@ static int event_save(const struct job *job, const struct event *event)
     json_write_member_string(&w, "reason", event->reason);
     json_write_object_end(&w);
     buf_add_char(&line, '\n');
-    int r = line.error;
-    if (r == 0)
-        r = store_event_add(job->jobs->settings.store, buf_text(&line), line.len);
-    buf_fini(&line);
-    return r;
+    return line.error ? line.error
+                      : store_event_add(job->jobs->settings.store, buf_text(&line), line.len);
 }
 
 int job_event_save_change(const struct job *job, const struct job_change *change, int64_t now_ms)
@@ -115,18 +111,16 @@ struct events_read {
 static bool events_add(void *context, const char *line, size_t len, size_t from)
 {
     struct events_read *read = context;
-    struct buf masked;
+    CLEANUP(buf_fini) struct buf masked = {.limit = len};
     size_t room = read->size - read->out->len;
     size_t left = len - from;
-    buf_init(&masked, len);
     if (text_has_url_secret(line, len)) {
         read->out->error = buf_add(&masked, line, len);
         text_mask_url_secrets(masked.data, masked.len);
         line = masked.data;
     }
     if (!read->out->error)
-        (void)buf_add(read->out, line + from, left < room ? left : room);
-    buf_fini(&masked);
+        (void)buf_add(read->out, line + from, min_size(left, room));
     return left < room && !read->out->error;
 }
 

@@ -13,12 +13,10 @@ static bool has_url_secret(struct job_file *file)
 {
     if (file->is_searched)
         return file->has_url_secret;
-    struct buf content;
-    buf_init(&content, JOB_FILE_SEARCHED_BYTES);
+    CLEANUP(buf_fini) struct buf content = {.limit = JOB_FILE_SEARCHED_BYTES};
     int r = job_file_read(file, &content);
     file->is_searched = r == 0 || r == -EFBIG;
     file->has_url_secret = r < 0 || text_has_url_secret(buf_text(&content), content.len);
-    buf_fini(&content);
     return file->has_url_secret;
 }
 
@@ -35,12 +33,11 @@ mode_t job_file_mode_get(struct job_file *file)
 /* A request is there that was written by the user, or was. */
 static bool has_request(struct job *job)
 {
-    struct buf request;
-    buf_init(&request, SIZE_MAX / 4);
-    int r = job->attempt_id ? jobs_blob_get(job->jobs, job, STORE_DISPLAY, &request) : 0;
-    bool has_one = r < 0 || request.len > 0;
-    buf_fini(&request);
-    return has_one;
+    CLEANUP_FREE char *request = NULL;
+    size_t len = 0;
+    return job->attempt_id && (store_attempt_blob_get(job->jobs->settings.store, job->attempt_id,
+                                                      STORE_DISPLAY, &request, &len) < 0 ||
+                               len > 0);
 }
 
 mode_t job_readers_get(struct job *job)

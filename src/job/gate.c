@@ -83,11 +83,11 @@ void jobs_throttle_resume(struct jobs *jobs)
     if (r < 0)
         log_warn("store.refused", "what=throttle error=%s", err_name(r));
     else if (until_ms > 0 && left_ms > 0)
-        jobs->throttled_until_ms = clock_monotonic_ms(jobs->settings.clock) +
-                                   (left_ms < THROTTLE_MAX_MS ? left_ms : THROTTLE_MAX_MS);
+        jobs->throttled_until_ms =
+            clock_monotonic_ms(jobs->settings.clock) + min_int64(left_ms, THROTTLE_MAX_MS);
 }
 
-static bool is_throttled(struct job *job)
+static bool is_throttled(struct job *job, int64_t *again_ms)
 {
     struct jobs *jobs = job->jobs;
     int64_t left_ms = jobs->throttled_until_ms - clock_monotonic_ms(jobs->settings.clock);
@@ -97,7 +97,7 @@ static bool is_throttled(struct job *job)
     text_time_rfc3339(jobs_wall_ms(jobs) + left_ms, until);
     job_reason_set(job->detail, "The service asked to wait: nothing more is sent until %s.", until);
     jobs_changed(job);
-    job_submit_schedule(job, left_ms + (int64_t)(jobs_random(jobs) % 500));
+    *again_ms = left_ms + (int64_t)(jobs_random(jobs) % 500);
     return true;
 }
 
@@ -142,7 +142,7 @@ static void budget_show(struct job *job, const struct job_budget_state *state)
     jobs_changed(job);
 }
 
-static bool is_without_money(struct job *job)
+static bool is_without_money(struct job *job, int64_t *again_ms)
 {
     struct jobs *jobs = job->jobs;
     struct job_budget_state state;
@@ -152,19 +152,17 @@ static bool is_without_money(struct job *job)
     if (r != -ERR_BUDGET) {
         job_reason_set(job->detail, "What has been spent cannot be read: %s.", err_sentence(r));
         jobs_changed(job);
-        jobs_submit_at(jobs, JOB_SAVE_AGAIN_MS);
+        *again_ms = JOB_SAVE_AGAIN_MS;
         return true;
     }
     budget_show(job, &state);
-    if (state.until_ms != INT64_MAX) {
-        /* The wall clock may be set meanwhile: look at least every hour. */
-        int64_t left_ms = state.until_ms - jobs_wall_ms(jobs);
-        jobs_submit_at(jobs, left_ms < 3600 * 1000 ? left_ms : 3600 * 1000);
-    }
+    /* The wall clock may be set meanwhile: look at least every hour. */
+    if (state.until_ms != INT64_MAX)
+        *again_ms = min_int64(state.until_ms - jobs_wall_ms(jobs), 3600 * 1000);
     return true;
 }
 
-int job_gate_pass(struct job *job)
+int job_gate_pass(struct job *job, int64_t *again_ms)
 {
     struct jobs *jobs = job->jobs;
     if (!api_has_key(jobs->settings.api) && jobs->gate == JOB_GATE_OPEN)
@@ -173,7 +171,7 @@ int job_gate_pass(struct job *job)
         job_gate_show(job);
         return -EAGAIN;
     }
-    if (is_throttled(job))
+    if (is_throttled(job, again_ms))
         return -EAGAIN;
-    return is_without_place(job) || is_without_money(job) ? -EBUSY : 0;
+    return is_without_place(job) || is_without_money(job, again_ms) ? -EBUSY : 0;
 }

@@ -1,44 +1,91 @@
 /*
- * What: what the files of the job layer share: the collection and the calls between them.
- *   jobs.c    the collection: its tables
- *   names.c   mkdir, rename, rmdir
- *   detail.c  details of jobs and their cache
- *   state.c   the state machine: the only code that changes a state
- *   change.c  how a transition is written down
- *   event.c   the file `events`
- *   budget.c  what may be spent
- *   ctl.c     the user's commands
- *   commit.c  prompt.json, prompt.txt -> attempt
- *   submit.c  waiting -> create
- *   response.c  the raw response to a create
- *   poll.c    queued, running -> the end: what a response means
- *   video.c   what was found out about the finished video
- *   poll_plan.c, poll_history.c, poll_queue.c    when to ask, what was learned, how much is asked
- *   progress.c  how far a task is
- *   resume.c  what goes on by itself: at the start, at the stop, with a new key
- *   file.c    the user's files
- *   file_mode.c  who may read them
- *   bytes.c   where their bytes lie
- *   defaults.c  defaults.json
- *   models.c  the service's models, for the layers above
+ * What: what the files of the job layer share: the collection and the calls between them. Who is
+ * called stands above who calls, so that there is no way back; what must go up is `wake`.
+ *   state_table.c  the words, classes and invariants of the states
+ *   budget.c       what may be spent
+ *   draft.c        a text that is being written
+ *   poll_plan.c, poll_history.c    when to ask, and what was learned of how long tasks take
+ *   file_store.c   the user's files: find, stat, read, and where their bytes lie
+ *   table.c        the collection: its tables, and the cache of details
+ *   problem.c      the texts that say how a job is doing
+ *   response.c     the raw response to a create, the text of a response, the delay after one
+ *   event.c        the file `events`
+ *   record.c       how a transition is written down
+ *   state.c        the state machine: the only code that changes a state
+ *   video.c        what was found out about the finished video
+ *   progress.c     how far a task is
+ *   gate.c         what a waiting job waits for
+ *   poll.c         queued, running -> the end: asks, and draws the conclusions
+ *   submit.c       waiting -> create
+ *   defaults.c     defaults.json
+ *   commit.c       prompt.json, prompt.txt -> attempt
+ *   names.c        mkdir, rename, rmdir
+ *   file.c         what the user does with files
+ *   file_mode.c    who may read them
+ *   jobs.c         the life of the collection: made, resumed, stopped, freed
+ *   ctl.c          the user's commands
+ *   models.c       the service's models, for the layers above
  */
 #ifndef SEEDANCEFS_JOB_PRIVATE_H
 #define SEEDANCEFS_JOB_PRIVATE_H
 
 #include "seedancefs/api/api.h"
+#include "seedancefs/base/cleanup.h"
 #include "seedancefs/base/err.h"
+#include "seedancefs/base/number.h"
+#include "seedancefs/base/timer.h"
 #include "seedancefs/job/file.h"
 #include "seedancefs/job/job.h"
 #include "seedancefs/job/jobs.h"
+#include "seedancefs/prompt/prompt.h"
+#include "seedancefs/store/store.h"
 
 enum {
     JOB_CREATES_MAX = 4, /* creates under way at once: each has a connection of its own */
     JOB_POLLS_MAX = 16,
-    JOB_POLL_RETRY_CAP_MS = 60 * 1000,
     JOB_DETAILS_RESTING = 64,  /* details kept of jobs where nothing is going on */
     JOB_PROVISIONAL_MS = 5000, /* between the lookup and the create of one open(2) */
     JOB_SAVE_AGAIN_MS = 5000,  /* between attempts to write down what the store refused */
+    JOB_CTL_LINE_MAX = 512,
     JOB_RESPONSE_SIZE = API_MESSAGE_SIZE + 256,
+};
+
+/* What is known of a job while it is looked at or active. */
+struct job_detail {
+    struct store_attempt attempt; /* id 0: none */
+    char *problem;                /* text of `error`: use job_problem_get() */
+    char *ctl_problem;            /* why the last command failed, for `ctl`; NULL: it did not */
+    char *prompt_problem;         /* why no second prompt was made, for `error`; NULL: none was */
+    char *reason;                 /* why the job waits or is stale, one sentence; NULL: none */
+    struct job_file *files;       /* what the user keeps here, prompt.json among it */
+
+    /* Going on: at most one call and one timer. */
+    struct api_call *call;
+    struct timer timer;
+    int64_t start_ms; /* monotonic: when the task began, as far as it is known */
+    /* Monotonic: when the service last said that the task goes on; -1: never to this program. */
+    int64_t last_seen_active_ms;
+    unsigned failures;           /* of the kind of call that is tried now, in a row */
+    unsigned key_generation;     /* jobs.key_generation when the create began */
+    bool saw_404;                /* the service said 404 once */
+    bool is_queued;              /* waits for a free place among the calls */
+    bool is_poll_wanted;         /* the user asked for a response now */
+    bool is_refresh_wanted;      /* somebody waits for a fresh URL */
+    bool has_logged_status_word; /* a status word that nobody documented was logged */
+    int progress_permille;       /* what was shown last: it never goes back */
+    bool is_unsaved;             /* the store did not take the last change */
+    int stored_state;            /* while it is: the enum job_state that the store has */
+    bool is_sizing_video;   /* the service said succeeded; the size of the video is being asked */
+    bool is_response_kept;  /* the raw response of the create is on disk, or in: */
+    char *unsaved_response; /* a raw response the store did not take */
+    size_t unsaved_response_len;
+    char *reserved_response; /* set aside for it while a create is under way; see job/response.c */
+
+    struct job *job;
+    struct job_detail *next; /* of the least recently used list */
+    struct job_detail *prev;
+    struct job_detail *queue_next; /* of those that wait for a place */
+    struct job_detail *queue_prev;
 };
 
 /* Why nothing at all is submitted now. */
@@ -77,6 +124,8 @@ struct jobs {
     struct timer resume_timer;  /* see jobs_start() */
     struct jobs_counts counts;
     uint64_t random_state;
+    /* Something has ended: what waits in a queue is looked at soon. A way up, set by jobs_new(). */
+    void (*wake)(struct jobs *jobs);
     bool is_started;
     bool is_stopping;
 };
@@ -91,35 +140,93 @@ static inline bool job_is_following(const struct job *job)
     return !job->is_removed && (job->state == JOB_QUEUED || job->state == JOB_RUNNING);
 }
 
-/* jobs.c */
-uint64_t jobs_random(struct jobs *jobs);
+/* Destructors for CLEANUP(). */
+static inline void job_drop(struct job **job)
+{
+    job_unref(*job);
+}
+
+static inline void prompt_drop(struct prompt **prompt)
+{
+    prompt_free(*prompt);
+}
+
+/* state_table.c */
+void job_check(const struct job *job);
+/* Which of the invariants of state.c the two break, of those that the store can break; 0: none. */
+int job_broken_invariant(const struct job *job, const struct job_detail *detail) NODISCARD;
+
+/* budget.c */
+void job_budget_period_get(enum job_budget_period period, int64_t wall_ms, int64_t *start_ms,
+                           int64_t *end_ms);
+/* 0 when the job's attempt fits into what is left, else -ERR_BUDGET and the state. */
+int job_budget_check(struct job *job, struct job_budget_state *state) NODISCARD;
+
+/* poll_history.c: see there. */
+struct poll_learned;
+void job_poll_learned_get(struct job *job, struct poll_learned *out);
+void job_poll_learn(struct job *job); /* its task has ended well, just now */
+void jobs_poll_kinds_free(struct jobs *jobs);
+
+/* file_store.c */
+bool job_name_is_prompt(const char *name);
+int job_file_load(void *context, struct store_file *row) NODISCARD; /* into a job_detail */
+void job_file_free(struct job_file *file);
+/* Takes the file out of its directory; its bytes go with the last handle. The user has removed or
+ * replaced it, and the store has taken it out. */
+void job_file_detach(struct job_file *file);
+void job_files_detach(struct job_detail *detail);
+/* Opens the bytes with these flags: a descriptor; -EIO when they are not there. */
+int job_file_bytes_open(const struct job_file *file, int flags) NODISCARD;
+/* The caller has the user's word that they go, or has made them just now. */
+void job_file_bytes_unlink(const struct job_file *file);
+/* True only when that is proven, and they are not merely out of sight: the directory that had them
+ * says that they are not there, and is in its place. */
+bool job_file_is_gone(const struct job_file *file);
+
+/* table.c */
 void jobs_changed(struct job *job);
 int job_new(struct jobs *jobs, int64_t id, char *name, /* taken on success */
             struct job **out) NODISCARD;
 void job_free(struct job *job);
+void job_detail_drop(struct job *job);
 void job_unlink(struct job *job); /* out of both tables, in which every job is from job_new() on */
 int job_name_check(const char *name) NODISCARD;                 /* one that a job may have */
 struct job *jobs_find_any(struct jobs *jobs, const char *name); /* provisional ones, too */
+/* Appends a text of the job's attempt. */
+int jobs_blob_get(struct jobs *jobs, const struct job *job, enum store_blob which,
+                  struct buf *out) NODISCARD;
+void job_unqueue(struct job *job);
+void job_call_cancel(struct job *job); /* a create that was not sent, or a question */
 
-/* names.c */
-int job_settle(struct job *job) NODISCARD; /* a provisional job becomes a real one */
-
-/* detail.c */
-void job_detail_note_activity(struct job_detail *detail);
-void job_detail_drop(struct job *job);
-void jobs_details_trim(struct jobs *jobs);
+/* problem.c */
 int job_text_set(char **place,
                  const char *text) NODISCARD; /* replaces a text by a copy; NULL: none */
 void job_text_clear(char **place);
+/* The same, but "" is none, and a text that there is no memory for is merely missing. */
+void job_text_keep(char **place, const char *text);
 void job_reason_set(struct job_detail *detail, const char *format, ...) PRINTF_LIKE(2, 3);
 void job_problem_set(struct job_detail *detail, const char *format, ...) PRINTF_LIKE(2, 3);
 void job_problem_clear(struct job_detail *detail);
-
-/* ctl.c: keeps why a command failed, for who reads `ctl`. */
+/* Keeps why a command failed, for who reads `ctl`. */
 void job_ctl_fail(struct job *job, const char *command, const char *why);
 
-/* change.c: see there. */
-struct prompt;
+/* response.c */
+uint64_t jobs_random(struct jobs *jobs);
+int64_t job_retry_delay_ms(struct jobs *jobs, unsigned failures, int64_t cap_ms);
+/* What came instead of a usable response, as the part of a sentence. */
+void job_response_to_text(const struct api_response *response, char out[static JOB_RESPONSE_SIZE]);
+/* What the service said of its refusal. */
+void job_response_note(struct store_attempt *attempt, const struct api_response *response);
+/* Sets memory aside for the response of a create, before it is sent. */
+int job_response_reserve(struct job_detail *detail) NODISCARD;
+void job_response_unreserve(struct job_detail *detail);
+/* Keeps the raw body of a 2xx: durable, or in memory until it is. */
+void job_response_received(struct job *job, int http_status, const char *body, size_t len);
+void job_response_show(struct job *job,
+                       const struct api_response *response); /* for response.json */
+
+/* record.c: see there. */
 struct job_change {
     enum job_state to;
     enum store_durability durability;
@@ -131,6 +238,9 @@ struct job_change {
 };
 int job_change(struct job *job, const struct job_change *change) NODISCARD;
 void job_fact(struct job *job, const struct job_change *change);
+/* The job's row, as it is to be; within a transaction. */
+int job_row_save(struct job *job, const char *name, enum job_state state,
+                 int64_t updated_ms) NODISCARD;
 int change_save(struct job *job, const struct job_change *change, int64_t now_ms) NODISCARD;
 int job_save_again(struct job *job) NODISCARD; /* what the store has not taken, if anything */
 void jobs_save_later(struct jobs *jobs);
@@ -157,9 +267,6 @@ void job_to_succeeded(struct job *job);
 void job_to_ended(struct job *job, enum job_state state);
 void job_persist(struct job *job,
                  const char *note); /* persist a change of the attempt, not of the state */
-void job_check(const struct job *job);
-/* Which of the invariants of state.c the two break, of those that the store can break; 0: none. */
-int job_broken_invariant(const struct job *job, const struct job_detail *detail) NODISCARD;
 
 /* DRAFT … LOST but ACTIVE and SUCCEEDED -> QUEUED: a task that exists is followed. */
 /* `known`: the attempt that had the task before, whose cost goes over; NULL: none here. */
@@ -170,61 +277,39 @@ int job_to_adopted(struct job *job, const char *task_id,
  * -ENODATA when the attempt has no request (it was adopted). */
 int job_to_retried(struct job *job) NODISCARD;
 
-/* budget.c */
-void job_budget_period_get(enum job_budget_period period, int64_t wall_ms, int64_t *start_ms,
-                           int64_t *end_ms);
-/* 0 when the job's attempt fits into what is left, else -ERR_BUDGET and the state. */
-int job_budget_check(struct job *job, struct job_budget_state *state) NODISCARD;
-
 /* gate.c */
 /* The service asked to wait: nothing is sent before that, over restarts. */
 void jobs_throttle(struct jobs *jobs, int64_t delay_ms);
 void jobs_throttle_resume(struct jobs *jobs);
 void jobs_gate_close(struct jobs *jobs, enum job_gate gate, const char *message);
-/* 0 when nothing stands in the way of sending the job. -EAGAIN: something that concerns every job;
- * the job says so and is looked at again when that changes. -EBUSY: it stays in the queue until
- * there is a place or money. */
-int job_gate_pass(struct job *job) NODISCARD;
-
-/* submit.c */
-void jobs_submit_soon(struct jobs *jobs); /* something changed that a waiting job may wait for */
-void jobs_submit_at(struct jobs *jobs, int64_t delay_ms);
-void job_submit_schedule(struct job *job, int64_t delay_ms);
-void jobs_submit_next(struct jobs *jobs);
-int64_t job_retry_delay_ms(struct jobs *jobs, unsigned failures, int64_t cap_ms);
-/* What came instead of a usable response, as the part of a sentence. */
-void job_response_to_text(const struct api_response *response, char out[static JOB_RESPONSE_SIZE]);
+/* 0 when nothing stands in the way of sending the job, else the job says what does. -EAGAIN: it
+ * concerns every job, and this one leaves the queue. -EBUSY: it stays in the queue until there is a
+ * place or money. Where it passes by itself, *again_ms is set to when. */
+int job_gate_pass(struct job *job, int64_t *again_ms) NODISCARD;
 
 /* poll.c */
 /* Follows a task that exists: asks in `delay_ms`, or when the plan says (< 0: the task was just
  * made). */
 void job_poll_follow(struct job *job, int64_t delay_ms);
-void job_poll_done(void *context, const struct api_response *response); /* an api_done_fn */
+void job_poll_schedule(struct job *job, int64_t delay_ms); /* then it joins the queue */
+void job_poll_ask(struct job *job);     /* before all others: somebody waits for the response */
+void jobs_poll_soon(struct jobs *jobs); /* another one may have the place of what has ended */
 
-/* poll_queue.c: see there. */
-void job_poll_schedule(struct job *job, int64_t delay_ms);
-void job_poll_ask(struct job *job); /* as soon as possible: somebody waits for the response */
-void jobs_poll_next(struct jobs *jobs);
-void jobs_poll_pause(struct jobs *jobs, int64_t delay_ms); /* nothing is asked before that */
-
-/* poll_history.c: see there. */
-struct poll_learned;
-void job_poll_learned_get(struct job *job, struct poll_learned *out);
-void job_poll_learn(struct job *job); /* its task has ended well, just now */
-void jobs_poll_kinds_free(struct jobs *jobs);
-
-/* response.c */
-/* Sets memory aside for the response of a create, before it is sent. */
-int job_response_reserve(struct job_detail *detail) NODISCARD;
-void job_response_unreserve(struct job_detail *detail);
-/* Keeps the raw body of a 2xx: durable, or in memory until it is. */
-void job_response_received(struct job *job, int http_status, const char *body, size_t len);
-void job_response_show(struct job *job,
-                       const struct api_response *response); /* for response.json */
+/* submit.c */
+void jobs_submit_soon(struct jobs *jobs); /* something changed that a waiting job may wait for */
+void job_submit_schedule(struct job *job, int64_t delay_ms);
 /* SUBMITTING -> QUEUED or UNKNOWN, as the kept response says; later when there is no memory to read
  * it. */
 void job_response_read(struct job *job);
-void job_response_read_later(struct job *job);
+
+/* defaults.c: see there and seedancefs/job/defaults.h. */
+struct prompt_defaults;
+struct prompt_report;
+int jobs_defaults_begin(struct jobs *jobs) NODISCARD;
+void jobs_defaults_end(struct jobs *jobs);
+/* Lends what is in force; -ERR_PROMPT_INVALID and the text for `error` when that is not known. */
+int jobs_defaults_get(const struct jobs *jobs, const struct prompt_defaults **out,
+                      char **problem) NODISCARD;
 
 /* commit.c */
 /* Submits what is acceptable, shows what is not. The result is for a rename to return. */
@@ -237,26 +322,7 @@ enum job_report { JOB_REPORT_EARLY, JOB_REPORT_CLOSE, JOB_REPORT_COMPLETE };
 int job_prompt_report(struct job_file *file, const char *name, struct job *shown,
                       enum job_report when) NODISCARD;
 
-/* defaults.c: see there and seedancefs/job/defaults.h. */
-struct prompt_defaults;
-int jobs_defaults_begin(struct jobs *jobs) NODISCARD;
-void jobs_defaults_end(struct jobs *jobs);
-/* Lends what is in force; -ERR_PROMPT_INVALID and the text for `error` when that is not known. */
-int jobs_defaults_get(const struct jobs *jobs, const struct prompt_defaults **out,
-                      char **problem) NODISCARD;
-
-/* file.c */
-void job_files_detach(struct job_detail *detail); /* their rows are gone: now their bytes */
-
-/* bytes.c: the bytes of a user's file. Opens them with these flags: a descriptor; -EIO when they
- * are not there. */
-int job_file_bytes_open(const struct job_file *file, int flags) NODISCARD;
-/* -ENOENT when they are not there. */
-int job_file_bytes_stat(const struct job_file *file, struct stat *st) NODISCARD;
-/* The caller has the user's word that they go, or has made them just now. */
-void job_file_bytes_unlink(const struct job_file *file);
-/* True only when that is proven, and they are not merely out of sight: the directory that had them
- * says that they are not there, and is in its place. */
-bool job_file_is_gone(const struct job_file *file);
+/* names.c */
+int job_settle(struct job *job) NODISCARD; /* a provisional job becomes a real one */
 
 #endif

@@ -1,107 +1,12 @@
 /*
- * The collection of jobs: two tables (by id, by name), and what is asked of it.
- *
- * Ids only grow, and jobs enter the table of ids in their order, so that the table's own order is
- * the order of ids: a listing goes on after the last id it gave, whatever was made or removed
- * meanwhile.
+ * The life of the collection: it is made from what the store has; what was going on when the program
+ * ended goes on, at its start or with a new key; it stops, and ends.
  */
 #include "job_private.h"
 
 #include "seedancefs/base/log.h"
-#include "seedancefs/base/random.h"
-#include "seedancefs/base/text.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-uint64_t jobs_random(struct jobs *jobs)
-{
-    return random_next(&jobs->random_state);
-}
-
-void jobs_changed(struct job *job)
-{
-    const struct job_hooks *hooks = &job->jobs->settings.hooks;
-    if (hooks->on_change && !job->is_removed)
-        hooks->on_change(hooks->context, job);
-}
-
-void job_to_text(const struct job *job, char *out, size_t size)
-{
-    (void)snprintf(out, size, "job=%s id=%lld state=%s attempt=%lld", job->name, (long long)job->id,
-                   job_state_to_text(job->state), (long long)job->attempt_id);
-}
-
-void job_free(struct job *job)
-{
-    job_detail_drop(job);
-    free(job->name);
-    free(job);
-}
-
-struct job *job_ref(struct job *job)
-{
-    job->references++;
-    return job;
-}
-
-struct job *job_unref(struct job *job)
-{
-    if (job && --job->references == 0 && job->is_removed &&
-        !(job->detail && (job->detail->call || job->detail->is_unsaved)))
-        job_free(job);
-    return NULL;
-}
-
-void job_unlink(struct job *job)
-{
-    struct jobs *jobs = job->jobs;
-    HASH_DELETE(by_id, jobs->by_id, job);
-    HASH_DELETE(by_name, jobs->by_name, job);
-}
-
-static int job_link(struct job *job)
-{
-    struct jobs *jobs = job->jobs;
-    HASH_ADD(by_id, jobs->by_id, id, sizeof(job->id), job);
-    if (!TABLE_HAS(job, by_id))
-        return -ENOMEM;
-    HASH_ADD_KEYPTR(by_name, jobs->by_name, job->name, strlen(job->name), job);
-    if (TABLE_HAS(job, by_name))
-        return 0;
-    HASH_DELETE(by_id, jobs->by_id, job);
-    return -ENOMEM;
-}
-
-int job_new(struct jobs *jobs, int64_t id, char *name, struct job **out)
-{
-    struct job *job = calloc(1, sizeof(*job));
-    if (!job)
-        return -ENOMEM;
-    *job = (struct job){.id = id,
-                        .name = name,
-                        .jobs = jobs,
-                        .state = JOB_DRAFT,
-                        .video_bytes = -1,
-                        .url_expires_ms = -1,
-                        .cover_bytes = -1};
-    int r = job_link(job);
-    if (r < 0) {
-        free(job);
-        return r;
-    }
-    *out = job;
-    return 0;
-}
-
-int job_name_check(const char *name)
-{
-    int r = text_name_check(name);
-    if (r < 0)
-        return r;
-    return name[0] == '.' ? -EPERM : 0;
-}
 
 static int job_load(void *context, struct store_job *row)
 {
@@ -135,6 +40,13 @@ static int job_load(void *context, struct store_job *row)
     return 0;
 }
 
+/* Something has ended, or was written at last: there may be a place, or money, for what waits. */
+static void jobs_wake(struct jobs *jobs)
+{
+    jobs_submit_soon(jobs);
+    jobs_poll_soon(jobs);
+}
+
 int jobs_new(const struct jobs_settings *settings, struct jobs **out)
 {
     struct jobs *jobs = calloc(1, sizeof(*jobs));
@@ -142,6 +54,7 @@ int jobs_new(const struct jobs_settings *settings, struct jobs **out)
         return -ENOMEM;
     jobs->settings = *settings;
     jobs->random_state = settings->random_seed;
+    jobs->wake = jobs_wake;
     int r = job_text_set(&jobs->default_model, settings->default_model);
     if (r == 0)
         r = job_text_set(&jobs->api_name, settings->api_name);
@@ -183,80 +96,6 @@ struct jobs *jobs_free(struct jobs *jobs)
     return NULL;
 }
 
-struct job *jobs_find_any(struct jobs *jobs, const char *name)
-{
-    struct job *job;
-    HASH_FIND(by_name, jobs->by_name, name, strlen(name), job);
-    return job;
-}
-
-struct job *jobs_find(struct jobs *jobs, const char *name)
-{
-    struct job *job = jobs_find_any(jobs, name);
-    return job && !job->is_provisional ? job : NULL;
-}
-
-struct job *jobs_find_provisional(struct jobs *jobs, const char *name)
-{
-    struct job *job = jobs_find_any(jobs, name);
-    return job && job->is_provisional ? job : NULL;
-}
-
-struct job *jobs_get(struct jobs *jobs, int64_t id)
-{
-    struct job *job;
-    HASH_FIND(by_id, jobs->by_id, &id, sizeof(id), job);
-    return job;
-}
-
-struct job *jobs_get_by_attempt(struct jobs *jobs, int64_t attempt_id)
-{
-    struct job *job;
-    return jobs_find_attempt(jobs, attempt_id, &job) == 0 ? job : NULL;
-}
-
-int jobs_find_attempt(struct jobs *jobs, int64_t attempt_id, struct job **out)
-{
-    int64_t job_id;
-    int r = store_attempt_job_get(jobs->settings.store, attempt_id, &job_id);
-    if (r < 0)
-        return r;
-    struct job *job = jobs_get(jobs, job_id);
-    *out = job && job->attempt_id == attempt_id ? job : NULL;
-    return 0;
-}
-
-struct job *jobs_get_by_file(struct jobs *jobs, int64_t file_id)
-{
-    int64_t job_id;
-    if (store_file_job_get(jobs->settings.store, file_id, &job_id) < 0) {
-        /* Unlinked, but perhaps still open. */
-        struct job_detail *detail;
-        DL_FOREACH (jobs->details, detail) {
-            if (job_file_get(detail, file_id))
-                return detail->job;
-        }
-        return NULL;
-    }
-    return jobs_get(jobs, job_id);
-}
-
-struct job *jobs_next(struct jobs *jobs, int64_t id)
-{
-    struct job *job = jobs_get(jobs, id);
-    if (job) {
-        job = job->by_id.next;
-    } else {
-        /* The job that the listing stood at is gone (or it is the beginning). */
-        job = jobs->by_id;
-        while (job && job->id <= id)
-            job = job->by_id.next;
-    }
-    while (job && job->is_provisional)
-        job = job->by_id.next;
-    return job;
-}
-
 const struct jobs_counts *jobs_counts_get(struct jobs *jobs)
 {
     jobs->counts.creates_active = jobs->creates;
@@ -265,45 +104,114 @@ const struct jobs_counts *jobs_counts_get(struct jobs *jobs)
     return &jobs->counts;
 }
 
-size_t jobs_count(const struct jobs *jobs)
+/* DRAFT found at the start with something in its prompt: whoever wrote it may believe that it was
+ * submitted, because the program ended between the close and the commit. It is not sent now: it
+ * cannot be told from a writer that was killed halfway. */
+static int resume_draft(struct job *job)
 {
-    return HASH_CNT(by_id, jobs->by_id);
+    struct job_detail *detail;
+    struct stat st;
+    int r = job->has_problem ? 0 : job_detail_get(job, &detail);
+    if (r < 0 || job->has_problem)
+        return r;
+    const struct job_file *file = job_file_find_prompt(detail);
+    if (!file || file->draft.writers > 0 || job_file_stat(file, &st) < 0 || st.st_size == 0)
+        return 0;
+    job_problem_set(detail,
+                    "seedancefs ended before %s was submitted.\nNothing was sent and nothing was "
+                    "charged. Write %s again to submit it.\n",
+                    file->name, file->name);
+    job_persist(job, "not submitted: seedancefs ended before");
+    return 0;
 }
 
-int jobs_blob_get(struct jobs *jobs, const struct job *job, enum store_blob which, struct buf *out)
+static int job_resume(struct job *job)
 {
-    char *blob = NULL;
-    size_t len = 0;
-    int r = store_attempt_blob_get(jobs->settings.store, job->attempt_id, which, &blob, &len);
-    if (r == 0 && blob)
-        r = buf_add(out, blob, len);
-    free(blob);
-    return r;
+    struct job_detail *detail;
+    if (job->state == JOB_DRAFT)
+        return resume_draft(job);
+    bool is_video_missing = job->state == JOB_SUCCEEDED && job->video_bytes < 0;
+    if (job_state_class(job->state) != JOB_CLASS_ACTIVE && !is_video_missing)
+        return 0;
+    int r = job_detail_get(job, &detail);
+    if (r < 0)
+        return r;
+    const struct job_hooks *hooks = &job->jobs->settings.hooks;
+    if (job->state == JOB_WAITING)
+        job_submit_schedule(job, 0);
+    else if (job->state == JOB_SUBMITTING)
+        job_response_read(job); /* it may be on disk already: then the task is known */
+    else if (job->state != JOB_SUCCEEDED)
+        job_poll_follow(job, (int64_t)(jobs_random(job->jobs) % 1000));
+    else if (hooks->on_video)
+        hooks->on_video(hooks->context, job);
+    return 0;
 }
 
-int jobs_spending_each(struct jobs *jobs, int64_t after_id, int64_t last_id, store_spending_fn *fn,
-                       void *context)
+/* A job that cannot be loaded now (no memory, a disk error) is not given up. */
+static void jobs_resume(void *context)
 {
-    return store_spending_each(jobs->settings.store, after_id, last_id, fn, context);
+    struct jobs *jobs = context;
+    struct job *job;
+    struct job *next;
+    bool is_more = false;
+    HASH_ITER (by_id, jobs->by_id, job, next) {
+        if (!job->is_resume_due)
+            continue;
+        int r = job_resume(job);
+        job->is_resume_due = r < 0;
+        is_more = is_more || r < 0;
+        if (r < 0)
+            log_error("job.unreadable", "job=%s error=%s", job->name, err_name(r));
+    }
+    if (is_more)
+        timer_set(jobs->settings.timers, &jobs->resume_timer, JOB_SAVE_AGAIN_MS, jobs_resume, jobs);
 }
 
-int jobs_spending_removed(struct jobs *jobs, int64_t last_id, int64_t most, store_spending_fn *fn,
-                          void *context)
+void jobs_start(struct jobs *jobs)
 {
-    return store_spending_removed(jobs->settings.store, last_id, most, fn, context);
+    struct job *job;
+    struct job *next;
+    jobs->is_started = true;
+    jobs_throttle_resume(jobs);
+    HASH_ITER (by_id, jobs->by_id, job, next) {
+        job->is_resume_due = true;
+    }
+    jobs_resume(jobs);
 }
 
-int jobs_spending_before(struct jobs *jobs, int64_t latest, int64_t *attempt_id)
+bool jobs_is_submitting(const struct jobs *jobs)
 {
-    return store_spending_before(jobs->settings.store, latest, attempt_id);
+    return jobs->creates > 0;
 }
 
-int jobs_ledger_since(struct jobs *jobs, int64_t *entry_id, int64_t *attempt_id)
+void jobs_stop(struct jobs *jobs)
 {
-    return store_ledger_since(jobs->settings.store, entry_id, attempt_id);
+    struct job_detail *detail;
+    jobs->is_stopping = true;
+    /* A create that is still being connected would be refused at its first byte: nobody waits for
+     * that. */
+    DL_FOREACH (jobs->details, detail) {
+        if (detail->call && detail->job->state == JOB_WAITING) {
+            job_call_cancel(detail->job);
+        }
+    }
 }
 
-int jobs_history_each(struct jobs *jobs, const struct job *job, store_history_fn *fn, void *context)
+void jobs_key_changed(struct jobs *jobs)
 {
-    return store_history_each(jobs->settings.store, job->id, fn, context);
+    struct job *job;
+    struct job *next;
+    jobs->gate = JOB_GATE_OPEN;
+    jobs->key_generation++;
+    job_text_clear(&jobs->gate_message);
+    jobs_submit_soon(jobs);
+    HASH_ITER (by_id, jobs->by_id, job, next) {
+        if (!job->detail || job->detail->call || job->detail->is_queued)
+            continue;
+        if (job->state == JOB_WAITING)
+            job_submit_schedule(job, 0);
+        else if (job->has_problem && (job->state == JOB_QUEUED || job->state == JOB_RUNNING))
+            job_poll_schedule(job, 0);
+    }
 }

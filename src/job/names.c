@@ -12,21 +12,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A provisional job of this name, which nothing stands in the way of. */
 static int job_make(struct jobs *jobs, const char *name, struct job **out)
 {
     int64_t id;
     int r = store_id_take(jobs->settings.store, &id);
-    char *copy = r == 0 ? strdup(name) : NULL;
-    if (r == 0 && !copy)
-        r = -ENOMEM;
-    if (r == 0)
-        r = job_new(jobs, id, copy, out);
-    if (r < 0) {
-        free(copy);
+    if (r < 0)
         return r;
-    }
+    CLEANUP_FREE char *copy = strdup(name);
+    r = copy ? job_new(jobs, id, copy, out) : -ENOMEM;
+    if (r < 0)
+        return r;
+    (void)TAKE_POINTER(copy);
     (*out)->created_ms = (*out)->updated_ms = jobs_wall_ms(jobs);
+    (*out)->is_provisional = true;
     return 0;
+}
+
+static void job_unmake(struct job *job)
+{
+    job_unlink(job);
+    job_free(job);
 }
 
 int job_settle(struct job *job)
@@ -51,53 +57,42 @@ int jobs_create(struct jobs *jobs, const char *name, struct job **out)
     struct job *job = jobs_find_any(jobs, name);
     if (job && !job->is_provisional)
         return -EEXIST;
-    if (!job) {
+    if (!job)
         r = job_make(jobs, name, &job);
-        if (r < 0)
-            return r;
-        job->is_provisional = true;
-    }
-    r = job_settle(job);
-    if (r < 0) {
-        job_unlink(job);
-        job_free(job);
+    if (r < 0)
         return r;
-    }
-    *out = job;
-    return 0;
+    r = job_settle(job);
+    if (r < 0)
+        job_unmake(job);
+    else
+        *out = job;
+    return r;
 }
 
 static void provisional_expire(void *context)
 {
     struct job *job = context;
-    if (job->references) {
-        struct job_detail *detail = job->detail;
-        /* Somebody is at it: look again later. */
-        timer_set(job->jobs->settings.timers, &detail->timer, JOB_PROVISIONAL_MS,
+    if (job->references) /* somebody is at it: look again later */
+        timer_set(job->jobs->settings.timers, &job->detail->timer, JOB_PROVISIONAL_MS,
                   provisional_expire, job);
-        return;
-    }
-    job_unlink(job);
-    job_free(job);
+    else
+        job_unmake(job);
 }
 
 int jobs_create_provisional(struct jobs *jobs, const char *name, struct job **out)
 {
+    struct job_detail *detail;
     int r = job_name_check(name);
     if (r < 0)
         return r;
     struct job *job = jobs_find_provisional(jobs, name);
-    if (!job) {
+    if (!job)
         r = job_make(jobs, name, &job);
-        if (r < 0)
-            return r;
-        job->is_provisional = true;
-    }
-    struct job_detail *detail;
+    if (r < 0)
+        return r;
     r = job_detail_get(job, &detail);
     if (r < 0) {
-        job_unlink(job);
-        job_free(job);
+        job_unmake(job);
         return r;
     }
     timer_set(jobs->settings.timers, &detail->timer, JOB_PROVISIONAL_MS, provisional_expire, job);
@@ -112,71 +107,54 @@ static bool job_is_empty_draft(struct job *job)
            !detail->files;
 }
 
-static int job_save_row(struct job *job, const char *name)
+/* The part that the store decides: both jobs change, or none. `target` is replaced; NULL: none. */
+static int rename_save(struct job *job, const char *name, const struct job *target)
 {
-    struct job_detail *detail;
-    int r = job_detail_get(job, &detail);
+    struct store *store = job->jobs->settings.store;
+    int64_t now_ms = jobs_wall_ms(job->jobs);
+    int r = store_begin(store, STORE_LAZY);
     if (r < 0)
         return r;
-    char *state = strdup(job_state_to_text(job->state));
-    char *new_name = strdup(name);
-    const char *shown = job_problem_get(job);
-    char *problem = shown ? strdup(shown) : NULL;
-    struct store_job row = {.id = job->id,
-                            .name = new_name,
-                            .state = state,
-                            .problem = problem,
-                            .created_ms = job->created_ms,
-                            .updated_ms = job->updated_ms,
-                            .attempt_id = job->attempt_id};
-    r = state && new_name && !problem == !shown ? store_job_save(job->jobs->settings.store, &row)
-                                                : -ENOMEM;
-    free(state);
-    free(new_name);
-    free(problem);
-    return r;
+    if (target)
+        r = store_job_remove(store, target->id, now_ms);
+    if (r == 0 && target)
+        r = job_event_removed(target);
+    if (r == 0)
+        r = job_row_save(job, name, job->state, job->updated_ms);
+    if (r == 0)
+        r = store_history_add(store, job->id, now_ms, "renamed");
+    if (r == 0)
+        r = job_event_renamed(job, name);
+    return store_end(store, r);
 }
 
 int jobs_rename(struct job *job, const char *name, bool is_replace_allowed)
 {
     struct jobs *jobs = job->jobs;
-    struct store *store = jobs->settings.store;
+    struct job_detail *detail;
     int r = job_name_check(name);
     if (r < 0)
         return r;
     struct job *target = jobs_find_any(jobs, name);
     if (target == job)
         return 0;
-    if (target && !target->is_provisional && !is_replace_allowed)
+    struct job *replaced = target && !target->is_provisional ? target : NULL;
+    if (replaced && !is_replace_allowed)
         return -EEXIST;
-    if (target && !target->is_provisional && !job_is_empty_draft(target))
+    if (replaced && !job_is_empty_draft(replaced))
         return -ENOTEMPTY;
     /* What comes after the commit needs no memory. */
-    char *copy = strdup(name);
-    if (!copy)
+    CLEANUP_FREE char *copy = strdup(name);
+    CLEANUP(job_drop) struct job *held = copy ? job_ref(job) : NULL;
+    if (!held)
         return -ENOMEM;
-    job_ref(job);
     r = job_save_again(job); /* the new name must not carry a state whose attempt is not on disk */
     if (r == 0)
-        r = store_begin(store, STORE_LAZY);
-    if (r == 0) {
-        if (target && !target->is_provisional)
-            r = store_job_remove(store, target->id, jobs_wall_ms(jobs));
-        if (r == 0 && target && !target->is_provisional)
-            r = job_event_removed(target);
-        if (r == 0)
-            r = job_save_row(job, name);
-        if (r == 0)
-            r = store_history_add(store, job->id, jobs_wall_ms(jobs), "renamed");
-        if (r == 0)
-            r = job_event_renamed(job, name);
-        r = store_end(store, r);
-    }
-    job_unref(job);
-    if (r < 0) {
-        free(copy);
+        r = job_detail_get(job, &detail);
+    if (r == 0)
+        r = rename_save(job, name, replaced);
+    if (r < 0)
         return r;
-    }
     jobs->counts.changes++;
     if (target) {
         job_unlink(target);
@@ -185,7 +163,7 @@ int jobs_rename(struct job *job, const char *name, bool is_replace_allowed)
     }
     table_key_set(&job->by_name, copy, strlen(copy));
     free(job->name);
-    job->name = copy;
+    job->name = TAKE_POINTER(copy);
     jobs_changed(job);
     return 0;
 }
@@ -222,12 +200,10 @@ int jobs_remove(struct job *job)
     int r = job_detail_get(job, &detail);
     if (r < 0)
         return r;
-    job_ref(job);
-    r = store_remove(jobs->settings.store, job_rows_remove, job);
-    if (r < 0) {
-        job_unref(job);
+    CLEANUP(job_drop) struct job *held = job_ref(job);
+    r = store_remove(jobs->settings.store, job_rows_remove, held);
+    if (r < 0)
         return r;
-    }
     job_files_detach(detail);
     log_info("job.removed", "job=%s id=%lld state=%s", job->name, (long long)job->id,
              job_state_to_text(job->state));
@@ -236,27 +212,16 @@ int jobs_remove(struct job *job)
     if (job_is_following(job))
         jobs->following--;
     job->is_removed = true;
-    if (job->state != JOB_SUBMITTING) /* else for the response that came */
+    job_unqueue(job);
+    /* A create goes on to its response, which is written down; anything else is of no use any
+     * more. */
+    if (job->state != JOB_SUBMITTING) {
         timer_cancel(jobs->settings.timers, &detail->timer);
-    if (detail->is_queued && job->state == JOB_WAITING)
-        DL_DELETE2(jobs->submit_queue, detail, queue_prev, queue_next);
-    else if (detail->is_queued)
-        DL_DELETE2(jobs->poll_queue, detail, queue_prev, queue_next);
-    detail->is_queued = false;
-    jobs_submit_soon(jobs); /* it may have held a place, or up those behind it */
-    /* A create goes on to its response, which is written down; anything else is of no use any more.
-     * */
-    if (detail->call && job->state != JOB_SUBMITTING) {
-        api_cancel(detail->call);
-        detail->call = NULL;
-        if (job->state == JOB_WAITING)
-            jobs->creates--;
-        else
-            jobs->polls--;
+        if (detail->call)
+            job_call_cancel(job);
     }
-    jobs_poll_next(jobs); /* another one may have its place */
+    jobs->wake(jobs); /* it may have held a place, or up those behind it */
     if (job->attempt_id && jobs->settings.hooks.on_media_unwanted)
         jobs->settings.hooks.on_media_unwanted(jobs->settings.hooks.context, job->attempt_id);
-    job_unref(job);
     return 0;
 }

@@ -1,10 +1,20 @@
 /*
  * QUEUED, RUNNING -> the end: asking the service how a task is doing.
  *
- * When to ask is decided by poll_plan.c, from how long like tasks took; how many questions may be
- * asked at all, by poll_queue.c. A task that is still queued has not begun, so its age counts from
- * there.
- * --poll-interval replaces the plan by a constant.
+ * When to ask is decided by poll_plan.c, from how long like tasks took. A task that is still queued
+ * has not begun, so its age counts from there. --poll-interval replaces the plan by a constant.
+ *
+ * How much is asked: jobs that are due stand in a queue, which is held up by
+ *   places       JOB_POLLS_MAX questions are under way at once
+ *   rate         POLLS_PER_S in the long run, POLL_BURST at once (the virtual scheduling form of
+ *                the leaky bucket, ITU-T I.371: one time stamp instead of a count of tokens)
+ *   Retry-After  what one response says holds for all
+ *   breaker      the api layer's word on a service that does not answer at all (not with
+ *                --poll-interval)
+ * The queue is first come, first served, and a job stands in it once: with more jobs than the rate
+ * allows each is asked in its turn, none more often than another. A reader that waits for a fresh
+ * URL goes first, and past everything but the places: its own deadline is near, and there is one
+ * such question per video and day. So does a user's `refresh`.
  *
  * A job is `succeeded` for its user when its video can be opened: between the service's word and
  * that, the size is asked from the media host, and the job is still `running`. If the size cannot
@@ -25,14 +35,150 @@
 enum {
     POLL_MISSING_AGAIN_MS = 5 * 1000, /* the second look after a 404 */
     POLL_STALE_FAILURES = 2,          /* from so many failures in a row on the job says so */
+    POLL_RETRY_CAP_MS = 60 * 1000,
+    POLLS_PER_S = 10,
+    POLL_BURST = 10,
+    POLLS_PER_INTERVAL = 20, /* --poll-interval asks for more: so many jobs have it as they wish */
 };
 
-static int64_t monotonic_ms(const struct job *job)
+static int64_t monotonic_ms(const struct jobs *jobs)
 {
-    return clock_monotonic_ms(job->jobs->settings.clock);
+    return clock_monotonic_ms(jobs->settings.clock);
 }
 
-static int64_t job_poll_delay_ms(struct job *job)
+static void url_answer(struct job *job, int result)
+{
+    const struct job_hooks *hooks = &job->jobs->settings.hooks;
+    job->detail->is_refresh_wanted = false;
+    if (hooks->on_url)
+        hooks->on_url(hooks->context, job, result);
+}
+
+static void poll_done(void *context, const struct api_response *response);
+static void poll_next(void *context);
+
+/* Microseconds would be finer than the clock; the fixed intervals of tests come down to this. */
+static int64_t poll_spacing_ms(const struct jobs *jobs)
+{
+    int64_t spacing_ms = 1000 / POLLS_PER_S;
+    int64_t wanted_ms = jobs->settings.poll_interval_ms / POLLS_PER_INTERVAL;
+    return jobs->settings.poll_interval_ms > 0 && wanted_ms < spacing_ms ? wanted_ms : spacing_ms;
+}
+
+/* Who wants a fixed interval wants to be told as soon as the service is back. */
+static int64_t poll_rest_ms(const struct jobs *jobs)
+{
+    return jobs->settings.poll_interval_ms > 0 ? 0 : api_rest_ms(jobs->settings.api);
+}
+
+static int64_t poll_wait_ms(const struct jobs *jobs)
+{
+    int64_t now_ms = monotonic_ms(jobs);
+    int64_t rate_ms = jobs->poll_next_ms - (POLL_BURST - 1) * poll_spacing_ms(jobs) - now_ms;
+    int64_t pause_ms = jobs->poll_paused_until_ms - now_ms;
+    int64_t rest_ms = poll_rest_ms(jobs);
+    return max_int64(max_int64(rate_ms, pause_ms), rest_ms);
+}
+
+static void poll_now(struct job *job)
+{
+    struct jobs *jobs = job->jobs;
+    struct job_detail *detail = job->detail;
+    int64_t now_ms = monotonic_ms(jobs);
+    int r =
+        api_get_task(jobs->settings.api, detail->attempt.task_id, job, poll_done, &detail->call);
+    if (r == 0) {
+        jobs->polls++;
+        jobs->counts.polls++;
+        jobs->poll_next_ms = max_int64(jobs->poll_next_ms, now_ms) + poll_spacing_ms(jobs);
+        return;
+    }
+    if (detail->is_refresh_wanted) {
+        url_answer(job, r);
+        return;
+    }
+    job_reason_set(detail, "stale: the service cannot be asked: %s.", err_sentence(r));
+    jobs_changed(job);
+    job_poll_schedule(job, job_retry_delay_ms(jobs, ++detail->failures, POLL_RETRY_CAP_MS));
+}
+
+/* A job that is due and is not asked about because the others got no response is as stale as they
+ * are: the youngest stand at the end. */
+static void poll_queue_explain(struct jobs *jobs)
+{
+    struct job_detail *head = jobs->poll_queue;
+    struct job_detail *detail = head->queue_prev;
+    while (!detail->reason) {
+        job_reason_set(
+            detail, "stale: %s has not responded for some time; seedancefs asks again by itself.",
+            jobs->api_name);
+        jobs_changed(detail->job);
+        if (detail == head || !detail->reason)
+            return;
+        detail = detail->queue_prev;
+    }
+}
+
+static void poll_next(void *context)
+{
+    struct jobs *jobs = context;
+    while (jobs->poll_queue && jobs->polls < JOB_POLLS_MAX && !jobs->is_stopping) {
+        struct job_detail *detail = jobs->poll_queue;
+        bool is_waited_for = detail->is_refresh_wanted || detail->is_poll_wanted;
+        int64_t wait_ms = is_waited_for ? 0 : poll_wait_ms(jobs);
+        if (wait_ms > 0) {
+            timer_set(jobs->settings.timers, &jobs->poll_timer, wait_ms, poll_next, jobs);
+            if (poll_rest_ms(jobs) > 0)
+                poll_queue_explain(jobs);
+            return;
+        }
+        job_unqueue(detail->job);
+        detail->is_poll_wanted = false;
+        poll_now(detail->job);
+    }
+}
+
+static void poll_due(void *context)
+{
+    struct job *job = context;
+    struct job_detail *detail = job->detail;
+    if (job->jobs->is_stopping || detail->call || detail->is_queued)
+        return;
+    detail->is_queued = true;
+    DL_APPEND2(job->jobs->poll_queue, detail, queue_prev, queue_next);
+    poll_next(job->jobs);
+}
+
+void job_poll_schedule(struct job *job, int64_t delay_ms)
+{
+    timer_set(job->jobs->settings.timers, &job->detail->timer, delay_ms, poll_due, job);
+}
+
+void job_poll_ask(struct job *job)
+{
+    struct jobs *jobs = job->jobs;
+    struct job_detail *detail = job->detail;
+    if (jobs->is_stopping || detail->call)
+        return;
+    job_unqueue(job);
+    detail->is_queued = true;
+    DL_PREPEND2(jobs->poll_queue, detail, queue_prev, queue_next);
+    poll_next(jobs);
+}
+
+static void poll_pause(struct jobs *jobs, int64_t delay_ms)
+{
+    jobs->poll_paused_until_ms =
+        max_int64(jobs->poll_paused_until_ms, monotonic_ms(jobs) + delay_ms);
+}
+
+void jobs_poll_soon(struct jobs *jobs)
+{
+    if (jobs->poll_queue)
+        timer_set(jobs->settings.timers, &jobs->poll_timer, 0, poll_next, jobs);
+}
+
+static int64_t poll_delay_ms(struct job *job)
 {
     struct jobs *jobs = job->jobs;
     unsigned spread_permille = 900 + (unsigned)(jobs_random(jobs) % 200);
@@ -41,12 +187,13 @@ static int64_t job_poll_delay_ms(struct job *job)
         return (interval_ms * spread_permille + 500) / 1000;
     struct poll_learned learned;
     job_poll_learned_get(job, &learned);
-    return poll_plan_delay_ms(&learned, monotonic_ms(job) - job->detail->start_ms, spread_permille);
+    return poll_plan_delay_ms(&learned, monotonic_ms(job->jobs) - job->detail->start_ms,
+                              spread_permille);
 }
 
-static void job_poll_resume(struct job *job)
+static void poll_resume(struct job *job)
 {
-    job_poll_schedule(job, job_poll_delay_ms(job));
+    job_poll_schedule(job, poll_delay_ms(job));
 }
 
 void job_poll_follow(struct job *job, int64_t delay_ms)
@@ -56,10 +203,9 @@ void job_poll_follow(struct job *job, int64_t delay_ms)
      * forgotten. */
     const int64_t oldest_ms = INT64_C(7) * 86400 * 1000;
     int64_t age_ms = jobs_wall_ms(job->jobs) - attempt->submitted_ms;
-    age_ms = age_ms < 0 ? 0 : age_ms > oldest_ms ? oldest_ms : age_ms;
-    job->detail->start_ms = monotonic_ms(job) - age_ms;
-    job->detail->last_seen_active_ms = delay_ms < 0 ? monotonic_ms(job) : -1;
-    job_poll_schedule(job, delay_ms < 0 ? job_poll_delay_ms(job) : delay_ms);
+    job->detail->start_ms = monotonic_ms(job->jobs) - clamp_int64(age_ms, 0, oldest_ms);
+    job->detail->last_seen_active_ms = delay_ms < 0 ? monotonic_ms(job->jobs) : -1;
+    job_poll_schedule(job, delay_ms < 0 ? poll_delay_ms(job) : delay_ms);
 }
 
 static int64_t attempt_cost(const struct store_attempt *attempt)
@@ -79,11 +225,10 @@ static void task_failed(struct job *job, const struct api_task *task)
                                                               : JOB_FAILED;
     const char *message =
         task->error_message[0] ? task->error_message : "the service gave no reason";
-    if (job_text_set(&attempt->error_message, message) < 0 ||
-        job_text_set(&attempt->error_code, task->error_code[0] ? task->error_code : NULL) < 0 ||
-        (task->error_request_id[0] &&
-         job_text_set(&attempt->request_id, task->error_request_id) < 0))
-        log_error("memory.refused", "job=%s", job->name);
+    job_text_keep(&attempt->error_message, message);
+    job_text_keep(&attempt->error_code, task->error_code);
+    if (task->error_request_id[0])
+        job_text_keep(&attempt->request_id, task->error_request_id);
     job_problem_set(job->detail,
                     "The service could not make the video (%s%s%s): %s\n"
                     "Whether a failed task is charged is not documented by the service. To try "
@@ -114,12 +259,12 @@ static void task_succeeded(struct job *job, const struct api_task *task)
         job_reason_set(detail, "The service says that the video is done, but names no address for "
                                "it; seedancefs asks again.");
         jobs_changed(job);
-        job_poll_resume(job);
+        poll_resume(job);
         return;
     }
     int r = job_urls_set(job, task);
     if (r < 0) {
-        job_poll_resume(job);
+        poll_resume(job);
         return;
     }
     if (task->video_duration_ms >= 0)
@@ -139,7 +284,7 @@ static void task_going_on(struct job *job, const struct api_task *task)
 {
     struct job_detail *detail = job->detail;
     job_text_clear(&detail->reason);
-    detail->last_seen_active_ms = monotonic_ms(job);
+    detail->last_seen_active_ms = monotonic_ms(job->jobs);
     if (task->status == API_TASK_QUEUED && job->state == JOB_QUEUED)
         detail->start_ms = detail->last_seen_active_ms;
     if (task->status == API_TASK_UNKNOWN) {
@@ -161,7 +306,7 @@ static void task_going_on(struct job *job, const struct api_task *task)
         /* A stale response of another server behind the same name: a status never goes back. */
         log_warn("task.backwards", "job=%s", job->name);
     }
-    job_poll_resume(job);
+    poll_resume(job);
 }
 
 static void task_apply(struct job *job, const struct api_task *task)
@@ -194,21 +339,11 @@ static void task_missing(struct job *job, const struct api_response *response)
     job_to_ended(job, JOB_LOST);
 }
 
-/* What a refusal said, until a poll is answered as it should be. */
-static void attempt_response_set(struct store_attempt *attempt, const struct api_response *response)
-{
-    attempt->http_status = response->http_status;
-    /* Without memory the texts are missing, the state is not. */
-    (void)!job_text_set(&attempt->error_code, response->code[0] ? response->code : NULL);
-    (void)!job_text_set(&attempt->request_id,
-                        response->request_id[0] ? response->request_id : NULL);
-}
-
 static void refusal_show(struct job *job, const struct api_response *response)
 {
     struct job_detail *detail = job->detail;
     const char *why = response->message[0] ? response->message : "it gave no reason";
-    attempt_response_set(&detail->attempt, response);
+    job_response_note(&detail->attempt, response);
     job_problem_set(detail,
                     "The service refuses to say how the task %s is doing (HTTP %d): %s%s\n%s\n",
                     detail->attempt.task_id, response->http_status, why, text_full_stop(why),
@@ -224,15 +359,15 @@ static void task_not_learned(struct job *job, const struct api_response *respons
 {
     struct jobs *jobs = job->jobs;
     struct job_detail *detail = job->detail;
-    int64_t delay_ms = job_retry_delay_ms(jobs, ++detail->failures, JOB_POLL_RETRY_CAP_MS);
+    int64_t delay_ms = job_retry_delay_ms(jobs, ++detail->failures, POLL_RETRY_CAP_MS);
     if (response->retry_after_ms > 0) {
         delay_ms = response->retry_after_ms + delay_ms % 500;
-        jobs_poll_pause(jobs, response->retry_after_ms);
+        poll_pause(jobs, response->retry_after_ms);
     }
     bool is_refused = response->verdict == API_KEY_REFUSED ||
                       response->verdict == API_ACCOUNT_REFUSED || response->verdict == API_REFUSED;
     if (is_refused) {
-        delay_ms = JOB_POLL_RETRY_CAP_MS;
+        delay_ms = POLL_RETRY_CAP_MS;
         refusal_show(job, response);
     }
     if (is_refused || detail->failures >= POLL_STALE_FAILURES) {
@@ -247,8 +382,6 @@ static void task_not_learned(struct job *job, const struct api_response *respons
 
 static void refresh_response(struct job *job, const struct api_response *response)
 {
-    struct jobs *jobs = job->jobs;
-    struct job_detail *detail = job->detail;
     int r = response->result ? response->result : -ERR_MEDIA_EXPIRED;
     if (response->verdict == API_LOST)
         r = -ERR_MEDIA_GONE;
@@ -257,16 +390,14 @@ static void refresh_response(struct job *job, const struct api_response *respons
         r = job_urls_set(job, response->task);
         /* A video that was gone is not, it seems. */
         if (job->state == JOB_SUCCEEDED && job->video_bytes >= 0 && !job->is_damage_shown)
-            job_problem_clear(detail);
+            job_problem_clear(job->detail);
         if (r == 0)
             job_persist(job, NULL);
     }
-    detail->is_refresh_wanted = false;
-    if (jobs->settings.hooks.on_url)
-        jobs->settings.hooks.on_url(jobs->settings.hooks.context, job, r);
+    url_answer(job, r);
 }
 
-void job_poll_done(void *context, const struct api_response *response)
+static void poll_done(void *context, const struct api_response *response)
 {
     struct job *job = job_ref(context);
     struct jobs *jobs = job->jobs;
@@ -277,7 +408,7 @@ void job_poll_done(void *context, const struct api_response *response)
         detail->failures = 0;
         detail->saw_404 = false;
         if (job->has_problem && job_is_following(job)) {
-            attempt_response_set(&detail->attempt, response);
+            job_response_note(&detail->attempt, response);
             job_problem_clear(detail);
             jobs_changed(job);
         }
@@ -296,7 +427,7 @@ void job_poll_done(void *context, const struct api_response *response)
     else
         task_not_learned(job, response);
     job_unref(job);
-    jobs_poll_next(jobs);
+    poll_next(jobs);
 }
 
 void jobs_url_refresh(struct job *job)

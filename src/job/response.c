@@ -1,21 +1,52 @@
 /*
- * The service's raw response to a create: it was paid for, so it is kept before anything looks at
- * it, and read again when there was no memory to read it.
+ * What comes back from the service: the raw response to a create, which was paid for, so it is kept
+ * before anything looks at it; what a useless response is called in a sentence; and how long to wait
+ * after one.
  *
  * Memory for a response of the usual size is set aside before the request is sent, because money
  * must not depend on an allocation that comes after it has been spent.
  */
 #include "job_private.h"
 
+#include "seedancefs/base/backoff.h"
 #include "seedancefs/base/log.h"
+#include "seedancefs/base/random.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    RESERVED_RESPONSE_BYTES = 4096, /* the service's responses have some hundred bytes */
-    RESPONSE_AGAIN_MS = 500,
-};
+enum { RESERVED_RESPONSE_BYTES = 4096 }; /* the service's responses have some hundred bytes */
+
+uint64_t jobs_random(struct jobs *jobs)
+{
+    return random_next(&jobs->random_state);
+}
+
+/* Never at once, so that a service which refuses at once is not asked in a circle. */
+int64_t job_retry_delay_ms(struct jobs *jobs, unsigned failures, int64_t cap_ms)
+{
+    return BACKOFF_BASE_MS +
+           backoff_delay_ms(failures, cap_ms - BACKOFF_BASE_MS, &jobs->random_state);
+}
+
+void job_response_to_text(const struct api_response *response, char out[static JOB_RESPONSE_SIZE])
+{
+    if (response->http_status)
+        (void)snprintf(out, JOB_RESPONSE_SIZE, "the response was HTTP %d%s%s%s%s",
+                       response->http_status, response->result ? ", but " : "",
+                       response->result ? err_sentence(response->result) : "",
+                       response->message[0] ? ": " : "", response->message);
+    else
+        (void)snprintf(out, JOB_RESPONSE_SIZE, "%s", err_sentence(response->result));
+}
+
+void job_response_note(struct store_attempt *attempt, const struct api_response *response)
+{
+    attempt->http_status = response->http_status;
+    job_text_keep(&attempt->error_code, response->code);
+    job_text_keep(&attempt->request_id, response->request_id);
+}
 
 int job_response_reserve(struct job_detail *detail)
 {
@@ -75,62 +106,4 @@ void job_response_show(struct job *job, const struct api_response *response)
     int r = response_save(job, STORE_LAZY, response->body, response->body_len);
     if (r < 0)
         log_warn("store.refused", "job=%s what=response error=%s", job->name, err_name(r));
-}
-
-/* 0 and the task; -ENODATA: there is no response; else why it names none, or cannot be read now. */
-static int response_task_get(struct job *job, struct api_task *task)
-{
-    const struct job_detail *detail = job->detail;
-    if (detail->unsaved_response)
-        return api_task_decode(detail->unsaved_response, detail->unsaved_response_len, task);
-    char *body = NULL;
-    size_t len = 0;
-    int r = store_attempt_blob_get(job->jobs->settings.store, job->attempt_id, STORE_RESPONSE,
-                                   &body, &len);
-    if (r == 0)
-        r = body ? api_task_decode(body, len, task) : -ENODATA;
-    free(body);
-    return r;
-}
-
-static void response_read_due(void *context)
-{
-    struct job *job = context;
-    job_response_read(job);
-    job_unref(job);
-}
-
-void job_response_read_later(struct job *job)
-{
-    struct job_detail *detail = job->detail;
-    log_warn("response.unread", "job=%s error=ENOMEM", job->name);
-    if (detail->unsaved_response) {
-        detail->is_unsaved = true;
-        jobs_save_later(job->jobs);
-    }
-    timer_set(job->jobs->settings.timers, &detail->timer, RESPONSE_AGAIN_MS, response_read_due,
-              job_ref(job));
-}
-
-void job_response_read(struct job *job)
-{
-    struct api_task task;
-    api_task_init(&task);
-    int r = response_task_get(job, &task);
-    if (r == 0)
-        r = job_to_queued(job, &task);
-    if (r == 0) {
-        log_info("job.recovered", "job=%s task=%s", job->name, task.id);
-        if (!job->is_removed)
-            job_poll_follow(job, 0);
-    } else if (r == -ENOMEM) {
-        job_response_read_later(job);
-    } else {
-        job_to_unknown(job, r == -ENODATA
-                                ? "the program ended after it began to send the request and before "
-                                  "a response was on disk"
-                                : "the program ended before it could read the service's response, "
-                                  "which has no usable task id (see response.json)");
-    }
-    api_task_fini(&task);
 }

@@ -41,90 +41,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-struct state_row {
-    const char *word;
-    enum job_class class;
-};
-
-static const struct state_row state_rows[JOB_STATE_COUNT] = {
-#define X(name, word, class) {word, JOB_CLASS_##class},
-    JOB_STATE_TABLE(X)
-#undef X
-};
-
-const char *job_state_to_text(enum job_state state)
-{
-    return state_rows[state].word;
-}
-
-enum job_class job_state_class(enum job_state state)
-{
-    return state_rows[state].class;
-}
-
-int job_state_parse(const char *word, enum job_state *out)
-{
-    for (size_t i = 0; i < JOB_STATE_COUNT; i++) {
-        if (strcmp(word, state_rows[i].word) == 0) {
-            *out = (enum job_state)i;
-            return 0;
-        }
-    }
-    return -EINVAL;
-}
-
-int job_broken_invariant(const struct job *job, const struct job_detail *detail)
-{
-    const struct store_attempt *attempt = &detail->attempt;
-    enum job_state state = job->state;
-    bool is_unstarted = state == JOB_DRAFT || state == JOB_INVALID;
-    bool is_sent = attempt->submitted_ms != 0;
-    bool has_task = attempt->task_id != NULL;
-    if (is_unstarted != (job->attempt_id == 0) || attempt->id != job->attempt_id)
-        return 1;
-    if (state == JOB_WAITING && (is_sent || has_task))
-        return 2;
-    if (state == JOB_SUBMITTING && (!is_sent || has_task))
-        return 3;
-    if ((state == JOB_QUEUED || state == JOB_RUNNING || state == JOB_SUCCEEDED) && !has_task)
-        return 4;
-    if (state == JOB_UNKNOWN && (!is_sent || has_task))
-        return 5;
-    if ((state == JOB_SUCCEEDED || state >= JOB_FAILED) && attempt->finished_ms == 0)
-        return 6;
-    return 0;
-}
-
-#ifdef SEEDANCEFS_CHECKS
-static void job_require(bool is_kept, int invariant, const struct job *job)
-{
-    if (is_kept)
-        return;
-    char text[256];
-    job_to_text(job, text, sizeof(text));
-    (void)fprintf(stderr, "job_check: invariant %d is broken: %s\n", invariant, text);
-    abort();
-}
-
-void job_check(const struct job *job)
-{
-    const struct job_detail *detail = job->detail;
-    bool is_unstarted = job->state == JOB_DRAFT || job->state == JOB_INVALID;
-    job_require(is_unstarted == (job->attempt_id == 0), 1, job);
-    if (!detail)
-        return;
-    int broken = job_broken_invariant(job, detail);
-    job_require(broken == 0, broken, job);
-    if (timer_is_set(&detail->timer))
-        job_require(job->is_provisional || job_state_class(job->state) == JOB_CLASS_ACTIVE, 7, job);
-}
-#else
-void job_check(const struct job *job UNUSED)
-{
-}
-#endif
 
 int job_save_new(struct job *job)
 {
@@ -139,11 +55,41 @@ void job_persist(struct job *job, const char *note)
     job_fact(job, &change);
 }
 
-/* There is another attempt now, or none. */
-static void job_media_forget(struct job *job)
+/* Puts `attempt` (taken on success) in the place of the one there is, and takes it back when the
+ * change is refused. */
+static int attempt_replace(struct job *job, struct store_attempt *attempt,
+                           const struct job_change *change)
 {
+    /* The attempt is about to leave the memory: what is known of it is written down first. */
+    int r = job_save_again(job);
+    if (r < 0)
+        return r;
+    struct job_detail *detail = job->detail;
+    struct store_attempt before = detail->attempt;
+    char *problem = TAKE_POINTER(detail->problem);
+    bool had_problem = job->has_problem;
+    detail->attempt = *attempt;
+    job->has_problem = false;
+    job->attempt_id = attempt->id;
+    r = job_change(job, change);
+    if (r < 0) {
+        detail->attempt = before;
+        detail->problem = problem;
+        job->has_problem = had_problem;
+        job->attempt_id = before.id;
+        return r;
+    }
+    *attempt = (struct store_attempt){0};
+    store_attempt_fini(&before);
+    free(problem);
+    job_text_clear(&detail->reason);
+    detail->failures = 0;
+    detail->saw_404 = false;
+    detail->is_sizing_video = false;
+    detail->progress_permille = 0;
     job->video_bytes = job->cover_bytes = job->url_expires_ms = -1;
     job->media_mark = 0;
+    return 0;
 }
 
 /* DRAFT, INVALID, REJECTED, FAILED, CANCELLED, EXPIRED, LOST -> DRAFT: prompt.json is being
@@ -151,65 +97,31 @@ static void job_media_forget(struct job *job)
 int job_to_draft(struct job *job)
 {
     struct job_detail *detail;
+    struct store_attempt none = {0};
+    const struct job_change change = {.to = JOB_DRAFT, .durability = STORE_LAZY};
     int r = job_detail_get(job, &detail);
     if (r < 0)
         return r;
     if (job->state == JOB_DRAFT && !job->has_problem)
         return 0;
-    /* The attempt is about to leave the memory: what is known of it is written down first. */
-    r = job_save_again(job);
-    if (r < 0)
-        return r;
-    int64_t attempt_id = job->attempt_id;
-    char *problem = detail->problem;
-    detail->problem = NULL;
-    job->attempt_id = 0;
-    struct store_attempt attempt = detail->attempt;
-    detail->attempt = (struct store_attempt){0};
-    struct job_change change = {.to = JOB_DRAFT, .durability = STORE_LAZY};
-    bool had_problem = job->has_problem;
-    job->has_problem = false;
-    r = job_change(job, &change);
-    if (r < 0) {
-        detail->problem = problem;
-        detail->attempt = attempt;
-        job->attempt_id = attempt_id;
-        job->has_problem = had_problem;
-        return r;
-    }
-    free(problem);
-    store_attempt_fini(&attempt);
-    job_text_clear(&detail->reason);
-    job_media_forget(job);
-    return 0;
+    return attempt_replace(job, &none, &change);
 }
 
 /* DRAFT, INVALID -> INVALID: complete and closed, but not acceptable. */
 int job_to_invalid(struct job *job, const char *problem)
 {
-    struct job_detail *detail;
     int r = job_to_draft(job);
-    if (r == 0)
-        r = job_detail_get(job, &detail);
     if (r < 0)
         return r;
-    if (job_text_set(&detail->problem, problem) < 0)
-        job_text_clear(&detail->problem);
+    if (job_text_set(&job->detail->problem, problem) < 0)
+        job_text_clear(&job->detail->problem);
     job->has_problem = true; /* also without memory for the text */
     struct job_change change = {.to = JOB_INVALID, .durability = STORE_LAZY};
     return job_change(job, &change);
 }
 
-static void attempt_begin(struct job_detail *detail)
-{
-    detail->failures = 0;
-    detail->saw_404 = false;
-    detail->is_sizing_video = false;
-    detail->progress_permille = 0;
-}
-
 /* A new attempt of the job: its number, when, and nothing known of it but what is going to be
- * asked. */
+ * asked. The caller clears up, also on failure. */
 static int attempt_init(struct store_attempt *attempt, struct job *job, const char *model,
                         const char *resolution)
 {
@@ -226,11 +138,7 @@ static int attempt_init(struct store_attempt *attempt, struct job *job, const ch
         r = store_attempt_number_next(store, job->id, &attempt->number);
     if (r == 0)
         r = job_text_set(&attempt->model, model);
-    if (r == 0)
-        r = job_text_set(&attempt->resolution, resolution);
-    if (r < 0)
-        store_attempt_fini(attempt);
-    return r;
+    return r < 0 ? r : job_text_set(&attempt->resolution, resolution);
 }
 
 /* The same request as that of another attempt, so it costs the same. */
@@ -244,11 +152,8 @@ static void attempt_copy_cost(struct store_attempt *to, const struct store_attem
 /* DRAFT, INVALID -> WAITING: the user's intent, durable with the exact bytes that will be sent. */
 int job_to_accepted(struct job *job, const struct prompt *prompt)
 {
-    struct job_detail *detail;
-    struct store_attempt attempt;
+    CLEANUP(store_attempt_fini) struct store_attempt attempt = {0};
     int r = job_to_draft(job);
-    if (r == 0)
-        r = job_detail_get(job, &detail);
     if (r == 0)
         r = attempt_init(&attempt, job, prompt->model, prompt->resolution);
     if (r < 0)
@@ -256,8 +161,6 @@ int job_to_accepted(struct job *job, const struct prompt *prompt)
     attempt.duration_ms = prompt->duration_s * 1000;
     attempt.input_video_ms = prompt->input_video_ms;
     attempt.estimated_usd_micros = prompt->estimate_usd_micros;
-    detail->attempt = attempt;
-    job->attempt_id = attempt.id;
     char note[128];
     char usd[TEXT_MONEY_SIZE];
     text_usd(attempt.estimated_usd_micros, usd);
@@ -265,66 +168,20 @@ int job_to_accepted(struct job *job, const struct prompt *prompt)
                    usd);
     struct job_change change = {
         .to = JOB_WAITING, .durability = STORE_DURABLE, .note = note, .prompt = prompt};
-    r = job_change(job, &change);
-    if (r < 0) {
-        job->attempt_id = 0;
-        store_attempt_fini(&detail->attempt);
-        return r;
-    }
-    attempt_begin(detail);
-    return 0;
-}
-
-/* Puts `attempt` in the place of the one there is, and takes it back when the change is refused. */
-static int attempt_replace(struct job *job, struct store_attempt *attempt,
-                           const struct job_change *change)
-{
-    struct job_detail *detail = job->detail;
-    /* The attempt is about to leave the memory: what is known of it is written down first. */
-    if (detail->is_unsaved) {
-        int saved = job_save_again(job);
-        if (saved < 0) {
-            store_attempt_fini(attempt);
-            return saved;
-        }
-    }
-    struct store_attempt before = detail->attempt;
-    char *problem = detail->problem;
-    bool had_problem = job->has_problem;
-    detail->attempt = *attempt;
-    detail->problem = NULL;
-    job->has_problem = false;
-    job->attempt_id = attempt->id;
-    int r = job_change(job, change);
-    if (r < 0) {
-        store_attempt_fini(&detail->attempt);
-        detail->attempt = before;
-        detail->problem = problem;
-        job->has_problem = had_problem;
-        job->attempt_id = before.id;
-        return r;
-    }
-    store_attempt_fini(&before);
-    free(problem);
-    job_text_clear(&detail->reason);
-    attempt_begin(detail);
-    job_media_forget(job);
-    return 0;
+    return attempt_replace(job, &attempt, &change);
 }
 
 /* UNKNOWN, REJECTED, FAILED, CANCELLED, EXPIRED, LOST -> WAITING: the user says that the same
  * request shall be sent once more, as an attempt of its own. */
 int job_to_retried(struct job *job)
 {
-    struct store *store = job->jobs->settings.store;
     const struct store_attempt *from = &job->detail->attempt;
-    char *body = NULL;
+    CLEANUP(store_attempt_fini) struct store_attempt attempt = {0};
+    CLEANUP_FREE char *body = NULL;
     size_t len = 0;
-    int r = store_attempt_blob_get(store, from->id, STORE_BODY, &body, &len);
-    free(body);
+    int r = store_attempt_blob_get(job->jobs->settings.store, from->id, STORE_BODY, &body, &len);
     if (r == 0 && len == 0)
         r = -ENODATA;
-    struct store_attempt attempt;
     if (r == 0)
         r = attempt_init(&attempt, job, from->model, from->resolution);
     if (r < 0)
@@ -341,20 +198,17 @@ int job_to_retried(struct job *job)
  * request. */
 static int adopt_anew(struct job *job, const char *task_id, const struct store_attempt *known)
 {
-    struct store_attempt attempt;
+    CLEANUP(store_attempt_fini) struct store_attempt attempt = {0};
     int r = attempt_init(&attempt, job, known ? known->model : MODEL_DEFAULT_NAME,
                          known ? known->resolution : MODEL_DEFAULT_RESOLUTION);
+    if (r == 0)
+        r = job_text_set(&attempt.task_id, task_id);
     if (r < 0)
         return r;
     attempt.submitted_ms = known ? known->submitted_ms : attempt.intent_ms;
     attempt.generation_ms = STORE_GENERATION_UNSEEN;
     if (known)
         attempt_copy_cost(&attempt, known);
-    r = job_text_set(&attempt.task_id, task_id);
-    if (r < 0) {
-        store_attempt_fini(&attempt);
-        return r;
-    }
     struct job_change change = {.to = JOB_QUEUED,
                                 .durability = STORE_DURABLE,
                                 .note = "task adopted by the user",
@@ -371,18 +225,16 @@ static int adopt_unknown(struct job *job, const char *task_id)
         return r;
     struct job_change change = {
         .to = JOB_QUEUED, .durability = STORE_DURABLE, .note = "task adopted by the user"};
-    char *problem = detail->problem;
-    detail->problem = NULL;
+    CLEANUP_FREE char *problem = TAKE_POINTER(detail->problem);
     job->has_problem = false;
     r = job_change(job, &change);
     if (r < 0) {
         job_text_clear(&detail->attempt.task_id);
-        detail->problem = problem;
         job->has_problem = problem != NULL;
+        detail->problem = TAKE_POINTER(problem);
         return r;
     }
-    free(problem);
-    attempt_begin(detail);
+    detail->failures = 0;
     return 0;
 }
 
@@ -411,16 +263,21 @@ int job_to_submitting(struct job *job)
     return r;
 }
 
+static void durable_fact(struct job *job, enum job_state to, const char *note)
+{
+    const struct job_change change = {.to = to, .durability = STORE_DURABLE, .note = note};
+    job_fact(job, &change);
+}
+
 /* SUBMITTING -> WAITING: the service said that it made no task and that it may be asked again. */
 void job_to_waiting(struct job *job, const char *note)
 {
     job->detail->attempt.submitted_ms = 0;
-    struct job_change change = {.to = JOB_WAITING, .durability = STORE_DURABLE, .note = note};
-    job_fact(job, &change);
+    durable_fact(job, JOB_WAITING, note);
 }
 
 /* SUBMITTING -> QUEUED: the service made a task. Without memory for its id nothing changes: the id
- * is still in the raw response, which is read again (see response.c). */
+ * is still in the raw response, which is read again (see submit.c). */
 int job_to_queued(struct job *job, const struct api_task *task)
 {
     struct job_detail *detail = job->detail;
@@ -430,27 +287,16 @@ int job_to_queued(struct job *job, const struct api_task *task)
     job_text_clear(&detail->reason);
     job_problem_clear(detail);
     detail->failures = 0;
-    struct job_change change = {.to = JOB_QUEUED, .durability = STORE_DURABLE, .note = task->id};
-    job_fact(job, &change);
+    durable_fact(job, JOB_QUEUED, task->id);
     return 0;
-}
-
-static void attempt_error_set(struct store_attempt *attempt, int http_status, const char *code,
-                              const char *message, const char *request_id)
-{
-    /* Without memory the texts are missing, the state is not. */
-    (void)!job_text_set(&attempt->error_code, code && *code ? code : NULL);
-    (void)!job_text_set(&attempt->error_message, message && *message ? message : NULL);
-    (void)!job_text_set(&attempt->request_id, request_id && *request_id ? request_id : NULL);
-    attempt->http_status = http_status;
 }
 
 /* SUBMITTING -> REJECTED: the service refused the request; no task exists. */
 void job_to_rejected(struct job *job, const struct api_response *response)
 {
     struct job_detail *detail = job->detail;
-    attempt_error_set(&detail->attempt, response->http_status, response->code, response->message,
-                      response->request_id);
+    job_response_note(&detail->attempt, response);
+    job_text_keep(&detail->attempt.error_message, response->message);
     detail->attempt.finished_ms = jobs_wall_ms(job->jobs);
     job_problem_set(detail,
                     "The service refused the request (HTTP %d%s%s): %s\n"
@@ -460,9 +306,7 @@ void job_to_rejected(struct job *job, const struct api_response *response)
                     response->message[0] ? response->message : "it gave no reason",
                     job_prompt_name(detail), response->request_id[0] ? "Request id: " : "",
                     response->request_id, response->request_id[0] ? "\n" : "");
-    struct job_change change = {
-        .to = JOB_REJECTED, .durability = STORE_DURABLE, .note = response->message};
-    job_fact(job, &change);
+    durable_fact(job, JOB_REJECTED, response->message);
 }
 
 /* SUBMITTING -> UNKNOWN: a task may exist. The user decides, never the program. */
@@ -486,8 +330,7 @@ void job_to_unknown(struct job *job, const char *evidence)
         evidence, text_full_stop(evidence), when, usd,
         request_id ? "The service can be asked about it by its request id: " : "",
         request_id ? request_id : "", request_id ? "\n" : "");
-    struct job_change change = {.to = JOB_UNKNOWN, .durability = STORE_DURABLE, .note = evidence};
-    job_fact(job, &change);
+    durable_fact(job, JOB_UNKNOWN, evidence);
 }
 
 /* QUEUED -> RUNNING. */
@@ -504,8 +347,7 @@ void job_to_succeeded(struct job *job)
     detail->attempt.finished_ms = jobs_wall_ms(job->jobs);
     job->video_bytes = detail->attempt.video_bytes;
     job->cover_bytes = detail->attempt.cover_bytes;
-    struct job_change change = {.to = JOB_SUCCEEDED, .durability = STORE_DURABLE};
-    job_fact(job, &change);
+    durable_fact(job, JOB_SUCCEEDED, NULL);
 }
 
 /* QUEUED, RUNNING -> FAILED, CANCELLED, EXPIRED, LOST: the caller has set the problem. */
@@ -513,7 +355,5 @@ void job_to_ended(struct job *job, enum job_state state)
 {
     struct job_detail *detail = job->detail;
     detail->attempt.finished_ms = jobs_wall_ms(job->jobs);
-    struct job_change change = {
-        .to = state, .durability = STORE_DURABLE, .note = detail->attempt.error_message};
-    job_fact(job, &change);
+    durable_fact(job, state, detail->attempt.error_message);
 }

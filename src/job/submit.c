@@ -2,37 +2,31 @@
  * WAITING -> create. One create per attempt, whatever happens:
  *
  * - A job is sent when nothing stands in its way: a key, an open gate, no Retry-After that still
- *   runs,
- *   a free place among the creates. What stands in its way is its `reason`.
- * - The state `submitting` is made durable in on_send, which the api layer calls immediately
- *   before the
- *   first byte of the request. If that fails nothing is sent.
- * - The raw response is made durable in on_received, before anything looks at it.
+ *   runs, a free place among the creates. What stands in its way is its `reason` (gate.c).
+ * - The state `submitting` is made durable in on_send, which the api layer calls immediately before
+ *   the first byte of the request. If that fails nothing is sent.
+ * - The raw response is made durable in on_received, before anything looks at it. It is read again
+ *   when there was no memory to read it, and when the program ended before it did.
  * - What the response means is the api layer's verdict; here stands only what follows from it. A
- *   verdict
- *   that does not prove that no task was made leads to `unknown`, and nothing leads out of that.
+ *   verdict that does not prove that no task was made leads to `unknown`, and nothing leads out of
+ *   that.
  */
 #include "job_private.h"
 
-#include "seedancefs/base/backoff.h"
 #include "seedancefs/base/log.h"
 #include "seedancefs/base/text.h"
-#include "seedancefs/prompt/prompt.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { SUBMIT_RETRY_CAP_MS = 60 * 1000 };
-
-/* Never at once, so that a service which refuses at once is not asked in a circle. */
-int64_t job_retry_delay_ms(struct jobs *jobs, unsigned failures, int64_t cap_ms)
-{
-    return BACKOFF_BASE_MS +
-           backoff_delay_ms(failures, cap_ms - BACKOFF_BASE_MS, &jobs->random_state);
-}
+enum {
+    SUBMIT_RETRY_CAP_MS = 60 * 1000,
+    RESPONSE_AGAIN_MS = 500, /* after there was no memory to read it */
+};
 
 static void job_submit_due(void *context);
+static void submit_next(void *context);
 
 void job_submit_schedule(struct job *job, int64_t delay_ms)
 {
@@ -57,17 +51,6 @@ static int create_received(void *context, int http_status, const char *body, siz
 
 static void submit_enqueue(struct job *job);
 
-void job_response_to_text(const struct api_response *response, char out[static JOB_RESPONSE_SIZE])
-{
-    if (response->http_status)
-        (void)snprintf(out, JOB_RESPONSE_SIZE, "the response was HTTP %d%s%s%s%s",
-                       response->http_status, response->result ? ", but " : "",
-                       response->result ? err_sentence(response->result) : "",
-                       response->message[0] ? ": " : "", response->message);
-    else
-        (void)snprintf(out, JOB_RESPONSE_SIZE, "%s", err_sentence(response->result));
-}
-
 static void create_unknown(struct job *job, const struct api_response *response)
 {
     char why[JOB_RESPONSE_SIZE];
@@ -76,17 +59,72 @@ static void create_unknown(struct job *job, const struct api_response *response)
     (void)snprintf(evidence, sizeof(evidence),
                    "%s (%zu of %zu bytes of the request were sent, %zu bytes of a response came)",
                    why, response->request_sent, response->request_len, response->body_len);
-    (void)!job_text_set(&job->detail->attempt.request_id,
-                        response->request_id[0] ? response->request_id : NULL);
+    job_text_keep(&job->detail->attempt.request_id, response->request_id);
     job->detail->attempt.http_status = response->http_status;
     job_to_unknown(job, evidence);
+}
+
+/* 0 and the task; -ENODATA: there is no response; else why it names none, or cannot be read now. */
+static int response_task_get(struct job *job, struct api_task *task)
+{
+    const struct job_detail *detail = job->detail;
+    if (detail->unsaved_response)
+        return api_task_decode(detail->unsaved_response, detail->unsaved_response_len, task);
+    CLEANUP_FREE char *body = NULL;
+    size_t len = 0;
+    int r = store_attempt_blob_get(job->jobs->settings.store, job->attempt_id, STORE_RESPONSE,
+                                   &body, &len);
+    if (r < 0)
+        return r;
+    return body ? api_task_decode(body, len, task) : -ENODATA;
+}
+
+static void response_read_due(void *context)
+{
+    struct job *job = context;
+    job_response_read(job);
+    job_unref(job);
+}
+
+static void response_read_later(struct job *job)
+{
+    struct job_detail *detail = job->detail;
+    log_warn("response.unread", "job=%s error=ENOMEM", job->name);
+    if (detail->unsaved_response) {
+        detail->is_unsaved = true;
+        jobs_save_later(job->jobs);
+    }
+    timer_set(job->jobs->settings.timers, &detail->timer, RESPONSE_AGAIN_MS, response_read_due,
+              job_ref(job));
+}
+
+void job_response_read(struct job *job)
+{
+    CLEANUP(api_task_fini) struct api_task task;
+    api_task_init(&task);
+    int r = response_task_get(job, &task);
+    if (r == 0)
+        r = job_to_queued(job, &task);
+    if (r == 0) {
+        log_info("job.recovered", "job=%s task=%s", job->name, task.id);
+        if (!job->is_removed)
+            job_poll_follow(job, 0);
+    } else if (r == -ENOMEM) {
+        response_read_later(job);
+    } else {
+        job_to_unknown(job, r == -ENODATA
+                                ? "the program ended after it began to send the request and before "
+                                  "a response was on disk"
+                                : "the program ended before it could read the service's response, "
+                                  "which has no usable task id (see response.json)");
+    }
 }
 
 /* There is a response, and no memory to read it: it is read again, if it could be kept. */
 static void create_unread(struct job *job, const struct api_response *response)
 {
     if (job->detail->is_response_kept)
-        job_response_read_later(job);
+        response_read_later(job);
     else
         create_unknown(job, response);
 }
@@ -131,10 +169,13 @@ static void unsent_explain(struct job *job, const struct api_response *response)
                         : "the network and --api-url");
 }
 
+static int64_t create_delay_ms(struct job *job)
+{
+    return job_retry_delay_ms(job->jobs, ++job->detail->failures, SUBMIT_RETRY_CAP_MS);
+}
+
 static void create_unsent(struct job *job, const struct api_response *response)
 {
-    struct jobs *jobs = job->jobs;
-    struct job_detail *detail = job->detail;
     if (response->result == -ERR_BUDGET && job->state == JOB_WAITING) {
         /* Another job took what was left while this one was being connected. */
         submit_enqueue(job);
@@ -142,27 +183,24 @@ static void create_unsent(struct job *job, const struct api_response *response)
     }
     if (job->state == JOB_SUBMITTING)
         job_to_waiting(job, "nothing was sent");
-    int64_t delay_ms = job_retry_delay_ms(jobs, ++detail->failures, SUBMIT_RETRY_CAP_MS);
     unsent_explain(job, response);
     jobs_changed(job);
-    job_submit_schedule(job, delay_ms);
+    job_submit_schedule(job, create_delay_ms(job));
 }
 
 static void create_throttled(struct job *job, const struct api_response *response)
 {
     struct jobs *jobs = job->jobs;
-    struct job_detail *detail = job->detail;
     int64_t retry_after_ms = response->retry_after_ms;
-    int64_t delay_ms = job_retry_delay_ms(jobs, ++detail->failures, SUBMIT_RETRY_CAP_MS);
+    int64_t delay_ms = create_delay_ms(job);
     if (retry_after_ms > 0)
         delay_ms = retry_after_ms + delay_ms % 500; /* never earlier than told, not all at once */
     job_to_waiting(job, "the service asked to wait");
     jobs_throttle(jobs, delay_ms);
     char until[TEXT_TIME_SIZE];
     text_time_rfc3339(jobs_wall_ms(jobs) + delay_ms, until);
-    job_reason_set(detail,
-                   "The service asked to wait (HTTP 429%s%s); seedancefs tries again at "
-                   "%s.",
+    job_reason_set(job->detail,
+                   "The service asked to wait (HTTP 429%s%s); seedancefs tries again at %s.",
                    response->message[0] ? ": " : "", response->message, until);
     jobs_changed(job);
     job_submit_schedule(job, delay_ms);
@@ -218,35 +256,40 @@ static void create_done(void *context, const struct api_response *response)
         timer_cancel(jobs->settings.timers, &job->detail->timer);
     job_response_unreserve(job->detail);
     job_unref(job);
-    jobs_submit_next(jobs);
+    submit_next(jobs);
 }
 
-static void job_create_start(struct job *job)
+static int create_start(struct job *job)
 {
     struct jobs *jobs = job->jobs;
     struct job_detail *detail = job->detail;
-    char *body = NULL;
+    const struct api_create_callbacks callbacks = {job, create_send, create_received, create_done};
+    CLEANUP_FREE char *body = NULL;
     size_t len = 0;
     int r = store_attempt_blob_get(jobs->settings.store, job->attempt_id, STORE_BODY, &body, &len);
     if (r == 0 && !body)
         r = -ERR_STORE_CORRUPT;
     if (r == 0)
         r = job_response_reserve(detail);
-    if (r == 0) {
-        struct api_create_callbacks callbacks = {job, create_send, create_received, create_done};
+    if (r == 0)
         r = api_create(jobs->settings.api, body, len, &callbacks, &detail->call);
-    }
-    free(body);
-    if (r == 0) {
-        detail->key_generation = jobs->key_generation;
-        jobs->creates++;
+    if (r < 0)
+        return r;
+    detail->key_generation = jobs->key_generation;
+    jobs->creates++;
+    return 0;
+}
+
+static void job_create(struct job *job)
+{
+    int r = create_start(job);
+    if (r == 0)
         return;
-    }
     log_warn("create.refused", "job=%s error=%s", job->name, err_name(r));
-    job_reason_set(detail, "The request could not be sent: %s. seedancefs tries again.",
+    job_reason_set(job->detail, "The request could not be sent: %s. seedancefs tries again.",
                    err_sentence(r));
     jobs_changed(job);
-    job_submit_schedule(job, job_retry_delay_ms(jobs, ++detail->failures, SUBMIT_RETRY_CAP_MS));
+    job_submit_schedule(job, create_delay_ms(job));
 }
 
 static void submit_enqueue(struct job *job)
@@ -262,7 +305,25 @@ static void job_submit_due(void *context)
     if (!jobs->is_started || jobs->is_stopping || job->detail->call || job->detail->is_queued)
         return;
     submit_enqueue(job);
-    jobs_submit_next(jobs);
+    submit_next(jobs);
+}
+
+static void submit_at(struct jobs *jobs, int64_t delay_ms)
+{
+    timer_set(jobs->settings.timers, &jobs->submit_timer, delay_ms, submit_next, jobs);
+}
+
+/* What stands in the way may pass by itself: a job is looked at again then, or the queue that it
+ * holds up. */
+static int submit_gate_pass(struct job *job)
+{
+    int64_t again_ms = -1;
+    int r = job_gate_pass(job, &again_ms);
+    if (again_ms >= 0 && r == -EBUSY)
+        submit_at(job->jobs, again_ms);
+    else if (again_ms >= 0)
+        job_submit_schedule(job, again_ms);
+    return r;
 }
 
 /* Those that joined the queue behind a job that waits say why they wait, too: the youngest stand at
@@ -272,41 +333,31 @@ static void submit_queue_explain(struct jobs *jobs)
     struct job_detail *head = jobs->submit_queue;
     for (struct job_detail *detail = head->queue_prev; detail != head && !detail->reason;
          detail = detail->queue_prev) {
-        if (job_gate_pass(detail->job) == 0)
+        if (submit_gate_pass(detail->job) == 0)
             job_reason_set(detail, "Waits for its turn.");
     }
 }
 
 /* In the order in which they became due; the first one that waits for a place or for money holds up
  * those behind it, so that a dear job is not overtaken for ever by cheap ones. */
-void jobs_submit_next(struct jobs *jobs)
+static void submit_next(void *context)
 {
+    struct jobs *jobs = context;
     while (jobs->submit_queue && jobs->creates < JOB_CREATES_MAX && !jobs->is_stopping) {
         struct job_detail *detail = jobs->submit_queue;
-        int r = job_gate_pass(detail->job);
+        int r = submit_gate_pass(detail->job);
         if (r == -EBUSY) {
             submit_queue_explain(jobs);
             return;
         }
-        DL_DELETE2(jobs->submit_queue, detail, queue_prev, queue_next);
-        detail->is_queued = false;
+        job_unqueue(detail->job);
         if (r == 0)
-            job_create_start(detail->job);
+            job_create(detail->job);
     }
-}
-
-static void jobs_submit_due(void *context)
-{
-    jobs_submit_next(context);
-}
-
-void jobs_submit_at(struct jobs *jobs, int64_t delay_ms)
-{
-    timer_set(jobs->settings.timers, &jobs->submit_timer, delay_ms, jobs_submit_due, jobs);
 }
 
 void jobs_submit_soon(struct jobs *jobs)
 {
     if (jobs->submit_queue)
-        jobs_submit_at(jobs, 0);
+        submit_at(jobs, 0);
 }

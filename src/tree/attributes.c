@@ -37,7 +37,8 @@ typedef int attribute_fn(struct job *job, const struct job_detail *detail, struc
 
 static int add_task_id(struct job *job UNUSED, const struct job_detail *detail, struct buf *out)
 {
-    return detail->attempt.task_id ? buf_add_text(out, detail->attempt.task_id) : -ENODATA;
+    return job_attempt_get(detail)->task_id ? buf_add_text(out, job_attempt_get(detail)->task_id)
+                                            : -ENODATA;
 }
 
 static int add_status(struct job *job, const struct job_detail *detail UNUSED, struct buf *out)
@@ -47,7 +48,7 @@ static int add_status(struct job *job, const struct job_detail *detail UNUSED, s
 
 static int add_model(struct job *job, const struct job_detail *detail, struct buf *out)
 {
-    return job->attempt_id ? buf_add_text(out, detail->attempt.model) : -ENODATA;
+    return job->attempt_id ? buf_add_text(out, job_attempt_get(detail)->model) : -ENODATA;
 }
 
 static int add_prompt(struct job *job, const struct job_detail *detail UNUSED, struct buf *out)
@@ -69,7 +70,7 @@ static int add_prompt(struct job *job, const struct job_detail *detail UNUSED, s
 
 static int add_cost(struct job *job, const struct job_detail *detail, struct buf *out)
 {
-    const struct store_attempt *attempt = &detail->attempt;
+    const struct store_attempt *attempt = job_attempt_get(detail);
     char usd[TEXT_MONEY_SIZE];
     if (job->attempt_id == 0)
         return -ENODATA;

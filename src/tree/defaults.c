@@ -42,7 +42,8 @@ int defaults_rename(struct tree *tree, struct job_file *file, unsigned flags)
     struct jobs *jobs = tree->settings.jobs;
     if ((flags & RENAME_NOREPLACE) && jobs_defaults_is_there(jobs))
         return -EEXIST;
-    return jobs_defaults_rename(jobs, file);
+    int r = jobs_defaults_take(jobs, file);
+    return r < 0 ? r : job_file_unlink(file);
 }
 
 const struct node_ops defaults_ops = {.mode = S_IFREG | 0644,

@@ -60,13 +60,14 @@ static void on_url(void *context, struct job *job, int result)
     int64_t id = job->attempt_id;
     if (result == 0)
         result = job_detail_get(job, &detail);
+    const struct store_attempt *attempt = result < 0 ? NULL : job_attempt_get(detail);
     for (int kind = MEDIA_VIDEO; kind <= MEDIA_COVER; kind++) {
-        const char *url = result < 0            ? NULL
-                          : kind == MEDIA_VIDEO ? detail->attempt.video_url
-                                                : detail->attempt.cover_url;
+        const char *url = !attempt              ? NULL
+                          : kind == MEDIA_VIDEO ? attempt->video_url
+                                                : attempt->cover_url;
         if (url)
             media_url_set(tree->settings.media, id, (enum media_kind)kind, url,
-                          detail->attempt.url_expires_ms ? detail->attempt.url_expires_ms : -1);
+                          attempt->url_expires_ms ? attempt->url_expires_ms : -1);
         else
             media_url_failed(tree->settings.media, id, (enum media_kind)kind,
                              result < 0 ? result : -ERR_MEDIA_GONE);
@@ -144,8 +145,9 @@ static void on_record(void *context, const struct media_record *record)
         struct job_detail *detail;
         if (record->size < 0)
             video_changed(context, job);
-        else if (!was_known && job_detail_get(job, &detail) == 0 && detail->attempt.cover_url &&
-                 detail->attempt.cover_bytes < 0 && output_probe(tree, job, MEDIA_COVER) < 0)
+        else if (!was_known && job_detail_get(job, &detail) == 0 &&
+                 job_attempt_get(detail)->cover_url && job_attempt_get(detail)->cover_bytes < 0 &&
+                 output_probe(tree, job, MEDIA_COVER) < 0)
             log_warn("cover.unprobed", "job=%s", job->name);
     }
 }

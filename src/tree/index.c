@@ -159,7 +159,7 @@ static void prompt_add(struct tree *tree, const struct job *job, const struct jo
     const struct job_file *text = job_file_find(detail, JOB_PROMPT_TEXT_NAME);
     CLEANUP(buf_fini) struct buf request = {.limit = REQUEST_BYTES_MAX};
     if (job->attempt_id) {
-        if (jobs_blob_get(tree->settings.jobs, job, STORE_DISPLAY, &request) == 0)
+        if (jobs_request_get(tree->settings.jobs, job, &request) == 0)
             prompt_show_json(out, job, &request, "request.json");
     } else if (file) {
         if (job_file_read(file, &request) == 0)
@@ -175,7 +175,7 @@ static void prompt_add(struct tree *tree, const struct job *job, const struct jo
 static bool error_add(const struct job *job, const struct job_detail *detail, const char *class,
                       struct buf *out)
 {
-    const char *texts[] = {detail->prompt_problem, job_problem_get(job)};
+    const char *texts[] = {job_prompt_problem_get(detail), job_problem_get(job)};
     if (!texts[0] && !texts[1])
         return false;
     buf_addf(out, "<pre class=\"%s\">", class);
@@ -189,16 +189,17 @@ static bool error_add(const struct job *job, const struct job_detail *detail, co
 
 static void reason_add(const struct job *job, const struct job_detail *detail, struct buf *out)
 {
-    if (!detail->reason || job->has_problem)
+    const char *reason = job_reason_get(detail);
+    if (!reason || job->has_problem)
         return;
     buf_add_text(out, "<p class=\"reason\">");
-    html_add(out, detail->reason, text_cut(detail->reason, ERROR_BYTES_MAX));
+    html_add(out, reason, text_cut(reason, ERROR_BYTES_MAX));
     buf_add_text(out, "</p>\n");
 }
 
 static void facts_add(const struct job *job, const struct job_detail *detail, struct buf *out)
 {
-    const struct store_attempt *attempt = &detail->attempt;
+    const struct store_attempt *attempt = job_attempt_get(detail);
     const char *how[] = {attempt->model, attempt->resolution};
     char when[TEXT_TIME_SIZE];
     char usd[TEXT_MONEY_SIZE];
@@ -240,10 +241,10 @@ static void video_add(const struct job *job, const struct job_detail *detail, st
         buf_add_text(out, "\">");
     }
     buf_add_text(out, "<span class=\"play\"></span>");
-    if (detail->attempt.output_ms > 0)
-        buf_addf(out, "<span class=\"length\">%lld:%02lld</span>",
-                 (long long)(detail->attempt.output_ms / 60000),
-                 (long long)(detail->attempt.output_ms / 1000 % 60));
+    int64_t output_ms = job_attempt_get(detail)->output_ms;
+    if (output_ms > 0)
+        buf_addf(out, "<span class=\"length\">%lld:%02lld</span>", (long long)(output_ms / 60000),
+                 (long long)(output_ms / 1000 % 60));
     buf_add_text(out, "</a>\n");
 }
 
@@ -270,10 +271,9 @@ static void words_add(struct tree *tree, struct job *job, const struct job_detai
 
 static void card_add(struct tree *tree, struct job *job, struct buf *out)
 {
-    static const struct job_detail nothing = {.attempt = {.output_ms = -1}};
     struct job_detail *loaded;
     /* A job whose row is damaged is shown as far as it is known. */
-    const struct job_detail *detail = job_detail_get(job, &loaded) == 0 ? loaded : &nothing;
+    const struct job_detail *detail = job_detail_get(job, &loaded) == 0 ? loaded : NULL;
     const char *word = job_state_to_text(job->state);
     buf_addf(out, "<article id=\"job-%lld\" class=\"job %s\" data-state=\"%s\">\n",
              (long long)job->id, state_rows[job->state].look, word);

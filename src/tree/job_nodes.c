@@ -168,7 +168,7 @@ static int job_next(struct tree *tree, const struct node *directory, struct node
     int r = job_detail_get(directory->job, &detail);
     if (r < 0)
         return r;
-    DL_FOREACH (detail->files, file) {
+    DL_FOREACH (job_files_get(detail), file) {
         int64_t next = fixed + 3 + file->id;
         if (file->is_unlinked || job_file_is_hidden(file) || next <= child->next)
             continue;
@@ -201,7 +201,7 @@ static bool job_has_files(struct job *job)
     if (job_detail_get(job, &detail) < 0)
         return true; /* not known: then the job is not removed */
     const struct job_file *file;
-    DL_FOREACH (detail->files, file) {
+    DL_FOREACH (job_files_get(detail), file) {
         if (!job_file_is_removed(file))
             return true;
     }

@@ -19,7 +19,7 @@ int output_open(struct tree *tree, struct job *job, enum media_kind kind, struct
     int r = job_detail_get(job, &detail);
     if (r < 0)
         return r;
-    const struct store_attempt *attempt = &detail->attempt;
+    const struct store_attempt *attempt = job_attempt_get(detail);
     bool is_video = kind == MEDIA_VIDEO;
     struct media_record record = {
         .id = attempt->id,

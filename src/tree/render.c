@@ -20,19 +20,20 @@ static bool has_attempt(const struct job *job, const struct job_detail *detail U
 
 bool generated_has_response(const struct job *job, const struct job_detail *detail)
 {
-    return job->attempt_id != 0 && (detail->attempt.http_status != 0 || detail->attempt.task_id);
+    return job->attempt_id != 0 &&
+           (job_attempt_get(detail)->http_status != 0 || job_attempt_get(detail)->task_id);
 }
 
 static bool has_url(const struct job *job, const struct job_detail *detail)
 {
-    return job->state == JOB_SUCCEEDED && detail->attempt.video_url &&
-           (detail->attempt.url_expires_ms == 0 ||
-            detail->attempt.url_expires_ms > clock_wall_ms(clock_system()));
+    return job->state == JOB_SUCCEEDED && job_attempt_get(detail)->video_url &&
+           (job_attempt_get(detail)->url_expires_ms == 0 ||
+            job_attempt_get(detail)->url_expires_ms > clock_wall_ms(clock_system()));
 }
 
 bool generated_has_problem(const struct job *job, const struct job_detail *detail)
 {
-    return job->has_problem || (detail && detail->prompt_problem);
+    return job->has_problem || job_prompt_problem_get(detail);
 }
 
 static int render_status(struct tree *tree UNUSED, struct job *job,
@@ -44,7 +45,7 @@ static int render_status(struct tree *tree UNUSED, struct job *job,
 static void write_error(struct json_writer *w, const struct job *job,
                         const struct job_detail *detail)
 {
-    const struct store_attempt *attempt = &detail->attempt;
+    const struct store_attempt *attempt = job_attempt_get(detail);
     json_write_key(w, "error");
     if (!job->has_problem) {
         json_write_null(w);
@@ -77,7 +78,7 @@ static void write_output(struct tree *tree, struct json_writer *w, struct job *j
     json_write_object_begin(w);
     json_write_member_int64(w, "bytes", job->video_bytes);
     write_number(w, "cached_bytes", cached_bytes);
-    write_time(w, "url_expires_at", detail->attempt.url_expires_ms);
+    write_time(w, "url_expires_at", job_attempt_get(detail)->url_expires_ms);
     json_write_key(w, "archived");
     if (cached_bytes < 0) /* it cannot be looked at now, which says nothing of what is there */
         json_write_null(w);
@@ -97,14 +98,14 @@ static int64_t job_at_risk_usd_micros(enum job_state state, const struct store_a
 static int render_status_json(struct tree *tree, struct job *job, struct job_detail *detail,
                               struct buf *out)
 {
-    const struct store_attempt *attempt = &detail->attempt;
+    const struct store_attempt *attempt = job_attempt_get(detail);
     bool is_tried = attempt->id != 0;
     struct json_writer w;
     json_writer_init(&w, out, JSON_PRETTY);
     json_write_object_begin(&w);
     json_write_member_string(&w, "name", job->name);
     json_write_member_string(&w, "state", job_state_to_text(job->state));
-    json_write_member_string(&w, "reason", detail->reason);
+    json_write_member_string(&w, "reason", job_reason_get(detail));
     json_write_member_string(&w, "task_id", attempt->task_id);
     json_write_member_string(&w, "model", attempt->model);
     json_write_member_string(&w, "resolution", attempt->resolution);
@@ -131,13 +132,13 @@ static int render_status_json(struct tree *tree, struct job *job, struct job_det
 static int render_request(struct tree *tree, struct job *job, struct job_detail *detail UNUSED,
                           struct buf *out)
 {
-    return jobs_blob_get(tree->settings.jobs, job, STORE_DISPLAY, out);
+    return jobs_request_get(tree->settings.jobs, job, out);
 }
 
 static int render_response(struct tree *tree, struct job *job, struct job_detail *detail UNUSED,
                            struct buf *out)
 {
-    int r = jobs_blob_get(tree->settings.jobs, job, STORE_RESPONSE, out);
+    int r = jobs_response_get(tree->settings.jobs, job, out);
     if (r == 0 && out->len && out->data[out->len - 1] != '\n')
         r = buf_add_char(out, '\n');
     return r;
@@ -161,7 +162,7 @@ int64_t cost_get(const struct job *job, const struct store_attempt *attempt, con
 static int render_cost(struct tree *tree UNUSED, struct job *job, struct job_detail *detail,
                        struct buf *out)
 {
-    const struct store_attempt *attempt = &detail->attempt;
+    const struct store_attempt *attempt = job_attempt_get(detail);
     char usd[TEXT_MONEY_SIZE];
     const char *what;
     if (job->attempt_id == 0)
@@ -180,7 +181,8 @@ static int render_error(struct tree *tree UNUSED, struct job *job, struct job_de
                         struct buf *out)
 {
     const char *problem = job_problem_get(job);
-    buf_add_text(out, detail->prompt_problem ? detail->prompt_problem : "");
+    const char *refused = job_prompt_problem_get(detail);
+    buf_add_text(out, refused ? refused : "");
     return buf_add_text(out, problem ? problem : "");
 }
 
@@ -204,14 +206,15 @@ static void render_log_line(void *context, int64_t time_ms, const char *text)
 static int render_log(struct tree *tree, struct job *job, struct job_detail *detail UNUSED,
                       struct buf *out)
 {
-    int r = jobs_history_each(tree->settings.jobs, job, render_log_line, out);
+    int r = store_history_each(tree->settings.store, job->id, render_log_line, out);
     return r < 0 ? r : out->error;
 }
 
 static int render_url(struct tree *tree UNUSED, struct job *job UNUSED, struct job_detail *detail,
                       struct buf *out)
 {
-    return buf_addf(out, "%s\n", detail->attempt.video_url ? detail->attempt.video_url : "");
+    return buf_addf(out, "%s\n",
+                    job_attempt_get(detail)->video_url ? job_attempt_get(detail)->video_url : "");
 }
 
 bool generated_is_wait_over(const struct job *job)

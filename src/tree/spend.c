@@ -263,33 +263,33 @@ static int write_budget(struct tree *tree, struct json_writer *w)
  * they are not known. */
 static int spend_read(struct tree *tree, struct spend *spend, struct json_writer *list)
 {
-    struct jobs *jobs = tree->settings.jobs;
+    struct store *store = tree->settings.store;
     struct spend_reading reading = {.spend = spend, .is_past = true};
     int64_t changed_id;
     int64_t past_id;
     spend->is_known = false;
     spend->size = -1;
     spend_now_clear(spend);
-    int r = jobs_ledger_since(jobs, &spend->entry_id, &changed_id);
+    int r = store_ledger_since(store, &spend->entry_id, &changed_id);
     if (r == 0 && changed_id > 0 && changed_id <= spend->past_id)
         spend_past_clear(spend);
     if (r == 0)
-        r = jobs_spending_before(jobs, SPEND_LISTED, &past_id);
+        r = store_spending_before(store, SPEND_LISTED, &past_id);
     if (r == 0 && past_id > spend->past_id) {
-        r = jobs_spending_each(jobs, spend->past_id, past_id, attempt_add, &reading);
+        r = store_spending_each(store, spend->past_id, past_id, attempt_add, &reading);
         spend->past_id = past_id;
     }
     reading.is_past = false;
     reading.writer = list;
     if (r == 0)
-        r = jobs_spending_each(jobs, spend->past_id, INT64_MAX, attempt_add, &reading);
+        r = store_spending_each(store, spend->past_id, INT64_MAX, attempt_add, &reading);
     if (r == 0)
         r = reading.error;
     if (r < 0) {
         spend_past_clear(spend); /* not half of them */
         return r;
     }
-    spend->changes = jobs_counts_get(jobs)->changes;
+    spend->changes = jobs_counts_get(tree->settings.jobs)->changes;
     spend->is_known = true;
     return 0;
 }
@@ -326,8 +326,8 @@ static int write_removed(struct tree *tree, const struct spend *spend, struct js
     json_write_key(w, "earlier_removed");
     json_write_array_begin(w);
     if (spend->past_id > 0)
-        r = jobs_spending_removed(tree->settings.jobs, spend->past_id, SPEND_REMOVED_LISTED,
-                                  write_removed_one, w);
+        r = store_spending_removed(tree->settings.store, spend->past_id, SPEND_REMOVED_LISTED,
+                                   write_removed_one, w);
     json_write_array_end(w);
     return r;
 }

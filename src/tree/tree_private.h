@@ -31,6 +31,7 @@
 #include "seedancefs/job/file.h"
 #include "seedancefs/job/jobs.h"
 #include "seedancefs/media/media.h"
+#include "seedancefs/store/store.h"
 #include "seedancefs/tree/tree.h"
 
 #include "node.h"

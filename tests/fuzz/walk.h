@@ -102,6 +102,7 @@ static inline void walk_tree(struct world *w, struct media *media)
 {
     struct tree *tree = NULL;
     struct tree_settings settings = {.jobs = w->jobs,
+                                     .store = w->store,
                                      .media = media,
                                      .timers = &w->timers,
                                      .clock = &w->clock.clock,

@@ -84,7 +84,7 @@ static struct job_detail *detail_of(struct job *job)
 static struct job_file *any_file(void)
 {
     struct job_detail *detail = detail_of(any_job());
-    struct job_file *file = detail ? detail->files : NULL;
+    struct job_file *file = job_files_get(detail);
     for (unsigned skip = world_pick(3); file && file->next && skip > 0; skip--)
         file = file->next;
     return file && !file->is_unlinked ? file : NULL;

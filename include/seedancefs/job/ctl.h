@@ -9,8 +9,8 @@
 #include "seedancefs/job/job.h"
 
 /* Runs one command, a line of at most 511 bytes. -EINVAL: not a command, or not possible in this
- * state; -EBUSY: not possible at the moment; other codes come from the command's own work. After
- * any failure job_detail.ctl_problem says why. */
+ * state; -EBUSY: not possible while something goes on; other codes from what it does. Whatever
+ * fails, job_ctl_render() says why. */
 int job_ctl_run(struct job *job, const char *bytes, size_t len) NODISCARD;
 
 /* Renders the content of `ctl`: a line for each command, and why the last one failed. */

@@ -34,24 +34,45 @@ int64_t
 jobs_defaults_named_ms(const struct jobs *jobs); /* when the file or the problem came or went */
 
 int jobs_defaults_open(struct jobs *jobs, bool is_truncating) NODISCARD; /* to write */
-int jobs_defaults_write(struct jobs *jobs, const void *bytes, size_t len, int64_t offset) NODISCARD;
-/* Without a writer this counts as opening, writing and closing. -EFBIG beyond
- * JOB_DEFAULTS_BYTES_MAX. */
-int jobs_defaults_truncate(struct jobs *jobs, int64_t size) NODISCARD;
-/* What close(2) should report. */
-int jobs_defaults_flush(struct jobs *jobs) NODISCARD;
-/* The caller replied -ENOMEM to a write or flush before it reached this layer: the draft does not
- * come into force. */
-void jobs_defaults_write_dropped(struct jobs *jobs);
-void jobs_defaults_close(struct jobs *jobs);
-/* Closes a handle whose writer never closed it. */
-void jobs_defaults_abandon(struct jobs *jobs);
+/* What is written: the verbs below are those of draft.h. -EFBIG beyond JOB_DEFAULTS_BYTES_MAX. */
+struct draft *jobs_defaults_draft(struct jobs *jobs);
+
+static inline int jobs_defaults_write(struct jobs *jobs, const void *bytes, size_t len,
+                                      int64_t offset)
+{
+    return draft_write(jobs_defaults_draft(jobs), bytes, len, offset);
+}
+
+static inline int jobs_defaults_truncate(struct jobs *jobs, int64_t size)
+{
+    return draft_truncate(jobs_defaults_draft(jobs), size);
+}
+
+static inline int jobs_defaults_flush(struct jobs *jobs)
+{
+    return draft_flush(jobs_defaults_draft(jobs));
+}
+
+static inline void jobs_defaults_write_dropped(struct jobs *jobs)
+{
+    draft_write_dropped(jobs_defaults_draft(jobs), false);
+}
+
+static inline void jobs_defaults_close(struct jobs *jobs)
+{
+    draft_close(jobs_defaults_draft(jobs));
+}
+
+static inline void jobs_defaults_abandon(struct jobs *jobs)
+{
+    draft_abandon(jobs_defaults_draft(jobs));
+}
 
 /* Removes the file; there are then no defaults. -EBUSY while somebody writes. */
 int jobs_defaults_remove(struct jobs *jobs) NODISCARD;
 
-/* Replaces defaults.json by the user's file; when that is refused nothing is moved. -EBUSY while
- * one of the two is being written. */
-int jobs_defaults_rename(struct jobs *jobs, struct job_file *file) NODISCARD;
+/* The content of the user's file comes into force; the caller then removes that file, which is what
+ * a rename onto defaults.json is. -EBUSY while one of the two is being written. */
+int jobs_defaults_take(struct jobs *jobs, const struct job_file *file) NODISCARD;
 
 #endif

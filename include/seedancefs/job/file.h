@@ -11,6 +11,7 @@
 #define SEEDANCEFS_JOB_FILE_H
 
 #include "seedancefs/base/attributes.h"
+#include "seedancefs/job/draft.h"
 #include "seedancefs/job/job.h"
 
 #include <stdbool.h>
@@ -27,12 +28,7 @@ struct job_file {
     mode_t mode; /* permission bits as the user set them; see job_file_mode_get() */
     int fd;      /* -1 while no handle is open */
     unsigned handles;
-    unsigned writers;
-    bool is_dirty;      /* changed since it was committed last */
-    bool is_sequential; /* written from the first byte to the last without a seek, up to: */
-    int64_t sequential_end;
-    int write_result; /* of the prompt: why a write failed since it was last empty; 0: none did */
-    int flush_result; /* of the prompt: the error that its last close reported; 0: none */
+    struct draft draft;
     bool is_unlinked;
     bool is_searched;    /* its content has been searched for secrets since it changed last: */
     bool has_url_secret; /* see job_file_mode_get() */

@@ -12,15 +12,14 @@
 #include "seedancefs/base/attributes.h"
 #include "seedancefs/base/buf.h"
 #include "seedancefs/base/table.h"
-#include "seedancefs/base/timer.h"
-#include "seedancefs/store/store.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-struct api_call;
+struct job_detail;
 struct job_file;
 struct jobs;
+struct store_attempt;
 
 /*
  * X(NAME, word, class): EDITABLE states let prompt.json be rewritten, which starts a new attempt;
@@ -59,44 +58,6 @@ static inline bool job_state_is_editable(enum job_state state)
 {
     return job_state_class(state) == JOB_CLASS_EDITABLE;
 }
-
-/* What is known of a job while somebody looks at it or it is active. */
-struct job_detail {
-    struct store_attempt attempt; /* id 0: none */
-    char *problem;                /* text of `error`: use job_problem_get() */
-    char *ctl_problem;            /* why the last command failed, for `ctl`; NULL: it did not */
-    char *prompt_problem;         /* why no second prompt was made, for `error`; NULL: none was */
-    char *reason;                 /* why the job waits or is stale, one sentence; NULL: none */
-    struct job_file *files;       /* what the user keeps here, prompt.json among it */
-
-    /* Work in progress: at most one call and one timer. */
-    struct api_call *call;
-    struct timer timer;
-    int64_t start_ms; /* monotonic: when the task began, as far as it is known */
-    /* Monotonic: when the service last reported the task as active; -1: never to this program. */
-    int64_t last_seen_active_ms;
-    unsigned failures;           /* of the kind of call that is tried now, in a row */
-    unsigned key_generation;     /* jobs.key_generation when the create began */
-    bool saw_404;                /* the service said 404 once */
-    bool is_queued;              /* waits for a free place among the calls */
-    bool is_poll_wanted;         /* the user asked for a response now */
-    bool is_refresh_wanted;      /* somebody waits for a fresh URL */
-    bool has_logged_status_word; /* a status word that nobody documented was logged */
-    int progress_permille;       /* what was shown last: it never goes back */
-    bool is_unsaved;             /* the store did not take the last change */
-    int stored_state;            /* while it is: the enum job_state that the store has */
-    bool is_sizing_video;   /* the service said succeeded; the size of the video is being asked */
-    bool is_response_kept;  /* the raw response of the create is on disk, or in: */
-    char *unsaved_response; /* a raw response the store did not take */
-    size_t unsaved_response_len;
-    char *reserved_response; /* set aside for it while a create is under way; see job/response.c */
-
-    struct job *job;
-    struct job_detail *next; /* of the least recently used list */
-    struct job_detail *prev;
-    struct job_detail *queue_next; /* of those that wait for a place */
-    struct job_detail *queue_prev;
-};
 
 struct job {
     int64_t id;
@@ -138,7 +99,15 @@ struct job *job_unref(struct job *job);
  * unless the job is referenced or active. */
 int job_detail_get(struct job *job, struct job_detail **out) NODISCARD;
 
-/* How far the job's task is, estimated from how long similar tasks took. */
+/* What a detail tells, lent as long as it is. `detail` may be NULL: nothing is known. */
+const struct store_attempt *job_attempt_get(const struct job_detail *detail); /* its id 0: none */
+struct job_file *job_files_get(const struct job_detail *detail); /* the first of a utlist */
+/* Why the job waits or is stale, one sentence; NULL: it does not, or is not. */
+const char *job_reason_get(const struct job_detail *detail);
+/* Why no second prompt was made, for `error`; NULL: none was wanted. */
+const char *job_prompt_problem_get(const struct job_detail *detail);
+
+/* How far the job's task is, judged by how long like tasks took. */
 struct job_progress {
     int permille;   /* 1000: succeeded, and not before; -1: there is no telling */
     int64_t eta_ms; /* what it will take yet; -1: not known */

@@ -9,6 +9,7 @@
 #define SEEDANCEFS_JOB_JOBS_H
 
 #include "seedancefs/base/attributes.h"
+#include "seedancefs/base/buf.h"
 #include "seedancefs/base/clock.h"
 #include "seedancefs/job/job.h"
 
@@ -125,18 +126,14 @@ int jobs_rename(struct job *job, const char *name, bool is_replace_allowed) NODI
  * never sent; one that is being submitted is, and its response is still written down. */
 int jobs_remove(struct job *job) NODISCARD;
 
-/* Appends the request as sent (STORE_DISPLAY) or the service's last response (STORE_RESPONSE). */
-int jobs_blob_get(struct jobs *jobs, const struct job *job, enum store_blob which,
-                  struct buf *out) NODISCARD;
+/* Appends the request as sent, or the service's last response; nothing where there is none. */
+int jobs_request_get(struct jobs *jobs, const struct job *job, struct buf *out) NODISCARD;
+int jobs_response_get(struct jobs *jobs, const struct job *job, struct buf *out) NODISCARD;
 
 /* Appends the prompt of the job's attempt, as it was sent. -ENODATA: there is none. */
 int jobs_prompt_get(struct jobs *jobs, const struct job *job, struct buf *out) NODISCARD;
 
-/* Every line of the job's history, oldest first. */
-int jobs_history_each(struct jobs *jobs, const struct job *job, store_history_fn *fn,
-                      void *context) NODISCARD;
-
-/* The file `events`: a line of JSON for each transition of any job, in their order. It only grows.
+/* The file `events`: a line of JSON for each transition of any job, as they came. It only grows.
  * Reading adds at most `size` bytes from `offset` on to `out`; none at the end. */
 int jobs_events_size(struct jobs *jobs, int64_t *bytes) NODISCARD;
 int jobs_events_read(struct jobs *jobs, int64_t offset, size_t size, struct buf *out) NODISCARD;
@@ -150,15 +147,6 @@ struct job_budget_state {
 int jobs_budget_get(struct jobs *jobs, struct job_budget_state *out) NODISCARD;
 /* "", " per day", " per month". Static storage. */
 const char *job_budget_period_to_text(enum job_budget_period period);
-
-/* Attempts with these ids, oldest first, those of removed jobs too: see store_spending_each() and
- * those below. */
-int jobs_spending_each(struct jobs *jobs, int64_t after_id, int64_t last_id, store_spending_fn *fn,
-                       void *context) NODISCARD;
-int jobs_spending_removed(struct jobs *jobs, int64_t last_id, int64_t most, store_spending_fn *fn,
-                          void *context) NODISCARD;
-int jobs_spending_before(struct jobs *jobs, int64_t latest, int64_t *attempt_id) NODISCARD;
-int jobs_ledger_since(struct jobs *jobs, int64_t *entry_id, int64_t *attempt_id) NODISCARD;
 
 /* Asks the service for new URLs, once, however often it is called; the result comes by on_url. */
 void jobs_url_refresh(struct job *job);

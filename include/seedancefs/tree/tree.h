@@ -40,7 +40,8 @@ enum tree_event {
 };
 
 struct tree_settings {
-    struct jobs *jobs; /* lent, as are media, timers and clock */
+    struct jobs *jobs; /* lent, as are store, media, timers and clock */
+    struct store *store;
     struct media *media;
     struct timers *timers;
     const struct clock *clock;

@@ -170,20 +170,21 @@ static void test_defaults__a_rename_onto_them_is_all_or_nothing(void **state UNU
     assert_int_equal(user_write(job, "good", "{\"duration\": 6}"), 0);
     assert_int_equal(user_write(job, "bad", "{\"duration\": 6"), 0);
     struct job_file *bad = job_file_find(detail_of(job), "bad");
-    assert_int_equal(jobs_defaults_rename(w.jobs, bad), -ERR_PROMPT_INVALID);
+    assert_int_equal(jobs_defaults_take(w.jobs, bad), -ERR_PROMPT_INVALID);
     assert_ptr_equal(job_file_find(detail_of(job), "bad"), bad);
     assert_text(&w, "{}\n");
     assert_true(defaults_problem_has(&w, "too early"));
     struct job_file *good = job_file_find(detail_of(job), "good");
     assert_int_equal(job_file_open(good, true, false), 0);
-    assert_int_equal(jobs_defaults_rename(w.jobs, good), -EBUSY);
+    assert_int_equal(jobs_defaults_take(w.jobs, good), -EBUSY);
     job_file_close(good, true);
-    assert_int_equal(jobs_defaults_rename(w.jobs, good), 0);
+    assert_int_equal(jobs_defaults_take(w.jobs, good), 0);
+    assert_int_equal(job_file_unlink(good), 0);
     assert_null(job_file_find(detail_of(job), "good"));
     assert_text(&w, "{\"duration\": 6}");
     assert_int_equal(user_write(job, JOB_PROMPT_NAME, PROMPT), 0);
     struct job_file *prompt = job_file_find(detail_of(job), JOB_PROMPT_NAME);
-    assert_int_equal(jobs_defaults_rename(w.jobs, prompt), -ERR_PROMPT_FROZEN);
+    assert_int_equal(jobs_defaults_take(w.jobs, prompt), -ERR_PROMPT_FROZEN);
     assert_body_has(&w, job, "\"duration\":6");
     world_fini(&w);
 }

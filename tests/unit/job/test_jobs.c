@@ -295,7 +295,7 @@ static void test_jobs__the_history_tells_every_transition_in_order(void **state 
     create_accept(call_of(&w, job), "cgt-1");
     poll_status(call_wait(&w, job), "running");
     poll_status(call_wait(&w, job), "failed");
-    assert_int_equal(jobs_history_each(w.jobs, job, line_add, &lines), 0);
+    assert_int_equal(store_history_each(w.store, job->id, line_add, &lines), 0);
     assert_string_equal(lines.text,
                         "created|draft -> waiting: attempt 1, estimated 1.00 USD|waiting -> "
                         "submitting|submitting -> queued: cgt-1|queued -> running|running -> "

@@ -23,6 +23,7 @@ struct forest {
 static inline void forest_open(struct forest *f)
 {
     struct tree_settings settings = {.jobs = f->w.jobs,
+                                     .store = f->w.store,
                                      .media = &f->media,
                                      .timers = &f->w.timers,
                                      .clock = &f->w.clock.clock,

@@ -18,6 +18,7 @@ static void archive_init(struct archive_world *a, enum tree_archive policy)
     world_init(&a->w);
     a->w.clock.wall_ms = clock_wall_ms(clock_system());
     struct tree_settings settings = {.jobs = a->w.jobs,
+                                     .store = a->w.store,
                                      .media = &a->media,
                                      .timers = &a->w.timers,
                                      .clock = &a->w.clock.clock,

@@ -17,6 +17,7 @@ struct gallery {
 static void gallery_open(struct gallery *g)
 {
     struct tree_settings settings = {.jobs = g->w.jobs,
+                                     .store = g->w.store,
                                      .media = &g->media,
                                      .timers = &g->w.timers,
                                      .clock = &g->w.clock.clock,

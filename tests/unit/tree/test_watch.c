@@ -47,6 +47,7 @@ static void forest_init(struct forest *f)
     *f = (struct forest){.tree = NULL};
     world_init(&f->w);
     struct tree_settings settings = {.jobs = f->w.jobs,
+                                     .store = f->w.store,
                                      .media = &f->media,
                                      .timers = &f->w.timers,
                                      .clock = &f->w.clock.clock,

@@ -1,6 +1,6 @@
 /*
- * How a transition is written down and takes effect: the attempt, the job's row and a line of
- * history in one transaction, then the job in memory. Only state.c calls this.
+ * How a transition is written down and takes effect: the attempt, the job's row, a line of history
+ * and one of `events` in one transaction, then the job in memory.
  *
  * An intent is all or nothing. A fact is true whatever the store says: when the store refuses it,
  * the job changes in memory, and the whole of it is written again until it is stored.
@@ -8,7 +8,6 @@
 #include "job_private.h"
 
 #include "seedancefs/base/log.h"
-#include "seedancefs/prompt/prompt.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -34,41 +33,34 @@ static int change_attempt_save(struct job *job, const struct job_change *change)
     return r < 0 ? r : store_attempt_update(store, &detail->attempt);
 }
 
-static int change_job_save(struct job *job, const struct job_change *change, int64_t now_ms)
+int job_row_save(struct job *job, const char *name, enum job_state state, int64_t updated_ms)
 {
-    char *name = strdup(job->name);
-    char *state = strdup(job_state_to_text(change->to));
     const char *shown = job_problem_get(job);
-    char *problem = shown ? strdup(shown) : NULL;
+    CLEANUP_FREE char *name_copy = strdup(name);
+    CLEANUP_FREE char *word = strdup(job_state_to_text(state));
+    CLEANUP_FREE char *problem = shown ? strdup(shown) : NULL;
     struct store_job row = {.id = job->id,
-                            .name = job->is_removed ? NULL : name,
-                            .state = state,
+                            .name = job->is_removed ? NULL : name_copy,
+                            .state = word,
                             .problem = problem,
                             .created_ms = job->created_ms,
-                            .updated_ms = now_ms,
+                            .updated_ms = updated_ms,
                             .attempt_id = job->attempt_id};
-    int r = name && state && !problem == !shown ? store_job_save(job->jobs->settings.store, &row)
-                                                : -ENOMEM;
-    free(name);
-    free(state);
-    free(problem);
-    return r;
+    return name_copy && word && !problem == !shown ? store_job_save(job->jobs->settings.store, &row)
+                                                   : -ENOMEM;
 }
 
 static int change_history_save(struct job *job, const struct job_change *change, int64_t now_ms)
 {
-    struct buf text;
-    buf_init(&text, 64 * 1024);
+    CLEANUP(buf_fini) struct buf text = {.limit = 64 * 1024};
     if (change->to != job->state)
         buf_addf(&text, "%s -> %s%s", job_state_to_text(job->state), job_state_to_text(change->to),
                  change->note ? ": " : "");
     if (change->note)
         buf_add_text(&text, change->note);
-    int r = text.error;
-    if (r == 0 && text.len)
-        r = store_history_add(job->jobs->settings.store, job->id, now_ms, buf_text(&text));
-    buf_fini(&text);
-    return r;
+    if (text.error || !text.len)
+        return text.error;
+    return store_history_add(job->jobs->settings.store, job->id, now_ms, buf_text(&text));
 }
 
 int change_save(struct job *job, const struct job_change *change, int64_t now_ms)
@@ -79,7 +71,7 @@ int change_save(struct job *job, const struct job_change *change, int64_t now_ms
         return r;
     r = change_attempt_save(job, change);
     if (r == 0)
-        r = change_job_save(job, change, now_ms);
+        r = job_row_save(job, job->name, change->to, now_ms);
     if (r == 0)
         r = change_history_save(job, change, now_ms);
     if (r == 0 && job->attempt_id)
@@ -96,12 +88,12 @@ int change_save(struct job *job, const struct job_change *change, int64_t now_ms
 
 static void change_apply(struct job *job, const struct job_change *change, int64_t now_ms)
 {
+    struct jobs *jobs = job->jobs;
     bool was_following = job_is_following(job);
-    if (job->state != change->to)
+    if (job->state != change->to) {
         log_info("job.transition", "job=%s id=%lld from=%s to=%s", job->name, (long long)job->id,
                  job_state_to_text(job->state), job_state_to_text(change->to));
-    if (job->state != change->to) {
-        job->jobs->counts.transitions[change->to]++;
+        jobs->counts.transitions[change->to]++;
         job->hidden = 0; /* what was unlinked was the rendering of another state */
         if (job_state_is_editable(job->state))
             job->hidden_prompt_id = 0; /* and the prompt that of another attempt */
@@ -109,12 +101,11 @@ static void change_apply(struct job *job, const struct job_change *change, int64
     job->state = change->to;
     job->is_resume_due = false; /* it goes on already */
     job->updated_ms = now_ms;
-    bool is_following = job_is_following(job);
-    if (is_following && !was_following)
-        job->jobs->following++;
-    if (was_following && !is_following) {
-        job->jobs->following--;
-        jobs_submit_soon(job->jobs);
+    if (job_is_following(job) && !was_following)
+        jobs->following++;
+    if (was_following && !job_is_following(job)) {
+        jobs->following--;
+        jobs->wake(jobs);
     }
     job_check(job);
     jobs_changed(job);
@@ -145,8 +136,8 @@ int job_save_again(struct job *job)
     job->detail->is_unsaved = false;
     job_text_clear(&job->detail->unsaved_response);
     log_info("store.recovered", "job=%s", job->name);
-    jobs_changed(job);           /* there is an event more */
-    jobs_submit_soon(job->jobs); /* what it had reserved may be free now */
+    jobs_changed(job);          /* there is an event more */
+    job->jobs->wake(job->jobs); /* what it had reserved may be free now */
     return 0;
 }
 
@@ -157,9 +148,8 @@ static void jobs_save_again(void *context)
     struct job_detail *next;
     bool is_more = false;
     DL_FOREACH_SAFE (jobs->details, detail, next) {
-        struct job *job = job_ref(detail->job);
+        CLEANUP(job_drop) struct job *job = job_ref(detail->job); /* kept for this, if removed */
         is_more = job_save_again(job) < 0 || is_more;
-        job_unref(job); /* a removed one was kept for this alone */
     }
     if (is_more)
         jobs_save_later(jobs);
@@ -196,8 +186,7 @@ void job_fact(struct job *job, const struct job_change *change)
         jobs_save_later(job->jobs);
     } else {
         detail->is_unsaved = false;
-        free(detail->unsaved_response);
-        detail->unsaved_response = NULL;
+        job_text_clear(&detail->unsaved_response);
     }
     change_apply(job, change, now_ms);
 }

@@ -1,0 +1,235 @@
+/*
+ * The user's files as they are: which of them a job has, and where their bytes lie: files/ID of the
+ * data directory. The directory is held open, and bytes are reached by their name in it, so that
+ * they are found wherever it was moved to. Where they are not found, there is a file all the same,
+ * because the store says so: opening it fails (EIO), and is tried again each time.
+ */
+#include "job_private.h"
+
+#include "seedancefs/base/file.h"
+#include "seedancefs/base/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct job_file *job_files_get(const struct job_detail *detail)
+{
+    return detail ? detail->files : NULL;
+}
+
+bool job_name_is_prompt(const char *name)
+{
+    return strcmp(name, JOB_PROMPT_NAME) == 0 || strcmp(name, JOB_PROMPT_TEXT_NAME) == 0;
+}
+
+bool job_file_is_prompt(const struct job_file *file)
+{
+    return job_name_is_prompt(file->name) && !file->is_unlinked;
+}
+
+struct job_file *job_file_find(const struct job_detail *detail, const char *name)
+{
+    struct job_file *file;
+    DL_FOREACH (job_files_get(detail), file) {
+        if (!file->is_unlinked && strcmp(file->name, name) == 0)
+            return file;
+    }
+    return NULL;
+}
+
+struct job_file *job_file_get(const struct job_detail *detail, int64_t id)
+{
+    struct job_file *file;
+    DL_FOREACH (detail->files, file) {
+        if (file->id == id)
+            return file;
+    }
+    return NULL;
+}
+
+struct job_file *job_file_find_prompt(const struct job_detail *detail)
+{
+    struct job_file *file = job_file_find(detail, JOB_PROMPT_NAME);
+    return file ? file : job_file_find(detail, JOB_PROMPT_TEXT_NAME);
+}
+
+const char *job_prompt_name(const struct job_detail *detail)
+{
+    return job_file_find(detail, JOB_PROMPT_TEXT_NAME) ? JOB_PROMPT_TEXT_NAME : JOB_PROMPT_NAME;
+}
+
+bool job_file_is_frozen(const struct job_file *file)
+{
+    return job_file_is_prompt(file) && !job_state_is_editable(file->job->state);
+}
+
+bool job_file_is_removed(const struct job_file *file)
+{
+    return file->is_unlinked ||
+           (job_file_is_prompt(file) && file->id == file->job->hidden_prompt_id);
+}
+
+bool job_file_is_hidden(const struct job_file *file)
+{
+    return !file->is_unlinked && job_file_is_removed(file) && job_file_is_frozen(file);
+}
+
+void job_file_free(struct job_file *file)
+{
+    if (file->fd >= 0)
+        (void)close(file->fd);
+    free(file->name);
+    free(file);
+}
+
+/* A store_file_fn. */
+int job_file_load(void *context, struct store_file *row)
+{
+    struct job_detail *detail = context;
+    if (text_name_check(row->name) < 0)
+        return -ERR_STORE_CORRUPT;
+    struct job_file *file = calloc(1, sizeof(*file));
+    if (!file)
+        return -ENOMEM;
+    *file = (struct job_file){
+        .id = row->id, .job = detail->job, .name = row->name, .mode = (mode_t)row->mode, .fd = -1};
+    row->name = NULL;
+    DL_APPEND(detail->files, file);
+    return 0;
+}
+
+struct bytes_name {
+    char text[24];
+};
+
+static struct bytes_name bytes_name(int64_t id)
+{
+    struct bytes_name name;
+    (void)snprintf(name.text, sizeof(name.text), "%lld", (long long)id);
+    return name;
+}
+
+static int files_fd(const struct job_file *file)
+{
+    return file->job->jobs->settings.files_fd;
+}
+
+static int bytes_error(int error)
+{
+    return error == ENOENT ? -EIO : -error;
+}
+
+int job_file_bytes_open(const struct job_file *file, int flags)
+{
+    int fd =
+        openat(files_fd(file), bytes_name(file->id).text, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return fd < 0 ? bytes_error(errno) : fd;
+}
+
+/* Asked in two ways, so that one wrong response is not enough. */
+static bool is_name_missing(int directory_fd, const char *name)
+{
+    struct stat st;
+    return fstatat(directory_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT &&
+           faccessat(directory_fd, name, F_OK, 0) < 0 && errno == ENOENT;
+}
+
+static int bytes_stat(const struct job_file *file, struct stat *st)
+{
+    struct bytes_name name = bytes_name(file->id);
+    int r = file->fd >= 0 ? fstat(file->fd, st)
+                          : fstatat(files_fd(file), name.text, st, AT_SYMLINK_NOFOLLOW);
+    if (r == 0)
+        return 0;
+    r = -errno;
+    return r == -ENOENT && !is_name_missing(files_fd(file), name.text) ? -EIO : r;
+}
+
+int job_file_read(const struct job_file *file, struct buf *out)
+{
+    int r = file_read_all_at(files_fd(file), bytes_name(file->id).text, out);
+    return r < 0 ? bytes_error(-r) : r;
+}
+
+int job_file_times_set(struct job_file *file, const struct timespec times[2])
+{
+    int r = file->fd >= 0
+                ? futimens(file->fd, times)
+                : utimensat(files_fd(file), bytes_name(file->id).text, times, AT_SYMLINK_NOFOLLOW);
+    return r < 0 ? bytes_error(errno) : 0;
+}
+
+void job_file_bytes_unlink(const struct job_file *file)
+{
+    (void)unlinkat(files_fd(file), bytes_name(file->id).text, 0);
+}
+
+/* The directory that is held is `files` in the data directory, which is where the path leads, with
+ * its database. */
+static bool is_directory_in_place(const struct jobs_settings *settings)
+{
+    struct stat held;
+    struct stat there;
+    return fstat(settings->files_fd, &held) == 0 &&
+           fstatat(settings->directory_fd, JOB_FILES_DIRECTORY, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+           held.st_dev == there.st_dev && held.st_ino == there.st_ino &&
+           store_place_check(settings->store) == 0;
+}
+
+/* It has the bytes of the oldest file, so that it is not one that was made anew at a start without
+ * the old one. */
+static bool is_directory_of_store(const struct jobs_settings *settings)
+{
+    struct stat st;
+    int64_t oldest;
+    return store_file_oldest_get(settings->store, &oldest) == 0 &&
+           fstatat(settings->files_fd, bytes_name(oldest).text, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* The place is looked at afterwards: a directory that is in its place now was the same one when it
+ * was asked. */
+bool job_file_is_gone(const struct job_file *file)
+{
+    const struct jobs_settings *settings = &file->job->jobs->settings;
+    return file->fd < 0 && is_name_missing(settings->files_fd, bytes_name(file->id).text) &&
+           is_directory_in_place(settings) && is_directory_of_store(settings);
+}
+
+int job_file_stat(const struct job_file *file, struct stat *st)
+{
+    int64_t created_ms = file->job->created_ms;
+    int r = bytes_stat(file, st);
+    /* There is a file, which can be renamed and removed, whatever has become of its bytes. */
+    if (r == -ENOENT)
+        *st = (struct stat){.st_nlink = 1, .st_mtim = {.tv_sec = (time_t)(created_ms / 1000)}};
+    else if (r < 0)
+        return r;
+    st->st_mode = S_IFREG | file->mode;
+    return 0;
+}
+
+/* Takes the file out of its directory; its bytes go with the last handle. The user has removed or
+ * replaced it, and the store has taken it out. */
+void job_file_detach(struct job_file *file)
+{
+    job_file_bytes_unlink(file);
+    file->is_unlinked = true;
+    if (file->handles == 0) {
+        DL_DELETE(file->job->detail->files, file);
+        job_file_free(file);
+    }
+}
+
+void job_files_detach(struct job_detail *detail)
+{
+    struct job_file *file;
+    struct job_file *next;
+    DL_FOREACH_SAFE (detail->files, file, next) {
+        if (!file->is_unlinked)
+            job_file_detach(file);
+    }
+}

@@ -1,0 +1,114 @@
+/*
+ * The texts that tell the user how a job is doing: what is wrong (`error`), why it waits (`reason`
+ * in `status`), why a command failed (`ctl`), why no second prompt was made.
+ */
+#include "job_private.h"
+
+#include "seedancefs/base/log.h"
+#include "seedancefs/base/text.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int job_text_set(char **place, const char *text)
+{
+    char *copy = text ? strdup(text) : NULL;
+    if (text && !copy)
+        return -ENOMEM;
+    free(*place);
+    *place = copy;
+    return 0;
+}
+
+void job_text_clear(char **place)
+{
+    free(*place);
+    *place = NULL;
+}
+
+static void text_format(char **place, const char *format, va_list arguments) PRINTF_LIKE(2, 0);
+static void text_format(char **place, const char *format, va_list arguments)
+{
+    CLEANUP(buf_fini) struct buf text = {.limit = 64 * 1024};
+    int r = buf_addv(&text, format, arguments);
+    free(*place);
+    *place = r == 0 ? buf_take(&text) : NULL;
+}
+
+void job_text_keep(char **place, const char *text)
+{
+    if (job_text_set(place, *text ? text : NULL) < 0)
+        log_error("memory.refused", "what=text");
+}
+
+void job_reason_set(struct job_detail *detail, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    text_format(&detail->reason, format, arguments);
+    va_end(arguments);
+}
+
+void job_problem_set(struct job_detail *detail, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    text_format(&detail->problem, format, arguments);
+    va_end(arguments);
+    detail->job->has_problem = true; /* also without memory for the text */
+    detail->job->is_damage_shown = false;
+}
+
+/* In the place of a text that there was no memory for. */
+static const char *problem_without_text(enum job_state state)
+{
+    static const char *const texts[JOB_STATE_COUNT] = {
+        [JOB_UNKNOWN] =
+            "It is not known whether the service created a task: the program ran out of memory.\n"
+            "Nothing is sent again by itself. Look at your account's task list or bill.\n"
+            "To follow a task that you find there: echo 'adopt TASK_ID' > ctl\n"
+            "To send the request again, which may be charged once more: echo retry > ctl\n",
+        [JOB_DRAFT] = "The prompt could not be submitted: the program ran out of memory.\n"
+                      "Nothing was sent and nothing was charged. Write it again.\n",
+        [JOB_INVALID] = "The prompt is not acceptable; there was no memory to say why.\n"
+                        "Nothing was sent. Write it again to have it checked.\n",
+    };
+    return texts[state] ? texts[state]
+                        : "Something went wrong, and the program ran out of memory before it could "
+                          "say what; `status` and `log` are right.\n";
+}
+
+const char *job_problem_get(const struct job *job)
+{
+    if (!job->has_problem || !job->detail)
+        return NULL;
+    return job->detail->problem ? job->detail->problem : problem_without_text(job->state);
+}
+
+void job_problem_clear(struct job_detail *detail)
+{
+    job_text_clear(&detail->problem);
+    detail->job->has_problem = false;
+    detail->job->is_damage_shown = false;
+}
+
+const char *job_reason_get(const struct job_detail *detail)
+{
+    return detail ? detail->reason : NULL;
+}
+
+const char *job_prompt_problem_get(const struct job_detail *detail)
+{
+    return detail ? detail->prompt_problem : NULL;
+}
+
+void job_ctl_fail(struct job *job, const char *command, const char *why)
+{
+    char text[JOB_CTL_LINE_MAX + 256];
+    (void)snprintf(text, sizeof(text), "%s: %s%s", command, why, text_full_stop(why));
+    if (job_text_set(&job->detail->ctl_problem, text) < 0)
+        job_text_clear(&job->detail->ctl_problem);
+    jobs_changed(job); /* who waits for it by poll(2) sees another content */
+}

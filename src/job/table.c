@@ -1,0 +1,400 @@
+/*
+ * The collection of jobs: two tables (by id, by name), what is asked of it, and the cache of
+ * details.
+ *
+ * Ids only grow, and jobs enter the table of ids in their order, so that the table's own order is
+ * the order of ids: a listing goes on after the last id it gave, whatever was made or removed
+ * meanwhile.
+ *
+ * The detail of a job is loaded when somebody looks, kept while the job is active or referenced, and
+ * dropped oldest first beyond JOB_DETAILS_RESTING, so that a hundred thousand finished jobs cost
+ * little more than their names.
+ */
+#include "job_private.h"
+
+#include "seedancefs/base/json.h"
+#include "seedancefs/base/log.h"
+#include "seedancefs/base/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void jobs_changed(struct job *job)
+{
+    const struct job_hooks *hooks = &job->jobs->settings.hooks;
+    if (hooks->on_change && !job->is_removed)
+        hooks->on_change(hooks->context, job);
+}
+
+static void detail_free(struct job_detail *detail)
+{
+    struct job_file *file;
+    struct job_file *next;
+    DL_FOREACH_SAFE (detail->files, file, next) {
+        job_file_free(file);
+    }
+    timer_cancel(detail->job->jobs->settings.timers, &detail->timer);
+    store_attempt_fini(&detail->attempt);
+    free(detail->problem);
+    free(detail->reason);
+    free(detail->ctl_problem);
+    free(detail->prompt_problem);
+    free(detail->unsaved_response);
+    free(detail->reserved_response);
+    free(detail);
+}
+
+void job_detail_drop(struct job *job)
+{
+    struct job_detail *detail = job->detail;
+    if (!detail)
+        return;
+    if (detail->call)
+        api_cancel(detail->call);
+    DL_DELETE(job->jobs->details, detail);
+    job->jobs->details_count--;
+    job->detail = NULL;
+    detail_free(detail);
+}
+
+void job_free(struct job *job)
+{
+    job_detail_drop(job);
+    free(job->name);
+    free(job);
+}
+
+struct job *job_ref(struct job *job)
+{
+    job->references++;
+    return job;
+}
+
+struct job *job_unref(struct job *job)
+{
+    if (job && --job->references == 0 && job->is_removed &&
+        !(job->detail && (job->detail->call || job->detail->is_unsaved)))
+        job_free(job);
+    return NULL;
+}
+
+void job_unlink(struct job *job)
+{
+    struct jobs *jobs = job->jobs;
+    HASH_DELETE(by_id, jobs->by_id, job);
+    HASH_DELETE(by_name, jobs->by_name, job);
+}
+
+static int job_link(struct job *job)
+{
+    struct jobs *jobs = job->jobs;
+    HASH_ADD(by_id, jobs->by_id, id, sizeof(job->id), job);
+    if (!TABLE_HAS(job, by_id))
+        return -ENOMEM;
+    HASH_ADD_KEYPTR(by_name, jobs->by_name, job->name, strlen(job->name), job);
+    if (TABLE_HAS(job, by_name))
+        return 0;
+    HASH_DELETE(by_id, jobs->by_id, job);
+    return -ENOMEM;
+}
+
+int job_new(struct jobs *jobs, int64_t id, char *name, struct job **out)
+{
+    struct job *job = calloc(1, sizeof(*job));
+    if (!job)
+        return -ENOMEM;
+    *job = (struct job){.id = id,
+                        .name = name,
+                        .jobs = jobs,
+                        .state = JOB_DRAFT,
+                        .video_bytes = -1,
+                        .url_expires_ms = -1,
+                        .cover_bytes = -1};
+    int r = job_link(job);
+    if (r < 0) {
+        free(job);
+        return r;
+    }
+    *out = job;
+    return 0;
+}
+
+int job_name_check(const char *name)
+{
+    int r = text_name_check(name);
+    if (r < 0)
+        return r;
+    return name[0] == '.' ? -EPERM : 0;
+}
+
+struct job *jobs_find_any(struct jobs *jobs, const char *name)
+{
+    struct job *job;
+    HASH_FIND(by_name, jobs->by_name, name, strlen(name), job);
+    return job;
+}
+
+struct job *jobs_find(struct jobs *jobs, const char *name)
+{
+    struct job *job = jobs_find_any(jobs, name);
+    return job && !job->is_provisional ? job : NULL;
+}
+
+struct job *jobs_find_provisional(struct jobs *jobs, const char *name)
+{
+    struct job *job = jobs_find_any(jobs, name);
+    return job && job->is_provisional ? job : NULL;
+}
+
+struct job *jobs_get(struct jobs *jobs, int64_t id)
+{
+    struct job *job;
+    HASH_FIND(by_id, jobs->by_id, &id, sizeof(id), job);
+    return job;
+}
+
+struct job *jobs_get_by_attempt(struct jobs *jobs, int64_t attempt_id)
+{
+    struct job *job;
+    return jobs_find_attempt(jobs, attempt_id, &job) == 0 ? job : NULL;
+}
+
+int jobs_find_attempt(struct jobs *jobs, int64_t attempt_id, struct job **out)
+{
+    int64_t job_id;
+    int r = store_attempt_job_get(jobs->settings.store, attempt_id, &job_id);
+    if (r < 0)
+        return r;
+    struct job *job = jobs_get(jobs, job_id);
+    *out = job && job->attempt_id == attempt_id ? job : NULL;
+    return 0;
+}
+
+struct job *jobs_get_by_file(struct jobs *jobs, int64_t file_id)
+{
+    int64_t job_id;
+    if (store_file_job_get(jobs->settings.store, file_id, &job_id) < 0) {
+        /* Unlinked, but perhaps still open. */
+        struct job_detail *detail;
+        DL_FOREACH (jobs->details, detail) {
+            if (job_file_get(detail, file_id))
+                return detail->job;
+        }
+        return NULL;
+    }
+    return jobs_get(jobs, job_id);
+}
+
+struct job *jobs_next(struct jobs *jobs, int64_t id)
+{
+    struct job *job = jobs_get(jobs, id);
+    if (job) {
+        job = job->by_id.next;
+    } else {
+        /* The job that the listing stood at is gone (or it is the beginning). */
+        job = jobs->by_id;
+        while (job && job->id <= id)
+            job = job->by_id.next;
+    }
+    while (job && job->is_provisional)
+        job = job->by_id.next;
+    return job;
+}
+
+size_t jobs_count(const struct jobs *jobs)
+{
+    return HASH_CNT(by_id, jobs->by_id);
+}
+
+/* How both texts of jobs_video_damaged() begin: after a restart nothing else tells what the problem
+ * is about. */
+static const char damage_opening[] = "The video on disk ";
+
+/* A file's bytes are unlinked as soon as its row is, but only the unlinking may have reached the
+ * disk before a power cut. Such a row is finished off, where that is proven. Where it is not, the
+ * row stays, and opening the file fails until its bytes can be had. */
+static void files_without_bytes_drop(struct job_detail *detail)
+{
+    struct job_file *file;
+    struct job_file *next;
+    DL_FOREACH_SAFE (detail->files, file, next) {
+        if (!job_file_is_gone(file))
+            continue;
+        int r = store_file_remove(detail->job->jobs->settings.store, file->id);
+        log_warn("file.gone", "job=%s name=%s result=%s", detail->job->name, file->name,
+                 r < 0 ? err_name(r) : "removed");
+        if (r < 0)
+            continue;
+        DL_DELETE(detail->files, file);
+        job_file_free(file);
+    }
+}
+
+/* Rows that no transition can have left: nothing may be sent or asked because of them. An attempt
+ * of another job would even be sent twice. */
+static bool detail_is_sound(const struct job_detail *detail)
+{
+    const struct job *job = detail->job;
+    const struct store_attempt *attempt = &detail->attempt;
+    return (!job->attempt_id || attempt->job_id == job->id) &&
+           (!attempt->task_id || api_task_id_check(attempt->task_id) == 0) &&
+           job_broken_invariant(job, detail) == 0;
+}
+
+static int detail_load(struct job_detail *detail)
+{
+    struct job *job = detail->job;
+    struct store *store = job->jobs->settings.store;
+    if (job->is_provisional)
+        return 0;
+    int r = job->attempt_id ? store_attempt_get(store, job->attempt_id, &detail->attempt) : 0;
+    if (r == -ENOENT || (r == 0 && !detail_is_sound(detail)))
+        r = -ERR_STORE_CORRUPT;
+    if (r == 0 && job->has_problem)
+        r = store_job_problem_get(store, job->id, &detail->problem);
+    if (r == 0)
+        r = store_file_each(store, job->id, job_file_load, detail);
+    if (r < 0)
+        return r;
+    if (detail->problem)
+        job->is_damage_shown =
+            strncmp(detail->problem, damage_opening, strlen(damage_opening)) == 0;
+    files_without_bytes_drop(detail);
+    return 0;
+}
+
+static void detail_note_activity(struct job_detail *detail)
+{
+    struct jobs *jobs = detail->job->jobs;
+    if (jobs->details == detail)
+        return;
+    DL_DELETE(jobs->details, detail);
+    DL_PREPEND(jobs->details, detail);
+}
+
+/* Nothing in it that the store does not have, and nobody who points into it. */
+static bool detail_is_droppable(const struct job_detail *detail)
+{
+    const struct job *job = detail->job;
+    return job->references == 0 && !detail->call && !detail->is_queued && !detail->is_unsaved &&
+           !timer_is_set(&detail->timer) && !job->is_provisional && !detail->ctl_problem &&
+           !detail->prompt_problem && job_state_class(job->state) != JOB_CLASS_ACTIVE;
+}
+
+static void details_trim(struct jobs *jobs)
+{
+    if (jobs->details_count <= JOB_DETAILS_RESTING)
+        return;
+    /* From the oldest on; active ones are passed over, a bounded number at a time. */
+    struct job_detail *detail = jobs->details->prev;
+    for (size_t looked = 0; looked < 16 && jobs->details_count > JOB_DETAILS_RESTING; looked++) {
+        bool is_head = detail == jobs->details;
+        struct job_detail *newer = detail->prev;
+        if (detail_is_droppable(detail))
+            job_detail_drop(detail->job);
+        else if (!is_head)
+            detail_note_activity(detail); /* so that the active ones do not hide the droppable */
+        if (is_head)
+            break;
+        detail = newer;
+    }
+}
+
+static int detail_make(struct job *job)
+{
+    struct jobs *jobs = job->jobs;
+    struct job_detail *detail = calloc(1, sizeof(*detail));
+    if (!detail)
+        return -ENOMEM;
+    detail->job = job;
+    int r = detail_load(detail);
+    if (r < 0) {
+        detail_free(detail);
+        return r;
+    }
+    job->detail = detail;
+    DL_PREPEND(jobs->details, detail);
+    jobs->details_count++;
+    job->references++; /* not by the trimming that makes room for it */
+    details_trim(jobs);
+    job->references--;
+    return 0;
+}
+
+int job_detail_get(struct job *job, struct job_detail **out)
+{
+    int r = job->detail ? 0 : detail_make(job);
+    if (r < 0)
+        return r;
+    detail_note_activity(job->detail);
+    *out = job->detail;
+    return 0;
+}
+
+const struct store_attempt *job_attempt_get(const struct job_detail *detail)
+{
+    static const struct store_attempt none = {.output_ms = -1};
+    return detail ? &detail->attempt : &none;
+}
+
+void job_unqueue(struct job *job)
+{
+    struct jobs *jobs = job->jobs;
+    struct job_detail *detail = job->detail;
+    if (detail->is_queued && job->state == JOB_WAITING)
+        DL_DELETE2(jobs->submit_queue, detail, queue_prev, queue_next);
+    else if (detail->is_queued)
+        DL_DELETE2(jobs->poll_queue, detail, queue_prev, queue_next);
+    detail->is_queued = false;
+}
+
+void job_call_cancel(struct job *job)
+{
+    api_cancel(job->detail->call);
+    job->detail->call = NULL;
+    if (job->state == JOB_WAITING)
+        job->jobs->creates--;
+    else
+        job->jobs->polls--;
+}
+
+int jobs_blob_get(struct jobs *jobs, const struct job *job, enum store_blob which, struct buf *out)
+{
+    CLEANUP_FREE char *blob = NULL;
+    size_t len = 0;
+    int r = store_attempt_blob_get(jobs->settings.store, job->attempt_id, which, &blob, &len);
+    return r == 0 && blob ? buf_add(out, blob, len) : r;
+}
+
+int jobs_request_get(struct jobs *jobs, const struct job *job, struct buf *out)
+{
+    return jobs_blob_get(jobs, job, STORE_DISPLAY, out);
+}
+
+int jobs_response_get(struct jobs *jobs, const struct job *job, struct buf *out)
+{
+    return jobs_blob_get(jobs, job, STORE_RESPONSE, out);
+}
+
+static void document_drop(struct json_document **document)
+{
+    json_document_free(*document);
+}
+
+int jobs_prompt_get(struct jobs *jobs, const struct job *job, struct buf *out)
+{
+    /* Bounds of what was accepted, with room for its indentation. */
+    static const struct json_limits limits = {
+        .max_bytes = 128 * 1024 * 1024, .max_depth = 40, .max_nodes = 8192};
+    CLEANUP(document_drop) struct json_document *document = NULL;
+    CLEANUP(buf_fini) struct buf request = {.limit = limits.max_bytes};
+    int r = jobs_blob_get(jobs, job, STORE_DISPLAY, &request);
+    if (r == 0 && request.len == 0) /* the task was adopted */
+        r = -ENODATA;
+    if (r == 0)
+        r = json_parse(buf_text(&request), request.len, &limits, &document, NULL);
+    if (r < 0)
+        return r;
+    const char *text = json_text_get(json_member_get(json_document_root(document), "prompt"));
+    return text ? buf_add_text(out, text) : -ENODATA;
+}
