@@ -301,7 +301,11 @@ static int option_item_apply(void *context, const char *item, int key UNUSED,
     return fuse_option_add(options, item) < 0 ? -1 : 0;
 }
 
-#define IGNORED(name) FUSE_OPT_KEY(name, FUSE_OPT_KEY_DISCARD)
+/* FUSE_OPT_KEY() has -1U for the offset, of which clang warns. */
+#define IGNORED(name)                                                                              \
+    {                                                                                              \
+        (name), UINT32_MAX, FUSE_OPT_KEY_DISCARD                                                   \
+    }
 
 /* libfuse takes the list apart, so that "\," in it means what it means to every FUSE filesystem. */
 static int option_list_apply(struct options *options, char *list)

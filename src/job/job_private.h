@@ -141,11 +141,6 @@ static inline bool job_is_following(const struct job *job)
 }
 
 /* Destructors for CLEANUP(). */
-static inline void job_drop(struct job **job)
-{
-    job_unref(*job);
-}
-
 static inline void prompt_drop(struct prompt **prompt)
 {
     prompt_free(*prompt);

@@ -191,12 +191,6 @@ static inline size_t text_cut(const char *text, size_t max)
     return len;
 }
 
-/* For CLEANUP(). */
-static inline void job_drop(struct job **job)
-{
-    (void)job_unref(*job);
-}
-
 /* output.c */
 static inline bool job_hides(const struct job *job, ptrdiff_t bit)
 {

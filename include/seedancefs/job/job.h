@@ -94,6 +94,11 @@ struct job {
 
 struct job *job_ref(struct job *job);
 struct job *job_unref(struct job *job);
+/* For CLEANUP(): drops the reference that a variable holds. */
+static inline void job_drop(struct job **job)
+{
+    (void)job_unref(*job);
+}
 
 /* Lends the detail, loading it when needed: valid until the next call that may load another one,
  * unless the job is referenced or active. */
