@@ -105,10 +105,12 @@ static int on_timeout_wanted(CURLM *multi, long timeout_ms, void *context)
 {
     struct http *http = context;
     (void)multi;
-    if (timeout_ms < 0)
-        timer_cancel(loop_timers(http->loop), &http->curl_timer);
-    else
+    if (timeout_ms >= 0) {
         timer_set(loop_timers(http->loop), &http->curl_timer, timeout_ms, on_curl_due, http);
+    } else if (timer_is_set(&http->curl_timer)) { /* the last transfer has ended */
+        timer_cancel(loop_timers(http->loop), &http->curl_timer);
+        loop_alarm_clear(http->loop);
+    }
     return 0;
 }
 

@@ -1,8 +1,9 @@
 /*
  * Design. The watches live in an epoll set. Timers wake the loop through a timerfd on
  * CLOCK_BOOTTIME, because the timeout of epoll_wait() stands still while the machine sleeps, and a
- * deadline met while asleep is met. It is only moved forward: a timer that was cancelled costs one
- * idle turn at most, and setting and cancelling one per request costs no system call.
+ * deadline met while asleep is met. The timerfd is only moved forward: a cancelled timer costs one
+ * idle pass at most, and setting and cancelling one per request costs no system call. When the
+ * network becomes idle it is cleared (loop_alarm_clear), so that an idle program does not wake up.
  */
 #include "seedancefs/net/loop.h"
 
@@ -118,6 +119,13 @@ void loop_watch_remove(struct loop *loop, struct loop_watch *watch)
         if (loop->ready[i].data.ptr == watch)
             loop->ready[i].data.ptr = NULL;
     }
+}
+
+void loop_alarm_clear(struct loop *loop)
+{
+    const struct itimerspec never = {0};
+    if (loop->armed_due_ms >= 0 && timerfd_settime(loop->timer_watch.fd, 0, &never, NULL) == 0)
+        loop->armed_due_ms = -1;
 }
 
 /* Makes the timerfd fire no later than the next timer. Returns how long the loop may wait. */

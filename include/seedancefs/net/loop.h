@@ -40,6 +40,10 @@ const struct clock *loop_clock(const struct loop *loop);
 int loop_watch_add(struct loop *loop, struct loop_watch *watch) NODISCARD;
 void loop_watch_remove(struct loop *loop, struct loop_watch *watch);
 
+/* Forgets when the loop would wake up for a timer; the next pass sets it for the timers that are
+ * left. So a timer that was cancelled wakes nobody. Costs a system call. */
+void loop_alarm_clear(struct loop *loop);
+
 /* Runs until loop_stop(). loop_run_once() makes one pass that waits at most `wait_ms` (-1: without
  * a limit), for tests and for a clean shutdown. */
 int loop_run(struct loop *loop) NODISCARD;
