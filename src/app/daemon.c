@@ -1,9 +1,9 @@
 /*
- * Birth, from the ground layer up: data directory, store, loop, HTTP, service, jobs, media, tree,
- * session. Death in the opposite order, but the mount goes first, so that nobody waits for a
- * program that ends. A create whose response is under way is waited for after that, within its own
- * deadline: a response thrown away would be a paid video in state `unknown`. A second signal ends
- * that, too.
+ * Start, from the ground layer up: data directory, store, loop, HTTP, service, jobs, media, tree,
+ * session. End in the opposite order, but the mount goes first, so that nobody waits for a program
+ * that ends. After that the program waits for the response to a create that is under way, within
+ * the create's own deadline: without the response a paid video would be `unknown`. A second signal
+ * ends this wait, too.
  */
 #include "daemon.h"
 
@@ -50,7 +50,7 @@
 
 enum {
     REQUESTS_PER_TURN = 32,
-    LOG_BYTES_MAX = 4 * 1024 * 1024, /* then it is put aside, in the place of the one before */
+    LOG_BYTES_MAX = 4 * 1024 * 1024, /* then the log is renamed, in place of the one before */
 };
 
 struct daemon {
@@ -58,7 +58,7 @@ struct daemon {
     int ready_fd;
     bool is_ready;
     bool is_ending;
-    bool is_unmounted; /* when the signal came that ends it: somebody wanted that twice */
+    bool is_unmounted; /* when the ending signal came, somebody had unmounted already */
     dev_t device;      /* of the mount */
     enum exit_code code;
     struct store *store;
@@ -69,10 +69,10 @@ struct daemon {
     struct media *media;
     struct tree *tree;
     struct session *session;
-    struct inotify_emitter *emitter; /* NULL: inotify is not told anything */
+    struct inotify_emitter *emitter; /* NULL: no events for inotify */
     struct key_reader *key_reader;   /* NULL: the key came from elsewhere */
     struct unmounter *unmounter;     /* NULL: the session unmounts */
-    struct inspector *inspector;     /* NULL: callers cannot be looked at */
+    struct inspector *inspector;     /* NULL: callers cannot be inspected */
     struct loop_watch inspector_watch;
     struct loop_watch session_watch;
     struct loop_watch signal_watch;
@@ -99,11 +99,12 @@ static enum exit_code complain_err(const char *what, int r)
     return complain(what, why);
 }
 
-/* The key must not reach a core dump, and other programs of the user may not attach to this one. */
+/* The key must not get into a core dump, and other programs of the user must not attach to this
+ * one. */
 static void secure(const struct options *options)
 {
     if (options->is_core_allowed) {
-        (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* to become another user has taken it away */
+        (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* the switch to another user has cleared it */
         return;
     }
     struct rlimit none = {0, 0};
@@ -118,8 +119,8 @@ static int log_file_open(int directory_fd)
     return fd < 0 ? -errno : fd;
 }
 
-/* Proof for what the rename replaces: nothing but this function makes seedancefs.log.old, of an
- * older log, and S-LOG-2 promises one of these. */
+/* Proof for the file that the rename replaces: only this function makes seedancefs.log.old, from an
+ * older log, and S-LOG-2 promises that one of these is kept. */
 static int log_put_aside(const void *context)
 {
     const struct data_directory *data = context;
@@ -190,8 +191,7 @@ static enum exit_code store_start(struct daemon *daemon)
     return complain_err(base, r);
 }
 
-/* The real path of `path`, or of the nearest directory above it that exists. Owned by the
- * caller. */
+/* The real path of `path`, or of the nearest directory above it that exists. The caller owns it. */
 static char *existing_realpath(const char *path)
 {
     CLEANUP_FREE char *copy = strdup(path);
@@ -211,7 +211,7 @@ static bool is_in_mountpoint(const struct options *options, const char *path)
            (real[len] == '/' || real[len] == '\0');
 }
 
-/* What lies inside the mount is hidden by it, and reading it would wait for this very program. */
+/* The mount would hide a place inside it, and reading it would wait for this program itself. */
 static enum exit_code places_check(const struct options *options)
 {
     if (is_in_mountpoint(options, options->data_directory))
@@ -238,7 +238,8 @@ static enum exit_code key_start(struct daemon *daemon)
     return r < 0 ? EXIT_CONFIGURATION : EXIT_DONE; /* key_read() has said why */
 }
 
-/* Also when there is no new one: what waits because of the key or the account tries again. */
+/* Also called when there is no new key: jobs that wait because of the key or the account try
+ * again. */
 static void on_key(void *context, const struct secret *key)
 {
     struct daemon *daemon = context;
@@ -341,8 +342,8 @@ static void on_emit(void *context, const char *path, enum tree_event kind)
 }
 
 /*
- * What is done in processes of their own. They are forked before there is a key in this program, of
- * which they would have a copy, and before there is a mount; media/ has one more.
+ * Starts the helper processes. They are forked before the program has the key, because they would
+ * have a copy of it, and before the mount exists. media/ has one more.
  */
 static int helpers_start(struct daemon *daemon)
 {
@@ -351,13 +352,13 @@ static int helpers_start(struct daemon *daemon)
     if (options->api_key_file)
         r = key_reader_new(daemon->loop, options->api_key_file, on_key, daemon,
                            &daemon->key_reader);
-    /* Who was lent the right to mount by a service manager has one who unmounts. */
+    /* If a service manager has lent the right to mount, the service manager unmounts. */
     if (r == 0 && privileges_has(CAP_SYS_ADMIN) && (geteuid() == 0 || options->user))
         r = unmounter_new(options->mountpoint, &daemon->unmounter);
     return r;
 }
 
-/* Without it everything else works. */
+/* Everything else works without it. */
 static void emitter_start(struct daemon *daemon)
 {
     const struct options *options = daemon->options;
@@ -382,7 +383,7 @@ static void inspector_stop(struct daemon *daemon)
     daemon->inspector = inspector_free(daemon->inspector);
 }
 
-/* Before there is a key in this program, and a mount, like the emitter. */
+/* Forked before the program has the key, and before the mount exists, like the emitter. */
 static void inspector_start(struct daemon *daemon)
 {
     int r = inspector_new(loop_timers(daemon->loop), &daemon->inspector);
@@ -412,7 +413,7 @@ static void jobs_begin(void *context)
     tree_start(daemon->tree);
 }
 
-/* The kernel said hello. From here on errors go to the log. */
+/* The kernel has sent INIT. From here on errors go to the log. */
 static void on_ready(void *context)
 {
     struct daemon *daemon = context;
@@ -447,7 +448,7 @@ static void on_session(void *context, short revents UNUSED)
     }
 }
 
-/* SIGUSR1: what is going on, each thing a line; nothing in there is a secret. */
+/* SIGUSR1: writes to the log what is going on, one line each, without secrets. */
 static void state_log(const struct daemon *daemon)
 {
     const struct timers *timers = loop_timers(daemon->loop);
@@ -500,8 +501,7 @@ static int watches_add(struct daemon *daemon)
     return r < 0 ? r : loop_watch_add(daemon->loop, &daemon->session_watch);
 }
 
-/* From here on the network is talked to. What still takes a privilege is done by processes of their
- * own. */
+/* After this the program uses the network. Helper processes do what still needs a capability. */
 static enum exit_code daemon_privileges_drop(const struct daemon *daemon)
 {
     const char *base = daemon->options->data_directory;
@@ -564,7 +564,9 @@ static void daemon_stop(struct daemon *daemon)
     daemon->emitter = emitter_free(daemon->emitter);
     daemon->key_reader = key_reader_free(daemon->key_reader);
     inspector_stop(daemon);
-    /* The unmount may be noticed a moment after it: see emitter.c. */
+    /* If somebody had unmounted before the signal came, the end was requested twice: do not wait.
+     * The program may notice an unmount only a moment later, because the emitter still holds the
+     * mount: see inotify_emitter.c. */
     daemon->is_ending = daemon->is_unmounted;
     while (daemon->jobs && jobs_is_submitting(daemon->jobs) && !daemon->is_ending) {
         log_info("stop.waits", "why=\"a request is being submitted\"");
@@ -620,14 +622,14 @@ enum exit_code daemon_run(const struct options *options, int ready_fd)
     struct daemon daemon = {
         .options = options, .ready_fd = ready_fd, .data = DATA_DIRECTORY_CLOSED};
     secure(options);
-    (void)!descriptor_limit_raise(); /* never fails; or it stays as it is */
+    (void)!descriptor_limit_raise(); /* on failure the limit stays as it is */
     int r = options->is_foreground ? stderr_relay_start() : 0;
     if (r < 0)
         return complain_err("a process cannot be started", r);
     notify_init();
     (void)umask(077);
     (void)signal(SIGPIPE, SIG_IGN);
-    (void)signal(SIGUSR1, SIG_IGN); /* until the loop looks at it */
+    (void)signal(SIGUSR1, SIG_IGN); /* until the loop handles it */
     /* In the background the log is a file of the data directory, which is not open yet. */
     log_configure(options->log_level, options->is_foreground ? STDERR_FILENO : -1);
     daemon.code = daemon_start(&daemon);

@@ -12,7 +12,7 @@
 enum exit_code { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_CONFIGURATION = 2 };
 
 /* Runs until the mount is gone or a signal ends it. `ready_fd` gets one byte when the mount
- * answers; -1: nobody waits for it. Messages for people go to standard error. */
+ * replies; -1: nobody waits for it. Messages for people go to standard error. */
 enum exit_code daemon_run(const struct options *options, int ready_fd);
 
 #endif

@@ -39,7 +39,7 @@ static int refuse(struct data_directory_refusal *refusal, const char *format, ..
     return -EPERM;
 }
 
-/* `refusal->what` is the path to what is looked at, `path` the one to the data directory. */
+/* `refusal->what` is the path of the checked file, `path` that of the data directory. */
 static int owner_check(const char *path, const struct stat *st,
                        struct data_directory_refusal *refusal)
 {
@@ -59,7 +59,7 @@ static int owner_check(const char *path, const struct stat *st,
     return 0;
 }
 
-/* After the directory itself: nobody else can change any more what is in it. */
+/* Checked after the directory itself, when nobody else can change its entries any more. */
 static int entries_check(int fd, const char *path, struct data_directory_refusal *refusal)
 {
     static const char *const names[] = {JOB_FILES_DIRECTORY, media_name,        "jobs.sqlite",
@@ -70,7 +70,7 @@ static int entries_check(int fd, const char *path, struct data_directory_refusal
         struct stat st;
         (void)snprintf(refusal->what, sizeof(refusal->what), "%s/%s", path, names[i]);
         if (fstatat(fd, names[i], &st, AT_SYMLINK_NOFOLLOW) < 0)
-            r = errno == ENOENT ? 0 : -errno; /* it will be made */
+            r = errno == ENOENT ? 0 : -errno; /* it will be created */
         else if (S_ISLNK(st.st_mode))
             r = refuse(refusal, "it is a symbolic link, and nothing in the data directory may be "
                                 "one. Replace it with what it points to.");

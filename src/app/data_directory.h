@@ -2,7 +2,7 @@
  * What: the data directory. It is opened once at the start and held open: everything in it is
  * opened from these descriptors, whatever happens to the path. (SQLite opens its files by path: see
  * store_open().) The program refuses a directory into which other users can write, because they
- * could replace the program's files by links and files of their own.
+ * could replace the program's files by links or by their own files.
  * Lifetime: data_directory_open() .. data_directory_close(), after the end of all objects that
  * borrow it.
  * Errors: -errno.
@@ -17,7 +17,7 @@
 #define DATA_DIRECTORY_LOG "seedancefs.log"
 
 struct data_directory {
-    int fd; /* -1, as the others: not open */
+    int fd; /* -1, like the others: not open */
     int files_fd;
     int media_fd;
 };
@@ -29,8 +29,8 @@ struct data_directory_refusal {
     char why[PATH_MAX + 512];
 };
 
-/* Makes what is missing. The path may lead through links; in the directory there may be none. On
- * failure `refusal` says why, or has empty texts where the error is all there is to say. */
+/* Creates what is missing. The path may lead through links; the directory may not contain any. On
+ * failure `refusal` says why, or has empty texts if the error says everything. */
 int data_directory_open(const char *path, struct data_directory *out,
                         struct data_directory_refusal *refusal) NODISCARD;
 void data_directory_close(struct data_directory *data);

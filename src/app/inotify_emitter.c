@@ -1,19 +1,19 @@
 /*
- * One socket pair of SOCK_SEQPACKET. The process gets one piece of work at a time, what and the
- * path below the mount, and answers with a byte when it is done: so the program knows what each
- * request of that process is about. What comes meanwhile is queued, the same change once.
+ * One socket pair of SOCK_SEQPACKET. The process gets one piece of work at a time, a kind and a
+ * path below the mount, and replies with a byte when it is done. So the program knows what each
+ * request of that process is about. Meanwhile other work is queued, the same change once.
  *
- * A changed file gets its modification time set, which the tree takes for nothing and inotify for
- * IN_MODIFY. A new one is made with mknod(2), symlink(2) or mkdir(2), which fuse/ answers with what
- * is there; the kernel asks for the name first, also for one that it remembers (LOOKUP_EXCL in
- * fs/fuse/dir.c). One that is gone is removed with unlink(2), which fuse/ answers without doing
- * anything.
+ * For a changed file the process sets the modification time: the tree ignores that, and inotify
+ * reports IN_MODIFY. For a new name it calls mknod(2), symlink(2) or mkdir(2), and fuse/ replies
+ * with what exists already; the kernel asks for the name first, even if it remembers it
+ * (LOOKUP_EXCL in fs/fuse/dir.c). For a name that is gone it calls unlink(2), and fuse/ replies
+ * without doing anything.
  *
- * The process has nothing of the mount open but while it works, and works in a mount table of its
- * own: the mount is not busy because of it. When others have unmounted it the process ends, and
- * with it the last that held the mount. Where a table of its own is not allowed it works in the
- * common one, and an unmount in that very moment is told that the mount is busy, as with any
- * program that looks at a file.
+ * The process has something of the mount open only while it works, and works in a mount table of
+ * its own, so the mount is not busy because of it. When others have unmounted the mount, the
+ * process ends, and with it the last reference to the mount. If the process may not have a table of
+ * its own, it works in the common one. Then an unmount in that very moment fails because the mount
+ * is busy, as with any program that looks at a file.
  */
 #include "inotify_emitter.h"
 
@@ -43,13 +43,13 @@
 
 enum {
     QUEUE_MAX = 16 * 1024,
-    QUEUE_LOOK = 256, /* so far back the same change is looked for */
+    QUEUE_LOOK = 256, /* this far back the same change is looked for */
     PATH_MAX_BYTES = 1024,
 };
 
-/* What the process gets. Of the path as many bytes as it has, with its end. */
+/* What the process gets. The path is sent up to its terminating NUL. */
 struct message {
-    uint64_t device; /* of the mount: whatever else may lie at its place is left alone */
+    uint64_t device; /* of the mount: anything else at its place is left alone */
     enum tree_event kind;
     char path[PATH_MAX_BYTES];
 };
@@ -68,8 +68,8 @@ struct inotify_emitter {
     dev_t device; /* 0: not mounted yet */
     bool is_gone;
     bool is_full;
-    struct work *active; /* at the process; NULL: it has nothing to do */
-    struct work *urgent; /* what has come or gone: before all that has only changed */
+    struct work *active; /* sent to the process; NULL: the process has nothing to do */
+    struct work *urgent; /* names that have come or gone: sent before changes */
     struct work *queue;
     size_t queued;
     emitter_fn *on_emit;
@@ -79,7 +79,7 @@ struct inotify_emitter {
 static void child_raise(int root, enum tree_event kind, const char *path)
 {
     const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_nsec = UTIME_NOW}};
-    /* A failure is that of an event: nobody could do anything about it. */
+    /* If this fails, an event is missing, and nobody could do anything about that. */
     switch (kind) {
     case TREE_EVENT_CONTENT:
         (void)utimensat(root, path, times, AT_SYMLINK_NOFOLLOW);
@@ -99,22 +99,22 @@ static void child_raise(int root, enum tree_event kind, const char *path)
     }
 }
 
-/* The mount as the process works on it. */
+/* The mount as the process sees it. */
 struct view {
     const char *mountpoint;
     bool is_known;
     uint64_t mount_id; /* of the mount that others see */
-    int mounts_fd; /* the table in which it stands; -1: the process sees the same as all others */
+    int mounts_fd;     /* the common mount table; -1: the process works in that one */
 };
 
-/* Of this mount and no other: not the directory below it, and not what others have mounted
- * there. */
+/* Opens this mount and nothing else: not the directory below it, and nothing that others have
+ * mounted there. */
 static int root_open(const struct view *view, dev_t device, struct statx *st)
 {
     int root = open(view->mountpoint, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (root < 0)
         return -1;
-    /* Without asking the mount for anything. */
+    /* Without a request to the mount. */
     int r = statx(root, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO | STATX_MNT_ID, st);
     if (r == 0 && makedev(st->stx_dev_major, st->stx_dev_minor) == device)
         return root;
@@ -122,9 +122,9 @@ static int root_open(const struct view *view, dev_t device, struct statx *st)
     return -1;
 }
 
-/* Only the mount is left in the table: a copy of any other would keep that alive when others
- * unmount it, wherever mounts are not shared between tables. As pivot_root(2) says; the bind is a
- * mount that may be its root. */
+/* Leaves only the mount in the table. A copy of any other mount would keep that one alive when
+ * others unmount it, wherever tables do not share their mounts. The steps are those of
+ * pivot_root(2); the bind makes a mount that may be the root. */
 static bool table_empty(const char *mountpoint)
 {
     return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
@@ -133,20 +133,20 @@ static bool table_empty(const char *mountpoint)
            chdir("/") == 0;
 }
 
-/* A mount table of its own, so that working on the mount does not make it busy for others. */
+/* Enters a mount table of its own, so that work on the mount does not make it busy for others. */
 static bool table_leave(const char *mountpoint)
 {
     int common = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
     bool has_left = unshare(CLONE_NEWNS) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0;
     bool is_good = has_left && table_empty(mountpoint);
-    /* Not with copies of what is mounted now: rather no events at all. */
+    /* A table with copies of the present mounts must not stay: rather no events at all. */
     if (has_left && !is_good && setns(common, CLONE_NEWNS) < 0)
         _exit(0);
     (void)close(common);
     return is_good;
 }
 
-/* With the first piece of work, when the mount is there. */
+/* Called with the first piece of work, when the mount exists. */
 static void view_learn(struct view *view, dev_t device)
 {
     struct statx st;
@@ -156,7 +156,7 @@ static void view_learn(struct view *view, dev_t device)
     (void)close(root);
     view->is_known = true;
     view->mount_id = st.stx_mnt_id;
-    /* What is open stays the table that others see. */
+    /* This open file stays the table that others see. */
     view->mounts_fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
     if (view->mounts_fd < 0)
         return;
@@ -168,7 +168,7 @@ static void view_learn(struct view *view, dev_t device)
     }
 }
 
-/* Others have unmounted it: what this process still has would keep it alive. */
+/* True when others have unmounted it: this process would keep it alive. */
 static bool view_is_gone(const struct view *view)
 {
     FILE *table = NULL;
@@ -189,7 +189,7 @@ static bool view_is_gone(const struct view *view)
     return is_gone;
 }
 
-/* Until there is a message; false when there is nothing to do any more. */
+/* Waits for a message; false when there is nothing to do any more. */
 static bool message_wait(const struct view *view)
 {
     struct pollfd fds[] = {{CHILD_SOCKET_FD, POLLIN, 0}, {view->mounts_fd, POLLPRI, 0}};
@@ -213,10 +213,11 @@ static void child_work(void *context)
             return;
         if (!view.is_known) {
             view_learn(&view, message.device);
-            /* Its own if it had any, and in a user namespace of its own every one over that. */
+            /* Gives up the process's own capabilities, and in a user namespace of its own those
+             * over that namespace. */
             if (privileges_drop(0) < 0)
                 return;
-            (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* other credentials have taken it back */
+            (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* the change of credentials has cleared it */
         }
         int root = root_open(&view, message.device, &st);
         if (root >= 0) {
@@ -300,7 +301,7 @@ static bool is_queued(const struct inotify_emitter *emitter, enum tree_event kin
     const struct work *work = queue ? queue->prev : NULL;
     for (int i = 0; work && i < QUEUE_LOOK; i++) {
         if (strcmp(work->path, path) == 0)
-            return work->kind == kind; /* what was told of it before is told again */
+            return work->kind == kind; /* after another kind of change this one is told again */
         if (work == queue)
             break;
         work = work->prev;
@@ -350,7 +351,8 @@ void emitter_begin(struct inotify_emitter *emitter, dev_t device)
     if (!emitter || emitter->is_gone)
         return;
     emitter->device = device;
-    /* No event, but the process looks at the mount, and then needs no capabilities any more. */
+    /* No event, but this makes the process look at the mount. After that it needs no
+     * capabilities. */
     work_add(emitter, TREE_EVENT_CONTENT, "");
 }
 
@@ -358,10 +360,10 @@ int emitter_new(struct loop *loop, const char *mountpoint, emitter_fn *on_emit, 
                 struct inotify_emitter **out)
 {
     struct inotify_emitter *emitter = calloc(1, sizeof(*emitter));
-    char *copy = strdup(mountpoint); /* the process has it as its own */
+    char *copy = strdup(mountpoint); /* the process has its own copy */
     int r = emitter && copy ? 0 : -ENOMEM;
-    /* For a mount table of its own, on a mount point that lies in another user's directory: until
-     * it has that. */
+    /* Until the process has a mount table of its own: to get it, and for a mount point in another
+     * user's directory. */
     const struct child_settings settings = {.name = "seedancefs-tell",
                                             .kept_fd = -1,
                                             .capabilities = PRIVILEGE(CAP_SYS_ADMIN) |

@@ -35,8 +35,8 @@ void key_text_read(const char *path, struct key_text *out)
         out->result = -EFBIG;
 }
 
-/* The key spends money for whoever reads it. Not refused: a mounted secret may not have other
- * modes. */
+/* Whoever can read the key can spend money with it. Such a key is not refused, because a mounted
+ * secret may not have other modes. */
 static bool is_readable_by_others(const struct key_text *text)
 {
     return (text->mode & (S_IRGRP | S_IROTH)) != 0;
@@ -90,7 +90,7 @@ static int key_from_environment(struct secret *out)
     return r;
 }
 
-/* Whatever it was used for. */
+/* Wipes it in any case, used or not. */
 static void environment_key_wipe(void)
 {
     char *value;

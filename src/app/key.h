@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* The content of a key file before it is parsed. The owner has to wipe it. */
+/* The content of a key file before it is parsed. The owner must wipe it. */
 struct key_text {
     int result;  /* of reading: 0 or -errno */
     mode_t mode; /* of the file */
@@ -19,15 +19,15 @@ struct key_text {
     char bytes[8192];
 };
 
-/* Reads the file, and nothing else: it is called in another process, too. */
+/* Reads the file, and nothing else, because another process calls it, too. */
 void key_text_read(const char *path, struct key_text *out);
 
-/* The key in it, or -errno. Writes to the log what is wrong. */
+/* The key in the text, or -errno. Writes to the log what is wrong. */
 int key_text_take(const char *path, const struct key_text *text, struct secret *out) NODISCARD;
 
-/* Reads the key. The environment variable is wiped in any case, so that neither /proc/PID/environ
- * nor a child has it; reading it again then returns -ENOENT. Says on standard error and in the log
- * what is wrong. -ENOENT: there is none at all. */
+/* Reads the key. Wipes the environment variable in any case, so that neither /proc/PID/environ nor
+ * a child has it; a second call then returns -ENOENT. Says on standard error and in the log what is
+ * wrong. -ENOENT: there is no key at all. */
 int key_read(const char *key_file, struct secret *out) NODISCARD;
 
 #endif

@@ -19,12 +19,12 @@ enum { PATIENCE_MS = 1000 };
 struct key_reader {
     struct loop *loop;
     struct loop_watch watch;
-    struct timer timer; /* set while a response is waited for with patience */
+    struct timer timer; /* set during the first second of a read */
     struct child child;
     char *path;
     bool is_gone;
     bool is_reading;
-    bool is_wanted_again; /* there was a SIGHUP meanwhile */
+    bool is_wanted_again; /* another SIGHUP came meanwhile */
     key_reader_fn *fn;
     void *context;
 };
@@ -106,7 +106,7 @@ int key_reader_new(struct loop *loop, const char *path, key_reader_fn *fn, void 
     if (!reader)
         return -ENOMEM;
     *reader = (struct key_reader){.loop = loop, .fn = fn, .context = context, .path = strdup(path)};
-    /* Root reads any file at the start, and so at SIGHUP. */
+    /* At the start root can read any file, so at SIGHUP it can, too. */
     const struct child_settings settings = {
         .name = "seedancefs-key", .kept_fd = -1, .capabilities = PRIVILEGE(CAP_DAC_READ_SEARCH)};
     int r = reader->path ? child_start_with(&settings, child_work, reader->path, &reader->child)

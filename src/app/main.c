@@ -1,7 +1,7 @@
 /*
- * The program: options, then the daemon, in the background unless told otherwise. The parent
- * stays until the mount answers, so that `seedancefs mnt && ls mnt` works, and ends with the
- * child's exit code if it never does.
+ * The program: options, then the daemon, in the background unless told otherwise. The parent stays
+ * until the mount replies, so that `seedancefs mnt && ls mnt` works. If the mount never replies,
+ * the parent ends with the child's exit code.
  */
 #include "daemon.h"
 #include "options.h"
@@ -55,7 +55,8 @@ static enum exit_code run_in_background(const struct options *options)
     return daemon_run(options, ready[1]);
 }
 
-/* A file of ours must not become standard error, for example. */
+/* Opens descriptors 0 to 2 if they are closed: a file of ours must not become standard error, for
+ * example. */
 static void descriptors_fill(void)
 {
     int fd;
@@ -66,8 +67,7 @@ static void descriptors_fill(void)
         (void)close(fd);
 }
 
-/* From here on everything is done as that user, who has one right more until it is mounted: to
- * mount. */
+/* Switches to that user, who keeps one capability until the program has mounted: to mount. */
 static enum exit_code user_become(const struct options *options)
 {
     if (!options->user || (geteuid() != 0 && geteuid() == options->user_id))
@@ -85,7 +85,7 @@ int main(int argc, char **argv)
 {
     struct options options;
     descriptors_fill();
-    (void)prctl(PR_SET_NAME, "seedancefs"); /* also where mount(8) knows it by another name */
+    (void)prctl(PR_SET_NAME, "seedancefs"); /* even if mount(8) calls it by another name */
     enum options_result parsed = options_parse(&options, argc, argv);
     enum exit_code code = parsed == OPTIONS_DONE ? EXIT_DONE : EXIT_CONFIGURATION;
     if (parsed == OPTIONS_RUN)

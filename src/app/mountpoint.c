@@ -33,7 +33,8 @@ static bool is_seedancefs(const char *path)
     return is_ours;
 }
 
-/* Absolute and without symbolic links, without asking the last component, which may be dead. */
+/* Makes the path absolute and free of symbolic links, without a request to the last component,
+ * which may be dead. */
 static char *resolve(const char *path)
 {
     char *whole = realpath(path, NULL);
@@ -55,13 +56,13 @@ static char *resolve(const char *path)
     return result;
 }
 
-/* Nothing is deleted, but what is mounted there goes away. Proof: /proc/self/mounts has a
- * seedancefs as the uppermost there, and the kernel itself says ENOTCONN or ECONNABORTED of it: its
- * program is dead for good. Where either cannot be asked, the mount stays, and the start is
+/* Nothing is deleted, but the mount there goes away. Proof: /proc/self/mounts has a seedancefs as
+ * the uppermost mount there, and the kernel itself returns ENOTCONN or ECONNABORTED for it: its
+ * program is dead for good. If either cannot be asked, the mount stays, and the start is
  * refused. */
 static bool unmount_stale(const char *path)
 {
-    /* `path` has no links; one that is put there now leads to somebody else's mount. */
+    /* `path` has no links. If somebody puts one there now, it leads to somebody else's mount. */
     if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
         return true;
     char *arguments[] = {(char[]){"fusermount3"}, (char[]){"-uz"}, strdup(path), NULL};
@@ -81,14 +82,14 @@ static enum exit_code refuse(const char *path, const char *why)
     return EXIT_CONFIGURATION;
 }
 
-/* What lies in the directory is not lost, but nobody sees it while it is covered. */
+/* Files in the directory are not lost, but nobody sees them while the mount covers them. */
 static void hidden_files_look(const char *path)
 {
     DIR *directory = opendir(path);
     const struct dirent *entry;
     unsigned count = 0;
     while (directory && count <= 2 && (entry = readdir(directory)))
-        count++; /* two are . and .. */
+        count++; /* two of them are . and .. */
     if (directory)
         (void)closedir(directory);
     if (count > 2)

@@ -11,11 +11,11 @@
 #include <sys/types.h>
 
 /* Checks that `path` is a directory and that no seedancefs is mounted on it. Unmounts the dead
- * mount of a killed seedancefs ("Transport endpoint is not connected"). EXIT_DONE, or says what is
- * wrong. */
+ * mount of a killed seedancefs ("Transport endpoint is not connected"). Returns EXIT_DONE, or says
+ * what is wrong. */
 enum exit_code mountpoint_prepare(const char *path);
 
-/* The device at `path`, without sending a request to a mount there; 0: not known. */
+/* The device at `path`, found without a request to a mount there; 0: not known. */
 dev_t mountpoint_device_get(const char *path);
 
 /* Why mounting failed, in a sentence that says what to do. Static storage. */

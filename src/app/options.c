@@ -1,7 +1,7 @@
 /*
- * One row per option: its names, its argument, where it goes and what --help says. Nothing else
- * in the program knows the names. The OPTIONS of the man page and the completions of the shells are
- * made from --help by scripts/packaging/options.awk: an argument called FILE or DIR, or one that
+ * One row per option: its names, its argument, where its value goes and what --help says. Nothing
+ * else in the program knows the names. scripts/packaging/options.awk makes the OPTIONS of the man
+ * page and the completions of the shells from --help: an argument called FILE or DIR, or one that
  * lists its words between bars, is completed as such.
  */
 #include "options.h"
@@ -108,7 +108,7 @@ static void help_print(FILE *out)
                        row->letter ? row->letter : ' ', row->letter ? "," : " ", row->name,
                        row->argument ? " " : "", row->argument ? row->argument : "");
         (void)fprintf(out, "  %-28s", left);
-        if (strlen(left) >= 28) /* it reaches into the column of the explanations */
+        if (strlen(left) >= 28) /* it would reach into the column of explanations */
             (void)fprintf(out, "\n  %-28s", "");
         for (const char *p = row->help; *p; p++) {
             (void)fputc(*p, out);
@@ -154,7 +154,8 @@ static int text_parse(const char *text, void *out)
     return *text ? text_replace(out, text) : -EINVAL;
 }
 
-/* Paths are made absolute here: the program leaves its directory when it goes to the background. */
+/* Paths are made absolute here, because the program leaves its directory when it goes to the
+ * background. */
 static int path_replace(char **place, const char *value)
 {
     CLEANUP_FREE char *here = value[0] == '/' ? NULL : realpath(".", NULL);
@@ -181,7 +182,7 @@ static int number_parse(const char *text, void *out)
     return size_parse(text, out) < 0 || *(int64_t *)out > 1000000 ? -EINVAL : 0;
 }
 
-/* With a fraction, in milliseconds, without floating point. */
+/* Seconds, perhaps with a fraction, become milliseconds, without floating point. */
 static int seconds_parse(const char *text, void *out)
 {
     int64_t micros;
@@ -240,7 +241,7 @@ static int flag_parse(const char *text UNUSED, void *out)
     return 0;
 }
 
-/* How the value of an option is read, and what is said of one that cannot be. */
+/* How each kind of value is parsed, and what is said if that fails. */
 static const struct {
     int (*parse)(const char *text, void *out);
     const char *rule;
@@ -265,7 +266,7 @@ static int option_apply(struct options *options, const struct option_row *row, c
     return r;
 }
 
-/* "api_key_file=/etc/key" for the row "api-key-file". */
+/* True for "api_key_file=/etc/key" and the row "api-key-file". */
 static bool is_row_named(const struct option_row *row, const char *option, size_t len)
 {
     bool is_same = strlen(row->name) == len && row->type < OPTION_FUSE;
@@ -279,7 +280,7 @@ static int fuse_option_add(struct options *options, const char *option)
     return fuse_opt_add_opt_escaped(&options->fuse_options, option) < 0 ? no_memory() : 0;
 }
 
-/* One of a list behind -o. */
+/* Applies one item of a list after -o. */
 static int option_item_apply(void *context, const char *item, int key UNUSED,
                              struct fuse_args *kept UNUSED)
 {
@@ -301,16 +302,16 @@ static int option_item_apply(void *context, const char *item, int key UNUSED,
     return fuse_option_add(options, item) < 0 ? -1 : 0;
 }
 
-/* FUSE_OPT_KEY() has -1U for the offset, of which clang warns. */
+/* FUSE_OPT_KEY() has the offset -1U, which makes clang warn. */
 #define IGNORED(name)                                                                              \
     {                                                                                              \
         (name), UINT32_MAX, FUSE_OPT_KEY_DISCARD                                                   \
     }
 
-/* libfuse takes the list apart, so that "\," in it means what it means to every FUSE filesystem. */
+/* libfuse takes the list apart, so "\," in it means the same as for every FUSE filesystem. */
 static int option_list_apply(struct options *options, char *list)
 {
-    /* mount(8) passes these for itself, and to mount helpers. */
+    /* mount(8) reads these itself, and passes them on to mount helpers. */
     static const struct fuse_opt ignored[] = {
         IGNORED("rw"),       IGNORED("auto"),  IGNORED("noauto"),  IGNORED("user"),
         IGNORED("nouser"),   IGNORED("users"), IGNORED("_netdev"), IGNORED("nofail"),
@@ -323,8 +324,8 @@ static int option_list_apply(struct options *options, char *list)
     return r;
 }
 
-/* `user_home`: of the user that it is to run as, to whom the environment does not belong; NULL:
- * nobody else. */
+/* `user_home` is of the user to switch to, because the environment belongs to somebody else; NULL:
+ * no switch. */
 static int data_directory_default(struct options *options, const char *user_home)
 {
     const char *base = user_home ? NULL : getenv("XDG_DATA_HOME");
@@ -356,8 +357,8 @@ static int user_find(struct options *options, const char **home)
     return 0;
 }
 
-/* mount(8) puts the source of its table before the mount point. There is none, so that it is one of
- * two words; the kernel shows it, and `mount -a` compares it. */
+/* mount(8) puts the source of its table before the mount point. There is no real source, so it must
+ * be one of two words. The kernel shows it, and `mount -a` compares it. */
 static int source_take(struct options *options, int argc, char **argv)
 {
     static const char *const sources[] = {"seedancefs", "", "none"};
@@ -424,11 +425,11 @@ static const struct option_row *row_of(int code)
 }
 
 /*
- * By the name mount.fuse.seedancefs mount(8) calls the program itself, rather than mount.fuse3,
- * which would become the user of setuid= before it. "/sbin/mount.TYPE SOURCE DIR [-sfnv] [-N
- * NAMESPACE] [-o OPTIONS] [-t TYPE.SUBTYPE]", it says of those: -f there is a mount that is only
- * tried out, and the others mean nothing here. Takes them out of the arguments; true: nothing shall
- * be mounted.
+ * mount(8) calls the program itself if the program has the name mount.fuse.seedancefs. Otherwise it
+ * calls mount.fuse3, which would first switch to the user of setuid=. mount(8) documents
+ * "/sbin/mount.TYPE SOURCE DIR [-sfnv] [-N NAMESPACE] [-o OPTIONS] [-t TYPE.SUBTYPE]". There -f
+ * means that the mount is only tried out; the others mean nothing here. This removes them from the
+ * arguments. True: nothing shall be mounted.
  */
 static bool mount_arguments_take(int *argc, char **argv)
 {

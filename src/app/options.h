@@ -1,7 +1,7 @@
 /*
  * What: the command line, from one table: the parser, --help and every long option as -o
  * name_with_underscores=value (for fstab) come from it.
- * Lifetime: options_init() .. options_fini(); texts are owned by the options.
+ * Lifetime: options_init() .. options_fini(); the options own their texts.
  * Errors: options_parse() has said on standard error what is wrong.
  */
 #ifndef SEEDANCEFS_APP_OPTIONS_H
@@ -34,16 +34,16 @@ struct options {
     bool is_inotify_off;
     bool is_unknown_allowed;
     bool is_core_allowed;
-    char *user;         /* that it is to run as; NULL: whoever has started it */
+    char *user;         /* the user to switch to; NULL: none */
     uid_t user_id;      /* of `user` */
     gid_t group_id;     /* that user's */
-    char *fuse_options; /* what -o named and no option of ours is; NULL: none */
-    bool is_shared;     /* allow_other is among them: the mount is not for its owner alone */
+    char *fuse_options; /* -o options that are not ours; NULL: none */
+    bool is_shared;     /* allow_other is among them: others may use the mount, too */
 };
 
 enum options_result { OPTIONS_RUN, OPTIONS_DONE, OPTIONS_WRONG };
 
-/* Fills `options`. OPTIONS_DONE: --help or --version was asked for and answered. */
+/* Fills `options`. OPTIONS_DONE: --help or --version was given, and its text written. */
 enum options_result options_parse(struct options *options, int argc, char **argv);
 void options_fini(struct options *options);
 

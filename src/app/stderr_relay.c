@@ -11,24 +11,25 @@
 #include <unistd.h>
 
 enum {
-    PIPE_BYTES = 1024 * 1024, /* so many lines may come at once; less where the kernel says so */
+    PIPE_BYTES = 1024 * 1024, /* this much may come at once; less if the kernel allows less */
     LAST_SECONDS = 1,
 };
 
 static struct {
     bool is_started;
     struct child child;
-    int former_fd; /* what standard error was; -1: nothing */
+    int former_fd; /* the original standard error; -1: it was closed */
 } relay = {.former_fd = -1};
 
-/* The program has ended. The second alarm, which nobody handles, ends what waits for a reader. */
+/* The program has ended. The second alarm has no handler, so it ends a process that waits for a
+ * reader. */
 static void on_program_end(int signal_number UNUSED)
 {
     (void)alarm(LAST_SECONDS);
 }
 
-/* A failure is left at that: there is no other place to say so, and the next line may work (a full
- * disk). */
+/* An error is ignored: there is no other place to report it, and the next line may succeed (after a
+ * full disk). */
 static void bytes_relay(const char *bytes, size_t len)
 {
     while (len > 0) {
@@ -53,7 +54,7 @@ static sigset_t alarm_set(void)
 static void child_work(void *context UNUSED)
 {
     static char bytes[64 * 1024];
-    /* What the terminal and a service manager send to all of a program's processes is for the
+    /* Signals that the terminal or a service manager sends to all processes are meant for the
      * program alone. */
     static const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGTTOU};
     for (size_t i = 0; i < ARRAY_COUNT(ignored); i++)
@@ -72,7 +73,7 @@ static void child_work(void *context UNUSED)
             if (n > 0)
                 bytes_relay(bytes, (size_t)n);
         } else if (fds[0].revents || fds[1].revents) {
-            return; /* nothing is left, and nobody writes any more */
+            return; /* the pipe is empty, and nobody writes any more */
         }
     }
 }
@@ -85,8 +86,8 @@ int stderr_relay_start(void)
     (void)fcntl(ends[1], F_SETPIPE_SZ, PIPE_BYTES);
     const struct child_settings settings = {
         .name = "seedancefs-err", .kept_fd = ends[0], .is_stderr_kept = true};
-    /* A program that refuses to start says why and ends at once, perhaps before the process listens
-     * for the alarm. */
+    /* A program that refuses to start says why and ends at once, perhaps before the process handles
+     * the alarm. */
     sigset_t alarms = alarm_set();
     sigset_t before;
     (void)sigprocmask(SIG_BLOCK, &alarms, &before);

@@ -5,7 +5,7 @@
  * files, and not for those of another user. So descriptor 2 becomes a pipe, and a child process,
  * which may block, copies from the pipe to the original standard error.
  * Lifetime: one per program, like standard error, started before the API key is read. When the
- * program ends, however that happens, the process copies what is left, for at most a second.
+ * program ends, however that happens, the process copies the rest, for at most a second.
  * Errors: -errno.
  */
 #ifndef SEEDANCEFS_APP_STDERR_RELAY_H
@@ -15,7 +15,7 @@
 
 int stderr_relay_start(void) NODISCARD;
 
-/* Nothing happens when there is none. */
+/* Does nothing when it was not started. */
 void stderr_relay_stop(void);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * The mount point is known by the directory that holds it, which is held open, and its name in
- * there: whoever may rename directories above it, or put a link in its place, cannot make this
+ * The process knows the mount point by its directory, which it holds open, and by its name there.
+ * Somebody may rename directories above it, or put a link in its place, but cannot make this
  * process unmount something else.
  */
 #include "unmounter.h"
@@ -30,8 +30,7 @@ struct unmounter {
 static int place_unmount(const char *name, uint64_t device)
 {
     struct statx st;
-    /* Without asking a mount there for anything: the program that would answer is waiting for
-     * us. */
+    /* Without a request to a mount there: the program that would reply waits for this process. */
     if (statx(CHILD_KEPT_FD, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC,
               STATX_INO, &st) < 0)
         return -errno;
@@ -56,7 +55,7 @@ static void child_work(void *context)
 
 int unmounter_new(const char *mountpoint, struct unmounter **out)
 {
-    CLEANUP_FREE char *real = realpath(mountpoint, NULL); /* the process has it as its own */
+    CLEANUP_FREE char *real = realpath(mountpoint, NULL); /* the process has its own copy */
     char *slash = real ? strrchr(real, '/') : NULL;
     if (!slash)
         return -errno;

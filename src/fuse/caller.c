@@ -1,14 +1,14 @@
 /*
  * `echo … > jobs/cat/prompt.json` where jobs/cat does not exist: the kernel looks `cat` up before
- * it says what for. Answering every lookup would break mkdir, test -e and file managers, so the
- * calling thread is looked at: it waits in its system call while we decide, and the call's number
- * and arguments stand in /proc/TID/syscall. Left out: guessing from the command's name or from
- * timing.
+ * it says what for. A lookup that always succeeds would break mkdir, test -e and file managers. So
+ * the program looks at the calling thread: it waits in its system call meanwhile, and
+ * /proc/TID/syscall shows the call's number and arguments. Left out: guessing from the command's
+ * name or from timing.
  *
- * The files of /proc are read without waiting for anybody: the thread is in a system call that
- * waits for the program, so it is not in execve(2), whose lock /proc/TID/syscall takes. The memory
- * is another matter: a page of it may be a page of a file, of this mount or of a filesystem that
- * never answers, and reading it waits for that page.
+ * The files of /proc are read without waiting for anybody. The thread is in a system call that
+ * waits for the program, so it is not in execve(2), whose lock /proc/TID/syscall takes. Reading its
+ * memory may wait: a page may belong to a file, of this mount or of a filesystem that never
+ * replies.
  */
 #include "caller.h"
 
@@ -36,7 +36,7 @@ static bool remote_read(pid_t tid, uint64_t address, void *bytes, size_t len)
     return process_vm_readv(tid, &local, 1, &remote, 1, 0) == (ssize_t)len;
 }
 
-/* Page by page: the string may end just before memory that is not mapped. */
+/* Page by page, because the string may end just before memory that is not mapped. */
 static bool remote_read_text(pid_t tid, uint64_t address, char *text, size_t size)
 {
     size_t done = 0;
@@ -134,7 +134,7 @@ bool caller_is_dying(pid_t tid)
     uint64_t pending = status_mask(status, "\nSigPnd:") | status_mask(status, "\nShdPnd:");
     uint64_t harmless = status_mask(status, "\nSigIgn:") | status_mask(status, "\nSigCgt:") |
                         status_mask(status, "\nSigBlk:");
-    /* Those whose default is to do nothing, or to stop (signal(7)). */
+    /* The signals whose default is to do nothing, or to stop (signal(7)). */
     static const int defaults[] = {SIGCHLD, SIGURG,  SIGWINCH, SIGCONT,
                                    SIGSTOP, SIGTSTP, SIGTTIN,  SIGTTOU};
     for (size_t i = 0; i < ARRAY_COUNT(defaults); i++)

@@ -8,29 +8,29 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* The system call that a thread is inside of: open(2), openat(2), openat2(2) or creat(2). */
+/* The system call that a thread is in: open(2), openat(2), openat2(2) or creat(2). */
 struct caller_open_call {
     pid_t tid;
-    uint64_t path; /* its address in the caller, as is `how` */
-    uint64_t how;  /* of openat2(2), which has the flags there; else 0 */
+    uint64_t path; /* its address in the caller, like `how` */
+    uint64_t how;  /* of openat2(2), which has its flags there; else 0 */
     uint64_t flags;
 };
 
 /*
- * True when `tid` is inside one of these calls and may be creating a file. False whenever that
- * cannot be seen (another pid namespace, restricted ptrace, see proc(5)). Does not wait.
+ * True when `tid` is in one of these calls and may be creating a file. False whenever that cannot
+ * be seen (another pid namespace, restricted ptrace, see proc(5)). Does not wait.
  */
 bool caller_open_call_get(pid_t tid, struct caller_open_call *out);
 
 /*
- * True when the call has O_CREAT and `name` is a component of its path but not the last: something
- * is about to be created below `name`. False whenever that cannot be seen (see
+ * True when the call has O_CREAT and `name` is a component of its path but not the last: the caller
+ * is about to create something below `name`. False whenever that cannot be seen (see
  * process_vm_readv(2)). Waits for the caller's memory, which a caller can delay for ever: do not
  * call it in the loop, see inspector.c.
  */
 bool caller_is_creating_below(const struct caller_open_call *call, const char *name);
 
-/* True when thread `tid` has a signal pending that will end it, or is gone. */
+/* True when thread `tid` is gone, or has a pending signal that will end it. */
 bool caller_is_dying(pid_t tid);
 
 #endif

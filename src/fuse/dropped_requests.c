@@ -1,9 +1,9 @@
 /*
- * libfuse allocates a little for each request. When there is no memory it replies ENOMEM by
- * itself, and nobody else hears of the request. That is right for most requests. But a release
- * does not come again: its handle would stay open, and its prompt.json would never be submitted.
- * And a writer that was told of an error must not have half a prompt.json submitted. So the
- * session looks at these requests before libfuse does.
+ * libfuse allocates a little memory for each request. Without memory it replies ENOMEM by itself,
+ * and nobody else hears of the request. That is right for most requests. But a release does not
+ * come again: its handle would stay open, and its prompt.json would never be submitted. And if a
+ * writer was told of an error, half a prompt.json must not be submitted. So the session looks at
+ * these requests before libfuse does.
  */
 #include "fuse_private.h"
 

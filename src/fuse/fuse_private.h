@@ -2,13 +2,13 @@
  * What: what the files of the fuse layer share.
  *   session.c  start, mounting, the queue of requests, end
  *   ops.c      one thin function per operation
- *   lookups.c  lookups, and those that wait for a look at their caller
+ *   lookups.c  lookups, and those that wait until their caller is inspected
  *   reads.c    reads, and those that must wait
  *   xattrs.c   extended attributes
- *   metrics.c  how many requests and errors there were
+ *   metrics.c  numbers of requests and errors
  *   polls.c    poll(2)
- *   reply.c    who asks, about what, and the reply
- *   dropped_requests.c  requests that libfuse had no memory for
+ *   reply.c    the caller, the handle, and the reply
+ *   dropped_requests.c  requests for which libfuse had no memory
  *   caller.c   what the thread behind a request is doing
  *   inspector.c  the process that looks into a caller's memory
  */
@@ -29,10 +29,10 @@ struct session {
     struct fuse_session *fuse;
     struct fuse_buf buffer;
     bool is_mounted;
-    bool is_request_taken;    /* the one that is being processed has come to its operation */
+    bool is_request_taken;    /* the present request has come to its operation */
     struct request *requests; /* parked reads */
-    struct lookup *lookups;   /* parked */
-    struct poller *pollers;   /* handles by which somebody who sleeps is woken */
+    struct lookup *lookups;   /* parked lookups */
+    struct poller *pollers;   /* handles by which the kernel wakes pollers */
     pid_t emitter;            /* 0: none; see session_emitter_set() */
     uint64_t raising_parent;
     const char *raising;
@@ -43,7 +43,8 @@ struct session {
 
 extern const struct fuse_lowlevel_ops session_ops;
 
-/* The one place where an error is turned into an errno, logged and replied. 0 is a reply, too. */
+/* The one place where an error is turned into an errno, logged and replied. It also replies success
+ * (0). */
 void reply_error(fuse_req_t req, const char *operation, int r);
 
 void reply_entry(fuse_req_t req, const char *operation, int r, const struct tree_entry *entry);
@@ -51,7 +52,7 @@ struct fuse_entry_param entry_param(const struct tree_entry *entry);
 
 struct session *session_of(fuse_req_t req);
 struct tree *tree_of(fuse_req_t req);
-/* Who asks: a pointer, for one call. */
+/* The caller of a request: a pointer that is valid for one call. */
 #define CALLER(req) (&(const struct tree_caller){fuse_req_ctx(req)->uid, fuse_req_ctx(req)->gid})
 bool is_emitter(fuse_req_t req);
 struct tree_handle *handle_of(const struct fuse_file_info *fi);
@@ -71,7 +72,8 @@ void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *v
                  int flags);
 void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
 
-/* For session_state_log(): one line of a request that waits, since `began_ms` (monotonic). */
+/* For session_state_log(): one line about a request that has waited since `began_ms`
+ * (monotonic). */
 void parked_state_log(const struct session *session, const char *kind, fuse_ino_t ino,
                       int64_t began_ms);
 int64_t session_now_ms(const struct session *session);
@@ -83,11 +85,11 @@ void op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct f
 void poll_wake(void *waker);
 void poll_drop(void *waker);
 
-/* dropped_requests.c: what a request of the kernel is, and the handle that it is about. */
+/* dropped_requests.c: the kind of a kernel's request, and its handle. */
 enum dropped_kind { DROPPED_NOTHING, DROPPED_WRITE, DROPPED_FLUSH, DROPPED_RELEASE };
 enum dropped_kind dropped_request_kind(const void *request, size_t len, uint64_t *handle);
 
-/* Answers every parked read, or lookup, with -ENOTCONN. */
+/* Replies -ENOTCONN to every parked read, or lookup. */
 void reads_end(struct session *session);
 void lookups_end(struct session *session);
 

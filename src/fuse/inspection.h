@@ -20,7 +20,7 @@ struct inspection {
     uint64_t id;
     pid_t tid;
     const char *name; /* lent */
-    bool is_asked;    /* the process has the question */
+    bool is_asked;    /* the question was sent to the process */
     inspection_fn *fn;
     void *context;
     struct timer deadline;
@@ -29,7 +29,8 @@ struct inspection {
 };
 
 /* Asks whether `tid` is about to create something below `name`, which is lent until the result
- * comes. On failure (also without an inspector, NULL) it cannot be known, and fn is not called. */
+ * comes. On failure (also if `inspector` is NULL) the answer cannot be known, and fn is not
+ * called. */
 int inspection_start(struct inspection *inspection, struct inspector *inspector, pid_t tid,
                      const char *name, inspection_fn *fn, void *context) NODISCARD;
 

@@ -1,16 +1,17 @@
 /*
- * One socket pair of SOCK_SEQPACKET: a message is a question (whose number, thread and name) or its
+ * One socket pair of SOCK_SEQPACKET: a message is a question (its number, thread and name) or its
  * result.
  *
- * The process reads what does not wait by itself and forks a process for each look into a caller's
- * memory. So one that waits holds up no other, and none of them holds up the loop, which goes on to
- * serve the very page that a look may wait for. Each has an alarm: a wait for a page ends by it,
- * unless a filesystem that is not ours waits without looking at signals. The loop gives up by its
- * own clock in any case; a result that comes later finds nobody.
+ * The process itself reads what never waits, and forks another process for each look into a
+ * caller's memory. So a look that waits delays neither the other looks nor the loop, which goes on
+ * to serve the very page that a look may wait for. Each look has an alarm. It ends the wait for a
+ * page, unless a filesystem that is not ours waits without handling signals. The loop has a
+ * deadline of its own in any case; a result that comes later is ignored.
  *
- * It is forked once, before there is a key, and not again when it is gone: a later copy of the
- * program would hold the key. Of root's rights it needs CAP_SYS_PTRACE, to look into processes that
- * are not exactly like itself, and CAP_DAC_READ_SEARCH, for the files in /proc of other users.
+ * The process is forked once, before the key is read, and not again when it has ended, because a
+ * later copy of the program would have the key. It keeps two of root's capabilities:
+ * CAP_SYS_PTRACE, to look into processes that are not exactly like itself, and CAP_DAC_READ_SEARCH,
+ * for the files in /proc of other users.
  */
 #include "inspection.h"
 
@@ -35,14 +36,14 @@
 
 enum {
     DEADLINE_MS = 1000,
-    LOOK_S = 1,     /* of the process that looks */
+    LOOK_S = 1,     /* of one look */
     LOOKS_MAX = 64, /* at the same time */
 };
 
 struct question {
     uint64_t id;
     pid_t tid;
-    char name[TEXT_NAME_MAX + 1]; /* as many bytes as it has, with its end */
+    char name[TEXT_NAME_MAX + 1]; /* sent up to its terminating NUL */
 };
 
 struct result {
@@ -61,7 +62,7 @@ struct inspector {
 static void result_send(uint64_t id, bool is_creating)
 {
     struct result result;
-    memset(&result, 0, sizeof(result)); /* the padding, too */
+    memset(&result, 0, sizeof(result)); /* also the padding */
     result.id = id;
     result.is_creating = is_creating;
     (void)send(CHILD_SOCKET_FD, &result, sizeof(result), MSG_NOSIGNAL);
@@ -77,21 +78,22 @@ static _Noreturn void look(const struct question *question, const struct caller_
     _exit(0);
 }
 
-/* Those that have ended. When there are as many as there may be, one has to end first. */
+/* Collects the looks that have ended. If there are LOOKS_MAX of them, waits until one ends. */
 static void looks_collect(int *looks)
 {
     while (*looks > 0 && waitpid(-1, NULL, *looks >= LOOKS_MAX ? 0 : WNOHANG) > 0)
         (*looks)--;
 }
 
-/* Waits for a question, and collects the looks that end meanwhile. False at the end. */
+/* Waits for a question, and collects the looks that end meanwhile. False when the socket has
+ * closed. */
 static bool question_wait(struct question *question, int *looks, const sigset_t *waiting)
 {
     struct pollfd fd = {.fd = CHILD_SOCKET_FD, .events = POLLIN};
     int n;
     do {
         looks_collect(looks);
-        n = ppoll(&fd, 1, NULL, waiting); /* ends for SIGCHLD, too */
+        n = ppoll(&fd, 1, NULL, waiting); /* SIGCHLD ends it, too */
     } while (n < 0 && errno == EINTR);
     return n > 0 && recv(CHILD_SOCKET_FD, question, sizeof(*question), 0) > 0;
 }
@@ -100,7 +102,7 @@ static void on_child(int signal_number UNUSED)
 {
 }
 
-/* SIGCHLD comes only while the process waits. False: it could not be set up. */
+/* Lets SIGCHLD come only while the process waits. False: that could not be set up. */
 static bool signals_prepare(sigset_t *waiting)
 {
     const struct sigaction action = {.sa_handler = on_child};
@@ -157,7 +159,7 @@ static bool question_send(const struct inspector *inspector, const struct inspec
     return send(inspector->child.socket_fd, &question, bytes, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
 }
 
-/* As many as there is place for; the others when results have come. */
+/* Sends as many questions as the socket takes. The others follow when results have come. */
 static void questions_send(struct inspector *inspector)
 {
     struct inspection *inspection;
@@ -168,7 +170,7 @@ static void questions_send(struct inspector *inspector)
     }
 }
 
-/* All results that have come. False when no more will. */
+/* Takes all results that have come. False when no more will come. */
 static bool results_take(struct inspector *inspector)
 {
     struct result result;
@@ -176,7 +178,7 @@ static bool results_take(struct inspector *inspector)
     while ((n = recv(inspector->child.socket_fd, &result, sizeof(result), MSG_DONTWAIT)) ==
            (ssize_t)sizeof(result)) {
         struct inspection *inspection = inspection_find(inspector, result.id);
-        if (inspection) /* else it came too late */
+        if (inspection) /* otherwise it is late */
             inspection_end(inspection, result.is_creating);
     }
     bool is_alive = n < 0 && (errno == EAGAIN || errno == EINTR);
@@ -189,7 +191,7 @@ static void inspection_is_late(void *context)
     const struct inspection *inspection = context;
     struct inspector *inspector = inspection->inspector;
     uint64_t id = inspection->id;
-    /* It may be the loop that is late. */
+    /* Perhaps the loop itself is late, and the result is there. */
     (void)results_take(inspector);
     struct inspection *left = inspection_find(inspector, id);
     if (left)
@@ -265,7 +267,7 @@ struct inspector *inspector_free(struct inspector *inspector)
 {
     if (!inspector)
         return NULL;
-    (void)kill(inspector->child.pid, SIGKILL); /* it may wait for one of its looks */
+    (void)kill(inspector->child.pid, SIGKILL); /* it may be waiting for a look */
     child_wait(&inspector->child);
     free(inspector);
     return NULL;

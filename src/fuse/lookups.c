@@ -1,6 +1,6 @@
 /*
- * Lookups. One of a name that is not there, by somebody who may make a job of that name, waits
- * until the inspector has looked at what its caller is about to do: see caller.c.
+ * Lookups. If the name does not exist and the caller may create a job of that name, the lookup is
+ * parked until the inspector knows what the caller is about to do: see caller.c.
  */
 #include "fuse_private.h"
 
@@ -31,7 +31,7 @@ static void lookup_free(struct lookup *lookup)
     free(lookup);
 }
 
-/* Meanwhile somebody else may have made it, or the directory have become another's. */
+/* Meanwhile somebody else may have created the name, or the directory may have changed. */
 static void lookup_end(void *context, bool is_creating)
 {
     struct lookup *lookup = context;
@@ -44,7 +44,8 @@ static void lookup_end(void *context, bool is_creating)
     reply_entry(req, "lookup", r, &entry);
 }
 
-/* 0, or why it is answered at once: -ENOENT where the caller cannot be looked at. */
+/* 0 when the lookup is parked. Otherwise why the reply comes at once: -ENOENT if the caller cannot
+ * be inspected. */
 static int lookup_park(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct session *session = session_of(req);
@@ -80,7 +81,7 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
         return;
     }
     int r = tree_lookup(tree_of(req), parent, name, &entry);
-    /* Who may not make anything is not looked at. */
+    /* A caller who may not create anything is not inspected. */
     if (r == -ENOENT && tree_provisional_check(tree_of(req), parent, CALLER(req)) == 0) {
         r = lookup_park(req, parent, name);
         if (r == 0)

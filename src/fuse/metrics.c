@@ -1,5 +1,5 @@
 /*
- * The layer's own part of the file `metrics`: what the kernel asked, and which errors it was given.
+ * The layer's own part of the file `metrics`: the requests of the kernel, and the errors it got.
  * Requests are counted where they come in, by the number of their operation, so that none can be
  * forgotten.
  */

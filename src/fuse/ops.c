@@ -1,6 +1,6 @@
 /*
- * The operations: one thin function per request, which checks nothing that the tree checks. Every
- * path of a function ends in exactly one reply.
+ * The operations: one thin function per request. They do not check what the tree checks. Every path
+ * of a function ends in exactly one reply.
  */
 #include "fuse_private.h"
 
@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 enum {
-    /* Stalled readahead counts against max_background, and at the default of 12 a dozen stalled
+    /* Stalled readahead counts against max_background. With the default of 12, a dozen stalled
      * readers stop every buffered read of the mount. */
     BACKGROUND_MAX = 4096,
     WRITE_MAX = 128 * 1024,
@@ -36,13 +36,14 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
     conn->max_background = BACKGROUND_MAX;
     conn->congestion_threshold = BACKGROUND_MAX / 4 * 3;
     conn->max_write = WRITE_MAX;
-    /* Requests are small and copied; splicing them in would cost a pipe and two calls more. */
+    /* Requests are small, so they are copied; splicing them in would cost a pipe and two more
+     * calls. */
     conn->want &= ~(unsigned)FUSE_CAP_SPLICE_READ;
     /* Moving takes the pages away from the cache file, and waits until they have been written
      * back. */
     conn->want &= ~(unsigned)FUSE_CAP_SPLICE_MOVE;
-    /* The kernel waits for asynchronous O_DIRECT reads without looking at signals, so that a
-     * stalled reader could not even be killed (fuse_direct_IO() in fs/fuse/file.c). */
+    /* The kernel waits for asynchronous O_DIRECT reads without handling signals, so a stalled
+     * reader could not even be killed (fuse_direct_IO() in fs/fuse/file.c). */
     conn->want &= ~(unsigned)FUSE_CAP_ASYNC_DIO;
     conn->want |=
         conn->capable & (FUSE_CAP_SPLICE_WRITE | FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS |
@@ -55,7 +56,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 
 static void op_forget(fuse_req_t req, fuse_ino_t ino UNUSED, uint64_t count UNUSED)
 {
-    fuse_reply_none(req); /* inode numbers are arithmetic: nothing is remembered */
+    fuse_reply_none(req); /* inode numbers are computed, so there is nothing to forget */
 }
 
 static void op_forget_multi(fuse_req_t req, size_t count UNUSED,
@@ -108,7 +109,7 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_s
     };
     struct tree_entry entry;
     int r = 0;
-    if (change.has_size && fi) { /* ftruncate(2): by the right of the handle */
+    if (change.has_size && fi) { /* ftruncate(2): the handle's right counts */
         r = tree_truncate(handle_of(fi), change.size);
         change.has_size = false;
     } else if (change.has_size) {
@@ -151,7 +152,7 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
                 tree_rename(tree_of(req), parent, name, new_parent, new_name, flags, CALLER(req)));
 }
 
-/* mknod(2): NFS and some archivers make regular files this way. */
+/* mknod(2): NFS and some archivers create regular files this way. */
 static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
                      dev_t device UNUSED)
 {
@@ -188,7 +189,7 @@ static void file_info_fill(struct fuse_file_info *fi, const struct tree_open_res
     fi->fh = (uint64_t)(uintptr_t)opened->handle;
     fi->direct_io = opened->is_direct;
     fi->keep_cache = opened->is_kept;
-#if FUSE_MINOR_VERSION >= 11 /* before, closing such a file costs one request */
+#if FUSE_MINOR_VERSION >= 11 /* before that, closing such a file costs one request */
     fi->noflush = opened->is_flush_void;
 #endif
 }
@@ -202,7 +203,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         return;
     }
     file_info_fill(fi, &opened);
-    /* The caller was interrupted and the kernel has forgotten the open: nobody will release it. */
+    /* The caller was interrupted, and the kernel has forgotten the open: no release will come. */
     if (fuse_reply_open(req, fi) == -ENOENT)
         tree_release(opened.handle);
 }
@@ -270,8 +271,8 @@ static bool listing_add(void *context, const char *name, const struct tree_entry
     size_t need;
     if (listing->is_plus) {
         struct fuse_entry_param param = entry_param(entry);
-        /* "." and ".." are not looked up: node id 0 (libfuse, fuse_reply_buf of readdirplus). What
-         * has no attributes now is looked up when somebody wants them. */
+        /* "." and ".." are not looked up: node id 0 (libfuse, fuse_reply_buf of readdirplus). An
+         * entry without attributes is looked up when somebody wants them. */
         if (entry->is_bare || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
             param.ino = 0;
         need = fuse_add_direntry_plus(listing->req, place, room, name, &param, next);

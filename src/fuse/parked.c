@@ -1,4 +1,4 @@
-/* Requests that wait, for the log (SIGUSR1). */
+/* Writes to the log which requests wait (SIGUSR1). */
 #include "fuse_private.h"
 
 #include "seedancefs/base/log.h"

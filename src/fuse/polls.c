@@ -1,8 +1,8 @@
 /*
- * poll(2), select(2) and epoll(7). The kernel asks what holds now and, when somebody is going to
- * sleep, gives a handle by which to wake it. Waking is a write to /dev/fuse that takes a spinlock
- * and no other (fuse_notify_poll_wakeup() in fs/fuse/file.c), so the loop may do it; the kernel
- * then asks again.
+ * poll(2), select(2) and epoll(7). The kernel asks for the present state. If the caller is going to
+ * sleep, the kernel also passes a handle by which the caller can be woken. Waking is a write to
+ * /dev/fuse that takes a spinlock and no other lock (fuse_notify_poll_wakeup() in fs/fuse/file.c),
+ * so the loop may do it. The kernel then asks again.
  */
 #include "fuse_private.h"
 
@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* What the tree has as a waker. */
+/* The tree's waker. */
 struct poller {
     struct fuse_pollhandle *handle;
     struct session *session;

@@ -1,10 +1,10 @@
 /*
- * Reads. One that must wait is a `struct request` on the heap: the fuse_req_t, and what the tree
- * parked.
+ * Reads. A read that must wait is a `struct request` on the heap, with the fuse_req_t and the read
+ * that the tree parked.
  *
- * An INTERRUPT ends a read in a file made for waiting. It ends any other read only when the caller
- * is dying: a program that gets SIGALRM or SIGURG must not see EINTR from a regular file. The
- * kernel sends an INTERRUPT for the first signal only. So from then on the program looks at the
+ * An INTERRUPT ends a read of a file made for waiting. It ends any other read only when the caller
+ * is dying, because a program that gets SIGALRM or SIGURG must not see EINTR from a regular file.
+ * The kernel sends an INTERRUPT for the first signal only. So from then on the program looks at the
  * caller again and again until the read ends.
  */
 #include "fuse_private.h"
@@ -74,7 +74,7 @@ static void request_look(void *context)
     reply_error(req, "read", -EINTR);
 }
 
-/* libfuse calls this with the request's lock held: only take note. */
+/* libfuse calls this with the request's lock held, so it only sets a timer. */
 static void request_interrupted(fuse_req_t req UNUSED, void *data)
 {
     struct request *request = data;

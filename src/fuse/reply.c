@@ -1,5 +1,5 @@
 /*
- * What every operation needs: who asks, about what, and how the reply is given.
+ * What every operation needs: the caller, the handle, and the reply.
  */
 #include "fuse_private.h"
 

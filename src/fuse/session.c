@@ -1,5 +1,5 @@
 /*
- * The session: birth, mounting, the queue of requests, death.
+ * The session: start, mounting, the queue of requests, end.
  */
 #include "fuse_private.h"
 
@@ -122,11 +122,11 @@ bool session_disconnect(struct session *session)
     int ends[2];
     if (!session->is_mounted || poll(&connection, 1, 0) > 0)
         return false;
-    /* While there is still somebody to reply to. */
+    /* This must happen while the kernel still takes replies. */
     reads_end(session);
     lookups_end(session);
-    /* What libfuse takes for a connection that is gone, so that it does not unmount either
-     * (fuse_kern_unmount()). Without it libfuse tries in vain, and says so. */
+    /* libfuse takes this end of a pipe for a dead connection, and does not unmount
+     * (fuse_kern_unmount()). Without the pipe libfuse tries to unmount in vain, and says so. */
     if (pipe2(ends, O_CLOEXEC) < 0)
         return true;
     (void)close(ends[0]);

@@ -1,6 +1,6 @@
 /*
- * Extended attributes: the kernel asks for a value or a list with room for so many bytes, or with
- * none to learn how many there are.
+ * Extended attributes: the kernel asks for a value or a list with room for a number of bytes, or
+ * without room to learn the size.
  */
 #include "fuse_private.h"
 

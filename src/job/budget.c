@@ -1,10 +1,10 @@
 /*
- * The budget: what attempts cost or may cost, against --budget. Nothing is counted in memory: the
- * sum is asked from the store each time, where every attempt is durable before its request is sent.
- * So the sum holds over restarts, and for any number of writers at once.
+ * The budget: what attempts cost or may cost, against --budget. Nothing is counted in memory. The
+ * sum is asked from the store each time, and every attempt is durable there before its request is
+ * sent. So the sum stays right after a restart, and for any number of writers at once.
  *
- * It is asked twice: before a create starts, so that a job says why it waits, and again immediately
- * before the first byte is sent, when no other create can come in between.
+ * It is asked twice. First before a create starts, so that a job can say why it waits. Then
+ * immediately before the first byte is sent, when no other create can come in between.
  */
 #include "job_private.h"
 
@@ -20,7 +20,7 @@ const char *job_budget_period_to_text(enum job_budget_period period)
     return period_words[period];
 }
 
-/* Days and months are those of UTC, as on the service's bill. */
+/* Days and months are in UTC, like those of the service's bill. */
 void job_budget_period_get(enum job_budget_period period, int64_t wall_ms, int64_t *start_ms,
                            int64_t *end_ms)
 {
@@ -48,7 +48,7 @@ int jobs_budget_get(struct jobs *jobs, struct job_budget_state *out)
     int64_t start_ms;
     if (out->budget.limit_usd_micros == 0) {
         out->until_ms = INT64_MAX;
-        return 0; /* the sum over all attempts is not for nothing */
+        return 0; /* the sum over all attempts would take time for nothing */
     }
     job_budget_period_get(out->budget.period, jobs_wall_ms(jobs), &start_ms, &out->until_ms);
     return store_spent_get(jobs->settings.store, start_ms, &out->used_usd_micros);

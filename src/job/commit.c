@@ -1,8 +1,8 @@
 /*
- * prompt.json or prompt.txt -> attempt. Both are handled alike but for what their content means;
- * what is said here of prompt.json goes for the other form as well. Committing is what may cost
- * money, so it happens at exactly three places: when the last writer of prompt.json is gone (see
- * draft.c), when another file is renamed onto it, and when `submit` is written into ctl.
+ * prompt.json or prompt.txt -> attempt. The two differ only in what their content means; what is
+ * said here of prompt.json holds for prompt.txt, too. A commit may cost money, so it happens at
+ * exactly three places: when the last writer of prompt.json is gone (see draft.c), when another
+ * file is renamed onto it, and when `submit` is written into ctl.
  */
 #include "job_private.h"
 
@@ -17,7 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* prompt_read_media_fn: the files beside prompt.json. Half a picture would be paid for as well. */
+/* A prompt_read_media_fn: reads a file beside prompt.json. A file that is still being written is
+ * refused, because half a picture would be paid for like a whole one. */
 static int media_read(void *context, const char *name, size_t max_bytes, struct buf *out)
 {
     const struct job_detail *detail = context;
@@ -40,7 +41,7 @@ static bool is_blank(const struct buf *text)
     return strspn(buf_text(text), " \t\r\n") == text->len;
 }
 
-/* A single request above the whole budget could wait for ever: it is refused where it is
+/* A single request above the whole budget could wait for ever, so it is refused when it is
  * written. */
 static int budget_check_alone(const struct jobs *jobs, struct prompt **prompt, char **problem)
 {
@@ -65,9 +66,9 @@ static int budget_check_alone(const struct jobs *jobs, struct prompt **prompt, c
 }
 
 /*
- * Checks the content as it is now, as that of a file of this `name` in `job`. 0 and a prompt;
- * -ENODATA for a blank file;
- * -ERR_JSON_INCOMPLETE or -ERR_PROMPT_INVALID and the text for `error`; or an error of the disk.
+ * Checks the present content as that of a file called `name` in `job`. Returns 0 and a prompt;
+ * -ENODATA for a blank file; -ERR_JSON_INCOMPLETE or -ERR_PROMPT_INVALID and the text for `error`;
+ * or an error of the disk.
  */
 static int content_check(const struct job_file *file, const char *name, struct job *job,
                          bool is_media_read, struct prompt **prompt, char **problem,
@@ -115,7 +116,7 @@ static void warnings_keep(struct job *job, const struct prompt_report *report)
     }
 }
 
-/* Nobody waits for the response any more, so it goes where the user will look. */
+/* Nobody waits for the result any more, so it is written where the user will look. */
 static void commit_failed(struct job *job, const char *name, int r)
 {
     struct job_detail *detail;
@@ -132,8 +133,8 @@ static void commit_failed(struct job *job, const char *name, int r)
     jobs_changed(job);
 }
 
-/* The content is on disk before the state that says that it was accepted. close(2) has seen to
- * that, a rename has not: what it puts in place was never flushed as prompt.json. */
+/* The content must be on disk before the state that says that it was accepted. close(2) has seen to
+ * that. A rename has not: the file that it puts in place was never flushed as prompt.json. */
 static int content_sync(const struct job_file *file)
 {
     CLEANUP_CLOSE int fd = job_file_bytes_open(file, O_RDONLY);
@@ -188,7 +189,7 @@ int job_prompt_commit(struct job_file *file)
     return r;
 }
 
-/* Says in `error` what a write, close or rename is being refused for. The job's state waits for the
+/* Writes into `error` why a write, close or rename is refused. The job's state changes only at the
  * release, because the writer may still go on. */
 static void report_show(struct job *job, char **problem)
 {

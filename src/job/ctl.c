@@ -1,7 +1,7 @@
 /*
- * Commands written into a job's ctl. A command does what it says or fails as a whole: the write
- * gives the errno, and reading ctl the sentence, until the next command. It does not stand in
- * `error`: nothing is wrong with the job.
+ * Commands that are written into a job's ctl. A command succeeds or fails as a whole. If it fails,
+ * the write returns the errno, and a read of ctl returns the sentence until the next command. The
+ * sentence does not stand in `error`, because nothing is wrong with the job.
  */
 #include "job_private.h"
 
@@ -18,7 +18,7 @@ static int ctl_refuse(struct job *job, int r, const char *command, const char *w
     return r;
 }
 
-/* Why a command that only rests on the state is not possible in this one. */
+/* Refuses a command that the job's state does not allow. */
 static int ctl_refuse_state(struct job *job, const char *command)
 {
     char why[128];
@@ -28,7 +28,7 @@ static int ctl_refuse_state(struct job *job, const char *command)
     return ctl_refuse(job, is_active ? -EBUSY : -EINVAL, command, why);
 }
 
-/* When the prompt is closed, what was written takes the place of whatever the job has become. */
+/* When the writer closes the prompt, its content replaces whatever the job has become meanwhile. */
 static bool is_prompt_open(const struct job *job)
 {
     const struct job_file *file = job_file_find_prompt(job->detail);
@@ -47,7 +47,7 @@ static int ctl_submit(struct job *job, const char *argument UNUSED)
     if (job->state == JOB_WAITING) {
         if (detail->call)
             return ctl_refuse(job, -EBUSY, "submit", "it is being submitted at this moment.");
-        /* The user says that what stood in the way has been settled. */
+        /* By this command the user says that the obstacle is gone. */
         if (jobs->gate != JOB_GATE_OPEN)
             jobs_key_changed(jobs);
         else if (!detail->is_queued)
@@ -112,7 +112,7 @@ static int ctl_adopt(struct job *job, const char *task_id)
     return r;
 }
 
-/* Who asks for what the job has sees all of it, also what was unlinked. */
+/* A user who asks for the job's results sees all its files again, also those that were unlinked. */
 static void job_show(struct job *job)
 {
     job->hidden = 0;
@@ -212,7 +212,7 @@ int job_ctl_run(struct job *job, const char *bytes, size_t len)
     char *rest = NULL;
     const char *word = strtok_r(line, " \t\r\n", &rest);
     const char *argument = strtok_r(NULL, " \t\r\n", &rest);
-    if (!word) { /* blank: nothing was asked, and what was refused before is forgotten */
+    if (!word) { /* a blank line commands nothing; the last refusal is forgotten */
         jobs_changed(job);
         return 0;
     }

@@ -1,12 +1,12 @@
 /*
- * defaults.json. What is in force and what is being written are kept apart, so that a prompt that
- * is submitted meanwhile never meets half of it; and what was refused is dropped rather than kept,
- * so that the file always says what is in force. It comes into force when its last writer is gone:
- * whoever writes a prompt after close(2) has the new defaults.
+ * defaults.json. The values in force and the text that is being written are kept apart, so that a
+ * prompt that is submitted meanwhile never gets half of the new ones. A refused text is dropped, so
+ * that the file always shows what is in force. A new text comes into force when its last writer is
+ * gone: a prompt that is written after close(2) gets the new defaults.
  *
- * What was found at the start and is not acceptable (damaged, or written by another version) is not
- * the same as no defaults: requests would cost something else than their writer believes. No prompt
- * is accepted until it has been put right.
+ * If the file that is found at the start is not acceptable (damaged, or of another version), the
+ * program does not continue without defaults: requests would cost something else than their writer
+ * believes. It accepts no prompt until the user has corrected the file.
  */
 #include "job_private.h"
 
@@ -21,7 +21,7 @@
 #include <sys/stat.h>
 
 static const char file_name[] = "defaults.json";
-static const char nothing[] = "{}\n"; /* shown where nothing was ever written */
+static const char nothing[] = "{}\n"; /* shown while there is no file */
 
 struct job_defaults {
     struct prompt_defaults values;
@@ -32,7 +32,7 @@ struct job_defaults {
     int64_t changed_ms;
     int64_t named_ms;
     bool is_there;
-    bool is_broken; /* what was found at the start is not acceptable */
+    bool is_broken; /* the file that was found at the start is not acceptable */
 };
 
 static void problem_set(struct jobs *jobs, char *problem)
@@ -44,7 +44,7 @@ static void problem_set(struct jobs *jobs, char *problem)
     d->problem = problem;
 }
 
-/* Says why a text is refused: what the report lists, or else what `r` means. */
+/* Says why a text is refused: the problems in the report, or else the meaning of `r`. */
 static void problem_say(struct jobs *jobs, int r, const struct prompt_report *report,
                         const char *end)
 {
@@ -149,7 +149,7 @@ static void there_set(struct jobs *jobs, bool is_there)
     jobs->defaults->is_there = is_there;
 }
 
-/* The disk has it: now it is in force. Takes the text and the values. */
+/* Puts the text and the values into force, once they are on disk. Takes both. */
 static void defaults_install(struct jobs *jobs, struct buf *text, struct prompt_defaults *values)
 {
     struct job_defaults *d = jobs->defaults;
@@ -179,8 +179,8 @@ static int defaults_replace(struct jobs *jobs, const struct buf *text,
     return 0;
 }
 
-/* The verdict on a text that may still go on, or, when `is_final`, its coming into
- * force. Where it is refused, the problem says why. */
+/* Judges a text. If `is_final`, an acceptable text comes into force; otherwise more bytes may
+ * follow. If the text is refused, the problem says why. */
 static int text_judge(struct jobs *jobs, const struct buf *text, bool is_final)
 {
     CLEANUP(prompt_defaults_fini) struct prompt_defaults values = {0};
@@ -195,7 +195,7 @@ static int text_judge(struct jobs *jobs, const struct buf *text, bool is_final)
     return r;
 }
 
-/* The first change of a writing: the draft begins as what is there. */
+/* At the first change the draft starts as a copy of the present text. */
 static int bytes_begin(struct draft *draft, int64_t size)
 {
     struct jobs *jobs = draft->owner;
@@ -287,7 +287,7 @@ int jobs_defaults_open(struct jobs *jobs, bool is_truncating)
 {
     struct job_defaults *d = jobs->defaults;
     d->draft.writers++;
-    there_set(jobs, true); /* made, where it was removed */
+    there_set(jobs, true); /* created again after it was removed */
     int r = is_truncating ? draft_truncate(&d->draft, 0) : 0;
     if (r < 0)
         draft_close(&d->draft);
@@ -326,5 +326,5 @@ int jobs_defaults_take(struct jobs *jobs, const struct job_file *file)
     int r = job_file_read(file, &text);
     if (r == 0)
         r = text_judge(jobs, &text, true);
-    return r == -ERR_JSON_INCOMPLETE ? -ERR_PROMPT_INVALID : r; /* nobody adds to it any more */
+    return r == -ERR_JSON_INCOMPLETE ? -ERR_PROMPT_INVALID : r; /* no more bytes will follow */
 }

@@ -1,16 +1,17 @@
 /*
- * Committing is what may cost money, so it happens when the last writer is gone, never at FLUSH, of
- * which one open file sees several (`echo x > f` flushes before the data, a subshell once per
- * command, a killed writer half a file). RELEASE is queued before the writer's close(2) returns.
+ * A commit may cost money, so it happens when the last writer is gone. It never happens at FLUSH,
+ * because one open file gets several of them (`echo x > f` flushes before the data, a subshell once
+ * per command, a killed writer after half a file). The kernel queues RELEASE before the writer's
+ * close(2) returns.
  *
- * What a write or a flush may do is report: a text that no further byte can make right is told to
- * the writer at once. A text that only lacks bytes is not an error until its last writer is gone.
+ * A write or a flush may only report. If no further byte can make the text right, the writer is
+ * told at once. A text that merely lacks bytes is not an error until its last writer is gone.
  */
 #include "seedancefs/job/draft.h"
 
 #include "seedancefs/base/err.h"
 
-enum { REPORT_BYTES_MAX = 256 * 1024 }; /* larger texts are checked at close only */
+enum { REPORT_BYTES_MAX = 256 * 1024 }; /* larger texts are checked only at close */
 
 static bool is_verdict(int r)
 {
@@ -49,7 +50,7 @@ int draft_write(struct draft *draft, const void *bytes, size_t len, int64_t offs
     draft->sequential_end = end;
     if (!draft->is_sequential || draft->writers != 1 || end > REPORT_BYTES_MAX)
         return 0;
-    /* The bytes are written. A report that could not be made comes with the close. */
+    /* The bytes are written. A report that could not be made now is made at the close. */
     r = draft->ops->report(draft, false);
     return is_verdict(r) ? r : 0;
 }
@@ -73,7 +74,7 @@ int draft_truncate(struct draft *draft, int64_t size)
     draft->sequential_end = 0;
     if (draft->writers > 0)
         return 0;
-    /* truncate(2) by path: nobody will come to close it. */
+    /* truncate(2) by path: no close will follow. */
     r = draft->ops->commit(draft);
     draft_reset(draft);
     return r;
@@ -86,11 +87,12 @@ int draft_flush(struct draft *draft)
         return 0;
     int r = draft->ops->report(draft, true);
     if (is_verdict(r))
-        return r; /* the release comes to the same verdict */
-    /* The commit happens at the release, which can report nothing. */
+        return r; /* the release will come to the same verdict */
+    /* The commit happens at the release, which cannot report an error any more. */
     if (r == 0)
         r = draft->ops->sync(draft);
-    /* Who was told that closing failed writes it again: it must not have been used meanwhile. */
+    /* A writer that was told that its close failed will write again. The text must not be used
+     * until then. */
     return draft->flush_result = r;
 }
 

@@ -1,10 +1,11 @@
 /*
- * What happens to jobs, as the file `events` tells it: a line of JSON for each transition, written
- * into the store in the same transaction, so that there is no line without the change and no change
- * without the line. A fact that the store did not take has its line with its late writing.
+ * The file `events`: a line of JSON for each transition. The line is written into the store in the
+ * same transaction as the change, so there is never one without the other. If the store refused a
+ * fact, its line is written when the fact is written at last.
  *
- * A reason may be what the service said, and name a signed URL. It is masked when the line is read,
- * so that lines of earlier versions are, too; byte for byte, because offsets must stay.
+ * A reason may be what the service said, and may contain a signed URL. The URL is masked when the
+ * line is read, so that lines of earlier versions are masked, too. The mask has as many bytes as
+ * what it hides, because offsets must not change.
  */
 #include "job_private.h"
 
@@ -18,7 +19,7 @@ enum { EVENT_BYTES_MAX = 64 * 1024 };
 
 struct event {
     int64_t time_ms;
-    const char *name; /* of the job; NULL: as it is now */
+    const char *name; /* of the job; NULL: its present name */
     const char *state;
     const char *previous; /* NULL: none, as for reason */
     const char *reason;

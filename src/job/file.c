@@ -1,8 +1,8 @@
 /*
- * What the user does with files. The name and mode of each is a row of the store, its bytes are
- * files/ID in the data directory (file_store.c); size and times are those of that file. A prompt is
- * written as a draft: when its last writer has closed it, or another file is renamed onto it, the
- * content decides whether the job is submitted (commit.c).
+ * What the user does with files. The name and mode of a file are a row of the store. Its bytes are
+ * in files/ID in the data directory (file_store.c), and its size and times are those of that file.
+ * A prompt is written as a draft: when its last writer has closed it, or another file is renamed
+ * onto it, the content decides whether the job is submitted (commit.c).
  */
 #include "job_private.h"
 
@@ -26,8 +26,8 @@ static void prompt_problem_clear(struct job *job)
     jobs_changed(job);
 }
 
-/* A job has one prompt: neither form of it may appear beside the other. `moved` is about to be that
- * one; NULL: a new file is. */
+/* A job has one prompt: prompt.json and prompt.txt may not exist side by side. `moved` is the file
+ * that is about to become the prompt; NULL: a new file is. */
 static int prompt_check_alone(struct job *job, const char *name, const struct job_file *moved)
 {
     struct job_detail *detail = job->detail;
@@ -47,8 +47,8 @@ static int prompt_check_alone(struct job *job, const char *name, const struct jo
     return -EEXIST;
 }
 
-/* A prompt is made, which an accepted one does not allow. An editor that has removed that for it
- * finds it again. */
+/* Refuses to create a prompt, because the job has an accepted one. If an editor has unlinked that
+ * one to replace it, it becomes visible again. */
 static int prompt_refuse_frozen(struct job *job)
 {
     job->hidden_prompt_id = 0;
@@ -87,7 +87,7 @@ static int file_new(struct job *job, const char *name, mode_t mode, struct job_f
 
 static int file_make_on_disk(const struct job_file *file)
 {
-    /* The id is new: what a crash may have left under it belongs to no row. */
+    /* The id is new, so bytes that a crash has left under it belong to no row. */
     CLEANUP_CLOSE int fd = job_file_bytes_open(file, O_RDWR | O_CREAT | O_TRUNC);
     return fd < 0 ? fd : file_row_save_now(file);
 }
@@ -117,7 +117,7 @@ int job_file_create(struct job *job, const char *name, mode_t mode, struct job_f
         return r;
     r = file_make_on_disk(file);
     if (r < 0) {
-        /* They were made just now, and no row names them. */
+        /* Proof: the bytes were created just now, and no row names them. */
         job_file_bytes_unlink(file);
         job_file_free(file);
         return r;
@@ -132,14 +132,14 @@ static int64_t file_size_max(const struct job_file *file)
     return job_file_is_prompt(file) ? PROMPT_BYTES_MAX : file->job->jobs->settings.file_bytes_max;
 }
 
-/* The prompt is about to change: a new attempt begins, where one may. */
+/* The prompt is about to change. If the state allows it, a new attempt begins. */
 static int prompt_touch(struct job_file *file)
 {
     struct job *job = file->job;
     if (job_file_is_frozen(file))
         return -ERR_PROMPT_FROZEN;
-    /* What the next program does not find is not sent: a writer should learn that at once. With the
-     * last one `error` says it. */
+    /* What the next run of the program would not find is not sent, and a writer should learn that
+     * at once. When the last writer is gone, `error` says it, too. */
     int r = store_place_check(job->jobs->settings.store);
     if (r < 0) {
         file->draft.is_dirty = file->draft.is_dirty || file->draft.writers > 0;
@@ -149,7 +149,7 @@ static int prompt_touch(struct job_file *file)
     if (r < 0)
         return r;
     prompt_problem_clear(job);
-    job->hidden_prompt_id = 0; /* it is another one now */
+    job->hidden_prompt_id = 0; /* it is another prompt now */
     return 0;
 }
 
@@ -172,7 +172,7 @@ static int bytes_write(struct draft *draft, const void *bytes, size_t len, int64
     return file_write_full(file->fd, bytes, len, offset);
 }
 
-/* The user says so. */
+/* Proof: the user asks for this size. */
 static int bytes_resize(struct draft *draft, int64_t size)
 {
     const struct job_file *file = draft->owner;
@@ -198,7 +198,7 @@ static int bytes_sync(struct draft *draft)
     return job_file_is_prompt(file) ? job_file_sync(file) : 0;
 }
 
-/* The verdict stands in `error`: truncate(2) has done what it was asked for. */
+/* The verdict stands in `error`; truncate(2) itself has done what it was asked to do. */
 static int bytes_commit(struct draft *draft)
 {
     struct job_file *file = draft->owner;
@@ -228,7 +228,7 @@ int job_file_open(struct job_file *file, bool is_writer, bool is_truncating)
     if ((is_writer || is_truncating) && job_file_is_frozen(file))
         return -ERR_PROMPT_FROZEN;
     if (file->fd < 0) {
-        /* Who gives it other bytes does not need the old ones. */
+        /* A writer that truncates does not need the old bytes, so they may be missing. */
         int fd = job_file_bytes_open(file, O_RDWR | (is_truncating ? O_CREAT : 0));
         if (fd >= 0 && !is_writer && !is_truncating) {
             fd = descriptor_ordinary(fd);
@@ -301,7 +301,7 @@ int job_file_sync(struct job_file *file)
     if (file->fd >= 0 && fsync(file->fd) < 0)
         return -errno;
     int r = store_sync(store);
-    /* Durable is what the next program finds. */
+    /* Durable means: where the next run of the program finds it. */
     return r < 0 ? r : store_place_check(store);
 }
 
@@ -317,7 +317,7 @@ int job_file_mode_set(struct job_file *file, mode_t mode)
     return r;
 }
 
-/* A store_remove_fn: the user has removed the file. */
+/* A store_remove_fn. Proof: the user has removed the file. */
 static int file_row_remove(void *context)
 {
     const struct job_file *file = context;
@@ -326,7 +326,7 @@ static int file_row_remove(void *context)
     return r < 0 ? r : store_end(store, store_file_remove(store, file->id));
 }
 
-/* Another store_remove_fn: a job whose prompt was removed is a draft. */
+/* A store_remove_fn: a job whose prompt was removed is a draft. */
 static int job_draft_begin(void *context)
 {
     return job_to_draft(context);
@@ -338,8 +338,8 @@ int job_file_unlink(struct job_file *file)
     struct store *store = job->jobs->settings.store;
     if (file->is_unlinked)
         return 0;
-    /* What was accepted, and perhaps paid for, goes with its job alone. Editors remove what they
-     * cannot write, and then cannot make it either. */
+    /* An accepted prompt was perhaps paid for, so it is removed only with its job. It is hidden,
+     * because editors that cannot write a file remove it. */
     if (job_file_is_frozen(file)) {
         job->hidden_prompt_id = file->id;
         return 0;
@@ -349,7 +349,7 @@ int job_file_unlink(struct job_file *file)
     if (r < 0)
         return r;
     if (job_file_is_prompt(file))
-        prompt_problem_clear(job); /* another one may be made now */
+        prompt_problem_clear(job); /* another prompt may be created now */
     job_file_detach(file);
     if (is_draft_ending)
         (void)!store_remove(store, job_draft_begin, job);
@@ -386,7 +386,7 @@ static int rename_check(struct job_file *file, struct job *job, const char *name
     r = prompt_check_alone(job, name, file->job == job ? file : NULL);
     if (r < 0)
         return r;
-    /* What is still being written is judged when it is closed. */
+    /* A file that is still being written is judged when it is closed. */
     if (job_name_is_prompt(name))
         return job_prompt_report(file, name, job,
                                  file->draft.writers ? JOB_REPORT_CLOSE : JOB_REPORT_COMPLETE);
@@ -398,12 +398,12 @@ static int file_order(const struct job_file *a, const struct job_file *b)
     return a->id < b->id ? -1 : a->id > b->id;
 }
 
-/* The file is in its new place: so is what points to it. */
+/* The store has moved the file; now everything that points to it follows. */
 static void file_move(struct job_file *file, struct job *job, char *name)
 {
     struct job *old_job = file->job;
     DL_DELETE(old_job->detail->files, file);
-    DL_INSERT_INORDER(job->detail->files, file, file_order); /* a listing goes on after an id */
+    DL_INSERT_INORDER(job->detail->files, file, file_order); /* listings continue after an id */
     for (unsigned i = 0; i < file->handles; i++) {
         job_ref(job);
         job_unref(old_job);

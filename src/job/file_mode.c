@@ -1,14 +1,14 @@
 /*
- * Who may read and write a user's file, and what tells of the job's prompt. The bits that the user
- * set are a row of the store; what the state and the content of a prompt take away from them is
- * found out anew, so that it comes back when they change.
+ * Who may read and write a user's file, and the files that reveal the job's prompt. The mode that
+ * the user set is a row of the store. The state and the content of a prompt take bits away from it.
+ * That is worked out anew each time, so that the bits come back when state or content change.
  */
 #include "job_private.h"
 
 #include "seedancefs/base/text.h"
 
-/* Searched when somebody asks, and again only after a change. An error is no response: it is asked
- * again. */
+/* The content is searched on demand, and again only after a change. An error decides nothing: the
+ * next call searches again. */
 static bool has_url_secret(struct job_file *file)
 {
     if (file->is_searched)
@@ -30,7 +30,7 @@ mode_t job_file_mode_get(struct job_file *file)
     return (mode & 077) && has_url_secret(file) ? mode & 0700 : mode;
 }
 
-/* A request is there that was written by the user, or was. */
+/* True when the job has, or had, a request that the user wrote. */
 static bool has_request(struct job *job)
 {
     CLEANUP_FREE char *request = NULL;

@@ -1,8 +1,8 @@
 /*
- * The user's files as they are: which of them a job has, and where their bytes lie: files/ID of the
- * data directory. The directory is held open, and bytes are reached by their name in it, so that
- * they are found wherever it was moved to. Where they are not found, there is a file all the same,
- * because the store says so: opening it fails (EIO), and is tried again each time.
+ * The user's files on disk: which files a job has, and where their bytes lie (files/ID in the data
+ * directory). The directory is held open and the bytes are opened relative to it, so that they are
+ * found wherever the directory was moved to. If the bytes of a file are not found, the file exists
+ * all the same, because the store says so. Opening it fails (EIO), and each open tries again.
  */
 #include "job_private.h"
 
@@ -86,7 +86,6 @@ void job_file_free(struct job_file *file)
     free(file);
 }
 
-/* A store_file_fn. */
 int job_file_load(void *context, struct store_file *row)
 {
     struct job_detail *detail = context;
@@ -130,7 +129,7 @@ int job_file_bytes_open(const struct job_file *file, int flags)
     return fd < 0 ? bytes_error(errno) : fd;
 }
 
-/* Asked in two ways, so that one wrong response is not enough. */
+/* Asks with two calls, so that a single wrong result is not enough. */
 static bool is_name_missing(int directory_fd, const char *name)
 {
     struct stat st;
@@ -168,8 +167,8 @@ void job_file_bytes_unlink(const struct job_file *file)
     (void)unlinkat(files_fd(file), bytes_name(file->id).text, 0);
 }
 
-/* The directory that is held is `files` in the data directory, which is where the path leads, with
- * its database. */
+/* True when the directory that is held open is `files` in the data directory, and the path of the
+ * data directory still leads to its database. */
 static bool is_directory_in_place(const struct jobs_settings *settings)
 {
     struct stat held;
@@ -180,8 +179,8 @@ static bool is_directory_in_place(const struct jobs_settings *settings)
            store_place_check(settings->store) == 0;
 }
 
-/* It has the bytes of the oldest file, so that it is not one that was made anew at a start without
- * the old one. */
+/* True when the directory has the bytes of the oldest file. A directory that was created anew
+ * because the old one was missing at the start does not have them. */
 static bool is_directory_of_store(const struct jobs_settings *settings)
 {
     struct stat st;
@@ -190,8 +189,8 @@ static bool is_directory_of_store(const struct jobs_settings *settings)
            fstatat(settings->files_fd, bytes_name(oldest).text, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-/* The place is looked at afterwards: a directory that is in its place now was the same one when it
- * was asked. */
+/* The order matters: the name is looked up first, the place checked afterwards. If the directory is
+ * in its place now, the lookup has asked the right one. */
 bool job_file_is_gone(const struct job_file *file)
 {
     const struct jobs_settings *settings = &file->job->jobs->settings;
@@ -203,7 +202,7 @@ int job_file_stat(const struct job_file *file, struct stat *st)
 {
     int64_t created_ms = file->job->created_ms;
     int r = bytes_stat(file, st);
-    /* There is a file, which can be renamed and removed, whatever has become of its bytes. */
+    /* The file exists, and can be renamed and removed, whatever has become of its bytes. */
     if (r == -ENOENT)
         *st = (struct stat){.st_nlink = 1, .st_mtim = {.tv_sec = (time_t)(created_ms / 1000)}};
     else if (r < 0)
@@ -212,8 +211,8 @@ int job_file_stat(const struct job_file *file, struct stat *st)
     return 0;
 }
 
-/* Takes the file out of its directory; its bytes go with the last handle. The user has removed or
- * replaced it, and the store has taken it out. */
+/* Removes the bytes' name; an open handle keeps the bytes until it is closed. Proof: the user has
+ * removed or replaced the file, and the store has removed its row. */
 void job_file_detach(struct job_file *file)
 {
     job_file_bytes_unlink(file);

@@ -1,7 +1,7 @@
 /*
- * What stands between a waiting job and its create, and how the job says so. Gates that the user
- * has to open (key, account, quota) close for all jobs at once; a Retry-After passes by itself;
- * places and money are given out in the order in which jobs ask.
+ * What keeps a waiting job from its create, and how the job says so. Gates that the user has to
+ * open (key, account, quota) close for all jobs at once. A Retry-After passes by itself. Places and
+ * money are given to jobs in the order in which they ask.
  */
 #include "job_private.h"
 
@@ -56,15 +56,15 @@ void jobs_gate_close(struct jobs *jobs, enum job_gate gate, const char *message)
     }
 }
 
-/* Kept in wall time, the only one that goes on while the program does not; a clock that was set
- * since can at most make it wait for what a service may ask for at all. */
+/* Stored in wall time, because only that clock goes on while the program does not run. If that
+ * clock was set meanwhile, the wait is at most the longest that a service may ask for. */
 static const char throttle_name[] = "throttled_until_ms";
 enum { THROTTLE_MAX_MS = 3600 * 1000 };
 
 void jobs_throttle(struct jobs *jobs, int64_t delay_ms)
 {
     int64_t until_ms = clock_monotonic_ms(jobs->settings.clock) + delay_ms;
-    if (until_ms <= jobs->throttled_until_ms) /* the longest that was told holds */
+    if (until_ms <= jobs->throttled_until_ms) /* the longest wait that was asked for holds */
         return;
     jobs->throttled_until_ms = until_ms;
     struct store *store = jobs->settings.store;

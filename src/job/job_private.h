@@ -1,10 +1,10 @@
 /*
- * What: what the files of the job layer share: the collection and the calls between them. Who is
- * called stands above who calls, so that there is no way back; what must go up is `wake`.
+ * What: what the files of the job layer share: the collection, and the calls between them. A file
+ * calls only files above it in this list; the one way up is `wake`.
  *   state_table.c  the words, classes and invariants of the states
  *   budget.c       what may be spent
  *   draft.c        a text that is being written
- *   poll_plan.c, poll_history.c    when to ask, and what was learned of how long tasks take
+ *   poll_plan.c, poll_history.c    when to poll, and what was learned from the times of past tasks
  *   file_store.c   the user's files: find, stat, read, and where their bytes lie
  *   table.c        the collection: its tables, and the cache of details
  *   problem.c      the texts that say how a job is doing
@@ -12,17 +12,17 @@
  *   event.c        the file `events`
  *   record.c       how a transition is written down
  *   state.c        the state machine: the only code that changes a state
- *   video.c        what was found out about the finished video
+ *   video.c        what was learned about the finished video
  *   progress.c     how far a task is
  *   gate.c         what a waiting job waits for
- *   poll.c         queued, running -> the end: asks, and draws the conclusions
+ *   poll.c         queued, running -> the end: polls, and acts on the response
  *   submit.c       waiting -> create
  *   defaults.c     defaults.json
  *   commit.c       prompt.json, prompt.txt -> attempt
  *   names.c        mkdir, rename, rmdir
  *   file.c         what the user does with files
  *   file_mode.c    who may read them
- *   jobs.c         the life of the collection: made, resumed, stopped, freed
+ *   jobs.c         the life of the collection: created, resumed, stopped, freed
  *   ctl.c          the user's commands
  *   models.c       the service's models, for the layers above
  */
@@ -41,50 +41,50 @@
 #include "seedancefs/store/store.h"
 
 enum {
-    JOB_CREATES_MAX = 4, /* creates under way at once: each has a connection of its own */
+    JOB_CREATES_MAX = 4, /* creates under way at once, each on a connection of its own */
     JOB_POLLS_MAX = 16,
-    JOB_DETAILS_RESTING = 64,  /* details kept of jobs where nothing is going on */
-    JOB_PROVISIONAL_MS = 5000, /* between the lookup and the create of one open(2) */
-    JOB_SAVE_AGAIN_MS = 5000,  /* between attempts to write down what the store refused */
+    JOB_DETAILS_RESTING = 64,  /* details of inactive jobs that are kept */
+    JOB_PROVISIONAL_MS = 5000, /* from the lookup to the create of one open(2) */
+    JOB_SAVE_AGAIN_MS = 5000,  /* between attempts to write what the store refused */
     JOB_CTL_LINE_MAX = 512,
     JOB_RESPONSE_SIZE = API_MESSAGE_SIZE + 256,
 };
 
-/* What is known of a job while it is looked at or active. */
+/* What is known of a job while somebody looks at it or it is active. */
 struct job_detail {
     struct store_attempt attempt; /* id 0: none */
     char *problem;                /* text of `error`: use job_problem_get() */
     char *ctl_problem;            /* why the last command failed, for `ctl`; NULL: it did not */
-    char *prompt_problem;         /* why no second prompt was made, for `error`; NULL: none was */
+    char *prompt_problem;         /* why no second prompt was created, for `error`; NULL: none */
     char *reason;                 /* why the job waits or is stale, one sentence; NULL: none */
-    struct job_file *files;       /* what the user keeps here, prompt.json among it */
+    struct job_file *files;       /* the user's files, prompt.json among them */
 
-    /* Going on: at most one call and one timer. */
+    /* Under way: at most one call and one timer. */
     struct api_call *call;
     struct timer timer;
     int64_t start_ms; /* monotonic: when the task began, as far as it is known */
-    /* Monotonic: when the service last said that the task goes on; -1: never to this program. */
+    /* Monotonic: when the service last said that the task was active; -1: not since the start. */
     int64_t last_seen_active_ms;
-    unsigned failures;           /* of the kind of call that is tried now, in a row */
+    unsigned failures;           /* in a row, of the present kind of call */
     unsigned key_generation;     /* jobs.key_generation when the create began */
-    bool saw_404;                /* the service said 404 once */
-    bool is_queued;              /* waits for a free place among the calls */
-    bool is_poll_wanted;         /* the user asked for a response now */
+    bool saw_404;                /* the service has said 404 once */
+    bool is_queued;              /* stands in the submit or poll queue */
+    bool is_poll_wanted;         /* the user has asked for a poll now */
     bool is_refresh_wanted;      /* somebody waits for a fresh URL */
-    bool has_logged_status_word; /* a status word that nobody documented was logged */
-    int progress_permille;       /* what was shown last: it never goes back */
-    bool is_unsaved;             /* the store did not take the last change */
-    int stored_state;            /* while it is: the enum job_state that the store has */
-    bool is_sizing_video;   /* the service said succeeded; the size of the video is being asked */
+    bool has_logged_status_word; /* an undocumented status word was logged */
+    int progress_permille;       /* the last progress shown: it never goes back */
+    bool is_unsaved;             /* the store has refused the last change */
+    int stored_state;            /* if is_unsaved: the enum job_state that the store has */
+    bool is_sizing_video;   /* the service said succeeded; the media host is asked for the size */
     bool is_response_kept;  /* the raw response of the create is on disk, or in: */
-    char *unsaved_response; /* a raw response the store did not take */
+    char *unsaved_response; /* a raw response that the store has refused */
     size_t unsaved_response_len;
-    char *reserved_response; /* set aside for it while a create is under way; see job/response.c */
+    char *reserved_response; /* memory for it while a create is under way; see job/response.c */
 
     struct job *job;
     struct job_detail *next; /* of the least recently used list */
     struct job_detail *prev;
-    struct job_detail *queue_next; /* of those that wait for a place */
+    struct job_detail *queue_next; /* of a queue */
     struct job_detail *queue_prev;
 };
 
@@ -109,22 +109,23 @@ struct jobs {
     struct job_detail *submit_queue;
     struct job_detail *poll_queue; /* in the order in which they became due */
     struct poll_kind *poll_kinds;  /* what was learned of each kind of task */
-    struct timer poll_timer;       /* looks at the poll queue */
+    struct timer poll_timer;       /* runs the poll queue */
     int64_t poll_next_ms;          /* monotonic: when the rate limit is at rest again */
     int64_t poll_paused_until_ms;  /* monotonic; from Retry-After of a poll */
     unsigned creates;              /* under way, sent or not yet */
-    unsigned following;            /* QUEUED and RUNNING */
+    unsigned following;            /* jobs in QUEUED and RUNNING */
     unsigned polls;
     enum job_gate gate;
-    unsigned key_generation;    /* how often the key was given anew */
+    unsigned key_generation;    /* how often a new key was given */
     char *gate_message;         /* what the service said when it closed the gate */
     int64_t throttled_until_ms; /* monotonic; from Retry-After of a create */
-    struct timer submit_timer;  /* looks at the submit queue */
+    struct timer submit_timer;  /* runs the submit queue */
     struct timer save_timer;    /* see job_fact() */
     struct timer resume_timer;  /* see jobs_start() */
     struct jobs_counts counts;
     uint64_t random_state;
-    /* Something has ended: what waits in a queue is looked at soon. A way up, set by jobs_new(). */
+    /* Something has ended: the queues are looked at soon. The one call upwards, set by
+     * jobs_new(). */
     void (*wake)(struct jobs *jobs);
     bool is_started;
     bool is_stopping;
@@ -148,35 +149,37 @@ static inline void prompt_drop(struct prompt **prompt)
 
 /* state_table.c */
 void job_check(const struct job *job);
-/* Which of the invariants of state.c the two break, of those that the store can break; 0: none. */
+/* The invariant of state.c that a stored job and its detail break, of those that the store can
+ * break; 0: none. */
 int job_broken_invariant(const struct job *job, const struct job_detail *detail) NODISCARD;
 
 /* budget.c */
 void job_budget_period_get(enum job_budget_period period, int64_t wall_ms, int64_t *start_ms,
                            int64_t *end_ms);
-/* 0 when the job's attempt fits into what is left, else -ERR_BUDGET and the state. */
+/* 0 when the job's attempt fits into the rest of the budget, else -ERR_BUDGET and the state. */
 int job_budget_check(struct job *job, struct job_budget_state *state) NODISCARD;
 
 /* poll_history.c: see there. */
 struct poll_learned;
 void job_poll_learned_get(struct job *job, struct poll_learned *out);
-void job_poll_learn(struct job *job); /* its task has ended well, just now */
+void job_poll_learn(struct job *job); /* its task has succeeded just now */
 void jobs_poll_kinds_free(struct jobs *jobs);
 
 /* file_store.c */
 bool job_name_is_prompt(const char *name);
 int job_file_load(void *context, struct store_file *row) NODISCARD; /* into a job_detail */
 void job_file_free(struct job_file *file);
-/* Takes the file out of its directory; its bytes go with the last handle. The user has removed or
- * replaced it, and the store has taken it out. */
+/* Removes the bytes' name; an open handle keeps the bytes until it is closed. The user has removed
+ * or replaced the file, and the store has removed its row. */
 void job_file_detach(struct job_file *file);
 void job_files_detach(struct job_detail *detail);
-/* Opens the bytes with these flags: a descriptor; -EIO when they are not there. */
+/* Opens the bytes with these flags. Returns a descriptor, or -EIO when they are not found. */
 int job_file_bytes_open(const struct job_file *file, int flags) NODISCARD;
-/* The caller has the user's word that they go, or has made them just now. */
+/* Only when the user has removed or replaced the file, or when the caller created the bytes just
+ * now. */
 void job_file_bytes_unlink(const struct job_file *file);
-/* True only when that is proven, and they are not merely out of sight: the directory that had them
- * says that they are not there, and is in its place. */
+/* True only with proof that the bytes do not exist: their directory is in its place, and says so.
+ * Bytes that are merely out of sight are not gone. */
 bool job_file_is_gone(const struct job_file *file);
 
 /* table.c */
@@ -185,35 +188,36 @@ int job_new(struct jobs *jobs, int64_t id, char *name, /* taken on success */
             struct job **out) NODISCARD;
 void job_free(struct job *job);
 void job_detail_drop(struct job *job);
-void job_unlink(struct job *job); /* out of both tables, in which every job is from job_new() on */
-int job_name_check(const char *name) NODISCARD;                 /* one that a job may have */
-struct job *jobs_find_any(struct jobs *jobs, const char *name); /* provisional ones, too */
+/* Removes the job from both tables, in which every job is from job_new() on. */
+void job_unlink(struct job *job);
+int job_name_check(const char *name) NODISCARD;                 /* 0: a job may have this name */
+struct job *jobs_find_any(struct jobs *jobs, const char *name); /* also provisional jobs */
 /* Appends a text of the job's attempt. */
 int jobs_blob_get(struct jobs *jobs, const struct job *job, enum store_blob which,
                   struct buf *out) NODISCARD;
 void job_unqueue(struct job *job);
-void job_call_cancel(struct job *job); /* a create that was not sent, or a question */
+void job_call_cancel(struct job *job); /* of a create that was not sent, or of a poll */
 
 /* problem.c */
 int job_text_set(char **place,
                  const char *text) NODISCARD; /* replaces a text by a copy; NULL: none */
 void job_text_clear(char **place);
-/* The same, but "" is none, and a text that there is no memory for is merely missing. */
+/* The same, but "" counts as none, and without memory the text is missing. */
 void job_text_keep(char **place, const char *text);
 void job_reason_set(struct job_detail *detail, const char *format, ...) PRINTF_LIKE(2, 3);
 void job_problem_set(struct job_detail *detail, const char *format, ...) PRINTF_LIKE(2, 3);
 void job_problem_clear(struct job_detail *detail);
-/* Keeps why a command failed, for who reads `ctl`. */
+/* Keeps the reason why a command failed, for readers of `ctl`. */
 void job_ctl_fail(struct job *job, const char *command, const char *why);
 
 /* response.c */
 uint64_t jobs_random(struct jobs *jobs);
 int64_t job_retry_delay_ms(struct jobs *jobs, unsigned failures, int64_t cap_ms);
-/* What came instead of a usable response, as the part of a sentence. */
+/* What came instead of a usable response, as part of a sentence. */
 void job_response_to_text(const struct api_response *response, char out[static JOB_RESPONSE_SIZE]);
-/* What the service said of its refusal. */
+/* Notes what the service said about its refusal. */
 void job_response_note(struct store_attempt *attempt, const struct api_response *response);
-/* Sets memory aside for the response of a create, before it is sent. */
+/* Reserves memory for the response to a create, before the create is sent. */
 int job_response_reserve(struct job_detail *detail) NODISCARD;
 void job_response_unreserve(struct job_detail *detail);
 /* Keeps the raw body of a 2xx: durable, or in memory until it is. */
@@ -227,23 +231,23 @@ struct job_change {
     enum store_durability durability;
     const char *note;            /* for the log, after the states; NULL: none */
     const struct prompt *prompt; /* of a new attempt; NULL: none */
-    int64_t copied_id;           /* the new attempt has the request of this one; 0: none */
+    int64_t copied_id;           /* the new attempt copies the request of this one; 0: none */
     bool is_adopted;             /* the new attempt has no request */
-    bool is_new;                 /* the job has just been made */
+    bool is_new;                 /* the job was created just now */
 };
 int job_change(struct job *job, const struct job_change *change) NODISCARD;
 void job_fact(struct job *job, const struct job_change *change);
-/* The job's row, as it is to be; within a transaction. */
+/* Saves the job's row as it is going to be; within a transaction. */
 int job_row_save(struct job *job, const char *name, enum job_state state,
                  int64_t updated_ms) NODISCARD;
 int change_save(struct job *job, const struct job_change *change, int64_t now_ms) NODISCARD;
-int job_save_again(struct job *job) NODISCARD; /* what the store has not taken, if anything */
+int job_save_again(struct job *job) NODISCARD; /* writes what the store has refused, if anything */
 void jobs_save_later(struct jobs *jobs);
-void jobs_save_last(struct jobs *jobs); /* what the store has not taken so far: now or never */
+void jobs_save_last(struct jobs *jobs); /* the same for all jobs: now or never */
 
 /* event.c: see there. Within the transaction of the change. */
 int job_event_removed(const struct job *job) NODISCARD;
-int job_event_renamed(const struct job *job, const char *name) NODISCARD; /* it is going to be */
+int job_event_renamed(const struct job *job, const char *name) NODISCARD; /* before the rename */
 int job_event_save_change(const struct job *job, const struct job_change *change,
                           int64_t now_ms) NODISCARD;
 
@@ -261,40 +265,38 @@ void job_to_running(struct job *job);
 void job_to_succeeded(struct job *job);
 void job_to_ended(struct job *job, enum job_state state);
 void job_persist(struct job *job,
-                 const char *note); /* persist a change of the attempt, not of the state */
+                 const char *note); /* saves a change of the attempt, not of the state */
 
-/* DRAFT … LOST but ACTIVE and SUCCEEDED -> QUEUED: a task that exists is followed. */
-/* `known`: the attempt that had the task before, whose cost goes over; NULL: none here. */
+/* DRAFT … LOST except ACTIVE and SUCCEEDED -> QUEUED: follows a task that exists. */
+/* `known`: the attempt that had the task before, whose cost is copied; NULL: none here. */
 int job_to_adopted(struct job *job, const char *task_id,
                    const struct store_attempt *known) NODISCARD;
 /* UNKNOWN, REJECTED, FAILED, CANCELLED, EXPIRED, LOST -> WAITING: the same request as a new
- * attempt.
- * -ENODATA when the attempt has no request (it was adopted). */
+ * attempt. -ENODATA when the attempt has no request (it was adopted). */
 int job_to_retried(struct job *job) NODISCARD;
 
 /* gate.c */
-/* The service asked to wait: nothing is sent before that, over restarts. */
+/* The service asked to wait: nothing is sent before that, also after a restart. */
 void jobs_throttle(struct jobs *jobs, int64_t delay_ms);
 void jobs_throttle_resume(struct jobs *jobs);
 void jobs_gate_close(struct jobs *jobs, enum job_gate gate, const char *message);
-/* 0 when nothing stands in the way of sending the job, else the job says what does. -EAGAIN: it
- * concerns every job, and this one leaves the queue. -EBUSY: it stays in the queue until there is a
- * place or money. Where it passes by itself, *again_ms is set to when. */
+/* Returns 0 when the job may be sent; otherwise the job says what it waits for. -EAGAIN: every job
+ * waits, and this one leaves the queue. -EBUSY: the job stays in the queue until there is a place
+ * or money. If the wait ends by itself, *again_ms is set to when. */
 int job_gate_pass(struct job *job, int64_t *again_ms) NODISCARD;
 
 /* poll.c */
-/* Follows a task that exists: asks in `delay_ms`, or when the plan says (< 0: the task was just
- * made). */
+/* Follows a task that exists: polls in `delay_ms`, or when the plan says (< 0: the task was created
+ * just now). */
 void job_poll_follow(struct job *job, int64_t delay_ms);
-void job_poll_schedule(struct job *job, int64_t delay_ms); /* then it joins the queue */
+void job_poll_schedule(struct job *job, int64_t delay_ms); /* after the delay it joins the queue */
 void job_poll_ask(struct job *job);     /* before all others: somebody waits for the response */
-void jobs_poll_soon(struct jobs *jobs); /* another one may have the place of what has ended */
+void jobs_poll_soon(struct jobs *jobs); /* a call has ended: another one may have its place */
 
 /* submit.c */
-void jobs_submit_soon(struct jobs *jobs); /* something changed that a waiting job may wait for */
+void jobs_submit_soon(struct jobs *jobs); /* something that jobs wait for has changed */
 void job_submit_schedule(struct job *job, int64_t delay_ms);
-/* SUBMITTING -> QUEUED or UNKNOWN, as the kept response says; later when there is no memory to read
- * it. */
+/* SUBMITTING -> QUEUED or UNKNOWN, as the kept response says. Without memory to read it: later. */
 void job_response_read(struct job *job);
 
 /* defaults.c: see there and seedancefs/job/defaults.h. */
@@ -302,18 +304,20 @@ struct prompt_defaults;
 struct prompt_report;
 int jobs_defaults_begin(struct jobs *jobs) NODISCARD;
 void jobs_defaults_end(struct jobs *jobs);
-/* Lends what is in force; -ERR_PROMPT_INVALID and the text for `error` when that is not known. */
+/* Lends the defaults in force. If they are not known: -ERR_PROMPT_INVALID and the text for
+ * `error`. */
 int jobs_defaults_get(const struct jobs *jobs, const struct prompt_defaults **out,
                       char **problem) NODISCARD;
 
 /* commit.c */
-/* Submits what is acceptable, shows what is not. The result is for a rename to return. */
+/* Submits an acceptable prompt; writes into `error` why another one is refused. A rename returns
+ * the result. */
 int job_prompt_commit(struct job_file *file);
-/* When a report is made: after a write (local media are not looked at), at a close, or where the
- * content must be right now. */
+/* When a report is made: after a write (which does not look at local media), at a close, or where
+ * the content must be complete. */
 enum job_report { JOB_REPORT_EARLY, JOB_REPORT_CLOSE, JOB_REPORT_COMPLETE };
-/* -ERR_PROMPT_INVALID, and the reason in the `error` of `shown`, when as a file of this `name` in
- * that job the content cannot become right any more; an error of the disk; else 0. */
+/* -ERR_PROMPT_INVALID, and the reason in the `error` of `shown`, when the content cannot become
+ * right any more as a file called `name` in that job; an error of the disk; else 0. */
 int job_prompt_report(struct job_file *file, const char *name, struct job *shown,
                       enum job_report when) NODISCARD;
 

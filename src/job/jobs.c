@@ -1,6 +1,6 @@
 /*
- * The life of the collection: it is made from what the store has; what was going on when the program
- * ended goes on, at its start or with a new key; it stops, and ends.
+ * The life of the collection. It is loaded from the store. Jobs that were active when the program
+ * ended are resumed, at the start or with a new key. Then the collection stops, and is freed.
  */
 #include "job_private.h"
 
@@ -40,7 +40,7 @@ static int job_load(void *context, struct store_job *row)
     return 0;
 }
 
-/* Something has ended, or was written at last: there may be a place, or money, for what waits. */
+/* Something has ended, or was written at last: there may be a place or money for a waiting job. */
 static void jobs_wake(struct jobs *jobs)
 {
     jobs_submit_soon(jobs);
@@ -85,7 +85,7 @@ struct jobs *jobs_free(struct jobs *jobs)
         job_unlink(job);
         job_free(job);
     }
-    /* What is left are removed jobs that somebody still points to. */
+    /* What is left now are removed jobs that somebody still refers to. */
     while (jobs->details)
         job_free(jobs->details->job);
     free(jobs->default_model);
@@ -104,9 +104,9 @@ const struct jobs_counts *jobs_counts_get(struct jobs *jobs)
     return &jobs->counts;
 }
 
-/* DRAFT found at the start with something in its prompt: whoever wrote it may believe that it was
- * submitted, because the program ended between the close and the commit. It is not sent now: it
- * cannot be told from a writer that was killed halfway. */
+/* A DRAFT that has a non-empty prompt at the start of the program. Its writer may believe that it
+ * was submitted, because the program ended between the close and the commit. It is not sent now,
+ * because it looks the same as one whose writer was killed halfway. */
 static int resume_draft(struct job *job)
 {
     struct job_detail *detail;
@@ -140,7 +140,7 @@ static int job_resume(struct job *job)
     if (job->state == JOB_WAITING)
         job_submit_schedule(job, 0);
     else if (job->state == JOB_SUBMITTING)
-        job_response_read(job); /* it may be on disk already: then the task is known */
+        job_response_read(job); /* if it is on disk already, the task is known */
     else if (job->state != JOB_SUCCEEDED)
         job_poll_follow(job, (int64_t)(jobs_random(job->jobs) % 1000));
     else if (hooks->on_video)
@@ -148,7 +148,7 @@ static int job_resume(struct job *job)
     return 0;
 }
 
-/* A job that cannot be loaded now (no memory, a disk error) is not given up. */
+/* A job that cannot be loaded now (no memory, a disk error) is tried again later. */
 static void jobs_resume(void *context)
 {
     struct jobs *jobs = context;
@@ -189,8 +189,8 @@ void jobs_stop(struct jobs *jobs)
 {
     struct job_detail *detail;
     jobs->is_stopping = true;
-    /* A create that is still being connected would be refused at its first byte: nobody waits for
-     * that. */
+    /* A create that is still being connected would be refused at its first byte, so nobody needs to
+     * wait for it. */
     DL_FOREACH (jobs->details, detail) {
         if (detail->call && detail->job->state == JOB_WAITING) {
             job_call_cancel(detail->job);

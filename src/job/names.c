@@ -1,8 +1,9 @@
 /*
- * mkdir, rename and rmdir of jobs: how they come to be there, get another name, and go.
+ * mkdir, rename and rmdir of jobs.
  *
- * A job that a path is only passing through is provisional: the kernel looks a directory up without
- * saying what for, and nothing is in the store before something is created in it.
+ * When a program creates jobs/NAME/FILE, the kernel first looks NAME up, and does not say what for.
+ * A job that is created for such a lookup is provisional: the store has nothing of it until
+ * something is created in it.
  */
 #include "job_private.h"
 
@@ -12,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A provisional job of this name, which nothing stands in the way of. */
+/* Creates a provisional job of this name, which is known to be free. */
 static int job_make(struct jobs *jobs, const char *name, struct job **out)
 {
     int64_t id;
@@ -72,7 +73,7 @@ int jobs_create(struct jobs *jobs, const char *name, struct job **out)
 static void provisional_expire(void *context)
 {
     struct job *job = context;
-    if (job->references) /* somebody is at it: look again later */
+    if (job->references) /* somebody uses it: look again later */
         timer_set(job->jobs->settings.timers, &job->detail->timer, JOB_PROVISIONAL_MS,
                   provisional_expire, job);
     else
@@ -143,12 +144,12 @@ int jobs_rename(struct job *job, const char *name, bool is_replace_allowed)
         return -EEXIST;
     if (replaced && !job_is_empty_draft(replaced))
         return -ENOTEMPTY;
-    /* What comes after the commit needs no memory. */
+    /* Everything after the commit must work without memory, so memory is allocated before it. */
     CLEANUP_FREE char *copy = strdup(name);
     CLEANUP(job_drop) struct job *held = copy ? job_ref(job) : NULL;
     if (!held)
         return -ENOMEM;
-    r = job_save_again(job); /* the new name must not carry a state whose attempt is not on disk */
+    r = job_save_again(job); /* the row is saved with the name: its attempt must be on disk first */
     if (r == 0)
         r = job_detail_get(job, &detail);
     if (r == 0)
@@ -168,18 +169,18 @@ int jobs_rename(struct job *job, const char *name, bool is_replace_allowed)
     return 0;
 }
 
-/* A store_remove_fn: the rows of the job and of its files, all or none. */
+/* A store_remove_fn: removes the rows of the job and of its files, all or none. */
 static int job_rows_remove(void *context)
 {
     struct job *job = context;
     struct store *store = job->jobs->settings.store;
     const struct job_file *file;
     int64_t now_ms = jobs_wall_ms(job->jobs);
-    /* One that comes back after a power cut would be sent, if it was going to be. */
+    /* Durable if it was going to be sent: a job that came back after a power cut would be sent. */
     int r = store_begin(store, job->state == JOB_WAITING ? STORE_DURABLE : STORE_LAZY);
     if (r < 0)
         return r;
-    /* What the user has removed, says rmdir(2). */
+    /* Proof: the user has removed the job by rmdir(2). */
     DL_FOREACH (job->detail->files, file) {
         if (r == 0)
             r = store_file_remove(store, file->id);
@@ -213,14 +214,13 @@ int jobs_remove(struct job *job)
         jobs->following--;
     job->is_removed = true;
     job_unqueue(job);
-    /* A create goes on to its response, which is written down; anything else is of no use any
-     * more. */
+    /* A create goes on until its response is written down. Any other call is of no use any more. */
     if (job->state != JOB_SUBMITTING) {
         timer_cancel(jobs->settings.timers, &detail->timer);
         if (detail->call)
             job_call_cancel(job);
     }
-    jobs->wake(jobs); /* it may have held a place, or up those behind it */
+    jobs->wake(jobs); /* it may have had a place, or held up the queue behind it */
     if (job->attempt_id && jobs->settings.hooks.on_media_unwanted)
         jobs->settings.hooks.on_media_unwanted(jobs->settings.hooks.context, job->attempt_id);
     return 0;

@@ -1,25 +1,27 @@
 /*
- * QUEUED, RUNNING -> the end: asking the service how a task is doing.
+ * QUEUED, RUNNING -> the end: polling the service for how a task is doing.
  *
- * When to ask is decided by poll_plan.c, from how long like tasks took. A task that is still queued
- * has not begun, so its age counts from there. --poll-interval replaces the plan by a constant.
+ * poll_plan.c decides when to poll, from how long similar tasks took. A task that is still queued
+ * has not begun, so its age counts from the last response that says so. --poll-interval replaces
+ * the plan by a constant.
  *
- * How much is asked: jobs that are due stand in a queue, which is held up by
- *   places       JOB_POLLS_MAX questions are under way at once
+ * A queue limits how many polls are made. It is held up by
+ *   places       JOB_POLLS_MAX polls are under way at once
  *   rate         POLLS_PER_S in the long run, POLL_BURST at once (the virtual scheduling form of
  *                the leaky bucket, ITU-T I.371: one time stamp instead of a count of tokens)
- *   Retry-After  what one response says holds for all
- *   breaker      the api layer's word on a service that does not answer at all (not with
+ *   Retry-After  what one response says holds for all polls
+ *   breaker      the api layer's verdict on a service that does not respond at all (not with
  *                --poll-interval)
- * The queue is first come, first served, and a job stands in it once: with more jobs than the rate
- * allows each is asked in its turn, none more often than another. A reader that waits for a fresh
- * URL goes first, and past everything but the places: its own deadline is near, and there is one
- * such question per video and day. So does a user's `refresh`.
+ * The queue is first come, first served, and a job stands in it once. So if more jobs are due than
+ * the rate allows, each is polled in its turn, and none more often than another. A poll for a
+ * reader that waits for a fresh URL goes first, and waits only for a place: the reader's own
+ * deadline is near, and there is one such poll per video and day. The same holds for a user's
+ * `refresh`.
  *
- * A job is `succeeded` for its user when its video can be opened: between the service's word and
- * that, the size is asked from the media host, and the job is still `running`. If the size cannot
- * be had for some time the job is shown as succeeded all the same, and says why output.mp4 is not
- * there yet.
+ * The user sees a job as `succeeded` when its video can be opened. Between the service's word and
+ * that, the program asks the media host for the size, and the job stays `running`. If the size
+ * cannot be had for some time, the job is shown as succeeded all the same, and says why output.mp4
+ * is not there yet.
  */
 #include "job_private.h"
 
@@ -34,11 +36,11 @@
 
 enum {
     POLL_MISSING_AGAIN_MS = 5 * 1000, /* the second look after a 404 */
-    POLL_STALE_FAILURES = 2,          /* from so many failures in a row on the job says so */
+    POLL_STALE_FAILURES = 2,          /* from this many failures in a row on, the job says so */
     POLL_RETRY_CAP_MS = 60 * 1000,
     POLLS_PER_S = 10,
     POLL_BURST = 10,
-    POLLS_PER_INTERVAL = 20, /* --poll-interval asks for more: so many jobs have it as they wish */
+    POLLS_PER_INTERVAL = 20, /* --poll-interval raises the rate for up to this many jobs */
 };
 
 static int64_t monotonic_ms(const struct jobs *jobs)
@@ -57,7 +59,7 @@ static void url_answer(struct job *job, int result)
 static void poll_done(void *context, const struct api_response *response);
 static void poll_next(void *context);
 
-/* Microseconds would be finer than the clock; the fixed intervals of tests come down to this. */
+/* Whole milliseconds, like the clock; the short fixed intervals of tests come down to 0. */
 static int64_t poll_spacing_ms(const struct jobs *jobs)
 {
     int64_t spacing_ms = 1000 / POLLS_PER_S;
@@ -65,7 +67,7 @@ static int64_t poll_spacing_ms(const struct jobs *jobs)
     return jobs->settings.poll_interval_ms > 0 && wanted_ms < spacing_ms ? wanted_ms : spacing_ms;
 }
 
-/* Who wants a fixed interval wants to be told as soon as the service is back. */
+/* A user who sets a fixed interval wants to know at once when the service is back. */
 static int64_t poll_rest_ms(const struct jobs *jobs)
 {
     return jobs->settings.poll_interval_ms > 0 ? 0 : api_rest_ms(jobs->settings.api);
@@ -102,8 +104,8 @@ static void poll_now(struct job *job)
     job_poll_schedule(job, job_retry_delay_ms(jobs, ++detail->failures, POLL_RETRY_CAP_MS));
 }
 
-/* A job that is due and is not asked about because the others got no response is as stale as they
- * are: the youngest stand at the end. */
+/* If the others get no response, a job that is due and still unpolled is as stale as they are. The
+ * youngest stand at the end of the queue. */
 static void poll_queue_explain(struct jobs *jobs)
 {
     struct job_detail *head = jobs->poll_queue;
@@ -199,7 +201,7 @@ static void poll_resume(struct job *job)
 void job_poll_follow(struct job *job, int64_t delay_ms)
 {
     const struct store_attempt *attempt = &job->detail->attempt;
-    /* The wall clock may have been set since; whatever it says, the task is between new and
+    /* The wall clock may have been set since. Whatever it says, the task is between new and
      * forgotten. */
     const int64_t oldest_ms = INT64_C(7) * 86400 * 1000;
     int64_t age_ms = jobs_wall_ms(job->jobs) - attempt->submitted_ms;
@@ -303,7 +305,7 @@ static void task_going_on(struct job *job, const struct api_task *task)
     } else if (task->status == API_TASK_RUNNING && job->state == JOB_QUEUED) {
         job_to_running(job);
     } else if (task->status == API_TASK_QUEUED && job->state == JOB_RUNNING) {
-        /* A stale response of another server behind the same name: a status never goes back. */
+        /* A stale response, from another server behind the same name: a status never goes back. */
         log_warn("task.backwards", "job=%s", job->name);
     }
     poll_resume(job);
@@ -354,7 +356,7 @@ static void refusal_show(struct job *job, const struct api_response *response)
                           "restarted); until then seedancefs asks every minute.");
 }
 
-/* Nothing was learned: say so after a while, ask again later. */
+/* The response does not say how the task is doing: say so after a while, and poll again later. */
 static void task_not_learned(struct job *job, const struct api_response *response)
 {
     struct jobs *jobs = job->jobs;
@@ -388,7 +390,7 @@ static void refresh_response(struct job *job, const struct api_response *respons
     if (response->verdict == API_TASK && response->task->status == API_TASK_SUCCEEDED &&
         response->task->video_url) {
         r = job_urls_set(job, response->task);
-        /* A video that was gone is not, it seems. */
+        /* The video was believed to be gone, but it is there. */
         if (job->state == JOB_SUCCEEDED && job->video_bytes >= 0 && !job->is_damage_shown)
             job_problem_clear(job->detail);
         if (r == 0)
@@ -435,7 +437,8 @@ void jobs_url_refresh(struct job *job)
     struct jobs *jobs = job->jobs;
     struct job_detail *detail;
     int r = job_detail_get(job, &detail);
-    /* Only a video that was finished has a URL; anything else is being followed, or has ended. */
+    /* Only a finished video has a URL. In any other state the task is being followed, or has
+     * ended. */
     if (r == 0 && job->state != JOB_SUCCEEDED &&
         !(job_is_following(job) && detail->is_sizing_video))
         r = -ERR_MEDIA_GONE;

@@ -1,6 +1,6 @@
 /*
- * What was learned of each kind of task (model, resolution, length of the video). Nothing is stored
- * for it but how long each attempt took; the latest of a kind are read when the first task of that
+ * What was learned of each kind of task (model, resolution, length of the video). The store has
+ * only how long each attempt took. The latest times of a kind are read when the first task of that
  * kind is followed.
  */
 #include "job_private.h"
@@ -72,8 +72,8 @@ void job_poll_learn(struct job *job)
     int64_t now_ms = clock_monotonic_ms(job->jobs->settings.clock);
     if (detail->attempt.generation_ms == STORE_GENERATION_UNSEEN || detail->last_seen_active_ms < 0)
         return;
-    /* It ended between the last two responses. A wide gap (the program was not running, the service
-     * did not response) says too little. */
+    /* The task ended between the last two responses. If the gap is wide (the program did not run,
+     * the service did not respond), it says too little. */
     int64_t gap_ms = now_ms - detail->last_seen_active_ms;
     int64_t took_ms = detail->last_seen_active_ms + gap_ms / 2 - detail->start_ms;
     if (took_ms <= 0 || gap_ms > took_ms / 2)

@@ -7,26 +7,26 @@
 enum {
     INTERVAL_MIN_MS = 1000,
     INTERVAL_MAX_MS =
-        30 * 1000, /* so that `running` is seen and a surprise is not missed for long */
-    INTERVAL_MAX_OLD_MS = 60 * 1000, /* of a task far beyond its time */
+        30 * 1000, /* so that `running` is seen, and a surprise is not missed for long */
+    INTERVAL_MAX_OLD_MS = 60 * 1000, /* of a task that is far over its time */
     INTERVALS_PER_AGE =
-        80, /* an overdue task is asked a number of times that grows with log(age) */
-    CLIENT_INTERVAL_MS = 5 * 1000, /* of the client whose number of questions is not exceeded */
-    QUESTIONS_MIN = 8,             /* per task, however quick it is */
+        80, /* an overdue task is polled a number of times that grows with log(age) */
+    CLIENT_INTERVAL_MS = 5 * 1000, /* of the client whose number of polls is not exceeded */
+    QUESTIONS_MIN = 8,             /* polls per task, however quick it is */
     STEPS = 256,
 };
 
-/* Measured by users: a 5 s clip takes 84 to 290 s, one of 15 s about 170 s (API.md, Life of a
+/* Measured by users: a 5 s clip takes 84 to 290 s, a 15 s clip about 170 s (API.md, Life of a
  * task). */
 static const double prior_base_ms = 80 * 1000;
 static const double prior_per_video_ms = 6;
 static const double prior_sigma = 0.5;
-/* The prior counts as so many samples, of the median and of the spread. */
+/* The prior counts as this many samples, of the median and of the spread. */
 static const double prior_weight = 2;
 static const double prior_freedom = 4;
 static const double sigma_min = 0.1;
 static const double sigma_max = 1.0;
-/* Of the client's questions: the first and the last one are not shared out by the rate. */
+/* A share of the client's polls: the rate does not distribute the first and the last one. */
 static const double question_share = 0.95;
 
 static double normal_density(double z)
@@ -39,7 +39,7 @@ static double normal_tail(double z)
     return erfc(z * M_SQRT1_2) / 2;
 }
 
-/* ∫ sqrt(S f) dt of the log-normal law, in sqrt(ms): substituted to z = (log t - median) /
+/* ∫ sqrt(S f) dt of the log-normal law, in sqrt(ms), with the substitution z = (log t - median) /
  * sigma. */
 static double bound_root(const struct poll_learned *learned)
 {
@@ -81,7 +81,7 @@ void poll_learned_init(struct poll_learned *learned, int64_t duration_ms)
 
 void poll_learned_add(struct poll_learned *learned, int64_t generation_ms)
 {
-    /* One strange task (the machine slept, the service stood still) must not widen everything. */
+    /* One outlier (the machine slept, the service was stuck) must not widen the whole law. */
     const double outlier_sigmas = 4;
     double x = log((double)(generation_ms > 0 ? generation_ms : 1));
     x = clamp_double(x, learned->log_median - outlier_sigmas * learned->log_sigma,
@@ -131,14 +131,14 @@ int64_t poll_plan_delay_ms(const struct poll_learned *learned, int64_t age_ms,
 
 int64_t poll_plan_left_ms(const struct poll_learned *learned, int64_t age_ms)
 {
-    const double age_max_ms = 1e12; /* beyond anything, and well within an int64 */
+    const double age_max_ms = 1e12; /* longer than any task, and well within an int64 */
     double age = clamp_double((double)age_ms, 1, age_max_ms);
     double z = (log(age) - learned->log_median) / learned->log_sigma;
     const double z_max =
-        30; /* the tail would underflow; from here on the share done stays as it is */
+        30; /* the tail would underflow; from here on the share done stays the same */
     double near = clamp_double(z, -z_max, z_max);
-    /* The place where half of the tail beyond z is left. From the middle of the law on it is within
-     * 0.7. */
+    /* Finds the z beyond which half of the tail beyond `near` is left. From the middle of the law
+     * on it is within 0.7. */
     double low = near > 0 ? near : 0;
     double high = low + 0.7;
     for (int i = 0; i < 40; i++) {

@@ -1,6 +1,6 @@
 /*
  * The texts that tell the user how a job is doing: what is wrong (`error`), why it waits (`reason`
- * in `status`), why a command failed (`ctl`), why no second prompt was made.
+ * in `status`), why a command failed (`ctl`), why no second prompt could be created.
  */
 #include "job_private.h"
 
@@ -57,11 +57,11 @@ void job_problem_set(struct job_detail *detail, const char *format, ...)
     va_start(arguments, format);
     text_format(&detail->problem, format, arguments);
     va_end(arguments);
-    detail->job->has_problem = true; /* also without memory for the text */
+    detail->job->has_problem = true; /* also if there is no memory for the text */
     detail->job->is_damage_shown = false;
 }
 
-/* In the place of a text that there was no memory for. */
+/* Shown instead of a text for which there was no memory. */
 static const char *problem_without_text(enum job_state state)
 {
     static const char *const texts[JOB_STATE_COUNT] = {
@@ -110,5 +110,5 @@ void job_ctl_fail(struct job *job, const char *command, const char *why)
     (void)snprintf(text, sizeof(text), "%s: %s%s", command, why, text_full_stop(why));
     if (job_text_set(&job->detail->ctl_problem, text) < 0)
         job_text_clear(&job->detail->ctl_problem);
-    jobs_changed(job); /* who waits for it by poll(2) sees another content */
+    jobs_changed(job); /* those who poll(2) it see another content */
 }

@@ -1,13 +1,13 @@
 /*
- * How far a job is. A task says nothing but that it is going on, so this is a guess from how long
- * like tasks took (poll_plan.c). What is learned while the task is going on may change the guess;
- * what was shown is never taken back.
+ * How far a job is. The service says only that a task is active, so this is an estimate from how
+ * long similar tasks took (poll_plan.c). The estimate may change while the task runs, but the
+ * progress shown never goes back.
  */
 #include "job_private.h"
 
 #include "poll_plan.h"
 
-enum { PERMILLE_MAX = 990 }; /* of what has not succeeded yet */
+enum { PERMILLE_MAX = 990 }; /* until the job has succeeded */
 
 static void progress_of_running(struct job *job, struct job_progress *out)
 {
@@ -39,7 +39,7 @@ int job_progress_get(struct job *job, struct job_progress *out)
         *out = (struct job_progress){.permille = 1000, .eta_ms = 0};
     else if (job->attempt_id == 0 || job_state_class(job->state) == JOB_CLASS_ACTIVE)
         out->permille = 0;
-    /* start_ms: the start of the program has not come to it yet */
+    /* start_ms is 0 until the job is resumed at the start of the program. */
     if (job_is_following(job) && detail->start_ms != 0)
         progress_of_running(job, out);
     return 0;

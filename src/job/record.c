@@ -1,9 +1,9 @@
 /*
- * How a transition is written down and takes effect: the attempt, the job's row, a line of history
- * and one of `events` in one transaction, then the job in memory.
+ * How a transition is written down and takes effect. One transaction saves the attempt, the job's
+ * row, a line of history and a line of `events`. Then the job changes in memory.
  *
- * An intent is all or nothing. A fact is true whatever the store says: when the store refuses it,
- * the job changes in memory, and the whole of it is written again until it is stored.
+ * An intent is all or nothing. A fact is true whatever the store says: if the store refuses it, the
+ * job changes in memory, and the whole is written again until it is stored.
  */
 #include "job_private.h"
 
@@ -94,12 +94,12 @@ static void change_apply(struct job *job, const struct job_change *change, int64
         log_info("job.transition", "job=%s id=%lld from=%s to=%s", job->name, (long long)job->id,
                  job_state_to_text(job->state), job_state_to_text(change->to));
         jobs->counts.transitions[change->to]++;
-        job->hidden = 0; /* what was unlinked was the rendering of another state */
+        job->hidden = 0; /* the unlinked file showed another state */
         if (job_state_is_editable(job->state))
-            job->hidden_prompt_id = 0; /* and the prompt that of another attempt */
+            job->hidden_prompt_id = 0; /* and the prompt was that of another attempt */
     }
     job->state = change->to;
-    job->is_resume_due = false; /* it goes on already */
+    job->is_resume_due = false; /* it is active already */
     job->updated_ms = now_ms;
     if (job_is_following(job) && !was_following)
         jobs->following++;
@@ -111,7 +111,6 @@ static void change_apply(struct job *job, const struct job_change *change, int64
     jobs_changed(job);
 }
 
-/* An intent: all or nothing. */
 int job_change(struct job *job, const struct job_change *change)
 {
     int64_t now_ms = jobs_wall_ms(job->jobs);
@@ -136,8 +135,8 @@ int job_save_again(struct job *job)
     job->detail->is_unsaved = false;
     job_text_clear(&job->detail->unsaved_response);
     log_info("store.recovered", "job=%s", job->name);
-    jobs_changed(job);          /* there is an event more */
-    job->jobs->wake(job->jobs); /* what it had reserved may be free now */
+    jobs_changed(job);          /* there is one more event */
+    job->jobs->wake(job->jobs); /* money that it had reserved may be free now */
     return 0;
 }
 
@@ -148,7 +147,8 @@ static void jobs_save_again(void *context)
     struct job_detail *next;
     bool is_more = false;
     DL_FOREACH_SAFE (jobs->details, detail, next) {
-        CLEANUP(job_drop) struct job *job = job_ref(detail->job); /* kept for this, if removed */
+        /* If the job was removed, writing it may drop the last reference. */
+        CLEANUP(job_drop) struct job *job = job_ref(detail->job);
         is_more = job_save_again(job) < 0 || is_more;
     }
     if (is_more)
@@ -169,10 +169,9 @@ void jobs_save_later(struct jobs *jobs)
                   jobs);
 }
 
-/* A fact: true whatever the store says. */
 void job_fact(struct job *job, const struct job_change *change)
 {
-    /* The time that `ls -t` sorts by is that of the last transition: a renewed URL is none. */
+    /* `ls -t` sorts by the time of the last transition, and a renewed URL is no transition. */
     bool is_event = change->to != job->state || change->note;
     int64_t now_ms = is_event ? jobs_wall_ms(job->jobs) : job->updated_ms;
     int r = change_save(job, change, now_ms);

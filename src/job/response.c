@@ -1,10 +1,10 @@
 /*
- * What comes back from the service: the raw response to a create, which was paid for, so it is kept
- * before anything looks at it; what a useless response is called in a sentence; and how long to wait
- * after one.
+ * What comes back from the service: the raw response to a create, which is kept before anything
+ * reads it, because it was paid for; the words for a useless response; and how long to wait after
+ * one.
  *
- * Memory for a response of the usual size is set aside before the request is sent, because money
- * must not depend on an allocation that comes after it has been spent.
+ * Memory for a response of the usual size is reserved before the request is sent, so that no money
+ * depends on an allocation after it was spent.
  */
 #include "job_private.h"
 
@@ -16,14 +16,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RESERVED_RESPONSE_BYTES = 4096 }; /* the service's responses have some hundred bytes */
+enum { RESERVED_RESPONSE_BYTES = 4096 }; /* a usual response has a few hundred bytes */
 
 uint64_t jobs_random(struct jobs *jobs)
 {
     return random_next(&jobs->random_state);
 }
 
-/* Never at once, so that a service which refuses at once is not asked in a circle. */
+/* Never 0, so that a service that refuses at once is not asked in a tight loop. */
 int64_t job_retry_delay_ms(struct jobs *jobs, unsigned failures, int64_t cap_ms)
 {
     return BACKOFF_BASE_MS +
@@ -71,7 +71,7 @@ static int response_save(struct job *job, enum store_durability durability, cons
                  : store_end(store, store_attempt_response_set(store, job->attempt_id, body, len));
 }
 
-/* Written later rather than thrown away. */
+/* The response is kept in memory and written later, rather than lost. */
 static void response_hold_in_memory(struct job_detail *detail, const char *body, size_t len)
 {
     char *copy = detail->reserved_response;

@@ -20,17 +20,17 @@
  *      there is no task id. Found at the start of the program, it means UNKNOWN, unless the
  *      service's response with a task id is on disk already.
  *   4. QUEUED, RUNNING and SUCCEEDED have a task id; it was durable, as part of the raw response,
- *      before the response was looked at.
+ *      before the response was read.
  *   5. UNKNOWN: submitted_ms is set, there is no task id. No arrow leads out of it without the
  *      user (job_to_retried, job_to_adopted).
  *   6. SUCCEEDED, FAILED, CANCELLED, EXPIRED and LOST have finished_ms.
  *   7. A timer or a call goes on only in an ACTIVE state (a timer also in a provisional directory,
  *      a call also to renew the URL of a SUCCEEDED job).
  *
- * Two kinds of transitions: an intent (accepted, submitting, draft, invalid) fails when the store
- * refuses it, and nothing has changed. A fact (whatever the service said) is true no matter what
+ * There are two kinds of transitions. An intent (accepted, submitting, draft, invalid) fails when
+ * the store refuses it, and nothing has changed. A fact (what the service said) is true whatever
  * the disk says: it changes the job in memory, is logged as not yet written, and is written again
- * and again until it is.
+ * until the store takes it.
  */
 #include "job_private.h"
 
@@ -55,12 +55,13 @@ void job_persist(struct job *job, const char *note)
     job_fact(job, &change);
 }
 
-/* Puts `attempt` (taken on success) in the place of the one there is, and takes it back when the
- * change is refused. */
+/* Puts `attempt` (taken on success) in the place of the present one. If the change is refused, the
+ * present one stays. */
 static int attempt_replace(struct job *job, struct store_attempt *attempt,
                            const struct job_change *change)
 {
-    /* The attempt is about to leave the memory: what is known of it is written down first. */
+    /* The present attempt is about to leave the memory: what the store has refused of it is written
+     * first. */
     int r = job_save_again(job);
     if (r < 0)
         return r;
@@ -93,7 +94,7 @@ static int attempt_replace(struct job *job, struct store_attempt *attempt,
 }
 
 /* DRAFT, INVALID, REJECTED, FAILED, CANCELLED, EXPIRED, LOST -> DRAFT: prompt.json is being
- * rewritten. The attempt before stays in the store. */
+ * rewritten. The store keeps the earlier attempt. */
 int job_to_draft(struct job *job)
 {
     struct job_detail *detail;
@@ -115,13 +116,13 @@ int job_to_invalid(struct job *job, const char *problem)
         return r;
     if (job_text_set(&job->detail->problem, problem) < 0)
         job_text_clear(&job->detail->problem);
-    job->has_problem = true; /* also without memory for the text */
+    job->has_problem = true; /* also if there is no memory for the text */
     struct job_change change = {.to = JOB_INVALID, .durability = STORE_LAZY};
     return job_change(job, &change);
 }
 
-/* A new attempt of the job: its number, when, and nothing known of it but what is going to be
- * asked. The caller clears up, also on failure. */
+/* Starts a new attempt of the job: its number, its time, and what it is going to ask for. The
+ * caller frees it, also on failure. */
 static int attempt_init(struct store_attempt *attempt, struct job *job, const char *model,
                         const char *resolution)
 {
@@ -141,7 +142,7 @@ static int attempt_init(struct store_attempt *attempt, struct job *job, const ch
     return r < 0 ? r : job_text_set(&attempt->resolution, resolution);
 }
 
-/* The same request as that of another attempt, so it costs the same. */
+/* The request is the same as that of another attempt, so it costs the same. */
 static void attempt_copy_cost(struct store_attempt *to, const struct store_attempt *from)
 {
     to->duration_ms = from->duration_ms;
@@ -171,8 +172,8 @@ int job_to_accepted(struct job *job, const struct prompt *prompt)
     return attempt_replace(job, &attempt, &change);
 }
 
-/* UNKNOWN, REJECTED, FAILED, CANCELLED, EXPIRED, LOST -> WAITING: the user says that the same
- * request shall be sent once more, as an attempt of its own. */
+/* UNKNOWN, REJECTED, FAILED, CANCELLED, EXPIRED, LOST -> WAITING: the user orders the same request
+ * once more, as a new attempt. */
 int job_to_retried(struct job *job)
 {
     const struct store_attempt *from = &job->detail->attempt;
@@ -248,11 +249,11 @@ int job_to_adopted(struct job *job, const char *task_id, const struct store_atte
 int job_to_submitting(struct job *job)
 {
     struct job_detail *detail = job->detail;
-    /* Written down means: where the next program finds it. */
+    /* Durable means: where the next run of the program finds it. */
     int r = store_place_check(job->jobs->settings.store);
     if (r < 0)
         return r;
-    /* What stood in the way does not any more. */
+    /* The obstacle that the job waited for is gone. */
     job_problem_clear(detail);
     job_text_clear(&detail->reason);
     detail->attempt.submitted_ms = jobs_wall_ms(job->jobs);
@@ -269,15 +270,15 @@ static void durable_fact(struct job *job, enum job_state to, const char *note)
     job_fact(job, &change);
 }
 
-/* SUBMITTING -> WAITING: the service said that it made no task and that it may be asked again. */
+/* SUBMITTING -> WAITING: the service said that it made no task and may be asked again. */
 void job_to_waiting(struct job *job, const char *note)
 {
     job->detail->attempt.submitted_ms = 0;
     durable_fact(job, JOB_WAITING, note);
 }
 
-/* SUBMITTING -> QUEUED: the service made a task. Without memory for its id nothing changes: the id
- * is still in the raw response, which is read again (see submit.c). */
+/* SUBMITTING -> QUEUED: the service made a task. Without memory for its id nothing changes: the raw
+ * response has the id, and is read again (see submit.c). */
 int job_to_queued(struct job *job, const struct api_task *task)
 {
     struct job_detail *detail = job->detail;
@@ -340,7 +341,8 @@ void job_to_running(struct job *job)
     job_fact(job, &change);
 }
 
-/* QUEUED, RUNNING -> SUCCEEDED: the video's URL and, if it could be had, its size are known. */
+/* QUEUED, RUNNING -> SUCCEEDED: the video's URL is known, and its size unless it could not be
+ * had. */
 void job_to_succeeded(struct job *job)
 {
     struct job_detail *detail = job->detail;

@@ -1,6 +1,6 @@
 /*
- * The states of a job: the word and the class of each, and what must be true of a job in it. Who
- * goes from one to another stands in state.c, with the diagram and the invariants in words.
+ * The states of a job: the word and the class of each, and what must be true of a job in it. The
+ * transitions are in state.c, with the diagram and the invariants in words.
  */
 #include "job_private.h"
 

@@ -1,15 +1,15 @@
 /*
  * WAITING -> create. One create per attempt, whatever happens:
  *
- * - A job is sent when nothing stands in its way: a key, an open gate, no Retry-After that still
- *   runs, a free place among the creates. What stands in its way is its `reason` (gate.c).
+ * - A job is sent when nothing stands in its way: there is a key, the gate is open, no Retry-After
+ *   still runs, and a create may start. Otherwise the job's `reason` says what it waits for
+ *   (gate.c).
  * - The state `submitting` is made durable in on_send, which the api layer calls immediately before
- *   the first byte of the request. If that fails nothing is sent.
- * - The raw response is made durable in on_received, before anything looks at it. It is read again
- *   when there was no memory to read it, and when the program ended before it did.
- * - What the response means is the api layer's verdict; here stands only what follows from it. A
- *   verdict that does not prove that no task was made leads to `unknown`, and nothing leads out of
- *   that.
+ *   the first byte of the request. If that fails, nothing is sent.
+ * - The raw response is made durable in on_received, before anything reads it. It is read again if
+ *   there was no memory to read it, or if the program ended before it did.
+ * - The api layer judges what the response means; this file only acts on the verdict. A verdict
+ *   that does not prove that no task was made leads to `unknown`, and nothing leads out of that.
  */
 #include "job_private.h"
 
@@ -22,7 +22,7 @@
 
 enum {
     SUBMIT_RETRY_CAP_MS = 60 * 1000,
-    RESPONSE_AGAIN_MS = 500, /* after there was no memory to read it */
+    RESPONSE_AGAIN_MS = 500, /* if there was no memory to read it */
 };
 
 static void job_submit_due(void *context);
@@ -64,7 +64,8 @@ static void create_unknown(struct job *job, const struct api_response *response)
     job_to_unknown(job, evidence);
 }
 
-/* 0 and the task; -ENODATA: there is no response; else why it names none, or cannot be read now. */
+/* 0 and the task; -ENODATA: there is no response; else why the response names no task, or cannot be
+ * read now. */
 static int response_task_get(struct job *job, struct api_task *task)
 {
     const struct job_detail *detail = job->detail;
@@ -120,7 +121,7 @@ void job_response_read(struct job *job)
     }
 }
 
-/* There is a response, and no memory to read it: it is read again, if it could be kept. */
+/* There is a response, but no memory to read it. It is read again, if it could be kept. */
 static void create_unread(struct job *job, const struct api_response *response)
 {
     if (job->detail->is_response_kept)
@@ -142,7 +143,7 @@ static void unsent_explain(struct job *job, const struct api_response *response)
     struct job_detail *detail = job->detail;
     const char *why = response->message[0] ? response->message : err_sentence(response->result);
     const char *name = job->jobs->api_name;
-    /* on_send refused: the disk, not the network. */
+    /* on_send has refused because of the disk; the network is not to blame. */
     if (!err_is_network(response->result) && response->result != 0) {
         job_reason_set(detail,
                        "The request could not be written down: %s. Nothing was sent; seedancefs "
@@ -177,7 +178,7 @@ static int64_t create_delay_ms(struct job *job)
 static void create_unsent(struct job *job, const struct api_response *response)
 {
     if (response->result == -ERR_BUDGET && job->state == JOB_WAITING) {
-        /* Another job took what was left while this one was being connected. */
+        /* Another job took the rest of the budget while this one was being connected. */
         submit_enqueue(job);
         return;
     }
@@ -212,7 +213,7 @@ static void create_gated(struct job *job, const struct api_response *response)
                          : response->verdict == API_KEY_REFUSED ? JOB_GATE_KEY_REFUSED
                                                                 : JOB_GATE_ACCOUNT;
     job_to_waiting(job, "the service refused the key or the account");
-    /* What was refused has been settled meanwhile. */
+    /* A new key came meanwhile, so the refusal is out of date. */
     if (job->detail->key_generation != job->jobs->key_generation) {
         job_submit_schedule(job, 0);
         return;
@@ -241,14 +242,14 @@ static void create_done(void *context, const struct api_response *response)
     if (response->verdict == API_AMBIGUOUS && response->result == -ENOMEM)
         outcome = create_unread;
     if (job->state == JOB_WAITING)
-        outcome = create_unsent; /* on_send was never called, or refused */
-    /* A removed job that was not sent after all is not sent any more. */
+        outcome = create_unsent; /* on_send was never called, or has refused */
+    /* A removed job that was not sent is never sent. */
     if (job->is_removed && job->state == JOB_WAITING)
         outcome = NULL;
     if (outcome)
         outcome(job, response);
-    /* A 2xx was kept before it was looked at. A refusal comes after the state that it led to: found
-     * with `submitting` after a crash it could be taken for a task. */
+    /* A 2xx was kept before it was read. Any other response is kept only after the state that it
+     * led to: if a crash left it with `submitting`, it could be taken for a task. */
     if ((job->state == JOB_REJECTED || job->state == JOB_UNKNOWN) && response->body_len > 0 &&
         (response->http_status < 200 || response->http_status > 299))
         job_response_show(job, response);
@@ -313,8 +314,8 @@ static void submit_at(struct jobs *jobs, int64_t delay_ms)
     timer_set(jobs->settings.timers, &jobs->submit_timer, delay_ms, submit_next, jobs);
 }
 
-/* What stands in the way may pass by itself: a job is looked at again then, or the queue that it
- * holds up. */
+/* If the obstacle passes by itself, the job, or the queue that it holds up, is looked at again
+ * then. */
 static int submit_gate_pass(struct job *job)
 {
     int64_t again_ms = -1;
@@ -326,8 +327,8 @@ static int submit_gate_pass(struct job *job)
     return r;
 }
 
-/* Those that joined the queue behind a job that waits say why they wait, too: the youngest stand at
- * its end. */
+/* Jobs that joined the queue behind a waiting one say why they wait, too. The youngest stand at its
+ * end. */
 static void submit_queue_explain(struct jobs *jobs)
 {
     struct job_detail *head = jobs->submit_queue;
@@ -338,8 +339,8 @@ static void submit_queue_explain(struct jobs *jobs)
     }
 }
 
-/* In the order in which they became due; the first one that waits for a place or for money holds up
- * those behind it, so that a dear job is not overtaken for ever by cheap ones. */
+/* Jobs are sent in the order in which they became due. The first one that waits for a place or for
+ * money holds up those behind it, so that cheap jobs do not overtake an expensive one for ever. */
 static void submit_next(void *context)
 {
     struct jobs *jobs = context;

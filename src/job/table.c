@@ -1,14 +1,13 @@
 /*
- * The collection of jobs: two tables (by id, by name), what is asked of it, and the cache of
- * details.
+ * The collection of jobs: two tables (by id, by name), queries, and the cache of details.
  *
- * Ids only grow, and jobs enter the table of ids in their order, so that the table's own order is
- * the order of ids: a listing goes on after the last id it gave, whatever was made or removed
- * meanwhile.
+ * Ids only grow, and jobs enter the table of ids in their order, so the table's own order is the
+ * order of ids. A listing continues after the last id that it returned, whatever was created or
+ * removed meanwhile.
  *
- * The detail of a job is loaded when somebody looks, kept while the job is active or referenced, and
- * dropped oldest first beyond JOB_DETAILS_RESTING, so that a hundred thousand finished jobs cost
- * little more than their names.
+ * The detail of a job is loaded on demand and kept while the job is active or referenced. Beyond
+ * JOB_DETAILS_RESTING the least recently used details are dropped, so that a hundred thousand
+ * finished jobs cost little more than their names.
  */
 #include "job_private.h"
 
@@ -191,7 +190,7 @@ struct job *jobs_next(struct jobs *jobs, int64_t id)
     if (job) {
         job = job->by_id.next;
     } else {
-        /* The job that the listing stood at is gone (or it is the beginning). */
+        /* The job where the listing stood is gone (or the listing begins). */
         job = jobs->by_id;
         while (job && job->id <= id)
             job = job->by_id.next;
@@ -206,13 +205,13 @@ size_t jobs_count(const struct jobs *jobs)
     return HASH_CNT(by_id, jobs->by_id);
 }
 
-/* How both texts of jobs_video_damaged() begin: after a restart nothing else tells what the problem
- * is about. */
+/* Both texts of jobs_video_damaged() begin like this. After a restart only these words tell what
+ * the problem is about. */
 static const char damage_opening[] = "The video on disk ";
 
-/* A file's bytes are unlinked as soon as its row is, but only the unlinking may have reached the
- * disk before a power cut. Such a row is finished off, where that is proven. Where it is not, the
- * row stays, and opening the file fails until its bytes can be had. */
+/* A file's bytes are unlinked right after its row is removed, but after a power cut perhaps only
+ * the unlinking has reached the disk. Such a row is removed now, if it is proven that the bytes are
+ * gone. Otherwise the row stays, and opening the file fails until its bytes are found. */
 static void files_without_bytes_drop(struct job_detail *detail)
 {
     struct job_file *file;
@@ -230,8 +229,8 @@ static void files_without_bytes_drop(struct job_detail *detail)
     }
 }
 
-/* Rows that no transition can have left: nothing may be sent or asked because of them. An attempt
- * of another job would even be sent twice. */
+/* False for rows that no transition can have written: nothing may be sent or asked because of them.
+ * An attempt of another job would even be sent twice. */
 static bool detail_is_sound(const struct job_detail *detail)
 {
     const struct job *job = detail->job;
@@ -272,7 +271,7 @@ static void detail_note_activity(struct job_detail *detail)
     DL_PREPEND(jobs->details, detail);
 }
 
-/* Nothing in it that the store does not have, and nobody who points into it. */
+/* True when the store has everything in it, and nobody points into it. */
 static bool detail_is_droppable(const struct job_detail *detail)
 {
     const struct job *job = detail->job;
@@ -285,7 +284,7 @@ static void details_trim(struct jobs *jobs)
 {
     if (jobs->details_count <= JOB_DETAILS_RESTING)
         return;
-    /* From the oldest on; active ones are passed over, a bounded number at a time. */
+    /* From the least recently used on. Active ones are skipped, a bounded number at a time. */
     struct job_detail *detail = jobs->details->prev;
     for (size_t looked = 0; looked < 16 && jobs->details_count > JOB_DETAILS_RESTING; looked++) {
         bool is_head = detail == jobs->details;
@@ -293,7 +292,7 @@ static void details_trim(struct jobs *jobs)
         if (detail_is_droppable(detail))
             job_detail_drop(detail->job);
         else if (!is_head)
-            detail_note_activity(detail); /* so that the active ones do not hide the droppable */
+            detail_note_activity(detail); /* so that active ones do not hide the droppable ones */
         if (is_head)
             break;
         detail = newer;
@@ -315,7 +314,7 @@ static int detail_make(struct job *job)
     job->detail = detail;
     DL_PREPEND(jobs->details, detail);
     jobs->details_count++;
-    job->references++; /* not by the trimming that makes room for it */
+    job->references++; /* so that the trimming that makes room for it does not drop it */
     details_trim(jobs);
     job->references--;
     return 0;
@@ -383,13 +382,13 @@ static void document_drop(struct json_document **document)
 
 int jobs_prompt_get(struct jobs *jobs, const struct job *job, struct buf *out)
 {
-    /* Bounds of what was accepted, with room for its indentation. */
+    /* The limits of an accepted prompt, plus room for its indentation. */
     static const struct json_limits limits = {
         .max_bytes = 128 * 1024 * 1024, .max_depth = 40, .max_nodes = 8192};
     CLEANUP(document_drop) struct json_document *document = NULL;
     CLEANUP(buf_fini) struct buf request = {.limit = limits.max_bytes};
     int r = jobs_blob_get(jobs, job, STORE_DISPLAY, &request);
-    if (r == 0 && request.len == 0) /* the task was adopted */
+    if (r == 0 && request.len == 0) /* an adopted task has no request here */
         r = -ENODATA;
     if (r == 0)
         r = json_parse(buf_text(&request), request.len, &limits, &document, NULL);

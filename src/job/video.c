@@ -1,5 +1,5 @@
 /*
- * What the media layer found out about a finished video, told by the layer above.
+ * What the media layer has learned about a finished video. The layer above passes it on.
  */
 #include "job_private.h"
 
@@ -69,7 +69,7 @@ void jobs_video_failed(struct job *job, int result)
     struct job_detail *detail;
     if (job_detail_get(job, &detail) < 0)
         return;
-    /* What became of a video that was paid for says more, here and below. */
+    /* A text about damage says more than this one, here and below. */
     if (!job->is_damage_shown)
         job_problem_set(
             detail,
@@ -151,7 +151,7 @@ void jobs_video_damaged(struct job *job, const struct job_video_damage *damage)
     job->is_damage_shown = true;
     char note[PATH_MAX + 64];
     (void)snprintf(note, sizeof(note), "the video on disk is damaged: see %s", damage->path);
-    /* It is found again by each program that looks. */
+    /* Each run of the program finds the damage again, but only the first one notes it. */
     bool is_known = before && detail->problem && strcmp(before, detail->problem) == 0;
     free(before);
     if (!is_known)

@@ -1,7 +1,7 @@
 /*
- * The request body. Fields stand in the order of the table in fields.c whatever order the user
- * chose, defaults are filled in, unknown fields that are allowed come last in the user's order: the
- * same prompt always gives the same bytes.
+ * The request body. Fields come in the order of the table in fields.c, whatever order the user
+ * chose. Defaults are filled in. Unknown fields that are allowed come last, in the user's order. So
+ * the same prompt always gives the same bytes.
  */
 #include "check.h"
 

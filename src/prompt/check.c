@@ -1,5 +1,5 @@
 /*
- * One run: each member goes to its field's check, then come the rules between fields.
+ * One run: each member goes to the check of its field. Then the rules between fields are checked.
  */
 #include "check.h"
 

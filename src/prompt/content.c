@@ -1,6 +1,6 @@
 /*
- * The content array: media with roles. Three ways to use it exclude each other (the service's
- * documentation, "Modes"): a first frame, a first and a last frame, or references.
+ * The content array: media with roles. There are three ways to use it, and they exclude each other
+ * (the service's documentation, "Modes"): a first frame, a first and a last frame, or references.
  */
 #include "check.h"
 
@@ -74,7 +74,7 @@ static void check_address(struct check *c, enum reference_kind kind, const struc
         problem_add(c, SEVERITY_ERROR, holder, inner, "missing", "the address is missing.");
 }
 
-/* False when the item has no type that can be gone on with. */
+/* False when the item's type is missing or unusable. */
 static bool type_get(struct check *c, const struct json *item, const char *path,
                      enum reference_kind *kind)
 {

@@ -17,8 +17,9 @@ void prompt_defaults_fini(struct prompt_defaults *defaults)
     *defaults = (struct prompt_defaults){0};
 }
 
-/* What every request has, but for the prompt: a default of that would be paid for where one was
- * forgotten. Media belong to one job; a video among them would make every request dearer. */
+/* Every value that is always sent can have a default, except the prompt: a default prompt would be
+ * paid for when somebody forgot to write one. Media belong to one job, and a default video would
+ * make every request more expensive. */
 static bool has_default(const struct field *field)
 {
     return field->type != VALUE_NONE && strcmp(field->name, "prompt") != 0;
@@ -37,7 +38,7 @@ static void check_member(struct check *c, const struct json *member, const char 
                            "has no default. It belongs in the prompt.json of the job that it is "
                            "for.");
     } else {
-        /* What is passed on unchecked is so by the request that has it. */
+        /* Unknown fields are not allowed in the defaults; a request that has one passes it on. */
         struct prompt_settings strict = *c->settings;
         const struct prompt_settings *settings = c->settings;
         strict.allow_unknown = false;

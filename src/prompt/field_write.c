@@ -1,6 +1,5 @@
 /*
- * How the fields of a request are written: what the user said, or what holds where the user said
- * nothing.
+ * Writes the fields of a request: the user's value, or the default.
  */
 #include "check.h"
 
@@ -28,7 +27,7 @@ void write_plain(const struct check *c UNUSED, const struct field *field UNUSED,
     json_write_node(w, node);
 }
 
-/* data:image/png;base64,iVBORw0… (123456 bytes) */
+/* For example: data:image/png;base64,iVBORw0… (123456 bytes) */
 static void write_shortened(struct json_writer *w, const char *url)
 {
     const char *comma = strchr(url, ',');
@@ -72,7 +71,7 @@ void write_media(const struct check *c, const struct field *field UNUSED, struct
     json_write_array_end(w);
 }
 
-/* {"url": …} and what else the user put there. */
+/* Writes {"url": …} and the user's other members of it. */
 static void write_holder(const struct check *c, struct json_writer *w, const struct json *holder,
                          bool is_display)
 {

@@ -1,6 +1,6 @@
 /*
- * The table of the request's fields and the check of each. Every rule is from the service's
- * documentation, "Request"; rules between fields are in check.c.
+ * The table of the request's fields, and the check of each. Every rule is from the service's
+ * documentation, "Request". Rules between fields are in check.c.
  */
 #include "check.h"
 
@@ -11,7 +11,7 @@
 static field_check_fn check_text, check_model, check_duration, check_resolution, check_ratio,
     check_one, check_many, check_durations, check_input, check_flag;
 
-/* A value that is always sent, and the place where it is. */
+/* A value that is always sent, and its member of struct check. */
 #define VALUE(type, member) VALUE_##type, offsetof(struct check, member)
 
 const struct field fields[] = {
@@ -57,7 +57,7 @@ static size_t count_words(const char *text)
     return words;
 }
 
-/* Parameters that older models of the service take from the text of the prompt. */
+/* Parameters that the service's older models take from the text of the prompt. */
 static const struct {
     const char *word;
     const char *field;
@@ -72,7 +72,7 @@ static const struct {
     {"--camera_fixed", NULL},
 };
 
-/* Whether `word` stands in `text` by itself. */
+/* True when `word` stands in `text` by itself. */
 static bool has_word(const char *text, const char *word)
 {
     size_t len = strlen(word);
@@ -128,7 +128,7 @@ static void check_duration(struct check *c, const struct field *field, const str
                     number);
 }
 
-/* The word of `choices` that the node holds; NULL after a problem was added. */
+/* The word of `choices` that the node has; NULL after a problem was added. */
 static const char *check_choice(struct check *c, const struct field *field, const struct json *node,
                                 const char *const *choices, enum severity severity)
 {
@@ -205,7 +205,7 @@ static void check_many(struct check *c, const struct field *field, const struct 
     }
 }
 
-/* Seconds in 2..15 as milliseconds, rounded up; -1 after a problem was added. */
+/* A number of seconds in 2..15, as milliseconds, rounded up; -1 after a problem was added. */
 static int64_t check_seconds(struct check *c, const struct json *node, const char *path)
 {
     double number = 0;
@@ -219,7 +219,7 @@ static int64_t check_seconds(struct check *c, const struct json *node, const cha
         return -1;
     }
     int64_t ms = (int64_t)(number * 1000);
-    /* A decimal like 2.3 is a hair off as a double; that hair must not cost a millisecond. */
+    /* As a double, a decimal like 2.3 is slightly off; that must not add a millisecond. */
     return (double)ms < number * 1000 - 1e-6 ? ms + 1 : ms;
 }
 

@@ -1,6 +1,6 @@
 /*
- * Addresses of media: what the service fetches itself (http, https), what stands in the request
- * (data:), and what lies beside prompt.json and is put into the request here.
+ * Addresses of media: files that the service fetches itself (http, https), data in the request
+ * (data:), and files beside prompt.json, which are put into the request here.
  */
 #include "check.h"
 #include "media_type.h"
@@ -40,7 +40,7 @@ static enum form form_of(const char *url)
     return FORM_OTHER_SCHEME;
 }
 
-/* Between "//" and the path, without credentials and port. */
+/* The part between "//" and the path, without credentials and port. */
 static size_t host_of(const char *authority, const char **host)
 {
     size_t len = strcspn(authority, "/?#");
@@ -57,7 +57,7 @@ static size_t host_of(const char *authority, const char **host)
     return colon ? (size_t)(colon - authority) : len;
 }
 
-/* The service fetches the file itself, so an address of this machine or network says nothing. */
+/* The service fetches the file itself, so it cannot use an address of this machine or network. */
 static bool is_private_host(const char *host, size_t len)
 {
     static const char *const private_hosts[] = {"127.", "10.", "192.168.", "169.254.", "[::1]"};
@@ -158,7 +158,7 @@ static void check_data(struct check *c, enum reference_kind kind, const struct j
                      media_type_detect(head, min_size((size_t)bytes, sizeof(head))));
 }
 
-/* Makes the data: URL of a file that was read. */
+/* Makes the data: URL of a file whose content was read. */
 static int inline_file(struct check *c, const struct json *node, const struct media_type *type,
                        const struct buf *file)
 {

@@ -4,7 +4,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-/* All bytes of `magic` at `offset`, and of `second` at `second_offset` if there is one. */
+/* A file matches if it has all bytes of `magic` at `offset`, and of `second`, if there is one, at
+ * `second_offset`. */
 static const struct {
     struct media_type type;
     size_t offset;
@@ -40,8 +41,8 @@ static bool has_at(const unsigned char *bytes, size_t len, size_t offset, const 
            (offset + magic_len <= len && memcmp(bytes + offset, magic, magic_len) == 0);
 }
 
-/* An MPEG audio frame of layer III without an ID3 tag before it (ISO 11172-3, 2.4.1.3): eleven set
- * bits, the layer, and neither the bad bit rate nor the reserved sampling rate. */
+/* True for an MPEG audio frame of layer III without an ID3 tag before it (ISO 11172-3, 2.4.1.3):
+ * eleven set bits, the layer, and neither the bad bit rate nor the reserved sampling rate. */
 static bool is_mp3_frame(const unsigned char *bytes, size_t len)
 {
     return len >= 3 && bytes[0] == 0xff && (bytes[1] & 0xe0) == 0xe0 && (bytes[1] & 0x06) == 0x02 &&

@@ -16,13 +16,13 @@ enum { MEDIA_MAGIC_BYTES = 12 };
 
 struct media_type {
     enum reference_kind kind;
-    const char *mime; /* as the service's documentation spells it: the format in lower case */
+    const char *mime; /* in lower case, as the service's documentation spells the format */
 };
 
-/* NULL when the bytes are none of the formats of the service's documentation. */
+/* NULL when the bytes are of no format in the service's documentation. */
 const struct media_type *media_type_detect(const unsigned char *bytes, size_t len);
 
-/* "jpeg, png, …" of one kind. Static storage. */
+/* The formats of one kind, like "jpeg, png, …". Static storage. */
 const char *media_type_list(enum reference_kind kind);
 
 #endif

@@ -45,7 +45,7 @@ const struct model *model_find(const char *name)
     return NULL;
 }
 
-/* 0 when the model has no such resolution. */
+/* 0 when the model does not have this resolution. */
 static int64_t model_rate(const struct model *model, const char *resolution)
 {
     for (size_t i = 0; i < MODEL_RATES; i++) {

@@ -8,14 +8,14 @@
 
 enum { NAME_COMPARED_MAX = 48 };
 
-/* Looks like a field, and is the role of one. */
+/* The name looks like a field, but is the role of one. */
 #define ROLE(role, type)                                                                           \
     {                                                                                              \
         role, "\"" role "\" is a role in \"content\": {\"type\": \"" type "\", \"" type            \
               "\": {\"url\": \"…\"}, \"role\": \"" role "\"}."                                     \
     }
 
-/* What other services or older models of this one know, and what to do here instead. */
+/* Fields that other services or older models of this one have, and what to do here instead. */
 static const struct {
     const char *name;
     const char *sentence;
@@ -92,7 +92,8 @@ const char *nearest_name(const char *name, const char *const *candidates)
     size_t len = strlen(name);
     if (len == 0 || len > NAME_COMPARED_MAX)
         return NULL;
-    /* One slip in three characters, and no more than three: beyond that a guess misleads. */
+    /* At most one slip in three characters, and at most three in all: beyond that a guess
+     * misleads. */
     size_t best = len < 3 ? 0 : len < 9 ? len / 3 : 3;
     const char *nearest = NULL;
     for (; *candidates; candidates++) {

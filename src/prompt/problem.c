@@ -24,7 +24,7 @@ void report_clear(struct prompt_report *report)
     report->warnings = 0;
 }
 
-/* The place for one more problem. A full list gives an error the place of its last warning. */
+/* The place for one more problem. If the list is full, an error replaces the last warning. */
 static struct prompt_problem *place_take(struct prompt_report *report, bool is_warning)
 {
     if (report->count < PROMPT_PROBLEMS_MAX)
@@ -155,7 +155,7 @@ void path_join(char out[static PATH_SIZE], const char *base, const char *key)
     int len = snprintf(out, PATH_SIZE, "%s%s%s", base, base[0] ? "." : "", shown(key, text));
     if (len < PATH_SIZE)
         return;
-    /* Never half a code point at the end. */
+    /* Never cuts a code point in half. */
     size_t cut = PATH_SIZE - 1;
     while (cut > 0 && ((unsigned char)out[cut - 1] & 0xc0) == 0x80)
         cut--;

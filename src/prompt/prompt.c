@@ -16,7 +16,7 @@ static const struct json_limits prompt_limits = {
     .max_nodes = 4096,
 };
 
-/* Display has the indentation on top of what the body may have. */
+/* The display form has the indentation on top of what the body may have. */
 enum { DISPLAY_BYTES_MAX = PROMPT_BYTES_MAX + PROMPT_BYTES_MAX / 2 };
 
 struct prompt *prompt_free(struct prompt *prompt)
@@ -46,7 +46,7 @@ static int report_one(struct prompt_report *report, const char *rule,
     return r < 0 ? r : code;
 }
 
-/* What json_parse() says, in the words of the report. */
+/* Turns the result of json_parse() into the words of the report. */
 static int report_json(struct prompt_report *report, int code, const struct json_error *error)
 {
     char sentence[sizeof(error->sentence) + 32];
@@ -63,8 +63,8 @@ static int report_json(struct prompt_report *report, int code, const struct json
     }
 }
 
-/* Anything but an object is refused at its first byte. True when `bytes` begin with something
- * else; a byte order mark is left to the parser, which has its own word for it. */
+/* Text that is not an object is refused at its first byte. True when `bytes` begin with something
+ * else. A byte order mark is left to the parser, which has its own message for it. */
 static bool is_no_object(const char *bytes, size_t len, struct json_error *place)
 {
     size_t at = 0;
@@ -74,7 +74,7 @@ static bool is_no_object(const char *bytes, size_t len, struct json_error *place
     return at < len && bytes[at] != '{' && bytes[at] != '\xef';
 }
 
-/* Half rendered buffers free themselves; the caller frees a half made prompt. */
+/* An incomplete buffer frees itself; the caller frees an incomplete prompt. */
 static int render(const struct check *c, bool is_display, size_t limit, char **text, size_t *len)
 {
     struct buf out;
@@ -181,7 +181,7 @@ int prompt_check(const char *bytes, size_t len, const struct prompt_settings *se
     return r;
 }
 
-/* Bytes of a UTF-8 sequence that the end of the text cuts off; 0 when there is none. */
+/* The number of bytes of a UTF-8 sequence that the end of the text cuts off; 0: none. */
 static size_t cut_off_bytes(const char *text, size_t len)
 {
     for (size_t back = 1; back <= 3 && back <= len; back++) {
@@ -199,7 +199,7 @@ static bool is_text_blank(char c)
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-/* Whoever has mistaken the file would pay for a video of braces. */
+/* A user who has confused the two files would pay for a video of braces. */
 static bool is_request(const char *text, size_t len)
 {
     struct json_document *document;
@@ -218,7 +218,7 @@ int prompt_check_text(const char *text, size_t len, const struct prompt_settings
     if (memchr(text, '\0', len) || !text_is_utf8(text, len - cut))
         return report_one(report, "syntax", NULL, "the text is not valid UTF-8.",
                           -ERR_PROMPT_INVALID);
-    if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) { /* a byte order mark says nothing */
+    if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) { /* a byte order mark is skipped */
         text += 3;
         len -= 3;
     }
@@ -230,7 +230,7 @@ int prompt_check_text(const char *text, size_t len, const struct prompt_settings
         return report_one(report, "incomplete", NULL, "the text is empty or cut off.",
                           -ERR_JSON_INCOMPLETE);
 
-    /* More text behind it would make it one. */
+    /* Incomplete rather than invalid: with more text after it, it would be a prompt. */
     if (is_request(text, len))
         return report_one(report, "incomplete", NULL,
                           "the text is a JSON object with a prompt in it. That belongs in "

@@ -12,8 +12,8 @@ enum {
     DURATION_MIN_S = 4,
     DURATION_MAX_S = 15,
     DURATION_DEFAULT_S = 5,
-    INPUT_MIN_S = 2,      /* each reference video and audio */
-    INPUT_ALL_MAX_S = 15, /* all reference videos together */
+    INPUT_MIN_S = 2,      /* for each reference video and audio */
+    INPUT_ALL_MAX_S = 15, /* for all reference videos together */
     PROMPT_WORDS_MAX = 1000,
     IMAGE_BYTES_MAX = 30 * 1024 * 1024 - 1, /* "< 30 MB", read as the larger MiB */
     AUDIO_BYTES_MAX = 15 * 1024 * 1024,
@@ -28,12 +28,12 @@ struct media_rule {
     const char *one;    /* field, and the type of a content item: "image_url" */
     const char *many;   /* "image_urls" */
     unsigned max_count; /* of references */
-    int max_bytes;      /* of a file sent inline; 0 when only public addresses are accepted */
+    int max_bytes;      /* of a file sent inline; 0: only public addresses are accepted */
 };
 
 extern const struct media_rule media_rules[MEDIA_KINDS];
 
-/* Ended by NULL. */
+/* NULL ends each list. */
 extern const char *const aspect_ratios[];
 extern const char *const resolutions[];
 

@@ -1,27 +1,27 @@
 /*
  * Saving videos before they are lost: the policy of --archive, the commands `fetch` and `evict`,
- * and which videos the cache may drop.
+ * and which videos the cache may evict.
  *
- *   expiry  (default) what is not on disk when the last part of its URL's life begins (a quarter,
- *           two hours at most) is fetched then; each video at its own moment of the first half of
- *           that time, so that a hundred made together do not start together
- *   always  right at success, and nothing is evicted
- *   never   nothing by itself
+ *   expiry  (default) a video that is not on disk when the last part of its URL's life begins (a
+ *           quarter, at most two hours) is fetched then. Each has its own moment in the first half
+ *           of that time, so that a hundred that were made together do not start together
+ *   always  a video is fetched right at success, and nothing is evicted
+ *   never   nothing is fetched by itself
  *
- * No state on disk: what is saved is what the media layer says is complete and durable, and when a
- * URL expires stands with the attempt. archive_look() goes through the jobs, starts what is due,
- * ARCHIVE_MAX at a time, and comes back when the next one is, or within an hour: the wall clock may
- * be set, the machine may sleep (the timer counts that in). What was found saved is not looked at
- * again; each job is looked at closely once.
+ * The policy has no state on disk: the media layer knows what is complete and durable, and the
+ * attempt has the time when its URL expires. archive_look() goes through the jobs, starts the
+ * fetches that are due, ARCHIVE_MAX at a time, and comes back when the next one is due, or within
+ * an hour: the wall clock may be set, the machine may sleep (the timer counts that time). Each job
+ * is examined closely once, and not again when its files were found saved.
  *
- * A walk through the jobs takes as many pass of the loop as it has batches, each going on where the
- * one before it ended, and begins at the first job that is not saved: of a hundred thousand jobs
- * those of years ago are passed once. What happens behind a walk under way makes it followed by
- * another.
+ * A walk through the jobs takes as many passes of the loop as it has batches. Each pass continues
+ * where the one before ended. A walk begins at the first job that is not saved, so a hundred
+ * thousand old jobs are passed only once. If something happens at a job that a walk has already
+ * passed, another walk follows.
  *
- * What failed is tried again with back-off. A URL that has expired, also because the program did
- * not run, is renewed by the fetch itself, as for any reader. When the service has no working URL
- * after the expiry, twice, the video is gone: the job says so, and nobody asks any more.
+ * A fetch that failed is tried again with back-off. If the URL has expired, perhaps because the
+ * program did not run, the fetch itself renews it, as for any reader. If the service twice has no
+ * working URL after the expiry, the video is gone: the job says so, and nobody asks any more.
  */
 #include "tree_private.h"
 
@@ -32,22 +32,22 @@
 #include <stdlib.h>
 
 enum {
-    ARCHIVE_MAX = 3,       /* the media layer runs two transfers for them; one more waits in line */
-    ARCHIVE_BATCH = 32,    /* jobs that are looked at closely in one turn */
-    ARCHIVE_BATCH_MS = 20, /* between two such turns */
-    ARCHIVE_PASSED = 2048, /* jobs that are passed in one turn */
+    ARCHIVE_MAX = 3,       /* the media layer runs two transfers for them; one more waits */
+    ARCHIVE_BATCH = 32,    /* jobs that are examined closely in one pass */
+    ARCHIVE_BATCH_MS = 20, /* between two such passes */
+    ARCHIVE_PASSED = 2048, /* jobs that are passed over in one pass */
     ARCHIVE_LOOK_MS = 60 * 60 * 1000,
     ARCHIVE_LEAD_MS = 2 * 60 * 60 * 1000,
-    ARCHIVE_URL_LIFE_MS = 24 * 60 * 60 * 1000, /* of a URL that does not tell */
+    ARCHIVE_URL_LIFE_MS = 24 * 60 * 60 * 1000, /* of a URL that does not say when it expires */
     ARCHIVE_RETRY_MS = 1000,
     ARCHIVE_RETRY_DOUBLINGS = 11, /* up to half an hour */
     ARCHIVE_GONE_FAILURES = 2,
 };
 
-/* job->media_mark */
+/* The values of job->media_mark. */
 enum archive_mark { ARCHIVE_UNSEEN, ARCHIVE_WANTED, ARCHIVE_SAVED };
 
-/* A file that is being fetched, or that failed to be. */
+/* A file that is being fetched, or whose fetch failed. */
 struct archive_key {
     int64_t attempt_id;
     int64_t kind;
@@ -57,7 +57,7 @@ struct archive_file {
     struct archive_key key;
     unsigned failures;
     unsigned refusals; /* in a row, after the URL had expired */
-    int64_t retry_ms;  /* monotonic; INT64_MAX: not any more */
+    int64_t retry_ms;  /* monotonic; INT64_MAX: never again */
     bool is_active;
     bool is_commanded;
     UT_hash_handle hh;
@@ -112,7 +112,7 @@ static int64_t expires_ms(const struct job *job)
     return job->url_expires_ms > 0 ? job->url_expires_ms : job->updated_ms + ARCHIVE_URL_LIFE_MS;
 }
 
-/* How long before the expiry a video is fetched, and not dropped any more. */
+/* How long before the expiry a video is fetched, and no longer evicted. */
 static int64_t lead_ms(const struct job *job)
 {
     return clamp_int64((expires_ms(job) - job->updated_ms) / 4, 0, ARCHIVE_LEAD_MS);
@@ -127,7 +127,7 @@ static int64_t due_ms(const struct tree *tree, const struct job *job)
     return expires_ms(job) - lead + (int64_t)(spread % (uint64_t)(lead / 2 + 1));
 }
 
-/* 1: complete and durable; 0: not, or there is no such file to be saved. */
+/* 1: complete and durable; 0: not yet; -errno: also if there is no such file. */
 static int output_is_saved(struct tree *tree, struct job *job, enum media_kind kind)
 {
     CLEANUP(output_close) struct media_item *item = NULL;
@@ -135,7 +135,8 @@ static int output_is_saved(struct tree *tree, struct job *job, enum media_kind k
     return r < 0 ? r : media_item_is_durable(item);
 }
 
-/* A cover that is not there, or that cannot be had, is no reason to go on. */
+/* True when nothing more is to be fetched of the cover: it is saved, there is none, or it cannot be
+ * had. */
 static bool cover_is_settled(struct tree *tree, struct job *job)
 {
     const struct archive_file *file = file_find(tree, job->attempt_id, MEDIA_COVER);
@@ -166,7 +167,7 @@ static int output_fetch(struct tree *tree, struct job *job, enum media_kind kind
     return r;
 }
 
-/* How long until this job has to be looked at again; it is started when that is now. */
+/* Returns how long until this job has to be looked at again. Starts its fetch if that is due. */
 static int64_t job_archive(struct tree *tree, struct job *job)
 {
     int64_t wait_ms = due_ms(tree, job) - clock_wall_ms(tree->settings.clock);
@@ -176,7 +177,7 @@ static int64_t job_archive(struct tree *tree, struct job *job)
     const struct archive_file *file = file_find(tree, job->attempt_id, kind);
     if (file && !file->is_active && file->retry_ms > monotonic_ms(tree))
         return file->retry_ms - monotonic_ms(tree);
-    /* The end of one that is active brings the next look. */
+    /* When an active fetch ends, that brings the next look. */
     if ((file && file->is_active) || tree->archive_active >= ARCHIVE_MAX)
         return ARCHIVE_LOOK_MS;
     log_info("archive.fetch", "job=%s kind=%d", job->name, (int)kind);
@@ -197,7 +198,7 @@ static void walk_begins_with(struct archive_walk *walk, const struct job *job)
     walk->first_id = min_int64(walk->first_id, job->id);
 }
 
-/* Walks on. `true` at the end of the walk; else *wait_ms says when the next turn is. */
+/* Continues the walk. True at its end; else *wait_ms says when the next pass is. */
 static bool archive_walk(struct tree *tree, int64_t *wait_ms)
 {
     struct archive_walk *walk = &tree->archive_walk;
@@ -205,7 +206,7 @@ static bool archive_walk(struct tree *tree, int64_t *wait_ms)
     unsigned passed = 0;
     if (walk->at_id == INT64_MAX)
         return true;
-    /* The job that it came to may be gone by now. */
+    /* The job where the walk stands may be gone by now. */
     struct job *job = jobs_get(tree->settings.jobs, walk->at_id);
     if (!job)
         job = jobs_next(tree->settings.jobs, walk->at_id);
@@ -236,7 +237,7 @@ static void archive_look(void *context)
         walk->is_due_again = false;
         walk->at_id = walk->first_id;
         walk->first_id =
-            INT64_MAX; /* that of the next walk: found by this one, or by what happens */
+            INT64_MAX; /* the first job of the next walk: this walk, or an event, sets it */
         walk->next_ms = monotonic_ms(tree) + ARCHIVE_LOOK_MS;
     }
     if (archive_walk(tree, &wait_ms)) {
@@ -280,7 +281,7 @@ void archive_progress(struct tree *tree, int64_t attempt_id, enum media_kind kin
         if (kind == MEDIA_VIDEO)
             jobs_video_saved(job);
     }
-    /* Saved now, or no longer: rotten, or evicted. */
+    /* The job is saved now, or no longer (rotten, or evicted). */
     if (is_complete != (job->media_mark == ARCHIVE_SAVED))
         archive_job_again(tree, job);
 }
@@ -312,7 +313,7 @@ void archive_fetch_failed(struct tree *tree, int64_t attempt_id, enum media_kind
         file->retry_ms = INT64_MAX;
         job->media_mark = ARCHIVE_UNSEEN;
         /* No byte on disk is touched. Proof that the rest cannot be had: the URL has expired, and
-         * the service has answered so many times that it does not know the task, or has no new
+         * the service has responded so many times that it does not know the task, or has no new
          * URL. */
         if (kind == MEDIA_VIDEO) {
             jobs_video_gone(job, result);
@@ -339,8 +340,8 @@ void archive_end(struct tree *tree)
     }
 }
 
-/* Dropped bytes could be fetched again, and would not have to be at once. A clock that was set back
- * says nothing of how long a URL still lives. */
+/* True when evicted bytes could be fetched again, and not in a hurry. If the clock was set back, it
+ * does not say how long a URL still lives. */
 static bool job_is_refetchable(const struct tree *tree, const struct job *job)
 {
     int64_t now_ms = clock_wall_ms(tree->settings.clock);
@@ -349,7 +350,8 @@ static bool job_is_refetchable(const struct tree *tree, const struct job *job)
            now_ms < expires_ms(job) - lead_ms(job);
 }
 
-/* Without a job it is known to be what a removed one, or an attempt of old, left behind. */
+/* If no job has the attempt, its files were left behind by a removed job or by an earlier
+ * attempt. */
 bool archive_is_refetchable(struct tree *tree, int64_t attempt_id)
 {
     struct job *job;

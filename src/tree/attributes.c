@@ -1,12 +1,11 @@
 /*
- * Extended attributes, for programs that know files and not our status.json (file managers, search
- * tools, find
- * -xattr): user.seedance.* of a job's directory and of its video, read only. What is not known is
- * not there.
+ * Extended attributes, for programs that know files but not our status.json (file managers, search
+ * tools, find -xattr): user.seedance.* of a job's directory and of its video, read only. A value
+ * that is not known has no attribute.
  *
- * All other names: ENODATA in the namespace of users, where something could be; EOPNOTSUPP in the
- * others. The difference matters: ls asks for an access control list of every file, and asks once
- * per filesystem when it hears that there are none.
+ * All other names: ENODATA in the namespace `user`, where something could be; EOPNOTSUPP in the
+ * others. The difference matters: ls asks for the access control list of every file, but stops
+ * asking a filesystem that says EOPNOTSUPP.
  */
 #include "tree_private.h"
 
@@ -17,15 +16,15 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A prompt may have megabytes, an attribute on most filesystems some kilobytes: longer ones are
- * cut, or copying with attributes would fail there. */
+/* A prompt may have megabytes, but an attribute on most filesystems only some kilobytes. Longer
+ * values are cut, because copying with attributes would fail there. */
 enum { ATTRIBUTE_BYTES_MAX = 1024 };
 
 static const char prefix[] = "user.seedance.";
 static const char user_prefix[] = "user.";
 static const char cut_mark[] = "…";
 
-/* Who may not read the prompt is not told that there is one. */
+/* A user who may not read the prompt must not see that there is one. */
 static bool can_read_prompt(const struct tree *tree, struct job *job,
                             const struct tree_caller *caller)
 {
@@ -140,9 +139,9 @@ int tree_xattr_list(struct tree *tree, uint64_t ino, const struct tree_caller *c
     return r;
 }
 
-/* What carries ours has come from here. mv, rsync -X and tar set it again when they bring it back,
- * and rsync -X removes what its source does not have. They are ours as modes and times are, see
- * tree_setattr(): nothing changes, and nobody is told of an error. */
+/* Accepts our attributes and changes nothing, as for modes and times (see tree_setattr()). A file
+ * that has them was copied from here: mv, rsync -X and tar set them again when they bring it back,
+ * and rsync -X removes those that its source does not have. None of them should see an error. */
 int tree_xattr_set(struct tree *tree, uint64_t ino, const char *name,
                    const struct tree_caller *caller)
 {

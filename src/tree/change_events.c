@@ -1,8 +1,8 @@
 /*
  * Tells those who watch the mount which files of a job have changed, and which have come and gone
- * by themselves. Each job remembers in two bytes (event_mark) what was told of it.
+ * by themselves. Two bytes of each job (event_mark) remember what was told of it.
  *
- * When a user makes or removes a file, the kernel tells of it. When a name in another directory
+ * When a user creates or removes a file, the kernel tells of it. When a name in another directory
  * follows, such as one in by-status, this file tells of that.
  */
 #include "tree_private.h"
@@ -21,12 +21,12 @@ enum {
     MARK_ATTEMPT = 0x800,
     MARK_RESPONSE = 0x1000,
     MARK_URL = 0x2000,
-    MARK_IMPLIED = 0x4000, /* nobody has made the directory: see change_event_directory_implied() */
+    MARK_IMPLIED = 0x4000, /* nobody has called mkdir(2): see change_event_directory_implied() */
     MARK_KNOWN = 0x8000,
 };
 _Static_assert((int)JOB_STATE_COUNT <= (int)MARK_STATE, "a state fits into the mark");
 
-/* The files of a job that come with a mark, and go with it. */
+/* The files of a job that come and go with a mark. */
 static const struct {
     unsigned mark;
     const char *name;
@@ -34,13 +34,13 @@ static const struct {
                    {MARK_PROBLEM, "error"},          {MARK_ATTEMPT, "request.json"},
                    {MARK_RESPONSE, "response.json"}, {MARK_URL, "output.url"}};
 
-/* What changes with every transition; what may change without one; what changes while a video is
- * fetched. */
+/* Files that change with every transition; files that may change without one; files that change
+ * while a video is fetched. */
 static const char *const names_moved[] = {"status", "status.json", "progress", "log", "cost", NULL};
 static const char *const names_same[] = {"status.json", "log", NULL};
 static const char *const names_fetched[] = {"status.json", "progress", NULL};
 
-/* While the attempt is not in memory nothing has changed in it. */
+/* While the attempt is not in memory, it cannot have changed. */
 static bool has_response(const struct job *job)
 {
     if (job->detail)
@@ -101,7 +101,7 @@ static void emit_changes(const struct tree *tree, const struct job *job, const c
         emit(tree, TREE_EVENT_CONTENT, "jobs/%s/%s", job->name, *names);
 }
 
-/* The name that the mark stands for in by-status; nothing for 0. */
+/* Tells of the name in by-status that the mark stands for; of nothing if the mark is 0. */
 static void emit_status(const struct tree *tree, enum tree_event kind, unsigned mark,
                         const char *name)
 {
@@ -165,7 +165,7 @@ void change_event_job_changed(struct tree *tree, struct job *job)
     job->event_mark = (unsigned short)now;
     if (is_implied)
         emit(tree, TREE_EVENT_JOB, "jobs/%s", job->name);
-    /* Files first: who is told that `status` has changed looks for the video. */
+    /* Files first: a program that hears that `status` has changed looks for the video. */
     emit_files(tree, job, before, now);
     bool is_moved = emit_views(tree, before, job->name, now, job->name);
     emit_changes(tree, job, names_moved);

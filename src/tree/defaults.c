@@ -1,6 +1,6 @@
 /*
- * defaults.json and defaults.error at the root: the nodes of what the job layer keeps. They are the
- * only files there that come and go, and the first is the only one that can be written.
+ * The nodes of defaults.json and defaults.error at the root; the job layer keeps their content. No
+ * other files there come and go, and defaults.json is the only one that can be written.
  */
 #include "handle.h"
 

@@ -1,10 +1,10 @@
 /*
- * Users other than the one who runs the program and root: they may read, and must not take up what
- * the others need. Each has a limit, and all together have one, because a user can have very many
- * user ids (user_namespaces(7)).
+ * Guests are users other than root and the one who runs the program. They may read, but must not
+ * use up what the others need. Each guest has a limit. All of them together have one, too, because
+ * one user can have very many user ids (user_namespaces(7)).
  *
- * What a handle costs by itself is little. The content of generated files counts by its bytes: a
- * version of a file once for each user that holds it, however often it is open.
+ * A handle by itself costs little. The content of generated files counts by its bytes: a guest who
+ * holds a version of a file is charged for it once, however often it is open.
  */
 #include "guest.h"
 
@@ -70,7 +70,7 @@ static struct guest_holding *holding_find(struct guest_holding *holdings, const 
     return found;
 }
 
-/* Whoever has nothing yet may have one file of any size. */
+/* A guest who holds nothing yet may have one file of any size. */
 static bool is_beyond(const struct guest_use *use, size_t bytes, size_t most)
 {
     return use->bytes > 0 && use->bytes + bytes > most;

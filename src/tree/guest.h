@@ -1,7 +1,7 @@
 /*
- * What: how much of the program those may take up who neither run it nor are root.
- * Lifetime: a guest is there while it has a handle open: guest_enter() .. guest_leave(). NULL
- * stands for those who are not limited.
+ * What: limits how much of the program guests may use: users who neither run it nor are root.
+ * Lifetime: a guest exists while it has a handle open: guest_enter() .. guest_leave(). NULL stands
+ * for users without limits.
  * Errors: -EMFILE beyond a limit.
  */
 #ifndef SEEDANCEFS_TREE_GUEST_H
@@ -13,16 +13,16 @@ struct guest_holding;
 
 enum {
     GUEST_HANDLES_MAX = 1024,
-    GUESTS_HANDLES_MAX = 4096, /* all of them together */
+    GUESTS_HANDLES_MAX = 4096, /* of all guests together */
     GUEST_BYTES_MAX = 32 * 1024 * 1024,
     GUESTS_BYTES_MAX = 128 * 1024 * 1024,
 };
 
-/* One more handle. *out is NULL for a caller who is not limited. */
+/* Counts one more handle. *out is NULL for a caller without limits. */
 int guest_enter(struct tree *tree, const struct tree_caller *caller, struct guest **out) NODISCARD;
 void guest_leave(struct tree *tree, struct guest *guest);
 
-/* One more handle on content of `bytes`; `holdings`: of that content, with all who hold it. */
+/* Counts one more handle on content of `bytes`. `holdings` lists all who hold that content. */
 int guest_hold(struct tree *tree, struct guest *guest, struct guest_holding **holdings,
                size_t bytes) NODISCARD;
 void guest_let_go(struct tree *tree, struct guest *guest, struct guest_holding **holdings,

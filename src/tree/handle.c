@@ -1,6 +1,6 @@
 /*
- * Open files. A generated file is rendered when it is opened and the handle reads that snapshot, so
- * that a reader never sees half of one state and half of the next; equal snapshots are one. A
+ * Open files. A generated file is rendered when it is opened, and the handle reads that snapshot,
+ * so that a reader never sees half of one state and half of the next. Equal snapshots are shared. A
  * user's file reads and writes its file on disk. A video reads its media item, and a read whose
  * bytes are not there yet is parked.
  */
@@ -253,7 +253,7 @@ void tree_read(struct tree_handle *handle, size_t size, int64_t offset, tree_rea
                                      .fn = fn,
                                      .context = context,
                                      .place = parked};
-    /* Set first: the reply may come from within the start, and then nothing of this is left. */
+    /* Set first: the reply may come from within read_start, and then `read` no longer exists. */
     *parked = read;
     handle->ops->read_start(read);
 }

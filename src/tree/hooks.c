@@ -1,8 +1,8 @@
 /*
- * Between jobs and their media: the job layer knows attempts and URLs, the media layer knows bytes,
- * and neither knows the other. When a job's video is finished its size is probed, and the cover's;
- * when a URL has died the job is asked for a new one. Whoever else has to hear of what happened is
- * told from here.
+ * The connection between jobs and their media. The job layer knows attempts and URLs, the media
+ * layer knows bytes, and neither knows the other. When a job's video is finished, its size is
+ * probed, and then the cover's. When a URL has expired, the job is asked for a new one. Everybody
+ * else who has to hear of an event is told from here.
  */
 #include "tree_private.h"
 
@@ -15,8 +15,8 @@
 
 enum {
     PROBE_AGAIN_MS = 30 * 1000,
-    CHANGES_MAX = 5,         /* versions after which the media host is asked no more */
-    CHANGED_AGAIN_MS = 1000, /* after the second, doubled with each; after the first at once */
+    CHANGES_MAX = 5,         /* after this many versions the media host is asked no more */
+    CHANGED_AGAIN_MS = 1000, /* after the 2nd version, doubled with each; after the 1st at once */
 };
 
 static struct tree *tree_of(void *context)
@@ -74,14 +74,14 @@ static void on_url(void *context, struct job *job, int result)
     }
     if (result == 0)
         archive_job_again(tree, job);
-    /* The user has asked: nobody else does it of a video whose size is not known. */
+    /* The user has asked: only `refresh` fetches a URL for a video whose size is not known. */
     if (result == 0 && job->state == JOB_SUCCEEDED && job->video_bytes < 0 &&
         job->video_changes == 0)
         on_video(context, job);
 }
 
-/* Proof: the job layer calls this after the transaction that removed the job, by the user's rmdir,
- * was committed; ids are never used again. */
+/* Proof: the job layer calls this after it has committed the transaction that removed the job, by
+ * the user's rmdir; ids are never used again. */
 static void on_media_unwanted(void *context, int64_t attempt_id)
 {
     struct tree *tree = tree_of(context);
@@ -92,7 +92,7 @@ static void on_media_unwanted(void *context, int64_t attempt_id)
 
 static void probe_again(void *context);
 
-/* The size is asked for again, no sooner than that. */
+/* Asks for the size again, after `delay_ms` at the earliest. */
 static void probe_later(struct tree **slot, struct job *job, int64_t delay_ms)
 {
     struct tree *tree = *slot;
@@ -102,8 +102,8 @@ static void probe_later(struct tree **slot, struct job *job, int64_t delay_ms)
         timer_set(tree->settings.timers, timer, delay_ms, probe_again, slot);
 }
 
-/* Another video lies at the URL now, and its size is needed. A host that shows another one each
- * time would be asked for ever, and what it sends thrown away. */
+/* Another video is at the URL now, and its size is needed. A host that shows another video each
+ * time would be asked for ever, and everything it sends thrown away. */
 static void video_changed(struct tree **slot, struct job *job)
 {
     if (job->video_changes < CHANGES_MAX)
@@ -152,7 +152,7 @@ static void on_record(void *context, const struct media_record *record)
     }
 }
 
-/* Every job whose video should be there and is not. */
+/* Probes every succeeded job whose size is not known. */
 static void probe_again(void *context)
 {
     struct tree **slot = context;
@@ -178,7 +178,7 @@ static void on_probe_failed(void *context, int64_t id, enum media_kind kind, int
     if (!job || kind == MEDIA_COVER)
         return;
     jobs_video_failed(job, result);
-    /* What the service no longer has will not come back. */
+    /* A video that the service no longer has will not come back. */
     if (result != -ERR_MEDIA_GONE)
         probe_later(slot, job, PROBE_AGAIN_MS);
 }

@@ -1,21 +1,21 @@
 /*
- * index.html at the root: every job for the eye, one page without server or network. What never
- * changes of it lies in index.html beside this file, as a page that can be read and edited; this
- * file writes the cards.
+ * index.html at the root: shows every job on one page, without server or network. The fixed part is
+ * in index.html beside this file, as a page that can be read and edited. This file writes the
+ * cards.
  *
- * Everything that comes from outside (names, prompts, errors) goes through html_add() or url_add();
- * nothing else is added as it is but what stands in this file. No signed URL is needed: media are
- * linked by their names.
+ * Everything that comes from outside (names, prompts, errors) goes through html_add() or url_add().
+ * Nothing else is added but texts of this file. No signed URL is needed: media are linked by their
+ * names.
  *
- * Latest first: by the last request, else by when the job was made. A page shows INDEX_JOBS_MAX
- * jobs and says so if there are more: it has to stay quick to make, since the loop waits for it,
- * and to look at.
+ * Latest first: by the last request, or if there is none, by the time when the job was created. A
+ * page shows at most INDEX_JOBS_MAX jobs, and says so if there are more: the page must be quick to
+ * make, because the loop waits for it, and quick to look at.
  *
  * The page is kept until something changes, because one look asks for it several times (size,
- * attributes, bytes), and an open page asks again every few seconds. All see the same page: where
- * others may look at the mount, it has no words of prompts that they may not read. Its revision is
- * a key, different each time the program runs, and a count of changes; what the key is for stands
- * in the script of the page.
+ * attributes, bytes), and an open page asks again every few seconds. All users see the same page:
+ * if others may look at the mount, it has no words of prompts that they may not read. The page's
+ * revision is a key, different each time the program runs, and a count of changes. The script of
+ * the page explains what the key is for.
  */
 #include "tree_private.h"
 
@@ -34,7 +34,7 @@ enum {
     PROMPT_BYTES_MAX = 2000,
     PROMPT_CLAMPED_BYTES = 120, /* about three lines: longer ones are folded */
     ERROR_BYTES_MAX = 4000,
-    REQUEST_BYTES_MAX = 1024 * 1024, /* of a request that is looked into for its prompt */
+    REQUEST_BYTES_MAX = 1024 * 1024, /* of a request in which the prompt is looked for */
 };
 
 /* The assembler's .incbin, as in src/sim/clips.c: C has no #embed before C23. */
@@ -45,7 +45,7 @@ __asm__(".pushsection .rodata\n"
         ".popsection\n");
 extern const char tree_index_page[];
 
-/* How a state looks: the class of its card, and what stands in the place of a video. */
+/* How a state looks: the class of its card, and the text shown instead of a video. */
 static const struct {
     const char *look;
     const char *stage;
@@ -67,12 +67,12 @@ static const struct {
 
 struct index {
     struct tree *tree;
-    struct job **jobs; /* those that are shown, latest first */
+    struct job **jobs; /* the ones shown, latest first */
     size_t count;
-    size_t all; /* that there are */
+    size_t all; /* jobs in the mount */
 };
 
-/* Text as it may be shown, as HTML, in an attribute too: markup is text. */
+/* Adds text as HTML, also for an attribute: markup in it becomes text. */
 static void html_add(struct buf *out, const char *text, size_t len)
 {
     CLEANUP(buf_fini) struct buf shown = {.limit = out->limit};
@@ -101,7 +101,8 @@ static void html_add_text(struct buf *out, const char *text)
     html_add(out, text, strlen(text));
 }
 
-/* A name as part of a path in a URL, and in an attribute (RFC 3986: all but the unreserved). */
+/* Adds a name as part of a path in a URL, in an attribute (RFC 3986: escapes all but the unreserved
+ * characters). */
 static void url_add(struct buf *out, const char *name)
 {
     static const char plain[] =
@@ -151,7 +152,7 @@ static void prompt_show_json(struct buf *out, const struct job *job, const struc
     json_document_free(document);
 }
 
-/* That of the request as sent, or as it lies there before it is. */
+/* Adds the prompt of the request that was sent; before that, of the prompt file. */
 static void prompt_add(struct tree *tree, const struct job *job, const struct job_detail *detail,
                        struct buf *out)
 {
@@ -171,7 +172,7 @@ static void prompt_add(struct tree *tree, const struct job *job, const struct jo
     }
 }
 
-/* The text of `error`; false when nothing is wrong. */
+/* Adds the text of `error`. False when nothing is wrong. */
 static bool error_add(const struct job *job, const struct job_detail *detail, const char *class,
                       struct buf *out)
 {
@@ -207,7 +208,7 @@ static void facts_add(const struct job *job, const struct job_detail *detail, st
     buf_add_text(out, "<p class=\"facts\">");
     if (attempt->id) {
         text_usd(cost_get(job, attempt, &what), usd);
-        /* The first words; all of them where the pointer rests. */
+        /* Shows the first words; the tooltip has all of them. */
         buf_addf(out, "<span title=\"%s\"><b>%s USD</b> %.*s</span> ", what, usd,
                  (int)strcspn(what, ";:"), what);
     }
@@ -225,8 +226,8 @@ static void facts_add(const struct job *job, const struct job_detail *detail, st
     buf_add_text(out, "</p>\n");
 }
 
-/* The cover, if there is one, leads to the video; the script makes a player of it. Nothing is
- * fetched of a video before somebody wants it, and of the covers only those that are in view. */
+/* The cover, if there is one, links to the video, and the script makes a player of it. Nothing of a
+ * video is fetched before somebody wants it, and only those covers are fetched that are in view. */
 static void video_add(const struct job *job, const struct job_detail *detail, struct buf *out)
 {
     bool has_cover = output_is_there(job, MEDIA_COVER);
@@ -248,13 +249,13 @@ static void video_add(const struct job *job, const struct job_detail *detail, st
     buf_add_text(out, "</a>\n");
 }
 
-/* Somebody may look at the page who may not read the job's prompt. */
+/* True when somebody may look at the page who may not read the job's prompt. */
 static bool is_private(const struct tree *tree, struct job *job)
 {
     return tree->settings.is_shared && job_readers_get(job) != 044;
 }
 
-/* The prompt and all that may have its words in it. */
+/* Adds the prompt and all texts that may quote it. */
 static void words_add(struct tree *tree, struct job *job, const struct job_detail *detail,
                       struct buf *out)
 {
@@ -293,7 +294,7 @@ static void card_add(struct tree *tree, struct job *job, struct buf *out)
 
 static int64_t index_key(const struct job *job)
 {
-    return max_int64(job->attempt_id, job->id); /* one sequence of numbers */
+    return max_int64(job->attempt_id, job->id); /* both come from one sequence of numbers */
 }
 
 static int index_compare(const void *a, const void *b)
@@ -303,8 +304,8 @@ static int index_compare(const void *a, const void *b)
     return left < right ? 1 : left > right ? -1 : 0;
 }
 
-/* The latest INDEX_JOBS_MAX of all. Of those found so far twice as many are kept at most: then the
- * earlier half goes, and what is earlier than its rest is not looked at any more. */
+/* Collects the latest INDEX_JOBS_MAX of all jobs. It keeps at most twice as many: then it drops the
+ * earlier half, and from then on skips jobs that are earlier than the rest. */
 static int index_collect(struct index *index)
 {
     struct jobs *jobs = index->tree->settings.jobs;
@@ -353,7 +354,7 @@ static void jobs_add(const struct index *index, struct buf *out)
         card_add(index->tree, index->jobs[i], out);
 }
 
-/* What stands in double braces in index.html. */
+/* The words in double braces in index.html. */
 static const struct {
     const char *name;
     void (*add)(const struct index *index, struct buf *out);
@@ -387,7 +388,8 @@ static void page_add(const struct index *index, struct buf *out)
 void index_init(struct tree *tree)
 {
     buf_init(&tree->index_page, INDEX_BYTES_MAX);
-    /* Without it the page is there all the same; it only could be asked by more than itself. */
+    /* Without random bytes the page works all the same, but other pages that frame it could ask for
+     * its cards, too. */
     (void)!getrandom(&tree->index_key, sizeof(tree->index_key), GRND_NONBLOCK);
 }
 
@@ -418,6 +420,6 @@ int index_render(struct tree *tree, const struct node *node UNUSED, struct buf *
     if (r == 0)
         r = buf_add(out, buf_text(&tree->index_page), tree->index_page.len);
     if (r < 0)
-        index_changed(tree); /* not half a page */
+        index_changed(tree); /* a half page is dropped */
     return r;
 }

@@ -1,6 +1,6 @@
 /*
- * jobs/ and the directory of a job: generated files, its video and cover, and the user's files.
- * What may be done with a job and with a user's file is the job layer's matter.
+ * jobs/ and the directory of a job: generated files, its video and cover, and the user's files. The
+ * job layer decides what may be done with a job and with a user's file.
  */
 #include "handle.h"
 
@@ -113,7 +113,7 @@ static int job_getattr(struct tree *tree UNUSED, const struct node *node, struct
     const struct job *job = node->job;
     if (job->is_provisional)
         out->entry_s = 0;
-    /* The time of an active job changes by itself. */
+    /* The times of an active job change by themselves. */
     if (job->is_provisional || job_state_class(job->state) == JOB_CLASS_ACTIVE)
         out->attr_s = 0;
     return 0;
@@ -125,7 +125,7 @@ static int job_lookup(struct tree *tree UNUSED, const struct node *directory, co
     struct job *job = directory->job;
     struct job_detail *detail;
     if (job->is_provisional)
-        return -ENOENT; /* there is nothing in it but what is about to be created */
+        return -ENOENT; /* it contains nothing yet */
     const struct generated *generated = generated_find(name);
     if (generated) {
         *out = generated_node(job, generated);
@@ -149,7 +149,7 @@ static int job_lookup(struct tree *tree UNUSED, const struct node *directory, co
     return 0;
 }
 
-/* Generated files and media by their place, then user files by their id. */
+/* Generated files and media come in the order of their tables, then the user's files by id. */
 static int job_next(struct tree *tree, const struct node *directory, struct node_child *child)
 {
     const int64_t fixed = GENERATED_COUNT + (int64_t)ARRAY_COUNT(media_names);
@@ -190,7 +190,7 @@ static int job_create(struct tree *tree UNUSED, const struct node *directory, co
     int r = job_file_create(directory->job, name, mode, &file);
     if (r < 0)
         return r;
-    *flags = (*flags & ~O_TRUNC) | O_APPEND; /* it is empty: its end is where it begins */
+    *flags = (*flags & ~O_TRUNC) | O_APPEND; /* it is empty, so writes begin at its end */
     *out = file_node(directory->job, file);
     return 0;
 }
@@ -199,7 +199,7 @@ static bool job_has_files(struct job *job)
 {
     struct job_detail *detail;
     if (job_detail_get(job, &detail) < 0)
-        return true; /* not known: then the job is not removed */
+        return true; /* not known, so the job is not removed */
     const struct job_file *file;
     DL_FOREACH (job_files_get(detail), file) {
         if (!job_file_is_removed(file))
@@ -251,7 +251,7 @@ const struct node_ops job_ops = {
     .gone_type = S_IFREG, .get = job_get,       .getattr = job_getattr, .rmdir = job_rmdir,
     .rename = job_rename, .lookup = job_lookup, .next = job_next,       .create = job_create};
 
-/* The user has removed what the program made. It does not come back. */
+/* The user has removed a file that the program makes. It does not come back. */
 static int hide(struct tree *tree, struct job *job, ptrdiff_t bit)
 {
     job->hidden |= UINT32_C(1) << bit;
@@ -299,7 +299,7 @@ static int generated_unlink(struct tree *tree, const struct node *node)
 const struct node_ops generated_ops = {GENERATED_OPS, .reader = &generated_handles};
 static const struct node_ops wait_ops = {GENERATED_OPS, .reader = &wait_handles};
 
-/* It has nothing that could be cut off, but `>` asks for it. */
+/* `>` truncates, but ctl has no content that could be cut off. */
 static int ctl_setattr(struct tree *tree UNUSED, const struct node *node UNUSED,
                        const struct tree_change *change UNUSED)
 {
@@ -360,7 +360,7 @@ static int file_getattr(struct tree *tree, const struct node *node, struct tree_
     out->st.st_gid = tree->gid;
     out->st.st_nlink = node->file->is_unlinked ? 0 : 1;
     out->st.st_rdev = 0;
-    /* The mode of the prompt changes by itself when it is accepted. */
+    /* The mode of the prompt changes by itself when the prompt is accepted. */
     if (job_file_is_prompt(node->file))
         out->attr_s = 0;
     return 0;
@@ -384,7 +384,7 @@ static int file_setattr(struct tree *tree, const struct node *node,
 
 static int file_unlink(struct tree *tree, const struct node *node)
 {
-    index_changed(tree); /* it may be a prompt, whose mode is that of its words */
+    index_changed(tree); /* if it is a prompt, its mode says who may see its words */
     return job_file_unlink(node->file);
 }
 

@@ -1,4 +1,5 @@
-/* Members of status.json and spend.json whose value may not be known: then it is null. */
+/* Members of status.json and spend.json whose value may be unknown; such a value is written as
+ * null. */
 #include "tree_private.h"
 
 #include "seedancefs/base/json.h"

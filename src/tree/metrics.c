@@ -1,17 +1,17 @@
 /*
- * metrics: counters and gauges in the Prometheus text format (version 0.0.4), for whoever collects
- * such files (node_exporter's textfile collector, a small web server). Each family is written
- * whole, with its HELP and TYPE, and always with the same labels, so that rates are not broken by
- * series that come and go. Counters begin anew with the program, as start_time_seconds says; money
- * is what the store says.
+ * metrics: counters and gauges in the Prometheus text format (version 0.0.4), for programs that
+ * collect such files (node_exporter's textfile collector, a small web server). Each family is
+ * written whole, with its HELP and TYPE, and always with the same labels, because series that come
+ * and go would break rates. Counters start again with the program, as start_time_seconds says;
+ * amounts of money come from the store.
  *
- * Looking at the file changes it, because requests are counted. Values are padded with blanks,
- * which the format allows, so that at least its size stays the same between a stat(2) and the
- * reading; its time is that of its last opening, so that archivers do not find it changed while
- * they read it.
+ * A look at the file changes it, because requests are counted. Values are padded with blanks, which
+ * the format allows, so that at least the size stays the same between stat(2) and read(2). The
+ * file's time is that of its last opening, so that archivers do not find it changed while they read
+ * it.
  *
- * The jobs of each state are counted as the views follow them. The sum over all attempts is asked
- * from the store only when something has been written there since it was asked last.
+ * The views count the jobs of each state. The store is asked for the sum over all attempts only if
+ * something was written there since the last time.
  */
 #include "tree_private.h"
 

@@ -1,5 +1,6 @@
 /*
- * models/MODEL.json: what each model takes and costs. They never change while the program runs.
+ * models/MODEL.json: what each model accepts and costs. The files never change while the program
+ * runs.
  */
 #include "handle.h"
 

@@ -1,11 +1,11 @@
 /*
- * Nodes: attributes, rights, and what all kinds have in common. What differs is in the rows of
+ * Nodes: attributes, rights, and what all kinds have in common. The differences are in the rows of
  * operations: root.c, job_nodes.c, views.c, models.c, defaults.c.
  *
- * The kernel may keep what only changes through the mount: names, and the attributes of finished
+ * The kernel may keep what changes only through the mount: names, and the attributes of finished
  * videos. The program never tells the kernel that something has changed, because it might wait for
- * a request that it has to answer itself. So the kernel does not keep what changes by itself, such
- * as a status, or whether `error` is there.
+ * a request to which it has to reply itself. So the kernel does not keep what changes by itself,
+ * such as a status, or whether `error` is there.
  */
 #include "tree_private.h"
 
@@ -63,14 +63,14 @@ static int entry_fill(struct tree *tree, const struct node *node, int64_t size,
     return r;
 }
 
-/* The length of what is rendered. */
+/* Finds the size by rendering. */
 static int rendered_size(struct tree *tree, const struct node *node, int64_t *size)
 {
     struct buf *scratch = &tree->scratch;
     buf_clear(scratch);
     int r = node_render(tree, node, scratch);
     *size = (int64_t)scratch->len;
-    if (scratch->capacity > SCRATCH_BYTES_KEPT) { /* a page of a thousand jobs */
+    if (scratch->capacity > SCRATCH_BYTES_KEPT) { /* for example after a page of a thousand jobs */
         size_t limit = scratch->limit;
         buf_fini(scratch);
         buf_init(scratch, limit);
@@ -125,7 +125,7 @@ bool node_list_add(struct tree *tree, const struct node *node, const char *name,
     int r = node_entry(tree, node, &entry);
     if (r == -ENOENT)
         return true;
-    /* A name that was left out would say that there is no such file, as to `rsync --delete`. */
+    /* If the name were left out, `rsync --delete` would conclude that there is no such file. */
     if (r < 0)
         entry = (struct tree_entry){.st.st_ino = node_ino(node->kind, node->id), .is_bare = true};
     return fn(context, name, &entry, next);
@@ -148,12 +148,13 @@ int node_access(struct tree *tree, const struct node *node, int mask,
                 const struct tree_caller *caller)
 {
     mode_t mode = permissions(node);
-    /* Root too: an accepted request cannot be changed by anybody. */
+    /* This holds for root, too: nobody can change an accepted request. */
     if (node->file && (mask & W_OK) && job_file_is_frozen(node->file))
         return -ERR_PROMPT_FROZEN;
     if (caller->uid == 0) {
         bool is_executable = node_is_directory(node) || (mode & 0111);
-        /* What is never writable is not for root either: there is nothing to write to. */
+        /* A file that is never writable is not writable for root either: there is nothing to write
+         * to. */
         bool is_writable = node->file || node_is_directory(node) || (mode & 0222);
         return ((mask & X_OK) && !is_executable) || ((mask & W_OK) && !is_writable) ? -EACCES : 0;
     }

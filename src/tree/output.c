@@ -1,6 +1,5 @@
 /*
- * The video and the cover of a job: whether they are there, and the media item that has their
- * bytes.
+ * The video and the cover of a job: whether they exist, and the media item that has their bytes.
  */
 #include "tree_private.h"
 

@@ -1,6 +1,6 @@
 /*
- * `progress`: one line for people. A bar and per cent of the task, then what is left of it; once
- * the video is finished, how much of it has been fetched.
+ * `progress`: one line for people. It shows a bar, the per cent of the task and the time left. Once
+ * the video is finished, it shows how much of it has been fetched.
  */
 #include "tree_private.h"
 
@@ -20,7 +20,7 @@ static void bar_add(struct buf *out, int permille)
     buf_addf(out, "] %3d %%  ", permille / 10);
 }
 
-/* As exact as a guess can be, so that the line does not change all the time. */
+/* Rounded, because it is an estimate, and so that the line does not change all the time. */
 static void time_left_add(struct buf *out, int64_t eta_ms)
 {
     int64_t s = (eta_ms + 999) / 1000;
@@ -76,7 +76,7 @@ void progress_write(struct json_writer *w, struct job *job)
     if (job_progress_get(job, &progress) < 0)
         progress = (struct job_progress){.permille = -1, .eta_ms = -1};
     bool is_whole = progress.permille == 0 || progress.permille == 1000;
-    /* Always three decimals: its length does not change while somebody reads. */
+    /* Always three decimals, so that the length does not change while somebody reads. */
     (void)snprintf(fraction, sizeof(fraction), is_whole ? "%d" : "%d.%03d",
                    progress.permille / 1000, progress.permille % 1000);
     json_write_key(w, "progress");

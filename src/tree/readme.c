@@ -1,5 +1,5 @@
 /*
- * README.txt at the root of the mount: how to use it, for a user who has nothing but the mount.
+ * README.txt at the root of the mount: explains the mount to a user who has nothing else.
  */
 #include "tree_private.h"
 

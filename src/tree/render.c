@@ -1,7 +1,7 @@
 /*
- * The generated files of a job: one table, one function each. A rendering is a snapshot: it is
- * made when the file is opened, and for its size when somebody asks. What it holds from outside is
- * made fit to be shown for all of them in one place, generated_render().
+ * The generated files of a job: one table, one function each. A rendering is a snapshot. It is made
+ * when the file is opened, and when somebody asks for its size. One place, generated_render(),
+ * makes text from outside fit to be shown.
  */
 #include "tree_private.h"
 
@@ -80,14 +80,14 @@ static void write_output(struct tree *tree, struct json_writer *w, struct job *j
     write_number(w, "cached_bytes", cached_bytes);
     write_time(w, "url_expires_at", job_attempt_get(detail)->url_expires_ms);
     json_write_key(w, "archived");
-    if (cached_bytes < 0) /* it cannot be looked at now, which says nothing of what is there */
+    if (cached_bytes < 0) /* it cannot be read now, which says nothing about what is there */
         json_write_null(w);
     else
         json_write_bool(w, is_archived);
     json_write_object_end(w);
 }
 
-/* What may or may not have been charged; see spend.c, which says the same of all attempts. */
+/* The amount that may or may not have been charged. spend.c uses the same rule for all attempts. */
 static int64_t job_at_risk_usd_micros(enum job_state state, const struct store_attempt *attempt)
 {
     bool is_ended_badly = attempt->task_id && attempt->finished_ms && state != JOB_SUCCEEDED;
@@ -228,7 +228,7 @@ static int render_wait(struct tree *tree UNUSED, struct job *job, struct job_det
     return generated_is_wait_over(job) ? buf_addf(out, "%s\n", job_state_to_text(job->state)) : 0;
 }
 
-/* The order is part of the inode numbers: new ones go to the end. */
+/* The order is part of the inode numbers: append new files at the end. */
 const struct generated generated_table[GENERATED_COUNT] = {
     {"status", 0444, GENERATED_PERMANENT, NULL, render_status},
     {"status.json", 0444, GENERATED_PERMANENT | GENERATED_WORDS | GENERATED_TIME, NULL,
@@ -267,7 +267,7 @@ int generated_render(struct tree *tree, const struct node *node, struct buf *out
     const struct generated *generated = node->generated;
     struct job *job = node->job;
     struct job_detail *detail = NULL;
-    /* `status` needs nothing but the job itself, and is what scripts ask most. */
+    /* `status` needs only the job itself, and scripts read it most. */
     if (generated->render == render_status)
         return render_status(tree, job, NULL, out);
     CLEANUP(buf_fini) struct buf text = {.limit = out->limit};
@@ -276,7 +276,8 @@ int generated_render(struct tree *tree, const struct node *node, struct buf *out
         r = generated->render(tree, job, detail, &text);
     if (r < 0)
         return r;
-    /* Whatever came from outside, and whichever version wrote it into the store. */
+    /* All text from outside passes here, whichever version of the program wrote it into the
+     * store. */
     return (generated->render == render_url ? text_add_escaped
                                             : text_add_shown)(out, buf_text(&text), text.len);
 }

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Names of jobs stand in these files, too. */
+/* These files contain names of jobs, too. */
 static int64_t all_changed_ms(const struct tree *tree, const struct node *node UNUSED)
 {
     return max_int64(tree->changed_ms, tree->jobs_changed_ms);
@@ -89,7 +89,7 @@ static int root_next(struct tree *tree, const struct node *directory UNUSED,
     return 0;
 }
 
-/* defaults.json, after it was removed. */
+/* Creates defaults.json after it was removed. */
 static int root_create(struct tree *tree UNUSED, const struct node *directory UNUSED,
                        const char *name, mode_t mode UNUSED, int *flags, struct node *out)
 {
@@ -100,7 +100,7 @@ static int root_create(struct tree *tree UNUSED, const struct node *directory UN
     return 0;
 }
 
-/* When a name came or went last. */
+/* The time when a name last came or went. */
 static int64_t root_changed_ms(const struct tree *tree, const struct node *node UNUSED)
 {
     return max_int64(jobs_defaults_named_ms(tree->settings.jobs), tree->born_ms);

@@ -1,7 +1,7 @@
 /*
- * A file is made anew each time that it is opened, and compared with the latest version that
- * somebody has open: so no count of versions is needed, which would have to know of all that a file
- * shows. Of older ones nothing is known but by those who hold them.
+ * A file is rendered each time it is opened, and compared with the latest version that somebody has
+ * open. A version number would have to follow everything that a file shows; this way none is
+ * needed. Older versions are known only to the handles that hold them.
  */
 #include "handle.h"
 
@@ -20,7 +20,8 @@ static bool is_same(const struct buf *a, const struct buf *b)
     return a->len == b->len && memcmp(buf_text(a), buf_text(b), a->len) == 0;
 }
 
-/* Takes the content. The latest version from now on, instead of `before` (NULL: there is none). */
+/* Takes the content. The result becomes the latest version, instead of `before` (NULL: there is
+ * none). */
 static struct snapshot *snapshot_new(struct tree *tree, uint64_t ino, struct buf *content,
                                      struct snapshot *before)
 {
@@ -33,7 +34,8 @@ static struct snapshot *snapshot_new(struct tree *tree, uint64_t ino, struct buf
         HASH_DELETE(by_ino, tree->snapshots, before);
         before->by_ino.tbl = NULL;
     }
-    HASH_ADD(by_ino, tree->snapshots, ino, sizeof(snapshot->ino), snapshot); /* or not shared */
+    /* Without memory for the table the snapshot is not shared. */
+    HASH_ADD(by_ino, tree->snapshots, ino, sizeof(snapshot->ino), snapshot);
     return snapshot;
 }
 

@@ -1,14 +1,13 @@
 /*
- * spend.json: the ledger, summed up from the attempts in the store; those of removed jobs are among
- * them.
+ * spend.json: the ledger, the sum of all attempts in the store, also of those of removed jobs.
  *
- * The sums are of all attempts; listed are the latest SPEND_LISTED, and of those before them the
- * ones of removed jobs, with the task ids by which they can be adopted again. Not more: every `ls`
- * of the root needs the size of the file.
+ * The sums cover all attempts. The file lists the latest SPEND_LISTED attempts, and the earlier
+ * attempts of removed jobs, with the task ids by which they can be adopted again. Not more, because
+ * every `ls` of the root needs the size of the file.
  *
- * For the same reason the attempts before those are read once, and their sums are kept. They hardly
- * ever change any more, and when one does the store's ledger tells, because it has an entry for
- * each change of an attempt's money, in the same transaction: then all of them are read again.
+ * For the same reason the earlier attempts are read once, and their sums are kept. They hardly ever
+ * change. If one does, the store's ledger shows it, because each change of an attempt's money adds
+ * an entry there in the same transaction. Then all of them are read again.
  */
 #include "tree_private.h"
 
@@ -27,7 +26,7 @@ enum { SPEND_BYTES_MAX = 16 * 1024 * 1024 };
 static const char *const money_words[STORE_MONEY_CLASSES] = {"nothing", "settled", "reserved",
                                                              "at_risk"};
 
-/* `past` is of the attempts that are not listed, `now` of those that are. */
+/* `past`: of the attempts that are not listed; `now`: of those that are. */
 struct spend_amounts {
     int64_t past[STORE_MONEY_CLASSES];
     int64_t now[STORE_MONEY_CLASSES];
@@ -47,15 +46,15 @@ static const char *const table_words[SPEND_TABLES] = {"by_day", "by_month", "by_
 
 struct spend {
     struct spend_amounts total;
-    struct spend_sum *tables[SPEND_TABLES]; /* by_job of those listed alone */
+    struct spend_sum *tables[SPEND_TABLES]; /* by_job has only listed attempts */
     int64_t past_id;                        /* the last attempt that is not listed */
     int64_t past_count;
-    int64_t entry_id; /* of the ledger: what it says up to there is known */
-    uint64_t changes; /* jobs_counts.changes when all of it was asked last */
+    int64_t entry_id; /* of the ledger: entries up to this one are included */
+    uint64_t changes; /* jobs_counts.changes at the last reading */
     bool is_known;
-    int64_t size; /* of the file; -1: not known since then */
+    int64_t size; /* of the file; -1: not known since the last change */
     struct job_budget_state budget;
-    int64_t budget_ms; /* wall time when it was asked */
+    int64_t budget_ms; /* wall time of the last reading of the budget */
     uint64_t budget_changes;
     bool has_budget;
 };
@@ -63,7 +62,7 @@ struct spend {
 /* One reading of attempts. */
 struct spend_reading {
     struct spend *spend;
-    struct json_writer *writer; /* of the list; NULL: sums alone */
+    struct json_writer *writer; /* of the list; NULL: only sums */
     bool is_past;
     int error;
 };
@@ -134,7 +133,7 @@ static void spend_past_clear(struct spend *spend)
     spend->past_count = 0;
 }
 
-/* Sums in memory: they are read again from the store when somebody looks. */
+/* Drops the sums in memory; the next reader sums up the store again. */
 void spend_forget(struct tree *tree)
 {
     if (tree->spend)
@@ -221,7 +220,7 @@ int spend_budget_get(struct tree *tree, struct job_budget_state *out)
     int r = spend_get(tree, &spend);
     if (r < 0)
         return r;
-    /* It changes with what is written down, and with the period. */
+    /* The budget's state changes with the store, and with the period. */
     if (!spend->has_budget || spend->budget_changes != changes || now_ms < spend->budget_ms ||
         now_ms >= spend->budget.until_ms) {
         spend->has_budget = false;
@@ -259,8 +258,8 @@ static int write_budget(struct tree *tree, struct json_writer *w)
     return 0;
 }
 
-/* Reads the attempts: those that are listed, into `list` (unless it is NULL), and the others if
- * they are not known. */
+/* Reads the attempts: the listed ones, into `list` unless it is NULL, and the others if their sums
+ * are not known. */
 static int spend_read(struct tree *tree, struct spend *spend, struct json_writer *list)
 {
     struct store *store = tree->settings.store;
@@ -286,7 +285,7 @@ static int spend_read(struct tree *tree, struct spend *spend, struct json_writer
     if (r == 0)
         r = reading.error;
     if (r < 0) {
-        spend_past_clear(spend); /* not half of them */
+        spend_past_clear(spend); /* drop incomplete sums */
         return r;
     }
     spend->changes = jobs_counts_get(tree->settings.jobs)->changes;
@@ -354,7 +353,7 @@ int spend_render(struct tree *tree, const struct node *node UNUSED, struct buf *
     int r = spend_get(tree, &spend);
     if (r < 0)
         return r;
-    /* The attempts, rendered as they come. */
+    /* The list is rendered while the attempts are read. */
     CLEANUP(buf_fini) struct buf list = {.limit = SPEND_BYTES_MAX};
     json_writer_init(&w, &list, JSON_PRETTY);
     json_write_array_begin(&w);
@@ -380,7 +379,7 @@ int spend_render(struct tree *tree, const struct node *node UNUSED, struct buf *
 int spend_size(struct tree *tree, const struct node *node, int64_t *size)
 {
     struct spend *spend;
-    struct job_budget_state budget; /* asked first: another one makes another file */
+    struct job_budget_state budget; /* first, because a change of it changes the file */
     int r = spend_get(tree, &spend);
     if (r == 0)
         r = spend_budget_get(tree, &budget);

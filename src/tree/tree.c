@@ -1,7 +1,7 @@
 /*
- * The contract: each function finds the node, asks for the caller's rights and calls the operation
- * of its kind (see node.h). An operation that the kind does not have is EPERM, unless the kernel
- * has a better word for it.
+ * The contract: each function finds the node, checks the caller's rights and calls the operation of
+ * its kind (see node.h). An operation that the kind does not have is EPERM, unless another errno
+ * says it better.
  */
 #include "handle.h"
 
@@ -53,7 +53,7 @@ void tree_start(struct tree *tree)
     archive_soon(tree);
 }
 
-/* What ".." of a directory is. */
+/* The node of ".." in a directory. */
 static int node_parent(struct tree *tree, const struct node *node, struct node *out)
 {
     enum node_kind kind = node->ops->parent ? node->ops->parent : NODE_ROOT;
@@ -67,7 +67,7 @@ int tree_lookup(struct tree *tree, uint64_t parent, const char *name, struct tre
     int r = node_get(tree, parent, &directory);
     if (r < 0)
         return r;
-    /* An NFS server asks for these when it has nothing but an inode number. */
+    /* An NFS server asks for these when it has only an inode number. */
     if (strcmp(name, ".") == 0)
         return node_entry(tree, &directory, out);
     r = strcmp(name, "..") == 0 ? node_parent(tree, &directory, &node)
@@ -162,14 +162,16 @@ int tree_setattr(struct tree *tree, uint64_t ino, const struct tree_change *chan
         return r;
     if (caller->uid != 0 && caller->uid != tree->uid)
         return -EPERM;
-    /* Everything belongs to who runs the program; giving it to the same again is no change. */
+    /* Everything belongs to the user who runs the program. Giving it to the same user again is no
+     * change. */
     if (change->has_owner && ((change->uid != (uid_t)-1 && change->uid != tree->uid) ||
                               (change->gid != (gid_t)-1 && change->gid != tree->gid)))
         return -EPERM;
     if (change->has_size && !node.ops->setattr)
         return node_is_directory(&node) ? -EISDIR : -EACCES;
-    /* Modes and times of what the program makes are its own: cp -p and rsync need not fail for it.
-     * Times are set for inotify with every transition (TREE_EVENT_CONTENT), so that is quick. */
+    /* The program keeps the modes and times of the files that it makes, and cp -p and rsync need
+     * not fail because of that. The inotify emitter sets a time with every transition
+     * (TREE_EVENT_CONTENT), so the reply must be quick. */
     r = node.ops->setattr ? node.ops->setattr(tree, &node, change) : 0;
     return r < 0 ? r : node_entry_quick(tree, &node, out);
 }
@@ -183,7 +185,7 @@ static int directory_for_change(struct tree *tree, uint64_t ino, const struct tr
     return r < 0 ? r : node_access(tree, out, W_OK | X_OK, caller);
 }
 
-/* A name that is going to be removed or renamed. */
+/* Finds a name that is going to be removed or renamed. */
 static int child_for_change(struct tree *tree, uint64_t parent, const char *name,
                             const struct tree_caller *caller, struct node *out)
 {
@@ -240,7 +242,7 @@ int tree_rename(struct tree *tree, uint64_t parent, const char *name, uint64_t n
     int r = child_for_change(tree, parent, name, caller, &node);
     if (r < 0)
         return r;
-    /* Finding the second directory may not make the first one's detail go. */
+    /* Finding the second directory must not drop the first one's detail. */
     CLEANUP(job_drop) struct job *held UNUSED = node.job ? job_ref(node.job) : NULL;
     r = directory_for_change(tree, new_parent, caller, &new_directory);
     if (r < 0)
@@ -304,7 +306,7 @@ int tree_create(struct tree *tree, uint64_t parent, const char *name, mode_t mod
     if (!directory.ops->create)
         return -EPERM;
     if (node_find(tree, &directory, name, &node) == 0) {
-        /* Made by somebody else between the kernel's lookup and now. */
+        /* Somebody else has created it since the kernel's lookup. */
         if (flags & O_EXCL)
             return -EEXIST;
         r = node_entry(tree, &node, entry);

@@ -1,17 +1,17 @@
 /*
- * What: what the files of the tree layer share. None of them calls one that stands above it here:
- *   tree.c        the contract: names, made, removed and renamed; opening
+ * What: what the files of the tree layer share. A file calls only files below it in this list:
+ *   tree.c        the contract: names, created, removed and renamed; opening
  *   hooks.c       between jobs and their media
  *   attributes.c  extended attributes
  *   root.c        the root directory; what each inode number stands for
- *   job_nodes.c   jobs/, and what lies in the directory of a job
+ *   job_nodes.c   jobs/, and the directory of a job
  *   views.c       videos/, by-status/
  *   models.c      models/
  *   defaults.c    defaults.json, defaults.error
  *   handle.c      open files
  *   watch.c       wait, events, poll(2)
- *   snapshot.c    what a generated file held when it was opened
- *   guest.c       what other users may take up
+ *   snapshot.c    the content of a generated file when it was opened
+ *   guest.c       how much other users may use
  *   archive.c     saving videos
  *   change_events.c  what others are told of
  *   index.c, metrics.c, spend.c, readme.c  the files at the root
@@ -49,39 +49,39 @@ struct tree {
     uid_t uid;
     gid_t gid;
     int64_t born_ms;
-    int64_t jobs_changed_ms;   /* when a name under jobs/ changed last */
-    int64_t changed_ms;        /* when any job changed last */
-    int64_t videos_changed_ms; /* when a name in this view came or went last */
+    int64_t jobs_changed_ms;   /* when a name under jobs/ last changed */
+    int64_t changed_ms;        /* when any job last changed */
+    int64_t videos_changed_ms; /* when a name in this view last came or went */
     int64_t status_changed_ms[JOB_STATE_COUNT];
-    int64_t sizes[NODE_JOB]; /* those that are slow to find out, when they were asked last */
+    int64_t sizes[NODE_JOB]; /* sizes that are slow to find, as of the last time */
     struct timer probe_timer;
     struct timer archive_timer;
     struct archive_walk {
-        int64_t at_id;    /* the job that the walk under way has come to */
-        int64_t first_id; /* the job that the next one begins with; INT64_MAX: there is none */
-        int64_t next_ms;  /* monotonic: when the next one begins, as far as it is known */
+        int64_t at_id;    /* the job where the present walk stands */
+        int64_t first_id; /* the job at which the next walk begins; INT64_MAX: there is none */
+        int64_t next_ms;  /* monotonic: when the next walk begins, as far as it is known */
         bool is_going;
-        bool is_due_again; /* something has happened since it began */
+        bool is_due_again; /* something has happened since the walk began */
     } archive_walk;
     struct archive_file *archive_files;
     int archive_active; /* files that are being fetched */
     bool is_started;
     struct buf scratch;    /* for sizes of generated files */
-    struct buf index_page; /* empty: something has changed since it was made */
+    struct buf index_page; /* empty: something has changed since the last page */
     uint64_t index_key;
     uint64_t index_revision;
     struct tree_handle *handles;
     int64_t handles_count;
-    struct snapshot *snapshots; /* the latest of each file that is open */
+    struct snapshot *snapshots; /* the latest one of each open file */
     struct guest *guests;
-    struct guest_use guests_use; /* of all together */
+    struct guest_use guests_use; /* of all guests together */
     int64_t metrics_opened_ms;
-    int64_t status_counts[JOB_STATE_COUNT]; /* jobs, as the views show them */
+    int64_t status_counts[JOB_STATE_COUNT]; /* number of jobs, as the views show them */
     struct spend *spend;                    /* NULL: nobody has asked yet, see spend.c */
-    tree_metrics_fn *add_metrics;           /* of the layer above */
+    tree_metrics_fn *add_metrics;           /* adds the metrics of the layer above */
     void *add_metrics_context;
     struct tree_read_state *watch_reads; /* parked: see watch.c */
-    struct tree_handle *watches;         /* with a waker */
+    struct tree_handle *watches;         /* handles that have a waker */
     struct timer watch_timer;
     struct timer tick_timer;
     tree_waker_fn *waker_wake;
@@ -91,9 +91,9 @@ struct tree {
 /* render.c */
 enum generated_flags {
     GENERATED_PERMANENT = 1, /* always there: its name may be remembered */
-    GENERATED_WORDS = 2,     /* of the prompt, or may have: for those who may read that */
-    GENERATED_TIME = 4,      /* what it says changes as time goes by */
-    GENERATED_UNLISTED = 8,  /* found by name only: see watch.c */
+    GENERATED_WORDS = 2,     /* may quote the prompt: only for users who may read that */
+    GENERATED_TIME = 4,      /* its content changes as time goes by */
+    GENERATED_UNLISTED = 8,  /* found only by its name: see watch.c */
 };
 struct generated {
     const char *name;
@@ -102,20 +102,19 @@ struct generated {
     bool (*is_there)(const struct job *job, const struct job_detail *detail);
     int (*render)(struct tree *tree, struct job *job, struct job_detail *detail, struct buf *out);
 };
-/* The place of a file is a bit of job->hidden; and so are these: */
+/* The index of a file is a bit of job->hidden. So are these: */
 enum { GENERATED_COUNT = 11, GENERATED_HIDDEN_VIDEO = 30, GENERATED_HIDDEN_COVER = 31 };
 extern const struct generated generated_table[GENERATED_COUNT];
 /* NULL: there is none of this name. */
 const struct generated *generated_find(const char *name);
 bool generated_is_there(struct job *job, const struct generated *generated);
-/* Whether `error` is there, and `response.json`. Only the first may be asked without a detail
- * (NULL). */
+/* Whether `error` exists, and `response.json`. Only the first accepts no detail (NULL). */
 bool generated_has_problem(const struct job *job, const struct job_detail *detail);
 bool generated_has_response(const struct job *job, const struct job_detail *detail);
-/* Nothing is going to happen to the job by itself any more: `wait` has its word. */
+/* Nothing will happen to the job by itself any more: `wait` has its word. */
 bool generated_is_wait_over(const struct job *job);
 int generated_render(struct tree *tree, const struct node *node, struct buf *out);
-/* What the attempt costs or may cost. *what says in a few words which of the two. */
+/* What the attempt costs or may cost. *what says which of the two, in a few words. */
 int64_t cost_get(const struct job *job, const struct store_attempt *attempt, const char **what);
 
 /* The files at the root: operations of nodes. */
@@ -123,24 +122,25 @@ int readme_render(struct tree *tree, const struct node *node, struct buf *out);
 int spend_render(struct tree *tree, const struct node *node, struct buf *out);
 int metrics_render(struct tree *tree, const struct node *node, struct buf *out);
 int index_render(struct tree *tree, const struct node *node, struct buf *out);
-/* The length of what spend_render() gives, without rendering where nothing has changed since. */
+/* The length of what spend_render() gives; renders only if something has changed since the last
+ * time. */
 int spend_size(struct tree *tree, const struct node *node, int64_t *size) NODISCARD;
 void spend_forget(struct tree *tree);
-/* As jobs_budget_get(). The store is asked again only when the answer may have changed. */
+/* Like jobs_budget_get(). Asks the store again only when its answer may have changed. */
 int spend_budget_get(struct tree *tree, struct job_budget_state *out) NODISCARD;
-/* In all: settled, reserved, at risk. */
+/* The sums over all attempts: settled, reserved, at risk. */
 enum { SPEND_SUMS = 3, SPEND_LISTED = 1000, SPEND_REMOVED_LISTED = 10000 };
 int spend_sums_get(struct tree *tree, int64_t usd_micros[static SPEND_SUMS]) NODISCARD;
 
 /* views.c: what the views keep of each job. */
 void views_begin(struct tree *tree);
-void views_job_changed(struct tree *tree, struct job *job); /* its state, or that it has a video */
+void views_job_changed(struct tree *tree, struct job *job); /* its state, or if it has a video */
 void views_job_gone(struct tree *tree, struct job *job);
 void views_name_changed(struct tree *tree, const struct job *job);
 
 /* defaults.c */
 #define DEFAULTS_NAME "defaults.json"
-/* The user's file takes its place. */
+/* Replaces it by the user's file. */
 int defaults_rename(struct tree *tree, struct job_file *file, unsigned flags) NODISCARD;
 
 /* json_fields.c: null for a value that is not known (negative; a time of 0). */
@@ -152,34 +152,34 @@ void write_number(struct json_writer *w, const char *key, int64_t value);
 /* index.c */
 void index_init(struct tree *tree);
 void index_fini(struct tree *tree);
-void index_changed(struct tree *tree); /* something that it shows may have */
+void index_changed(struct tree *tree); /* something on the page may have changed */
 int progress_render(struct tree *tree, struct job *job, struct job_detail *detail, struct buf *out);
 void progress_write(struct json_writer *w, struct job *job); /* the member of status.json */
 
 /* change_events.c: tells of changes that the kernel does not tell of. */
-void change_events_begin(struct tree *tree); /* nobody is told of what is there at the start */
-/* Anything of the job may have changed. */
+void change_events_begin(struct tree *tree); /* nobody is told of what exists at the start */
+/* Anything about the job may have changed. */
 void change_event_job_changed(struct tree *tree, struct job *job);
 void change_event_media_fetched(struct tree *tree,
                                 struct job *job); /* more of its video is on disk, or less */
-/* The user did this, and the kernel has told of it. What follows in other directories is told
- * here. */
+/* The user did this, and the kernel has told of it. These tell of what follows in other
+ * directories. */
 void change_event_file_unlinked(struct tree *tree, struct job *job);
 void change_event_job_gone(struct tree *tree, struct job *job);
 void change_event_job_renamed(struct tree *tree, struct job *job, const char *old_name);
-/* Somebody opened a path below the directory, which made it. The kernel tells nobody of that. */
+/* Opening a path below it has made the directory, and the kernel tells nobody. */
 void change_event_directory_implied(struct job *job);
-/* mkdir(2) made it. The kernel tells of that. */
+/* mkdir(2) has made it, and the kernel tells of that. */
 void change_event_directory_made(struct job *job);
 
 /* watch.c */
-/* The job has changed, or it was removed: the pointer is only compared. NULL: no job that is
- * still there. */
+/* The job has changed, or was removed: the pointer is only compared. NULL: the job no longer
+ * exists. */
 void watch_changed(struct tree *tree, const struct job *job);
 void watches_end(struct tree *tree);
 
-/* The length of the text, or of its part of at most `max` bytes that ends with a whole
- * character. */
+/* The length of the text, or if that is longer than `max` bytes, of its longest part of whole
+ * characters. */
 static inline size_t text_cut(const char *text, size_t max)
 {
     size_t len = strlen(text);
@@ -196,12 +196,12 @@ static inline bool job_hides(const struct job *job, ptrdiff_t bit)
 {
     return (job->hidden >> bit & 1) != 0;
 }
-/* Of NODE_VIDEO and NODE_COVER. */
+/* For NODE_VIDEO and NODE_COVER. */
 static inline enum media_kind output_kind(const struct node *node)
 {
     return node->kind == NODE_VIDEO ? MEDIA_VIDEO : MEDIA_COVER;
 }
-/* output.mp4, or cover.jpg. */
+/* For output.mp4 and cover.jpg. */
 bool output_is_there(const struct job *job, enum media_kind kind);
 int output_open(struct tree *tree, struct job *job, enum media_kind kind,
                 struct media_item **out) NODISCARD;
@@ -211,12 +211,12 @@ void output_close(struct media_item **item); /* for CLEANUP() */
 void archive_soon(struct tree *tree); /* looks for what has to be saved */
 void archive_end(struct tree *tree);
 void archive_job_changed(struct tree *tree, struct job *job);
-void archive_job_again(struct tree *tree, struct job *job); /* has to be looked at once more */
+void archive_job_again(struct tree *tree, struct job *job); /* the job has to be examined again */
 void archive_progress(struct tree *tree, int64_t attempt_id, enum media_kind kind,
                       int64_t cached_bytes);
 void archive_fetch_failed(struct tree *tree, int64_t attempt_id, enum media_kind kind, int result);
 void archive_forget(struct tree *tree, int64_t attempt_id);
-/* False also when it cannot be known. */
+/* False also when it is not known. */
 bool archive_is_refetchable(struct tree *tree, int64_t attempt_id);
 bool archive_is_evictable(struct tree *tree, int64_t attempt_id); /* and is not to be kept */
 /* The commands; on failure *why is a sentence. */

@@ -1,16 +1,16 @@
 /*
  * Views: the same jobs in another order.
  *
- *   videos/NAME.mp4        -> ../jobs/NAME/output.mp4, of each job whose output.mp4 is there
+ *   videos/NAME.mp4        -> ../jobs/NAME/output.mp4, of each job whose output.mp4 exists
  *   by-status/STATUS/NAME  -> ../../jobs/NAME, one directory for each status word
  *
- * A name is looked up among the jobs. A listing walks all jobs in the order of their ids and passes
- * over those that do not belong. The views keep only, for each directory, when a name came or went
- * last and how many jobs there are; for that each job remembers in one byte (view_mark) which views
- * it stands in.
+ * A lookup finds a name among the jobs. A listing walks all jobs in the order of their ids and
+ * skips those that do not belong. For each directory the views keep only when a name last came or
+ * went, and how many jobs there are. To follow that, one byte of each job (view_mark) remembers in
+ * which views it stands.
  *
- * A link has the inode of its job, whatever directory it is found in. Names of links come and go by
- * themselves, so the kernel may not keep them.
+ * A link has the inode of its job, in whichever directory it is found. Names of links come and go
+ * by themselves, so the kernel may not keep them.
  */
 #include "tree_private.h"
 
@@ -148,7 +148,7 @@ static unsigned char mark_of(const struct job *job)
                            (output_is_there(job, MEDIA_VIDEO) ? MARK_VIDEO : 0));
 }
 
-/* The names that a mark stands for come or go now. */
+/* Notes the time: the names that the mark stands for come or go now. */
 static void mark_note_activity(struct tree *tree, unsigned char mark)
 {
     int64_t now_ms = clock_wall_ms(tree->settings.clock);
@@ -184,7 +184,7 @@ void views_job_changed(struct tree *tree, struct job *job)
     }
     if (before & MARK_KNOWN)
         tree->status_counts[before & MARK_STATE]--;
-    else /* it was made */
+    else /* the job was created */
         tree->jobs_changed_ms = clock_wall_ms(tree->settings.clock);
     tree->status_counts[now & MARK_STATE]++;
     mark_note_activity(tree, before);

@@ -1,18 +1,17 @@
 /*
- * Those who wait until something is different: reads of `wait` and at the end of `events`, and
- * poll(2) on generated files. A read that must wait is parked; who polls leaves a waker. Both are
- * looked at when a job has changed, from a timer of no delay, so that one pass of the loop looks
- * once.
+ * Waiting for a change: reads of `wait` and at the end of `events`, and poll(2) on generated files.
+ * A read that must wait is parked; a poller leaves a waker. When a job has changed, a timer without
+ * delay looks at both, so that one pass of the loop looks once.
  *
- * `wait` is for who has nothing else to do: a read waits until the program has done with the job
- * what it can do by itself, and gives the word that `status` shows. A draft is waited for, too:
- * closing a prompt.json comes to its release a moment after close(2) has returned. A read ends with
- * ENOENT when the job is removed.
+ * A read of `wait` waits until the program has done with the job everything that it can do by
+ * itself, and then gives the word that `status` shows. It also waits for a draft, because the
+ * release of a prompt.json comes a moment after close(2) has returned. A read ends with ENOENT when
+ * the job is removed.
  *
- * Nobody who merely looks through the tree may come to wait, so neither file is listed: grep -r,
- * cp -r, rsync, tar and zip do not find what a person opens by its name.
- * Left out: telling tools apart by their names; an end of the file for who has not polled, which
- * would make `cat` useless; a fifo, whose reads the kernel answers itself.
+ * A program that merely looks through the tree must not get stuck, so neither file is listed: grep
+ * -r, cp -r, rsync, tar and zip do not find them, but a person can open them by name.
+ * Left out: telling tools apart by their names; an end of file for readers that have not polled,
+ * which would make `cat` useless; a fifo, whose reads the kernel handles itself.
  */
 #include "handle.h"
 
@@ -55,7 +54,7 @@ static int events_fill(const struct tree_read_state *read, struct buf *out, bool
                             min_size(read->size, READ_MAX), out);
 }
 
-/* Replies to the read unless it has to wait; true when it did. */
+/* Replies to the read if it can. False when the read has to wait. */
 static bool read_try(struct tree_read_state *read, bool is_parked)
 {
     struct tree_handle *handle = read->handle;
@@ -87,7 +86,7 @@ static void watch_read_cancel(struct tree_read_state *read)
     DL_DELETE(read->handle->tree->watch_reads, read);
 }
 
-/* Renders the file anew when it was read to its end and is read from its beginning again. */
+/* A read from the beginning, after the file was read to its end, renders the file anew. */
 static int generated_read(struct tree_handle *handle, size_t size, int64_t offset,
                           struct tree_bytes *out)
 {
@@ -164,8 +163,8 @@ const struct handle_ops events_handles = {
     .poll = events_poll,
 };
 
-/* The kernel's handle for waking one poller, no data: given back when it has been woken, or closes
- * its file. */
+/* Gives back the waker, when it has woken its poller or the poller closes its file. It is the
+ * kernel's handle, without data. */
 void watch_end(struct tree_handle *handle)
 {
     if (!handle->waker)
@@ -201,7 +200,8 @@ static bool is_going_on(const struct tree_handle *handle)
            (node->job->state == JOB_QUEUED || node->job->state == JOB_RUNNING);
 }
 
-/* Who polls the progress of a task gets to see it go on; while nobody does there is no tick. */
+/* While somebody polls the progress of a task, a tick lets the progress be seen. Otherwise there is
+ * no tick. */
 static void watches_tick(void *context)
 {
     struct tree *tree = context;
@@ -218,7 +218,7 @@ void watch_changed(struct tree *tree, const struct job *job)
     if (!tree->watch_reads && !tree->watches)
         return;
     DL_FOREACH2 (tree->watches, handle, watch_next) {
-        if (!handle->node.job || handle->node.job == job) /* without one: `events` */
+        if (!handle->node.job || handle->node.job == job) /* without a job: `events` */
             handle->is_touched = true;
     }
     timer_set(tree->settings.timers, &tree->watch_timer, 0, watches_wake, tree);
@@ -227,7 +227,7 @@ void watch_changed(struct tree *tree, const struct job *job)
 short tree_poll(struct tree_handle *handle, void *waker)
 {
     struct tree *tree = handle->tree;
-    watch_end(handle); /* the kernel asks anew: the one before is of no use */
+    watch_end(handle); /* the kernel asks anew and brings another waker */
     if (!handle->ops->poll) {
         if (waker)
             tree->waker_drop(waker);
