@@ -81,8 +81,7 @@ int cache_damage(struct cache_file *cache, int64_t first, int64_t end)
         r = intervals_remove(&cache->present, first, end);
     cache->durable_bytes -= before - cache->present.bytes;
     cache->sync_covered_bytes -= before - cache->present.bytes; /* if a sync is under way */
-    cache->dirty_bytes +=
-        before - cache->present.bytes; /* so that the next map is written and records it */
+    cache->dirty_bytes += before - cache->present.bytes; /* so that the next map records it */
     return r;
 }
 

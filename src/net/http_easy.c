@@ -309,8 +309,9 @@ static int set_numbers(struct http_transfer *transfer)
     bool is_http2 =
         request->method == HTTP_GET && !request->is_single_attempt && request->range_first < 0;
     int64_t buffer_bytes = max_int64((int64_t)request->coalesce_bytes, BUFFER_BYTES);
-    int64_t connect_ms = request->connect_ms > 0 ? min_int64(request->connect_ms, INT_MAX)
-                                                 : INT_MAX; /* curl's default */
+    /* Passing 0 would mean curl's own default. */
+    int64_t connect_ms =
+        request->connect_ms > 0 ? min_int64(request->connect_ms, INT_MAX) : INT_MAX;
     const struct {
         CURLoption option;
         int64_t value;
