@@ -51,7 +51,7 @@ static void environment_wipe(void)
     (void)clearenv();
 }
 
-/* Moves a descriptor to its place. `fd` is a copy above all places, so no other is overwritten. */
+/* Moves a descriptor to its place. `fd` is a copy above all places, so no move hits another. */
 static bool descriptor_place(int fd, int place)
 {
     return fd < 0 || (dup2(fd, place) >= 0 && fcntl(place, F_SETFD, FD_CLOEXEC) == 0);
@@ -70,7 +70,7 @@ static bool descriptors_keep(const struct child_settings *settings, int socket_f
         if (fd != STDERR_FILENO || !settings->is_stderr_kept)
             (void)dup2(null, fd);
     }
-    (void)close(CHILD_KEPT_FD); /* closes anything, when no descriptor is kept */
+    (void)close(CHILD_KEPT_FD); /* the number may be in use although nothing is kept */
     return descriptor_place(socket, CHILD_SOCKET_FD) && descriptor_place(kept, CHILD_KEPT_FD) &&
            close_range(FIRST_CLOSED_FD, ~0U, 0) == 0;
 }

@@ -5,7 +5,7 @@
  * read or have to be kept may exceed it.
  *
  * Eviction runs in the planning pass. Asking the owner costs a database query, so after a "no" the
- * file is not asked about again for some minutes: the response will hardly change.
+ * owner is not asked about the file again for some minutes: the reason rarely goes so soon.
  */
 #include "media/item.h"
 #include "seedancefs/base/err.h"

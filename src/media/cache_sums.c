@@ -85,7 +85,7 @@ int cache_damage(struct cache_file *cache, int64_t first, int64_t end)
     return r;
 }
 
-/* The block matches now, so the earlier mismatch was not the disk, or did not last. */
+/* The block matches now, so the disk was not to blame, or not for good. */
 static int cache_heal(struct cache_file *cache, int64_t first, int64_t end)
 {
     int64_t before = cache->present.bytes;

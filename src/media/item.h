@@ -5,7 +5,7 @@
  *     media.c        the collection: table, lifetime of items, planning pass
  *     background.c   transfers that no read waits for: ends, fetch, completion
  *     item.c         one file: what is known about it, the plan for its readers
- *     reads.c        parked reads: wait, get a response, fail
+ *     reads.c        parked reads: wait, get a reply, fail
  *     transfer.c     one range request with its redirects, retries and URL renewals
  *     report.c       what the owner is told; how a probe and a fetch end
  *     damage.c       examines the cached bytes, handles what is proven wrong

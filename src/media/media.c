@@ -116,7 +116,7 @@ static void item_free(struct media_item *item)
     free(item);
 }
 
-/* Frees the item, or persists it first; then it comes back here. */
+/* Frees the item. If it has unwritten bytes, it is persisted first, and then comes back here. */
 static void item_unused(struct media_item *item)
 {
     item_stop_transfers(item);

@@ -4,8 +4,8 @@
  * small until a reader has requested 512 KiB. Then they quadruple up to 16 MiB. The next window
  * starts when less than a window (or 8 MiB) lies ahead of the reader, so that a copy of a clip
  * waits for two round trips in all: 10 MiB from 50 ms away take 1.7 times as long as with curl;
- * windows that double take 3.7 times as long (`make bench`). Windows grow only after a stream has
- * requested more than half of a first window.
+ * windows that double take 3.7 times as long (`make bench`). No window starts ahead before the
+ * stream has requested more than half of a first window.
  *
  * Each GET may count against a signed URL, so the rest of a clip (up to 64 MiB) comes in one
  * request. A reader that starts at byte 0, reads in order and is alone is copying the file; it gets
@@ -20,8 +20,7 @@
  * When few requests are left (is_sparing) there are no windows. The missing bytes around the reader
  * come in one piece, which ends at the next eighth of the file that is cached or in flight. The
  * first of these pieces may begin at the reader, so that it need not wait for the bytes before.
- * Later ones begin where the missing bytes begin. So at most nine requests follow, whatever is
- * read.
+ * Later ones begin where the missing bytes begin. So at most nine requests follow.
  *
  * A reader waits for a transfer that will soon pass its position: one at most 1 MiB away (4 MiB for
  * the stream's own reader, whose readahead may be long). A read farther away, like the index at the

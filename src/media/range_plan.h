@@ -35,7 +35,7 @@ struct range_stream {
     int64_t consumed; /* bytes requested, without skips */
     int64_t window;   /* size of the last window */
     uint64_t used;    /* 0: free */
-    bool is_copy;     /* it started at byte 0 and is the only stream */
+    bool is_copy;     /* it started at byte 0, and there was no other stream */
 };
 
 struct range_plan {
@@ -58,7 +58,7 @@ struct range_view {
     size_t flight_count;
     bool is_whole_only; /* the server always sends the whole file: one transfer serves all reads */
     bool is_clip;       /* fetched bytes are kept, and the rest may come in one request */
-    bool is_sparing;    /* few requests are left: no windows, and any flight may be joined */
+    bool is_sparing; /* few requests are left: no windows, and flights are joined at any distance */
     bool is_far_spared; /* nor may a request begin in the middle of a gap */
 };
 

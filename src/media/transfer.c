@@ -12,8 +12,7 @@
  * budget of retries lasts. A transfer that broke off after many bytes goes on at once. Each attempt
  * starts from the item's URL: the target of a redirect may be as short-lived as the connection.
  *
- * The low-speed timer ends a transfer below 1 byte per ms: at 1 byte per second it would never
- * stall.
+ * The low-speed timer ends a transfer below 1 byte per ms: 1 byte per second would never stall.
  *
  * Callbacks of http and timers run between transfer_enter() and transfer_leave(). The code they
  * call may end this very transfer, which is then freed in transfer_leave().
@@ -296,8 +295,8 @@ void transfer_allow(struct transfer *transfer, int64_t allowed)
     transfer_watch_set(transfer);
 }
 
-/* Follows Location ourselves: the media host gets no credentials, and each hop is checked against
- * the URL policy when it is requested. */
+/* Follows Location here, not in libcurl: the media host gets no credentials, and each hop is
+ * checked against the URL policy when it is requested. */
 static int transfer_redirect(struct transfer *transfer, const char *location)
 {
     const char *base = transfer->location ? transfer->location : transfer->item->url;

@@ -107,7 +107,7 @@ static void on_total_deadline(void *context)
     transfer_finish(context, -ERR_HTTP_DEADLINE);
 }
 
-/* Moving the timer with every byte would cost too much, so the timer checks the last byte's age. */
+/* The timer is not moved with every byte. When it fires, it checks the age of the last byte. */
 static void on_stall_deadline(void *context)
 {
     struct http_transfer *transfer = context;

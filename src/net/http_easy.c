@@ -333,7 +333,7 @@ static int set_numbers(struct http_transfer *transfer)
         {CURLOPT_HTTPGET, request->method == HTTP_GET},
 #if LIBCURL_VERSION_NUM >= 0x075700
         /* Ending a transfer must not wait for the resolver's thread, which ends by itself: a dead
-       * name server would block the whole mount. */
+         * name server would block the whole mount. */
         {CURLOPT_QUICK_EXIT, 1},
 #endif
     };

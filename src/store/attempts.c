@@ -47,7 +47,7 @@ static const struct column text_columns[] = {
     {25, offsetof(struct store_attempt, cover_etag), 0, 0},
 };
 
-/* memcpy avoids aliasing and qualifier rules in the tables. */
+/* memcpy, because the tables know no types: casts would break aliasing and drop qualifiers. */
 static int64_t integer_at(const struct store_attempt *row, size_t offset)
 {
     int64_t value;

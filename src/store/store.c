@@ -122,7 +122,7 @@ static int store_id_next(struct store *store, int64_t *next)
 int store_id_take(struct store *store, int64_t *out)
 {
     if (!store->is_in_transaction)
-        store_rollback(store); /* a transaction of others, whose end failed */
+        store_rollback(store); /* an earlier transaction whose end failed */
     if (store->id_next == store->id_end) {
         int64_t next;
         int r = store_id_next(store, &next);
