@@ -295,8 +295,7 @@ static int node_add(struct scanner *s, size_t *out)
     return 0;
 }
 
-/* Whether the last token before `at` is a comma: the most common mistake before
- * a closing bracket. */
+/* Whether the last token is a comma: the most common mistake before a closing bracket. */
 static bool is_after_comma(const struct scanner *s)
 {
     size_t i = s->at;

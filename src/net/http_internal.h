@@ -55,8 +55,7 @@ struct http_transfer {
     bool is_cancelled; /* gets no more callbacks; the work timer frees it */
     bool is_finished;  /* on_done is running */
     bool is_paused;    /* pause the body as soon as more of it arrives */
-    /* libcurl is paused, by the owner or to let other transfers run; it keeps
-     * the received bytes. */
+    /* libcurl is paused, by the owner or to let other transfers run. It keeps received bytes. */
     bool is_held;
     bool has_refused_address;
     bool is_complete; /* all bytes of Content-Length are here, but libcurl does not know it */

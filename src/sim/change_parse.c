@@ -273,8 +273,7 @@ static const struct {
     {"gzip", set_bool, AT(gzip)},
 };
 
-/* A task is created when the response, or its beginning, says so. Otherwise
- * this needs accept:true. */
+/* A task is created if the response, or its beginning, says so; otherwise with accept:true. */
 static bool accepts_by_default(const struct change *change)
 {
     bool starts_response = change->fault == FAULT_NONE || change->stage >= STAGE_HEADERS;

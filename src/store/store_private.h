@@ -113,8 +113,7 @@ sqlite3_stmt *store_query(struct store *store, enum statement which,
  * unchanged), or an error. */
 int store_integer_get(struct store *store, sqlite3_stmt *statement, int64_t *out) NODISCARD;
 
-/* Runs a statement that returns no rows, and resets it. Accepts NULL (after
- * a failed store_query). */
+/* Runs a statement without result rows, and resets it. Accepts NULL (a failed store_query). */
 int store_run(struct store *store, sqlite3_stmt *statement) NODISCARD;
 
 /* Steps to the next row. Returns 1, 0 at the end, or an error. */

@@ -49,8 +49,7 @@ enum server_fault {
 
 enum { SERVER_REQUESTS_MAX = 4096 };
 
-/* The media host: known bytes at any offset, ranges, and faults on demand, on
- * top of raw_server.h. */
+/* The media host, on raw_server.h: known bytes at any offset, ranges, faults on demand. */
 struct server {
     struct raw_server raw;
     int64_t size;
