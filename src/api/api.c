@@ -1,7 +1,8 @@
 /*
- * Design. One table says what each HTTP status means for a create and for a poll. What is in no row
- * of it, and every transfer that broke after its first byte may have gone out, is ambiguous for a
- * create: only a definite refusal may lead to another request, because a request costs money.
+ * Design. One table says what each HTTP status means for a create and for a poll. For a create,
+ * two cases are ambiguous: a status without a row, and a transfer that broke after its first
+ * byte may have gone out. Only a definite refusal may lead to another request, because a
+ * request costs money.
  */
 #include "seedancefs/api/api.h"
 
@@ -19,16 +20,16 @@ enum {
     CONNECT_MS = 10 * 1000,
     STALL_MS = 30 * 1000,
     TOTAL_MS = 60 * 1000,
-    BREAKER_FAILURES = 5, /* in a row, after which the service is left alone for */
+    BREAKER_FAILURES = 5, /* in a row; then the service is left alone */
     BREAKER_REST_MS = 5 * 1000,
-    PROBE_REST_MS = 1000, /* between looks at whether the probe has come back */
+    PROBE_REST_MS = 1000, /* between checks whether the probe has ended */
 };
 
 enum {
     RESERVED_RESPONSE_BYTES = 4095
-}; /* set aside before a create is sent: it must not be lost */
+}; /* allocated before a create is sent: its response must not be lost */
 
-static const size_t request_max = (size_t)64 << 20; /* as the service's documentation says */
+static const size_t request_max = (size_t)64 << 20; /* the limit in the service's documentation */
 static const char generations[] = "/videos/generations";
 
 struct api {
@@ -38,7 +39,7 @@ struct api {
     bool is_loopback;
     struct secret key;
     struct api_call *calls;
-    struct breaker breaker; /* of questions; each create has its own back-off */
+    struct breaker breaker; /* for polls; each create has its own back-off */
 };
 
 struct api_call {
@@ -46,16 +47,16 @@ struct api_call {
     struct api_call *next;
     struct api_call *prev;
     struct http_transfer *transfer;
-    struct api_create_callbacks callbacks; /* a poll has on_done only */
-    char *task_id;                         /* that is asked for; NULL for a create */
+    struct api_create_callbacks callbacks; /* a poll has only on_done */
+    char *task_id;                         /* the task of a poll; NULL for a create */
     void *request_body;
     size_t request_len;
     struct buf body;
     struct api_task task;
     int64_t began_ms;  /* monotonic */
-    bool is_probe;     /* asked whether the service is back; the others wait for it */
-    bool is_ending;    /* the transfer is over, a last callback is on the stack */
-    bool is_cancelled; /* in that callback */
+    bool is_probe;     /* tests whether the service is back; other polls wait for it */
+    bool is_ending;    /* the transfer is over, a last callback is running */
+    bool is_cancelled; /* cancelled in that callback */
 };
 
 struct status_row {
@@ -65,7 +66,7 @@ struct status_row {
 
 static const struct status_row status_rows[] = {
     {200, 299, API_ACCEPTED, API_TASK},
-    {300, 399, API_AMBIGUOUS, API_REFUSED}, /* never followed: a create would be sent again */
+    {300, 399, API_AMBIGUOUS, API_REFUSED}, /* never followed: it would send a create again */
     {400, 400, API_REJECTED, API_REFUSED},
     {401, 401, API_KEY_REFUSED, API_KEY_REFUSED},
     {402, 403, API_ACCOUNT_REFUSED, API_ACCOUNT_REFUSED},
@@ -107,7 +108,8 @@ static bool is_create(const struct api_call *call)
     return call->task_id == NULL;
 }
 
-/* A quota is used up, in contrast to a rate that will pass. Relays change codes: matched inside. */
+/* Whether a quota is used up; a rate limit would pass. Relays change the codes, so
+ * this matches inside. */
 static bool is_quota(const struct api_response *response)
 {
     static const char *const marks[] = {"QuotaExceeded", "SetLimitExceeded", "insufficient_quota"};
@@ -139,7 +141,7 @@ static enum api_verdict verdict_of_failure(const struct api_call *call, bool is_
     return is_sent ? API_AMBIGUOUS : API_UNSENT;
 }
 
-/* The body of a 2xx: makes it durable, then reads it. */
+/* Handles the body of a 2xx: first makes it durable, then parses it. */
 static void take_task(struct api_call *call, struct api_response *response)
 {
     int r = 0;
@@ -167,7 +169,7 @@ static void take_error_texts(const struct secret *key, const struct http_respons
     memcpy(response->code, error.code, sizeof(error.code));
     memcpy(response->message, error.message, sizeof(error.message));
     memcpy(response->request_id, error.request_id, sizeof(error.request_id));
-    /* Whatever a redirect says about itself: this is what it means here. */
+    /* Replaces the redirect's own message by what a redirect means here. */
     if (response->result == 0 && response->http_status >= 300 && response->http_status <= 399)
         (void)snprintf(response->message, sizeof(response->message),
                        "a redirect to another address, which is never followed");
@@ -182,8 +184,8 @@ static void take_error_texts(const struct secret *key, const struct http_respons
     secret_mask(key, response->request_id, len);
 }
 
-/* A service that responds is there, whatever it answers; 5xx and silence are failures (FAULTS: GETs
- * only). */
+/* A service that responds is up, whatever the response. Only 5xx and silence are failures
+ * (FAULTS: GETs only). */
 static void breaker_feed(struct api_call *call, int result, int http_status)
 {
     struct breaker *breaker = &call->api->breaker;
@@ -222,7 +224,7 @@ static void call_done(void *context, int result, const struct http_response *hea
     };
     call->transfer = NULL;
     call->is_ending = true;
-    /* A service that says the key back must not get it written down. */
+    /* A service that echoes the key must not get it stored. */
     if (call->body.len > 0)
         secret_mask(&call->api->key, call->body.data, call->body.len);
     breaker_feed(call, result, head->status);
@@ -234,7 +236,7 @@ static void call_done(void *context, int result, const struct http_response *hea
         result < 0 ? verdict_of_failure(call, head->is_sent) : verdict_of_status(call, &response);
     if (is_success)
         take_task(call, &response);
-    /* What was written down first may now be shown: an error in a 2xx without a task. */
+    /* The response is stored, so an error in a 2xx without a task may be shown now. */
     if (is_success && !response.task)
         take_error_texts(&call->api->key, head, &response);
     if (!call->is_cancelled)
@@ -335,7 +337,7 @@ static int call_new(struct api *api, const struct api_create_callbacks *callback
     return 0;
 }
 
-/* Fills in what all calls have in common and starts the transfer; frees the call if that fails. */
+/* Fills in what all calls share and starts the transfer. Frees the call if that fails. */
 static int call_start(struct api_call *call, struct http_request *request, struct api_call **out)
 {
     struct api *api = call->api;
@@ -414,7 +416,7 @@ int api_get_task(struct api *api, const char *task_id, void *context, api_done_f
         call_free(call);
         return -ENOMEM;
     }
-    /* Whoever asks in spite of api_rest_ms() has a reason. */
+    /* A caller that ignores api_rest_ms() has a reason. */
     call->is_probe =
         breaker_admit(&api->breaker, clock_monotonic_ms(api->clock)) && api->breaker.is_probing;
     struct http_request request = {.method = HTTP_GET};

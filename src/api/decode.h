@@ -1,4 +1,4 @@
-/* What: the small steps that reading a task and reading an error have in common. Pure. */
+/* What: small steps shared by the parsers of tasks and errors. Pure. */
 #ifndef SEEDANCEFS_API_DECODE_H
 #define SEEDANCEFS_API_DECODE_H
 
@@ -14,7 +14,7 @@ void api_text_copy(char *out, size_t size, const char *text);
 
 struct api_error;
 
-/* Reads what `root` says about an error; adds nothing to texts that are there already. */
+/* Reads an error from `root`; never changes texts that are already set. */
 void api_error_from_json(const struct json *root, struct api_error *error);
 
 #endif

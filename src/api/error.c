@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A task is some twenty values; relays wrap it, so there is room. */
+/* A task has some twenty values. Relays wrap it, so the limit is higher. */
 const struct json_limits api_json_limits = {
     .max_bytes = API_BODY_MAX, .max_depth = 32, .max_nodes = 4096};
 
@@ -30,7 +30,7 @@ void api_text_copy(char *out, size_t size, const char *text)
     out[len] = '\0';
 }
 
-/* Texts as they are; whole numbers in digits, because codes come in both kinds. */
+/* Copies texts as they are, and whole numbers as digits: codes come in both forms. */
 static void copy_if_absent(char *out, size_t size, const struct json *node)
 {
     int64_t number = 0;
@@ -42,7 +42,7 @@ static void copy_if_absent(char *out, size_t size, const struct json *node)
         (void)snprintf(out, size, "%" PRId64, number);
 }
 
-/* "… Request id: 0217…", mostly at the end of a message that may be longer than we keep. */
+/* Finds "… Request id: 0217…", mostly at the end of a message that may be longer than we keep. */
 static void find_request_id(const char *message, struct api_error *error)
 {
     static const char *const labels[] = {"request id:", "request_id:", "requestid:", "request-id:"};
@@ -60,7 +60,7 @@ static void find_request_id(const char *message, struct api_error *error)
     }
 }
 
-/* The keys under which relays say the same thing; the first that is there counts. */
+/* Relays use different keys for the same thing; the first that is present counts. */
 static const char *const code_keys[] = {"code", "type"};
 static const char *const message_keys[] = {"message", "msg", "detail"};
 static const char *const id_keys[] = {"request_id", "requestId", "RequestId"};

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { DURATION_MAX_S = 24 * 3600 }; /* beyond it, the number is not a length of a clip */
+enum { DURATION_MAX_S = 24 * 3600 }; /* a larger number is not the length of a clip */
 
 static const char *const status_words[] = {
     [API_TASK_QUEUED] = "queued",       [API_TASK_RUNNING] = "running",
@@ -69,7 +69,7 @@ static enum api_task_status status_parse(const char *word)
     return API_TASK_UNKNOWN;
 }
 
-/* A copy of a text member that may be absent, null or empty; any other type is -EINVAL. */
+/* Copies a text member that may be absent, null or empty. Any other type is -EINVAL. */
 static int take_text(const struct json *object, const char *key, char **out)
 {
     const struct json *node = json_member_get(object, key);
@@ -84,7 +84,7 @@ static int take_text(const struct json *object, const char *key, char **out)
     return *out ? 0 : -ENOMEM;
 }
 
-/* The URLs: documented in data[0], upstream in `content`. */
+/* Finds the URLs: in data[0] as documented, or in `content` as upstream does. */
 static int take_urls(const struct json *root, struct api_task *task)
 {
     const struct json *data = json_member_get(root, "data");
@@ -96,7 +96,7 @@ static int take_urls(const struct json *root, struct api_task *task)
         int r = take_text(places[i], "video_url", &task->video_url);
         if (r < 0)
             return r;
-        /* A cover is optional: what is no text is no cover, and no reason to refuse the video. */
+        /* A cover is optional. One that is not a text is ignored, and does not spoil the video. */
         r = take_text(places[i], "cover_image_url", &task->cover_image_url);
         if (r == -ENOMEM)
             return r;
@@ -112,8 +112,8 @@ static void take_numbers(const struct json *root, struct api_task *task)
         if (json_int64_get(json_member_get(root, created_keys[i]), &created_s) && created_s > 0)
             task->created_s = created_s;
     }
-    /* Seconds, perhaps with a fraction: the one double that is read, and at once turned into a
-     * whole number of milliseconds. */
+    /* Seconds, perhaps with a fraction. This is the only double that is read; it becomes a whole
+     * number of milliseconds at once. */
     double seconds = 0;
     const struct json *usage = json_member_get(root, "usage");
     if (json_number_get(json_member_get(usage, "video_duration"), &seconds) && seconds > 0 &&
@@ -124,7 +124,7 @@ static void take_numbers(const struct json *root, struct api_task *task)
 static void take_error(const struct json *root, struct api_task *task)
 {
     struct api_error error = {0};
-    /* Only inside `error`: a top-level message of a task that does well is no error. */
+    /* Only inside `error`: a top-level message of a healthy task is not an error. */
     const struct json *inner = json_member_get(root, "error");
     if (json_type_get(inner) != JSON_NULL)
         api_error_from_json(root, &error);

@@ -59,7 +59,7 @@ void breaker_success(struct breaker *breaker)
 void breaker_failure(struct breaker *breaker, int64_t monotonic_ms)
 {
     breaker->is_probing = false;
-    /* Requests that were under way when it opened say nothing new. */
+    /* Failures of requests that were under way when the breaker opened tell nothing new. */
     if (breaker->state == BREAKER_OPEN || ++breaker->failures < breaker->threshold)
         return;
     int64_t wait_ms = breaker->cool_down_ms;

@@ -1,6 +1,6 @@
 #include "seedancefs/base/checksum.h"
 
-/* The library as a header: nothing is linked. */
+/* Compiles the library from its header, so that nothing is linked. */
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 

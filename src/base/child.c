@@ -16,7 +16,7 @@
 
 enum { FIRST_CLOSED_FD = 5, CHILDREN_MAX = 16 };
 
-/* For child_state_log(): pid 0 is a free place. */
+/* For child_state_log(). pid 0 marks a free slot. */
 static struct {
     pid_t pid;
     const char *name;
@@ -42,7 +42,8 @@ void child_state_log(void)
     }
 }
 
-/* Where /proc/PID/environ reads it. The copy of the child alone: the parent has its own. */
+/* Wipes the environment that /proc/PID/environ shows. The child's copy only: the parent
+ * has its own. */
 static void environment_wipe(void)
 {
     for (char **entry = environ; entry && *entry; entry++)
@@ -50,7 +51,7 @@ static void environment_wipe(void)
     (void)clearenv();
 }
 
-/* To its place, by way of one that is nobody's. */
+/* Moves a descriptor to its place. `fd` is a copy above all places, so no move hits another. */
 static bool descriptor_place(int fd, int place)
 {
     return fd < 0 || (dup2(fd, place) >= 0 && fcntl(place, F_SETFD, FD_CLOEXEC) == 0);
@@ -64,13 +65,12 @@ static bool descriptors_keep(const struct child_settings *settings, int socket_f
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (socket < 0 || null < 0 || (kept_fd >= 0 && kept < 0))
         return false;
-    /* What is closed from here on is the child's copy; the parent's descriptors stay as they
-     * are. */
+    /* From here on only the child's copies are closed; the parent's descriptors stay open. */
     for (int fd = 0; fd <= STDERR_FILENO; fd++) {
         if (fd != STDERR_FILENO || !settings->is_stderr_kept)
             (void)dup2(null, fd);
     }
-    (void)close(CHILD_KEPT_FD); /* whatever it was, when nothing is kept */
+    (void)close(CHILD_KEPT_FD); /* the number may be in use although nothing is kept */
     return descriptor_place(socket, CHILD_SOCKET_FD) && descriptor_place(kept, CHILD_KEPT_FD) &&
            close_range(FIRST_CLOSED_FD, ~0U, 0) == 0;
 }
@@ -81,7 +81,8 @@ static void child_run(const struct child_settings *settings, pid_t parent, int s
     (void)prctl(PR_SET_NAME, settings->name);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     environment_wipe();
-    /* A terminal and a service manager send these to all; a child ends with the program. */
+    /* A terminal and a service manager send these to all processes; a child ends
+     * with the program. */
     static const int ignored[] = {SIGHUP, SIGINT, SIGTERM, SIGUSR1};
     for (size_t i = 0; i < ARRAY_COUNT(ignored); i++)
         (void)signal(ignored[i], SIG_IGN);

@@ -23,7 +23,8 @@ uint64_t descriptor_reserve(uint64_t limit)
 int descriptor_ordinary(int fd)
 {
     struct rlimit limit;
-    /* All below the lowest free number are in use, so the number says how many there are. */
+    /* All numbers below the lowest free one are in use, so that number is the
+     * count of descriptors. */
     if (fd < 0 || getrlimit(RLIMIT_NOFILE, &limit) < 0 ||
         (uint64_t)fd < limit.rlim_cur - descriptor_reserve(limit.rlim_cur))
         return fd;

@@ -46,7 +46,7 @@ int file_open_directory(int directory_fd, const char *name)
     return fd < 0 ? -errno : fd;
 }
 
-/* Closes `fd`, which may be the result of an open that failed. */
+/* Closes `fd`, which may also be the error of a failed open. */
 static int read_all(int fd, struct buf *out)
 {
     if (fd < 0)
@@ -111,8 +111,8 @@ int file_write_full(int fd, const void *bytes, size_t len, int64_t offset)
     return 0;
 }
 
-/* `name`.new belongs to these functions alone: what is in it is half of a replacement, or one that
- * never came into force, so that it may be overwritten and removed. */
+/* Only these functions use `name`.new. It holds half of a replacement, or one that never came into
+ * force, so it may be overwritten and removed. */
 static int temporary_name(const char *name, char out[static NAME_MAX + 1])
 {
     int n = snprintf(out, NAME_MAX + 1, "%s.new", name);
@@ -147,7 +147,8 @@ int file_replace(int directory_fd, const char *name, const void *bytes, size_t l
         r = file_prepare(directory_fd, name, bytes, len, mode);
     if (r < 0)
         return r;
-    /* The old file goes because the caller says so, and the new one is whole and on the disk. */
+    /* Proof: the caller asked to replace the old file, and the new one is complete and
+     * on the disk. */
     if (renameat(directory_fd, temporary, directory_fd, name) < 0) {
         r = -errno;
         (void)unlinkat(directory_fd, temporary, 0);
@@ -158,7 +159,7 @@ int file_replace(int directory_fd, const char *name, const void *bytes, size_t l
 
 int file_remove(int directory_fd, const char *name)
 {
-    /* The caller says so. */
+    /* Proof: the caller asked for it. */
     if (unlinkat(directory_fd, name, 0) < 0)
         return errno == ENOENT ? 0 : -errno;
     return fsync(directory_fd) < 0 ? -errno : 0;

@@ -48,7 +48,7 @@ static int document_fill(struct json_document *document, const char *text, size_
         memcpy(document->text, text, len);
     document->text[len] = '\0';
     int r = json_scan(document, len, limits, error);
-    /* A full text that still lacks something cannot become right any more. */
+    /* An incomplete text of the maximum length cannot become valid. */
     return r == -ERR_JSON_INCOMPLETE && len == limits->max_bytes ? limit_error(limits, error) : r;
 }
 

@@ -1,9 +1,8 @@
 /*
- * The scanner: one pass over the text by RFC 8259, which makes cJSON's tree as it goes. It answers
- * three things that cJSON's own parser cannot: is the text acceptable at all, could more bytes make
- * it acceptable, and where does each value stand. Running out of text is therefore told apart from
- * a wrong byte everywhere; at_end() is asked before each look at a byte.
- * Recursion is bounded by the depth limit.
+ * The scanner: one pass over the text by RFC 8259, which builds cJSON's tree on the way. It answers
+ * three questions that cJSON's own parser cannot: is the text acceptable at all, could more bytes
+ * make it acceptable, and where is each value. So running out of text is always told apart from a
+ * wrong byte: at_end() comes before each look at a byte. The depth limit bounds the recursion.
  */
 #include "json_internal.h"
 
@@ -21,10 +20,10 @@ enum { DEPTH_MAX = 64, KEY_SHOWN_BYTES = 60 };
 
 struct scanner {
     struct json_document *document;
-    const char *text; /* the document's */
+    const char *text; /* of the document */
     size_t len;
     size_t at;
-    char *decoded; /* where the next string goes: without its quotes it has room there */
+    char *decoded; /* where the next string goes; without quotes it always fits */
     size_t depth;
     const struct json_limits *limits;
     struct json_error *error;
@@ -75,7 +74,7 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* The four digits behind \u; `at` stands on the first. */
+/* Scans the four digits after \u; `at` is on the first. */
 static int scan_hex4(struct scanner *s, unsigned *unit)
 {
     *unit = 0;
@@ -91,7 +90,7 @@ static int scan_hex4(struct scanner *s, unsigned *unit)
     return 0;
 }
 
-/* `unit` is the first half of a pair, afterwards the code point. */
+/* `unit` is the first half of a pair; on return it is the code point. */
 static int scan_low_surrogate(struct scanner *s, unsigned *unit)
 {
     for (const char *p = "\\u"; *p; p++) {
@@ -120,7 +119,7 @@ static void decoded_add(struct scanner *s, unsigned code_point)
         *s->decoded++ = (char)(0x80 | (code_point >> 6 * more & 0x3f));
 }
 
-/* `at` stands on the backslash. */
+/* `at` is on the backslash. */
 static int scan_escape(struct scanner *s)
 {
     static const char letters[] = "\"\\/bfnrtu";
@@ -147,7 +146,8 @@ static int scan_escape(struct scanner *s)
     return r;
 }
 
-/* `at` stands on the opening quote, afterwards behind the closing one. `out` is what it means. */
+/* `at` is on the opening quote; on return it is after the closing one. `out` gets
+ * the decoded text. */
 static int scan_string(struct scanner *s, const char **out)
 {
     *out = s->decoded;
@@ -233,7 +233,7 @@ static int scan_number(struct scanner *s, double *out)
                        JSON_NUMBER_MAX);
     if (r < 0)
         return r;
-    /* Digits still to come can only make an infinite number larger, so this is final as well. */
+    /* More digits can only make an infinite number larger, so this error is final. */
     char number[JSON_NUMBER_MAX + 1];
     memcpy(number, s->text + start, len);
     number[len] = '\0';
@@ -257,7 +257,7 @@ static int scan_word(struct scanner *s, const char *word)
     return 0;
 }
 
-/* Refuses the key of the newest node, `key`, if an older member of `object` has it. */
+/* Refuses the key of the newest node, `key`, if an older member of `object` has the same. */
 static int check_key_is_new(struct scanner *s, size_t object, const struct json *key,
                             const char *name)
 {
@@ -276,7 +276,7 @@ static int check_key_is_new(struct scanner *s, size_t object, const struct json 
     return 0;
 }
 
-/* A node for what begins here. */
+/* Adds a node for the value that begins here. */
 static int node_add(struct scanner *s, size_t *out)
 {
     struct json_document *document = s->document;
@@ -295,7 +295,7 @@ static int node_add(struct scanner *s, size_t *out)
     return 0;
 }
 
-/* Whether the last thing before `at` is a comma: the commonest slip before a closing bracket. */
+/* Whether the last token is a comma: the most common mistake before a closing bracket. */
 static bool is_after_comma(const struct scanner *s)
 {
     size_t i = s->at;
@@ -304,11 +304,11 @@ static bool is_after_comma(const struct scanner *s)
     return i > 0 && s->text[i - 1] == ',';
 }
 
-/* The value that begins here becomes `node`, and under `name` (NULL: without) a child of `parent`
- * (NULL: the root). */
+/* Scans a value into `node`. The value becomes a child of `parent` (NULL: the root) under
+ * `name` (NULL: none). */
 static int scan_value(struct scanner *s, size_t node, cJSON *parent, const char *name);
 
-/* "key": value; `at` stands on the key. */
+/* "key": value; `at` is on the key. */
 static int scan_member(struct scanner *s, size_t object)
 {
     if (here(s) != '"')
@@ -346,7 +346,7 @@ static int scan_item(struct scanner *s, cJSON *array)
     return r < 0 ? r : scan_value(s, node, array, NULL);
 }
 
-/* What an object or array holds, from the opening bracket to behind the closing one. */
+/* Scans an object or array from its opening bracket; on return `at` is after the closing one. */
 static int scan_children(struct scanner *s, size_t node, cJSON *container)
 {
     bool is_object = cJSON_IsObject(container);
@@ -381,8 +381,7 @@ static int scan_children(struct scanner *s, size_t node, cJSON *container)
     return 0;
 }
 
-/* A value without children, or a container that is still empty; with 0 and NULL there was no
- * memory. */
+/* Scans a value without children, or opens an empty container. 0 and NULL: no memory. */
 static int scan_leaf(struct scanner *s, cJSON **out)
 {
     const char *text;
@@ -428,7 +427,7 @@ static int scan_value(struct scanner *s, size_t node, cJSON *parent, const char 
         cJSON_Delete(item);
         return r < 0 ? r : -ENOMEM;
     }
-    /* From here on it goes with the tree. */
+    /* From here on the tree owns the item. */
     if (name)
         (void)cJSON_AddItemToObjectCS(parent, name, item);
     else if (parent)

@@ -16,7 +16,7 @@ static void escape_byte(struct buf *out, unsigned char c)
     };
     if (c < sizeof(letters) && letters[c])
         (void)buf_addf(out, "\\%c", letters[c]);
-    else if (c == 0) /* our own reader accepts no \u0000 */
+    else if (c == 0) /* our own parser accepts no \u0000 */
         (void)buf_add_text(out, replacement);
     else
         (void)buf_addf(out, "\\u%04x", c);
@@ -25,7 +25,7 @@ static void escape_byte(struct buf *out, unsigned char c)
 void json_escape(struct buf *out, const char *text, size_t len)
 {
     (void)buf_add_char(out, '"');
-    size_t run = 0; /* bytes before `i` that stand for themselves, added in one go */
+    size_t run = 0; /* bytes before `i` that need no escape and are added in one go */
     for (size_t i = 0; i < len;) {
         unsigned char c = (unsigned char)text[i];
         int step = text_utf8_step(text + i, len - i);
@@ -74,7 +74,7 @@ static void new_line(struct json_writer *w)
         (void)buf_addf(w->out, "\n%*s", (int)w->depth * 2, "");
 }
 
-/* The comma and the line before a member or item. */
+/* Adds the comma and the line break before a member or item. */
 static void separate(struct json_writer *w)
 {
     if (w->depth == 0)
@@ -85,7 +85,7 @@ static void separate(struct json_writer *w)
     new_line(w);
 }
 
-/* False when no value may stand here. */
+/* Returns false when no value is allowed here. */
 static bool value_begin(struct json_writer *w)
 {
     if (w->out->error || is_in_object(w) != w->has_key)

@@ -17,16 +17,16 @@ static const char *const log_words[] = {"error", "warn", "info", "debug"};
 static enum log_level log_threshold = LOG_WARN;
 static int log_fd = STDERR_FILENO;
 
-/* Lines that the descriptor did not take; the last of them may be there in part. */
+/* Lines that the descriptor did not take. The last of them may be written in part. */
 static unsigned long dropped_lines;
 static bool is_torn;
 
 static struct {
-    log_rotate_fn *fn; /* NULL: it is not rotated */
+    log_rotate_fn *fn; /* NULL: no rotation */
     const void *context;
     int64_t bytes_max;
-    int64_t bytes;      /* in the file */
-    int64_t bytes_next; /* then it is tried */
+    int64_t bytes;      /* of the file */
+    int64_t bytes_next; /* size at which rotation is tried */
 } rotation;
 
 void log_configure(enum log_level level, int fd)
@@ -89,7 +89,7 @@ static bool bytes_write(const char *bytes, size_t len)
     return n == (ssize_t)len;
 }
 
-/* "TIME level=LEVEL event=EVENT ..." with its newline; how many bytes. */
+/* Renders "TIME level=LEVEL event=EVENT ..." with its newline. Returns the number of bytes. */
 static size_t PRINTF_LIKE(5, 0)
     line_render(char *line, size_t size, enum log_level level, const char *event,
                 const char *format, va_list arguments)
@@ -129,7 +129,7 @@ static bool PRINTF_LIKE(3, 4)
     return is_written;
 }
 
-/* Before anything else is written: where lines are missing. */
+/* Before the next line, writes that lines are missing here. */
 static bool dropped_report(void)
 {
     if (dropped_lines == 0)

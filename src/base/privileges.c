@@ -6,15 +6,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* glibc has no functions for them, and libcap would be linked for these two calls. */
+/* glibc has no functions for them, and two calls are not worth linking libcap. */
 static int capabilities_get(struct __user_cap_data_struct *sets)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     return syscall(SYS_capget, &header, sets) < 0 ? -errno : 0;
 }
 
-/* With the permitted and the inheritable set the ambient set is emptied as well
- * (capabilities(7)). */
+/* Setting the permitted and inheritable sets empties the ambient set as well (capabilities(7)). */
 static int capabilities_set(uint64_t set)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -33,9 +32,9 @@ static int permitted_get(uint64_t *permitted)
     return r;
 }
 
-/* What no program that is executed can have. Taking out of this set takes CAP_SETPCAP; who has not
- * got that has a service manager that sees to it, or is an ordinary user, for whom it changes
- * nothing. */
+/* Drops capabilities that no executed program may have. This takes CAP_SETPCAP. A process
+ * without it has a service manager that does this, or belongs to an ordinary user, for
+ * whom nothing changes. */
 static void bounding_set_drop(uint64_t kept)
 {
     for (int capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++) {
@@ -69,8 +68,8 @@ bool privileges_has(int capability)
 
 int privileges_user_set(const char *name, uid_t uid, gid_t gid, uint64_t kept)
 {
-    /* Without PR_SET_KEEPCAPS all would be lost with the last id that is 0. The next exec takes it
-     * back. */
+    /* Without PR_SET_KEEPCAPS all capabilities go with the last id that is 0. The next
+     * exec clears it. */
     if (initgroups(name, gid) < 0 || setresgid(gid, gid, gid) < 0 ||
         prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
         return -errno;

@@ -31,7 +31,7 @@ void text_usd(int64_t usd_micros, char out[static TEXT_MONEY_SIZE])
     uint64_t absolute = usd_micros < 0 ? 0 - (uint64_t)usd_micros : (uint64_t)usd_micros;
     int n = snprintf(out, TEXT_MONEY_SIZE, "%s%" PRIu64 ".%06" PRIu64, usd_micros < 0 ? "-" : "",
                      absolute / 1000000, absolute % 1000000);
-    /* Cents are always shown; the four digits behind them only when they say something. */
+    /* Cents are always shown; the four digits after them only if they are not zero. */
     for (int zeros = 0; zeros < 4 && out[n - 1] == '0'; zeros++)
         out[--n] = '\0';
 }
@@ -101,7 +101,7 @@ int text_utf8_step(const char *p, size_t len)
     int need = u[0] >= 0xc2 && u[0] <= 0xdf ? 2 : (u[0] & 0xf0) == 0xe0 ? 3 : 4;
     if (u[0] < 0xc2 || u[0] > 0xf4)
         return 0;
-    /* The second byte alone tells overlong forms, surrogates and what lies beyond U+10FFFF. */
+    /* The second byte alone reveals overlong forms, surrogates and code points above U+10FFFF. */
     unsigned char low = u[0] == 0xe0 ? 0xa0 : u[0] == 0xf0 ? 0x90 : 0x80;
     unsigned char high = u[0] == 0xed ? 0x9f : u[0] == 0xf4 ? 0x8f : 0xbf;
     for (int i = 1; i < need; i++) {
@@ -160,7 +160,7 @@ int text_name_check(const char *name)
         unsigned char c = (unsigned char)name[i];
         if (c < 0x20 || c == 0x7f || c == '/')
             return -EINVAL;
-        /* U+0080..U+009F are control characters as well. */
+        /* U+0080..U+009F are control characters, too. */
         if (c == 0xC2 && (unsigned char)name[i + 1] < 0xA0)
             return -EINVAL;
     }
@@ -178,7 +178,7 @@ bool text_is_control(const char *sequence)
                             (s[1] == 0x81 && s[2] >= 0xA6 && s[2] <= 0xA9));
 }
 
-/* Of a control character, a sequence of `n` bytes: C0 and DEL, C1, or one of U+2000..2FFF. */
+/* Decodes a control character of `n` bytes: C0 and DEL, C1, or one of U+2000..2FFF. */
 static unsigned code_point_of(const unsigned char *s, size_t n)
 {
     return n == 1 ? s[0] : n == 2 ? s[1] : 0x2000u | (s[1] & 0x3Fu) << 6 | (s[2] & 0x3Fu);
@@ -186,7 +186,7 @@ static unsigned code_point_of(const unsigned char *s, size_t n)
 
 int text_add_escaped(struct buf *out, const char *text, size_t len)
 {
-    size_t from = 0; /* the first byte that was not added yet */
+    size_t from = 0; /* the first byte not added yet */
     size_t n;
     for (size_t i = 0; i < len; i += n) {
         const unsigned char *s = (const unsigned char *)text + i;
@@ -205,10 +205,10 @@ int text_add_escaped(struct buf *out, const char *text, size_t len)
     return buf_add(out, text + from, len - from);
 }
 
-/* A character of a text that may be JSON: how many bytes it takes, an escape sequence or not. */
+/* One character of a text that may be JSON, possibly written as an escape sequence. */
 struct character {
     size_t len;
-    char c; /* '\0': none of ASCII */
+    char c; /* '\0': not ASCII */
 };
 
 static struct character character_at(const char *text, size_t len)
@@ -225,14 +225,14 @@ static struct character character_at(const char *text, size_t len)
     return (struct character){6, value < 0x80 ? (char)value : '\0'};
 }
 
-/* Not at '<' or an escaped quote, which do not belong into a URL: a signature may stand behind them
- * all the same. */
+/* A URL does not end at '<' or an escaped quote: they do not belong there, but a
+ * signature may follow. */
 static bool is_url_end(struct character at)
 {
     return at.c && (strchr(" \t\r\n", at.c) || (at.len == 1 && at.c == '"'));
 }
 
-/* Of one URL, as offsets into the text; nothing of a kind where its two are the same. */
+/* The secrets of one URL, as offsets into the text. Equal offsets: no secret of that kind. */
 struct url_secrets {
     size_t user_begin; /* user and password */
     size_t user_end;
@@ -240,7 +240,7 @@ struct url_secrets {
     size_t end;
 };
 
-/* The offset behind the next "://"; `len`: there is none. */
+/* The offset just after the next "://"; `len` if there is none. */
 static size_t url_authority_find(const char *text, size_t len, size_t from)
 {
     unsigned matched = 0;
@@ -252,7 +252,7 @@ static size_t url_authority_find(const char *text, size_t len, size_t from)
     return matched == 3 ? from : len;
 }
 
-/* The next URL that begins at `from` or behind it and has a secret; false: there is none. */
+/* Finds the next URL at or after `from` that has a secret; false if there is none. */
 static bool url_secrets_find(const char *text, size_t len, size_t from, struct url_secrets *out)
 {
     struct character at;

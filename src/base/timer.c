@@ -1,10 +1,9 @@
 /*
- * A pairing heap whose nodes are the timers themselves: setting one needs no memory, so that no
- * deadline is ever lost for want of it. (An array would be faster by a constant, and would have to
- * grow.)
+ * A pairing heap whose nodes are the timers themselves. So setting a timer needs no memory, and no
+ * deadline is lost for lack of it. (An array would be faster by a constant, but has to grow.)
  *
- * A node's children are a list; each knows what points to it: its left sibling, or its parent when
- * it is the first child.
+ * The children of a node are a list. Each child knows what points to it: its left sibling, or the
+ * parent for the first child.
  */
 #include "seedancefs/base/timer.h"
 
@@ -18,8 +17,8 @@ void timers_fini(struct timers *timers)
     *timers = (struct timers){0};
 }
 
-/* Two heaps into one: the later root becomes the first child of the earlier one. Either may be
- * NULL. */
+/* Merges two heaps: the later root becomes the first child of the earlier one. Either
+ * may be NULL. */
 static struct timer *heap_meld(struct timer *a, struct timer *b)
 {
     if (!a || !b)
@@ -37,8 +36,8 @@ static struct timer *heap_meld(struct timer *a, struct timer *b)
     return a;
 }
 
-/* A list of siblings into one heap: in pairs, then from the last pair on, which is what keeps it
- * flat. */
+/* Merges a list of siblings into one heap: first in pairs, then from the last pair back. This keeps
+ * the heap flat. */
 static struct timer *heap_meld_siblings(struct timer *first)
 {
     struct timer *pairs = NULL;
@@ -106,7 +105,7 @@ int64_t timers_next_ms(const struct timers *timers)
 
 void timers_run(struct timers *timers)
 {
-    /* A callback that sets its own timer to 0 ms must not keep the loop here for ever. */
+    /* A callback that sets its own timer to 0 ms must not keep this loop running for ever. */
     size_t most = timers->count;
     int64_t now_ms = clock_monotonic_ms(timers->clock);
     while (most-- > 0 && timers->root && timers->root->due_ms <= now_ms) {

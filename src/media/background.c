@@ -1,20 +1,19 @@
 /*
- * What is fetched although nobody waits for it, in the order of importance:
+ * Transfers that no read waits for, most important first:
  *
- *   ends        of a finished video, once: head and tail, so that whoever opens it first need not
- *               wait.
- *   fetch       the whole file, because the owner said so. Two such transfers run at a time, and
- *               none is started while half of the slots are in use.
- *   completion  the rest of a file of up to 64 MiB that somebody reads (more than 1 MiB in one go:
- *               who looks at a header does not mean the whole). At the same low priority. What was
- *               asked for and held back for its readers (range_plan.c) is so no more.
+ *   ends        the head and the tail of a finished video, once. Who opens it first need not wait.
+ *   fetch       the whole file, because its owner asked for it. At most two such transfers run at a
+ *               time, and none starts while half of the slots are in use.
+ *   completion  the rest of a file of up to 64 MiB, once somebody has read more than 1 MiB in one
+ *               go: who only looks at a header does not want the rest. Its priority is as low. A
+ *               transfer that was held back for its readers (range_plan.c) is then released.
  *
- * What stops when: with the last reference (the last handle closed, no read parked, no fetch) all
- * transfers of the item stop at once. While a handle is open and nothing was read for 30 s, what
- * was started for readers stops, windows ahead and completion alike, within another 30 s (the
- * interval at which transfers look at themselves); ends and fetch go on, and so does what readers
- * began while there is a fetch. The next read begins anew. A clip that has cost many requests is
- * fetched to its end (item_start_step), because there may be no more of them.
+ * When the last reference goes (no open handle, no parked read, no fetch), all transfers of the
+ * item stop at once. When a handle is open but nothing was read for 30 s, the transfers started for
+ * readers (windows ahead and completion) stop within another 30 s, which is how often a transfer
+ * checks itself. Ends and fetch go on, and while there is a fetch, so do the transfers that readers
+ * started. The next read starts new ones. A clip that has cost many requests is fetched to its end
+ * (item_start_step), because few requests may be left.
  */
 #include "media/item.h"
 #include "seedancefs/base/err.h"
@@ -27,7 +26,7 @@ static void item_pass_ends(struct media_item *item)
     struct media *media = item->media;
     struct item_view view;
     struct interval range;
-    /* A server that sends everything for any range would send everything. */
+    /* A server that ignores Range would send the whole file instead of the ends. */
     if (item->is_whole_only || item->cache.disk_error || item->cache.is_detached) {
         item_ends_end(item, item->cache.disk_error);
         return;

@@ -6,13 +6,13 @@
  *    12  4  block size                40  8  hash of the ETag
  *    16  4  kind                      48  8  hash of the 48 bytes before
  *    20  4  zero                      56  n  bitmap, bit i of byte i/8; unused bits are zero
- *                                   56+n  8 for each bit that is set: checksum of that block (XXH3)
- *                                         n  in version 3: bitmap of those that do not match it
+ *                                   56+n  8 for each set bit: checksum of that block (XXH3)
+ *                                         n  version 3: bitmap of the damaged blocks
  *                                    end  8  hash of all bytes before
  *
- * The hash (FNV-1a, 64 bits) is against damage, not against malice: who can write here can write
- * the cached file itself. Any single flipped byte changes it: xor with a byte and multiplication
- * by an odd number are both one to one, so that two states once different stay different over
+ * The hash (FNV-1a, 64 bits) protects against damage, not against malice: who can write the map can
+ * write the cached file as well. A single flipped byte always changes the hash. Xor with a byte and
+ * multiplication by an odd number are both one to one, so two different states stay different over
  * equal input.
  */
 #include "media/block_map.h"
@@ -23,8 +23,8 @@
 #include <string.h>
 
 enum {
-    MAP_VERSION = 2,         /* what is written while nothing is damaged */
-    MAP_VERSION_DAMAGED = 3, /* with the second bitmap */
+    MAP_VERSION = 2,         /* written while no block is damaged */
+    MAP_VERSION_DAMAGED = 3, /* has the second bitmap */
     MAP_HEADER_HASHED = 48,
     MAP_HEADER_BYTES = 56,
     MAP_HASH_BYTES = 8,
@@ -84,8 +84,8 @@ int64_t block_map_block_end(size_t block, int64_t size)
     return end < size ? end : size;
 }
 
-/* Writes the bits and checksums of the blocks that lie wholly within one run; the runs come in
- * order. */
+/* Writes the bits and checksums of the blocks that lie wholly within one run. Runs
+ * come in order. */
 struct map_writer {
     int64_t size;
     const uint64_t *checksums;
@@ -130,7 +130,7 @@ static void map_put_damaged(struct map_writer *writer, const struct intervals *d
     writer->covered_bytes -= damaged->bytes;
 }
 
-/* Damaged blocks keep their places and checksums: both sets in one. */
+/* Damaged blocks keep their bits and checksums, so both sets go into one bitmap. */
 static int sets_join(const struct intervals *present, const struct intervals *damaged,
                      struct intervals *out)
 {
@@ -187,14 +187,14 @@ static bool map_has_damage(const unsigned char *map)
     return get_le(map + 8, 4) == MAP_VERSION_DAMAGED;
 }
 
-/* NULL: the map has none. */
+/* Returns NULL when the map has no damaged blocks. */
 static const unsigned char *damaged_bitmap(const struct block_map_identity *identity,
                                            const unsigned char *map, size_t len)
 {
     return map_has_damage(map) ? map + len - MAP_HASH_BYTES - bitmap_bytes(identity->size) : NULL;
 }
 
-/* At least one block, and only such as have a checksum. */
+/* A version 3 map marks at least one block, and marks only blocks that have a checksum. */
 static bool damage_is_believable(const unsigned char *damaged, const unsigned char *bitmap,
                                  size_t bytes)
 {

@@ -1,7 +1,7 @@
 /*
- * A map never outlives its data, and never stands beside data of another file, because of the
- * order: what goes, goes map first. The one exception costs nothing but a look: a map whose data is
- * missing is deleted when data is made anew (cache_file.c).
+ * The map is always removed before its data, so a map never outlives its data and never stands
+ * beside the data of another file. One exception is harmless: cache_file.c deletes a map whose data
+ * is missing when it creates new data.
  */
 #include "media/cache_directory.h"
 
@@ -67,7 +67,8 @@ int cache_map_delete(int directory_fd, const struct cache_names *names)
 
 int cache_files_delete(int directory_fd, const struct cache_names *names)
 {
-    /* The next map is ours alone, and nothing before it is renamed. */
+    /* Proof: only this program writes the temporary map, and it is not a map before
+     * it is renamed. */
     int r = unlink_if_there(directory_fd, names->temporary);
     if (r == 0)
         r = cache_map_delete(directory_fd, names);
@@ -80,11 +81,10 @@ static int rename_if_free(int directory_fd, const char *from, const char *to)
         return 0;
     if (errno != EINVAL && errno != ENOSYS)
         return -errno;
-    /* This filesystem does not know the flag; a second name is refused as well where there is one.
-     * */
+    /* This filesystem does not know the flag. link() refuses a name that is in use as well. */
     if (linkat(directory_fd, from, directory_fd, to, 0) < 0)
         return -errno;
-    /* The same file has its other name by now. */
+    /* Proof: linkat() has just given the same file its other name. */
     return unlinkat(directory_fd, from, 0) < 0 ? -errno : 0;
 }
 
@@ -99,8 +99,8 @@ static void kept_name(const char *name, int number, char out[static CACHE_NAME_S
 int cache_files_keep(int directory_fd, const struct cache_names *names,
                      char kept[static CACHE_NAME_SIZE])
 {
-    /* As above. The syncer may be about to rename it: then the map is found below, or the rename
-     * finds nothing. */
+    /* Proof: as in cache_files_delete(). If the syncer renames it first, the loop below finds the
+     * map; if not, the syncer's rename finds no file. */
     int r = unlink_if_there(directory_fd, names->temporary);
     if (r < 0)
         return r;
@@ -113,7 +113,7 @@ int cache_files_keep(int directory_fd, const struct cache_names *names,
         if (r == 0 || r == -ENOENT)
             r = rename_if_free(directory_fd, names->data, kept);
     }
-    /* Before data of another version can get this name. */
+    /* The old names must be gone durably before data of another version can use them. */
     if (r == 0 && fsync(directory_fd) < 0)
         r = -errno;
     return r;
@@ -148,6 +148,6 @@ void cache_used_set(int directory_fd, int64_t id, enum media_kind kind, int64_t 
     struct timespec times[2] = {
         {.tv_nsec = UTIME_OMIT},
         {.tv_sec = (time_t)(used_ms / 1000), .tv_nsec = (long)(used_ms % 1000) * 1000000L}};
-    /* Without a map nothing is there to be evicted. */
+    /* Fails when there is no map; such a file is not in the order of eviction. */
     (void)utimensat(directory_fd, names.map, times, AT_SYMLINK_NOFOLLOW);
 }

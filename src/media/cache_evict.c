@@ -1,11 +1,11 @@
 /*
- * How much the cache directory holds. With a limit (--cache-size), or on a disk that has become
- * full, the files that were read longest ago go, but never one that is open, and only those of
- * which their owner says that they can be fetched again. So the limit is a wish: what is being
- * read, and what has to be kept, may exceed it.
+ * Keeps the cache directory within its limit. With a limit (--cache-size), or when the disk is
+ * full, the least recently read files are evicted. A file is never evicted while it is open, and
+ * only if its owner says that it can be fetched again. So the limit is a goal: files that are being
+ * read or have to be kept may exceed it.
  *
- * It happens in the planning pass. Asking the owner costs a look at the database, so a file that
- * cannot go is not asked for again for some minutes: it will hardly be otherwise.
+ * Eviction runs in the planning pass. Asking the owner costs a database query, so after a "no" the
+ * owner is not asked about the file again for some minutes: the reason rarely goes so soon.
  */
 #include "media/item.h"
 #include "seedancefs/base/err.h"
@@ -53,7 +53,7 @@ static bool is_evictable_now(struct media *media, struct cache_entry *entry)
     return false;
 }
 
-/* The owner has just said that it can be fetched again (is_evictable_now). */
+/* Proof: the owner has just said that the file can be fetched again (is_evictable_now). */
 static int evict_file(struct media *media, const struct cache_key *key, int64_t bytes)
 {
     const struct media_hooks *hooks = &media->settings.hooks;
@@ -71,12 +71,12 @@ static int evict_file(struct media *media, const struct cache_key *key, int64_t 
     return 0;
 }
 
-/* Evicts until no more than that many bytes are left. */
+/* Evicts files until at most `max_bytes` are left. */
 static void evict_until(struct media *media, int64_t max_bytes)
 {
     struct cache_entry *entry;
     struct cache_entry *next;
-    /* The hooks neither add nor remove files of other videos: `next` stays. */
+    /* The hooks neither add nor remove files of other videos, so `next` stays valid. */
     DL_FOREACH_SAFE (media->index.oldest, entry, next) {
         const struct cache_key key = entry->key;
         if (media->index.bytes <= max_bytes)
@@ -86,8 +86,9 @@ static void evict_until(struct media *media, int64_t max_bytes)
     }
 }
 
-/* What a crash has left before there was a map vouches for nothing. It goes when it can be fetched
- * again or its job was removed; else it is kept, to be looked at when its video is. */
+/* A crash can leave data without a map, and then no byte of it can be trusted. Such a file is
+ * evicted when it can be fetched again or its job was removed. Otherwise it is kept until its video
+ * is opened. */
 static void evict_unmapped(struct media *media)
 {
     struct cache_entry *entry;

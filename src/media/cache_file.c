@@ -1,20 +1,20 @@
 /*
- * Order is everything here. kill -9 or a power cut may come between any two steps, and afterwards
- * the map must not vouch for a byte that is not in the file:
+ * The order of the steps keeps the map true. kill -9 or a power cut may come between any two steps,
+ * and even then the map must not list a byte that is not in the file:
  *
  *     more bytes:   write data, write map.tmp; fdatasync data, fdatasync map.tmp, rename it over
- *                   map, fsync dir (what waits for the disk is cache_sync(), which another process
- *                   may do)
- *     new data:     create data, which must not be there; unlink map, fsync dir
+ *                   map, fsync dir (cache_sync() has the steps that wait for the disk; another
+ *                   process may run it)
+ *     new data:     create data, which must not exist; unlink map, fsync dir
  *     fewer bytes:  unlink map, fsync dir, unlink data; or rename both, in this order
- *     start:        map believable: taken, and each block compared before it is read
+ *     start:        accept a valid map, and compare each block before it is read
  *
- * When fdatasync fails, the kernel may have dropped the pages and called them clean; what was
- * written since the last map is then not trusted any more either, and the last map is read again.
+ * When fdatasync fails, the kernel may have dropped the pages and marked them clean. Everything
+ * written since the last map is then distrusted, and the last map is read again.
  *
- * An error is not a fact. What could not be opened or read is taken for neither there nor gone: the
- * cache is then not loaded (`load_error`), which lasts until cache_load() has found out. Nothing
- * is written, dropped or renamed before that.
+ * An error is not a fact. When a file cannot be opened or read, the code assumes neither that it
+ * exists nor that it does not. The cache stays unloaded (`load_error`) until cache_load() has found
+ * out. Until then nothing is written, dropped or renamed.
  */
 #include "media/cache_file.h"
 
@@ -45,7 +45,6 @@ static struct cache_names cache_names(const struct cache_file *cache)
     return cache_names_of(cache->identity.id, cache->identity.kind);
 }
 
-/* Nothing is present. */
 static void cache_forget(struct cache_file *cache)
 {
     intervals_fini(&cache->present);
@@ -91,7 +90,7 @@ void cache_unload(struct cache_file *cache, int result)
     cache->load_error = result;
 }
 
-/* What the map vouches for and the file is too short for is not there. */
+/* Marks as damaged what the map lists beyond the end of the data file. */
 static int cache_clip(struct cache_file *cache)
 {
     struct stat st;
@@ -112,7 +111,7 @@ static int cache_clip(struct cache_file *cache)
     return 0;
 }
 
-/* 1 when -ENOENT, which is what `result` may be, means that there is no such file. */
+/* Turns -ENOENT into 1 after a second look has proven that the file does not exist. */
 static int judge_absent(const struct cache_file *cache, const char *name, int result)
 {
     if (result != -ENOENT)
@@ -121,7 +120,7 @@ static int judge_absent(const struct cache_file *cache, const char *name, int re
     return is_absent ? is_absent : -EAGAIN;
 }
 
-/* 1: there is none. */
+/* Returns 1 when there is no map. */
 static int map_read(const struct cache_file *cache, struct buf *map)
 {
     struct cache_names names = cache_names(cache);
@@ -131,7 +130,7 @@ static int map_read(const struct cache_file *cache, struct buf *map)
     return judge_absent(cache, names.map, r);
 }
 
-/* 1: there is none, and nothing is present. */
+/* Returns 1 when there is no map; then nothing is present. */
 static int cache_read_map(struct cache_file *cache)
 {
     struct buf map;
@@ -161,13 +160,13 @@ static int cache_open_data(struct cache_file *cache, int flags)
     int fd = openat(cache->directory_fd, names.data, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
     cache->fd = descriptor_ordinary(fd);
     int r = cache->fd < 0 ? -errno : 0;
-    /* Proof: O_EXCL has made it just now, and it is empty. */
+    /* Proof: O_EXCL has just created it, and it is empty. */
     if (r < 0 && fd >= 0 && (flags & O_EXCL))
         (void)unlinkat(cache->directory_fd, names.data, 0);
     return r;
 }
 
-/* There is data, but no map, so that nothing vouches for it. An empty file is as good as none. */
+/* There is data but no map, so no byte can be trusted. An empty file counts as none. */
 static int cache_judge_unmapped(const struct cache_file *cache)
 {
     struct stat st;
@@ -200,8 +199,8 @@ int cache_load(struct cache_file *cache, int64_t size, const char *etag)
     return 0;
 }
 
-/* The last of the disk belongs to the jobs: a video can be streamed without a cache, but a request
- * that cannot be written down cannot be sent. */
+/* The last free space of the disk is for the jobs. A video can be streamed without a cache, but a
+ * request that cannot be written down cannot be sent. */
 static bool cache_has_room(const struct cache_file *cache, size_t len)
 {
     struct statvfs disk;
@@ -211,8 +210,8 @@ static bool cache_has_room(const struct cache_file *cache, size_t len)
     return (uint64_t)disk.f_bavail * disk.f_frsize >= keep + len;
 }
 
-/* O_EXCL: if there is a file after all, it has bytes that nobody has looked at. Once the data is
- * new, whatever a map says is not about it. */
+/* O_EXCL fails if a file exists after all: nobody has examined its bytes. Proof for the map: the
+ * data is new, so an existing map describes other data. */
 static int cache_create(struct cache_file *cache)
 {
     struct cache_names names = cache_names(cache);
@@ -236,7 +235,8 @@ static int cache_write_disk(struct cache_file *cache, int64_t offset, const void
     int64_t end = offset + (int64_t)len;
     if (r == 0)
         r = cache_sums_make(cache);
-    /* What is overwritten in part has to be right as a whole before it gets a new checksum. */
+    /* A block that is overwritten in part must be valid as a whole before it gets
+     * a new checksum. */
     if (r == 0)
         r = cache_check(cache, offset, end);
     if (r == 0)
@@ -245,7 +245,8 @@ static int cache_write_disk(struct cache_file *cache, int64_t offset, const void
         r = intervals_add(&cache->present, offset, end);
     if (r == 0) {
         r = cache_sum(cache, offset, bytes, len);
-        /* Without memory for that, the map on the disk knows more than what is left here. */
+        /* Without memory for the removal, memory and map disagree. The next load reads
+         * the map again. */
         if (r < 0 && intervals_remove(&cache->present, offset, end) < 0)
             cache_unload(cache, -ENOMEM);
     }
@@ -360,7 +361,7 @@ int cache_locate(struct cache_file *cache, int64_t offset, size_t len, struct me
     return 0;
 }
 
-/* Over the temporary of before, which was ours and has never been renamed. */
+/* Overwrites the previous temporary map. Proof: this program wrote it and never renamed it. */
 static int write_new(int directory_fd, const char *name, const struct buf *bytes)
 {
     int fd =
@@ -386,7 +387,7 @@ int cache_persist_begin(struct cache_file *cache)
         r = write_new(cache->directory_fd, names.temporary, &map);
     buf_fini(&map);
     if (r < 0) {
-        /* It may be cut off. What it was to replace is as it was. */
+        /* Proof: this temporary map may be cut off, and the map it was to replace is unchanged. */
         (void)unlinkat(cache->directory_fd, names.temporary, 0);
         return r;
     }
@@ -407,8 +408,8 @@ struct cache_sync_result cache_sync(int directory_fd, int data_fd, int64_t id, e
     if (fdatasync(data_fd) < 0)
         return (struct cache_sync_result){.result = -errno, .is_data_lost = true};
     int r = sync_name(directory_fd, names.temporary);
-    /* Over the map that cache_load() has read, or the one of before: the new one has all that is
-     * right of it. */
+    /* Proof: the old map was read by cache_load() or written by this program, and the new one lists
+     * all of its valid bytes. */
     if (r == 0 && renameat(directory_fd, names.temporary, directory_fd, names.map) < 0)
         r = -errno;
     if (r == 0 && fsync(directory_fd) < 0)
@@ -420,11 +421,12 @@ int cache_persist_end(struct cache_file *cache, int64_t now_ms, struct cache_syn
 {
     struct cache_names names = cache_names(cache);
     if (cache->is_sync_void)
-        return 0; /* what it was about has been deleted meanwhile */
+        return 0; /* its data was deleted in the meantime */
     if (result.result < 0) {
-        (void)unlinkat(cache->directory_fd, names.temporary, 0); /* has not become the map */
+        /* Proof: it has not become the map. */
+        (void)unlinkat(cache->directory_fd, names.temporary, 0);
         int r = result.is_data_lost ? cache_read_map(cache) : 0;
-        if (r < 0) /* without a map nothing was durable yet */
+        if (r < 0) /* without a map, nothing was durable */
             cache_unload(cache, r);
         cache_disk_failed(cache, now_ms, result.result);
         return result.result;
@@ -446,7 +448,7 @@ int cache_persist(struct cache_file *cache, int64_t now_ms)
     return cache_persist_end(cache, now_ms, result);
 }
 
-/* Forgets what is in memory, and how it could be written down. */
+/* Forgets what is in memory, and makes a sync under way void. */
 static void cache_leave(struct cache_file *cache)
 {
     cache->is_sync_void = true;
@@ -457,7 +459,7 @@ static int cache_left(struct cache_file *cache, int result)
 {
     cache->load_error = 0;
     if (result < 0)
-        cache_unload(cache, result); /* the next load sees what has become of it */
+        cache_unload(cache, result); /* the next load examines the disk */
     return result;
 }
 

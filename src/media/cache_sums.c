@@ -1,8 +1,8 @@
 /*
- * Blocks that an earlier run wrote are compared with their checksums before they are read for the
- * first time: a disk that rots, or that said it had written what it had not, costs a transfer,
- * never a wrong byte. A block's checksum is taken when its last byte has been written: of the bytes
- * that came, or from the page cache if it came in parts.
+ * Blocks that an earlier run wrote are compared with their checksums before they are first read. So
+ * a disk that rots, or that lied about a write, costs a transfer, never a wrong byte. A block's
+ * checksum is computed when its last byte was written: from the received bytes, or from the page
+ * cache if the block came in parts.
  */
 #include "media/cache_file.h"
 
@@ -55,7 +55,8 @@ void cache_sums_distrust(struct cache_file *cache)
                           block_is_in(&cache->damaged, cache, block));
 }
 
-/* The checksum of a block as it is in the file now. -EBADMSG: the file ends before it does. */
+/* Computes the checksum of a block as it is in the file. -EBADMSG: the file ends
+ * before the block. */
 static int block_read(const struct cache_file *cache, size_t block, uint64_t *checksum)
 {
     char bytes[BLOCK_MAP_BLOCK_BYTES];
@@ -79,12 +80,12 @@ int cache_damage(struct cache_file *cache, int64_t first, int64_t end)
     if (r == 0)
         r = intervals_remove(&cache->present, first, end);
     cache->durable_bytes -= before - cache->present.bytes;
-    cache->sync_covered_bytes -= before - cache->present.bytes; /* of a sync that is under way */
-    cache->dirty_bytes += before - cache->present.bytes;        /* so that the next map says so */
+    cache->sync_covered_bytes -= before - cache->present.bytes; /* if a sync is under way */
+    cache->dirty_bytes += before - cache->present.bytes; /* so that the next map records it */
     return r;
 }
 
-/* It matches this time: what had read it wrongly was not the disk, or not for good. */
+/* The block matches now, so the disk was not to blame, or not for good. */
 static int cache_heal(struct cache_file *cache, int64_t first, int64_t end)
 {
     int64_t before = cache->present.bytes;
@@ -107,7 +108,7 @@ static int block_check(struct cache_file *cache, size_t block)
     else if (r == -EBADMSG || (r == 0 && !is_right))
         r = cache_damage(cache, first, end);
     if (r < 0)
-        return r; /* that it could not be read says nothing of its bytes */
+        return r; /* a failed read says nothing about the bytes */
     unchecked_set(cache, block, false);
     return 0;
 }
@@ -138,7 +139,7 @@ int cache_sum(struct cache_file *cache, int64_t first, const char *bytes, size_t
                 checksum_64(bytes + (block_first - first), (size_t)(block_end - block_first));
         else if (intervals_has(&cache->present, block_first, block_end))
             r = block_read(cache, block, &cache->checksums[block]);
-        /* It is whole, of bytes that have just come. */
+        /* The block was written whole and its checksum is new, so it is no longer damaged. */
         if (r == 0 && intervals_has(&cache->present, block_first, block_end))
             r = intervals_remove(&cache->damaged, block_first, block_end);
     }

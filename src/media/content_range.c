@@ -1,6 +1,6 @@
 /*
- * By hand, because sscanf and strtoll take signs, blanks, hexadecimal and overflow in their stride.
- * Optional blanks around the value are HTTP's business and are gone by now.
+ * Parsed by hand, because sscanf and strtoll accept signs, blanks, hexadecimal and overflow. The
+ * HTTP code has already removed optional blanks around the value.
  */
 #include "media/content_range.h"
 

@@ -1,6 +1,6 @@
 /*
- * What: the strict reading of a Content-Range header (RFC 9110, section 14.4). Pure.
- * Errors: -EBADMSG for everything but "bytes FIRST-LAST/TOTAL" with FIRST <= LAST < TOTAL; an
+ * What: a strict parser for the Content-Range header (RFC 9110, section 14.4). Pure.
+ * Errors: -EBADMSG for everything but "bytes FIRST-LAST/TOTAL" with FIRST <= LAST < TOTAL. An
  * unknown total or range ("*") is of no use here and refused as well.
  */
 #ifndef SRC_MEDIA_CONTENT_RANGE_H

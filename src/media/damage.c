@@ -1,16 +1,15 @@
 /*
- * What lies on the disk for an item: looking at it, and what is proven not to be right.
+ * Examines what the disk holds for an item, and handles what is proven wrong:
  *
- *   cannot be looked at   nothing changes; reads fail, and the next open or read looks again.
- *   a block is damaged    it is not read, and fetched again if it can be; the file stays as it is
- *                         until then, so that the rest can be read, and the next map says which
- *                         block it is.
- *   all is unusable       the map is damaged, missing or of another version: dropped when it can be
- *                         fetched again, else kept under another name.
+ *   cannot be examined    nothing changes; reads fail, and the next open or read looks again.
+ *   a block is damaged    it is not read, and fetched again if possible. The file stays unchanged
+ *                         until then, so that the rest can be read. The next map marks the block.
+ *   all is unusable       the map is damaged, missing or of another version. The files are dropped
+ *                         when they can be fetched again, else kept under another name.
  *
- * Whether it can be fetched again its owner says; where that cannot be known, it cannot. The owner
- * is told of what could not be repaired in the next planning pass, because anything may happen
- * inside that.
+ * The owner says whether a file can be fetched again; if that is unknown, it cannot. Damage that
+ * could not be repaired is reported to the owner in the next planning pass, because the owner's
+ * hook may do anything.
  */
 #include "media/item.h"
 #include "seedancefs/base/err.h"
@@ -43,7 +42,7 @@ static int item_keep(struct media_item *item)
     return r;
 }
 
-/* It is proven that the cached bytes cannot be used. */
+/* Handles cached files that are proven unusable. */
 static int item_discard(struct media_item *item)
 {
     bool is_dropped = item_is_refetchable(item);
@@ -61,8 +60,7 @@ static int item_discard(struct media_item *item)
 int item_load(struct media_item *item)
 {
     struct cache_file *cache = &item->cache;
-    /* The names may be another's by now; and a map that is being renamed is about to be another
-     * one. */
+    /* Another item may own the names now; and a map that is being renamed is about to change. */
     if (cache->is_detached || item->is_syncing)
         return cache_error(cache->load_error);
     int r = cache_load(cache, item->size, item->etag);
@@ -72,7 +70,8 @@ int item_load(struct media_item *item)
         item_notify_later(item);
     if (r == 0)
         evict_size_set(item);
-    /* Each run of bytes has cost at least one request, whoever made it. */
+    /* Each run of bytes has cost at least one request, in this run of the program or
+     * an earlier one. */
     if (r == 0 && item->requests < (int64_t)cache->present.count)
         item->requests = (int64_t)cache->present.count;
     item->reported_bytes = item->is_damage_unreported ? -1 : cache->durable_bytes;
@@ -87,8 +86,8 @@ int item_check(struct media_item *item, int64_t first, int64_t end)
     return cache_error(r);
 }
 
-/* A whole copy of a version that is not at the server any more is the last one, and so may be a
- * part when the server is about to give no more. */
+/* When the server no longer has this version, a complete copy is the last one. A part may be the
+ * last one too, if the server is about to refuse further requests. */
 int item_discard_version(struct media_item *item)
 {
     const struct cache_file *cache = &item->cache;
@@ -131,6 +130,6 @@ void item_pass_damage(struct media_item *item)
         item_notify(item, NULL);
     item->damage_reported_bytes = cache->damaged.bytes;
     item_persist_soon(item);
-    item_report_progress(item); /* it is not complete any more */
+    item_report_progress(item); /* it is no longer complete */
     media_item_unref(item);
 }

@@ -1,8 +1,8 @@
 /*
- * A sorted array. Playback and copies leave a handful of runs, so that moving its tail is cheaper
- * than any tree; range requests are at least 256 KiB long, which bounds the runs of the largest
- * file. All changes go through intervals_splice(): it replaces the runs [from, to) by at most two
- * new ones.
+ * A sorted array. Playback and copies leave only a few runs, so moving the tail of the array is
+ * cheaper than any tree. Range requests are at least 256 KiB long, which bounds the number of runs
+ * even in the largest file. All changes go through intervals_splice(), which replaces the runs
+ * [from, to) by at most two new ones.
  */
 #include "media/intervals.h"
 
@@ -16,7 +16,7 @@ void intervals_fini(struct intervals *set)
     *set = (struct intervals){0};
 }
 
-/* The index of the first run whose end is after `position`; count when there is none. */
+/* Returns the index of the first run that ends after `position`, or count when there is none. */
 static size_t intervals_find(const struct intervals *set, int64_t position)
 {
     size_t low = 0;
@@ -69,7 +69,7 @@ int intervals_add(struct intervals *set, int64_t first, int64_t end)
 {
     if (first >= end)
         return 0;
-    /* The run that ends exactly at `first` (first - 1 is its last byte) is merged as well. */
+    /* A run that ends exactly at `first` (its last byte is first - 1) is merged as well. */
     size_t from = intervals_find(set, first - 1);
     size_t to = from;
     struct interval run = {first, end};

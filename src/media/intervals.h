@@ -1,6 +1,6 @@
 /*
- * What: a set of byte ranges [first, end) of one file, sorted, disjoint and never touching: which
- * bytes are there, to the byte.
+ * What: a set of byte ranges [first, end) of one file, sorted, disjoint and never adjacent. It says
+ * exactly which bytes are present.
  * Lifetime: a zeroed struct is the empty set; intervals_fini() frees it.
  * Errors: -ENOMEM; the set is then unchanged.
  */
@@ -30,7 +30,7 @@ void intervals_fini(struct intervals *set);
 int intervals_add(struct intervals *set, int64_t first, int64_t end) NODISCARD;
 int intervals_remove(struct intervals *set, int64_t first, int64_t end) NODISCARD;
 
-/* The end of the run that holds `position`, or `position` itself when that byte is missing. */
+/* The end of the run that holds `position`; `position` itself when that byte is missing. */
 int64_t intervals_run_end(const struct intervals *set, int64_t position);
 
 /* The first byte of the set at or after `position`; INT64_MAX when there is none. */

@@ -1,13 +1,13 @@
 /*
- * One file: what is known of it, and what is done for it in each planning pass.
+ * One file: what is known about it, and the work of each planning pass.
  *
- * A read that cannot be answered is planned for at once; everything else waits for item_pass(),
- * which the collection calls from a timer: hooks (request_url, on_record), going on after a URL's
- * renewal, planning again when a transfer ended, the background. So no hook and no second
+ * A read whose bytes are missing is planned for at once. Everything else waits for item_pass(),
+ * which the collection calls from a timer: the hooks (request_url, on_record), resuming after a URL
+ * renewal, planning again when a transfer has ended, and the background. So no hook and no second
  * planning ever runs inside a callback of http.
  *
- * Slots: four transfers per item, 32 in all. When none is free, a transfer that nobody waits for
- * gives way; when there is no such, the item is starved and planned again as soon as one ends.
+ * Slots: four transfers per item, 32 in all. When none is free, a transfer that nobody waits for is
+ * ended. If there is no such transfer, the item is starved, and planned again when a slot is free.
  */
 #include "media/item.h"
 #include "seedancefs/base/err.h"
@@ -72,7 +72,7 @@ void item_view_make(const struct media_item *item, struct item_view *view)
     };
 }
 
-/* Ends a transfer nobody waits for: of this item, or of any. */
+/* Ends a transfer that nobody waits for, of this item or of any other. */
 static bool preempt_transfer(struct media *media, const struct media_item *item)
 {
     struct transfer *transfer;
@@ -95,15 +95,15 @@ static bool item_acquire_slot(struct media_item *item)
     return has_slot;
 }
 
-/* Starts [first, end). A transfer that would pass there is too far away, and ends at `first`; but
- * not that of the rest of a clip if it goes on behind: another request costs more than some bytes
- * twice. */
+/* Starts a transfer of [first, end). Another transfer that would pass `first` is too far away; it
+ * is cut off there. The exception is the rest of a clip that goes on beyond `end`: another request
+ * costs more than fetching some bytes twice. */
 int item_start(struct media_item *item, enum transfer_purpose purpose, int64_t first, int64_t end,
                int64_t allowed)
 {
     struct transfer *transfer;
     if (item->cache.load_error)
-        return cache_error(item->cache.load_error); /* the bytes may be there already */
+        return cache_error(item->cache.load_error); /* the disk may have the bytes */
     if (media_now_ms(item->media) < item->refused_until_ms)
         return item->refused_result;
     DL_FOREACH (item->media->transfers, transfer) {
@@ -111,7 +111,7 @@ int item_start(struct media_item *item, enum transfer_purpose purpose, int64_t f
         if (transfer->item == item && transfer->position < first && first < transfer->end &&
             is_over) {
             transfer->end = first;
-            item_schedule(item); /* somebody may wait for what is behind both */
+            item_schedule(item); /* a read may wait for bytes beyond both */
         }
     }
     return transfer_start(item, purpose, first, end, allowed);
@@ -137,8 +137,8 @@ int media_item_fetch(struct media_item *item)
     return 0;
 }
 
-/* For a reader. From a certain number of requests on the file is fetched to its end, whoever reads
- * it: each that begins anew would be one more. */
+/* Starts a transfer for a reader. After a certain number of requests it runs to the end of the
+ * file, because each transfer that starts later would cost another request. */
 static int item_start_step(struct media_item *item, const struct range_step *step, bool is_sparing)
 {
     if (is_sparing && !item->is_fetching) {
@@ -161,7 +161,7 @@ int item_start_probe(struct media_item *item)
     return item_start(item, TRANSFER_PROBE, 0, RANGE_END_BYTES, INT64_MAX);
 }
 
-/* The read joins a transfer; but not one whose next attempt comes after the read's deadline. */
+/* Lets the read wait for a transfer, unless its next attempt comes after the read's deadline. */
 static int item_join(struct transfer *transfer, const struct media_read *read, int64_t allowed)
 {
     transfer_allow(transfer, allowed);
@@ -209,7 +209,7 @@ void item_plan_ahead(struct media_item *item, struct range_stream *stream)
     if (step.action != RANGE_START || item_transfer_count(item) >= ITEM_AHEAD_MAX ||
         item->media->transfer_count >= MEDIA_TRANSFERS_MAX)
         return;
-    /* Nobody waits for it yet: who needs the bytes will learn of a failure. */
+    /* No read waits for these bytes yet; one that needs them will get the error. */
     int r = item_start_step(item, &step, false);
     if (r < 0)
         log_debug("media.ahead", "id=%" PRId64 " result=%s", item->key.id, err_name(r));
@@ -223,7 +223,7 @@ int item_size_known(struct media_item *item, int64_t size, const char *etag)
     free(item->etag);
     item->etag = copy;
     item->size = size;
-    (void)item_load(item); /* reads will say */
+    (void)item_load(item); /* the reads get the error */
     item->needs_record = true;
     item_schedule(item);
     return 0;
@@ -238,7 +238,7 @@ void item_unlist(struct media_item *item)
     cache_detach(&item->cache);
 }
 
-/* There is another version on the server: this one ends. */
+/* The server has another version of the file, so this item ends. */
 void item_changed(struct media_item *item)
 {
     media_item_ref(item);
@@ -258,14 +258,15 @@ void item_changed(struct media_item *item)
     media_item_unref(item);
 }
 
-/* The URL cannot be had: nobody is asked for a moment. */
+/* There is no valid URL. For a moment the owner is not asked for one again. */
 void item_url_refused(struct media_item *item, int result)
 {
     item->refused_until_ms = media_now_ms(item->media) + ITEM_REFUSED_MS;
     item->refused_result = result;
 }
 
-/* The renewal came, or failed: what is held goes on, or fails, in the next planning pass. */
+/* The renewal has succeeded or failed. The next planning pass resumes or fails
+ * the held transfers. */
 void item_url_received(struct media_item *item, int result)
 {
     if (!item->is_url_asked)

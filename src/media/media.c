@@ -1,14 +1,14 @@
 /*
- * The collection: who is in it, how items come and go, and the planning pass.
+ * The collection: its items, how they come and go, and the planning pass.
  *
- * An item is listed under (id, kind) until it is removed, or ended because its file changed; then
- * its handles keep it, but the names of its files belong to whoever is listed next. When the last
- * reference goes, transfers stop. What was written since the last map is made durable a second
- * later, off the way of the reader's close(), and as long as that fails it is tried again; opening
- * the item in between finds it as it was.
+ * An item is listed under (id, kind) until it is removed, or until it ends because its file
+ * changed. After that its handles still hold it, but its file names belong to the next item listed
+ * under that key. When the last reference goes, its transfers stop. One second later the bytes
+ * written since the last map are made durable, so that the reader's close() does not wait for the
+ * disk. If that fails it is tried again. An item that is opened before that is found unchanged.
  *
- * The planning pass calls item_pass() for every item that asked for it, each at most once per
- * turn. As anything may happen inside, it looks for the next one from the start each time.
+ * The planning pass calls item_pass() for each item that needs it, at most once per pass. A hook
+ * may do anything, so the pass starts its search from the head of the list each time.
  */
 #include "media/item.h"
 #include "seedancefs/base/err.h"
@@ -20,7 +20,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-/* The size has become known, or was and is asked for again: the owner is told. */
+/* The size has just become known, or was requested again: tells the owner. */
 static void item_pass_record(struct media_item *item)
 {
     bool is_new = item->needs_record;
@@ -42,12 +42,12 @@ static void item_pass_url(struct media_item *item)
         if (item->is_listed)
             hooks->request_url(hooks->context, item->key.id, (enum media_kind)item->key.kind);
         else
-            item_url_received(item, -ERR_MEDIA_GONE); /* the owner does not know it any more */
+            item_url_received(item, -ERR_MEDIA_GONE); /* the owner no longer knows the file */
     }
     if (!item->is_url_received)
         return;
     item->is_url_asked = item->is_url_received = false;
-    /* Each response may end any transfer: look from the start again. */
+    /* This call may end any transfer, so the search starts at the head again. */
     struct transfer *transfer;
     do {
         DL_FOREACH (media->transfers, transfer)
@@ -116,7 +116,7 @@ static void item_free(struct media_item *item)
     free(item);
 }
 
-/* It goes, or is written down first, and its end brings us here again. */
+/* Frees the item. If it has unwritten bytes, it is persisted first, and then comes back here. */
 static void item_unused(struct media_item *item)
 {
     item_stop_transfers(item);
@@ -141,7 +141,7 @@ int media_new(const struct media_settings *settings, struct media **out)
     if (getrandom(&media->random_state, sizeof(media->random_state), GRND_NONBLOCK) < 0)
         media->random_state = (uint64_t)media_now_ms(media);
     int r = cache_index_scan(&media->index, media->directory_fd);
-    if (r < 0) /* what is not known is not evicted */
+    if (r < 0) /* never evict what is not listed */
         log_warn("media.index", "result=%s", err_name(r));
     r = syncer_new(settings->loop, media->directory_fd, &media->syncer);
     if (r < 0)
@@ -212,7 +212,8 @@ static int media_make(struct media *media, const struct media_record *record,
     int r = item->etag ? 0 : -ENOMEM;
     if (r == 0 && is_text(record->url))
         r = item_set_url(item, record->url, record->url_expires_ms);
-    /* Two items must never write the same files: it is in the table, or it is not made. */
+    /* Two items must never write the same files. The new item is in the table, or it
+     * is not created. */
     if (r == 0)
         HASH_ADD(hh, media->table, key, sizeof(item->key), item);
     if (r == 0 && !TABLE_HAS(item, hh))
@@ -227,9 +228,9 @@ static int media_make(struct media *media, const struct media_record *record,
     item->is_listed = true;
     cache_init(&item->cache, media->directory_fd, record->id, record->kind);
     item->cache.spill_pool = &media->spill_pool;
-    item->requests = cache_index_requests(&media->index, &item->key); /* none, after a restart */
+    item->requests = cache_index_requests(&media->index, &item->key); /* 0 after a restart */
     if (item->size >= 0)
-        (void)item_load(item); /* reads will say */
+        (void)item_load(item); /* the reads get the error */
     *out = item;
     return 0;
 }
@@ -243,7 +244,7 @@ int media_item_open(struct media *media, const struct media_record *record, stru
     if (!item)
         r = media_make(media, record, &item);
     else if (item->refs == 0)
-        item->plan = (struct range_plan){0}; /* whoever read it before is gone */
+        item->plan = (struct range_plan){0}; /* the earlier readers are gone */
     if (r == 0 && is_text(record->url) && (!item->url || strcmp(item->url, record->url) != 0))
         r = item_set_url(item, record->url, record->url_expires_ms);
     if (r < 0)
@@ -273,7 +274,7 @@ void media_remove(struct media *media, int64_t id, enum media_kind kind)
     const struct cache_key key = {id, (int64_t)kind};
     const struct cache_names names = cache_names_of(id, (int32_t)kind);
     evict_forget(media, &key);
-    /* The user has removed the job, and that has been written down. */
+    /* Proof: the user has removed the job, and that is durable. */
     cache_kept_delete(media->directory_fd, &names);
     int r = cache_files_delete(media->directory_fd, &names);
     if (r < 0)
@@ -286,7 +287,7 @@ void media_url_set(struct media *media, int64_t id, enum media_kind kind, const 
     struct media_item *item = media_find(media, id, kind);
     if (!item)
         return;
-    /* A URL that is too old from the start means that our clock is wrong: the server will say. */
+    /* If a new URL seems expired, our clock is wrong. The server decides. */
     if (url_expires_ms >= 0 && url_expires_ms <= media_wall_ms(media))
         url_expires_ms = -1;
     int r = is_text(url) ? item_set_url(item, url, url_expires_ms) : -ERR_MEDIA_GONE;
@@ -330,9 +331,9 @@ int media_item_evict(struct media_item *item)
         if (transfer->item == item)
             return -EBUSY;
     item->is_completing = false;
-    int r = cache_drop(
-        &item->cache);  /* the user said so, and the caller knows that it can be fetched */
-    item_persist(item); /* reports that nothing is left */
+    /* Proof: the user asked for it, and the caller knows that it can be fetched again. */
+    int r = cache_drop(&item->cache);
+    item_persist(item); /* reports 0 bytes */
     return r;
 }
 

@@ -1,6 +1,6 @@
 /*
- * When what was written to the cache becomes durable: a second after a byte has come, at once with
- * the last one, and again half a minute after it has failed. The syncer waits for the disk.
+ * When cached bytes become durable: a second after a byte arrives, at once after the last one, and
+ * again half a minute after a failure. The syncer waits for the disk.
  */
 #include "media/item.h"
 #include "seedancefs/base/err.h"
@@ -44,7 +44,7 @@ static void item_persisted(void *context, struct cache_sync_result result)
                                   ? cache_persist(&item->cache, now_ms)
                                   : cache_persist_end(&item->cache, now_ms, result));
     if (item->is_fetching)
-        item_schedule(item); /* it may have waited for this */
+        item_schedule(item); /* the fetch may wait for it */
     item_persist_soon(item);
     evict_request(item->media, 0);
     media_item_unref(item);
@@ -63,9 +63,9 @@ void item_persist_start(struct media_item *item)
 {
     struct media *media = item->media;
     if (item->is_syncing)
-        return; /* its end looks again */
+        return; /* the end of that sync tries again */
     if (syncer_has(media->syncer, &item->key)) {
-        item_persist_in(item, ITEM_PERSIST_MS); /* an ended item of the same name */
+        item_persist_in(item, ITEM_PERSIST_MS); /* an ended item of the same name is being synced */
         return;
     }
     int r = cache_persist_begin(&item->cache);

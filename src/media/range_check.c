@@ -1,11 +1,11 @@
 /*
- * libcurl reports success for most malformed range responses, so that everything is compared here:
- * status, Content-Range with the request and the known size, Content-Length with the range, and the
- * ETag with that of the bytes we have already.
+ * libcurl reports success for most malformed range responses, so everything is checked here: the
+ * status; Content-Range against the request and the known size; Content-Length against the range;
+ * the ETag against that of the cached bytes.
  *
- * When the version is another one (its ETag differs; or there is none and the total differs), the
- * verdict is CHANGED. The same ETag with another total, or an ETag that is suddenly missing, is a
- * server in disorder, which must not cost the bytes we have: that is only a failed request.
+ * If the version differs (another ETag; or no ETag and another total), the verdict is CHANGED. The
+ * same ETag with another total, or an ETag that is suddenly missing, is a fault of the server. It
+ * must not cost the cached bytes, so only the request fails.
  */
 #include "media/range_check.h"
 
@@ -36,7 +36,7 @@ static bool is_type(const struct http_response *response, const char *prefix)
     return strncasecmp(response->content_type, prefix, strlen(prefix)) == 0;
 }
 
-/* The file has that size, says the response. Is it the file we know? */
+/* The response tells the size. Is this still the file we know? */
 static struct range_check judge_version(const struct range_request *wish,
                                         const struct http_response *response, int64_t size,
                                         enum range_verdict verdict)
@@ -81,7 +81,7 @@ static struct range_check judge_partial(const struct range_request *wish,
 static struct range_check judge_whole(const struct range_request *wish,
                                       const struct http_response *response)
 {
-    /* A page that explains an error in the best of moods is not a video. */
+    /* A page with an error message is not a video. */
     if (is_type(response, "text/html") || is_type(response, "text/xml") ||
         is_type(response, "application/json") || is_type(response, "application/xml") ||
         is_type(response, "multipart/"))

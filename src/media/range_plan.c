@@ -1,37 +1,37 @@
 /*
- * The plan. A reader's first request is small (256 KiB, rounded up to whole blocks): most programs
- * look at a header and go away; a thumbnailer decodes one frame, which takes some 300 KiB, and is
- * done. So windows stay small until 512 KiB have been asked for. While the stream goes on, they
- * quadruple up to 16 MiB, and the next one is started when less than a window (or 8 MiB) lies ahead
- * of the reader, so that a copy of a clip waits for two round trips in all: 10 MiB from 50 ms away
- * take 1.7 times as long as with curl, with windows that double 3.7 times (`make bench`). A stream
- * has to have asked for more than half of a first window before that begins.
+ * The plan. A reader's first request is small (256 KiB, rounded up to whole blocks). Most programs
+ * only look at a header; a thumbnailer decodes one frame, which takes some 300 KiB. So windows stay
+ * small until a reader has requested 512 KiB. Then they quadruple up to 16 MiB. The next window
+ * starts when less than a window (or 8 MiB) lies ahead of the reader, so that a copy of a clip
+ * waits for two round trips in all: 10 MiB from 50 ms away take 1.7 times as long as with curl;
+ * windows that double take 3.7 times as long (`make bench`). No window starts ahead before the
+ * stream has requested more than half of a first window.
  *
- * Each GET may count against a signed URL, so of a clip (up to 64 MiB) the rest comes in one
- * request. Who reads it in order from the first byte on and nothing else copies it, and has the
- * rest as soon as the head is read. Others (a player or thumbnailer looks for the index at the
- * tail, and then decodes) have a window, one of 512 KiB, and then the rest: what a host sends into
- * the buffers of two systems before it has to wait may be megabytes, too much for a thumbnail. The
- * transfer of the rest is held back a little ahead of its reader (256 KiB, then 1 MiB) until that
- * has read on so far that the clip is completed anyway (background.c). It runs through cached bytes
- * up to 1 MiB and drops them. A window for somebody far away lies within it and does not cut it
- * off.
+ * Each GET may count against a signed URL, so the rest of a clip (up to 64 MiB) comes in one
+ * request. A reader that starts at byte 0, reads in order and is alone is copying the file; it gets
+ * the rest as soon as it has read the head. Other readers (a player or thumbnailer first looks for
+ * the index at the tail, then decodes) get a window, then one of 512 KiB, then the rest: before a
+ * paused host stops, the buffers of two systems may take megabytes, too much for a thumbnail. The
+ * transfer of the rest is held back a little ahead of its reader (256 KiB, then 1 MiB) until the
+ * reader has come so far that the clip is completed anyway (background.c). This transfer runs
+ * through cached bytes of up to 1 MiB and drops them. A window for a distant reader lies within it
+ * and does not cut it off.
  *
- * When few requests are left (is_sparing) there are no windows: what is missing around the reader
- * comes in one piece, which ends at the next eighth of the file that is there or on its way. The
- * first of these may begin at the reader, so that it need not wait for what lies before; the next
- * begin where the missing begins. So at most nine follow, whatever is read.
+ * When few requests are left (is_sparing) there are no windows. The missing bytes around the reader
+ * come in one piece, which ends at the next eighth of the file that is cached or in flight. The
+ * first of these pieces may begin at the reader, so that it need not wait for the bytes before.
+ * Later ones begin where the missing bytes begin. So at most nine requests follow.
  *
- * A reader waits for a transfer that passes its place soon, at most 1 MiB from now (4 MiB for the
- * stream's own reader, whose readahead may be long). Anything farther, like the index at the tail
- * of an mp4 file, is a request of its own, and the transfer that would have come there is cut off
- * at that point; the head stream lives on.
+ * A reader waits for a transfer that will soon pass its position: one at most 1 MiB away (4 MiB for
+ * the stream's own reader, whose readahead may be long). A read farther away, like the index at the
+ * tail of an mp4 file, is a request of its own. A transfer that would reach it later is cut off
+ * there; the transfer at the head goes on.
  *
- * When a video is finished its first and its last 256 KiB are fetched: a player, ffprobe or a
- * thumbnailer looks at the head and at the index, which is the tail of an mp4 file as services
- * write it. The head comes with the response that tells the size.
+ * When a video is finished, its first and last 256 KiB are fetched. A player, ffprobe or a
+ * thumbnailer looks at the head and at the index, which services write at the tail of an mp4 file.
+ * The head comes with the response that tells the size.
  *
- * No range asks for a cached byte or for one in flight: it ends where the next of those begins.
+ * No range requests a byte that is cached or in flight; it ends where the next such byte begins.
  * Left out: merging requests over small cached gaps. Gaps come from seeks, and are rare.
  */
 #include "media/range_plan.h"
@@ -130,8 +130,7 @@ int64_t range_view_missing(const struct range_view *view, int64_t position, int6
     return end;
 }
 
-/* The flight that brings `position`, the nearest if there are several; flight_count when none
- * does. */
+/* The flight that brings `position`, the nearest if several do; flight_count if none does. */
 static size_t flight_find(const struct range_view *view, int64_t position)
 {
     size_t found = view->flight_count;
@@ -144,7 +143,7 @@ static size_t flight_find(const struct range_view *view, int64_t position)
     return found;
 }
 
-/* Where a range that starts at `first` and would like to reach `end` has to stop. */
+/* Where a range from `first` that should reach `end` has to stop. */
 static int64_t range_stop(const struct range_view *view, int64_t first, int64_t end)
 {
     end = min_int64(min_int64(end, view->size), cached_next(view, first));
@@ -159,7 +158,7 @@ static struct range_step step_start(int64_t first, int64_t end)
     return (struct range_step){.action = RANGE_START, .first = first, .end = end, .allowed = end};
 }
 
-/* The stream goes on, and does not only look around: it may have the rest. */
+/* The stream has read so much that it is not only looking around: it may have the rest. */
 static bool stream_wants_rest(const struct range_view *view, const struct range_stream *stream)
 {
     int64_t look = stream->is_copy ? RANGE_WINDOW_FIRST_BYTES / 2 : RANGE_LOOK_BYTES;
@@ -172,7 +171,7 @@ static int64_t stream_window(const struct range_view *view, const struct range_s
     return is_second ? max_int64(stream->window, RANGE_LOOK_BYTES) : stream->window;
 }
 
-/* How far a transfer of the rest may run for it. */
+/* How far a transfer of the rest may run for this stream. */
 static int64_t stream_allows(const struct range_stream *stream, int64_t end)
 {
     int64_t ahead =
@@ -186,8 +185,8 @@ static void stream_grow(const struct range_view *view, struct range_stream *stre
         min_int64(stream->window * 4, max_int64(view->window_max, RANGE_WINDOW_FIRST_BYTES));
 }
 
-/* Where the bytes that are cached or in flight from `position` on end. Flights count that will be
- * there soon: `reach` bytes from now. */
+/* The end of the bytes that are cached or in flight from `position` on. A flight counts only if it
+ * is at most `reach` bytes away. */
 static int64_t frontier_within(const struct range_view *view, int64_t position, int64_t reach)
 {
     for (;;) {
@@ -204,7 +203,7 @@ static int64_t frontier(const struct range_view *view, int64_t position)
     return frontier_within(view, position, INT64_MAX);
 }
 
-/* Where the next bytes behind `first` that are cached or in flight begin; the size at most. */
+/* The next byte after `first` that is cached or in flight; at most the size. */
 static int64_t obstacle_next(const struct range_view *view, int64_t first)
 {
     return range_stop(view, first, view->size);
@@ -215,8 +214,8 @@ static int64_t view_span(const struct range_view *view)
     return max_int64(RANGE_SPAN_BYTES, view->is_sparing ? view->size / RANGE_SPARING_PARTS : 0);
 }
 
-/* The end of a request for the rest from `first` on: it runs through what is there or on its way,
- * if that is short, but not at the end. */
+/* The end of a request for the rest from `first` on. It runs through short stretches that are
+ * cached or in flight, but does not end with one. */
 static int64_t rest_end(const struct range_view *view, int64_t first)
 {
     int64_t span = view_span(view);
@@ -230,7 +229,7 @@ static int64_t rest_end(const struct range_view *view, int64_t first)
     return end;
 }
 
-/* What is missing around `position` and has to come in few requests. */
+/* Requests the missing bytes around `position`, with few requests in all. */
 static struct range_step step_sparing(const struct range_view *view, int64_t position)
 {
     int64_t first = frontier(view, 0);

@@ -1,12 +1,12 @@
 /*
- * Parked reads. A read waits in item->parked until all of its bytes are there, its deadline comes
- * or its transfer fails; then it moves to item->ready with its verdict, and reads_reply()
- * empties that list.
+ * Parked reads. A read waits in item->parked until all of its bytes are present, its deadline comes
+ * or its transfer fails. Then it moves to item->ready with its result, and reads_reply() empties
+ * that list.
  *
- * The two lists are there because fn may do anything: start and cancel reads, close the item. So
- * no list is walked across a call of fn: ready reads are taken from the head until there are
- * none, a cancelled one has left its list by itself, and a call from within fn simply goes on
- * with the same list. Every function here that responses holds a reference to the item meanwhile.
+ * There are two lists because fn may do anything: start and cancel reads, or close the item. So no
+ * list is walked across a call of fn. reads_reply() takes ready reads from the head until there are
+ * none; a cancelled read has left its list; and a call from within fn continues with the same list.
+ * Every function here that replies holds a reference to the item meanwhile.
  */
 #include "media/item.h"
 #include "seedancefs/base/err.h"
@@ -38,8 +38,8 @@ static void read_make_ready(struct media_item *item, struct media_read *read, in
     DL_APPEND(item->ready, read);
 }
 
-/* Calls fn with the bytes, which are there, or the failure. The read is the caller's from then
- * on. */
+/* Calls fn with the bytes, which must be present, or with the error. Then the caller
+ * owns the read. */
 static void read_finish(struct media_item *item, struct media_read *read, int result)
 {
     struct media_bytes bytes;
@@ -66,7 +66,7 @@ static void reads_reply(struct media_item *item)
         int result = read->result;
         read_unlink(item, read);
         read_finish(item, read, result);
-        media_item_unref(item); /* the read's */
+        media_item_unref(item); /* of the read */
     }
     media_item_unref(item);
 }
@@ -85,7 +85,7 @@ bool reads_want(const struct media_item *item, int64_t first, int64_t end)
     return false;
 }
 
-/* All of its bytes are there, and right; or *result says why that cannot be looked at. */
+/* True when all bytes are present and valid, or when *result says why they cannot be examined. */
 static bool read_is_satisfiable(struct media_item *item, const struct media_read *read, int *result)
 {
     *result = item_check(item, read->offset, read_end(read));
@@ -121,7 +121,7 @@ void reads_fail(struct media_item *item, int64_t first, int64_t end, int result)
     reads_fail_late(item, first, end, INT64_MAX, result);
 }
 
-/* Plans for all that wait; what cannot even be asked for fails. */
+/* Plans for all parked reads. A read whose bytes cannot be requested fails. */
 void reads_plan(struct media_item *item)
 {
     struct media_read *read;
@@ -160,12 +160,12 @@ static void read_is_late(void *context)
 {
     struct media_read *read = context;
     struct media_item *item = read->item;
-    /* EIO, as for a response that stopped; ETIMEDOUT would surprise programs that read files. */
+    /* EIO, as for a stalled response. Programs that read files do not expect ETIMEDOUT. */
     read_make_ready(item, read, -ERR_HTTP_STALLED);
     reads_reply(item);
 }
 
-/* Whether the read is answered at once: *result is then its failure or 0. */
+/* Whether the read can be replied to at once; *result is then 0 or its error. */
 static bool read_is_decided(struct media_item *item, struct media_read *read, int *result)
 {
     *result = item->end_result;
@@ -199,7 +199,7 @@ static int read_park(struct media_item *item, struct media_read *read)
     struct media *media = item->media;
     int64_t deadline_ms = media->settings.read_deadline_ms;
     timer_set(media_timers(media), &read->timer, deadline_ms, read_is_late, read);
-    media_item_ref(item); /* the read's */
+    media_item_ref(item); /* of the read */
     read->due_ms = media_now_ms(media) + deadline_ms;
     read->queue = READ_PARKED;
     DL_APPEND(item->parked, read);
@@ -231,7 +231,7 @@ void media_read_start(struct media_item *item, struct media_read *read)
     }
     if (is_decided)
         read_finish(item, read, result);
-    /* The read may be gone from here on. */
+    /* From here on the read may be freed. */
     if (result == 0 && stream)
         item_plan_ahead(item, stream);
     media_item_unref(item);

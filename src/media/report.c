@@ -1,6 +1,6 @@
 /*
- * What the owner of an item hears of it, and how what it asked for ends: a probe, a fetch, and the
- * fetching of the ends, which each hold a reference.
+ * What the owner of an item is told, and how its requests end: a probe, a fetch, and the fetching
+ * of the ends. Each of them holds a reference.
  */
 #include "media/item.h"
 #include "seedancefs/base/err.h"
@@ -70,7 +70,7 @@ void item_fetch_end(struct media_item *item, int result)
     media_item_unref(item);
 }
 
-/* A transfer that nobody waited for was given up: nobody is in a hurry to try again. */
+/* A transfer that nobody waited for has failed; it is tried again without haste. */
 void item_background_failed(struct media_item *item, int result)
 {
     item->is_completing = false;

@@ -1,7 +1,7 @@
 /*
- * Blocks leave in the order in which their first byte came. A block that a parked read needs goes
- * to the end of the queue once more; only when the ring itself is full does the oldest go in any
- * case, and its readers wait for it to be fetched again, within their deadlines.
+ * Blocks are dropped in the order in which their first byte arrived. A block that a parked read
+ * needs goes to the end of the queue once more. Only when the ring is full is the oldest block
+ * dropped in any case; its readers wait, within their deadlines, until it is fetched again.
  */
 #include "media/spill.h"
 

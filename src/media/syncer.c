@@ -1,7 +1,7 @@
 /*
- * One socket pair of SOCK_SEQPACKET: a message is one job, with the descriptor of the data file, or
- * one response. Jobs are done and answered in the order in which they were sent. When the process
- * is gone all jobs under way end with -EPIPE, and so does the starting of others: their owner then
+ * The two processes share a SOCK_SEQPACKET socket pair. A message is one job with the descriptor of
+ * the data file, or one response. Jobs are done and replied to in the order they were sent. When
+ * the process has died, all jobs under way end with -EPIPE, and no other can start; the caller then
  * does the work in the loop.
  */
 #include "media/syncer.h"
@@ -37,7 +37,7 @@ union control {
     char bytes[CMSG_SPACE(sizeof(int))];
 };
 
-/* A message with a descriptor. */
+/* Sends a message with a descriptor. */
 static ssize_t message_send(int socket_fd, const struct cache_key *key, int fd)
 {
     union control control = {.bytes = {0}};
@@ -55,7 +55,7 @@ static ssize_t message_send(int socket_fd, const struct cache_key *key, int fd)
     return sendmsg(socket_fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* *fd is -1 when there was no room for one. */
+/* *fd is -1 when this process could not receive the descriptor. */
 static ssize_t message_receive(int socket_fd, struct cache_key *key, int *fd)
 {
     union control control;
@@ -98,7 +98,7 @@ static void job_end(struct syncer *syncer, struct cache_sync_result result)
     free(job);
 }
 
-/* One response; false when no more will come. */
+/* Handles one response; false when none is left. */
 static bool reply_take(struct syncer *syncer, int flags)
 {
     struct cache_sync_result result;

@@ -1,6 +1,6 @@
 /*
- * A transfer brings the bytes [position, end) of an item, whatever it takes: redirects, a renewed
- * URL, new attempts at the verified position. To the planning it is one thing all the while.
+ * A transfer brings the bytes [position, end) of an item, through redirects, renewed URLs and new
+ * attempts from the verified position. For the plan it stays one transfer all the while.
  *
  *     begin ──URL known──▶ RUNNING ──head fits──▶ bytes ... ──▶ finished
  *       │                   │  │ └─redirect (≤ 3)─▶ RUNNING at the new place
@@ -8,15 +8,14 @@
  *                    │  URL refused, once                 │
  *                    └─response▶ begin       given up: those who wait for its bytes fail
  *
- * Attempts count those in a row that brought no byte: three, and only while the collection's
- * budget of retries lasts. A transfer that was cut after bringing much goes on at once. Each
- * attempt starts from the item's URL: where a redirect leads may be as short-lived as the
- * connection.
+ * A transfer may make three attempts in a row that bring no byte, and only while the collection's
+ * budget of retries lasts. A transfer that broke off after many bytes goes on at once. Each attempt
+ * starts from the item's URL: the target of a redirect may be as short-lived as the connection.
  *
- * The low-speed timer ends what trickles (under 1 byte per ms): bytes at 1/s never stall.
+ * The low-speed timer ends a transfer below 1 byte per ms: 1 byte per second would never stall.
  *
- * Callbacks of http and timers run between transfer_enter() and transfer_leave(): what they call
- * may end this very transfer, which is then freed at the end.
+ * Callbacks of http and timers run between transfer_enter() and transfer_leave(). The code they
+ * call may end this very transfer, which is then freed in transfer_leave().
  */
 #include "media/item.h"
 #include "seedancefs/base/err.h"
@@ -31,10 +30,10 @@
 enum {
     TRANSFER_CONNECT_MS = 10 * 1000,
     TRANSFER_STALL_MS = 30 * 1000,
-    TRANSFER_PAUSE_MS = 10 * 1000, /* held back so long, it is given up: nobody reads on */
+    TRANSFER_PAUSE_MS = 10 * 1000, /* held back for so long, it is ended: nobody reads on */
     TRANSFER_HOPS = 3,
     TRANSFER_MUCH_BYTES = 64 * 1024,
-    TRANSFER_DRAIN_BYTES = 256 * 1024,      /* cheaper to read on than to connect anew */
+    TRANSFER_DRAIN_BYTES = 256 * 1024,      /* cheaper to read than a new connection */
     TRANSFER_ROOM_BYTES = 64 * 1024 * 1024, /* evicted at once when the disk is full */
     TRANSFER_PAGE_BYTES = 16 * 1024,        /* the same for the body of an error */
     TRANSFER_COALESCE_BYTES = 256 * 1024,   /* written to the cache in one go */
@@ -61,7 +60,7 @@ void transfer_end(struct transfer *transfer)
     if (transfer->http)
         http_cancel(transfer->http);
     transfer->http = NULL;
-    /* A slot is free, and somebody may have waited for what comes no more. */
+    /* A slot is free, and a read may have waited for bytes that this transfer will not bring. */
     struct media_item *item;
     item_schedule(transfer->item);
     DL_FOREACH (media->items, item)
@@ -168,7 +167,7 @@ static void transfer_failed(struct transfer *transfer, int result, bool is_retry
             backoff_delay_ms((unsigned)transfer->attempts, BACKOFF_CAP_MS, &media->random_state);
     if (transfer->retry_after_ms > delay_ms)
         delay_ms = transfer->retry_after_ms;
-    /* A job is not done before its probe has ended: that must not take an hour. */
+    /* A job is done only after its probe, which must not take an hour. */
     if (transfer->purpose == TRANSFER_PROBE && delay_ms > media->settings.read_deadline_ms) {
         transfer_abandon(transfer, result);
         return;
@@ -177,12 +176,12 @@ static void transfer_failed(struct transfer *transfer, int result, bool is_retry
     transfer->state = TRANSFER_WAITING;
     timer_set(media_timers(media), &transfer->timer, delay_ms, transfer_attempt_again, transfer);
     if (transfer->retry_after_ms >= 0)
-        /* Who cannot wait that long need not wait at all. */
+        /* A read fails now if its deadline comes before the next attempt. */
         reads_fail_late(item, transfer->position, transfer->end, media_now_ms(media) + delay_ms,
                         result);
 }
 
-/* The URL came because it was asked for again, and the first who uses it has no response yet. */
+/* The URL was renewed, and the first transfer that uses it has no response yet. */
 static bool is_url_on_trial(const struct media_item *item)
 {
     const struct transfer *transfer;
@@ -194,7 +193,7 @@ static bool is_url_on_trial(const struct media_item *item)
     return false;
 }
 
-/* The URL was refused, or is known to be too old. */
+/* The URL was refused, or has expired. */
 static void transfer_refused(struct transfer *transfer, int result)
 {
     struct media_item *item = transfer->item;
@@ -204,7 +203,7 @@ static void transfer_refused(struct transfer *transfer, int result)
         transfer_abandon(transfer, result);
         return;
     }
-    /* Answers may come in any order, and late: it counts when the request began. */
+    /* Responses may come late and in any order, so the start of the request decides. */
     if (transfer->began_ms < item->refused_until_ms) {
         transfer_abandon(transfer, item->refused_result);
         return;
@@ -250,7 +249,7 @@ static void transfer_watch_set(struct transfer *transfer)
               transfer_watch, transfer);
 }
 
-/* It was started for readers, and they have gone away or fallen asleep. */
+/* The transfer was started for readers, and they are gone or have stopped reading. */
 static bool transfer_is_idle(const struct transfer *transfer)
 {
     const struct media_item *item = transfer->item;
@@ -296,7 +295,7 @@ void transfer_allow(struct transfer *transfer, int64_t allowed)
     transfer_watch_set(transfer);
 }
 
-/* Follows the response's Location, by hand: the media host gets no credentials, and each hop is
+/* Follows Location here, not in libcurl: the media host gets no credentials, and each hop is
  * checked against the URL policy when it is requested. */
 static int transfer_redirect(struct transfer *transfer, const char *location)
 {
@@ -316,7 +315,7 @@ static int transfer_redirect(struct transfer *transfer, const char *location)
     return 0;
 }
 
-/* The whole file comes for a range. One such transfer is enough for everybody. */
+/* The server sends the whole file for a range. One such transfer serves all reads. */
 static bool transfer_accept_whole(struct transfer *transfer)
 {
     struct media_item *item = transfer->item;
@@ -336,7 +335,7 @@ static bool transfer_accept_whole(struct transfer *transfer)
     return true;
 }
 
-/* The response to a probe tells the size; the bytes that follow are those of the head. */
+/* The response to a probe tells the size. The bytes that follow are the head of the file. */
 static int transfer_learn_size(struct transfer *transfer, const struct http_response *response)
 {
     int r = item_size_known(transfer->item, transfer->finding.size, range_etag(response));
@@ -400,7 +399,7 @@ static int transfer_take(struct transfer *transfer, const void *bytes, size_t le
     struct interval gap = {.end = first};
     if ((int64_t)len > transfer->request_end - first)
         return -ERR_MEDIA_RESPONSE;
-    /* What is there already is not written again. */
+    /* Writes only the missing bytes. */
     while (cache_gap(&item->cache, gap.end, end, &gap)) {
         int r = cache_write(&item->cache, media_now_ms(item->media), gap.first,
                             (const char *)bytes + (gap.first - first),
@@ -440,7 +439,7 @@ static int transfer_on_body(void *context, const void *bytes, size_t len)
     return r;
 }
 
-/* The response is as requested; `result` says how it ended. */
+/* The response was as requested; `result` tells how it ended. */
 static void transfer_came(struct transfer *transfer, int result)
 {
     if (transfer->position >= transfer->end)
@@ -547,7 +546,8 @@ static bool url_is_usable(const struct transfer *transfer)
                          media_wall_ms(item->media) < item->url_expires_ms);
 }
 
-/* Starts the request, or holds it until there is a URL. On failure nothing is under way. */
+/* Starts the request, or holds the transfer until there is a URL. On failure nothing
+ * is under way. */
 static int transfer_begin(struct transfer *transfer)
 {
     struct media_item *item = transfer->item;

@@ -13,7 +13,7 @@ static void wiped_free(void *memory)
     free(memory);
 }
 
-/* realloc() would leave a copy behind when it moves, and the end of what was when it shrinks. */
+/* realloc() would leave an unwiped copy when it moves, and an unwiped tail when it shrinks. */
 static void *wiped_realloc(void *memory, size_t size)
 {
     size_t usable = memory ? malloc_usable_size(memory) : 0;

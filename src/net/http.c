@@ -29,7 +29,7 @@ static struct timers *timers_of(const struct http_transfer *transfer)
     return loop_timers(transfer->http->loop);
 }
 
-/* What on_body cancels is marked only, and freed by http_work(). */
+/* A transfer that on_body cancels is only marked; http_work() frees it. */
 static void transfer_flush(struct http_transfer *transfer)
 {
     struct http *http = transfer->http;
@@ -38,7 +38,7 @@ static void transfer_flush(struct http_transfer *transfer)
     http->is_in_curl = false;
 }
 
-/* Takes the transfer out of curl, of the timers and of the list: nothing can call it back. */
+/* Removes the transfer from curl, the timers and the list, so that nothing can call it back. */
 static void transfer_detach(struct http_transfer *transfer)
 {
     struct http *http = transfer->http;
@@ -59,8 +59,7 @@ static void transfer_free(struct http_transfer *transfer)
     free(transfer);
 }
 
-/* A host that is away fails every transfer for hours: what the first of a minute tells is
- * enough. */
+/* While a host is down every transfer fails, for hours. One line per minute is enough. */
 static enum log_level transfer_log_level(const struct http_transfer *transfer, int result)
 {
     struct http *http = transfer->http;
@@ -93,7 +92,8 @@ static void transfer_finish(struct http_transfer *transfer, int result)
     if (transfer->easy &&
         curl_easy_getinfo(transfer->easy, CURLINFO_SIZE_UPLOAD_T, &sent_bytes) == CURLE_OK)
         transfer->response.sent_body_bytes = sent_bytes;
-    /* What a callback of ours has ended, libcurl calls a failure to write. */
+    /* When our own callback ends a transfer, libcurl reports a write error; that is
+     * not the cause. */
     if (result == 0 || transfer->failure)
         transfer->response.failure[0] = '\0';
     transfer_detach(transfer);
@@ -107,7 +107,7 @@ static void on_total_deadline(void *context)
     transfer_finish(context, -ERR_HTTP_DEADLINE);
 }
 
-/* The timer is not moved with every byte: it looks, when it fires, how long the last one is ago. */
+/* The timer is not moved with every byte. When it fires, it checks the age of the last byte. */
 static void on_stall_deadline(void *context)
 {
     struct http_transfer *transfer = context;
@@ -121,7 +121,7 @@ static void on_stall_deadline(void *context)
                   transfer);
 }
 
-/* Starts the stall deadline anew, unless not yet connected. */
+/* Restarts the stall deadline, unless the transfer is not connected yet. */
 static void stall_restart(struct http_transfer *transfer)
 {
     if (transfer->request.stall_ms <= 0 || !transfer->response.is_sent)
@@ -139,8 +139,8 @@ static void transfer_add(struct http_transfer *transfer)
         transfer_finish(transfer, -ENOMEM);
 }
 
-/* libcurl may deliver what it has kept from within; what on_body cancels meanwhile is marked
- * only. */
+/* libcurl may deliver the bytes it has kept from within this call. A transfer that on_body cancels
+ * meanwhile is only marked. */
 static void transfer_go_on(struct http_transfer *transfer)
 {
     struct http *http = transfer->http;
@@ -154,7 +154,7 @@ static void transfer_go_on(struct http_transfer *transfer)
         transfer_finish(transfer, http_easy_result(transfer, code));
 }
 
-/* Does one thing that is due. False when there is none. */
+/* Does one thing that is due. Returns false when there is none. */
 static bool http_work_one(struct http *http)
 {
     struct http_transfer *transfer;
@@ -176,12 +176,13 @@ static bool http_work_one(struct http *http)
     return false;
 }
 
-/* A callback may start and cancel any transfer, so the list is begun anew after each step. */
+/* A callback may start and cancel any transfer, so each step searches the list from its head. */
 static void http_work(void *context)
 {
     while (http_work_one(context))
         continue;
-    /* What was added, or goes on, is due at once; and what came meanwhile is to be flushed. */
+    /* Added or resumed transfers are due at once, and bytes received meanwhile have
+     * to be flushed. */
     http_multi_run(context, CURL_SOCKET_TIMEOUT);
 }
 
@@ -193,7 +194,7 @@ static struct http_transfer *http_coalescing(const struct http *http)
     return transfer;
 }
 
-/* One that failed after its last byte is curl's to report. */
+/* If a transfer failed after its last byte, curl reports it. */
 static struct http_transfer *http_complete(const struct http *http)
 {
     struct http_transfer *transfer = http->complete > 0 ? http->transfers : NULL;
@@ -202,7 +203,7 @@ static struct http_transfer *http_complete(const struct http *http)
     return transfer;
 }
 
-/* libcurl's next report that a transfer has ended; NULL: there is none. */
+/* libcurl's next report of a transfer that has ended; NULL: none. */
 static struct http_transfer *http_reported(const struct http *http, CURLcode *code)
 {
     const CURLMsg *message;
@@ -220,7 +221,7 @@ static struct http_transfer *http_reported(const struct http *http, CURLcode *co
     return NULL;
 }
 
-/* In this order: what is complete must have given all of its bytes. */
+/* This order matters: a complete transfer must have flushed all of its bytes. */
 static void http_ran(struct http *http)
 {
     struct http_transfer *transfer;
@@ -313,7 +314,7 @@ void http_cancel(struct http_transfer *transfer)
         return;
     if (transfer->http->is_in_curl) {
         transfer->is_cancelled = true;
-        /* No deadline may end what http_work() will free. */
+        /* No deadline may end a transfer that http_work() is about to free. */
         timer_cancel(timers_of(transfer), &transfer->total_timer);
         timer_cancel(timers_of(transfer), &transfer->stall_timer);
         http_wake(transfer->http);

@@ -1,4 +1,4 @@
-/* What a transfer asks of libcurl, and what it makes of libcurl's reports. */
+/* How a transfer sets up libcurl, and how libcurl's reports become results. */
 #include "net/http_internal.h"
 
 #include "net/url_host.h"
@@ -24,13 +24,13 @@
 #define CODE_TOO_LARGE CURLE_OUT_OF_MEMORY
 #endif
 
-/* Memory per active transfer, unless so much is coalesced anyway that it would be filled four times
- * and more. */
+/* The minimum buffer of an active transfer. It is as large as the coalescing buffer if that is
+ * larger, since that would fill it four times or more. */
 enum { BUFFER_BYTES = 64 * 1024 };
 
-/* So much of a body is taken in one pass of the loop. libcurl (7.88) goes on for a hundred buffers
- * while there is something to read, and meanwhile nobody else is served, the reader of these bytes
- * included. */
+/* How much of a body one pass of the loop takes. libcurl (7.88) fills up to a hundred
+ * buffers while there is something to read; meanwhile nobody else is served, not even the
+ * reader of these bytes. */
 enum { PASS_BYTES = 1024 * 1024 };
 
 /* True when a callback of curl must not go on with this transfer. */
@@ -39,7 +39,7 @@ static bool is_over(const struct http_transfer *transfer)
     return transfer->is_cancelled || transfer->failure != 0;
 }
 
-/* Records the first failure; what follows from it is not interesting. */
+/* Records the first failure only; later ones follow from it. */
 static void fail(struct http_transfer *transfer, int r)
 {
     if (transfer->failure == 0)
@@ -65,7 +65,7 @@ static curl_socket_t on_socket_open(void *context, curlsocktype purpose, struct 
     return transfer->request.is_for_reader ? descriptor_ordinary(fd) : fd;
 }
 
-/* Connected, TLS is up, and no byte of the request has been written. */
+/* libcurl is connected, TLS is up, and no byte of the request has been written. */
 static int on_request_ready(void *context, char *remote_ip, char *local_ip, int remote_port,
                             int local_port)
 {
@@ -74,7 +74,7 @@ static int on_request_ready(void *context, char *remote_ip, char *local_ip, int 
     (void)local_ip, (void)remote_port, (void)local_port;
     if (is_over(transfer))
         return CURL_PREREQFUNC_ABORT;
-    /* A reused connection may have been opened for somebody who is allowed more. */
+    /* A reused connection may have been opened for a request that may use private addresses. */
     struct sockaddr_storage remote;
     if (!request->is_private_address_allowed &&
         (url_host_address(remote_ip, &remote) < 0 ||
@@ -83,7 +83,7 @@ static int on_request_ready(void *context, char *remote_ip, char *local_ip, int 
         return CURL_PREREQFUNC_ABORT;
     }
     if (transfer->response.is_sent) {
-        /* curl starts again because the connection died unanswered. */
+        /* curl repeats the request because the connection died without a response. */
         if (request->is_single_attempt) {
             fail(transfer, -ERR_HTTP_REPEATED);
             return CURL_PREREQFUNC_ABORT;
@@ -100,7 +100,7 @@ static int on_request_ready(void *context, char *remote_ip, char *local_ip, int 
     return transfer->failure ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
-/* The body is handed out here rather than as CURLOPT_POSTFIELDS, so that nothing looks at the lent
+/* This callback hands out the body instead of CURLOPT_POSTFIELDS, so that nobody reads the lent
  * bytes once the transfer is cancelled. */
 static size_t on_body_wanted(char *out, size_t size, size_t count, void *context)
 {
@@ -117,7 +117,7 @@ static size_t on_body_wanted(char *out, size_t size, size_t count, void *context
     return len;
 }
 
-/* Asked for only by a POST that starts again on another connection. */
+/* curl calls this only when it repeats a POST on another connection. */
 static int on_body_rewind(void *context, curl_off_t offset, int origin)
 {
     struct http_transfer *transfer = context;
@@ -128,11 +128,11 @@ static int on_body_rewind(void *context, curl_off_t offset, int origin)
 }
 
 /*
- * libcurl cuts a response that is longer than its Content-Length and reports success; since 8.x it
- * does not even read on, so that nothing of it tells. Where that must not pass for the response
- * that was meant (is_single_attempt), it is told to ignore the length and hands out all that comes:
- * we count, and end the transfer ourselves when everything that was declared is there. That costs
- * the connection, which such a transfer does not leave to others anyway.
+ * libcurl cuts a response that is longer than its Content-Length and reports success. Since 8.x it
+ * does not even read the rest, so nothing reveals it. Such a response must not pass for the
+ * intended one (is_single_attempt). So libcurl is told to ignore the length and hands out all
+ * bytes; we count them, and end the transfer ourselves when the declared bytes are there. This
+ * costs the connection, which such a transfer does not share anyway.
  */
 bool http_easy_is_counted(const struct http_transfer *transfer)
 {
@@ -219,7 +219,7 @@ static size_t on_body_bytes(char *bytes, size_t size, size_t count, void *contex
         transfer->is_held = true;
         if (!transfer->is_paused)
             http_wake(transfer->http);
-        return CURL_WRITEFUNC_PAUSE; /* the same bytes come again */
+        return CURL_WRITEFUNC_PAUSE; /* libcurl delivers the same bytes again */
     }
     transfer->pass_bytes += len;
     touch(transfer);
@@ -236,7 +236,7 @@ static size_t on_body_bytes(char *bytes, size_t size, size_t count, void *contex
         transfer->coalesced = malloc(transfer->request.coalesce_bytes);
     if (transfer->coalesced)
         body_coalesce(transfer, bytes, len);
-    else /* it is not wished, or there is no memory for it */
+    else /* coalescing is off, or there is no memory */
         body_deliver(transfer, bytes, len);
     body_counted(transfer);
     return is_over(transfer) ? 0 : len;
@@ -269,7 +269,8 @@ static int headers_add(struct http_transfer *transfer)
 {
     const struct http_request *request = &transfer->request;
     char line[256];
-    /* Some relays break compressed responses. "Expect:" keeps curl from asking for 100 Continue. */
+    /* Some relays break compressed responses. "Expect:" keeps curl from waiting
+     * for 100 Continue. */
     int r = header_add(transfer, "Accept-Encoding: identity");
     if (r == 0)
         r = header_add(transfer, "Expect:");
@@ -303,36 +304,37 @@ static int set_pointer(CURL *easy, CURLoption option, const void *value)
 static int set_numbers(struct http_transfer *transfer)
 {
     const struct http_request *request = &transfer->request;
-    /* Several polls share one HTTP/2 connection. A range is not held up by another one on its
-     * connection; a create must have a connection of its own. */
+    /* Several polls share one HTTP/2 connection. A range must not wait for another range on its
+     * connection, and a create must have a connection of its own. */
     bool is_http2 =
         request->method == HTTP_GET && !request->is_single_attempt && request->range_first < 0;
     int64_t buffer_bytes = max_int64((int64_t)request->coalesce_bytes, BUFFER_BYTES);
+    /* Passing 0 would mean curl's own default. */
     int64_t connect_ms =
-        request->connect_ms > 0 ? min_int64(request->connect_ms, INT_MAX) : INT_MAX; /* 0: curl's */
+        request->connect_ms > 0 ? min_int64(request->connect_ms, INT_MAX) : INT_MAX;
     const struct {
         CURLoption option;
         int64_t value;
-    } rows[] =
-    { {CURLOPT_NOSIGNAL, 1},
-      {CURLOPT_FOLLOWLOCATION, 0},
-      {CURLOPT_HTTP09_ALLOWED, 0},
-      {CURLOPT_PATH_AS_IS, 1},
-      {CURLOPT_NETRC, CURL_NETRC_IGNORED},
-      {CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2},
-      {CURLOPT_BUFFERSIZE, buffer_bytes},
-      {CURLOPT_TCP_KEEPALIVE, 1},
-      {CURLOPT_IGNORE_CONTENT_LENGTH, http_easy_is_counted(transfer)},
-      {CURLOPT_CONNECTTIMEOUT_MS, connect_ms},
-      {CURLOPT_HTTP_VERSION, is_http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1},
-      {CURLOPT_PIPEWAIT, is_http2},
-      {CURLOPT_FRESH_CONNECT, request->is_single_attempt},
-      {CURLOPT_FORBID_REUSE, request->is_single_attempt},
-      {CURLOPT_HTTPGET, request->method == HTTP_GET},
+    } rows[] = {
+        {CURLOPT_NOSIGNAL, 1},
+        {CURLOPT_FOLLOWLOCATION, 0},
+        {CURLOPT_HTTP09_ALLOWED, 0},
+        {CURLOPT_PATH_AS_IS, 1},
+        {CURLOPT_NETRC, CURL_NETRC_IGNORED},
+        {CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2},
+        {CURLOPT_BUFFERSIZE, buffer_bytes},
+        {CURLOPT_TCP_KEEPALIVE, 1},
+        {CURLOPT_IGNORE_CONTENT_LENGTH, http_easy_is_counted(transfer)},
+        {CURLOPT_CONNECTTIMEOUT_MS, connect_ms},
+        {CURLOPT_HTTP_VERSION, is_http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1},
+        {CURLOPT_PIPEWAIT, is_http2},
+        {CURLOPT_FRESH_CONNECT, request->is_single_attempt},
+        {CURLOPT_FORBID_REUSE, request->is_single_attempt},
+        {CURLOPT_HTTPGET, request->method == HTTP_GET},
 #if LIBCURL_VERSION_NUM >= 0x075700
-      /* Ending a transfer must not wait for the resolver's thread, which is left to end by itself:
-         * a dead name server would stop the whole mount. */
-      {CURLOPT_QUICK_EXIT, 1},
+        /* Ending a transfer must not wait for the resolver's thread, which ends by itself: a dead
+         * name server would block the whole mount. */
+        {CURLOPT_QUICK_EXIT, 1},
 #endif
     };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
@@ -353,7 +355,7 @@ static int set_pointers(struct http_transfer *transfer)
         {CURLOPT_URL, transfer->url},
         {CURLOPT_HTTPHEADER, transfer->headers},
         {CURLOPT_USERAGENT, "seedancefs/" SEEDANCEFS_VERSION},
-        {CURLOPT_PROXY, ""}, /* also against the environment */
+        {CURLOPT_PROXY, ""}, /* even against the environment */
         {CURLOPT_NOPROXY, "*"},
 #if LIBCURL_VERSION_NUM >= 0x075500
         {CURLOPT_PROTOCOLS_STR, "http,https"},
@@ -432,15 +434,15 @@ void http_easy_close(struct http_transfer *transfer)
 
 struct code_row {
     CURLcode code;
-    int unsent; /* when no byte of the request can have been written */
+    int unsent; /* result when no byte of the request can have been written */
     int sent;
 };
 
-/* What is not in here is HTTP_CONNECT before the request and HTTP_BROKEN after it. */
+/* Any other code is HTTP_CONNECT before the request and HTTP_BROKEN after it. */
 static const struct code_row code_rows[] = {
     {CURLE_COULDNT_RESOLVE_HOST, -ERR_HTTP_RESOLVE, -ERR_HTTP_RESOLVE},
     {CURLE_COULDNT_CONNECT, -ERR_HTTP_CONNECT, -ERR_HTTP_CONNECT},
-    /* curl has only the connect deadline; the others are timers of ours. */
+    /* curl has only the connect deadline; the others are our timers. */
     {CURLE_OPERATION_TIMEDOUT, -ERR_HTTP_CONNECT, -ERR_HTTP_DEADLINE},
     {CURLE_SSL_CONNECT_ERROR, -ERR_HTTP_CONNECT, -ERR_HTTP_BROKEN},
     {CURLE_PEER_FAILED_VERIFICATION, -ERR_HTTP_TLS, -ERR_HTTP_TLS},
@@ -467,7 +469,7 @@ int http_easy_result(const struct http_transfer *transfer, CURLcode code)
         return transfer->failure;
     if (code == CURLE_OK) {
         if (transfer->head.place != HTTP_HEAD_BODY)
-            return -ERR_HTTP_BROKEN; /* curl calls an end within the head a success */
+            return -ERR_HTTP_BROKEN; /* curl reports success when a response ends within its head */
         bool has_body = response->status != 204 && response->status != 304;
         bool is_short =
             response->content_length >= 0 && response->body_bytes != response->content_length;
@@ -475,8 +477,7 @@ int http_easy_result(const struct http_transfer *transfer, CURLcode code)
     }
     if (transfer->has_refused_address && !response->is_sent)
         return -ERR_URL_REFUSED;
-    /* A header line beyond curl's own limit of 100 KiB; since 8.6 there is CURLE_TOO_LARGE for
-     * it. */
+    /* A header line exceeds curl's own limit of 100 KiB; since 8.6 the code is CURLE_TOO_LARGE. */
     if ((code == CURLE_OUT_OF_MEMORY || code == CODE_TOO_LARGE) && response->is_sent &&
         transfer->head.place != HTTP_HEAD_BODY)
         return -ERR_HTTP_MALFORMED;

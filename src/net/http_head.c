@@ -10,7 +10,7 @@
 
 enum { RETRY_AFTER_MAX_MS = 3600 * 1000 };
 
-#define DATE_MAX_S INT64_C(253402300799) /* an HTTP-date has four digits for the year */
+#define DATE_MAX_S INT64_C(253402300799) /* the year of an HTTP-date has four digits */
 
 struct span {
     const char *text;
@@ -34,7 +34,7 @@ static bool span_is(struct span span, const char *word)
     return span.len == strlen(word) && strncasecmp(span.text, word, span.len) == 0;
 }
 
-/* Cuts what does not fit: no rule of ours looks at the end of so long a value. */
+/* Cuts a value that is too long: no rule looks at the end of such a value. */
 static void span_copy(struct span span, char *out, size_t size)
 {
     size_t len = min_size(span.len, size - 1);
@@ -53,7 +53,7 @@ static int take_status_line(struct http_head *head, struct span line,
         (left > 4 && blank[4] != ' '))
         return -ERR_HTTP_MALFORMED;
     int status = (blank[1] - '0') * 100 + (blank[2] - '0') * 10 + (blank[3] - '0');
-    /* 101 would change the protocol, which was not asked for. */
+    /* 101 changes the protocol, which was not requested. */
     if (status < 100 || status > 599 || status == 101)
         return -ERR_HTTP_MALFORMED;
     head->is_interim = status < 200;
@@ -83,7 +83,7 @@ static int take_content_length(struct http_head *head, struct span value,
 
 static int take_transfer_encoding(struct http_head *head, struct span value)
 {
-    /* libcurl would also undo a gzip that nobody asked for. */
+    /* libcurl would also decode a gzip that was not requested. */
     if (!span_is(value, "chunked") && !span_is(value, "identity"))
         return -ERR_HTTP_MALFORMED;
     head->is_chunked = head->is_chunked || span_is(value, "chunked");
@@ -121,8 +121,8 @@ static int take_text_field(struct http_head *head, struct span name, struct span
         if (!span_is(name, field->name))
             continue;
         char *out = (char *)response + field->offset;
-        /* A cut Location would be another place, and two Content-Ranges are no range at all, even
-         * if the first is empty. */
+        /* A cut Location would lead elsewhere. Two Content-Ranges name no range, even if the
+         * first is empty. */
         bool *has_one = out == response->location        ? &head->has_location
                         : out == response->content_range ? &response->has_content_range
                                                          : NULL;
@@ -138,8 +138,8 @@ static int take_text_field(struct http_head *head, struct span name, struct span
 
 static int take_field(struct http_head *head, struct span line, struct http_response *response)
 {
-    /* A line that begins with a blank has no name: the obsolete folding (RFC 9112, section 5.2)
-     * could continue a Content-Encoding, and nobody sends it. */
+    /* A line that begins with a blank has no name. Obsolete folding (RFC 9112, section 5.2) could
+     * continue a Content-Encoding, and no real server sends it. */
     size_t name_len = 0;
     while (name_len < line.len && is_token_char(line.text[name_len]))
         name_len++;
@@ -170,7 +170,7 @@ static int end_head(struct http_head *head, struct http_response *response)
         head->place = HTTP_HEAD_STATUS;
         return 0;
     }
-    /* RFC 9112, section 6.3: chunks tell the length, whatever Content-Length says. */
+    /* RFC 9112, section 6.3: chunks give the length; Content-Length is ignored. */
     if (head->is_chunked)
         response->content_length = -1;
     head->place = HTTP_HEAD_BODY;
@@ -199,13 +199,13 @@ int http_head_line(struct http_head *head, const char *line, size_t len,
         return take_status_line(head, span, response);
     case HTTP_HEAD_FIELDS:
         return len == 0 ? end_head(head, response) : take_field(head, span, response);
-    case HTTP_HEAD_BODY: /* trailers say nothing we ask for */
+    case HTTP_HEAD_BODY: /* no trailer matters to us */
         break;
     }
     return 0;
 }
 
-/* In milliseconds; -1 for no date. curl_getdate() reads years of any length. */
+/* Returns milliseconds; -1 when the text is no date. curl_getdate() accepts years of any length. */
 static int64_t date_parse_ms(const char *text)
 {
     time_t seconds = curl_getdate(text, NULL);
@@ -225,14 +225,14 @@ int64_t http_retry_after_ms(const struct http_response *response, int64_t wall_m
         }
         return min_int64(wait_ms, RETRY_AFTER_MAX_MS);
     }
-    /* Every form of HTTP-date (RFC 9110, section 5.6.7) begins with the name of a day and tells the
-     * time of day; curl_getdate() alone is more lenient than that. */
+    /* Each form of HTTP-date (RFC 9110, section 5.6.7) begins with a weekday and contains a time of
+     * day. curl_getdate() accepts more. */
     if (strspn(text, "MTWFS") == 0 || !strchr(text, ':'))
         return -1;
     int64_t until_ms = date_parse_ms(text);
     if (until_ms < 0)
         return -1;
-    /* Both dates by the server's clock, so that ours may be wrong. */
+    /* Both dates come from the server's clock, so ours may be wrong. */
     int64_t now_ms = response->date[0] ? date_parse_ms(response->date) : -1;
     wait_ms = until_ms - (now_ms > 0 ? now_ms : wall_ms);
     return clamp_int64(wait_ms, 0, RETRY_AFTER_MAX_MS);

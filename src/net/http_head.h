@@ -1,6 +1,6 @@
 /*
- * What: reads the head of a response line by line, and checks it by RFC 9110 and 9112 where libcurl
- * is lenient: one Content-Length, no Content-Encoding, no stray bytes, limited size. Pure.
+ * What: reads the head of a response line by line, and enforces RFC 9110 and 9112 where libcurl is
+ * lenient: one Content-Length, no Content-Encoding, no stray bytes, limited size. Pure.
  * Errors: -ERR_HTTP_MALFORMED.
  */
 #ifndef SEEDANCEFS_NET_HTTP_HEAD_H
@@ -25,7 +25,7 @@ struct http_head {
     bool has_location;
 };
 
-/* Takes one line with its line end. 1 when it completes the final head, 0, or an error. */
+/* Takes one line with its line end. Returns 1 when it completes the final head, 0, or an error. */
 int http_head_line(struct http_head *head, const char *line, size_t len,
                    struct http_response *response) NODISCARD;
 

@@ -1,10 +1,10 @@
 /*
- * When libcurl runs. It says which sockets it waits for and when its next deadline is
- * (curl_multi_socket_action(3)); these are watches and a timer of the loop like any others, so that
- * an idle network costs nothing. http.c does what is due outside of libcurl in a timer of 0 ms.
+ * When libcurl runs. libcurl names the sockets it waits for and its next deadline
+ * (curl_multi_socket_action(3)). They become watches and a timer of the loop, so an idle network
+ * costs nothing. http.c does the work outside of libcurl in a timer of 0 ms.
  *
- * libcurl says each thing once. When memory is missing just then, a socket remains that nobody
- * watches: until the last transfer has ended, libcurl is told every 10 ms to look at all of them.
+ * libcurl reports each change once. If memory is missing at that moment, a socket stays unwatched.
+ * Then libcurl is told every 10 ms to look at all sockets, until the last transfer has ended.
  */
 #include "net/curl_memory.h"
 #include "net/http_internal.h"
@@ -34,7 +34,7 @@ static void on_poll_due(void *context)
         return;
     timer_set(loop_timers(http->loop), &http->poll_timer, POLL_MS, on_poll_due, http);
     http->is_in_curl = true;
-    (void)curl_multi_perform(http->multi, &running); /* it is told again in 10 ms */
+    (void)curl_multi_perform(http->multi, &running); /* called again in 10 ms */
     http->is_in_curl = false;
     http->on_ran(http);
 }
@@ -51,7 +51,7 @@ void http_multi_run(struct http *http, curl_socket_t fd)
 {
     int running;
     http->is_in_curl = true;
-    /* With 0 for the events libcurl asks the socket itself, also for a hang-up or an error. */
+    /* With 0 for the events, libcurl polls the socket itself, also for a hang-up or an error. */
     CURLMcode code = curl_multi_socket_action(http->multi, fd, 0, &running);
     http->is_in_curl = false;
     if (code != CURLM_OK)
@@ -61,12 +61,12 @@ void http_multi_run(struct http *http, curl_socket_t fd)
 
 static void on_socket_ready(void *context, short revents)
 {
-    const struct http_socket *socket = context; /* gone after this, maybe */
+    const struct http_socket *socket = context; /* may be freed by the next call */
     (void)revents;
     http_multi_run(socket->http, socket->watch.fd);
 }
 
-/* libcurl wants to know when something can be done with the socket, or no more of it. */
+/* libcurl asks to watch a socket for other events, or not at all. */
 static int on_socket_wanted(CURL *easy, curl_socket_t fd, int what, void *context, void *assigned)
 {
     struct http *http = context;
@@ -83,14 +83,14 @@ static int on_socket_wanted(CURL *easy, curl_socket_t fd, int what, void *contex
         if (!socket || curl_multi_assign(http->multi, fd, socket) != CURLM_OK) {
             free(socket);
             poll_begin(http);
-            return 0; /* after anything else libcurl would do nothing any more */
+            return 0; /* after an error libcurl would stop working */
         }
     }
     short events =
         (short)((what & CURL_POLL_IN ? POLLIN : 0) | (what & CURL_POLL_OUT ? POLLOUT : 0));
     *socket = (struct http_socket){
         http, {.fd = fd, .events = events, .fn = on_socket_ready, .context = socket}};
-    /* Added anew rather than changed: the number may stand for another socket by now. */
+    /* Added again instead of changed: the number may belong to another socket now. */
     if (loop_watch_add(http->loop, &socket->watch) < 0)
         poll_begin(http);
     return 0;
@@ -122,7 +122,7 @@ void http_wake(struct http *http)
 
 int http_multi_open(struct http *http)
 {
-    /* OpenSSL writes to sockets without MSG_NOSIGNAL, and curl is told to leave signals alone. */
+    /* OpenSSL writes to sockets without MSG_NOSIGNAL, and curl must not touch signals. */
     if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
         return -errno;
     int r = curl_memory_init();

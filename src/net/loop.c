@@ -1,9 +1,9 @@
 /*
- * Design. The watches live in an epoll set. Timers wake the loop through a timerfd on
- * CLOCK_BOOTTIME, because the timeout of epoll_wait() stands still while the machine sleeps, and a
- * deadline met while asleep is met. The timerfd is only moved forward: a cancelled timer costs one
- * idle pass at most, and setting and cancelling one per request costs no system call. When the
- * network becomes idle it is cleared (loop_alarm_clear), so that an idle program does not wake up.
+ * Design. The watches are in an epoll set. Timers wake the loop through a timerfd on
+ * CLOCK_BOOTTIME: the timeout of epoll_wait() stops while the machine sleeps, but a deadline must
+ * also pass during sleep. The timerfd is only moved to an earlier time. So a cancelled timer costs
+ * one idle pass at most, and a timer per request costs no system call. When the network becomes
+ * idle the timerfd is cleared (loop_alarm_clear), so that an idle program does not wake up.
  */
 #include "seedancefs/net/loop.h"
 
@@ -21,7 +21,7 @@ _Static_assert(EPOLLIN == POLLIN && EPOLLOUT == POLLOUT && EPOLLERR == POLLERR &
                    EPOLLHUP == POLLHUP,
                "the events of poll() are handed to epoll as they are");
 
-enum { READY_MAX = 16 }; /* watches served per turn; the others raise their event again */
+enum { READY_MAX = 16 }; /* watches served per pass; the others fire again */
 
 struct loop {
     struct timers timers;
@@ -30,7 +30,7 @@ struct loop {
     struct loop_watch timer_watch;
     int64_t armed_due_ms; /* the timerfd fires then; -1: it does not */
     struct epoll_event ready[READY_MAX];
-    int ready_count; /* not yet dispatched ones have a data.ptr */
+    int ready_count; /* those not yet dispatched have a data.ptr */
     bool is_stopped;
 };
 
@@ -39,7 +39,7 @@ static void loop_timer_expired(void *context, short revents)
     struct loop *loop = context;
     uint64_t expirations;
     (void)revents;
-    /* Nothing is lost if there is nothing to read: timers_run() looks at the clock itself. */
+    /* If there is nothing to read, nothing is lost: timers_run() reads the clock itself. */
     if (read(loop->timer_watch.fd, &expirations, sizeof(expirations)) > 0)
         loop->armed_due_ms = -1;
 }
@@ -113,7 +113,7 @@ void loop_watch_remove(struct loop *loop, struct loop_watch *watch)
     if (!watch->is_added)
         return;
     watch->is_added = false;
-    /* Fails only when the descriptor was closed before, which has removed it as well. */
+    /* Fails only when the descriptor is already closed, which has removed it too. */
     (void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
     for (int i = 0; i < loop->ready_count; i++) {
         if (loop->ready[i].data.ptr == watch)

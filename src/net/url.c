@@ -1,7 +1,7 @@
 /*
- * Design. curl's own parser decides where a request goes, so it is asked what the host is; the text
- * as written is looked at as well, because curl turns 0x7f.1, 2130706433 and %31 into plain
- * addresses, and what is allowed must be what the user reads. What is odd is refused, not repaired.
+ * Design. curl's parser decides where a request goes, so we ask it for the host. The text as
+ * written is checked too, because curl turns 0x7f.1, 2130706433 and %31 into plain addresses: the
+ * user must be able to read what is allowed. An odd URL is refused, not repaired.
  */
 #include "seedancefs/net/url.h"
 
@@ -22,10 +22,10 @@
 struct url_parts {
     bool is_https;
     char written_host[256]; /* as in the text; IPv6 with its brackets */
-    char host[256];         /* as curl understands it */
+    char host[256];         /* as curl reads it */
 };
 
-/* Printable ASCII without blanks: curl would skip or encode the rest. */
+/* Only printable ASCII without blanks is accepted: curl would skip or encode anything else. */
 static int check_text(const char *url)
 {
     size_t len = strlen(url);
@@ -38,10 +38,10 @@ static int check_text(const char *url)
     return len ? 0 : -ERR_URL_REFUSED;
 }
 
-/* Copies the host as written; what may hide another host in it is refused. */
+/* Copies the host as written; refuses a text that may hide another host. */
 static int copy_written_host(const char *url, char *out, size_t size)
 {
-    /* Directly behind the scheme: curl repairs "https:/a/://b" to the host a. */
+    /* "://" must follow the scheme directly: curl repairs "https:/a/://b" to the host a. */
     const char *start = strchr(url, ':');
     if (!start || strncmp(start, "://", 3) != 0)
         return -ERR_URL_REFUSED;
@@ -76,7 +76,7 @@ static void parser_free(CURLU **parser)
     curl_url_cleanup(*parser);
 }
 
-/* Copies one part that curl has found; absent is -ERR_URL_REFUSED. */
+/* Copies one part that curl has found; a missing part is -ERR_URL_REFUSED. */
 static int copy_part(CURLU *parser, CURLUPart what, char *out, size_t size)
 {
     CLEANUP(curl_text_free) char *text = NULL;
@@ -196,7 +196,7 @@ void url_redact(const char *url, char *out, size_t size)
     const char *mark = strstr(url, "://");
     size_t host = mark && (size_t)(mark - url) < end ? (size_t)(mark - url) + 3 : 0;
     size_t host_end = host;
-    size_t user_end = host; /* one behind the last '@' of the authority */
+    size_t user_end = host; /* just after the last '@' of the authority */
     for (; host_end < end && url[host_end] != '/' && url[host_end] != '\\'; host_end++) {
         if (url[host_end] == '@')
             user_end = host_end + 1;
@@ -217,13 +217,14 @@ static bool has_scheme(const char *text)
     return n > 0 && text[n] == ':';
 }
 
-/* Gives a text to be freed with curl_free(). */
+/* Gives a text that the caller frees with curl_free(). */
 static int resolve_once(const char *base, const char *location, char **text)
 {
     CLEANUP(parser_free) CURLU *parser = curl_url();
     if (!parser)
         return -ENOMEM;
-    /* Dots of a relative path must be resolved; a signed path of an absolute URL stays as it is. */
+    /* Dots of a relative path must be resolved. The signed path of an absolute URL stays
+     * as it is. */
     unsigned flags = has_scheme(location) ? CURLU_PATH_AS_IS : 0;
     bool is_good =
         curl_url_set(parser, CURLUPART_URL, base, CURLU_PATH_AS_IS) == CURLUE_OK &&
@@ -244,8 +245,8 @@ int url_resolve(const char *base, const char *location, char *out, size_t size)
         return r;
     if (from.is_https && !to.is_https)
         return -ERR_URL_REFUSED;
-    /* curl decodes a host like %38 and takes it for a name, which is an address when it is read
-     * again. */
+    /* curl decodes a host like %38 and takes it for a name; parsed again, the result
+     * is an address. */
     r = resolve_once(base, text, &again);
     if (r < 0)
         return r;
@@ -266,7 +267,7 @@ static const char *query_value_get(const char *url, const char *vendor, const ch
     size_t key_len = (size_t)snprintf(key, sizeof(key), "X-%s-%s=", vendor, name);
     const char *query = strpbrk(url, "?#");
     while (query && query[0] != '#') {
-        query++; /* over '?' or '&' */
+        query++; /* skip '?' or '&' */
         size_t n = strcspn(query, "&#");
         if (n >= key_len && strncasecmp(query, key, key_len) == 0) {
             *len = n - key_len;
@@ -277,7 +278,7 @@ static const char *query_value_get(const char *url, const char *vendor, const ch
     return NULL;
 }
 
-/* At most 9 digits; -1 for anything else. */
+/* Parses at most 9 digits; -1 for anything else. */
 static int digits_parse(const char *text, size_t len)
 {
     int value = 0;
@@ -291,7 +292,7 @@ static int digits_parse(const char *text, size_t len)
     return value;
 }
 
-/* YYYYMMDDTHHMMSSZ in Unix seconds, -1 for anything else. */
+/* Turns YYYYMMDDTHHMMSSZ into Unix seconds; -1 for anything else. */
 static int64_t basic_date_parse(const char *text, size_t len)
 {
     if (len != 16 || text[8] != 'T' || text[15] != 'Z')
@@ -308,7 +309,7 @@ static int64_t basic_date_parse(const char *text, size_t len)
         return -1;
     struct tm given = utc;
     time_t seconds = timegm(&utc);
-    /* timegm() turns the 31st of February into a day of March: then it was no date. */
+    /* timegm() turns the 31st of February into a day of March. A changed date was not valid. */
     bool is_same = utc.tm_mon == given.tm_mon && utc.tm_mday == given.tm_mday &&
                    utc.tm_hour == given.tm_hour && utc.tm_min == given.tm_min;
     return is_same ? (int64_t)seconds : -1;
@@ -325,7 +326,8 @@ int64_t url_expires_at_ms(const char *url)
             continue;
         int64_t from_s = basic_date_parse(date, date_len);
         int64_t for_s = digits_parse(expires, expires_len);
-        /* Four digits of a year and nine of seconds are far from the end of an int64. */
+        /* No overflow: a year of four digits and nine digits of seconds are far below
+         * the int64 limit. */
         return from_s < 0 || for_s < 0 ? -1 : (from_s + for_s) * 1000;
     }
     return -1;

@@ -8,8 +8,8 @@ struct prefix {
 };
 
 /*
- * The rows of the IANA IPv4 Special-Purpose Address Registry that a public service cannot have, and
- * multicast. Left out are the globally reachable anycast blocks of AS112 and AMT.
+ * The rows of the IANA IPv4 Special-Purpose Address Registry that no public service can have, and
+ * multicast. The globally reachable anycast blocks of AS112 and AMT are left out.
  */
 static const struct prefix forbidden_v4[] = {
     {{0}, 8},             /* this network (RFC 791) */
@@ -29,14 +29,15 @@ static const struct prefix forbidden_v4[] = {
     {{240}, 4},           /* reserved, broadcast (RFC 1112, RFC 8190) */
 };
 
-/* The parts of 2000::/3 that a public service cannot have; all outside of it is forbidden. */
+/* The parts of 2000::/3 that no public service can have. All addresses outside of
+ * it are forbidden. */
 static const struct prefix forbidden_v6[] = {
     {{0x20, 0x01}, 23},             /* protocol assignments (RFC 2928) but Teredo, see below */
     {{0x20, 0x01, 0x0d, 0xb8}, 32}, /* documentation (RFC 3849) */
     {{0x3f, 0xff}, 20},             /* documentation (RFC 9637) */
 };
 
-/* IPv6 addresses that reach an IPv4 address: that one decides. */
+/* IPv6 addresses that lead to an IPv4 address. That address decides. */
 struct embedding {
     struct prefix prefix;
     unsigned offset;    /* of the IPv4 address */

@@ -1,4 +1,4 @@
-/* What: parses an address, for the two places in net/ that get one from curl as text. */
+/* What: parses an address that curl gives as text, for two places in net/. */
 #ifndef SEEDANCEFS_NET_URL_HOST_H
 #define SEEDANCEFS_NET_URL_HOST_H
 
@@ -6,7 +6,7 @@
 
 #include <sys/socket.h>
 
-/* An IPv4 or IPv6 address, the latter with or without brackets. -EINVAL for a name. */
+/* Parses an IPv4 or IPv6 address, the latter with or without brackets. -EINVAL for a name. */
 int url_host_address(const char *host, struct sockaddr_storage *out) NODISCARD;
 
 #endif

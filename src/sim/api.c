@@ -96,7 +96,7 @@ void api_response(struct request *q)
         response_default_api_error(&q->response, is_known && q->kind != KIND_POLL ? 405 : 404);
     } else if (q->created != NULL) {
         response_task(q, "queued");
-    } else if (q->response.status == 0) { /* a good request that a rule does not accept */
+    } else if (q->response.status == 0) { /* a valid request, but a rule says not to accept it */
         response_default_api_error(&q->response, 500);
     }
 }

@@ -1,6 +1,6 @@
 /*
- * Reads a rule's "response". One table names every field, its type and where it goes; what is not
- * in the table is an error, because a test with a misspelt fault proves nothing.
+ * Parses a rule's "response". One table lists each field, its type and its place. Any other field
+ * is an error, because a test with a misspelt fault proves nothing.
  */
 #include "sim/scenario.h"
 
@@ -196,7 +196,7 @@ static bool set_chunked(struct change *change, void *target UNUSED, const cJSON 
     return true;
 }
 
-/* Duplicates what is handed in: the parsed scenario is thrown away. */
+/* Duplicates what it keeps: the parsed scenario is freed. */
 static bool set_task_member(struct change *change, const char *name, const cJSON *value)
 {
     if (change->task == NULL)
@@ -230,7 +230,7 @@ static bool set_task_id(struct change *change, void *target UNUSED, const cJSON 
 
 #define AT(member) offsetof(struct change, member)
 
-/* The setters say whether the value is right; `target` is the row's place in the change. */
+/* A setter checks the value; `target` is the row's place in the change. */
 static const struct {
     const char *name;
     bool (*set)(struct change *change, void *target, const cJSON *item);
@@ -273,7 +273,7 @@ static const struct {
     {"gzip", set_bool, AT(gzip)},
 };
 
-/* A task is made when the response says so, or begins to; everything else needs accept:true. */
+/* A task is created if the response, or its beginning, says so; otherwise with accept:true. */
 static bool accepts_by_default(const struct change *change)
 {
     bool starts_response = change->fault == FAULT_NONE || change->stage >= STAGE_HEADERS;

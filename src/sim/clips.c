@@ -1,6 +1,6 @@
 /*
- * The embedded clips and the cover. The paths are relative to the top of the repository, from
- * where the compiler is run. C has no #embed before C23; the assembler has had .incbin for ever.
+ * The embedded clips and the cover. The paths are relative to the top of the repository, where the
+ * compiler runs. C has no #embed before C23, but the assembler has .incbin.
  */
 #include "sim/video.h"
 

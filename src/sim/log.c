@@ -40,13 +40,13 @@ static void log_end(const struct sim *sim, struct json_writer *w)
     buf_fini(w->out);
 }
 
-/* Header fields and paths from outside need not be UTF-8. */
+/* Header fields and paths from clients may not be UTF-8. */
 static void log_outside_text(struct json_writer *w, const char *key, const char *text)
 {
     json_write_member_string(w, key, text && text_is_utf8(text, strlen(text)) ? text : NULL);
 }
 
-/* The URI, but for the value of the signature. */
+/* Logs the URI without the value of the signature. */
 static void log_uri(struct json_writer *w, const char *uri)
 {
     static const char secret[] = "X-Tos-Signature=";

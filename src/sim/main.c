@@ -10,7 +10,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* False after saying why not. */
+/* On failure prints the reason and returns false. */
 static bool load_scenario(struct sim *sim)
 {
     const char *path = sim->options.scenario_file;
@@ -62,7 +62,7 @@ static void announce(const struct sim *sim)
     if (sim->options.port_file != NULL) {
         char *ports = mem_format("%u %u\n", sim->api_port, sim->media_port);
         int fd = open(sim->options.port_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-        int r = fd < 0 ? -errno : file_append(fd, ports, strlen(ports)); /* all at once */
+        int r = fd < 0 ? -errno : file_append(fd, ports, strlen(ports)); /* in one write */
         if (fd >= 0)
             (void)close(fd);
         if (r < 0)
@@ -82,7 +82,7 @@ static void raise_descriptor_limit(void)
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/* _exit(): connections may hang in their handlers, and nothing is buffered. */
+/* _exit() because connections may hang in their handlers, and nothing is buffered. */
 static _Noreturn void serve(struct sim *sim, const sigset_t *signals)
 {
     for (;;) {
@@ -111,7 +111,7 @@ int main(int argc, char **argv)
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, &signals, NULL); /* threads inherit it; serve() receives */
+    pthread_sigmask(SIG_BLOCK, &signals, NULL); /* all threads inherit it; serve() receives them */
     (void)signal(SIGPIPE, SIG_IGN);
     raise_descriptor_limit();
     pthread_mutex_init(&sim.lock, NULL);

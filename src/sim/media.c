@@ -13,7 +13,7 @@ struct byte_range {
 
 enum range_verdict { RANGE_WHOLE, RANGE_PART, RANGE_UNSATISFIABLE };
 
-/* Digits only; what does not fit is the largest number. */
+/* Accepts digits only. A number that is too large becomes the maximum. */
 static const char *read_digits(const char *s, uint64_t *out)
 {
     uint64_t v = 0;
@@ -23,7 +23,7 @@ static const char *read_digits(const char *s, uint64_t *out)
     return s;
 }
 
-/* RFC 9110, 14.1.2. What cannot be understood, or names several ranges, gives the whole file. */
+/* RFC 9110, 14.1.2. A range that cannot be parsed, or several ranges, give the whole file. */
 static enum range_verdict range_parse(const char *s, uint64_t size, struct byte_range *out)
 {
     if (s == NULL || strncmp(s, "bytes=", 6) != 0)
@@ -66,7 +66,7 @@ static enum url_verdict check_url(const struct request *q)
     return url_check(q->method, q->path, &query, clock_now_ms());
 }
 
-/* Moves and shortens the range as the rule wants; it stays within the file. */
+/* Moves and shortens the range as the rule wants; the range stays within the file. */
 static void range_bend(struct byte_range *range, uint64_t size, const struct change *change)
 {
     int64_t end = (int64_t)size - 1;
@@ -146,7 +146,7 @@ static void response_file(struct request *q)
 void media_response(struct request *q)
 {
     struct response *a = &q->response;
-    if (q->has_authorization) { /* the API key must never come here */
+    if (q->has_authorization) { /* the API key must never be sent here */
         response_media_error(a, 400, "InvalidArgument", "Only one auth mechanism is allowed.");
         return;
     }

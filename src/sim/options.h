@@ -1,9 +1,9 @@
 /*
  * options: the command line of seedance-sim.
  *
- * What:     one table gives the parser and --help.
- * Lifetime: filled once by options_parse(), then read-only.
- * Errors:   options_parse() prints what is wrong; the exit code is its result.
+ * What: one table gives the parser and --help.
+ * Lifetime: options_parse() fills it once; then it is read-only.
+ * Errors: options_parse() prints the error and returns the exit code.
  */
 #ifndef SIM_OPTIONS_H
 #define SIM_OPTIONS_H
@@ -28,7 +28,7 @@ struct options {
     double fail_rate;
     struct clip clips[CLIPS_MAX];
     size_t clip_count;
-    uint64_t video_bytes; /* 0: the clip's size and 1 KiB */
+    uint64_t video_bytes; /* 0: the clip's size plus 1 KiB */
     bool same_video;
     double url_expires_s;
     uint64_t latency_ms;
@@ -41,14 +41,15 @@ struct options {
     const char *log_file;
     bool log_headers;
     bool die_with_parent;
-    const char *write_video; /* write the file and end */
+    const char *write_video; /* write the file and exit */
     uint64_t task_seed;
 };
 
-/* -1: go on; otherwise the exit code (0 after --help and --version, 2 on wrong usage). */
+/* Returns -1 to continue; otherwise the exit code (0 after --help and --version, 2
+ * on wrong usage). */
 int options_parse(struct options *options, int argc, char **argv) NODISCARD;
 
-/* The video of the n-th task. -ERANGE when video_bytes cannot be made from the clip. */
+/* The video of the n-th task. -ERANGE when the clip cannot be made `video_bytes` large. */
 int options_video(const struct options *options, uint64_t task_number, uint64_t video_bytes,
                   struct video *out) NODISCARD;
 

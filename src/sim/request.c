@@ -122,7 +122,7 @@ static void request_read_headers(struct request *q)
     q->headers_json = text_take(&json);
 }
 
-/* Needs the lock. True: a rule was found. */
+/* Needs the lock. Returns true when a rule matches. */
 static bool request_match(struct request *q, bool early)
 {
     struct sim *sim = q->sim;
@@ -189,7 +189,7 @@ static void change_status(struct request *q, int status)
         response_media_error(&q->response, status, "ScenarioError", response_reason(status));
 }
 
-/* What the rule changes in a response that is otherwise right. */
+/* Applies the rule's changes to an otherwise valid response. */
 static void request_change(struct request *q)
 {
     const struct change *change = q->change;

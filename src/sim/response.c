@@ -58,7 +58,7 @@ void response_json(struct response *a, int status, const char *json)
     response_set_body(a, json, strlen(json), 1);
 }
 
-/* The service puts the id at the end of the message, and nowhere else. */
+/* The service puts this id only at the end of the message. */
 static char *request_id(void)
 {
     static atomic_uint counter;

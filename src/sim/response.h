@@ -1,10 +1,10 @@
 /*
  * response: what will be sent, before anything is sent.
  *
- * What:     status, headers and a body that is read by offset, so that a video of any size and a
- *           text repeated a billion times need no memory.
+ * What: status, headers and a body that is read by offset, so that a video of any size and a text
+ * repeated a billion times need no memory.
  * Lifetime: zeroed is valid (no status yet); response_fini() frees. Strings are copied in.
- * Errors:   none; headers beyond RESPONSE_HEADERS_MAX are dropped.
+ * Errors: none; headers beyond RESPONSE_HEADERS_MAX are dropped.
  */
 #ifndef SIM_RESPONSE_H
 #define SIM_RESPONSE_H
@@ -17,12 +17,12 @@ enum body_kind { BODY_TEXT, BODY_VIDEO };
 
 struct body {
     enum body_kind kind;
-    char *data; /* BODY_TEXT: repeated until size bytes are there */
+    char *data; /* BODY_TEXT: repeated up to `size` bytes */
     size_t data_len;
     struct video video; /* BODY_VIDEO: from offset on */
     uint64_t offset;
     uint64_t size;
-    int64_t flip_at; /* offset in the file of the byte whose lowest bit is turned; -1: none */
+    int64_t flip_at; /* file offset of the byte whose lowest bit is flipped; -1: none */
 };
 
 struct header {
@@ -38,23 +38,24 @@ struct response {
 };
 
 void response_fini(struct response *a);
-/* Adds a header; response_set_header() replaces those of that name first, value NULL removes. */
+/* Adds a header. response_set_header() first removes those of the same name; value
+ * NULL only removes. */
 void response_add_header(struct response *a, const char *name, const char *value);
 void response_set_header(struct response *a, const char *name, const char *value);
-/* The body becomes a copy of data, count times. */
+/* Sets the body to `count` copies of data. */
 void response_set_body(struct response *a, const void *data, size_t len, uint64_t count);
-/* Status, type and body at once. */
+/* Sets status, type and body. */
 void response_json(struct response *a, int status, const char *json);
 /* {"error":{"code","message","param","type"}} in the service's style; param may be NULL. */
 void response_api_error(struct response *a, int status, const char *code, const char *message,
                         const char *param);
-/* The error that goes with a bare status. */
+/* Sets the service's error for a bare status. */
 void response_default_api_error(struct response *a, int status);
-/* <Error> in the style of the object store. */
+/* Sets an <Error> in the style of the object store. */
 void response_media_error(struct response *a, int status, const char *code, const char *message);
 /* Wraps the body, which must be a text of at most 256 MiB, in gzip's stored blocks. */
 void response_gzip(struct response *a);
-/* "OK" for 200; "Unknown" for what nobody knows. */
+/* "OK" for 200; "Unknown" for an unknown status. */
 const char *response_reason(int status);
 
 /* Fills buf with body bytes [at, at + len), which must lie within the body. */

@@ -213,7 +213,7 @@ const struct rule *scenario_match(struct scenario *s, const struct subject *subj
     }
     if (winner == NULL || !early)
         return winner;
-    for (size_t i = 0; i < s->rule_count; i++) /* the others will not be asked about this one */
+    for (size_t i = 0; i < s->rule_count; i++) /* later rules are not asked about this connection */
         if (s->rules[i].change.stage != STAGE_REQUEST && rule_is_concerned(&s->rules[i], subject))
             s->rules[i].seen++;
     return winner;

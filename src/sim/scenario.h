@@ -1,15 +1,15 @@
 /*
  * scenario: which request gets which fault.
  *
- * What:     {"rules":[{"kind":…, filters…, "response":{…}}]}. A rule has a counter of the requests
- *           that pass its filters (kind, port, task, prompt_contains); n, from, to and every look
- *           at that counter, times limits how often the rule fires. Every rule counts every such
- *           request, also one that an earlier rule wins. The first rule that fires wins. Rules
- *           with an action at "request" are asked before the body is read, hence before all others.
+ * What: {"rules":[{"kind":…, filters…, "response":{…}}]}. A rule counts the requests that pass its
+ * filters (kind, port, task, prompt_contains). n, from, to and every test that counter; times
+ * limits how often the rule fires. Each rule counts each such request, even if an earlier rule
+ * wins. The first rule that fires wins. Rules with an action at "request" are tested before the
+ * body is read, so before all others.
  *
  *   kind             create poll video cover other connection, or api media any (no connections)
  *   port             api or media: narrows other, any and connection
- *   task             an id, or 3 for the third task; of a create request: the one it would make
+ *   task             an id, or 3 for the third task; for a create: the task it would make
  *   prompt_contains  of the task, or of the create request
  *   n from to every times
  *   response         any of:
@@ -17,18 +17,18 @@
  *     headers                    {"Name": "value" | ["two", "values"] | null to remove}
  *     body body_json body_file body_base64 body_repeat:{"text","count"}
  *     reset_at cut_at silence_at connect | request | request_body | headers | body
- *     cut_after_bytes            where in the body; alone it means cut_at:"body"
- *     accept                     default: true if a 2xx response is at least begun, and for no
- *     `raw` raw or raw_base64, raw_repeat, raw_end in this order, instead of a response
- *     content_length chunked a lie, a number or text; true or "bad" ignore_range shift short
- *     content_range no_content_range size_delta etag flip_byte task_status id task task: fields
- *     merged into the task's JSON, null removes video_url cover_image_url {{api_port}}
- *     {{media_port}} {{video_path}} are replaced here and in
- *                                headers; the last one is a freshly signed path and query
+ *     cut_after_bytes            position in the body; alone it means cut_at:"body"
+ *     accept                     default: true if a 2xx response is at least begun; not for `raw`
+ *     raw or raw_base64, raw_repeat, raw_end    in this order, instead of a response
+ *     content_length chunked     a lie, a number or text; true or "bad"
+ *     ignore_range shift short content_range no_content_range size_delta etag flip_byte
+ *     task_status id task        task: fields merged into the task's JSON, null removes
+ *     video_url cover_image_url  {{api_port}} {{media_port}} {{video_path}} are replaced here and
+ *                                in headers; the last one is a freshly signed path and query
  *
  * Lifetime: counted by reference, so that a request keeps its rule while the scenario is replaced.
- *           All functions but scenario_parse() need the simulator's lock.
- * Errors:   scenario_parse() returns NULL and a sentence; unknown fields are errors.
+ * All functions but scenario_parse() need the simulator's lock.
+ * Errors: scenario_parse() returns NULL and a sentence; unknown fields are errors.
  */
 #ifndef SIM_SCENARIO_H
 #define SIM_SCENARIO_H
@@ -37,7 +37,7 @@
 
 #include <cjson/cJSON.h>
 
-/* A request is of exactly one of these. */
+/* Each request is of exactly one kind. */
 enum kind {
     KIND_CREATE = 1,
     KIND_POLL = 2,
@@ -53,9 +53,9 @@ enum stage {
     STAGE_NONE,
     STAGE_CONNECT,      /* nothing was read; rules of kind "connection" only */
     STAGE_REQUEST,      /* the request's header was read */
-    STAGE_REQUEST_BODY, /* its body, too */
+    STAGE_REQUEST_BODY, /* its body was read too */
     STAGE_HEADERS,      /* half of the response's header was sent */
-    STAGE_BODY,         /* cut_after_bytes of the body were sent, by default half of it */
+    STAGE_BODY,         /* cut_after_bytes of the body were sent, half of it by default */
 };
 
 enum fault { FAULT_NONE, FAULT_RESET, FAULT_CUT, FAULT_SILENCE };
@@ -71,10 +71,10 @@ struct header_change {
 struct bytes {
     char *data; /* NULL: absent */
     size_t len;
-    uint64_t count; /* sent that often */
+    uint64_t count; /* how often it is sent */
 };
 
-/* The changes of a response. What is absent is 0, NULL or, for *_at and cut_after_bytes, -1. */
+/* The changes of a response. Absent fields are 0, NULL or, for *_at and cut_after_bytes, -1. */
 struct change {
     int64_t delay_ms;
     int64_t status;
@@ -82,13 +82,13 @@ struct change {
     struct header_change *headers;
     size_t header_count;
     struct bytes body;
-    bool accept; /* a create request makes a task all the same */
+    bool accept; /* a create request makes a task anyway */
     int64_t rate;
     int64_t header_rate;
     int64_t cut_after_bytes;
     enum stage stage;
     enum fault fault;
-    struct bytes raw[3]; /* sent one after the other instead of a response */
+    struct bytes raw[3]; /* sent in this order instead of a response */
     char *content_length;
     enum chunked chunked;
     bool ignore_range;
@@ -127,21 +127,20 @@ struct subject {
     enum kind kind;
     enum port_kind port;
     const char *task_id;  /* NULL: none */
-    uint64_t task_number; /* of a create request: the number it would get */
+    uint64_t task_number; /* of a create request: the number its task would get */
     const char *prompt;   /* NULL: unknown */
 };
 
-/* Owned by the caller (one reference). json must be NUL-terminated. *problem_out is the caller's.
- * */
+/* Gives the caller one reference. json must end with NUL. The caller frees *problem_out. */
 struct scenario *scenario_parse(const char *json, char **problem_out);
 struct scenario *scenario_new_empty(void);
 struct scenario *scenario_ref(struct scenario *s);
 void scenario_unref(struct scenario *s);
 
-/* early: the body was not read yet. NULL: no rule. The result lives as long as the scenario. */
+/* early: the body is not read yet. NULL: no rule. The result lives as long as the scenario. */
 const struct rule *scenario_match(struct scenario *s, const struct subject *subject, bool early);
 
-/* Fills *change from a rule's "response"; see change_parse.c. NULL, or what is wrong. */
+/* Fills *change from a rule's "response"; see change_parse.c. Returns NULL, or the problem. */
 char *change_parse(const cJSON *response, struct change *change);
 void change_fini(struct change *change);
 

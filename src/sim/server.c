@@ -1,8 +1,8 @@
 /*
- * The two ports. We accept ourselves and hand the socket to libmicrohttpd, which parses, keeps
- * connections alive and writes whatever is well-formed, with a thread per connection; so a
- * handler may sleep. A handler that has written by itself returns MHD_NO, upon which the library
- * closes the connection without a byte of its own.
+ * The two ports. We accept connections ourselves and hand the sockets to libmicrohttpd. It parses,
+ * keeps connections alive and writes all well-formed responses, with a thread per connection; so a
+ * handler may sleep. A handler that wrote its own bytes returns MHD_NO; then the library closes the
+ * connection without a byte of its own.
  */
 #include "sim/log.h"
 
@@ -167,7 +167,7 @@ static void *faulty_connection_main(void *cls)
     return NULL;
 }
 
-/* True: a rule has taken the connection. */
+/* Returns true when a rule has taken the connection. */
 static bool connection_is_faulty(struct listener *listener, int fd, uint64_t number)
 {
     struct sim *sim = listener->sim;

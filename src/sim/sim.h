@@ -1,12 +1,12 @@
 /*
  * sim: the simulator and one request to it.
  *
- * What:     the shared state under one lock, and what a thread knows of the request it serves.
- *           A request's way: begin (header read) → parse (create only, no lock) → decide (locked:
- *           rule, task, log line) → response (no lock) → change (what the rule wants) → deliver.
+ * What: the shared state under one lock, and what a thread knows about the request it serves. The
+ * steps of a request: begin (header read) → parse (create only, no lock) → decide (locked: rule,
+ * task, log line) → response (no lock) → change (what the rule wants) → deliver.
  * Lifetime: struct sim lives as long as the program; a request from its first line to the end of
- *           its response. Tasks are never freed, so a request may keep a pointer.
- * Errors:   a log or data file that cannot be written ends the program: an oracle must not lie.
+ * its response. Tasks are never freed, so a request may keep a pointer.
+ * Errors: if a log or data file cannot be written, the program ends: an oracle must not lie.
  */
 #ifndef SIM_SIM_H
 #define SIM_SIM_H
@@ -45,7 +45,7 @@ struct request {
     int fd;
     uint64_t connection_number;
 
-    char *uri; /* as it came, with query */
+    char *uri; /* as received, with query */
     char *method;
     char *path;
     char *range; /* NULL: none */
@@ -56,13 +56,13 @@ struct request {
     bool is_oracle;
     bool is_begun;
     bool is_logged;
-    bool is_aborted; /* the client went away before its request was complete */
+    bool is_aborted; /* the client closed before its request was complete */
     bool has_authorization;
     bool is_authorized;
     bool is_too_long;
     struct buf body;
 
-    bool is_parsed; /* create_request is filled */
+    bool is_parsed; /* create_request is set */
     struct create_request create_request;
     struct response response;
 
@@ -77,19 +77,21 @@ struct request {
     struct pacer pacer;
 };
 
-/* Reads the scenario again; on a mistake the old one stays. NULL, or the problem (caller's). */
+/* Replaces the scenario; on an error the old one stays. Returns NULL, or the
+ * problem (caller frees). */
 char *sim_set_scenario(struct sim *sim, const char *json);
 char *sim_load_scenario(struct sim *sim, const char *path);
 
-/* request.c: from the first line to what will be delivered. */
+/* request.c: from the first line to the response that is delivered. */
 struct request *request_new(struct sim *sim, enum port_kind port, const char *uri);
 void request_free(struct request *q);
-/* The header is known. True: a rule wants it to end here. */
+/* Called when the header is known. Returns true when a rule ends the request here. */
 bool request_begin(struct request *q);
-/* The body is known, too: chooses the rule, makes the task, writes the log, builds the response. */
+/* Called when the body is known: chooses the rule, makes the task, writes the log,
+ * builds the response. */
 void request_decide(struct request *q);
 
-/* server.c: both ports, each with a thread that accepts. Dies when a port cannot be had. */
+/* server.c: both ports, each with a thread that accepts. Ends the program if a port is in use. */
 void server_start(struct sim *sim);
 
 /* api.c: parse needs no lock, create needs it, respond needs none. */
@@ -99,10 +101,10 @@ void api_response(struct request *q);
 void api_change_json(struct request *q);
 /* media.c */
 void media_response(struct request *q);
-/* oracle.c: requests of the tests themselves; they are neither counted nor logged. */
+/* oracle.c: requests of the tests themselves, neither counted nor logged. */
 void oracle_response(struct request *q);
 
-/* "http://127.0.0.1:PORT/media/ID.mp4?…"; extension "mp4" or "jpg". Caller's. */
+/* "http://127.0.0.1:PORT/media/ID.mp4?…"; extension "mp4" or "jpg". The caller frees it. */
 char *request_media_url(const struct request *q, const char *extension);
 /* Replaces {{api_port}}, {{media_port}} and {{video_path}}, the task's signed path and query. */
 char *request_expand(const struct request *q, const char *text);

@@ -14,7 +14,7 @@
 
 enum { PROMPT_KEPT_BYTES = 4096 };
 
-/* What random_unit() is asked for. */
+/* The `purpose` argument of random_unit(). */
 enum { DRAW_QUEUE = 1, DRAW_GENERATION, DRAW_FAILURE };
 
 const char *task_status(const struct task *task, int64_t now_ms)
@@ -47,8 +47,8 @@ static void task_count_prompt(struct task_table *table, struct task *task)
 }
 
 /*
- * "cgt-20261123080000-7k2qx", the shape of upstream's ids. The tail is the number times a constant
- * modulo 36^5; the constant is coprime to it, so two tasks never share an id.
+ * "cgt-20261123080000-7k2qx", the form of upstream's ids. The tail is the number times a constant
+ * modulo 36^5. The constant is coprime to that, so no two tasks share an id.
  */
 static void task_name(struct task *task)
 {
@@ -67,7 +67,7 @@ static void task_name(struct task *task)
     (void)snprintf(task->id, sizeof(task->id), "cgt-%s-%s", stamp, tail);
 }
 
-/* Keeps a UTF-8 prompt UTF-8. */
+/* Cuts a prompt without breaking its UTF-8. */
 static char *prompt_cut(const char *prompt)
 {
     size_t len = strlen(prompt);

@@ -1,13 +1,12 @@
 /*
  * task: the simulator's video generation tasks.
  *
- * What:     a table of tasks by id and by number. A task's whole life is fixed when it is created:
- *           when it starts to run, when it ends and how. Its status is a function of the clock.
- * Lifetime: a task lives as long as the program and never changes but for its counters; so
- *           everything but `polls` and
- *           `same_prompt` may be read without the lock. All functions here need the
- *           simulator's lock, except those on a single task.
- * Errors:   -errno; -ERANGE when the table is full.
+ * What: a table of tasks by id and by number. The whole life of a task is fixed when it is created:
+ * when it starts to run, when it ends and how. Its status depends only on the clock.
+ * Lifetime: a task lives as long as the program and never changes except for its counters. So
+ * everything but `polls` and `same_prompt` may be read without the lock. All functions here need
+ * the simulator's lock, except those on a single task.
+ * Errors: -errno; -ERANGE when the table is full.
  */
 #ifndef SIM_TASK_H
 #define SIM_TASK_H
@@ -15,13 +14,13 @@
 #include "sim/options.h"
 #include "sim/video.h"
 
-/* The default function is a ladder of falling-through cases that clang warns of. */
+/* The default function has fall-through cases, which clang warns about. */
 #define HASH_FUNCTION HASH_OAT
 #include <uthash.h>
 
 enum { TASK_ID_SIZE = 32, TASKS_MAX = 100000 };
 
-/* How many tasks have one prompt: more than one may be a double submit. */
+/* How many tasks have the same prompt: more than one may be a double submit. */
 struct same_prompt {
     uint64_t hash;
     uint64_t count;
@@ -32,7 +31,7 @@ struct task {
     char id[TASK_ID_SIZE];
     uint64_t number; /* 1 for the first one */
     char *model;
-    char *prompt; /* the first 4 KiB of it */
+    char *prompt; /* its first 4 KiB */
     double duration_s;
     int64_t created_ms;
     int64_t run_at_ms;
@@ -46,7 +45,7 @@ struct task {
     UT_hash_handle hh;
 };
 
-/* What a create request asks for, see validate.h. */
+/* The content of a create request, see validate.h. */
 struct create_request {
     char *model;
     char *prompt;
@@ -66,9 +65,9 @@ struct task_table {
     int data_fd; /* -1: memory only */
 };
 
-/* Reads --data FILE when there is one. A last line that was cut by a crash is dropped. */
+/* Reads --data FILE if it exists. Drops a last line that a crash has cut. */
 int task_table_init(struct task_table *table, const struct options *options) NODISCARD;
-/* The task is in the file before this returns. */
+/* Writes the task to the file before it returns. */
 int task_create(struct task_table *table, const struct create_request *request,
                 struct task **task_out) NODISCARD;
 struct task *task_find(struct task_table *table, const char *id); /* NULL: unknown */

@@ -12,8 +12,8 @@
 
 enum { SIGNATURE_SIZE = 65 };
 
-/* Four lanes of a keyed 64-bit hash: as long as the real thing; not a secure MAC, nor need it be.
- * */
+/* Four lanes of a keyed 64-bit hash: as long as a real signature. It is not a secure MAC and
+ * need not be. */
 static void url_signature(const char *method, const char *path, const char *credential,
                           const char *date, const char *expires, char out[static SIGNATURE_SIZE])
 {

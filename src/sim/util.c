@@ -86,7 +86,7 @@ void clock_sleep_us(int64_t us)
         continue;
 }
 
-/* strftime() would follow the locale; the simulator never calls setlocale(), so it is "C". */
+/* strftime() follows the locale, which is "C" because the simulator never calls setlocale(). */
 static void clock_format(int64_t time_ms, const char *format, char *out, size_t size)
 {
     time_t seconds = (time_t)(time_ms / 1000);

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How many inputs of each sort a request names. */
+/* How many inputs of each kind a request has. */
 struct inputs {
-    unsigned images, videos, audios; /* references, or of no named role */
+    unsigned images, videos, audios; /* references, or without a role */
     unsigned first_frames, last_frames;
     double video_seconds;
 };
@@ -242,7 +242,7 @@ static int check_model(const char *model, struct response *error)
     return -EINVAL;
 }
 
-/* Finds "[[name=" and gives what follows, up to "]]", to the reader. */
+/* Finds "[[name=" and passes the text up to "]]" to the reader. */
 static int read_words(const char *prompt, struct create_request *out)
 {
     out->fails = strstr(prompt, "[[fail]]") != NULL;

@@ -1,10 +1,10 @@
 /*
- * validate: is this body a request that the service would accept?
+ * validate: would the service accept this body as a request?
  *
- * What:     types, ranges and combinations as in API.md; unknown fields are ignored, because
- *           nobody knows what the service does with them. Also reads the [[words]] of the prompt.
- * Lifetime: create_request_fini() frees what create_request_parse() filled in.
- * Errors:   -EINVAL, and *error holds the service's response.
+ * What: types, ranges and combinations as in API.md. Unknown fields are ignored, because nobody
+ * knows what the service does with them. Also reads the [[words]] of the prompt.
+ * Lifetime: create_request_fini() frees what create_request_parse() has filled in.
+ * Errors: -EINVAL, and *error holds the service's response.
  */
 #ifndef SIM_VALIDATE_H
 #define SIM_VALIDATE_H

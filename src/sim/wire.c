@@ -30,13 +30,13 @@ size_t pacer_take(struct pacer *pacer, size_t want)
         return want;
     double due = (double)pacer->passed / (double)pacer->rate * 1e6;
     clock_sleep_us(pacer->started_us + (int64_t)due - clock_monotonic_us());
-    uint64_t slice = pacer->rate / 20 > 0 ? pacer->rate / 20 : 1; /* 20 turns a second */
+    uint64_t slice = pacer->rate / 20 > 0 ? pacer->rate / 20 : 1; /* 20 slices per second */
     size_t n = slice < want ? (size_t)slice : want;
     pacer->passed += n;
     return n;
 }
 
-/* False: the peer is gone, or takes nothing for minutes. */
+/* Returns false when the peer is gone, or reads nothing for minutes. */
 static bool wire_write(int fd, const void *data, size_t len)
 {
     const char *p = data;
@@ -82,7 +82,7 @@ bool wire_wait(int fd, int64_t ms)
     }
 }
 
-/* A reset throws away what the kernel has not delivered yet; so wait for that, briefly. */
+/* A reset discards what the kernel has not delivered yet, so this waits briefly for it. */
 static void wire_drain_output(int fd)
 {
     int unsent = 0;
@@ -92,7 +92,7 @@ static void wire_drain_output(int fd)
 
 /*
  * Closing a socket with unread bytes sends a reset. For an orderly end the peer must see FIN, so
- * its remaining bytes are read until it closes, too.
+ * this reads the peer's remaining bytes until it closes, too.
  */
 static void wire_close_orderly(int fd)
 {
@@ -114,8 +114,8 @@ void wire_end(int fd, enum fault fault)
 {
     switch (fault) {
     case FAULT_RESET: {
-        /* The HTTP library will shutdown(2) before it closes, which would send FIN first. But
-         * connect(2) to AF_UNSPEC aborts the connection here and now, with RST. */
+        /* The HTTP library calls shutdown(2) before it closes, which would send FIN first.
+         * connect(2) to AF_UNSPEC aborts the connection at once, with RST. */
         struct linger none = {.l_onoff = 1, .l_linger = 0};
         struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
         wire_drain_output(fd);
@@ -173,7 +173,7 @@ static bool is_plain(const char *s)
     return true;
 }
 
-/* Headers that the HTTP library writes by itself, or refuses. */
+/* Headers that the HTTP library writes itself, or refuses. */
 static bool header_is_special(const struct header_change *header)
 {
     static const char *const names[] = {"Content-Length", "Transfer-Encoding", "Connection",

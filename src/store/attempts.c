@@ -1,6 +1,6 @@
 /*
- * Attempts, to and from the database. Two tables name each column's place in the statement and in
- * the struct once, so that writing and reading cannot drift apart.
+ * Writes attempts to the database and reads them back. Two tables list each column's place in the
+ * statement and in the struct, so that writing and reading cannot drift apart.
  */
 #include "store_private.h"
 
@@ -10,11 +10,11 @@
 struct column {
     int index; /* of the parameter, from 1; the result column is one less */
     size_t offset;
-    int64_t least; /* of what is read back, of integers */
+    int64_t least; /* allowed minimum of an integer read back */
     int64_t most;
 };
 
-/* The URL says when it ends: a date, and a number of seconds after it. */
+/* The end of the URL is the maximum of a date plus the maximum of a number of seconds. */
 static const struct column integer_columns[] = {
     {1, offsetof(struct store_attempt, id), 1, STORE_ID_MAX},
     {2, offsetof(struct store_attempt, job_id), 1, STORE_ID_MAX},
@@ -47,7 +47,7 @@ static const struct column text_columns[] = {
     {25, offsetof(struct store_attempt, cover_etag), 0, 0},
 };
 
-/* memcpy keeps the compilers' alias and qualifier rules out of the tables. */
+/* memcpy, because the tables know no types: casts would break aliasing and drop qualifiers. */
 static int64_t integer_at(const struct store_attempt *row, size_t offset)
 {
     int64_t value;
@@ -69,7 +69,7 @@ void store_attempt_fini(struct store_attempt *row)
     *row = (struct store_attempt){0};
 }
 
-/* Inserts or updates: both statements number the columns as the tables do. */
+/* Inserts or updates: both statements number the columns like the tables. */
 static int attempt_write(struct store *store, enum statement which, const struct store_attempt *row)
 {
     struct store_value values[ARRAY_COUNT(integer_columns) + ARRAY_COUNT(text_columns)];

@@ -1,6 +1,7 @@
 /*
- * The file `events`, kept by the offset at which each line ends: its size is the last of them, and
- * a read from the middle finds its line at once, however long the file has become.
+ * The file `events`, stored line by line under the offset at which each line ends. So the last
+ * offset is the file's size, and a read from the middle finds its line at once, however long
+ * the file is.
  */
 #include "store_private.h"
 

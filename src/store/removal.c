@@ -1,9 +1,9 @@
 /*
- * Removing on a full disk: with what reserve.c has kept for it.
+ * Removes rows on a full disk, with the space that reserve.c holds for it.
  */
 #include "store_private.h"
 
-/* What the database file has to grow by to take in the pages of the log; INT64_MAX: not known. */
+/* How much the database file must grow to take the pages of the log; INT64_MAX: unknown. */
 static int64_t database_growth_bytes(struct store *store)
 {
     sqlite3_file *file = NULL;

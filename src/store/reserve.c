@@ -1,17 +1,16 @@
 /*
- * Room for removals on a full disk. To delete a row adds pages to the log, so that on a full disk
- * nothing could be removed and no room be made by it. So the data directory has a file `reserve`,
- * whose bytes mean nothing: it is allocated while there is room, and cut off when a removal meets a
- * full disk.
+ * Space for removals on a full disk. Deleting a row adds pages to the log, so on a full disk
+ * nothing could be removed to free space. So the data directory has a file `reserve`, whose
+ * content means nothing. It is allocated while there is space, and truncated when a removal finds
+ * the disk full.
  *
- * A removal takes some pages of it, the rest is allocated again at once, before anybody else takes
- * it. What it took is in the log then, and comes back with the next removal that needs it: where
- * the database has room for the pages of the log, they are copied there and the log is cut off
- * first. So the reserve shrinks only by what the database grows, which is a page in some ten jobs
- * removed.
+ * A removal uses some pages of it, and the rest is allocated again at once, before anybody else
+ * takes it. The used pages are then in the log, and the next removal that needs them gets them
+ * back: if the database has space for the pages of the log, they are first copied there and the log
+ * is truncated. So the reserve shrinks only by the growth of the database: one page per ten removed
+ * jobs or so.
  *
- * A crash at any point leaves a file that is too short, which is allocated again as soon as there
- * is room.
+ * A crash at any point leaves a file that is too short. It is allocated again once there is space.
  */
 #include "store_private.h"
 
@@ -21,8 +20,8 @@
 
 enum {
     RESERVE_BYTES = 1024 * 1024,
-    RESERVE_STEP_BYTES = 4096, /* the least that is worth a call: a page */
-    RESERVE_DISK_FRACTION = 8, /* of a very small disk it takes no more than an eighth */
+    RESERVE_STEP_BYTES = 4096, /* minimum that is worth a call: one page */
+    RESERVE_DISK_FRACTION = 8, /* on a very small disk, at most an eighth of it */
 };
 
 /* How large the file should be on this disk. */
@@ -41,12 +40,12 @@ void store_reserve_fill(struct store *store)
         return;
     int64_t wanted = reserve_wanted_bytes(store);
     int64_t bytes = store->reserve_bytes;
-    /* Of what is free on a disk that is almost full, all but a few bytes. */
+    /* On an almost full disk this takes all of the free space but a few bytes. */
     for (int64_t step = RESERVE_BYTES; step >= RESERVE_STEP_BYTES; step /= 2) {
         while (bytes + step <= wanted && posix_fallocate(store->reserve_fd, bytes, step) == 0)
             bytes += step;
     }
-    /* A call that failed may have allocated a part. What is cut off was never anybody's data. */
+    /* A failed call may have allocated a part. Proof: the reserve's bytes are nobody's data. */
     if (bytes < wanted)
         (void)!ftruncate(store->reserve_fd, bytes);
     store->reserve_bytes = bytes;
@@ -54,7 +53,7 @@ void store_reserve_fill(struct store *store)
 
 void store_reserve_open(struct store *store)
 {
-    /* Without it everything goes on, but for removals on a full disk. */
+    /* Without a reserve everything works, except removals on a full disk. */
     store->reserve_fd =
         openat(store->directory_fd, "reserve", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     store_reserve_fill(store);
@@ -63,7 +62,7 @@ void store_reserve_open(struct store *store)
 int64_t store_reserve_cut(struct store *store)
 {
     int64_t released = store->reserve_bytes;
-    /* Its bytes mean nothing: it is there to be cut off. */
+    /* Proof: the reserve's bytes are nobody's data; it exists to be truncated. */
     if (store->reserve_fd >= 0 && ftruncate(store->reserve_fd, 0) == 0)
         store->reserve_bytes = 0;
     return released;

@@ -1,5 +1,6 @@
 /*
- * Rows of jobs, files and the history, to and from the database. Attempts are in attempts.c.
+ * Writes jobs, files and the history to the database and reads them back. For
+ * attempts see attempts.c.
  */
 #include "store_private.h"
 
@@ -100,7 +101,7 @@ int store_file_remove(struct store *store, int64_t id)
     return store_run(store, store_query(store, SQL_FILE_REMOVE, VALUES(AS_INTEGER(id))));
 }
 
-/* One integer of the row with this id. */
+/* Reads one integer of the row with this id. */
 static int row_integer_get(struct store *store, enum statement which, int64_t id, int64_t *out)
 {
     int r = store_integer_get(store, store_query(store, which, VALUES(AS_INTEGER(id))), out);

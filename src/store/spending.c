@@ -1,7 +1,7 @@
 /*
- * The ledger's questions, answered from the attempts, which are never deleted: what was spent
- * follows from what was durable before it was sent. Beside them stands the ledger proper, an entry
- * for each change of an attempt's money, in the same transaction as that change.
+ * Computes what was spent from the attempts, which are never deleted and which are durable before
+ * they are sent. The ledger itself has one entry for each change of an attempt's money, written in
+ * the transaction of that change.
  */
 #include "store_private.h"
 
@@ -15,7 +15,7 @@ int store_spent_get(struct store *store, int64_t since_ms, int64_t *usd_micros)
     if (r <= 0)
         return r < 0 ? r : -ERR_STORE_CORRUPT;
     *usd_micros = sqlite3_column_int64(statement, 0);
-    /* A cost below zero would give money that nobody has. */
+    /* A negative cost would add money that nobody has. */
     bool is_negative = sqlite3_column_int(statement, 1) != 0;
     return is_negative ? -ERR_STORE_CORRUPT : 0;
 }
@@ -61,7 +61,7 @@ static const char *const money_words[STORE_MONEY_CLASSES] = {
     [STORE_AT_RISK] = "at_risk",
 };
 
-/* STORE_MONEY_CLASSES for a word that is none. */
+/* Returns STORE_MONEY_CLASSES for an unknown word. */
 static enum store_money money_parse(const char *word)
 {
     int i = 0;

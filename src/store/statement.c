@@ -1,5 +1,5 @@
 /*
- * The statements: their SQL, prepared at first use and kept; how values get into them and out.
+ * The statements: their SQL, prepared at first use and cached; how values are bound and read.
  */
 #include "store_private.h"
 
@@ -17,7 +17,7 @@ static const char *const store_sql[SQL_COUNT] = {
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
     [SQL_COMMIT] = "COMMIT",
     [SQL_ROLLBACK] = "ROLLBACK",
-    /* Above every id there is, should the counter ever be behind: ids are not given out twice. */
+    /* Above every existing id, even if the counter is behind: no id is used twice. */
     [SQL_ID_NEXT] = "SELECT max(value, 1 + ifnull((SELECT max(id) FROM job), 0), "
                     "1 + ifnull((SELECT max(id) FROM attempt), 0), "
                     "1 + ifnull((SELECT max(id) FROM file), 0)) FROM meta WHERE key = 'id_next'",
@@ -28,11 +28,11 @@ static const char *const store_sql[SQL_COUNT] = {
     [SQL_JOB_SAVE] = "INSERT INTO job (" JOB_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) "
                      "ON CONFLICT (id) DO UPDATE SET name = ?2, state = ?3, problem = ?4, "
                      "updated_ms = ?6, attempt_id = ?7",
-    /* The row stays, with all that was paid for it. Proof: the user's rmdir, or a rename onto the
-     * job. */
+    /* The row stays, with all that was paid for it. Proof: the user's rmdir, or a rename
+     * onto the job. */
     [SQL_JOB_REMOVE] = "UPDATE job SET removed_name = name, name = NULL, removed_ms = ?2 "
                        "WHERE id = ?1",
-    /* Without the problem's text: it is read when somebody looks. */
+    /* Leaves out the text of the problem, which is read on demand. */
     [SQL_JOB_EACH] = "SELECT job.id, name, state, problem IS NOT NULL, created_ms, updated_ms, "
                      "attempt_id, ifnull(video_bytes, -1), ifnull(cover_bytes, -1), "
                      "CASE WHEN video_url IS NULL THEN -1 ELSE url_expires_ms END, "
@@ -57,7 +57,7 @@ static const char *const store_sql[SQL_COUNT] = {
     [SQL_ATTEMPT_NUMBER] = "SELECT ifnull(max(number), 0) + 1 FROM attempt WHERE job_id = ?1",
     [SQL_EXCHANGE_COPY] = "INSERT INTO exchange (attempt_id, body, display) "
                           "SELECT ?1, body, display FROM exchange WHERE attempt_id = ?2",
-    /* An entry only where something has changed; also of the attempt whose task is taken over. */
+    /* Adds an entry only where the money changed, also for the attempt whose task was adopted. */
     [SQL_LEDGER_ADD] =
         "INSERT INTO ledger (attempt_id, time_ms, kind, usd_micros, task_id) "
         "SELECT now.id, ?2, now.class, now.usd_micros, now.task_id FROM attempt_money AS now "
@@ -83,7 +83,8 @@ static const char *const store_sql[SQL_COUNT] = {
     [SQL_SPENDING_REMOVED] =
         "SELECT removed_name, 1, NULL, attempt.id, number, task_id, model, "
         "estimated_usd_micros, actual_usd_micros, submitted_ms, finished_ms, 'released', 0 "
-        /* CROSS: from the few removed jobs to their attempts, not the other way round. */
+        /* CROSS makes SQLite go from the few removed jobs to their attempts, not the
+         * other way round. */
         "FROM job CROSS JOIN attempt ON attempt.job_id = job.id "
         "WHERE name IS NULL AND attempt.id <= ?1 AND task_id IS NOT NULL "
         "ORDER BY attempt.id DESC LIMIT ?2",
@@ -96,7 +97,7 @@ static const char *const store_sql[SQL_COUNT] = {
     [SQL_RESPONSE_GET] = "SELECT response FROM exchange WHERE attempt_id = ?1",
     [SQL_FILE_SAVE] = "INSERT INTO file (id, job_id, name, mode) VALUES (?1, ?2, ?3, ?4) "
                       "ON CONFLICT (id) DO UPDATE SET job_id = ?2, name = ?3, mode = ?4",
-    /* The only DELETE there is. Proof: that of the caller of store_file_remove(). */
+    /* The only DELETE. Proof: the caller of store_file_remove() has it. */
     [SQL_FILE_REMOVE] = "DELETE FROM file WHERE id = ?1",
     [SQL_FILE_OLDEST] = "SELECT id FROM file WHERE id > ?1 ORDER BY id LIMIT 1",
     [SQL_FILE_JOB] = "SELECT job_id FROM file WHERE id = ?1",
@@ -132,7 +133,7 @@ static const struct store_result_row store_results[] = {
 int store_result(struct store *store, int rc)
 {
     if ((rc & 0xff) == SQLITE_IOERR) {
-        /* SQLite knows ENOSPC alone, and of a COMMIT that fails it keeps no error number at all. */
+        /* SQLite knows only ENOSPC, and keeps no error number at all when a COMMIT fails. */
         int known = store->db ? sqlite3_system_errno(store->db) : 0;
         bool is_full = errno == ENOSPC || errno == EDQUOT || known == ENOSPC || known == EDQUOT;
         return is_full ? -ENOSPC : -EIO;
@@ -162,8 +163,8 @@ sqlite3_stmt *store_query(struct store *store, enum statement which,
     for (size_t i = 0; statement && i < count; i++) {
         const struct store_value *value = &values[i];
         int index = (int)i + 1;
-        /* Out of memory shows when the statement runs with the binding missing in a NOT NULL
-         * column, or as a NULL text, which every reader takes for "not known". */
+        /* Without memory the binding stays NULL. A NOT NULL column then fails when the statement
+         * runs, and every reader takes a NULL text for "not known". */
         if (value->kind == STORE_INTEGER)
             (void)sqlite3_bind_int64(statement, index, value->integer);
         else if (value->kind == STORE_TEXT)

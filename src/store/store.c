@@ -1,9 +1,9 @@
 /*
- * The connection: lock, schema, statements, ids. Transactions are in transaction.c, rows in rows.c
- * and attempts.c.
+ * The connection: lock, schema, statements, ids. transaction.c has the transactions; rows.c and
+ * attempts.c have the rows.
  *
- * The lock is a file of its own, held by flock(2): it dies with the process, whatever kills it, and
- * is taken before SQLite looks at the database.
+ * The lock is a separate file, locked by flock(2). The lock goes with the process, however that
+ * dies. It is taken before SQLite opens the database.
  */
 #include "store_private.h"
 
@@ -21,8 +21,8 @@
 
 enum { STORE_SCHEMA_VERSION = 5, STORE_ID_BATCH = 1024 };
 
-/* The file `events`, line by line as it was written: what has been read once never moves. The lines
- * of what happened before there was this table say less, but all of it. */
+/* The file `events`, one row per line. A line that has been read never moves. Lines about the time
+ * before this table existed say less, but none is missing. */
 #define STORE_EVENTS_SCHEMA                                                                        \
     "CREATE TABLE event (end_bytes INTEGER PRIMARY KEY, line TEXT NOT NULL) STRICT;"               \
     "INSERT INTO event SELECT sum(length(CAST(line AS BLOB))) OVER (ORDER BY id), line FROM ("     \
@@ -40,11 +40,11 @@ enum { STORE_SCHEMA_VERSION = 5, STORE_ID_BATCH = 1024 };
     "      WHERE text = 'created' OR (instr(text, ' -> ') > 0 AND"                                 \
     "        instr(substr(text, 1, instr(text, ' -> ') - 1), ' ') = 0)));"
 
-/* What the money of an attempt is (class) and how much (usd_micros): free ('released'), spent
- * ('settled'), promised ('reserved'), or perhaps spent ('at_risk'). A task is charged once, in
- * however many attempts it stands: in the one that knows its cost, or else has the highest
- * estimate; the latest of those, which took both over when it adopted the task. A refusal has an
- * end and neither a task nor a cost. */
+/* The kind (class) and amount (usd_micros) of an attempt's money: free ('released'), spent
+ * ('settled'), promised ('reserved'), or perhaps spent ('at_risk'). A task is charged once, however
+ * many attempts name it: to the attempt that knows its cost, or else to the one with the highest
+ * estimate; if several, to the latest, which took over both when it adopted the task. A refused
+ * attempt has an end, but neither a task nor a cost. */
 #define STORE_MONEY_SCHEMA                                                                         \
     "DROP VIEW IF EXISTS attempt_money;"                                                           \
     "CREATE VIEW attempt_money AS SELECT *, CASE class WHEN 'settled' THEN actual_usd_micros "     \
@@ -74,7 +74,7 @@ static const char store_schema[] =
     "  error_message TEXT, video_url TEXT, cover_url TEXT, url_expires_ms INTEGER NOT NULL,"
     "  output_ms INTEGER NOT NULL, video_bytes INTEGER NOT NULL, video_etag TEXT,"
     "  cover_bytes INTEGER NOT NULL, cover_etag TEXT, UNIQUE (job_id, number)) STRICT;"
-    /* Apart from the attempt, so that listing attempts never reads megabytes of inline images. */
+    /* A table of its own, so that listing attempts never reads megabytes of inline images. */
     "CREATE TABLE exchange (attempt_id INTEGER PRIMARY KEY REFERENCES attempt(id),"
     "  body BLOB NOT NULL, display BLOB NOT NULL, response BLOB) STRICT;"
     "CREATE TABLE file (id INTEGER PRIMARY KEY, job_id INTEGER NOT NULL REFERENCES job(id),"
@@ -84,7 +84,7 @@ static const char store_schema[] =
     "CREATE INDEX history_of_job ON history (job_id, id);"
     "INSERT INTO meta VALUES ('id_next', 1), ('syncs', 0);";
 
-/* What each version added; all that a database lacks is run at its next opening. */
+/* What each version added. Opening a database runs all migrations that it lacks. */
 static const char *const store_migrations[STORE_SCHEMA_VERSION] = {
     store_schema,
     "CREATE INDEX attempt_by_time ON attempt (submitted_ms);"
@@ -92,8 +92,8 @@ static const char *const store_migrations[STORE_SCHEMA_VERSION] = {
     "ALTER TABLE attempt ADD COLUMN generation_ms INTEGER NOT NULL DEFAULT -1;"
     "CREATE INDEX attempt_by_kind ON attempt (model, resolution, duration_ms, id)"
     "  WHERE generation_ms >= 0;"
-    /* What happened to money, entry by entry. Neither it nor what it speaks of is ever changed back
-     * or deleted, by whatever program. */
+    /* All changes of money, entry by entry. No program ever changes or deletes an entry or the
+     * attempt that it names. */
     "CREATE TABLE ledger (id INTEGER PRIMARY KEY, attempt_id INTEGER NOT NULL REFERENCES "
     "attempt(id),"
     "  time_ms INTEGER NOT NULL, kind TEXT NOT NULL, usd_micros INTEGER NOT NULL, task_id TEXT) "
@@ -117,18 +117,18 @@ static int store_id_next(struct store *store, int64_t *next)
     return store_is_within(*next, 1, STORE_ID_MAX - STORE_ID_BATCH) ? 0 : -ERR_STORE_CORRUPT;
 }
 
-/* Ids are reserved in batches, so that taking one costs nothing; a crash wastes what is left. */
+/* Ids are reserved in batches, so that taking one costs nothing. A crash wastes the rest
+ * of a batch. */
 int store_id_take(struct store *store, int64_t *out)
 {
     if (!store->is_in_transaction)
-        store_rollback(store); /* that of others, whose end failed */
+        store_rollback(store); /* an earlier transaction whose end failed */
     if (store->id_next == store->id_end) {
         int64_t next;
         int r = store_id_next(store, &next);
         if (r < 0)
             return r;
-        /* Inside the caller's transaction this is rolled back with it: then nobody has used them.
-         * */
+        /* If the caller's transaction is rolled back, so is this, and nobody has used the ids. */
         r = store_run(store,
                       store_query(store, SQL_META_SET,
                                   VALUES(AS_TEXT("id_next"), AS_INTEGER(next + STORE_ID_BATCH))));
@@ -154,8 +154,8 @@ static int store_lock(struct store *store)
     if (store->lock_fd < 0)
         return -errno;
     int r = flock(store->lock_fd, LOCK_EX | LOCK_NB);
-    /* A program that was killed a moment ago may still have it: the kernel, or a process that it
-     * forked, has to close it first. */
+    /* A program that was killed a moment ago may still hold the lock, until the kernel or a process
+     * that it forked closes the file. */
     for (int i = 0; r < 0 && errno == EWOULDBLOCK && i < LOCK_LOOKS; i++) {
         (void)poll(NULL, 0, LOCK_LOOK_MS);
         r = flock(store->lock_fd, LOCK_EX | LOCK_NB);
@@ -165,7 +165,7 @@ static int store_lock(struct store *store)
     return errno == EWOULDBLOCK ? -ERR_STORE_LOCKED : -errno;
 }
 
-/* The path leads to the directory that is held: not to nothing, nor to another one. */
+/* Checks that the path still leads to the directory that is held. */
 static int directory_place_check(const struct store *store)
 {
     struct stat held;
@@ -185,7 +185,7 @@ int store_place_check(struct store *store)
         return r;
     int rc = sqlite3_file_control(store->db, NULL, SQLITE_FCNTL_HAS_MOVED, &is_moved);
     if (rc == SQLITE_NOTFOUND)
-        return 0; /* a VFS without directories, as that of the simulation */
+        return 0; /* a VFS without directories, as in the simulation */
     r = store_result(store, rc);
     return r == 0 && is_moved ? -ERR_STORE_MOVED : r;
 }
@@ -211,9 +211,9 @@ static int store_migrate(struct store *store)
     return store_end(store, r == 0 ? store_exec(store, set_version) : r);
 }
 
-/* SQLite opens by path alone. Links in the path to the directory are resolved before, because it
- * follows none then, anywhere in the path. One by /proc/self/fd would always lead to the directory
- * that is held, so that SQLite could not tell any more that the database was moved. */
+/* SQLite opens only by path. realpath() resolves links first, because SQLite follows none, anywhere
+ * in the path. A path through /proc/self/fd would always lead to the held directory, and SQLite
+ * could no longer notice that the database was moved. */
 static int store_open_database(struct store *store)
 {
     char real[PATH_MAX];
@@ -224,7 +224,7 @@ static int store_open_database(struct store *store)
     int flags =
         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW;
     int r = store_result(store, sqlite3_open_v2(path, &store->db, flags, NULL));
-    /* What SQLite found by path is what lies in the directory that is held and locked. */
+    /* The file that SQLite found by path must be the one in the held and locked directory. */
     return r == 0 ? store_place_check(store) : r;
 }
 
@@ -242,10 +242,10 @@ static int store_connect(struct store *store)
         r = store_migrate(store);
     if (r == 0)
         store_log_empty(store);
-    /* After that, which may have made room. */
+    /* Comes last, because the steps before may have freed space. */
     if (r == 0)
         store_reserve_open(store);
-    /* Ending a transaction must not need memory to be prepared. */
+    /* Ending a transaction must not need memory for preparing a statement. */
     if (r == 0 && (!store_statement(store, SQL_BEGIN) || !store_statement(store, SQL_COMMIT) ||
                    !store_statement(store, SQL_ROLLBACK)))
         r = store_result(store, sqlite3_errcode(store->db));
@@ -281,7 +281,7 @@ struct store *store_close(struct store *store)
 {
     if (!store)
         return NULL;
-    /* Closing copies the log into the database: not one that may have a hole. */
+    /* Closing copies the log into the database. A log that may have a hole must not be copied. */
     if (store->db && store_wal_rewrite(store) < 0)
         (void)sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     for (size_t i = 0; i < SQL_COUNT; i++)

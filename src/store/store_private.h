@@ -1,6 +1,6 @@
 /*
  * What: the inside of the store: the connection, its cached statements, and how they are bound.
- * Lifetime: statements are prepared at first use and finalised by store_close().
+ * Lifetime: statements are prepared at first use; store_close() finalises them.
  */
 #ifndef SEEDANCEFS_STORE_PRIVATE_H
 #define SEEDANCEFS_STORE_PRIVATE_H
@@ -62,32 +62,32 @@ struct store {
     char *directory;
     int directory_fd; /* lent */
     int lock_fd;
-    int reserve_fd;        /* see reserve.c; -1: there is none */
-    int64_t reserve_bytes; /* of it that are allocated */
+    int reserve_fd;        /* see reserve.c; -1: none */
+    int64_t reserve_bytes; /* allocated bytes of the reserve */
     int64_t id_next;
     int64_t id_end;         /* ids below it are reserved on disk */
-    int synchronous;        /* the value of that PRAGMA; -1: not known, setting it failed halfway */
-    bool is_in_transaction; /* of a caller, from store_begin() on */
-    /* A sync has failed, or may have: the log may lack on disk what reads of it still show. */
+    int synchronous;        /* value of the PRAGMA; -1: unknown after a failed change */
+    bool is_in_transaction; /* a caller's, since store_begin() */
+    /* A sync has failed, or may have: the disk may lack parts of the log that reads still show. */
     bool wal_maybe_unsynced;
-    int log_pages_max; /* from so many pages on the log is copied into the database */
+    int log_pages_max; /* when the log has this many pages it is copied to the database */
 };
 
 /* Turns SQLite's result into ours. 0 for SQLITE_OK, SQLITE_ROW and SQLITE_DONE. */
 int store_result(struct store *store, int rc) NODISCARD;
 
-/* Lends a reset statement without bindings; NULL on failure, then store_result() of errcode says.
- * */
+/* Lends a reset statement without bindings. NULL on failure; store_result() of
+ * errcode tells why. */
 sqlite3_stmt *store_statement(struct store *store, enum statement which);
 
-/* The same for the end of a scope: no row stays under a read that is over. Accepts NULL. */
+/* Resets a statement at the end of a scope, so that no read stays open. Accepts NULL. */
 static inline void store_statement_end(sqlite3_stmt **statement)
 {
     (void)sqlite3_reset(*statement);
 }
 #define CLEANUP_RESET CLEANUP(store_statement_end)
 
-/* A value for a parameter; texts (NULL is NULL) and blobs are lent until the statement has run. */
+/* A value for a parameter. Texts (NULL is NULL) and blobs are lent until the statement has run. */
 enum store_value_kind { STORE_INTEGER, STORE_TEXT, STORE_BLOB };
 struct store_value {
     enum store_value_kind kind;
@@ -104,43 +104,41 @@ struct store_value {
         sizeof((const struct store_value[]){__VA_ARGS__}) / sizeof(struct store_value)
 #define VALUES_NONE NULL, 0
 
-/* store_statement() with values for its first parameters: store_query(store, SQL_X,
- * VALUES(AS_INTEGER(id))). */
+/* store_statement() with values for its first parameters:
+ * store_query(store, SQL_X, VALUES(AS_INTEGER(id))). */
 sqlite3_stmt *store_query(struct store *store, enum statement which,
                           const struct store_value *values, size_t count);
 
-/* The integer in the first column of the only row: 1, or 0 when there is no row (out untouched), or
- * an error. */
+/* Reads the integer in the first column of the only row. Returns 1, 0 when there is no row (out is
+ * unchanged), or an error. */
 int store_integer_get(struct store *store, sqlite3_stmt *statement, int64_t *out) NODISCARD;
 
-/* Runs a statement that gives no rows, and resets it. Accepts NULL (the failure of the above). */
+/* Runs a statement without result rows, and resets it. Accepts NULL (a failed store_query). */
 int store_run(struct store *store, sqlite3_stmt *statement) NODISCARD;
 
-/* Steps to the next row: 1, or 0 at the end, or an error. */
+/* Steps to the next row. Returns 1, 0 at the end, or an error. */
 int store_step(struct store *store, sqlite3_stmt *statement) NODISCARD;
 
-/* Runs statements that are not worth keeping. */
+/* Runs SQL that is not worth caching. */
 int store_exec(struct store *store, const char *sql) NODISCARD;
-/* The number that a PRAGMA gives. */
+/* Reads the number that a PRAGMA returns. */
 int store_pragma_get(struct store *store, const char *sql, int64_t *out) NODISCARD;
 
-/* reserve.c: opens the reserve and allocates what there is room for; again after it was needed. */
+/* reserve.c: opens the reserve and allocates as much as fits; does so again after a use. */
 void store_reserve_open(struct store *store);
 void store_reserve_fill(struct store *store);
-/* Gives it to the disk; the bytes that are free now. */
+/* Frees the reserve and returns how many bytes that is. */
 int64_t store_reserve_cut(struct store *store);
 
-/* transaction.c: from now on a log that grows is copied into the database, and one whose sync
- * failed is written again before anything is promised. */
+/* transaction.c: from now on a log that grows is copied into the database, and a log whose sync
+ * failed is rewritten before the next promise. */
 void store_log_watch(struct store *store);
 int store_wal_rewrite(struct store *store) NODISCARD;
-/* What is in the log goes into the database, and the log gives its room back. Outside transactions
- * only. */
+/* Copies the log into the database, then truncates the log. Outside transactions only. */
 void store_log_empty(struct store *store);
 
-/* An owned copy of a column, NULL for NULL; sets *r when it cannot be made: -ENOMEM, or
- * -ERR_STORE_CORRUPT for a text with a NUL in it, which would be another one when it is cut
- * there. */
+/* Returns an owned copy of a column, NULL for NULL. On failure sets *r: -ENOMEM, or
+ * -ERR_STORE_CORRUPT for a text with a NUL in it, which would be cut there. */
 char *store_column_text(sqlite3_stmt *statement, int index, int *r);
 
 static inline bool store_is_within(int64_t value, int64_t least, int64_t most)

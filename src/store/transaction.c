@@ -1,26 +1,26 @@
 /*
- * Transactions, and what it takes that they are durable.
+ * Transactions, and how they become durable.
  *
- * One connection with two degrees of durability: in WAL mode `synchronous` only decides whether a
- * commit is followed by fsync of the log. It is set before each transaction to what that
- * transaction needs: FULL for money, NORMAL for names and drafts, which an ordinary filesystem
- * would not sync either. A FULL commit syncs the whole log, and with it every commit before.
+ * One connection has two degrees of durability. In WAL mode `synchronous` only decides whether
+ * fsync of the log follows a commit. It is set before each transaction: FULL for money; NORMAL for
+ * names and drafts, which an ordinary filesystem would not sync either. A FULL commit syncs the
+ * whole log, and so every earlier commit.
  *
- * A sync that fails is reported once: the kernel then takes the pages for clean, and the next sync
- * succeeds without writing them. A hole in the log would end it there for the next program,
- * whatever was synced behind. So after a failed sync, and with a log that another program has left,
- * the log is written once more, the same bytes in the same places, before anything is promised or
- * copied from it. And a commit whose sync failed was refused, but lies complete at the log's end:
- * something is written over it.
+ * A failed sync is reported only once: the kernel then marks the pages clean, and the next sync
+ * succeeds without writing them. The log may then have a hole, and for the next program it would
+ * end there, even if later parts were synced. So after a failed sync, and with a log that another
+ * program left, the whole log is rewritten with the same bytes in the same places, before anything
+ * is promised or copied from it. And a commit whose sync failed was refused, but is complete at the
+ * end of the log. So another commit is written over it.
  */
 #include "store_private.h"
 
 enum { STORE_LOG_PAGES = 1000 };
 
-/* A commit that writes nothing is not synced either. */
+/* A commit that writes nothing is not synced, so this writes something. */
 static const char store_sync_sql[] = "UPDATE meta SET value = value + 1 WHERE key = 'syncs';";
-/* Writes the first page anew ("sdfs"), also of a database whose tables the program before did not
- * come to make. */
+/* Writes the first page again ("sdfs"). This works even if the last program died before it
+ * created the tables. */
 static const char store_touch_sql[] = "PRAGMA application_id = 1935959667;";
 
 int store_exec(struct store *store, const char *sql)
@@ -29,9 +29,8 @@ int store_exec(struct store *store, const char *sql)
     return store_result(store, sqlite3_exec(store->db, sql, NULL, NULL, NULL));
 }
 
-/* Outside transactions only: SQLite ignores the change within one. It takes effect before all that
- * may fail has been done, so that after a failure neither the old nor the new value can be relied
- * on. */
+/* Outside transactions only: SQLite ignores the change within one. The change may take effect
+ * although the call fails, so after a failure the value is unknown. */
 static int store_synchronous_set(struct store *store, enum store_durability durability)
 {
     if (store->synchronous == (int)durability)
@@ -47,8 +46,8 @@ static int store_synchronous_set(struct store *store, enum store_durability dura
 void store_rollback(struct store *store)
 {
     store->is_in_transaction = false;
-    /* Nothing is lost by it: what is rolled back was never reported as done. Where this fails the
-     * next transaction, or the next id, tries it again. */
+    /* Nothing is lost: a rolled-back change was never reported as done. If this fails, the next
+     * transaction or the next id tries again. */
     if (!sqlite3_get_autocommit(store->db))
         (void)!store_run(store, store_statement(store, SQL_ROLLBACK));
 }
@@ -61,16 +60,16 @@ static int store_log_write_again(sqlite3_file *log, sqlite3_int64 len)
         sqlite3_int64 left = len - at;
         int n = left < (sqlite3_int64)sizeof(bytes) ? (int)left : (int)sizeof(bytes);
         rc = log->pMethods->xRead(log, bytes, n, at);
-        /* Overwrites only what has been read whole, with the same bytes: a failed or short read
-         * ends it. */
+        /* Overwrites only bytes that were read completely, with the same bytes. A failed or short
+         * read ends the loop. */
         if (rc == SQLITE_OK)
             rc = log->pMethods->xWrite(log, bytes, n, at);
     }
     return rc == SQLITE_OK ? log->pMethods->xSync(log, SQLITE_SYNC_NORMAL) : rc;
 }
 
-/* See above. Outside transactions only; nobody else writes the log, because the connection is the
- * only one. */
+/* See above. Outside transactions only. Nobody else writes the log, because this is
+ * the only connection. */
 int store_wal_rewrite(struct store *store)
 {
     sqlite3_file *log = NULL;
@@ -84,7 +83,7 @@ int store_wal_rewrite(struct store *store)
         rc = store_log_write_again(log, len);
     if (rc != SQLITE_OK)
         return (rc & 0xff) == SQLITE_FULL ? -ENOSPC : -EIO;
-    /* Lies where the commit lies that was refused: the next program would find that complete. */
+    /* This commit replaces the refused one, which the next program would find complete. */
     int r = len > 0 ? store_synchronous_set(store, STORE_DURABLE) : 0;
     if (r == 0 && len > 0)
         r = store_exec(store, store_touch_sql);
@@ -95,7 +94,7 @@ int store_wal_rewrite(struct store *store)
     return r;
 }
 
-/* SQLite's own hook does the same, but keeps it to itself when a sync fails. */
+/* Like SQLite's own hook, which does not report a failed sync. */
 static int store_log_grown(void *context, sqlite3 *db, const char *name, int pages)
 {
     struct store *store = context;
@@ -114,9 +113,10 @@ void store_log_watch(struct store *store)
 
 void store_log_empty(struct store *store)
 {
-    /* At the start: a program that is killed again and again before it copies its log would leave
-     * an ever longer one. Where the disk refuses, it is healed before the first promise. SQLite
-     * cuts the log off only after all of it has been copied into the database and synced there. */
+    /* Runs at the start, because a program that is killed again and again before it copies its
+     * log would leave an ever longer one. If the disk fails, the log is rewritten before the
+     * first promise. Proof: SQLite truncates the log only after all of it was copied to the
+     * database and synced there. */
     if (store_wal_rewrite(store) == 0 &&
         sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) !=
             SQLITE_OK)
@@ -126,8 +126,8 @@ void store_log_empty(struct store *store)
 int store_begin(struct store *store, enum store_durability durability)
 {
     if (store->is_in_transaction)
-        return -EIO; /* a mistake of the caller */
-    /* A transaction whose end failed must not take in what comes after it. */
+        return -EIO; /* a bug in the caller */
+    /* If the end of the last transaction failed, it must not include what comes next. */
     store_rollback(store);
     int r = durability == STORE_DURABLE ? store_wal_rewrite(store) : 0;
     if (r == 0)
@@ -142,14 +142,14 @@ int store_commit(struct store *store)
 {
     int r = store_run(store, store_statement(store, SQL_COMMIT));
     if (r == 0)
-        store_reserve_fill(store); /* there may be room again */
+        store_reserve_fill(store); /* there may be space again */
     bool is_sync = r < 0 && sqlite3_extended_errcode(store->db) == SQLITE_IOERR_FSYNC;
     if (r < 0)
         store_rollback(store);
     store->is_in_transaction = false;
     if (is_sync) {
         store->wal_maybe_unsynced = true;
-        (void)!store_wal_rewrite(store); /* at once, or before the next promise */
+        (void)!store_wal_rewrite(store); /* now, or else before the next promise */
     }
     return r;
 }

@@ -1,6 +1,6 @@
 /*
- * A directory entry that was made or removed is volatile until a journal or log in it is synced for
- * the first time, as SQLite's own VFS for unix does it.
+ * A created or removed directory entry is volatile until the first sync of a journal or log in the
+ * directory. SQLite's own VFS for unix works the same way.
  */
 #include "disk_private.h"
 
@@ -13,7 +13,7 @@ static struct {
     struct entry entries[DISK_ENTRIES];
     struct entry kept[DISK_ENTRIES];
     bool is_dead;
-    unsigned dies_after; /* operations; 0: does not */
+    unsigned dies_after; /* operations; 0: never */
     unsigned fault_kinds;
     int fault_error;
     unsigned fault_skip;
@@ -121,7 +121,7 @@ void disk_format(bool is_used)
         image_copy(&entry->now->cache, &disk.kept[i].now->cache);
         image_copy(&entry->now->durable, &disk.kept[i].now->cache);
     }
-    sqlite3_randomness(0, NULL); /* seeded anew, by vfs_random() */
+    sqlite3_randomness(0, NULL); /* vfs_random() seeds it again */
 }
 
 void disk_keep(void)

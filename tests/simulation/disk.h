@@ -1,8 +1,8 @@
 /*
  * What: a disk in memory, as SQLite sees it: the default VFS of the simulation. A write is volatile
- * until its file is synced; a power cut keeps any subset of what was not, in sectors of 512 bytes.
- * What can go wrong with it is chosen by the world's random numbers, so that a seed repeats it.
- * Lifetime: one disk per process. disk_format() begins a new one.
+ * until its file is synced. A power cut keeps any subset of the unsynced writes, in sectors of 512
+ * bytes. The world's random numbers choose the faults, so a seed repeats them.
+ * Lifetime: one disk per process. disk_format() starts a new one.
  */
 #ifndef TESTS_SIMULATION_DISK_H
 #define TESTS_SIMULATION_DISK_H
@@ -13,40 +13,41 @@
 
 enum { DISK_WRITE = 1, DISK_SYNC = 2, DISK_TRUNCATE = 4 };
 
-/* Makes the disk SQLite's default; once, before SQLite is used. */
+/* Makes the disk SQLite's default. Call it once, before SQLite is used. */
 void disk_register(void);
 
-/* An empty disk; with `is_used`, one on which the program has started and ended before. The first
- * call with `is_used` needs disk_keep() before it. */
+/* Formats the disk: empty, or with `is_used` one on which the program has already run once. The
+ * first call with `is_used` needs disk_keep() before it. */
 void disk_format(bool is_used);
-/* What lies on it now is what disk_format(true) gives. */
+/* Keeps the present content for disk_format(true). */
 void disk_keep(void);
 void disk_free(void);
 
-/* The program's death: nothing that it does from now on reaches the disk. */
+/* The program dies: nothing that it does from now on reaches the disk. */
 void disk_die(void);
 void disk_die_after(unsigned operations);
 bool disk_is_dead(void);
-/* What the next program finds: everything written, or after a power cut an arbitrary part of it. */
+/* Prepares the disk for the next program: with all writes, or after a power cut with any
+ * part of them. */
 void disk_restart(bool is_power_cut);
 
-/* Operations of these kinds fail with `error` (ENOSPC, EIO), `count` of them after the next `skip`.
- * A sync that fails leaves each sector that it was about written or not, and never tried again. */
+/* Makes operations of these kinds fail with `error` (ENOSPC, EIO): `count` of them, after the next
+ * `skip`. A failed sync writes some of its sectors; the others are never tried again. */
 void disk_fault_set(unsigned kinds, int error, unsigned skip, unsigned count);
 void disk_fault_clear(void);
-/* A write to a file that is not SQLite's: 0, or why it fails. */
+/* A write to a file that is not SQLite's. Returns 0, or the error. */
 int disk_user_write(void);
-/* Operations that failed so far. */
+/* How many operations have failed so far. */
 unsigned disk_failures(void);
 
-/* True when a power cut at this instant loses nothing. */
+/* True when a power cut now would lose nothing. */
 bool disk_is_clean(void);
-/* The database as a power cut at this instant would leave it, if no unsynced write were kept. NULL:
- * there is none. */
+/* Opens the database as a power cut now would leave it, if no unsynced write were
+ * kept. NULL: none. */
 sqlite3 *disk_inspect_open(void);
 void disk_inspect_close(sqlite3 *db);
 
-/* A number that depends on every write so far. */
+/* A hash of all writes so far. */
 uint64_t disk_trace(void);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * A file has two images: `cache`, which reads see, and `durable`, which a power cut leaves for
- * sure. Writes and truncations go into the cache at once and into a list; a sync plays the list
- * into the durable image, a power cut plays a part of it.
+ * A file has two images: `cache`, which reads see, and `durable`, which is certain to survive a
+ * power cut. Writes and truncations change the cache at once and are added to a list. A sync
+ * applies the list to the durable image; a power cut applies a part of it.
  */
 #include "disk_private.h"
 
@@ -147,7 +147,7 @@ void file_sync_partly(struct file *file, enum keeping keeping)
                             to - from);
             from = to;
         }
-        /* The new length without the bytes. */
+        /* Keeps the new length without its bytes. */
         if (keeping == KEEP_SOME && end > file->durable.len && world_chance(300))
             image_resize(&file->durable, end);
     }

@@ -1,8 +1,8 @@
 /*
  * What: the inside of the disk, shared by its three files:
- *   disk_file.c  what is in a file, and what of it is durable
+ *   disk_file.c  the content of a file, and how much of it is durable
  *   disk_vfs.c   SQLite's methods
- *   disk.c       the directory, what goes wrong, life and death
+ *   disk.c       the directory, the faults, life and death
  */
 #ifndef TESTS_SIMULATION_DISK_PRIVATE_H
 #define TESTS_SIMULATION_DISK_PRIVATE_H
@@ -21,7 +21,7 @@ struct image {
 struct change {
     int64_t offset; /* of a truncation: the new length */
     size_t len;
-    size_t at; /* in the file's `data` */
+    size_t at; /* position in the file's `data` */
     bool is_truncation;
 };
 
@@ -32,7 +32,7 @@ struct file {
     struct change *changes;
     size_t count;
     size_t capacity;
-    bool is_doubtful; /* a sync has failed: the images may differ without a change in the list */
+    bool is_doubtful; /* a sync has failed: the images may differ although the list is empty */
     unsigned references;
 };
 
@@ -52,7 +52,7 @@ struct file *file_ref(struct file *file);
 void file_unref(struct file *file);
 void file_change(struct file *file, const struct change *change, const void *bytes);
 void file_sync(struct file *file);
-/* Plays a part of the changes into the durable image, sector by sector; the others are lost. */
+/* Applies a part of the changes to the durable image, sector by sector; the others are lost. */
 void file_sync_partly(struct file *file, enum keeping keeping);
 bool file_is_clean(struct file *file);
 
@@ -60,7 +60,7 @@ bool file_is_clean(struct file *file);
 struct entry *entry_find(const char *name);
 struct entry *entry_make(const char *name);
 void directory_sync(void);
-/* True when the operation does not take place; then disk_error() says why. */
+/* True when the operation fails; then disk_error() tells why. */
 bool disk_is_refused(unsigned kind);
 int disk_error(void);
 void disk_trace_add(uint64_t value);

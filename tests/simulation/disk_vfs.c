@@ -1,5 +1,5 @@
 /*
- * The methods by which SQLite uses the disk. They answer as SQLite's own VFS for unix does.
+ * The methods by which SQLite uses the disk. Their results are those of SQLite's own VFS for unix.
  */
 #include "disk_private.h"
 
@@ -50,7 +50,7 @@ static int vfs_write(sqlite3_file *base, const void *bytes, int len, sqlite3_int
     struct handle *handle = (struct handle *)base;
     struct change change = {.offset = offset, .len = (size_t)len};
     if (!handle->is_inspection && disk_is_refused(DISK_WRITE)) {
-        /* What fails may have been written in part. */
+        /* A failed write may have written a part. */
         change.len = disk_is_dead() ? 0 : world_pick((unsigned)len + 1);
         if (change.len && world_chance(500))
             file_change(handle->file, &change, bytes);
@@ -113,12 +113,12 @@ static int vfs_control(sqlite3_file *base UNUSED, int operation UNUSED, void *ar
 
 static int vfs_sector_size(sqlite3_file *base UNUSED)
 {
-    return 4096; /* as SQLite's VFS for unix says of every disk */
+    return 4096; /* like SQLite's VFS for unix, for every disk */
 }
 
 static int vfs_characteristics(sqlite3_file *base UNUSED)
 {
-    return SQLITE_IOCAP_POWERSAFE_OVERWRITE; /* the same */
+    return SQLITE_IOCAP_POWERSAFE_OVERWRITE; /* like SQLite's VFS for unix */
 }
 
 static int vfs_shared_map(sqlite3_file *base, int region, int size, int is_made,
@@ -217,7 +217,7 @@ static int vfs_delete(sqlite3_vfs *vfs UNUSED, const char *path, int is_synced)
 static int vfs_access(sqlite3_vfs *vfs UNUSED, const char *path, int flags UNUSED, int *out)
 {
     const struct entry *entry = entry_find(base_name(path));
-    /* An empty journal is none, as in SQLite's own. */
+    /* An empty journal counts as none, as in SQLite's own VFS. */
     *out = entry && entry->now && entry->now->cache.len > 0;
     return SQLITE_OK;
 }
@@ -241,7 +241,7 @@ static int vfs_sleep(sqlite3_vfs *vfs UNUSED, int us)
 
 static int vfs_time(sqlite3_vfs *vfs UNUSED, double *out)
 {
-    *out = 2461370.5; /* a Julian day; nothing asks for it */
+    *out = 2461370.5; /* a Julian day; nothing uses it */
     return SQLITE_OK;
 }
 

@@ -1,7 +1,8 @@
 /*
- * The http layer of net/http.h, played: a transfer connects or does not, its request arrives or is
- * lost, its response comes back whole, in part, late or never. What is on its way goes on when the
- * program is dead. The api layer above is the real one, so the order of its callbacks is, too.
+ * A fake of the http layer (net/http.h). A transfer connects or does not; its request arrives or
+ * is lost; its response comes complete, in part, late or never. Requests and responses under way
+ * go on when the program is dead. The api layer above is the real one, so its callbacks come in
+ * the real order.
  */
 #include "disk.h"
 #include "world.h"
@@ -23,21 +24,21 @@ struct http_transfer {
     struct http_request request;
     char *task_id; /* NULL: a create */
     struct http_response response;
-    struct timer timer; /* connecting, then the deadline */
+    struct timer timer; /* connect, then the deadline */
     struct flight *flight;
     struct attempt *attempt;
     enum meaning meaning;
 };
 
-/* A request that has left, and its response. */
+/* A request that was sent, and its response. */
 struct flight {
-    struct http_transfer *transfer; /* NULL: nobody waits for it any more */
+    struct http_transfer *transfer; /* NULL: nobody waits for it */
     struct timer timer;
     struct attempt *attempt;
     char *body;
     char *task_id;
     struct reply reply;
-    size_t body_len; /* of the response, as far as it comes */
+    size_t body_len; /* how many bytes of the response come */
     int result;
     struct flight *next;
     struct flight *prev;
@@ -109,7 +110,7 @@ static void transfer_deadline(void *context)
     world_event_end();
 }
 
-/* The response is here, in pieces. */
+/* Delivers the response, in pieces. */
 static void transfer_answered(struct http_transfer *transfer, const struct flight *flight)
 {
     const struct reply *reply = &flight->reply;
@@ -150,8 +151,8 @@ static int64_t latency_ms(void)
     return 5 + (int64_t)world_pick(800);
 }
 
-/* The connection breaks: at once for whoever waits, or without a sign, so that only the deadline
- * tells. */
+/* Breaks the connection: the waiting side gets an error at once, or no sign, so that only the
+ * deadline ends the wait. */
 static void flight_lost(struct flight *flight)
 {
     if (flight->transfer && world_chance(500)) {
@@ -186,7 +187,7 @@ static void flight_arrived(void *context)
             world_event_end();
             return;
         }
-        /* A part of it comes. */
+        /* Only a part of it comes. */
         flight->body_len = world_pick((unsigned)flight->body_len + 1);
         flight->result = -ERR_HTTP_BROKEN;
     }
@@ -223,7 +224,7 @@ static void transfer_connected(void *context)
     }
     int r = transfer->request.on_send(transfer->request.context);
     if (disk_is_dead()) {
-        world_event_end(); /* dead before a byte was written */
+        world_event_end(); /* the program died before a byte was written */
         return;
     }
     if (r < 0) {
@@ -236,7 +237,7 @@ static void transfer_connected(void *context)
     world_event_end();
 }
 
-/* The attempt that the request of this context is for: the job layer has just begun its create. */
+/* The attempt whose create the job layer has just begun; the next request is for it. */
 static struct attempt *attempt_starting;
 
 void network_attempt_set(struct attempt *attempt)

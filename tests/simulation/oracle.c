@@ -1,17 +1,18 @@
 /*
- * What must hold, whatever happens, from what was seen from outside:
+ * What must always hold, judged from outside:
+ *
  *   1. No attempt makes a second task, and none is sent while an earlier send may have made one.
  *   2. When the first byte of a create may go out, the request and `submitting` are on the durable
- *   disk.
- *   3. A raw response is on the durable disk before anything looks at it (or the disk has refused
- *      it, and it is kept in memory), and its task id is never lost again.
+ *      disk.
+ *   3. A raw response is on the durable disk before any code reads it (or the disk has failed, and
+ *      memory keeps it), and its task id is never lost again.
  *   4. States change along the arrows of src/job/state.c.
- *   5. A crash leaves each job in a state that it had since it was last durable; a kill in the last
- *      one committed. `submitting` becomes `unknown`, or `queued` when the response is there.
- *   6. At no send does what was spent or may be spent exceed the budget, by the service's own
- *   books.
+ *   5. A crash leaves each job in a state that it had since it was last durable; a kill leaves the
+ *      last one committed. `submitting` becomes `unknown`, or `queued` if there is a response.
+ *   6. At no send does the money that is spent or perhaps spent exceed the budget, by the service's
+ *      own books.
  *   7. A job that was unknown is not sent again as the same attempt.
- *   8. In the end nothing waits but for money.
+ *   8. In the end a job waits only for money.
  */
 #include "disk.h"
 #include "world.h"
@@ -34,10 +35,9 @@ struct version {
 struct seen {
     int64_t id;
     struct version memory;
-    struct version
-        versions[VERSIONS_MAX]; /* committed, from the last that is durable for sure on */
+    struct version versions[VERSIONS_MAX]; /* committed ones; the first is certain to be durable */
     unsigned count;
-    bool is_durable; /* that the job exists is */
+    bool is_durable; /* the job's existence is durable */
     bool is_removed;
     UT_hash_handle by_id;
 };
@@ -46,7 +46,7 @@ static struct seen *jobs_seen;
 static struct attempt *attempts;
 static struct {
     enum ending ending;
-    bool is_inside; /* something may have been on its way to the disk */
+    bool is_inside; /* a write to the disk may have been under way */
 } last_end;
 static unsigned failures_at_start;
 
@@ -66,7 +66,7 @@ static const unsigned arrows[JOB_STATE_COUNT] = {
     [JOB_EXPIRED] = A(DRAFT) | A(WAITING) | A(QUEUED),
     [JOB_LOST] = A(DRAFT) | A(WAITING) | A(QUEUED),
 };
-/* From these only a user leads on. */
+/* Only a user can move a job on from these. */
 #define USERS_ALONE                                                                                \
     (A(DRAFT) | A(INVALID) | A(UNKNOWN) | A(REJECTED) | A(FAILED) | A(CANCELLED) | A(EXPIRED) |    \
      A(LOST))
@@ -134,7 +134,7 @@ static void version_push(struct seen *seen, struct version version)
     if (last && last->state == version.state && last->attempt_id == version.attempt_id)
         return;
     if (seen->count == VERSIONS_MAX) {
-        /* The oldest stays: it is the durable one. */
+        /* The oldest version stays: it is the durable one. */
         memmove(&seen->versions[1], &seen->versions[2],
                 (VERSIONS_MAX - 2) * sizeof(seen->versions[0]));
         seen->count--;
@@ -181,7 +181,7 @@ void oracle_job_changed(const struct job *job)
     bool is_unsaved = job->detail && job->detail->is_unsaved;
     if (seen->memory.state != job->state)
         transition(job, seen->memory.state);
-    /* What was in memory alone is written down before an attempt is left. */
+    /* What was only in memory is written before an attempt is left. */
     if (!is_unsaved && seen->count > 0)
         version_push(seen, seen->memory);
     seen->memory = version_of(job);
@@ -214,7 +214,7 @@ static bool has_row(sqlite3 *db, const char *sql, int64_t id, int64_t attempt_id
     return has;
 }
 
-/* Asks the disk itself where not everything on it is synced. */
+/* Reads the disk itself if anything on it is unsynced. */
 static bool is_on_durable_disk(const char *sql, int64_t id, int64_t attempt_id, const void *body,
                                size_t len)
 {
@@ -237,7 +237,7 @@ static const char response_sql[] =
 
 /* --- money --- */
 
-/* What has been or may be charged for an attempt, by the service's books. */
+/* What was or may be charged for an attempt, by the service's books. */
 static int64_t attempt_cost(const struct attempt *attempt)
 {
     if (attempt->is_written_off || (attempt->possible == 0 && attempt->tasks == 0))
@@ -290,7 +290,8 @@ void oracle_received(struct job *job, struct attempt *attempt, const char *body,
 {
     const struct job_detail *detail = job->detail;
     if (is_on_durable_disk(response_sql, job->id, attempt->id, body, len)) {
-        /* Where the disk has refused it, it is there by chance, and memory is what counts. */
+        /* If the disk has failed, the response may be there by chance, and memory
+         * is what counts. */
         attempt->is_response_kept = attempt->is_answered_well && disk_failures() == failures_before;
         return;
     }
@@ -327,7 +328,7 @@ void oracle_answered(int64_t job_id, struct attempt *attempt, enum meaning meani
 
 /* --- after every event --- */
 
-/* The invariants of state.c, said a second time: the release build has no job_check(). */
+/* Checks the invariants of state.c again: the release build has no job_check(). */
 static void job_verify(const struct job *job)
 {
     job_check(job);
@@ -395,7 +396,8 @@ void oracle_ended(enum ending ending, bool is_inside)
 {
     if (ending > last_end.ending)
         last_end.ending = ending;
-    /* Where the disk does not even take what heals a failed commit, that may be found complete. */
+    /* If the disk fails even for the repair of a failed commit, that commit may
+     * be found complete. */
     const struct store *store = world.program.store;
     bool is_refused = store && store->wal_maybe_unsynced && disk_failures() > failures_at_start;
     last_end.is_inside = last_end.is_inside || is_inside || is_refused;
@@ -412,7 +414,7 @@ static bool is_possible(const struct seen *seen, const struct job *job)
     }
     if (last_end.ending == ENDING_CLEAN || last_end.is_inside) {
         if (version_is(&seen->memory, job))
-            return true; /* until then it may have been in memory alone */
+            return true; /* until then it may have been only in memory */
     }
     return last_end.is_inside && (reach & 1u << job->state);
 }
@@ -434,7 +436,7 @@ static void loaded_verify(struct job *job)
         oracle_attempt(job->attempt_id)->job_id = job->id;
 }
 
-/* A response that was durable once is there for ever, whatever happened to its job. */
+/* A response that was once durable stays for ever, whatever happened to its job. */
 static void responses_verify(void)
 {
     struct attempt *attempt;

@@ -1,8 +1,8 @@
 /*
- * The life of the program under test, and an ear at two places: the hooks that tell of changes, and
- * the callbacks of a create. The linker puts __wrap_api_create() between the job layer and the real
- * api layer (--wrap), so that each callback is seen the moment before and after the job layer has
- * it.
+ * The life of the program under test, observed at two places: the hooks that report changes,
+ * and the callbacks of a create. The linker puts __wrap_api_create() between the job layer and
+ * the real api layer (--wrap), so that the oracle sees each callback just before and just after
+ * the job layer.
  */
 #include "disk.h"
 #include "world.h"
@@ -18,7 +18,7 @@
 
 /* One create between the job layer and the api layer. */
 struct create {
-    struct api_create_callbacks callbacks; /* the job layer's */
+    struct api_create_callbacks callbacks; /* of the job layer */
     struct job *job;
     int64_t job_id;
     struct attempt *attempt;
@@ -29,7 +29,7 @@ struct create {
     struct create *prev;
 };
 
-/* A video whose size is being asked. */
+/* A request for the size of a video. */
 struct question {
     int64_t job_id;
     struct timer timer;
@@ -222,7 +222,7 @@ static int program_open(void)
     return jobs_new(&settings, &p->jobs);
 }
 
-/* Often, so that a crash may fall into a checkpoint. */
+/* Frequent checkpoints, so that a crash may hit one. */
 static void checkpoint_set(void)
 {
     static const int pages[] = {4, 12, 40, 1000};
@@ -242,7 +242,7 @@ static void integrity_check(void)
     (void)sqlite3_finalize(statement);
 }
 
-/* The end of a program whose memory goes: alive, or dead already. */
+/* Frees the memory of a program, alive or dead. */
 static void program_free(void)
 {
     struct program *p = &world.program;
@@ -274,7 +274,7 @@ void program_start_at(int64_t delay_ms)
     world_timer_set(&start_timer, delay_ms, start_due, NULL);
 }
 
-/* The disk is refusing something; nothing else may keep a program from starting. */
+/* The disk is failing; nothing else may prevent a start. */
 static void start_failed(int r)
 {
     figure_add(FIGURE_STARTS_FAILED);

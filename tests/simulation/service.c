@@ -1,6 +1,6 @@
 /*
- * The service: what it makes of a create, and what it says of a task. It keeps its own books, from
- * which the oracle takes what was really spent.
+ * The service: how it handles a create, and what it says about a task. It keeps its own books; they
+ * tell the oracle what was really spent.
  */
 #include "world.h"
 
@@ -12,12 +12,12 @@ enum { TASKS_MAX = 512, TASK_RUN_MEDIAN_MS = 120 * 1000 };
 
 struct task {
     char id[TASK_ID_BYTES];
-    const struct attempt *attempt; /* NULL: somebody else's */
+    const struct attempt *attempt; /* NULL: a task of somebody else */
     int64_t runs_at_ms;            /* monotonic */
     int64_t ends_at_ms;
-    const char *end; /* the status that it comes to */
+    const char *end; /* its final status */
     int64_t output_s;
-    int64_t hidden_until_ms; /* 404 until then */
+    int64_t hidden_until_ms; /* 404 until then (monotonic) */
 };
 
 enum mood {
@@ -70,7 +70,7 @@ bool service_is_reachable(void)
 
 /* --- tasks --- */
 
-/* Roughly log-normal: two to the power of something like a normal number. */
+/* Roughly log-normal: two to the power of an almost normal number. */
 static int64_t run_time_ms(void)
 {
     int64_t tenths = 0;
@@ -133,7 +133,7 @@ struct refusal {
     enum meaning meaning; /* of a create */
 };
 
-/* docs/SEMANTICS.md, "Waiting, refusals and errors of the service", a second time. */
+/* Repeats docs/SEMANTICS.md, "Waiting, refusals and errors of the service". */
 static const struct refusal refusals[] = {
     {400, "InvalidParameter", MEANS_REFUSED},
     {404, "ModelNotOpen", MEANS_REFUSED},
@@ -182,8 +182,7 @@ static void refuse(const struct refusal *refusal, struct reply *out)
                        "{\"error\":{\"code\":\"%s\",\"message\":\"so it is\"}}", refusal->code);
 }
 
-/* A response of a 2xx that nobody can make sense of; the task, if there is one, is lost to the
- * program. */
+/* Makes a 2xx response that cannot be understood; the program loses its task, if there is one. */
 static void mangle(const char *task_id, struct reply *out)
 {
     static const char *const formats[] = {
@@ -218,7 +217,7 @@ static int64_t number_in(const char *body, const char *key)
     return at && sscanf(at + strlen(key), "%" SCNd64, &value) == 1 ? value : -1;
 }
 
-/* The price list of the service's documentation. */
+/* Implements the price list of the service's documentation. */
 int64_t service_price_usd_micros(const char *body, int64_t seconds)
 {
     bool is_fast = strstr(body, "doubao-seedance-2.0-fast") != NULL;
@@ -254,7 +253,7 @@ void service_create(struct attempt *attempt, const char *body, struct reply *out
     else if (world_goes_wrong(m->refused))
         refusal = &refusals[world_pick(ARRAY_COUNT(refusals))];
     const char *task_id = NULL;
-    /* Behind an error that says nothing there may be a task all the same. */
+    /* There may be a task although the error does not say so. */
     if (!refusal || (refusal->meaning == MEANS_NOT_KNOWN && world_chance(500)))
         task_id = task_make_for(attempt, body);
     if (refusal)
@@ -299,7 +298,7 @@ static const char *task_status(const struct task *task)
                                         : "queued";
 }
 
-/* What another server behind the same name may still believe, and other nonsense. */
+/* Outdated replies of another server behind the same name, and other nonsense. */
 static void response_strangely(const struct task *task, struct reply *out)
 {
     switch (world_pick(6)) {

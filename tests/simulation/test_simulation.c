@@ -1,8 +1,9 @@
 /*
- * Seeds, one after the other, in processes of their own: a promise that is broken, a crash or a
- * sanitizer's complaint costs one process, and its seed is printed.
- *   SEED=n [VERBOSE=1]          this seed alone, with its story
- *   SEEDS=n [FIRST=n] [JOBS=n]  so many seeds from this one on, in so many processes
+ * Runs seeds one after the other, in separate processes. A broken promise, a crash or a sanitizer
+ * error costs one process, and its seed is printed.
+ *
+ *   SEED=n [VERBOSE=1]          runs only this seed and prints its story
+ *   SEEDS=n [FIRST=n] [JOBS=n]  runs n seeds from FIRST on, in JOBS processes
  */
 #include "disk.h"
 #include "world.h"
@@ -71,15 +72,14 @@ static int simulation_end(void **state UNUSED)
     return nftw(base, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-/* A process of its own ends by what goes wrong in it; cmocka would go on with the next test
- * there. */
+/* Forks. A failure must end the child; cmocka would run the next test in it instead. */
 static pid_t process_start(void)
 {
     static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGSYS, SIGABRT};
     (void)fflush(NULL);
     pid_t pid = fork();
     if (pid == 0)
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody would look at what it finds */
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody would see its result */
     for (size_t i = 0; pid == 0 && i < ARRAY_COUNT(signals); i++)
         (void)signal(signals[i], SIG_DFL);
     return pid;
@@ -89,7 +89,7 @@ static void seeds_run(unsigned job)
 {
     char directory[96];
     uint64_t seed;
-    /* The images of the disk come and go with every seed: keep their memory. */
+    /* Each seed allocates and frees the disk's images: keep their memory. */
     (void)mallopt(M_MMAP_THRESHOLD, 64 << 20);
     (void)mallopt(M_TRIM_THRESHOLD, 256 << 20);
     (void)snprintf(directory, sizeof(directory), "%s/%u", base, job);
@@ -115,7 +115,7 @@ static pid_t job_start(unsigned job)
     return pid;
 }
 
-/* The seeds that broke a promise. */
+/* Returns how many seeds broke a promise. */
 static unsigned seeds_run_in(unsigned jobs)
 {
     pid_t pids[JOBS_MAX];
@@ -162,7 +162,7 @@ static void figures_print(unsigned jobs)
         for (unsigned i = 0; i < jobs; i++)
             sum += shared->figures[i].count[figure];
         print_message("%s%llu %s", figure ? ", " : "", (unsigned long long)sum, texts[figure]);
-        /* A run that does not come everywhere proves little. */
+        /* A run that does not reach every figure proves little. */
         if (seeds >= 2000 && sum == 0)
             fail_msg("never: %s", texts[figure]);
     }
@@ -194,7 +194,8 @@ static void test_simulation__no_schedule_breaks_a_promise(void **state UNUSED)
     assert_int_equal(failures, 0);
 }
 
-/* The hash of each seed's story, forwards and backwards: what was run before must not matter. */
+/* Compares the hash of each seed's story, run forwards and backwards: earlier seeds
+ * must not matter. */
 static void hashes_compare(const char *directory)
 {
     enum { SEEDS = 12 };
@@ -207,7 +208,7 @@ static void hashes_compare(const char *directory)
     }
 }
 
-/* In a process of its own, which has to end with 0. */
+/* Runs fn in a process of its own, which must end with 0. */
 static void run_apart(void (*fn)(const char *directory))
 {
     int status;
@@ -254,8 +255,7 @@ static int64_t durable_jobs_count(void)
     return count;
 }
 
-/* What was committed before the sync that failed may be missing on the disk, and the log would end
- * there. */
+/* A commit before the failed sync may be missing on the disk, and the log would end there. */
 static void sync_fails(const char *directory)
 {
     char first[] = "first";
@@ -271,7 +271,7 @@ static void sync_fails(const char *directory)
         disk_fault_set(DISK_SYNC, EIO, 0, 1);
         if (store_sync(store) == 0)
             world_fail("a sync has failed, and nobody was told");
-        if (seed % 2 == 0) { /* the next program knows nothing of it */
+        if (seed % 2 == 0) { /* the next program does not know about it */
             disk_die();
             store_close(store);
             disk_restart(false);

@@ -1,6 +1,6 @@
 /*
- * Users, who write, rename, remove, give commands, keep files open, and do all of that wrong as
- * well.
+ * Users: they write, rename, remove, give commands and keep files open, and also do each
+ * of these wrong.
  */
 #include "disk.h"
 #include "world.h"
@@ -17,8 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The job layer's writes into users' files fail with the disk, too. The linker puts this between
- * (--wrap). */
+/* The job layer's writes to users' files fail with the disk, too. The linker
+ * inserts this (--wrap). */
 int __real_file_write_full(int fd, const void *bytes, size_t len, int64_t offset);
 int __wrap_file_write_full(int fd, const void *bytes, size_t len, int64_t offset);
 
@@ -45,8 +45,8 @@ static int is_visible(const struct dirent *entry)
     return entry->d_name[0] != '.';
 }
 
-/* The users' files are real ones. After a power cut some are shorter, or gone: that they were
- * synced is not known here, and nothing that was paid for may depend on it. */
+/* The users' files are real ones. After a power cut some are shorter, or gone: this code does not
+ * know whether they were synced, and nothing that was paid for may depend on them. */
 void users_files_clean(bool is_power_cut)
 {
     char path[DIRECTORY_BYTES + 8 + NAME_MAX + 2];
@@ -136,7 +136,7 @@ static void do_make(void)
     int r = is_provisional ? jobs_create_provisional(world.program.jobs, name, &job)
                            : jobs_create(world.program.jobs, name, &job);
     world_say("user: mkdir %s%s: %d", name, is_provisional ? " for a file" : "", r);
-    /* Sometimes nothing is created in it after all. */
+    /* Sometimes the user creates no file in it. */
     if (r == 0 && is_provisional && world_chance(900))
         write_file(job, JOB_PROMPT_NAME, any_text());
 }
@@ -247,12 +247,13 @@ static void command(struct job *job, const char *text)
               r);
     if (r == 0 && strcmp(text, "retry") == 0)
         figure_add(FIGURE_RETRIED);
-    /* Whether it is on disk when the program died in it will be seen. */
+    /* If the program died during this write, the oracle finds out later whether it is
+     * on the disk. */
     if ((r == 0 || disk_is_dead()) && strncmp(text, "adopt ", 6) == 0)
         oracle_adopted(job, text + 6);
 }
 
-/* Most often the right task, where there is one. */
+/* Adopts the right task more often than not, if there is one. */
 static void do_adopt(struct job *job)
 {
     char text[64];

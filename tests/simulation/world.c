@@ -1,7 +1,7 @@
 /*
- * The schedule of one seed. Time is virtual: the next thing is whatever is due first, a timer of
- * the program or an event of the world around it. First everything may go wrong, then nothing does
- * any more, and every job has to come to its end.
+ * The schedule of one seed. Time is virtual: the next event is whatever is due first, a timer of
+ * the program or an event of the world. In the first part anything may go wrong; in the second
+ * nothing does, and every job must come to its end.
  */
 #include "world.h"
 
@@ -70,7 +70,7 @@ void world_timer_set(struct timer *timer, int64_t delay_ms, timer_fn *fn, void *
     timer_set(&world.events, timer, delay_ms, fn, context);
 }
 
-/* After everything that can have changed something: the program may have died in it. */
+/* Called after each event that can change something: the program may have died in it. */
 void world_event_end(void)
 {
     figure_add(FIGURE_EVENTS);
@@ -102,7 +102,7 @@ static int64_t some_time_ms(void)
     return (int64_t)world_pick((unsigned)(world.mixture.act_every_ms * world.mixture.acts)) + 1;
 }
 
-/* Between two events, or, more often, at some write or sync of the next ones. */
+/* Crashes between two events or, more often, at some write or sync during the next events. */
 static void crash_due(void *context UNUSED)
 {
     if (world.is_calm)
@@ -174,7 +174,7 @@ static unsigned pick_level(unsigned most)
     return most * parts[world_pick(ARRAY_COUNT(parts))] / 4;
 }
 
-/* One by one: the order in which an initialiser is evaluated is the compiler's. */
+/* One by one: the compiler chooses the order in which an initialiser is evaluated. */
 static void mixture_pick(struct mixture *m)
 {
     m->names = 1 + world_pick(NAMES_MAX);
@@ -214,7 +214,7 @@ static void schedule_begin(void)
         world_timer_set(&schedule.jump, some_time_ms(), jump_due, NULL);
 }
 
-/* Lets the next thing happen; false when nothing is due until `end_ms` (monotonic). */
+/* Runs the next event; returns false when nothing is due until `end_ms` (monotonic). */
 static bool world_step(int64_t end_ms)
 {
     int64_t event_ms = timers_next_ms(&world.events);
@@ -231,8 +231,8 @@ static bool world_step(int64_t end_ms)
     return true;
 }
 
-/* A budget of a day lets those that wait for money go on the day after: sometimes there is time for
- * that. */
+/* With a daily budget, jobs that wait for money go on the next day. They count as active only while
+ * the run is patient. */
 static bool is_anything_active(bool is_patient)
 {
     if (!program_is_up() || timer_is_set(&world.program.jobs->save_timer))
@@ -247,7 +247,7 @@ static bool is_anything_active(bool is_patient)
     return network_transfers(true) + network_transfers(false) > 0;
 }
 
-/* From here on the service, the network, the disk and the clock are well, and there is a key. */
+/* From here on the service, the network, the disk and the clock work, and there is a key. */
 static void world_calm_down(void)
 {
     world_say("calm");
@@ -286,7 +286,7 @@ static void world_fini(void)
         world_fail("SQLite holds %lld bytes", (long long)sqlite3_memory_used());
 }
 
-/* What the first start leaves, made once: most seeds begin there. */
+/* Makes the disk that the first start leaves. Most seeds begin with a copy of it. */
 static void used_disk_make(void)
 {
     static bool is_made;

@@ -1,15 +1,16 @@
 /*
  * What: one simulated world: the program's core (job layer, prompt, api, store) on a disk in
- * memory, with a service, users and time that all follow from one seed. What the files of the
- * simulation share:
+ * memory, with a service, users and time that all follow from one seed. The files:
+ *
  *   disk*.c    SQLite's VFS: unsynced writes, power cuts, faults
- *   program.c  the program's life: start, end, crash; what it tells (hooks, callbacks)
- *   network.c  the http layer: transfers, and what happens to them on the way
+ *   program.c  the program's life: start, end, crash; its hooks and callbacks
+ *   network.c  the http layer: transfers, and their faults on the way
  *   service.c  the service: tasks, responses, moods
  *   users.c    what users do
  *   oracle.c   what must hold: states, durability, money
  *   world.c    the schedule of one seed
  *   test_simulation.c  seeds, processes, figures
+ *
  * Lifetime: one world per process at a time, the global `world`: SQLite's VFS has no other context.
  */
 #ifndef TESTS_SIMULATION_WORLD_H
@@ -30,8 +31,8 @@
 
 enum { NAMES_MAX = 5, HANDLES = 4, TASK_ID_BYTES = 24, DIRECTORY_BYTES = 128 };
 
-/* How much of what this seed has: each seed has a mixture of its own, so that some see nothing but
- * one kind of trouble and others all at once. In thousandths, where nothing else is said. */
+/* How much of each fault this seed has. Each seed has its own mixture: some get only one kind of
+ * trouble, others all kinds at once. In thousandths, unless stated otherwise. */
 struct mixture {
     unsigned names;
     unsigned acts; /* of users */
@@ -40,9 +41,9 @@ struct mixture {
     unsigned power_cuts; /* of the crashes */
     unsigned disk_faults;
     unsigned connect_fails;
-    unsigned lost_out;  /* requests that do not arrive */
-    unsigned lost_back; /* responses that do not come back */
-    unsigned mangled;   /* responses with a body that makes no sense */
+    unsigned lost_out;  /* requests that are lost */
+    unsigned lost_back; /* responses that are lost */
+    unsigned mangled;   /* responses with an unintelligible body */
     unsigned refused;   /* creates with a 4xx or 5xx */
     unsigned slow;
     unsigned strange_polls;
@@ -56,7 +57,7 @@ struct program {
     struct timers timers;
     struct store *store;
     struct api *api;
-    struct jobs *jobs; /* NULL: it does not run */
+    struct jobs *jobs; /* NULL: the program is not running */
     struct job_budget budget;
     unsigned active_max;
     int64_t poll_interval_ms;
@@ -69,21 +70,21 @@ struct world {
     uint64_t random;
     uint64_t trace; /* hash of every event */
     bool is_verbose;
-    bool is_calm; /* nothing goes wrong any more */
+    bool is_calm; /* no more faults */
     bool is_user_acting;
-    bool is_resuming; /* the program goes on with what it has found */
+    bool is_resuming; /* the program is resuming after a start */
     struct fake_clock clock;
     struct timers events; /* everything outside the program */
     struct mixture mixture;
     struct program program;
-    char directory[DIRECTORY_BYTES]; /* a real one, for the lock and the users' files */
+    char directory[DIRECTORY_BYTES]; /* a real directory, for the lock and the users' files */
     int directory_fd;
     int files_fd;
 };
 
 extern struct world world;
 
-/* Figures over many seeds; they show that a run has come everywhere. */
+/* Figures over many seeds. They show that a run has reached everything. */
 #define FIGURE_TABLE(X)                                                                            \
     X(SEEDS, "seeds")                                                                              \
     X(EVENTS, "events")                                                                            \
@@ -125,7 +126,7 @@ static inline void figure_add(enum figure figure)
 
 /* --- world.c --- */
 
-/* Runs the seed to its end; the trace's hash. A broken promise ends the process. */
+/* Runs the seed to its end and returns the trace's hash. A broken promise ends the process. */
 uint64_t world_run(uint64_t seed, const char *directory, bool is_verbose);
 
 unsigned world_pick(unsigned below);
@@ -135,23 +136,24 @@ static inline bool world_goes_wrong(unsigned thousandths)
     return !world.is_calm && world_chance(thousandths);
 }
 
-/* One line of the run's story; part of its hash. */
+/* Adds one line to the run's story; the line is part of its hash. */
 void world_say(const char *format, ...) PRINTF_LIKE(1, 2);
-/* A promise is broken: says so with the seed, and ends the process. */
+/* Reports a broken promise with the seed, and ends the process. */
 void world_fail(const char *format, ...) PRINTF_LIKE(1, 2) __attribute__((noreturn));
-/* To be called at the end of each event of `world.events`: checks, and lets a program die that has
- * to. */
+/* Call this at the end of each event of `world.events`: it checks, and ends a program that
+ * has to die. */
 void world_event_end(void);
 void world_timer_set(struct timer *timer, int64_t delay_ms, timer_fn *fn, void *context);
 
 /* --- program.c --- */
 
-void program_start(void); /* now, or again later when the disk does not let it */
+void program_start(void); /* now, or later if the disk fails */
 void program_start_at(int64_t delay_ms);
-/* `is_clean`: the program frees what it has; else its last deeds reach nothing. */
+/* `is_clean`: the program frees what it has. Otherwise its last writes are lost. */
 void program_end(bool is_clean);
 void program_crash(bool is_power_cut);
-/* SIGTERM: it ends when the creates under way have their responses, or at once the second time. */
+/* SIGTERM: the program ends when the creates under way have their responses; the second
+ * time, at once. */
 void program_stop(void);
 void program_stop_check(void);
 void program_timers_run(void);
@@ -165,7 +167,7 @@ static inline bool program_is_up(void)
 
 /* --- network.c and service.c --- */
 
-/* What must have become of the job when the create's response has been seen. */
+/* What must have become of the job once the create's response was seen. */
 enum meaning { MEANS_UNSENT, MEANS_TASK, MEANS_REFUSED, MEANS_AGAIN, MEANS_NOT_KNOWN };
 
 struct reply {
@@ -179,7 +181,7 @@ struct attempt;
 struct http *network_new(void);
 void network_free(void);
 unsigned network_transfers(bool is_create); /* under way */
-/* The next http_start() of a create is for this attempt. */
+/* Says that the next http_start() of a create is for this attempt. */
 void network_attempt_set(struct attempt *attempt);
 
 void service_reset(void);
@@ -188,60 +190,60 @@ void service_create(struct attempt *attempt, const char *body, struct reply *out
 void service_ask(const char *task_id, struct reply *out);
 void service_mood_change(void);
 void service_heal(void);
-/* A task that exists: any that there is, or a new one of somebody else. NULL: none. */
+/* A task that exists: any of ours, or a new one of somebody else. NULL: none. */
 const char *service_task_any(bool is_ours);
-/* Seconds of video that a task has come to; -1: none, or not yet. */
+/* Seconds of video that a task has produced; -1: none, or not yet. */
 int64_t service_actual_s(const char *task_id);
-/* The price of a request for so many seconds of output; -1: as many as it asks for. */
+/* The price of a request for so many seconds of output; -1: as many as the request names. */
 int64_t service_price_usd_micros(const char *body, int64_t seconds);
 
 /* --- users.c --- */
 
 void users_act(void);
-void users_forget(void); /* the program is gone, and all open files with it */
-void users_leave(void);  /* they close what they have open */
-/* Removes the bytes of their files; with `is_power_cut` only some of them. */
+void users_forget(void); /* the program and all its open files are gone */
+void users_leave(void);  /* users close their open files */
+/* Removes the bytes of the users' files; with `is_power_cut` only some of them. */
 void users_files_clean(bool is_power_cut);
 
 /* --- oracle.c --- */
 
-/* What is known of one attempt, apart from what the program knows. */
+/* What the oracle knows about one attempt, independent of the program. */
 struct attempt {
     int64_t id;
     int64_t job_id;
     char *body; /* of the request that was sent */
     int64_t sent_wall_ms;
     unsigned sends;
-    unsigned possible; /* sends that may have made a task, as far as the program can know */
+    unsigned possible; /* sends that may have made a task, as far as the program knows */
     unsigned arrived;
     unsigned tasks;
-    char task_id[TASK_ID_BYTES]; /* "": none was made */
-    bool is_unknown;             /* has been; nothing may be sent any more */
-    bool is_answered_well;       /* the service's response has the task id in its right place */
-    bool is_response_kept;       /* such a response was durable once */
-    bool is_written_off;         /* a user gave it the id of another's task */
+    char task_id[TASK_ID_BYTES]; /* "": no task was made */
+    bool is_unknown;             /* the job was unknown once; nothing more may be sent */
+    bool is_answered_well;       /* the service's response has the task id in the right place */
+    bool is_response_kept;       /* such a response was once durable */
+    bool is_written_off;         /* a user gave it the id of another task */
     UT_hash_handle by_id;
 };
 
 void oracle_reset(void);
 struct attempt *oracle_attempt(int64_t id);
-/* The user gives the job a task. */
+/* A user adopts a task for the job. */
 void oracle_adopted(const struct job *job, const char *task_id);
 void oracle_job_changed(const struct job *job);
 void oracle_sent(struct job *job, struct attempt *attempt, const char *body, size_t len);
 void oracle_received(struct job *job, struct attempt *attempt, const char *body, size_t len,
                      unsigned failures_before);
-/* The program is about to learn, and has learned, what became of a create. */
+/* Called just before and just after the program learns what became of a create. */
 void oracle_answering(struct attempt *attempt, enum meaning meaning);
 void oracle_answered(int64_t job_id, struct attempt *attempt, enum meaning meaning);
 void oracle_event_end(void);
-/* How a program ended: what it knew in memory is on disk, what it had committed is, what it had
- * synced is. */
+/* How a program ended. This tells what the disk must hold: all that it knew (CLEAN), all that it
+ * committed (KILL), or all that it synced (POWER_CUT). */
 enum ending { ENDING_CLEAN, ENDING_KILL, ENDING_POWER_CUT };
 void oracle_ended(enum ending ending, bool is_inside);
-void oracle_loaded(void);  /* the new program has read the disk, and done nothing yet */
-void oracle_resumed(void); /* it has gone on */
-/* Some job needs more than is left of the budget: that one and those behind it may wait. */
+void oracle_loaded(void);  /* the new program has read the disk, but done nothing yet */
+void oracle_resumed(void); /* the new program has resumed */
+/* Some job needs more than is left of the budget. It and the jobs queued after it may wait. */
 bool oracle_is_money_missing(void);
 void oracle_end(void);
 

@@ -1,8 +1,8 @@
 /*
- * What: the service as a test plays it: the functions of api/api.h that the job layer calls.
- * Defined in the test's own object they keep the archive's api.o out; the codec of tasks stays the
- * real one. The fake is the oracle of money: for each attempt it counts the requests that may have
- * made a task, and a second one ends the test at once.
+ * What: a fake of the service: the functions of api/api.h that the job layer calls. Because the
+ * test's own object defines them, the linker leaves out the archive's api.o; the codec of tasks is
+ * the real one. The fake is the oracle of money: for each attempt it counts the requests that may
+ * have made a task, and a second one ends the test at once.
  */
 #ifndef TESTS_UNIT_JOB_FAKE_API_H
 #define TESTS_UNIT_JOB_FAKE_API_H
@@ -22,8 +22,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A test that lets allocations fail keeps the fake's own out of it, but for one that stands for
- * all. */
+/* A test that makes allocations fail exempts the fake's own, except one that stands for
+ * all of them. */
 #ifndef FAKE_API_ENTER
 #define FAKE_API_ENTER() ((void)0)
 #define FAKE_API_LEAVE() ((void)0)
@@ -31,7 +31,7 @@
 
 struct api_call {
     struct api *api;
-    struct api_create_callbacks create; /* of a create; a poll has context and on_done only */
+    struct api_create_callbacks create; /* of a create; a poll has only context and on_done */
     char *task_id;                      /* NULL: a create */
     char *body;
     size_t body_len;
@@ -42,24 +42,24 @@ struct api_call {
     struct api_call *prev;
 };
 
-/* What the service saw of one attempt. */
+/* What the service has seen of one attempt. */
 struct api_attempt {
     int64_t id;
     unsigned sends;    /* requests whose first byte may have been written */
-    unsigned possible; /* of these, the ones not known to have made no task */
-    char task_id[64];  /* "": none was made for sure */
+    unsigned possible; /* sends that may have made a task */
+    char task_id[64];  /* "": certainly none was made */
     bool is_response_stored;
     UT_hash_handle by_id;
 };
 
 struct api {
     bool has_key;
-    int start_result;       /* of the next starts, instead of starting */
+    int start_result;       /* result of the next starts; 0: they succeed */
     struct api_call *calls; /* oldest first */
-    unsigned creates;       /* calls of api_create() that started */
+    unsigned creates;       /* api_create() calls that started */
     unsigned polls;
     unsigned tasks_made;
-    int64_t rest_ms; /* for which the breaker says to leave the service alone */
+    int64_t rest_ms; /* how long the breaker leaves the service alone */
     struct api_attempt *attempts;
 };
 
@@ -159,7 +159,7 @@ void api_cancel(struct api_call *call)
     call_free(call);
 }
 
-/* Nothing of a dead program's calls comes back; what was sent stays sent. */
+/* The calls of a dead program get no more callbacks, but what was sent stays sent. */
 static inline void api_fini(struct api *api)
 {
     assert_null(api->calls);
@@ -178,8 +178,7 @@ static inline void call_end(struct api_call *call, const struct api_response *re
     call_free(call);
 }
 
-/* As the api layer does it: when on_send refuses, nothing is written and the call ends as
- * unsent. */
+/* Like the api layer: if on_send refuses, nothing is written and the call ends as unsent. */
 static inline int call_send(struct api_call *call)
 {
     int r = call->create.on_send(call->create.context);
@@ -193,11 +192,11 @@ static inline int call_send(struct api_call *call)
     call->is_sent = true;
     attempt->sends++;
     attempt->possible++;
-    assert_int_equal(attempt->possible, 1); /* a second paid request for one attempt */
+    assert_int_equal(attempt->possible, 1); /* no second paid request for one attempt */
     return 0;
 }
 
-/* The complete 2xx body arrives; what it means comes after. */
+/* Delivers the complete 2xx body; its meaning follows later. */
 static inline int call_receive(struct api_call *call, const char *body)
 {
     return call->create.on_received(call->create.context, 200, body, strlen(body));
@@ -209,8 +208,7 @@ static inline bool verdict_is_harmless(enum api_verdict verdict)
            verdict == API_QUOTA || verdict == API_KEY_REFUSED || verdict == API_ACCOUNT_REFUSED;
 }
 
-/* A create that makes no task for sure, or perhaps one; `is_sent` only where the request went
- * out. */
+/* Ends a create that certainly or perhaps made no task; `is_sent` only if the request went out. */
 static inline void create_end(struct api_call *call, enum api_verdict verdict, int http_status,
                               int64_t retry_after_ms, const char *message)
 {
@@ -254,7 +252,7 @@ static inline void create_accept(struct api_call *call, const char *task_id)
     api_task_fini(&task);
 }
 
-/* A poll answered with this body; "" fills in nothing: `body` is the whole task. */
+/* Ends a poll with this body, which must be the whole task. */
 static inline void poll_response(struct api_call *call, const char *body)
 {
     struct api_task task;

@@ -1,8 +1,8 @@
 /*
- * What: the job layer on a real store in a directory of its own, a clock that stands still, and the
- * fake service. A crash is the copy of the directory at that instant: what SIGKILL would leave.
- * Syncs are counted by standing before libc's fdatasync(2), so that "durable" is seen and not
- * believed.
+ * What: the job layer on a real store in its own directory, with a clock that stands still and the
+ * fake service. A crash is a copy of the directory at that moment, as SIGKILL would leave it. The
+ * fdatasync(2) of this file replaces that of libc and counts the syncs, so that a test can see
+ * what is durable.
  */
 #ifndef TESTS_UNIT_JOB_JOB_HARNESS_H
 #define TESTS_UNIT_JOB_JOB_HARNESS_H
@@ -31,9 +31,9 @@
 #define WALL_START_MS INT64_C(1795420800000) /* 2026-11-23T08:00:00Z */
 #define HOUR_MS (3600 * INT64_C(1000))
 
-static int sync_errno; /* of the next syncs; 0: they work */
+static int sync_errno; /* result of the next syncs; 0: they work */
 
-#ifndef TESTS_TOOLS_FAILING_H /* which does that itself */
+#ifndef TESTS_TOOLS_FAILING_H /* that header defines it too */
 static int sync_count;
 int fdatasync(int fd)
 {
@@ -48,7 +48,7 @@ int fdatasync(int fd)
 
 struct world {
     char directory[64];
-    int directory_fd; /* which the program holds */
+    int directory_fd; /* held by the program */
     int files_fd;
     struct fake_clock clock;
     struct timers timers;
@@ -61,7 +61,7 @@ struct world {
     unsigned changes, videos, urls, unwanted;
     int url_result;
     int64_t unwanted_attempt;
-    int64_t video_job; /* that on_video was last called for; 0: none */
+    int64_t video_job; /* last job that on_video was called for; 0: none */
     bool is_disk_full;
     void *context;
 };
@@ -101,7 +101,8 @@ static inline int remove_one(const char *path, const struct stat *st UNUSED, int
     return remove(path);
 }
 
-/* What a failed test has left; a file system in memory would keep it until the next boot. */
+/* Directories that failed tests leave; a file system in memory would keep them until
+ * the next boot. */
 static char directories_left[32][64];
 
 static void directories_clean(void)
@@ -166,7 +167,7 @@ static inline void directory_copy(const char *from, const char *to)
     (void)closedir(directory);
 }
 
-/* Every write to a file fails from now on: what a full disk does, seen from above. */
+/* Makes every write to a file fail from now on, as on a full disk. */
 static inline void disk_limit(bool is_full)
 {
     struct rlimit limit;
@@ -218,7 +219,7 @@ static inline void world_open(struct world *w)
 static inline void world_close_jobs(struct world *w)
 {
     w->jobs = jobs_free(w->jobs);
-    assert_int_equal(w->timers.count, 0); /* nothing may fire into what is gone */
+    assert_int_equal(w->timers.count, 0); /* no timer may fire after the end */
     assert_null(w->api.calls);
     timers_fini(&w->timers);
 }
@@ -235,7 +236,7 @@ static inline void world_init(struct world *w)
 {
     *w = (struct world){.api = {.has_key = true}, .random_seed = 1};
     log_configure(LOG_ERROR, -1);
-    disk_limit(false); /* a test that failed may have left it */
+    disk_limit(false); /* a failed test may have left it set */
     sync_errno = 0;
     directory_make(w->directory);
     fake_clock_init(&w->clock, WALL_START_MS);
@@ -253,7 +254,7 @@ static inline void world_fini(struct world *w)
     directory_remove(w->directory);
 }
 
-/* What is on disk at this instant, as a new program finds it; the old one is left alone. */
+/* A new program on a copy of the present disk; the old program is not touched. */
 static inline void world_init_copy(struct world *copy, const struct world *w)
 {
     char to[160];
@@ -270,7 +271,7 @@ static inline void world_init_copy(struct world *copy, const struct world *w)
     world_open(copy);
 }
 
-/* SIGKILL and start: what the old program had in memory is gone. */
+/* SIGKILL and start: the memory of the old program is lost. */
 static inline void world_crash(struct world *w)
 {
     struct world copy;
@@ -293,7 +294,7 @@ static inline void world_restart(struct world *w)
     jobs_start(w->jobs);
 }
 
-/* Lets time pass, firing each timer when it is due. */
+/* Advances time and fires each timer when it is due. */
 static inline void world_run(struct world *w, int64_t ms)
 {
     timers_run(&w->timers);
@@ -318,14 +319,14 @@ static inline struct job_detail *detail_of(struct job *job)
     return detail;
 }
 
-/* Where its bytes lie. */
+/* The path of the file's bytes. */
 static inline void bytes_path(const struct world *w, const struct job_file *file,
                               char path[static 160])
 {
     (void)snprintf(path, 160, "%s/" JOB_FILES_DIRECTORY "/%lld", w->directory, (long long)file->id);
 }
 
-/* `echo text > jobs/NAME/file`: open or create, write, flush, release. The first error. */
+/* `echo text > jobs/NAME/file`: open or create, write, flush, release. Returns the first error. */
 static inline int user_write(struct job *job, const char *name, const char *text)
 {
     struct job_file *file = job_file_find(detail_of(job), name);
@@ -341,7 +342,7 @@ static inline int user_write(struct job *job, const char *name, const char *text
     return r < 0 ? r : flushed;
 }
 
-/* A job whose request is about to be sent: the fake's newest call is its create. */
+/* A job just before its request is sent: the fake's newest call is its create. */
 static inline struct job *job_submitted(struct world *w, const char *name)
 {
     struct job *job = job_make_named(w, name);
@@ -370,7 +371,7 @@ static inline struct job *job_queued(struct world *w, const char *name, const ch
     return job;
 }
 
-/* Lets time pass until the job is asked about, or sent. */
+/* Advances time until the job is polled or sent. */
 static inline struct api_call *call_wait(struct world *w, const struct job *job)
 {
     for (int i = 0; i < 4000 && !call_of(w, job); i++)
@@ -385,7 +386,7 @@ static inline void assert_state(const struct job *job, enum job_state expected)
     job_check(job);
 }
 
-/* What is written of a job at this instant, read from a copy of the disk. */
+/* The state of a job on the disk now, read from a copy. */
 static inline enum job_state state_on_disk(const struct world *w, const char *name)
 {
     struct world copy;
@@ -411,7 +412,8 @@ static inline int64_t store_ask(const struct world *w, const char *sql)
     return value;
 }
 
-/* The last entries of the ledger and the sum over the attempts are kept apart, and must agree. */
+/* The last entries of the ledger and the sum over the attempts are stored separately
+ * and must agree. */
 static inline void ledger_verify(const struct world *w)
 {
     int64_t spent;

@@ -1,6 +1,6 @@
 /*
- * What: a collection on a loop against a media host that fails as it is told to, its hooks
- * recorded, and reads that check each byte they get.
+ * What: a collection on a loop, with a media host that fails on demand, recorded hooks, and reads
+ * that check each byte they get.
  */
 #ifndef TESTS_UNIT_MEDIA_MEDIA_HARNESS_H
 #define TESTS_UNIT_MEDIA_MEDIA_HARNESS_H
@@ -23,11 +23,11 @@
 
 enum server_fault {
     SERVER_FINE,
-    SERVER_CUT,         /* closes after half of the body */
-    SERVER_CUT_EXPIRE,  /* the same, and the token is too old from then on */
+    SERVER_CUT,         /* closes after half the body */
+    SERVER_CUT_EXPIRE,  /* also expires the token */
     SERVER_NO_RESPONSE, /* closes before the head */
-    SERVER_WHOLE,       /* 200 and everything */
-    SERVER_SHIFTED,     /* another range than asked for, said so */
+    SERVER_WHOLE,       /* 200 and the whole file */
+    SERVER_SHIFTED,     /* 206 with another range, and says so */
     SERVER_UNSAID,      /* 206 without Content-Range */
     SERVER_SHORT,       /* 206 with a shorter range */
     SERVER_STAR,        /* total "*" */
@@ -37,30 +37,30 @@ enum server_fault {
     SERVER_LATER,       /* 429, Retry-After: 1000 */
     SERVER_FORBIDDEN,   /* 403 whatever the token */
     SERVER_GONE,        /* 404 */
-    SERVER_HTML,        /* 200 and a page */
+    SERVER_HTML,        /* 200 and an HTML page */
     SERVER_HANG,        /* no response for a minute */
     SERVER_TRICKLE,     /* a byte every 50 ms */
     SERVER_REDIRECT,    /* once, to the same path with hop=1 */
-    SERVER_LOOP,        /* for ever */
+    SERVER_LOOP,        /* redirects for ever */
     SERVER_FILE_URL,    /* to file:///etc/passwd */
-    SERVER_LARGER,      /* another total, same ETag */
+    SERVER_LARGER,      /* another total, but the same ETag */
     SERVER_FAULTS,
 };
 
 enum { SERVER_REQUESTS_MAX = 4096 };
 
-/* The media host: known bytes at any offset, ranges, and faults by order, over raw_server.h. */
+/* The media host, on raw_server.h: known bytes at any offset, ranges, faults on demand. */
 struct server {
     struct raw_server raw;
     int64_t size;
-    uint64_t version; /* of the bytes; in the ETag */
+    uint64_t version; /* of the bytes; part of the ETag */
     bool has_etag;
-    int token; /* ?token= below this is refused with 403 */
+    int token; /* ?token= below this gets 403 */
     enum server_fault fault;
-    int fault_count;   /* so many requests get it; -1: all */
-    int fault_percent; /* or so many of a hundred get a random one of those that heal */
+    int fault_count;   /* how many requests get the fault; -1: all */
+    int fault_percent; /* or this percentage gets a random fault that heals */
     int delay_ms;
-    int delays_ms[4]; /* of the first requests, in their order, besides */
+    int delays_ms[4]; /* extra delay of the first requests, in order */
     int request_count;
     int64_t bytes_sent;
     struct {
@@ -119,7 +119,7 @@ static bool server_simple(int fd, const char *status, const char *headers)
     return raw_send(fd, head, (size_t)n, sizeof(head));
 }
 
-/* What a fault says instead of bytes. */
+/* The status and body that a fault sends instead of bytes. */
 static const struct {
     const char *status;
     const char *headers;
@@ -133,7 +133,7 @@ static const struct {
     [SERVER_FORBIDDEN] = {"403 Forbidden", ""},
 };
 
-/* Whether this request gets no bytes; `is_open` is set then. */
+/* Returns true if this request gets no bytes; `is_open` tells whether the connection stays open. */
 static bool server_refuse(struct server *server, int fd, enum server_fault fault,
                           const char *request, bool *is_open)
 {
@@ -455,7 +455,7 @@ static void read_wait(struct checked_read *r)
     assert_int_equal(r->wrong, 0);
 }
 
-/* Reads and expects this result: what the file has there, or a failure. */
+/* Reads and expects this result: the file's bytes, or an error. */
 static inline void read_expect(struct harness *h, struct media_item *item, int64_t offset,
                                size_t size, int result)
 {

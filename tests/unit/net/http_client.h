@@ -1,4 +1,4 @@
-/* What: one transfer and what became of it, for the tests of net/http. */
+/* What: one transfer and its result, for the tests of net/http. */
 #ifndef SEEDANCEFS_TESTS_HTTP_CLIENT_H
 #define SEEDANCEFS_TESTS_HTTP_CLIENT_H
 
@@ -31,9 +31,9 @@ struct client {
     int result;
     int sends, heads, bodies, dones;
     enum client_event cancel_on;
-    struct http_transfer **victim; /* whom cancel_on cancels; NULL: the transfer itself */
+    struct http_transfer **victim; /* transfer that cancel_on cancels; NULL: its own */
     enum client_event fail_on;
-    size_t pause_at; /* bytes of the body after which it is held back; 0: never */
+    size_t pause_at; /* pause after this many body bytes; 0: never */
 };
 
 static inline int client_event(struct client *client, enum client_event event)
@@ -73,7 +73,7 @@ static inline void client_on_done(void *context, int result, const struct http_r
 {
     struct client *client = context;
     client->dones++;
-    client->transfer = NULL; /* gone after this: nobody may cancel it any more */
+    client->transfer = NULL; /* freed after this: must not be cancelled */
     client->result = result;
     client->response = *response;
 }
@@ -115,7 +115,7 @@ static inline void client_fini(struct client *client)
     buf_fini(&client->body);
 }
 
-/* Turns the loop for that long, or until `dones` transfers of the client have ended. */
+/* Runs the loop for that long, or until `dones` transfers of the client have ended. */
 static inline void client_run_loop(struct client *client, int dones, int64_t ms)
 {
     int64_t until_ms = clock_monotonic_ms(clock_system()) + ms;

@@ -1,8 +1,8 @@
 /*
- * What: a server of raw sockets for the tests of net/ and api/: it says exactly the bytes it is
- * given, however wrong they are as HTTP, and counts what reached it. One thread per connection.
+ * What: a server on raw sockets for the tests of net/ and api/. It sends exactly the bytes it is
+ * given, however wrong they are as HTTP, and counts what it received. One thread per connection.
  * The n-th request, over all connections, gets the n-th response; the last response is repeated. A
- * test with more to say than a table holds, as that of media/, has a function instead.
+ * test that needs more than a table, like that of media/, sets a function instead.
  */
 #ifndef SEEDANCEFS_TESTS_RAW_SERVER_H
 #define SEEDANCEFS_TESTS_RAW_SERVER_H
@@ -23,9 +23,9 @@
 enum raw_then {
     RAW_CLOSE,
     RAW_KEEP, /* wait for another request on the same connection */
-    RAW_HANG, /* say nothing more until the client goes */
+    RAW_HANG, /* send nothing more until the client closes */
     RAW_RESET,
-    RAW_TRICKLE,      /* say the bytes one by one, 20 ms apart, then close */
+    RAW_TRICKLE,      /* send the bytes one by one, 20 ms apart, then close */
     RAW_RESET_UNREAD, /* reset before a byte of the request was read; no response */
 };
 
@@ -35,7 +35,7 @@ struct raw_response {
     enum raw_then then;
 };
 
-/* Answers a request on a connection with raw_send(); false ends the connection. */
+/* Replies to a request on a connection with raw_send(). Returning false ends the connection. */
 typedef bool raw_respond_fn(void *context, int fd, const char *request);
 
 enum { RAW_CONNECTIONS = 4096 };
@@ -52,7 +52,7 @@ struct raw_server {
     _Atomic int fds[RAW_CONNECTIONS];
     _Atomic int connections;
     _Atomic int requests;
-    char last_request[70000]; /* complete before its response begins */
+    char last_request[70000]; /* complete before the response begins */
     size_t last_request_len;
 };
 
@@ -61,7 +61,7 @@ struct raw_connection {
     int fd;
 };
 
-/* Reads one request with its body. Its length, 0 at the end of the connection. */
+/* Reads one request with its body. Returns its length, 0 at the end of the connection. */
 static inline size_t raw_read_request(int fd, char *out, size_t size)
 {
     size_t len = 0;
@@ -89,7 +89,7 @@ static inline void raw_reset(int fd)
     (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 }
 
-/* False when the client has gone. */
+/* Returns false when the client has gone. */
 static inline bool raw_send(int fd, const void *bytes, size_t len, size_t step)
 {
     for (size_t at = 0; at < len;) {
@@ -104,7 +104,7 @@ static inline bool raw_send(int fd, const void *bytes, size_t len, size_t step)
     return true;
 }
 
-/* Says nothing more until the client goes. */
+/* Sends nothing more until the client closes. */
 static inline void raw_hang(int fd)
 {
     char byte;
@@ -112,7 +112,7 @@ static inline void raw_hang(int fd)
         continue;
 }
 
-/* The n-th request's. */
+/* The response to the n-th request. */
 static inline const struct raw_response *raw_pick(const struct raw_server *server, int n)
 {
     int last = server->response_count - 1;
@@ -185,7 +185,7 @@ static inline void *raw_accept(void *argument)
     }
 }
 
-/* `server` says what it answers with. */
+/* Listens; `server` holds the responses. */
 static inline void raw_server_listen(struct raw_server *server)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};

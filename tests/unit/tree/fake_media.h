@@ -1,6 +1,6 @@
 /*
- * What: the media layer as a test plays it: the functions of media/media.h that the tree layer
- * calls. A read is answered from memory at once, or parked until the test says what becomes of it.
+ * What: a fake of the media layer: the functions of media/media.h that the tree layer calls. A read
+ * is replied to from memory at once, or parked until the test decides what happens to it.
  */
 #ifndef TESTS_UNIT_TREE_FAKE_MEDIA_H
 #define TESTS_UNIT_TREE_FAKE_MEDIA_H

@@ -30,7 +30,7 @@ static inline void forest_open(struct forest *f)
                                      .data_directory = f->w.directory,
                                      .directory_fd = f->w.directory_fd};
     assert_int_equal(tree_new(&settings, &f->tree), 0);
-    f->tree->uid = OWNER; /* whoever runs the test */
+    f->tree->uid = OWNER; /* the user who runs the test */
     f->tree->gid = OWNER;
     f->w.jobs->settings.hooks = (struct job_hooks){.context = NULL};
     tree_job_hooks_fill(&f->tree, &f->w.jobs->settings.hooks);
@@ -40,7 +40,7 @@ static inline void forest_init(struct forest *f)
 {
     *f = (struct forest){.tree = NULL};
     world_init(&f->w);
-    /* URLs are held against the machine's clock. */
+    /* URLs are compared with the machine's clock. */
     f->w.clock.wall_ms = clock_wall_ms(clock_system());
     forest_open(f);
 }
@@ -95,7 +95,7 @@ static inline void read_response(void *context, int result, const struct tree_by
     end[bytes->len] = '\0';
 }
 
-/* Reads to the end in pieces; the caller buf_fini()s. */
+/* Reads to the end in pieces; the caller calls buf_fini(). */
 static inline void handle_read(struct tree_handle *handle, struct buf *out)
 {
     struct response response = {.calls = 0};
