@@ -41,7 +41,7 @@ typedef bool raw_respond_fn(void *context, int fd, const char *request);
 enum { RAW_CONNECTIONS = 4096 };
 
 struct raw_server {
-    const struct raw_response *responses;
+    struct raw_response *responses; /* a copy: threads use it until raw_server_stop() */
     int response_count;
     raw_respond_fn *respond; /* instead of the table */
     void *context;
@@ -206,7 +206,11 @@ static inline void raw_server_start(struct raw_server *server, const struct raw_
                                     int response_count)
 {
     memset(server, 0, sizeof(*server));
-    server->responses = responses;
+    size_t size = (size_t)response_count * sizeof(*responses);
+    server->responses = malloc(size);
+    if (!server->responses)
+        abort();
+    memcpy(server->responses, responses, size);
     server->response_count = response_count;
     raw_server_listen(server);
 }
@@ -222,6 +226,8 @@ static inline void raw_server_stop(struct raw_server *server)
             (void)shutdown(fd, SHUT_RDWR);
         (void)pthread_join(server->threads[i], NULL);
     }
+    free(server->responses);
+    server->responses = NULL;
 }
 
 #endif

@@ -432,7 +432,9 @@ static int gathered_body(size_t coalesce_bytes, enum client_event cancel_on,
     client->cancel_on = cancel_on;
     client->fail_on = fail_on;
     client_start(client);
-    client_run_loop(client, 1, cancel_on ? 200 : 5000);
+    for (int i = 0; cancel_on && client->bodies == 0 && i < 500; i++)
+        client_run_loop(client, 1, 10);
+    client_run_loop(client, 1, cancel_on ? 100 : 5000);
     return client->result;
 }
 
