@@ -100,7 +100,9 @@ int session_process(struct session *session, unsigned most)
 {
     for (unsigned i = 0; i < most && !fuse_session_exited(session->fuse); i++) {
         int r = fuse_session_receive_buf(session->fuse, &session->buffer);
-        if (r == -EAGAIN || r == -EINTR)
+        /* ENOMEM: libfuse allocates its buffer at the first request. The request is still in the
+         * kernel, and the descriptor stays readable: the next pass of the loop tries again. */
+        if (r == -EAGAIN || r == -EINTR || r == -ENOMEM)
             return 0;
         if (r < 0)
             return r;
