@@ -229,9 +229,10 @@ static enum exit_code key_start(struct daemon *daemon)
 {
     struct secret key = {0};
     int r = key_read(daemon->options->api_key_file, &key);
-    if (r == 0)
-        r = api_key_set(daemon->api, &key);
+    int set = r == 0 ? api_key_set(daemon->api, &key) : 0;
     secret_fini(&key);
+    if (set < 0)
+        return complain_err("the API key", set);
     if (r == -ENOENT && !daemon->options->api_key_file)
         return complain("no API key", "give one with --api-key-file FILE, or in the environment "
                                       "variable TOKENHUB_API_KEY.");
