@@ -94,6 +94,7 @@ static void child_raise(int root, enum tree_event kind, const char *path)
         (void)mkdirat(root, path, 0755);
         break;
     case TREE_EVENT_GONE:
+        /* Proof: root_open() has found this mount, and fuse/ removes nothing for this process. */
         (void)unlinkat(root, path, 0);
         break;
     }

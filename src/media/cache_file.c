@@ -206,7 +206,8 @@ static bool cache_has_room(const struct cache_file *cache, size_t len)
     struct statvfs disk;
     if (fstatvfs(cache->fd, &disk) < 0)
         return true;
-    uint64_t keep = min_size(disk.f_blocks * disk.f_frsize / 20, CACHE_KEEP_FREE_BYTES);
+    uint64_t twentieth = (uint64_t)disk.f_blocks * disk.f_frsize / 20; /* size_t may have 32 bits */
+    uint64_t keep = twentieth < CACHE_KEEP_FREE_BYTES ? twentieth : CACHE_KEEP_FREE_BYTES;
     return (uint64_t)disk.f_bavail * disk.f_frsize >= keep + len;
 }
 

@@ -305,7 +305,10 @@ int tree_create(struct tree *tree, uint64_t parent, const char *name, mode_t mod
         return r;
     if (!directory.ops->create)
         return -EPERM;
-    if (node_find(tree, &directory, name, &node) == 0) {
+    r = node_find(tree, &directory, name, &node);
+    if (r < 0 && r != -ENOENT)
+        return r; /* whether there is one is not known: a create could truncate it */
+    if (r == 0) {
         /* Somebody else has created it since the kernel's lookup. */
         if (flags & O_EXCL)
             return -EEXIST;
