@@ -1,24 +1,38 @@
 #!/bin/bash
 # Runs end-to-end tests on the programs in one or more build directories:
-#   run-e2e.sh build [build/asan]... [FILE.bats]...      all files without one
-# JOBS files at a time (two for each processor: most tests wait most of the time). Shows failures and
-# skips. The last line is "N passed, N failed, N skipped".
+#   run-e2e.sh build                                      all files
+#   run-e2e.sh build tests/e2e/first.bats                 one of them
+#   run-e2e.sh build build/asan tests/e2e/first.bats      all files on one build, and one file on another
+# JOBS files at a time (three for each processor: most tests wait most of the time). Shows failures and skips. The last line
+# is "N passed, N failed, N skipped".
 set -u
 cd "$(dirname "$0")/.." || exit 1
-builds=()
-files=()
+# The longest first, on whichever build, so that none of them is left alone at the end: those that wait for deadlines or
+# repeat something many times, then by size; a longer file takes longer, near enough.
+longest="readers gallery faults_deadlines faults_read crash archive torture inotify errors faults_poll writers editing service
+         faults_unreachable idle faults_responses living sim power"
+longest_first() {
+    awk -v words="$longest" 'BEGIN { n = split(words, word); for (i = 1; i <= n; i++) rank["tests/e2e/" word[i] ".bats"] = i }
+        { print ($2 in rank ? rank[$2] : n + NR), $0 }' | sort -n | cut -d ' ' -f 2-
+}
+# Lines of a build and a file.
+pairs=''
+add() {
+    local file
+    for file in "$@"; do pairs+="$build $file"$'\n'; done
+}
+build='' has_files=''
+add_all() {
+    # shellcheck disable=SC2046 # names without spaces
+    [ -z "$build" ] || [ -n "$has_files" ] || add $(ls -S tests/e2e/*.bats)
+}
 for argument in "$@"; do
     case $argument in
-    *.bats) files+=("$argument") ;;
-    *) builds+=("$argument") ;;
+    *.bats) add "$argument" && has_files=1 ;;
+    *) add_all && build=$argument has_files='' ;;
     esac
 done
-# The longest first, so that none of them is left alone at the end: those that wait for deadlines or repeat something many
-# times, then by size; a longer file takes longer, near enough.
-longest="faults_deadlines crash errors recipes readers inotify editing living faults_poll faults_create read_model power"
-# shellcheck disable=SC2086 # a list of words
-[ ${#files[@]} -gt 0 ] ||
-    mapfile -t files < <({ printf 'tests/e2e/%s.bats\n' $longest; ls -S tests/e2e/*.bats; } | awk '!seen[$0]++')
+add_all
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
 export results
@@ -51,9 +65,7 @@ run_file() {
 }
 export -f run_file
 
-for build in "${builds[@]}"; do
-    for file in "${files[@]}"; do printf '%s\0%s\0' "$build" "$file"; done
-done | xargs -0 -n 2 -P "${JOBS:-$(($(nproc) * 2))}" bash -c 'run_file "$@"' run_file
+printf '%s' "$pairs" | longest_first | xargs -n 2 -P "${JOBS:-$(($(nproc) * 3))}" bash -c 'run_file "$@"' run_file
 read -r passed failed skipped < <(cat "$results"/*.counts | awk '{ p += $1; f += $2; s += $3 } END { print p + 0, f + 0, s + 0 }')
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

@@ -112,12 +112,9 @@ heading "inputs that fuzzing has found"
 check "the fuzz targets build without a warning" make_ fuzz-build
 suite scripts/run-fuzz.sh replay
 
-heading "end-to-end tests"
-suite scripts/run-e2e.sh build
-heading "end-to-end tests that read bytes from outside, under the sanitizers"
+heading "end-to-end tests; under the sanitizers those that read bytes from outside"
 # shellcheck disable=SC2046,SC2086 # lists of words
-suite scripts/run-e2e.sh build/asan $(printf 'tests/e2e/%s.bats ' $from_outside)
-
+suite scripts/run-e2e.sh build build/asan $(printf 'tests/e2e/%s.bats ' $from_outside)
 heading "the demo"
 check "make demo works without a terminal" scripts/demo.sh
 

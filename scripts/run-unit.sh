@@ -26,13 +26,13 @@ run_program() {
 export -f run_program
 
 [ $# -gt 0 ] || { echo "0 passed, 1 failed"; exit 1; }
-# The longest first, so that none of them is left alone at the end. Some wait more than they compute: one more than there are
-# processors.
-longest='/(test_torture|test_media|simulation|test_cache_file|test_store|test_http_life)$'
+# The longest first, so that none of them is left alone at the end. Some wait more than they compute: two for each
+# processor.
+longest='/(test_torture|test_media|test_media_faults|test_media_cache|simulation|test_cache_file|test_store|test_http_life)$'
 {
     printf '%s\n' "$@" | grep -E "$longest"
     printf '%s\n' "$@" | grep -vE "$longest"
-} | xargs -n 1 -P "$(($(nproc) + 1))" bash -c 'run_program "$@"' run_program
+} | xargs -n 1 -P "$(($(nproc) * 2))" bash -c 'run_program "$@"' run_program
 read -r passed failed < <(cat "$results"/*.counts | awk '{ p += $1; f += $2 } END { print p + 0, f + 0 }')
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -45,7 +45,7 @@ enum {
     ITEM_AHEAD_MAX = 3,                      /* leaves one slot free for a reader */
     ITEM_IDLE_MS = 30 * 1000,                /* after so long without a read, stop fetching ahead */
     ITEM_COMPLETED_FROM_BYTES = 1024 * 1024, /* read in one go: more than a look at the header */
-    ITEM_REQUESTS_FREE = 14, /* of a clip; then requests are saved. 24 at most are promised */
+    ITEM_REQUESTS_FREE = 11, /* of a clip; then requests are saved. 24 at most are promised */
     ITEM_PERSIST_MS = 1000,
     ITEM_PERSIST_BYTES = 8 * 1024 * 1024,
     ITEM_PERSIST_AGAIN_MS = 30 * 1000, /* after a failure */

@@ -278,8 +278,8 @@ assert os.pread(f, 65536, 0) == right[:65536] and os.pread(f, 65536, 1500000) ==
     echo "# $bytes bytes for ffprobe, $(requests video) requests" >&3
     [ "$bytes" -le 1572864 ]
     # A reader that reads 2 MiB and then waits with the file open.
-    "$PYTHON" -c 'import sys
-f = open(sys.argv[1], "rb"); f.read(2 << 20); sys.stdin.read()' "$(video a)" < <(sleep 60) 3>&- &
+    "$PYTHON" -c 'import sys, time
+f = open(sys.argv[1], "rb"); f.read(2 << 20); time.sleep(60)' "$(video a)" 3>&- &
     local reader=$!
     wait_until 20 is_archived a
     kill $reader

@@ -10,8 +10,8 @@ teardown() {
 }
 
 case $BUILD in
-*asan*) CYCLES=${CYCLES:-200} KILL_STEP=${KILL_STEP:-4} ;;
-*) CYCLES=${CYCLES:-500} KILL_STEP=${KILL_STEP:-3} ;;
+*asan*) CYCLES=${CYCLES:-100} KILL_STEP=${KILL_STEP:-9} ;;
+*) CYCLES=${CYCLES:-200} KILL_STEP=${KILL_STEP:-9} ;;
 esac
 
 @test "kill -9 at any moment: at most one create per attempt, no accepted job lost, every video right" {

@@ -20,7 +20,7 @@ sweep() {
     local seed=${SEED:-$((RANDOM * 32768 + RANDOM))}
     echo "# seed $seed" >&3
     run "$PYTHON" -B "$ROOT/tests/e2e/errors.py" --directory "$DIR" --library "$ROOT/build/failing.so" \
-        --seed "$seed" --parts "$1" --depth "${DEPTH:-3}" --starts "${STARTS:-0.03}" \
+        --seed "$seed" --parts "$1" --depth "${DEPTH:-2}" --starts "${STARTS:-0.03}" \
         --violations "${VIOLATIONS:-12}" ${VERBOSE:+--verbose} 3>&-
     sed 's/^/# /' <<<"$output" >&3
     [ "$status" -eq 0 ]

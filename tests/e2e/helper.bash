@@ -8,6 +8,9 @@
 # A process costs more than what most tests do with it, so a file whose tests can do with one world after the other
 # has a single one: setup_file calls start_world, mount_fs and share_world, setup clean_world, teardown_file end_world.
 # And what is called often does without processes.
+#
+# bats notes the place of each command by a DEBUG trap, and takes longer for that than the command does. Functions that are
+# called after start_world or clean_world have no such trap (set +T): a failure is shown at the line of the test.
 
 BUILD=${BUILD:-build}
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -147,6 +150,7 @@ wait_status() {
 creates() { requests create ${1+"$1"}; }
 
 start_world() {
+    set +T
     DIR=$(mktemp -d "${BATS_TEST_TMPDIR:-${BATS_FILE_TMPDIR:-/tmp}}/world.XXXXXX")
     MNT=$DIR/mnt DATA=$DIR/data LOG=$DIR/requests.jsonl
     API_PORT=0 MEDIA_PORT=0
@@ -192,6 +196,7 @@ share_world() {
 # clean_world   the file's world, as empty as a new one: no job, no request seen, no scenario. It is mounted; mount_fs
 # mounts it again if that is to be with options.
 clean_world() {
+    set +T
     local lines
     read -r FS_PID _ <"$DIR/mounted"
     [ ! -e "$DIR/scenario" ] || { scenario && rm "$DIR/scenario"; }

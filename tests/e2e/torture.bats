@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # Torture of the running daemon: the k-th allocation, write, sync or socket write fails on the way from the opening of
-# prompt.json to the task id, for every k (of the allocations: every 7th, from a random one on).
+# prompt.json to the task id, for every k (of the allocations: every 13th, from a random one on).
 #   STRIDE=1 SEED=42 bats tests/e2e/torture.bats
 load helper
 
@@ -21,7 +21,7 @@ torture() {
     local seed=${SEED:-$((RANDOM * 32768 + RANDOM))}
     echo "# seed $seed" >&3
     run "$PYTHON" "$ROOT/tests/e2e/torture.py" --control "$CONTROL" --mnt "$MNT" --log "$LOG" \
-        --kinds "$1" --stride "${STRIDE:-7}" --seed "$seed" 3>&-
+        --kinds "$1" --stride "${STRIDE:-13}" --seed "$seed" 3>&-
     sed 's/^/# /' <<<"$output" >&3
     [ "$status" -eq 0 ] || { tail -n 20 "$DATA/seedancefs.log" >&2; false; }
     kill -0 "$FS_PID"
