@@ -12,7 +12,7 @@ profile=${1:-test}
 # corpus of fuzzing and run in the unit tests, both under the sanitizers.
 from_outside="faults_responses faults_read cache_errors prompt_text defaults first"
 # One of each kind: money, bytes, names, writing, states, keeping, starting.
-smoke="first spending editing names prompt_text readers archive start views full_disk"
+smoke="first spending editing names prompt_text readers cache_errors start views full_disk"
 passed=0
 failed=0
 skipped=0
