@@ -18,7 +18,7 @@ start_us() {
 
 mount_fs_quick() {
     "$SEEDANCEFS" --api-url "$API" --api-key-file "$DIR/key" --data-dir "$DATA" \
-        --poll-interval 0.1 "$@" "$MNT" </dev/null
+        --poll-interval 0.1 --settle 0 "$@" "$MNT" </dev/null
 }
 
 median_us() { for _ in 1 2 3; do time_us "$@"; done | median; }

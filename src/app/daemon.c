@@ -299,9 +299,11 @@ static int floors_start(struct daemon *daemon)
                                  .default_model = options->model,
                                  .api_name = shown,
                                  .is_unknown_allowed = options->is_unknown_allowed,
+                                 .is_hold_wanted = options->is_hold_wanted,
                                  .budget = options->budget,
                                  .active_max = (unsigned)options->active_max,
                                  .poll_interval_ms = options->poll_interval_ms,
+                                 .settle_ms = options->settle_ms,
                                  .file_bytes_max = options->max_file_bytes,
                                  .random_seed = seed};
     tree_job_hooks_fill(&daemon->tree, &jobs.hooks);

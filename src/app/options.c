@@ -30,6 +30,7 @@ enum option_type {
     OPTION_BUDGET,
     OPTION_ARCHIVE,
     OPTION_SECONDS,
+    OPTION_SETTLE,
     OPTION_LEVEL,
     OPTION_FLAG,
     OPTION_FUSE,
@@ -61,6 +62,13 @@ static const struct option_row option_rows[] = {
      "model for prompts that name none (default " MODEL_DEFAULT_NAME ")"},
     {"budget", 0, OPTION_BUDGET, FIELD(budget), "USD[/day|/month]",
      "never spend more than this, in all or per UTC day or month"},
+    {"hold", 0, OPTION_FLAG, FIELD(is_hold_wanted), NULL,
+     "send nothing before `submit` is written into the job's ctl,\n"
+     "also of what waits to be sent now"},
+    {"settle", 0, OPTION_SETTLE, FIELD(settle_ms), "SECONDS",
+     "send a job's first request when nothing has been done in its\n"
+     "directory for this long, so that copies of jobs are noticed\n"
+     "(default 2, from 0 to 30)"},
     {"max-active", 0, OPTION_NUMBER, FIELD(active_max), "N",
      "submit a job only while fewer than N are under way"},
     {"max-file-size", 0, OPTION_SIZE, FIELD(max_file_bytes), "SIZE",
@@ -193,6 +201,16 @@ static int seconds_parse(const char *text, void *out)
     return 0;
 }
 
+static int settle_parse(const char *text, void *out)
+{
+    int64_t micros;
+    int r = text_usd_parse(text, &micros);
+    if (r < 0 || micros > INT64_C(30) * 1000000)
+        return -EINVAL;
+    *(int64_t *)out = micros / 1000;
+    return 0;
+}
+
 static int word_index(const char *word, const char *const *words, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -250,9 +268,11 @@ static const struct {
     [OPTION_PATH] = {path_parse, "it is empty"},
     [OPTION_SIZE] = {size_parse, "a size is a number with K, M, G or T"},
     [OPTION_NUMBER] = {number_parse, "a number from 1 to 1000000 is expected"},
-    [OPTION_BUDGET] = {budget_parse, "a budget is dollars, as in 20, 7.50/day or 100/month"},
+    [OPTION_BUDGET] = {budget_parse, "a budget is dollars above 0, as in 20, 7.50/day or 100/month "
+                                     "(to send nothing without your word: --hold)"},
     [OPTION_ARCHIVE] = {archive_parse, "a policy is expiry, always or never"},
     [OPTION_SECONDS] = {seconds_parse, "an interval is from 0.001 to 86400 seconds"},
+    [OPTION_SETTLE] = {settle_parse, "from 0 to 30 seconds are possible"},
     [OPTION_LEVEL] = {level_parse, "a level is error, warn, info or debug"},
     [OPTION_FLAG] = {flag_parse, NULL},
 };
@@ -456,7 +476,8 @@ enum options_result options_parse(struct options *options, int argc, char **argv
 {
     struct option longs[OPTION_COUNT + 1];
     char shorts[2 * OPTION_COUNT + 1];
-    *options = (struct options){.max_file_bytes = INT64_C(64) << 20, .log_level = LOG_INFO};
+    *options = (struct options){
+        .max_file_bytes = INT64_C(64) << 20, .settle_ms = 2000, .log_level = LOG_INFO};
     if (mount_arguments_take(&argc, argv))
         return OPTIONS_DONE;
     getopt_tables_fill(longs, shorts);

@@ -28,11 +28,13 @@ struct options {
     int64_t cache_bytes_max; /* 0: no limit */
     enum tree_archive archive;
     int64_t poll_interval_ms; /* 0: adaptive */
+    int64_t settle_ms;
     enum log_level log_level;
     bool is_foreground;
     bool is_debug;
     bool is_inotify_off;
     bool is_unknown_allowed;
+    bool is_hold_wanted;
     bool is_core_allowed;
     char *user;         /* the user to switch to; NULL: none */
     uid_t user_id;      /* of `user` */

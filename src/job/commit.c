@@ -17,6 +17,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Of a draft whose price is shown: `ls` asks for it. */
+enum { ESTIMATED_BYTES_MAX = 1024 * 1024 };
+
 /* A prompt_read_media_fn: reads a file beside prompt.json. A file that is still being written is
  * refused, because half a picture would be paid for like a whole one. */
 static int media_read(void *context, const char *name, size_t max_bytes, struct buf *out)
@@ -66,11 +69,11 @@ static int budget_check_alone(const struct jobs *jobs, struct prompt **prompt, c
 }
 
 /*
- * Checks the present content as that of a file called `name` in `job`. Returns 0 and a prompt;
- * -ENODATA for a blank file; -ERR_JSON_INCOMPLETE or -ERR_PROMPT_INVALID and the text for `error`;
- * or an error of the disk.
+ * Checks the present content as that of a file called `name` in `job`, but not against the budget.
+ * Returns 0 and a prompt; -ENODATA for a blank file; -ERR_JSON_INCOMPLETE or -ERR_PROMPT_INVALID
+ * and the text for `error`; or an error of the disk.
  */
-static int content_check(const struct job_file *file, const char *name, struct job *job,
+static int content_parse(const struct job_file *file, const char *name, struct job *job,
                          bool is_media_read, struct prompt **prompt, char **problem,
                          struct prompt_report *report)
 {
@@ -94,14 +97,47 @@ static int content_check(const struct job_file *file, const char *name, struct j
     bool is_text = strcmp(name, JOB_PROMPT_TEXT_NAME) == 0;
     r = (is_text ? prompt_check_text : prompt_check)(buf_text(&content), content.len, &settings,
                                                      prompt, report);
-    if (r == 0)
-        return budget_check_alone(jobs, prompt, problem);
     if (r == -ERR_JSON_INCOMPLETE || r == -ERR_PROMPT_INVALID) {
         CLEANUP(buf_fini) struct buf text = {.limit = 256 * 1024};
         prompt_report_render(report, file->name, &text);
         *problem = buf_take(&text);
     }
     return r;
+}
+
+/* The same, and -ERR_BUDGET and the text for a request that is too expensive. */
+static int content_check(const struct job_file *file, const char *name, struct job *job,
+                         bool is_media_read, struct prompt **prompt, char **problem,
+                         struct prompt_report *report)
+{
+    int r = content_parse(file, name, job, is_media_read, prompt, problem, report);
+    return r == 0 ? budget_check_alone(job->jobs, prompt, problem) : r;
+}
+
+int job_estimate_get(struct job *job, struct store_attempt *out)
+{
+    struct job_detail *detail;
+    struct stat st;
+    CLEANUP(prompt_drop) struct prompt *prompt = NULL;
+    CLEANUP(prompt_report_fini) struct prompt_report report = {0};
+    CLEANUP_FREE char *problem = NULL;
+    int r = job_detail_get(job, &detail);
+    const struct job_file *file = r == 0 ? job_file_find_prompt(detail) : NULL;
+    if (r == 0)
+        r = file ? job_file_stat(file, &st) : -ENODATA;
+    if (r == 0 && st.st_size > ESTIMATED_BYTES_MAX)
+        r = -ENODATA;
+    if (r == 0)
+        r = content_parse(file, file->name, job, false, &prompt, &problem, &report);
+    if (r < 0)
+        return r;
+    *out = (struct store_attempt){.duration_ms = prompt->duration_s * 1000,
+                                  .input_video_ms = prompt->input_video_ms,
+                                  .estimated_usd_micros = prompt->estimate_usd_micros,
+                                  .actual_usd_micros = -1};
+    out->model = TAKE_POINTER(prompt->model);
+    out->resolution = TAKE_POINTER(prompt->resolution);
+    return 0;
 }
 
 static void warnings_keep(struct job *job, const struct prompt_report *report)
@@ -153,21 +189,51 @@ static void commit_refused(struct job *job, const char *name, int r, const char 
         log_error("store.unsaved", "job=%s error=%s", job->name, err_name(saved));
 }
 
-static int commit_accept(const struct job_file *file, const struct prompt *prompt,
-                         const struct prompt_report *report)
+/* Whether a close holds the request: a copy always, see copy.c; else by what says so nearest to it: the prompt, defaults.json, the
+ * program's option, what the user has said of the job before. */
+static enum job_hold hold_choose(const struct job_file *file, const struct prompt *prompt)
+{
+    const struct job *job = file->job;
+    if (job->hold == JOB_HOLD_COPY || !(file->mode & 0200))
+        return JOB_HOLD_COPY;
+    if (prompt->hold == PROMPT_HOLD_NO)
+        return JOB_HOLD_NONE;
+    if (prompt->hold == PROMPT_HOLD_YES || job->jobs->settings.is_hold_wanted)
+        return JOB_HOLD_USER;
+    return job->hold;
+}
+
+/* What is held can be rewritten, also by an owner whose copy came without the permission. If that
+ * cannot be stored, the owner can still give it. */
+static void prompt_open_up(struct job_file *file)
+{
+    if (file->mode & 0200)
+        return;
+    file->mode |= 0200;
+    (void)!job_file_row_save_now(file);
+}
+
+static int commit_accept(struct job_file *file, const struct prompt *prompt,
+                         const struct prompt_report *report, bool is_order)
 {
     struct job *job = file->job;
     int r = content_sync(file);
     if (r == 0)
-        r = job_to_accepted(job, prompt);
+        r = job_to_accepted(job, prompt, is_order ? JOB_HOLD_NONE : hold_choose(file, prompt));
     if (r < 0)
         return r;
     warnings_keep(job, report);
+    if (job->state == JOB_HELD)
+        prompt_open_up(file);
+    if (job->state != JOB_WAITING)
+        return 0;
+    if (!is_order)
+        job_quiet_begin(job);
     job_submit_schedule(job, 0);
     return 0;
 }
 
-int job_prompt_commit(struct job_file *file)
+int job_prompt_commit(struct job_file *file, bool is_order)
 {
     struct job *job = file->job;
     CLEANUP(prompt_drop) struct prompt *prompt = NULL;
@@ -183,7 +249,7 @@ int job_prompt_commit(struct job_file *file)
         }
     }
     if (r == 0)
-        r = commit_accept(file, prompt, &report);
+        r = commit_accept(file, prompt, &report, is_order);
     if (r < 0)
         commit_failed(job, file->name, r);
     return r;

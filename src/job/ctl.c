@@ -48,21 +48,41 @@ static int ctl_submit(struct job *job, const char *argument UNUSED)
         if (detail->call)
             return ctl_refuse(job, -EBUSY, "submit", "it is being submitted at this moment.");
         /* By this command the user says that the obstacle is gone. */
+        job_quiet_end(job);
         if (jobs->gate != JOB_GATE_OPEN)
             jobs_key_changed(jobs);
         else if (!detail->is_queued)
             job_submit_schedule(job, 0);
         return 0;
     }
+    struct job_file *file = job_file_find_prompt(detail);
+    if (job->state == JOB_HELD && file && file->draft.writers)
+        return ctl_refuse_writer(job, "submit");
+    if (job->state == JOB_HELD) {
+        int r = job_to_ordered(job);
+        if (r == 0)
+            job_submit_schedule(job, 0);
+        return r;
+    }
     if (job->state != JOB_DRAFT && job->state != JOB_INVALID)
         return ctl_refuse_state(job, "submit");
-    struct job_file *file = job_file_find_prompt(detail);
     if (!file)
         return ctl_refuse(job, -EINVAL, "submit", "there is no prompt.json and no prompt.txt.");
     if (file->draft.writers)
         return ctl_refuse_writer(job, "submit");
-    int r = job_prompt_commit(file);
+    int r = job_prompt_commit(file, true);
     return r == -ENODATA ? ctl_refuse(job, -EINVAL, "submit", "the prompt is empty.") : r;
+}
+
+static int ctl_hold(struct job *job, const char *argument UNUSED)
+{
+    if (job->state == JOB_HELD)
+        return 0;
+    if (job->state != JOB_WAITING)
+        return ctl_refuse_state(job, "hold");
+    if (job->detail->call)
+        return ctl_refuse(job, -EBUSY, "hold", "it is being submitted at this moment.");
+    return job_hold(job, JOB_HOLD_USER, "held by the user");
 }
 
 static int ctl_retry(struct job *job, const char *argument UNUSED)
@@ -176,7 +196,9 @@ struct ctl_command {
 };
 
 static const struct ctl_command ctl_commands[] = {
-    {"submit", false, ctl_submit, "submit the prompt now; a waiting job tries again now"},
+    {"submit", false, ctl_submit,
+     "order what the prompt asks for, also if it is held; a waiting job tries again now"},
+    {"hold", false, ctl_hold, "do not send a waiting job before `submit` is written here"},
     {"retry", false, ctl_retry,
      "send the same request again as a new, paid attempt (unknown, rejected, failed, …)"},
     {"adopt", true, ctl_adopt, "adopt TASK_ID: follow a task that exists at the service"},
@@ -230,6 +252,6 @@ int job_ctl_run(struct job *job, const char *bytes, size_t len)
         return r;
     }
     return ctl_refuse(job, -EINVAL, word,
-                      "unknown; the commands are submit, retry, adopt TASK_ID, refresh, "
+                      "unknown; the commands are submit, hold, retry, adopt TASK_ID, refresh, "
                       "fetch, evict.");
 }

@@ -55,20 +55,6 @@ static int prompt_refuse_frozen(struct job *job)
     return -ERR_PROMPT_FROZEN;
 }
 
-static int file_row_save(const struct job_file *file, int64_t job_id, const char *name)
-{
-    CLEANUP_FREE char *copy = strdup(name);
-    struct store_file row = {file->id, job_id, copy, file->mode};
-    return copy ? store_file_save(file->job->jobs->settings.store, &row) : -ENOMEM;
-}
-
-static int file_row_save_now(const struct job_file *file)
-{
-    struct store *store = file->job->jobs->settings.store;
-    int r = store_begin(store, STORE_LAZY);
-    return r < 0 ? r : store_end(store, file_row_save(file, file->job->id, file->name));
-}
-
 static int file_new(struct job *job, const char *name, mode_t mode, struct job_file **out)
 {
     int64_t id;
@@ -89,7 +75,7 @@ static int file_make_on_disk(const struct job_file *file)
 {
     /* The id is new, so bytes that a crash has left under it belong to no row. */
     CLEANUP_CLOSE int fd = job_file_bytes_open(file, O_RDWR | O_CREAT | O_TRUNC);
-    return fd < 0 ? fd : file_row_save_now(file);
+    return fd < 0 ? fd : job_file_row_save_now(file);
 }
 
 int job_file_create(struct job *job, const char *name, mode_t mode, struct job_file **out)
@@ -123,6 +109,7 @@ int job_file_create(struct job *job, const char *name, mode_t mode, struct job_f
         return r;
     }
     DL_APPEND(detail->files, file);
+    job_quiet_touch(job);
     *out = file;
     return 0;
 }
@@ -203,7 +190,7 @@ static int bytes_commit(struct draft *draft)
 {
     struct job_file *file = draft->owner;
     if (job_file_is_prompt(file) && !file->job->is_removed)
-        (void)job_prompt_commit(file);
+        (void)job_prompt_commit(file, false);
     return 0;
 }
 
@@ -239,8 +226,10 @@ int job_file_open(struct job_file *file, bool is_writer, bool is_truncating)
         file->fd = fd;
     }
     file->handles++;
-    if (is_writer)
+    if (is_writer) {
         file->draft.writers++;
+        job_quiet_touch(file->job);
+    }
     job_ref(file->job);
     int r = is_truncating ? job_file_truncate(file, 0) : 0;
     if (r < 0)
@@ -263,8 +252,13 @@ static void handle_close(struct job_file *file)
 
 void job_file_close(struct job_file *file, bool is_writer)
 {
-    if (is_writer)
+    struct job *job = file->job;
+    if (is_writer) {
         draft_close(draft_of(file));
+        job_quiet_touch(job);
+        if (!job->is_removed)
+            job_copy_check_again(job);
+    }
     handle_close(file);
 }
 
@@ -308,10 +302,15 @@ int job_file_sync(struct job_file *file)
 int job_file_mode_set(struct job_file *file, mode_t mode)
 {
     mode_t before = file->mode;
+    /* A copy gets the mode of the prompt that it was made from. */
+    if (job_file_is_prompt(file) && !file->is_unlinked && (before & 0200) && !(mode & 0200)) {
+        job_copy_seen(file->job);
+        mode |= file->job->state == JOB_HELD ? 0200 : 0;
+    }
     file->mode = mode & 0777;
     if (file->is_unlinked || file->mode == before || file->job->is_provisional)
         return 0;
-    int r = file_row_save_now(file);
+    int r = job_file_row_save_now(file);
     if (r < 0)
         file->mode = before;
     return r;
@@ -344,7 +343,8 @@ int job_file_unlink(struct job_file *file)
         job->hidden_prompt_id = file->id;
         return 0;
     }
-    bool is_draft_ending = job_file_is_prompt(file) && job->state == JOB_INVALID;
+    bool is_draft_ending =
+        job_file_is_prompt(file) && (job->state == JOB_INVALID || job->state == JOB_HELD);
     int r = store_remove(store, file_row_remove, file);
     if (r < 0)
         return r;
@@ -367,7 +367,7 @@ static int rename_save(struct job_file *file, struct job *job, const char *name,
     if (target)
         r = store_file_remove(store, target->id);
     if (r == 0)
-        r = file_row_save(file, job->id, name);
+        r = job_file_row_save(file, job->id, name);
     return store_end(store, r);
 }
 
@@ -436,11 +436,13 @@ int job_file_rename(struct job_file *file, struct job *job, const char *name,
     if (target)
         job_file_detach(target);
     file_move(file, job, TAKE_POINTER(copy));
+    job_quiet_touch(job);
+    job_copy_check_again(job);
     if (was_prompt)
         (void)!job_to_draft(old_job);
     if (!job_file_is_prompt(file))
         return 0;
     file->draft.is_dirty = file->draft.writers > 0;
-    r = file->draft.is_dirty ? 0 : job_prompt_commit(file);
+    r = file->draft.is_dirty ? 0 : job_prompt_commit(file, false);
     return r == -ENODATA ? 0 : r;
 }

@@ -232,3 +232,17 @@ void job_files_detach(struct job_detail *detail)
             job_file_detach(file);
     }
 }
+
+int job_file_row_save(const struct job_file *file, int64_t job_id, const char *name)
+{
+    CLEANUP_FREE char *copy = strdup(name);
+    struct store_file row = {file->id, job_id, copy, file->mode};
+    return copy ? store_file_save(file->job->jobs->settings.store, &row) : -ENOMEM;
+}
+
+int job_file_row_save_now(const struct job_file *file)
+{
+    struct store *store = file->job->jobs->settings.store;
+    int r = store_begin(store, STORE_LAZY);
+    return r < 0 ? r : store_end(store, job_file_row_save(file, file->job->id, file->name));
+}

@@ -8,6 +8,7 @@
  *   file_store.c   the user's files: find, stat, read, and where their bytes lie
  *   table.c        the collection: its tables, and the cache of details
  *   problem.c      the texts that say how a job is doing
+ *   quiet.c        a job's first request waits until its directory is quiet
  *   response.c     the raw response to a create, the text of a response, the delay after one
  *   event.c        the file `events`
  *   record.c       how a transition is written down
@@ -19,6 +20,7 @@
  *   submit.c       waiting -> create
  *   defaults.c     defaults.json
  *   commit.c       prompt.json, prompt.txt -> attempt
+ *   copy.c         whether a job is a copy of another one
  *   names.c        mkdir, rename, rmdir
  *   file.c         what the user does with files
  *   file_mode.c    who may read them
@@ -62,6 +64,10 @@ struct job_detail {
     /* Under way: at most one call and one timer. */
     struct api_call *call;
     struct timer timer;
+    /* Monotonic: the first request is not sent before, and not held up after; see quiet.c. 0: it
+     * does not wait for that. */
+    int64_t quiet_from_ms;
+    int64_t quiet_end_ms;
     int64_t start_ms; /* monotonic: when the task began, as far as it is known */
     /* Monotonic: when the service last said that the task was active; -1: not since the start. */
     int64_t last_seen_active_ms;
@@ -148,6 +154,7 @@ static inline void prompt_drop(struct prompt **prompt)
 }
 
 /* state_table.c */
+bool job_state_has_hold(enum job_state state); /* job->hold means something in this state */
 void job_check(const struct job *job);
 /* The invariant of state.c that a stored job and its detail break, of those that the store can
  * break; 0: none. */
@@ -182,6 +189,10 @@ void job_file_bytes_unlink(const struct job_file *file);
  * Bytes that are merely out of sight are not gone. */
 bool job_file_is_gone(const struct job_file *file);
 
+/* Saves the file's row as it is going to be; within a transaction, or in one of its own. */
+int job_file_row_save(const struct job_file *file, int64_t job_id, const char *name) NODISCARD;
+int job_file_row_save_now(const struct job_file *file) NODISCARD;
+
 /* table.c */
 void jobs_changed(struct job *job);
 int job_new(struct jobs *jobs, int64_t id, char *name, /* taken on success */
@@ -209,6 +220,13 @@ void job_problem_set(struct job_detail *detail, const char *format, ...) PRINTF_
 void job_problem_clear(struct job_detail *detail);
 /* Keeps the reason why a command failed, for readers of `ctl`. */
 void job_ctl_fail(struct job *job, const char *command, const char *why);
+
+/* quiet.c */
+void job_quiet_begin(struct job *job); /* its request was accepted just now */
+void job_quiet_touch(struct job *job); /* something was done in its directory */
+void job_quiet_end(struct job *job);   /* the user orders the request: nothing is waited for */
+/* How long to wait before asking again; 0: it may be sent. */
+int64_t job_quiet_left_ms(struct job *job);
 
 /* response.c */
 uint64_t jobs_random(struct jobs *jobs);
@@ -255,7 +273,9 @@ int job_event_save_change(const struct job *job, const struct job_change *change
 int job_save_new(struct job *job) NODISCARD;
 int job_to_draft(struct job *job) NODISCARD;
 int job_to_invalid(struct job *job, const char *problem) NODISCARD;
-int job_to_accepted(struct job *job, const struct prompt *prompt) NODISCARD;
+int job_to_accepted(struct job *job, const struct prompt *prompt, enum job_hold hold) NODISCARD;
+int job_to_ordered(struct job *job) NODISCARD;
+int job_to_held(struct job *job, enum job_hold hold, const char *note) NODISCARD;
 int job_to_submitting(struct job *job) NODISCARD;
 void job_to_waiting(struct job *job, const char *note);
 int job_to_queued(struct job *job, const struct api_task *task) NODISCARD; /* -ENOMEM */
@@ -296,6 +316,8 @@ void jobs_poll_soon(struct jobs *jobs); /* a call has ended: another one may hav
 /* submit.c */
 void jobs_submit_soon(struct jobs *jobs); /* something that jobs wait for has changed */
 void job_submit_schedule(struct job *job, int64_t delay_ms);
+/* WAITING -> HELD, of a job that has no call. If it cannot be written down, the job goes on. */
+int job_hold(struct job *job, enum job_hold hold, const char *note) NODISCARD;
 /* SUBMITTING -> QUEUED or UNKNOWN, as the kept response says. Without memory to read it: later. */
 void job_response_read(struct job *job);
 
@@ -310,9 +332,9 @@ int jobs_defaults_get(const struct jobs *jobs, const struct prompt_defaults **ou
                       char **problem) NODISCARD;
 
 /* commit.c */
-/* Submits an acceptable prompt; writes into `error` why another one is refused. A rename returns
- * the result. */
-int job_prompt_commit(struct job_file *file);
+/* Submits an acceptable prompt, or holds it, unless the user orders it by a command; writes into
+ * `error` why another one is refused. A rename returns the result. */
+int job_prompt_commit(struct job_file *file, bool is_order);
 /* When a report is made: after a write (which does not look at local media), at a close, or where
  * the content must be complete. */
 enum job_report { JOB_REPORT_EARLY, JOB_REPORT_CLOSE, JOB_REPORT_COMPLETE };
@@ -320,6 +342,9 @@ enum job_report { JOB_REPORT_EARLY, JOB_REPORT_CLOSE, JOB_REPORT_COMPLETE };
  * right any more as a file called `name` in that job; an error of the disk; else 0. */
 int job_prompt_report(struct job_file *file, const char *name, struct job *shown,
                       enum job_report when) NODISCARD;
+
+/* copy.c: see there, and job_copy_seen(). */
+void job_copy_check_again(struct job *job); /* a file of it was written */
 
 /* names.c */
 int job_settle(struct job *job) NODISCARD; /* a provisional job becomes a real one */

@@ -30,6 +30,8 @@ static int job_load(void *context, struct store_job *row)
     job->created_ms = row->created_ms;
     job->updated_ms = row->updated_ms;
     job->attempt_id = row->attempt_id;
+    bool is_hold_known = row->hold >= JOB_HOLD_NONE && row->hold < JOB_HOLD_COUNT;
+    job->hold = is_hold_known ? (enum job_hold)row->hold : JOB_HOLD_USER;
     job->video_bytes = state == JOB_SUCCEEDED ? row->video_bytes : -1;
     job->cover_bytes = state == JOB_SUCCEEDED ? row->cover_bytes : -1;
     job->url_expires_ms = row->url_expires_ms;
@@ -137,6 +139,8 @@ static int job_resume(struct job *job)
     if (r < 0)
         return r;
     const struct job_hooks *hooks = &job->jobs->settings.hooks;
+    if (job->state == JOB_WAITING && job->jobs->settings.is_hold_wanted)
+        return job_hold(job, JOB_HOLD_USER, "held: seedancefs was started with --hold");
     if (job->state == JOB_WAITING)
         job_submit_schedule(job, 0);
     else if (job->state == JOB_SUBMITTING)

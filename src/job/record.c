@@ -45,7 +45,8 @@ int job_row_save(struct job *job, const char *name, enum job_state state, int64_
                             .problem = problem,
                             .created_ms = job->created_ms,
                             .updated_ms = updated_ms,
-                            .attempt_id = job->attempt_id};
+                            .attempt_id = job->attempt_id,
+                            .hold = job_state_has_hold(state) ? job->hold : JOB_HOLD_NONE};
     return name_copy && word && !problem == !shown ? store_job_save(job->jobs->settings.store, &row)
                                                    : -ENOMEM;
 }
@@ -99,6 +100,8 @@ static void change_apply(struct job *job, const struct job_change *change, int64
             job->hidden_prompt_id = 0; /* and the prompt was that of another attempt */
     }
     job->state = change->to;
+    if (!job_state_has_hold(job->state))
+        job->hold = JOB_HOLD_NONE;
     job->is_resume_due = false; /* it is active already */
     job->updated_ms = now_ms;
     if (job_is_following(job) && !was_following)

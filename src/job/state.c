@@ -11,10 +11,13 @@
  *      └─ REJECTED, FAILED, CANCELLED, EXPIRED, LOST      job_to_ended                │
  *                                SUCCEEDED, FAILED, CANCELLED, EXPIRED, LOST ◀────────┘
  *
+ * HELD is WAITING for the user's word: job_to_accepted leads to either, job_to_ordered from HELD to
+ * WAITING, job_to_held back, and job_to_draft out of it as out of REJECTED.
+ *
  * Invariants, checked by job_check() after every transition in test builds, and whenever a job is
  * read from the store:
  *   1. DRAFT and INVALID have no attempt; every other state has one.
- *   2. WAITING: the request is durable, no byte of it has been sent (or the service has said that
+ *   2. WAITING and HELD: the request is durable, no byte of it has been sent (or the service has said that
  *      it made no task of it): submitted_ms is 0, there is no task id.
  *   3. SUBMITTING is durable before the first byte of the request is sent. submitted_ms is set,
  *      there is no task id. Found at the start of the program, it means UNKNOWN, unless the
@@ -93,7 +96,7 @@ static int attempt_replace(struct job *job, struct store_attempt *attempt,
     return 0;
 }
 
-/* DRAFT, INVALID, REJECTED, FAILED, CANCELLED, EXPIRED, LOST -> DRAFT: prompt.json is being
+/* DRAFT, INVALID, HELD, REJECTED, FAILED, CANCELLED, EXPIRED, LOST -> DRAFT: prompt.json is being
  * rewritten. The store keeps the earlier attempt. */
 int job_to_draft(struct job *job)
 {
@@ -150,8 +153,9 @@ static void attempt_copy_cost(struct store_attempt *to, const struct store_attem
     to->estimated_usd_micros = from->estimated_usd_micros;
 }
 
-/* DRAFT, INVALID -> WAITING: the user's intent, durable with the exact bytes that will be sent. */
-int job_to_accepted(struct job *job, const struct prompt *prompt)
+/* DRAFT, INVALID -> WAITING or HELD: the user's intent, durable with the exact bytes that will be
+ * sent. */
+int job_to_accepted(struct job *job, const struct prompt *prompt, enum job_hold hold)
 {
     CLEANUP(store_attempt_fini) struct store_attempt attempt = {0};
     int r = job_to_draft(job);
@@ -167,9 +171,39 @@ int job_to_accepted(struct job *job, const struct prompt *prompt)
     text_usd(attempt.estimated_usd_micros, usd);
     (void)snprintf(note, sizeof(note), "attempt %lld, estimated %s USD", (long long)attempt.number,
                    usd);
-    struct job_change change = {
-        .to = JOB_WAITING, .durability = STORE_DURABLE, .note = note, .prompt = prompt};
-    return attempt_replace(job, &attempt, &change);
+    struct job_change change = {.to = hold == JOB_HOLD_NONE ? JOB_WAITING : JOB_HELD,
+                                .durability = STORE_DURABLE,
+                                .note = note,
+                                .prompt = prompt};
+    enum job_hold before = job->hold;
+    job->hold = hold;
+    r = attempt_replace(job, &attempt, &change);
+    if (r < 0)
+        job->hold = before;
+    return r;
+}
+
+/* HELD -> WAITING: the user orders what is held. */
+int job_to_ordered(struct job *job)
+{
+    job_text_clear(&job->detail->reason);
+    const struct job_change change = {
+        .to = JOB_WAITING, .durability = STORE_DURABLE, .note = "ordered by the user"};
+    return job_change(job, &change);
+}
+
+/* WAITING -> HELD: nothing has been sent, and nothing will be before the user says so. The job has
+ * no call, and stands in no queue. */
+int job_to_held(struct job *job, enum job_hold hold, const char *note)
+{
+    job_problem_clear(job->detail);
+    job_text_clear(&job->detail->reason);
+    job->hold = hold;
+    const struct job_change change = {.to = JOB_HELD, .durability = STORE_DURABLE, .note = note};
+    int r = job_change(job, &change);
+    if (r < 0)
+        job->hold = JOB_HOLD_NONE;
+    return r;
 }
 
 /* UNKNOWN, REJECTED, FAILED, CANCELLED, EXPIRED, LOST -> WAITING: the user orders the same request

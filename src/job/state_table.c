@@ -29,6 +29,11 @@ enum job_class job_state_class(enum job_state state)
     return state_rows[state].class;
 }
 
+bool job_state_has_hold(enum job_state state)
+{
+    return state == JOB_DRAFT || state == JOB_INVALID || state == JOB_HELD;
+}
+
 int job_state_parse(const char *word, enum job_state *out)
 {
     for (size_t i = 0; i < JOB_STATE_COUNT; i++) {
@@ -49,7 +54,7 @@ int job_broken_invariant(const struct job *job, const struct job_detail *detail)
     bool has_task = attempt->task_id != NULL;
     if (is_unstarted != (job->attempt_id == 0) || attempt->id != job->attempt_id)
         return 1;
-    if (state == JOB_WAITING && (is_sent || has_task))
+    if ((state == JOB_WAITING || state == JOB_HELD) && (is_sent || has_task))
         return 2;
     if (state == JOB_SUBMITTING && (!is_sent || has_task))
         return 3;

@@ -33,6 +33,19 @@ void job_submit_schedule(struct job *job, int64_t delay_ms)
     timer_set(job->jobs->settings.timers, &job->detail->timer, delay_ms, job_submit_due, job);
 }
 
+int job_hold(struct job *job, enum job_hold hold, const char *note)
+{
+    bool was_queued = job->detail->is_queued;
+    timer_cancel(job->jobs->settings.timers, &job->detail->timer);
+    job_unqueue(job);
+    int r = job_to_held(job, hold, note);
+    if (r < 0)
+        job_submit_schedule(job, 0);
+    else if (was_queued)
+        jobs_submit_soon(job->jobs);
+    return r;
+}
+
 static int create_send(void *context)
 {
     struct job *job = context;
@@ -305,6 +318,11 @@ static void job_submit_due(void *context)
     struct jobs *jobs = job->jobs;
     if (!jobs->is_started || jobs->is_stopping || job->detail->call || job->detail->is_queued)
         return;
+    int64_t quiet_ms = job_quiet_left_ms(job);
+    if (quiet_ms > 0) {
+        job_submit_schedule(job, quiet_ms);
+        return;
+    }
     submit_enqueue(job);
     submit_next(jobs);
 }

@@ -12,7 +12,7 @@ void body_render(const struct check *c, struct buf *out, bool is_display)
     json_write_object_begin(&w);
     for (size_t i = 0; i < field_count; i++) {
         const struct json *node = json_member_get(c->root, fields[i].name);
-        if (!node && fields[i].type == VALUE_NONE)
+        if (fields[i].type == VALUE_OWN || (!node && fields[i].type == VALUE_NONE))
             continue;
         json_write_key(&w, fields[i].name);
         fields[i].write(c, &fields[i], &w, node, is_display);

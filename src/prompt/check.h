@@ -37,6 +37,7 @@ struct check {
     int64_t duration_s;
     bool generate_audio;
     bool watermark;
+    bool hold;
 
     size_t counts[MEDIA_KINDS]; /* of media in the whole request */
     int64_t durations_ms;       /* sum of video_durations, or -1 */
@@ -60,7 +61,8 @@ typedef void field_check_fn(struct check *c, const struct field *field, const st
 typedef void field_write_fn(const struct check *c, const struct field *field, struct json_writer *w,
                             const struct json *node, bool is_display);
 
-enum value_type { VALUE_NONE, VALUE_TEXT, VALUE_INTEGER, VALUE_FLAG };
+/* VALUE_OWN: a flag of this program, which is never sent. */
+enum value_type { VALUE_NONE, VALUE_TEXT, VALUE_INTEGER, VALUE_FLAG, VALUE_OWN };
 
 struct field {
     const char *name;

@@ -17,7 +17,7 @@ void prompt_defaults_fini(struct prompt_defaults *defaults)
     *defaults = (struct prompt_defaults){0};
 }
 
-/* Every value that is always sent can have a default, except the prompt: a default prompt would be
+/* Every value that is always sent can have a default, as well as our own flags, except the prompt: a default prompt would be
  * paid for when somebody forgot to write one. Media belong to one job, and a default video would
  * make every request more expensive. */
 static bool has_default(const struct field *field)
@@ -83,6 +83,7 @@ static int defaults_fill(struct prompt_defaults *out, const struct check *c)
     out->generate_audio = c->generate_audio;
     out->has_watermark = json_member_get(c->root, "watermark") != NULL;
     out->watermark = c->watermark;
+    out->hold = c->hold;
     return r;
 }
 

@@ -31,6 +31,7 @@ const struct field fields[] = {
     {"content", check_content, write_content, 0, VALUE_NONE, 0},
     {"generate_audio", check_flag, write_value, 0, VALUE(FLAG, generate_audio)},
     {"watermark", check_flag, write_value, 0, VALUE(FLAG, watermark)},
+    {"hold", check_flag, NULL, 0, VALUE(OWN, hold)},
 };
 
 const size_t field_count = ARRAY_COUNT(fields);

@@ -5,6 +5,7 @@
 #include "seedancefs/base/err.h"
 #include "seedancefs/base/number.h"
 #include "seedancefs/base/text.h"
+#include "seedancefs/prompt/defaults.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,6 +101,14 @@ static void count_input(struct prompt *prompt, const struct check *c)
     }
 }
 
+static enum prompt_hold hold_get(const struct check *c)
+{
+    const struct prompt_defaults *defaults = c->settings->defaults;
+    if (json_member_get(c->root, "hold"))
+        return c->hold ? PROMPT_HOLD_YES : PROMPT_HOLD_NO;
+    return defaults && defaults->hold ? PROMPT_HOLD_YES : PROMPT_HOLD_UNSAID;
+}
+
 static int prompt_fill(struct prompt *prompt, struct check *c)
 {
     prompt->model = strdup(c->model_name);
@@ -111,6 +120,7 @@ static int prompt_fill(struct prompt *prompt, struct check *c)
     prompt->duration_s = c->duration_s;
     prompt->model_is_unknown = !c->model;
     prompt->has_unread_media = c->has_unread_media;
+    prompt->hold = hold_get(c);
     count_input(prompt, c);
     prompt->estimate_usd_micros = model_estimate_usd_micros(
         c->model, c->resolution, prompt->duration_s * 1000, prompt->input_video_ms);

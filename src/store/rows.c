@@ -22,11 +22,12 @@ void store_file_fini(struct store_file *row)
 
 int store_job_save(struct store *store, const struct store_job *row)
 {
-    return store_run(
-        store, store_query(store, SQL_JOB_SAVE,
-                           VALUES(AS_INTEGER(row->id), AS_TEXT(row->name), AS_TEXT(row->state),
-                                  AS_TEXT(row->problem), AS_INTEGER(row->created_ms),
-                                  AS_INTEGER(row->updated_ms), AS_INTEGER(row->attempt_id))));
+    return store_run(store,
+                     store_query(store, SQL_JOB_SAVE,
+                                 VALUES(AS_INTEGER(row->id), AS_TEXT(row->name),
+                                        AS_TEXT(row->state), AS_TEXT(row->problem),
+                                        AS_INTEGER(row->created_ms), AS_INTEGER(row->updated_ms),
+                                        AS_INTEGER(row->attempt_id), AS_INTEGER(row->hold))));
 }
 
 int store_job_remove(struct store *store, int64_t id, int64_t now_ms)
@@ -60,6 +61,7 @@ int store_job_each(struct store *store, store_job_fn *fn, void *context)
             .url_expires_ms = sqlite3_column_int64(statement, 9),
             .has_problem = sqlite3_column_int(statement, 3) != 0,
             .has_response = sqlite3_column_int(statement, 10) != 0,
+            .hold = sqlite3_column_int64(statement, 11),
         };
         r = job_is_sound(&row) ? 0 : -ERR_STORE_CORRUPT;
         row.name = store_column_text(statement, 1, &r);

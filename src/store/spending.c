@@ -20,6 +20,12 @@ int store_spent_get(struct store *store, int64_t since_ms, int64_t *usd_micros)
     return is_negative ? -ERR_STORE_CORRUPT : 0;
 }
 
+int store_held_get(struct store *store, int64_t *usd_micros)
+{
+    int r = store_integer_get(store, store_query(store, SQL_HELD, VALUES_NONE), usd_micros);
+    return r == 0 ? -ERR_STORE_CORRUPT : r < 0 ? r : 0;
+}
+
 int store_ledger_add(struct store *store, int64_t attempt_id, int64_t now_ms)
 {
     return store_run(store, store_query(store, SQL_LEDGER_ADD,

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define JOB_COLUMNS "id, name, state, problem, created_ms, updated_ms, attempt_id"
+#define JOB_COLUMNS "id, name, state, problem, created_ms, updated_ms, attempt_id, hold"
 #define ATTEMPT_COLUMNS                                                                            \
     "id, job_id, number, model, resolution, duration_ms, input_video_ms, estimated_usd_micros, "   \
     "actual_usd_micros, intent_ms, submitted_ms, finished_ms, task_id, http_status, request_id, "  \
@@ -25,9 +25,9 @@ static const char *const store_sql[SQL_COUNT] = {
     [SQL_NUMBER_SET] =
         "INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2",
     [SQL_META_SET] = "UPDATE meta SET value = ?2 WHERE key = ?1",
-    [SQL_JOB_SAVE] = "INSERT INTO job (" JOB_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) "
+    [SQL_JOB_SAVE] = "INSERT INTO job (" JOB_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) "
                      "ON CONFLICT (id) DO UPDATE SET name = ?2, state = ?3, problem = ?4, "
-                     "updated_ms = ?6, attempt_id = ?7",
+                     "updated_ms = ?6, attempt_id = ?7, hold = ?8",
     /* The row stays, with all that was paid for it. Proof: the user's rmdir, or a rename
      * onto the job. */
     [SQL_JOB_REMOVE] = "UPDATE job SET removed_name = name, name = NULL, removed_ms = ?2 "
@@ -36,7 +36,7 @@ static const char *const store_sql[SQL_COUNT] = {
     [SQL_JOB_EACH] = "SELECT job.id, name, state, problem IS NOT NULL, created_ms, updated_ms, "
                      "attempt_id, ifnull(video_bytes, -1), ifnull(cover_bytes, -1), "
                      "CASE WHEN video_url IS NULL THEN -1 ELSE url_expires_ms END, "
-                     "ifnull(http_status, 0) <> 0 OR task_id IS NOT NULL FROM job "
+                     "ifnull(http_status, 0) <> 0 OR task_id IS NOT NULL, hold FROM job "
                      "LEFT JOIN attempt ON attempt.id = attempt_id "
                      "WHERE name IS NOT NULL ORDER BY job.id",
     [SQL_JOB_PROBLEM] = "SELECT problem FROM job WHERE id = ?1",
@@ -73,6 +73,9 @@ static const char *const store_sql[SQL_COUNT] = {
     [SQL_SPENT] = "SELECT ifnull(sum(usd_micros), 0), "
                   "ifnull(min(min(estimated_usd_micros, actual_usd_micros + 1)), 0) < 0 "
                   "FROM attempt_money WHERE submitted_ms != 0 AND submitted_ms >= ?1",
+    [SQL_HELD] = "SELECT ifnull(sum(estimated_usd_micros), 0) FROM job "
+                 "JOIN attempt ON attempt.id = job.attempt_id "
+                 "WHERE state = 'held' AND name IS NOT NULL",
     [SQL_TASK_FIND] = "SELECT id FROM attempt WHERE task_id = ?1 ORDER BY id DESC LIMIT 1",
     [SQL_SPENDING] =
         "SELECT ifnull(job.name, job.removed_name), job.name IS NULL, "

@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { STORE_SCHEMA_VERSION = 5, STORE_ID_BATCH = 1024 };
+enum { STORE_SCHEMA_VERSION = 6, STORE_ID_BATCH = 1024 };
 
 /* The file `events`, one row per line. A line that has been read never moves. Lines about the time
  * before this table existed say less, but none is missing. */
@@ -107,6 +107,8 @@ static const char *const store_migrations[STORE_SCHEMA_VERSION] = {
     "  BEGIN SELECT RAISE(ABORT, 'an attempt is never deleted'); END;",
     STORE_EVENTS_SCHEMA,
     STORE_MONEY_SCHEMA,
+    "ALTER TABLE job ADD COLUMN hold INTEGER NOT NULL DEFAULT 0;"
+    "CREATE INDEX job_held ON job (attempt_id) WHERE state = 'held';",
 };
 
 static int store_id_next(struct store *store, int64_t *next)

@@ -52,6 +52,7 @@ static const struct {
 } state_rows[JOB_STATE_COUNT] = {
     [JOB_DRAFT] = {"rest", "not submitted"},
     [JOB_INVALID] = {"bad", "not submitted"},
+    [JOB_HELD] = {"doubt", "held: nothing was sent"},
     [JOB_WAITING] = {"going", "waiting to be sent"},
     [JOB_SUBMITTING] = {"going", "being sent"},
     [JOB_UNKNOWN] = {"doubt", "not known"},
@@ -188,7 +189,7 @@ static bool error_add(const struct job *job, const struct job_detail *detail, co
     return true;
 }
 
-static void reason_add(const struct job *job, const struct job_detail *detail, struct buf *out)
+static void reason_add(const struct job *job, struct job_detail *detail, struct buf *out)
 {
     const char *reason = job_reason_get(detail);
     if (!reason || job->has_problem)
@@ -256,7 +257,7 @@ static bool is_private(const struct tree *tree, struct job *job)
 }
 
 /* Adds the prompt and all texts that may quote it. */
-static void words_add(struct tree *tree, struct job *job, const struct job_detail *detail,
+static void words_add(struct tree *tree, struct job *job, struct job_detail *detail,
                       struct buf *out)
 {
     if (is_private(tree, job)) {
@@ -274,7 +275,7 @@ static void card_add(struct tree *tree, struct job *job, struct buf *out)
 {
     struct job_detail *loaded;
     /* A job whose row is damaged is shown as far as it is known. */
-    const struct job_detail *detail = job_detail_get(job, &loaded) == 0 ? loaded : NULL;
+    struct job_detail *detail = job_detail_get(job, &loaded) == 0 ? loaded : NULL;
     const char *word = job_state_to_text(job->state);
     buf_addf(out, "<article id=\"job-%lld\" class=\"job %s\" data-state=\"%s\">\n",
              (long long)job->id, state_rows[job->state].look, word);

@@ -33,6 +33,13 @@ static bool is_name_reserved(const char *name)
     return generated_find(name) != NULL;
 }
 
+/* Every name of ours but `ctl` shows that somebody copies a job. */
+static void copy_seen(struct job *job, const char *name)
+{
+    if (strcmp(name, "ctl") != 0)
+        job_copy_seen(job);
+}
+
 static struct node job_node(struct job *job)
 {
     return (struct node){.ops = &job_ops, .kind = NODE_JOB, .id = job->id, .job = job};
@@ -88,7 +95,8 @@ static int jobs_step(struct tree *tree, const struct node *directory UNUSED,
     return 1;
 }
 
-static int jobs_mkdir(struct tree *tree, const char *name, struct node *out)
+static int jobs_mkdir(struct tree *tree, const struct node *directory UNUSED, const char *name,
+                      struct node *out)
 {
     struct job *job = jobs_find_provisional(tree->settings.jobs, name);
     if (job)
@@ -185,14 +193,24 @@ static int job_create(struct tree *tree UNUSED, const struct node *directory, co
                       mode_t mode, int *flags, struct node *out)
 {
     struct job_file *file;
-    if (is_name_reserved(name))
+    if (is_name_reserved(name)) {
+        copy_seen(directory->job, name);
         return -ERR_NAME_RESERVED;
+    }
     int r = job_file_create(directory->job, name, mode, &file);
     if (r < 0)
         return r;
     *flags = (*flags & ~O_TRUNC) | O_APPEND; /* it is empty, so writes begin at its end */
     *out = file_node(directory->job, file);
     return 0;
+}
+
+static int job_mkdir(struct tree *tree UNUSED, const struct node *directory, const char *name,
+                     struct node *out UNUSED)
+{
+    if (is_name_reserved(name))
+        copy_seen(directory->job, name);
+    return -EPERM;
 }
 
 static bool job_has_files(struct job *job)
@@ -249,7 +267,8 @@ static int job_rename(struct tree *tree, const struct node *node, const struct n
 const struct node_ops job_ops = {
     DIRECTORY_OPS,        .parent = NODE_JOBS,  .attr_s = KEEP_SHORT_S, .has_xattrs = true,
     .gone_type = S_IFREG, .get = job_get,       .getattr = job_getattr, .rmdir = job_rmdir,
-    .rename = job_rename, .lookup = job_lookup, .next = job_next,       .create = job_create};
+    .rename = job_rename, .lookup = job_lookup, .next = job_next,       .mkdir = job_mkdir,
+    .create = job_create};
 
 /* The user has removed a file that the program makes. It does not come back. */
 static int hide(struct tree *tree, struct job *job, ptrdiff_t bit)
@@ -296,8 +315,9 @@ static int generated_unlink(struct tree *tree, const struct node *node)
     .permissions = generated_permissions, .getattr = generated_getattr,                            \
     .render = generated_render, .unlink = generated_unlink
 
-const struct node_ops generated_ops = {GENERATED_OPS, .reader = &generated_handles};
-static const struct node_ops wait_ops = {GENERATED_OPS, .reader = &wait_handles};
+const struct node_ops generated_ops = {GENERATED_OPS, .is_made = true,
+                                       .reader = &generated_handles};
+static const struct node_ops wait_ops = {GENERATED_OPS, .is_made = true, .reader = &wait_handles};
 
 /* `>` truncates, but ctl has no content that could be cut off. */
 static int ctl_setattr(struct tree *tree UNUSED, const struct node *node UNUSED,
@@ -327,8 +347,9 @@ static int media_unlink(struct tree *tree, const struct node *node)
 }
 
 #define MEDIA_OPS                                                                                  \
-    .mode = S_IFREG | 0444, .parent = NODE_JOB, .entry_s = KEEP_SHORT_S, .attr_s = KEEP_LONG_S,    \
-    .reader = &media_handles, .get = media_get, .size = media_size, .unlink = media_unlink
+    .mode = S_IFREG | 0444, .parent = NODE_JOB, .is_made = true, .entry_s = KEEP_SHORT_S,          \
+    .attr_s = KEEP_LONG_S, .reader = &media_handles, .get = media_get, .size = media_size,         \
+    .unlink = media_unlink
 
 const struct node_ops video_ops = {MEDIA_OPS, .has_xattrs = true};
 const struct node_ops cover_ops = {MEDIA_OPS};
@@ -395,8 +416,10 @@ static int file_rename(struct tree *tree, const struct node *node, const struct 
         return defaults_rename(tree, node->file, flags);
     if (directory->kind != NODE_JOB)
         return -EPERM;
-    if (is_name_reserved(name))
+    if (is_name_reserved(name)) {
+        copy_seen(directory->job, name);
         return -ERR_NAME_RESERVED;
+    }
     return job_file_rename(node->file, directory->job, name, (flags & RENAME_NOREPLACE) == 0);
 }
 

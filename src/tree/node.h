@@ -75,6 +75,7 @@ struct node_ops {
     bool is_direct;        /* never read through the page cache, because the length may change */
     bool is_size_slow;     /* only a walk through all jobs finds the size */
     bool has_xattrs;
+    bool is_made;     /* a file that the program makes: only who copies a job writes it */
     mode_t gone_type; /* of a directory: the type of the names that go by themselves; 0: none do */
 
     /* How a node is opened. NULL: a reader gets a snapshot of what `render` returns, a writer is
@@ -108,7 +109,8 @@ struct node_ops {
     /* Finds the child of this name; NULL: by a search through all children. */
     int (*lookup)(struct tree *tree, const struct node *directory, const char *name,
                   struct node *out);
-    int (*mkdir)(struct tree *tree, const char *name, struct node *out);
+    int (*mkdir)(struct tree *tree, const struct node *directory, const char *name,
+                 struct node *out);
     /* Creates a name that does not exist. *flags are those of open(2); it is then opened with
      * them. */
     int (*create)(struct tree *tree, const struct node *directory, const char *name, mode_t mode,

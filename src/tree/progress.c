@@ -66,6 +66,8 @@ int progress_render(struct tree *tree, struct job *job, struct job_detail *detai
         time_left_add(out, progress.eta_ms);
     else if (job->has_problem)
         buf_add_text(out, ": see error");
+    else if (job->state == JOB_HELD)
+        buf_add_text(out, ": nothing was sent, see cost");
     return buf_add_char(out, '\n');
 }
 

@@ -119,7 +119,11 @@ static int render_status_json(struct tree *tree, struct job *job, struct job_det
     json_write_key(&w, "cost");
     json_write_object_begin(&w);
     json_write_member_string(&w, "currency", "USD");
-    write_usd(&w, "estimated", is_tried ? attempt->estimated_usd_micros : -1);
+    CLEANUP(store_attempt_fini) struct store_attempt estimate = {.estimated_usd_micros = -1};
+    if (!is_tried)
+        (void)!job_estimate_get(job, &estimate); /* then there is none */
+    write_usd(&w, "estimated",
+              is_tried ? attempt->estimated_usd_micros : estimate.estimated_usd_micros);
     write_usd(&w, "actual", is_tried ? attempt->actual_usd_micros : -1);
     write_usd(&w, "at_risk", is_tried ? job_at_risk_usd_micros(job->state, attempt) : -1);
     json_write_object_end(&w);
@@ -150,6 +154,8 @@ int64_t cost_get(const struct job *job, const struct store_attempt *attempt, con
     *what = is_settled                   ? "by the video's length"
             : job->state == JOB_REJECTED ? "not charged: rejected"
             : job->state == JOB_WAITING  ? "estimated; not yet sent"
+            : job->state == JOB_HELD     ? "estimated; held: `echo submit > ctl` orders it"
+            : job->attempt_id == 0       ? "estimated; not submitted"
             : job->state == JOB_UNKNOWN  ? "estimated; at risk"
             : job_state_class(job->state) == JOB_CLASS_EDITABLE
                 ? "estimated; whether this is charged is not documented"
@@ -163,10 +169,13 @@ static int render_cost(struct tree *tree UNUSED, struct job *job, struct job_det
                        struct buf *out)
 {
     const struct store_attempt *attempt = job_attempt_get(detail);
+    CLEANUP(store_attempt_fini) struct store_attempt estimate = {0};
     char usd[TEXT_MONEY_SIZE];
     const char *what;
-    if (job->attempt_id == 0)
+    if (job->attempt_id == 0 && job_estimate_get(job, &estimate) < 0)
         return buf_add_text(out, "0.00 USD (nothing has been submitted)\n");
+    if (job->attempt_id == 0)
+        attempt = &estimate;
     bool is_settled = attempt->actual_usd_micros >= 0;
     text_usd(cost_get(job, attempt, &what), usd);
     int64_t ms = is_settled ? attempt->output_ms : attempt->duration_ms;

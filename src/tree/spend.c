@@ -46,6 +46,7 @@ static const char *const table_words[SPEND_TABLES] = {"by_day", "by_month", "by_
 
 struct spend {
     struct spend_amounts total;
+    int64_t held_usd_micros;                /* what the held jobs would cost */
     struct spend_sum *tables[SPEND_TABLES]; /* by_job has only listed attempts */
     int64_t past_id;                        /* the last attempt that is not listed */
     int64_t past_count;
@@ -284,6 +285,8 @@ static int spend_read(struct tree *tree, struct spend *spend, struct json_writer
         r = store_spending_each(store, spend->past_id, INT64_MAX, attempt_add, &reading);
     if (r == 0)
         r = reading.error;
+    if (r == 0)
+        r = store_held_get(store, &spend->held_usd_micros);
     if (r < 0) {
         spend_past_clear(spend); /* drop incomplete sums */
         return r;
@@ -304,8 +307,10 @@ int spend_sums_get(struct tree *tree, int64_t usd_micros[static SPEND_SUMS])
     int r = spend_get(tree, &spend);
     if (r == 0 && !spend_is_known(tree, spend))
         r = spend_read(tree, spend, NULL);
-    for (int i = 0; r == 0 && i < SPEND_SUMS; i++)
+    for (int i = 0; r == 0 && i < SPEND_HELD; i++)
         usd_micros[i] = spend->total.past[STORE_SETTLED + i] + spend->total.now[STORE_SETTLED + i];
+    if (r == 0)
+        usd_micros[SPEND_HELD] = spend->held_usd_micros;
     return r;
 }
 
@@ -335,6 +340,7 @@ static int write_file(struct tree *tree, const struct spend *spend, struct json_
                       const char *list)
 {
     write_sums(w, &spend->total);
+    write_usd(w, "held", spend->held_usd_micros);
     for (int i = 0; i < SPEND_TABLES; i++)
         write_table(w, table_words[i], spend->tables[i]);
     json_write_member_int64(w, "earlier_attempts", spend->past_count);

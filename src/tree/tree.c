@@ -167,6 +167,8 @@ int tree_setattr(struct tree *tree, uint64_t ino, const struct tree_change *chan
     if (change->has_owner && ((change->uid != (uid_t)-1 && change->uid != tree->uid) ||
                               (change->gid != (gid_t)-1 && change->gid != tree->gid)))
         return -EPERM;
+    if (change->has_size && node.ops->is_made)
+        job_copy_seen(node.job);
     if (change->has_size && !node.ops->setattr)
         return node_is_directory(&node) ? -EISDIR : -EACCES;
     /* The program keeps the modes and times of the files that it makes, and cp -p and rsync need
@@ -204,7 +206,7 @@ int tree_mkdir(struct tree *tree, uint64_t parent, const char *name,
         return r;
     if (node_find(tree, &directory, name, &node) == 0)
         return -EEXIST;
-    r = directory.ops->mkdir ? directory.ops->mkdir(tree, name, &node) : -EPERM;
+    r = directory.ops->mkdir ? directory.ops->mkdir(tree, &directory, name, &node) : -EPERM;
     return r < 0 ? r : node_entry(tree, &node, out);
 }
 
@@ -290,6 +292,8 @@ int tree_open(struct tree *tree, uint64_t ino, int flags, const struct tree_call
     int mask = access == O_RDONLY ? R_OK : access == O_WRONLY ? W_OK : R_OK | W_OK;
     if (flags & O_TRUNC)
         mask |= W_OK;
+    if ((mask & W_OK) && node.ops->is_made)
+        job_copy_seen(node.job);
     r = node_access(tree, &node, mask, caller);
     return r < 0 ? r : handle_open(tree, &node, flags, caller, out);
 }

@@ -129,7 +129,7 @@ void spend_forget(struct tree *tree);
 /* Like jobs_budget_get(). Asks the store again only when its answer may have changed. */
 int spend_budget_get(struct tree *tree, struct job_budget_state *out) NODISCARD;
 /* The sums over all attempts: settled, reserved, at risk. */
-enum { SPEND_SUMS = 3, SPEND_LISTED = 1000, SPEND_REMOVED_LISTED = 10000 };
+enum { SPEND_HELD = 3, SPEND_SUMS, SPEND_LISTED = 1000, SPEND_REMOVED_LISTED = 10000 };
 int spend_sums_get(struct tree *tree, int64_t usd_micros[static SPEND_SUMS]) NODISCARD;
 
 /* views.c: what the views keep of each job. */

@@ -161,7 +161,7 @@ class World:
         with open(os.path.join(self.directory, 'daemon.log'), 'ab') as log:
             self.daemon = subprocess.Popen(
                 [*prefix, self.options.seedancefs, '-f', '--api-url', self.simulator.address + '/api/v1',
-                 '--api-key-file', self.key, '--data-dir', self.data, '--poll-interval',
+                 '--api-key-file', self.key, '--data-dir', self.data, '--settle', '0', '--poll-interval',
                  str(self.poll_interval_s), '--log-level', 'info', self.mnt],
                 stdin=subprocess.DEVNULL, stdout=how.pop('stdout', log), stderr=log,
                 preexec_fn=die_with_parent, **how)

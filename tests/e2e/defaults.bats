@@ -8,8 +8,8 @@ teardown() { end_world; }
 in_force_is() { [ "$(cat "$D")" = "$1" ]; }
 
 # S-DEFAULT-1: `defaults.json` at the root is one JSON object with values for what prompts leave out: any of `model`,
-#   `duration`, `resolution`, `aspect_ratio`, `generate_audio` and `watermark`. A value in a prompt overrides it; it
-#   overrides `--model` and the service's own defaults.
+#   `duration`, `resolution`, `aspect_ratio`, `generate_audio`, `watermark` and `hold`. A value in a prompt overrides
+#   it; it overrides `--model` and the service's own defaults.
 @test "S-DEFAULT-1: defaults fill what a prompt leaves out, and nothing else" {
     [ "$(cat "$D")" = '{}' ]
     restart_fs --model doubao-seedance-2.0-fast

@@ -35,13 +35,13 @@ is_created() { [ "$(creates "is $1")" -ge 1 ] && ! status_is "$1" submitting; }
 EDITABLE='draft invalid rejected failed cancelled expired lost'
 FROZEN='waiting submitting unknown queued running succeeded'
 
-# S-EDIT-1: In the states `draft`, `invalid`, `rejected`, `failed`, `cancelled`, `expired` and `lost`, `prompt.json`
-#   can be written again. An acceptable one is a new attempt, even when it is the same as before. `attempt` in
-#   status.json counts the attempts.
+# S-EDIT-1: In the states `draft`, `invalid`, `held`, `rejected`, `failed`, `cancelled`, `expired` and `lost`,
+#   `prompt.json` can be written again. An acceptable one is a new attempt, even when it is the same as before.
+#   `attempt` in status.json counts the attempts.
 # S-EDIT-3: With the first change of a new attempt the job is a `draft` again: `request.json`, `response.json` and
 #   `error` of the previous attempt disappear, and `log` keeps its history.
-# S-FILE-1: `status` is one of the words draft, invalid, waiting, submitting, unknown, rejected, queued, running,
-#   succeeded, failed, cancelled, expired, lost, and a newline.
+# S-FILE-1: `status` is one of the words draft, invalid, held, waiting, submitting, unknown, rejected, queued,
+#   running, succeeded, failed, cancelled, expired, lost, and a newline.
 @test "S-EDIT-1 S-EDIT-3 S-FILE-1: the editable states start a new attempt, also with the same request" {
     own_world
     mount_fs
@@ -128,10 +128,10 @@ gives(errno.EPERM, os.rename, M + "jobs/" + sys.argv[1] + "/mine", M + "jobs/" +
     [ "$(creates)" -eq "$was" ]
 }
 
-# S-EDIT-4: Removing the `prompt.json` of an `invalid` job makes the job a `draft`. Removing that of an accepted job
-#   only hides it: the task continues, and the accepted request is kept. The file appears again after a program has
-#   tried to create it (which fails, S-EDIT-2), after `fetch`, `refresh` and a restart, and once the job can have a
-#   new prompt.
+# S-EDIT-4: Removing the `prompt.json` of an `invalid` or `held` job makes the job a `draft`. Removing that of an
+#   accepted job only hides it: the task continues, and the accepted request is kept. The file appears again after a
+#   program has tried to create it (which fails, S-EDIT-2), after `fetch`, `refresh` and a restart, and once the job
+#   can have a new prompt.
 @test "S-EDIT-4: removing prompt.json" {
     mount_fs
     printf '{' >"$J/bad/prompt.json"

@@ -440,7 +440,7 @@ class Sweep:
     def start_daemon(self, *options, wait=True):
         """With the failing library before it; without options as the last time."""
         os.environ.update(LD_PRELOAD=self.options.library, FAILING_CONTROL=os.path.join(self.directory, 'control'))
-        options = ('--allow-unknown', '--poll-interval', '3600', *options)
+        options = ('--allow-unknown', '--poll-interval', '3600', '--settle', '0', *options)
         try:
             if self.mount:
                 if len(options) > 3:
@@ -456,7 +456,7 @@ class Sweep:
         self.simulator.play(
             {'kind': 'create', 'prompt_contains': '(no)', 'response': {'status': 400}},
             {'kind': 'create', 'prompt_contains': '(lost)', 'response': {'status': 500}})
-        self.start_daemon('--poll-interval', '0.05')
+        self.start_daemon('--poll-interval', '0.05', '--settle', '0')
         mount = self.mount
         sized = f'[[video_bytes={VIDEO_BYTES}]]'
         for name in ('archived', 'kept', 'partial'):
@@ -829,7 +829,7 @@ class Sweep:
         if losses:
             raise world.Broken(f'lost, but nobody knows by which failure: {losses}')
         self.simulator.start()
-        self.start_daemon('--poll-interval', '0.05')
+        self.start_daemon('--poll-interval', '0.05', '--settle', '0')
         self.mount.wait_succeeded('waiting')
         if self.simulator.count('create') != self.creates + 1:
             raise world.Broken(f'{self.simulator.count("create") - self.creates} creates for the job that waited')

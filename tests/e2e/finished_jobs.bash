@@ -12,7 +12,7 @@ CREATE TEMP TABLE n AS WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 F
 CREATE TEMP TABLE j AS SELECT * FROM job WHERE name = 'model';
 CREATE TEMP TABLE a AS SELECT * FROM attempt WHERE id = (SELECT attempt_id FROM j);
 INSERT INTO job SELECT n.job, '${2:-clip-}' || n.i, NULL, NULL, j.state, NULL, j.created_ms, j.updated_ms,
-    n.attempt FROM n, j;
+    n.attempt, 0 FROM n, j;
 CREATE TEMP TABLE b AS SELECT n.attempt AS new_id, n.job AS new_job, a.* FROM n, a;
 UPDATE b SET id = new_id, job_id = new_job, task_id = task_id || '-' || new_id;
 ALTER TABLE b DROP COLUMN new_id;

@@ -51,7 +51,7 @@ mount_fs() {
     [ -z "${SHARED:-}" ] || ! is_mounted_with "$*" || return 0
     # shellcheck disable=SC2086 # a list of words
     ${RUN_FS:-} "$SEEDANCEFS" --api-url "$API" --api-key-file "$DIR/key" --data-dir "$DATA" \
-        --poll-interval 0.05 --log-level debug "$@" "$MNT" 3>&-
+        --poll-interval 0.05 --settle 0 --log-level debug "$@" "$MNT" 3>&-
     find_daemon || true # a test may end it at once
     MOUNTED_WITH=$*
     [ -z "${SHARED:-}" ] || printf '%s %s\n' "$FS_PID" "$*" >"$DIR/mounted"

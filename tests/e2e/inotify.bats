@@ -192,7 +192,7 @@ helpers() { pgrep -P "$FS_PID" -x seedancefs-tell; }
 #   have the API key. It ends with the program, however the program ends, and does no harm when it ends itself. It
 #   works on this mount only, whatever else is mounted in its place. With --no-inotify there is no such process.
 @test "S-NOTIFY-2: the process behind it" {
-    TOKENHUB_API_KEY=$KEY "$SEEDANCEFS" --api-url "$API" --data-dir "$DATA" --poll-interval 0.05 "$MNT" 3>&-
+    TOKENHUB_API_KEY=$KEY "$SEEDANCEFS" --api-url "$API" --data-dir "$DATA" --poll-interval 0.05 --settle 0 "$MNT" 3>&-
     FS_PID=$(daemon_pid)
     helper=$(helpers)
     fails grep -aq "$KEY" "/proc/$helper/environ"

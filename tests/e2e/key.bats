@@ -101,7 +101,7 @@ for pid in sys.argv[2:]:
         if [ $how = file ]; then
             TOKENHUB_API_KEY=$first mount_fs # which nobody needs
         else
-            TOKENHUB_API_KEY=$first "$SEEDANCEFS" --api-url "$API" --data-dir "$DATA" --poll-interval 0.05 "$MNT" 3>&-
+            TOKENHUB_API_KEY=$first "$SEEDANCEFS" --api-url "$API" --data-dir "$DATA" --poll-interval 0.05 --settle 0 "$MNT" 3>&-
             FS_PID=$(daemon_pid)
         fi
         make_job $how

@@ -3,7 +3,7 @@
 # directory, and press Ctrl-C twice. Nothing is lost, nothing is sent twice, and what they are told helps.
 load helper
 
-setup() { start_world; J=$MNT/jobs; USUAL=(--api-url "$API" --api-key-file "$DIR/key" --data-dir "$DATA" --poll-interval 0.05); }
+setup() { start_world; J=$MNT/jobs; USUAL=(--api-url "$API" --api-key-file "$DIR/key" --data-dir "$DATA" --poll-interval 0.05 --settle 0); }
 teardown() {
     [ -z "${SITTER:-}" ] || kill "$SITTER" 2>/dev/null || true
     local code=0

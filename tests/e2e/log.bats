@@ -2,7 +2,7 @@
 # The log: nobody has to read it, and it does not grow for ever.
 load helper
 
-setup() { start_world; USUAL=(--api-url "$API" --api-key-file "$DIR/key" --data-dir "$DATA" --poll-interval 0.05 --log-level debug); }
+setup() { start_world; USUAL=(--api-url "$API" --api-key-file "$DIR/key" --data-dir "$DATA" --poll-interval 0.05 --settle 0 --log-level debug); }
 teardown() { end_world; }
 
 # complaints N   N lines of the log, at the level debug. A program that stands still is ended: nothing else would end

@@ -363,7 +363,7 @@ while True:
     unmount_fs
     unshare --fork --pid --kill-child true 2>/dev/null || skip "no pid namespaces here"
     unshare --fork --pid --kill-child "$SEEDANCEFS" --api-url "$API" --api-key-file "$DIR/key" \
-        --data-dir "$DATA" --poll-interval 0.05 -f "$MNT" 3>&- 2>"$DIR/log" &
+        --data-dir "$DATA" --poll-interval 0.05 --settle 0 -f "$MNT" 3>&- 2>"$DIR/log" &
     local shell=$!
     wait_until 10 test -e "$MNT/README.txt"
     FS_PID=$(pgrep -P $shell)

@@ -412,7 +412,7 @@ eval "$(unit ExecStartPre)"
 . "$(unit EnvironmentFile)" 2>/dev/null || OPTIONS=$(sed -n 's/^OPTIONS=//p' "$(unit EnvironmentFile)")
 cd /
 # The address and the pace are what the test adds.
-OPTIONS="$OPTIONS --api-url $API --poll-interval 0.05" CREDENTIALS_DIRECTORY=$DIR/credentials setsid "$PYTHON" "$ROOT/tests/e2e/notify.py" \
+OPTIONS="$OPTIONS --api-url $API --poll-interval 0.05 --settle 0" CREDENTIALS_DIRECTORY=$DIR/credentials setsid "$PYTHON" "$ROOT/tests/e2e/notify.py" \
     "$DIR/notify" "$DIR/told" bash -c "exec $(unit ExecStart)" >"$DIR/journal" 2>&1 &
 for _ in {1..500}; do
     ! grep -qs READY=1 "$DIR/told" || exit 0

@@ -16,7 +16,7 @@ managed() {
     shift
     : >"$DIR/told"
     "$PYTHON" "$ROOT/tests/e2e/notify.py" "$socket" "$DIR/told" "$SEEDANCEFS" --foreground --api-url "$API" \
-        --api-key-file "$DIR/key" --data-dir "$DATA" --poll-interval 0.05 "$@" "$MNT" 2>"$DIR/stderr" 3>&- &
+        --api-key-file "$DIR/key" --data-dir "$DATA" --poll-interval 0.05 --settle 0 "$@" "$MNT" 2>"$DIR/stderr" 3>&- &
     MANAGER=$!
 }
 told() { grep -qF -- "$1" "$DIR/told"; }
@@ -241,7 +241,7 @@ unit_command() {
     [ "$BUILD" = build ] || skip "a sanitizer makes system calls of its own"
     strace -o /dev/null true 2>/dev/null || skip "strace cannot trace here"
     strace -f -qq -e signal=none -o "$BATS_TEST_TMPDIR/calls" "$SEEDANCEFS" --foreground --api-url "$API" --api-key-file "$DIR/key" \
-        --data-dir "$DATA" --poll-interval 0.05 "$MNT" 2>"$DIR/stderr" 3>&- &
+        --data-dir "$DATA" --poll-interval 0.05 --settle 0 "$MNT" 2>"$DIR/stderr" 3>&- &
     local tracer=$!
     wait_until 20 test -e "$MNT/README.txt"
     FS_PID=$(daemon_pid)

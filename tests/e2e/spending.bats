@@ -188,8 +188,8 @@ scenario() {
     [ "$(stat -c %s "$MNT/spend.json")" -eq "$(wc -c <"$MNT/spend.json")" ]
 }
 
-# S-CTL-5: `submit` submits the prompt.json of a draft now, and makes a waiting job try again now. `refresh` asks the
-#   service now.
+# S-CTL-5: `submit` submits the prompt.json of a draft now, orders what is held, and makes a waiting job try again
+#   now. `refresh` asks the service now.
 @test "S-CTL-5: submit sends a draft once, and a waiting job after the account was settled" {
     mount_fs
     mkdir "$MNT/jobs/draft"

@@ -171,7 +171,7 @@ class World:
             self.daemon = subprocess.Popen(
                 ['strace', '-f', '-qq', '-yy', '-e', 'trace=connect', '-e', 'signal=none', '-o', self.path('connects'),
                  SEEDANCEFS, '-f', '--api-url', 'https://service.test/api/v1',
-                 '--api-key-file', self.path('key'), '--data-dir', self.path('data'), '--poll-interval', '0.1',
+                 '--api-key-file', self.path('key'), '--data-dir', self.path('data'), '--settle', '0', '--poll-interval', '0.1',
                  self.path('mnt')], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 preexec_fn=die_with_parent)
         wait_until('the mount', lambda: os.path.exists(self.path('mnt', 'jobs')))

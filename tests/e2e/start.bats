@@ -276,7 +276,7 @@ log_has_new() {
 @test "S-RUN-9: where the key comes from" {
     mkdir "$DIR/credentials"
     echo "$KEY" >"$DIR/credentials/tokenhub-api-key"
-    local common=(--api-url "$API" --data-dir "$DATA" --poll-interval 0.05)
+    local common=(--api-url "$API" --data-dir "$DATA" --poll-interval 0.05 --settle 0)
     unset TOKENHUB_API_KEY CREDENTIALS_DIRECTORY
     CREDENTIALS_DIRECTORY=$DIR/credentials "$SEEDANCEFS" "${common[@]}" "$MNT" 3>&-
     FS_PID=$(daemon_pid)
@@ -315,7 +315,7 @@ log_has_new() {
 # S-RUN-10: The key is neither in the program's arguments and environment nor in its log, its data
 #   directory or a core dump.
 @test "S-RUN-10: the key is not in arguments, environment, log, data directory or a core dump" {
-    TOKENHUB_API_KEY=$KEY "$SEEDANCEFS" --api-url "$API" --data-dir "$DATA" --poll-interval 0.05 \
+    TOKENHUB_API_KEY=$KEY "$SEEDANCEFS" --api-url "$API" --data-dir "$DATA" --poll-interval 0.05 --settle 0 \
         --log-level debug "$MNT" 3>&-
     FS_PID=$(daemon_pid)
     make_job cat

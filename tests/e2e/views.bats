@@ -38,7 +38,7 @@ mtime() { stat -c %.Y "$MNT/$1"; }
 # S-VIEW-2: `by-status/STATUS/NAME` is a symbolic link to `../../jobs/NAME`. There is a directory for each status
 #   word, and each job is in one of them.
 @test "S-VIEW-2: by-status has a directory for each word, and each job in one of them" {
-    local words='draft invalid waiting submitting unknown rejected queued running succeeded failed cancelled expired lost'
+    local words='draft invalid held waiting submitting unknown rejected queued running succeeded failed cancelled expired lost'
     [ "$(names_in by-status)" = "$(echo $words | tr ' ' '\n' | sort | tr '\n' ' ')" ]
     mkdir "$J/cat"
     stands_in cat draft

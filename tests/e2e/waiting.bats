@@ -6,7 +6,7 @@ setup() { start_world; J=$MNT/jobs; }
 teardown() { end_world; }
 
 # S-AWAIT-1: Reading `jobs/NAME/wait` waits until the program has done everything for the job that it can do by
-#   itself: until `status` is invalid, unknown, rejected, succeeded, failed, cancelled, expired or lost. It then
+#   itself: until `status` is invalid, held, unknown, rejected, succeeded, failed, cancelled, expired or lost. It then
 #   returns that word and a newline. It waits for a draft, too.
 @test "S-AWAIT-1: wait gives the word with which the job ends, in each state" {
     scenario '{"kind":"create","prompt_contains":"unknown","response":{"status":500}}' \

@@ -114,7 +114,7 @@ class Mount:
             self.process = subprocess.Popen(
                 [SEEDANCEFS, '-f', '--api-url', f'http://127.0.0.1:{self.simulator.ports[0]}/api/v1',
                  '--api-key-file', os.path.join(self.directory, 'key'), '--data-dir', self.data,
-                 '--poll-interval', '0.05', '--log-level', 'info', *self.options, self.path],
+                 '--poll-interval', '0.05', '--settle', '0', '--log-level', 'info', *self.options, self.path],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_parent)
         if wait:
             wait_until(f'the mount {self.path}', self.is_up)

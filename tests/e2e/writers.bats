@@ -699,14 +699,15 @@ open(sys.argv[1], "wb").write(text)' "$DIR/large"
 }
 
 # S-SPEND-1: A paid task is requested in three cases only: when the last program that changed `prompt.json` or
-#   `prompt.txt` closes it and the file holds one acceptable request; when a file that holds one acceptable request is
-#   renamed onto either; and when `submit` or `retry` is written into `ctl`.
+#   `prompt.txt` closes it and the file holds one acceptable request that is not held (S-HOLD-1); when a file that
+#   holds such a request is renamed onto either; and when `submit` or `retry` is written into `ctl`.
 @test "S-SPEND-1: nothing else sends anything" {
     mkdir "$MNT/jobs/job"
     for name in prompt.txt.json prompt.json~ .prompt.json.swp Prompt.json prompt.json.orig; do
         cp "$GOOD" "$MNT/jobs/job/$name"
     done
-    fails cp "$GOOD" "$MNT/jobs/job/request.json"
+    mkdir "$MNT/jobs/other"
+    fails cp "$GOOD" "$MNT/jobs/other/request.json"
     fails cp "$GOOD" "$MNT/jobs/prompt.json"
     mv "$MNT/jobs/job" "$MNT/jobs/renamed"
     chmod 600 "$MNT"/jobs/renamed/*

@@ -12,7 +12,8 @@
  *   6. At no send does the money that is spent or perhaps spent exceed the budget, by the service's
  *      own books.
  *   7. A job that was unknown is not sent again as the same attempt.
- *   8. In the end a job waits only for money.
+ *   8. A held job is sent only after the user has ordered it.
+ *   9. In the end a job waits only for money.
  */
 #include "disk.h"
 #include "world.h"
@@ -52,9 +53,10 @@ static unsigned failures_at_start;
 
 #define A(state) (1u << JOB_##state)
 static const unsigned arrows[JOB_STATE_COUNT] = {
-    [JOB_DRAFT] = A(WAITING) | A(INVALID) | A(QUEUED),
-    [JOB_INVALID] = A(DRAFT) | A(WAITING) | A(QUEUED),
-    [JOB_WAITING] = A(SUBMITTING),
+    [JOB_DRAFT] = A(WAITING) | A(HELD) | A(INVALID) | A(QUEUED),
+    [JOB_INVALID] = A(DRAFT) | A(WAITING) | A(HELD) | A(QUEUED),
+    [JOB_HELD] = A(DRAFT) | A(WAITING) | A(QUEUED),
+    [JOB_WAITING] = A(SUBMITTING) | A(HELD),
     [JOB_SUBMITTING] = A(WAITING) | A(QUEUED) | A(REJECTED) | A(UNKNOWN),
     [JOB_UNKNOWN] = A(WAITING) | A(QUEUED),
     [JOB_REJECTED] = A(DRAFT) | A(WAITING) | A(QUEUED),
@@ -68,8 +70,8 @@ static const unsigned arrows[JOB_STATE_COUNT] = {
 };
 /* Only a user can move a job on from these. */
 #define USERS_ALONE                                                                                \
-    (A(DRAFT) | A(INVALID) | A(UNKNOWN) | A(REJECTED) | A(FAILED) | A(CANCELLED) | A(EXPIRED) |    \
-     A(LOST))
+    (A(DRAFT) | A(INVALID) | A(HELD) | A(UNKNOWN) | A(REJECTED) | A(FAILED) | A(CANCELLED) |       \
+     A(EXPIRED) | A(LOST))
 
 void oracle_reset(void)
 {
@@ -165,7 +167,11 @@ static void transition(const struct job *job, enum job_state from)
     if ((USERS_ALONE & 1u << from) && !world.is_user_acting)
         world_fail("job %" PRId64 " goes from %s to %s, and no user has asked for it", job->id,
                    job_state_to_text(from), job_state_to_text(job->state));
-    if (job->state == JOB_WAITING && from != JOB_SUBMITTING)
+    if (from == JOB_WAITING && job->state == JOB_HELD && !world.is_user_acting &&
+        !(world.is_resuming && world.program.is_hold_wanted))
+        world_fail("job %" PRId64 " is held, and nobody has asked for it", job->id);
+    bool is_same_attempt = from == JOB_SUBMITTING || from == JOB_WAITING || from == JOB_HELD;
+    if ((job->state == JOB_WAITING || job->state == JOB_HELD) && !is_same_attempt)
         accepted(job);
     if (job->state == JOB_QUEUED && from == JOB_SUBMITTING && world.is_resuming)
         figure_add(FIGURE_ANSWERS_RECOVERED);
@@ -337,9 +343,9 @@ static void job_verify(const struct job *job)
     if (is_right && job->detail) {
         const struct store_attempt *attempt = &job->detail->attempt;
         is_right = attempt->id == job->attempt_id;
-        if (bit & (A(WAITING) | A(SUBMITTING) | A(UNKNOWN)))
+        if (bit & (A(WAITING) | A(HELD) | A(SUBMITTING) | A(UNKNOWN)))
             is_right = is_right && !attempt->task_id;
-        if (bit & A(WAITING))
+        if (bit & (A(WAITING) | A(HELD)))
             is_right = is_right && attempt->submitted_ms == 0;
         if (bit & (A(SUBMITTING) | A(UNKNOWN)))
             is_right = is_right && attempt->submitted_ms != 0;

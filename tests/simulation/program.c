@@ -176,6 +176,8 @@ void program_settings_pick(void)
     p->active_max = world_chance(300) ? 1 + world_pick(3) : 0;
     p->poll_interval_ms = intervals_ms[world_pick(ARRAY_COUNT(intervals_ms))];
     p->has_key = world.is_calm || world_chance(950);
+    p->is_hold_wanted = world_chance(100);
+    p->settle_ms = world_chance(250) ? 2000 : 0;
 }
 
 static int key_set(bool has_key)
@@ -215,6 +217,8 @@ static int program_open(void)
         .poll_interval_ms = p->poll_interval_ms,
         .budget = p->budget,
         .active_max = p->active_max,
+        .is_hold_wanted = p->is_hold_wanted,
+        .settle_ms = p->settle_ms,
         .file_bytes_max = 1 << 20,
         .random_seed = random_next(&world.random),
         .hooks = {.on_change = on_change, .on_video = on_video},
@@ -311,8 +315,8 @@ void program_start(void)
         return;
     }
     checkpoint_set();
-    world_say("program: starts, budget %lld/%d, active %u", (long long)p->budget.limit_usd_micros,
-              (int)p->budget.period, p->active_max);
+    world_say("program: starts, budget %lld/%d, active %u%s", (long long)p->budget.limit_usd_micros,
+              (int)p->budget.period, p->active_max, p->is_hold_wanted ? ", hold" : "");
     integrity_check();
     oracle_loaded();
     world.is_resuming = true;

@@ -98,6 +98,8 @@ static const char *any_text(void)
         "{\"prompt\": \"a fox\", \"duration\": 4, \"resolution\": \"480p\"}",
         "{\"prompt\": \"an owl\", \"model\": \"doubao-seedance-2.0-fast\", \"duration\": 12}\n",
         "{\"prompt\": \"a bee\", \"duration\": 15}",
+        "{\"prompt\": \"a hen\", \"hold\": true}",
+        "{\"prompt\": \"a cow\", \"hold\": false}",
     };
     static const char *const bad[] = {"{\"prompt\": \"",
                                       "{\"prompt\": 5}",
@@ -269,9 +271,20 @@ static void do_adopt(struct job *job)
     command(job, text);
 }
 
+/* What a tool does that copies a job into this one. */
+static void do_copy(void)
+{
+    struct job *job = world_chance(300) ? any_job() : NULL;
+    if (!job)
+        return;
+    world_say("user: copies into job %lld", (long long)job->id);
+    job_copy_seen(job);
+}
+
 static void do_command(void)
 {
-    static const char *const texts[] = {"submit", "refresh", "retry", "retry", "retry", "nonsense"};
+    static const char *const texts[] = {"submit", "submit", "hold",    "refresh",
+                                        "retry",  "retry",  "nonsense"};
     struct job *job = any_job();
     if (job && world_chance(350))
         do_adopt(job);
@@ -297,7 +310,7 @@ void users_act(void)
         do_make,      do_make,    do_write,      do_write,       do_write,
         do_write,     do_command, do_command,    do_command,     do_open_file,
         do_open_file, do_remove,  do_rename_job, do_rename_file, do_unlink_or_truncate,
-        do_write_all, do_sighup,  do_restart,
+        do_write_all, do_sighup,  do_restart,    do_copy,
     };
     if (!program_is_up() || world.program.is_ending)
         return;

@@ -61,7 +61,9 @@ struct program {
     struct job_budget budget;
     unsigned active_max;
     int64_t poll_interval_ms;
+    int64_t settle_ms;
     bool has_key;
+    bool is_hold_wanted;
     bool is_ending;
 };
 

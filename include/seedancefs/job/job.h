@@ -28,6 +28,7 @@ struct store_attempt;
 #define JOB_STATE_TABLE(X)                                                                         \
     X(DRAFT, "draft", EDITABLE)                                                                    \
     X(INVALID, "invalid", EDITABLE)                                                                \
+    X(HELD, "held", EDITABLE)                                                                      \
     X(WAITING, "waiting", ACTIVE)                                                                  \
     X(SUBMITTING, "submitting", ACTIVE)                                                            \
     X(UNKNOWN, "unknown", FROZEN)                                                                  \
@@ -45,6 +46,14 @@ enum job_state {
     JOB_STATE_TABLE(X)
 #undef X
         JOB_STATE_COUNT,
+};
+
+/* Why a job is held, or why the next close of its prompt holds it. The numbers are in the store. */
+enum job_hold {
+    JOB_HOLD_NONE,
+    JOB_HOLD_USER, /* the user wants it: --hold, "hold", the command */
+    JOB_HOLD_COPY, /* it looks like a copy of another job; see job_copy_seen() */
+    JOB_HOLD_COUNT,
 };
 
 enum job_class { JOB_CLASS_EDITABLE, JOB_CLASS_ACTIVE, JOB_CLASS_FROZEN };
@@ -74,6 +83,7 @@ struct job {
     int64_t hidden_prompt_id;
     unsigned references;
     enum job_state state;
+    enum job_hold hold; /* in DRAFT, INVALID and HELD; see there */
     bool has_problem;
     bool is_damage_shown; /* the problem is that of jobs_video_damaged() */
     bool had_response;    /* its attempt, before the program started */
@@ -107,8 +117,8 @@ int job_detail_get(struct job *job, struct job_detail **out) NODISCARD;
 /* What a detail tells, lent as long as it is. `detail` may be NULL: nothing is known. */
 const struct store_attempt *job_attempt_get(const struct job_detail *detail); /* its id 0: none */
 struct job_file *job_files_get(const struct job_detail *detail); /* the first of a utlist */
-/* Why the job waits or is stale, one sentence; NULL: it does not, or is not. */
-const char *job_reason_get(const struct job_detail *detail);
+/* Why the job waits, is held or is stale, one sentence; NULL: none of them. Lent. */
+const char *job_reason_get(struct job_detail *detail);
 /* Why no second prompt was made, for `error`; NULL: none was wanted. */
 const char *job_prompt_problem_get(const struct job_detail *detail);
 
@@ -118,6 +128,10 @@ struct job_progress {
     int64_t eta_ms; /* what it will take yet; -1: not known */
 };
 int job_progress_get(struct job *job, struct job_progress *out) NODISCARD;
+
+/* What a DRAFT or INVALID job would ask for and cost as it is now, for store_attempt_fini(). An
+ * error when its prompt is not a complete request, or too long to be looked at each time. */
+int job_estimate_get(struct job *job, struct store_attempt *out) NODISCARD;
 
 /* The text of `error`, of a job whose detail is loaded; NULL: nothing is wrong. Lent. */
 const char *job_problem_get(const struct job *job);

@@ -56,7 +56,9 @@ struct jobs_settings {
     const char *default_model; /* copied; NULL: the prompt layer's default */
     const char *api_name;      /* what messages call the service, its URL without secrets. Copied */
     bool is_unknown_allowed;   /* pass unknown request fields through */
+    bool is_hold_wanted;       /* hold what is accepted and what waits at the start */
     int64_t poll_interval_ms;  /* 0: adaptive */
+    int64_t settle_ms; /* how long a job's directory is quiet before its first request is sent */
     struct job_budget budget;
     unsigned active_max; /* jobs submitted and not finished at one time; 0: no limit */
     int64_t file_bytes_max;
@@ -118,6 +120,10 @@ int jobs_create(struct jobs *jobs, const char *name, struct job **out) NODISCARD
 /* The same for a directory in which a caller is about to create a file: it is removed after some
  * seconds if nothing is created in it, and nobody else sees it until then. */
 int jobs_create_provisional(struct jobs *jobs, const char *name, struct job **out) NODISCARD;
+
+/* Somebody does with the job what only those do who copy one: they write, or make, a file that the
+ * program makes. A job of which nothing was sent is held until the user orders it. */
+void job_copy_seen(struct job *job);
 
 /* rename(2) of a job; an existing target must be an empty draft. */
 int jobs_rename(struct job *job, const char *name, bool is_replace_allowed) NODISCARD;

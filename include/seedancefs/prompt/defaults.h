@@ -23,6 +23,7 @@ struct prompt_defaults {
     bool generate_audio;
     bool has_watermark;
     bool watermark;
+    bool hold; /* see enum prompt_hold */
 };
 
 /*

@@ -71,6 +71,13 @@ void prompt_report_fini(struct prompt_report *report);
 void prompt_report_render(const struct prompt_report *report, const char *file_name,
                           struct buf *out);
 
+/* Whether the user wants the request held: accepted, with its price, and not sent. */
+enum prompt_hold {
+    PROMPT_HOLD_UNSAID,
+    PROMPT_HOLD_NO, /* the prompt itself says so */
+    PROMPT_HOLD_YES /* the prompt says so, or else the defaults */
+};
+
 /* An accepted request. All fields are lent by it. */
 struct prompt {
     char *model;
@@ -83,6 +90,7 @@ struct prompt {
     bool model_is_unknown;       /* passed by allow_unknown: counted at the dearest rate */
     bool has_unread_media;       /* read_media was NULL and is needed: do not send the body */
     int64_t estimate_usd_micros;
+    enum prompt_hold hold;
     char *body; /* the exact JSON to send: compact, fixed order, defaults filled in */
     size_t body_len;
     char *display; /* the same for people: pretty, inline media shortened, ends with a newline */

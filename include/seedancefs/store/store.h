@@ -41,6 +41,7 @@ struct store_job {
     int64_t created_ms;
     int64_t updated_ms;     /* last transition */
     int64_t attempt_id;     /* 0: none */
+    int64_t hold;           /* why it is held, or will be; the job layer knows the numbers */
     int64_t video_bytes;    /* of the current attempt; -1: not known. Read only */
     int64_t cover_bytes;    /* of the current attempt; -1: not known. Read only */
     int64_t url_expires_ms; /* of the current attempt; 0: not known; -1: no URL. Read only */
@@ -155,6 +156,8 @@ int store_attempt_copy(struct store *store, const struct store_attempt *row,
 /* What attempts whose request may have been sent since `since_ms` (wall time) cost or may cost: the
  * actual cost where it is known, the estimate where it is not, nothing for a definite refusal. */
 int store_spent_get(struct store *store, int64_t since_ms, int64_t *usd_micros) NODISCARD;
+/* What the held jobs would cost, by their estimates, in millionths of a dollar. */
+int store_held_get(struct store *store, int64_t *usd_micros) NODISCARD;
 /* Writes an entry into the ledger if the attempt's money differs from its last entry:
  * `reserved` when its request is going to be sent, `settled`, `at_risk`, or `released` when it is
  * known that no task was made. Entries are never changed. */

@@ -12,6 +12,7 @@ static void test_jobs__state_words_and_classes_go_both_ways(void **state UNUSED)
     } rows[] = {
         {JOB_DRAFT, "draft", JOB_CLASS_EDITABLE},
         {JOB_INVALID, "invalid", JOB_CLASS_EDITABLE},
+        {JOB_HELD, "held", JOB_CLASS_EDITABLE},
         {JOB_WAITING, "waiting", JOB_CLASS_ACTIVE},
         {JOB_SUBMITTING, "submitting", JOB_CLASS_ACTIVE},
         {JOB_UNKNOWN, "unknown", JOB_CLASS_FROZEN},
