@@ -97,15 +97,16 @@ void job_problem_clear(struct job_detail *detail)
 /* Made when it is asked for, because what it says is in the store. */
 static void hold_explain(struct job_detail *detail)
 {
-    static const char *const sentences[JOB_HOLD_COUNT] = {
-        [JOB_HOLD_NONE] = "Held",
-        [JOB_HOLD_USER] = "Held: nothing was sent",
-        [JOB_HOLD_COPY] = "This looks like a copy of a job; nothing was sent",
-    };
     char usd[TEXT_MONEY_SIZE];
     text_usd(detail->attempt.estimated_usd_micros, usd);
-    job_reason_set(detail, "%s. `echo submit > ctl` orders it: %s USD.",
-                   sentences[detail->job->hold], usd);
+    if (detail->job->hold == JOB_HOLD_COPY)
+        job_reason_set(detail,
+                       "This looks like a copy of a job; nothing was sent. `echo submit > ctl` "
+                       "orders it: %s USD.",
+                       usd);
+    else
+        job_reason_set(detail, "Held: nothing was sent. `echo submit > ctl` orders it: %s USD.",
+                       usd);
 }
 
 const char *job_reason_get(struct job_detail *detail)

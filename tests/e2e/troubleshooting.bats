@@ -4,8 +4,8 @@ load helper
 
 setup() { DIR=$BATS_TEST_TMPDIR; }
 
-# The messages of the tables: the first cell, between backquotes.
-quoted() { sed -nE 's/^\| `([^`]*)` \|.*/\1/p' "$ROOT/docs/TROUBLESHOOTING.md"; }
+# The messages of the tables: the first cell, between backquotes, or between pairs of them if it has some itself.
+quoted() { sed -nE -e 's/^\| `([^`]+)` \|.*/\1/p' -e 's/^\| `` (.*) `` \|.*/\1/p' "$ROOT/docs/TROUBLESHOOTING.md"; }
 
 # Text in the program's binary, as one line, since a message may have newlines in it.
 said() { strings -a -n 3 "$SEEDANCEFS" | tr '\n' ' ' >"$DIR/strings"; }
