@@ -138,7 +138,7 @@ static bool emit_views(const struct tree *tree, unsigned before, const char *old
     if (is_moved)
         emit_status(tree, TREE_EVENT_GONE, before, old_name);
     if (is_video_moved)
-        emit_video(tree, TREE_EVENT_LINK, now, name);
+        emit_video(tree, TREE_EVENT_FILE, now, name);
     if (is_moved)
         emit_status(tree, TREE_EVENT_LINK, now, name);
     return is_moved;

@@ -341,6 +341,14 @@ static int media_size(struct tree *tree UNUSED, const struct node *node, int64_t
     return *size < 0 ? -ESTALE : 0;
 }
 
+/* The other name is in videos/. */
+static int video_getattr(struct tree *tree UNUSED, const struct node *node UNUSED,
+                         struct tree_entry *out)
+{
+    out->st.st_nlink = 2;
+    return 0;
+}
+
 static int media_unlink(struct tree *tree, const struct node *node)
 {
     return hide(tree, node->job, media_names[output_kind(node)].hidden_bit);
@@ -351,7 +359,7 @@ static int media_unlink(struct tree *tree, const struct node *node)
     .attr_s = KEEP_LONG_S, .reader = &media_handles, .get = media_get, .size = media_size,         \
     .unlink = media_unlink
 
-const struct node_ops video_ops = {MEDIA_OPS, .has_xattrs = true};
+const struct node_ops video_ops = {MEDIA_OPS, .has_xattrs = true, .getattr = video_getattr};
 const struct node_ops cover_ops = {MEDIA_OPS};
 
 static int file_get(struct tree *tree, struct node *node)

@@ -35,8 +35,7 @@ enum node_kind {
     NODE_FILE = 128,  /* id: the user's file */
     NODE_VIDEO = 129, /* id: the attempt */
     NODE_COVER = 130,
-    NODE_VIDEO_LINK = 131, /* id: the job */
-    NODE_JOB_LINK = 132,
+    NODE_JOB_LINK = 132, /* id: the job */
 };
 
 struct generated;
@@ -75,6 +74,7 @@ struct node_ops {
     bool is_direct;        /* never read through the page cache, because the length may change */
     bool is_size_slow;     /* only a walk through all jobs finds the size */
     bool has_xattrs;
+    bool is_view;     /* a directory whose names come and go by themselves, and cannot be changed */
     bool is_made;     /* a file that the program makes: only who copies a job writes it */
     mode_t gone_type; /* of a directory: the type of the names that go by themselves; 0: none do */
 
@@ -148,7 +148,7 @@ int node_mode_bits(const struct tree *tree, mode_t mode, const struct tree_calle
 int node_get(struct tree *tree, uint64_t ino, struct node *out) NODISCARD;
 
 /* The kinds that other files refer to. */
-extern const struct node_ops by_status_ops, status_ops, videos_ops, video_link_ops, job_link_ops;
+extern const struct node_ops by_status_ops, status_ops, videos_ops, job_link_ops;
 extern const struct node_ops models_ops, model_ops;
 extern const struct node_ops jobs_ops, job_ops, file_ops, video_ops, cover_ops, generated_ops;
 extern const struct node_ops defaults_ops, defaults_error_ops;

@@ -72,7 +72,11 @@ int tree_lookup(struct tree *tree, uint64_t parent, const char *name, struct tre
         return node_entry(tree, &directory, out);
     r = strcmp(name, "..") == 0 ? node_parent(tree, &directory, &node)
                                 : node_find(tree, &directory, name, &node);
-    return r < 0 ? r : node_entry(tree, &node, out);
+    if (r == 0)
+        r = node_entry(tree, &node, out);
+    if (r == 0 && directory.ops->is_view)
+        out->entry_s = 0;
+    return r;
 }
 
 int tree_provisional_check(struct tree *tree, uint64_t parent, const struct tree_caller *caller)
@@ -193,7 +197,9 @@ static int child_for_change(struct tree *tree, uint64_t parent, const char *name
 {
     struct node directory;
     int r = directory_for_change(tree, parent, caller, &directory);
-    return r < 0 ? r : node_find(tree, &directory, name, out);
+    if (r == 0)
+        r = node_find(tree, &directory, name, out);
+    return r == 0 && directory.ops->is_view ? -EPERM : r;
 }
 
 int tree_mkdir(struct tree *tree, uint64_t parent, const char *name,

@@ -5,6 +5,7 @@
  *   attributes.c  extended attributes
  *   root.c        the root directory; what each inode number stands for
  *   job_nodes.c   jobs/, and the directory of a job
+ *   view_marks.c  when names of views came and went
  *   views.c       videos/, by-status/
  *   models.c      models/
  *   defaults.c    defaults.json, defaults.error
@@ -132,7 +133,7 @@ int spend_budget_get(struct tree *tree, struct job_budget_state *out) NODISCARD;
 enum { SPEND_HELD = 3, SPEND_SUMS, SPEND_LISTED = 1000, SPEND_REMOVED_LISTED = 10000 };
 int spend_sums_get(struct tree *tree, int64_t usd_micros[static SPEND_SUMS]) NODISCARD;
 
-/* views.c: what the views keep of each job. */
+/* view_marks.c: what the views keep of each job. */
 void views_begin(struct tree *tree);
 void views_job_changed(struct tree *tree, struct job *job); /* its state, or if it has a video */
 void views_job_gone(struct tree *tree, struct job *job);

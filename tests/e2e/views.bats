@@ -9,7 +9,8 @@ names_in() { ls "$MNT/$1" | tr '\n' ' '; }
 stands_in() { [ -L "$MNT/by-status/$2/$1" ]; }
 mtime() { stat -c %.Y "$MNT/$1"; }
 
-# S-VIEW-1: `videos/NAME.mp4` is a symbolic link to `../jobs/NAME/output.mp4`, for each job that has an `output.mp4`.
+# S-VIEW-1: `videos/NAME.mp4` is `jobs/NAME/output.mp4` once more, for each job that has an `output.mp4`: a regular
+#   file with the same inode and a link count of 2, so that copying `videos` copies the videos.
 @test "S-VIEW-1: videos holds every finished video under its job's name" {
     [ "$(names_in videos)" = '' ]
     make_job cat
@@ -18,14 +19,21 @@ mtime() { stat -c %.Y "$MNT/$1"; }
     echo '{"prompt": "[[fail]]"}' >"$J/dog/prompt.json"
     wait_status dog failed
     [ "$(names_in videos)" = 'a b ü.mp4 cat.mp4 ' ]
-    [ "$(readlink "$MNT/videos/cat.mp4")" = ../jobs/cat/output.mp4 ]
-    [ "$(stat -c %s "$MNT/videos/cat.mp4")" -eq 22 ]
+    local inode
+    inode=$(stat -c '%i %h %F' "$J/cat/output.mp4")
+    [[ $inode == *' 2 regular file' ]]
+    [ "$(stat -c '%i %h %F' "$MNT/videos/cat.mp4")" = "$inode" ]
+    # What copies the videos has them.
+    cp -r "$MNT/videos" "$DIR/copied"
+    rsync -aH "$MNT/" "$DIR/mirror/" --include=/videos --include=/jobs --include=/jobs/cat --include='*.mp4' --exclude='*'
+    for name in cat 'a b ü'; do cmp "$DIR/copied/$name.mp4" "$J/$name/output.mp4"; done
+    [ "$(stat -c %i "$DIR/mirror/videos/cat.mp4")" = "$(stat -c %i "$DIR/mirror/jobs/cat/output.mp4")" ]
     for name in cat 'a b ü'; do cmp "$MNT/videos/$name.mp4" "$J/$name/output.mp4"; done
     run ffprobe -v error -show_entries format=format_name -of csv=p=0 "$MNT/videos/cat.mp4"
     [[ $output == *mp4* ]]
     mv "$J/cat" "$J/tom"
     [ "$(names_in videos)" = 'a b ü.mp4 tom.mp4 ' ]
-    [ "$(readlink "$MNT/videos/tom.mp4")" = ../jobs/tom/output.mp4 ]
+    [ "$(stat -c '%i %h %F' "$MNT/videos/tom.mp4")" = "$inode" ]
     fails cat "$MNT/videos/cat.mp4"
     rm "$J/tom/output.mp4"
     rm -r "$J/a b ü"
@@ -104,7 +112,7 @@ gives(errno.EPERM, os.rmdir, M + "videos")
 gives(errno.EACCES, open, M + "videos/cat.mp4", "w")
 os.utime(M + "videos/cat.mp4", (1, 2), follow_symlinks=False)
 os.chown(M + "videos/cat.mp4", os.getuid(), -1, follow_symlinks=False)'
-    [ -L "$MNT/videos/cat.mp4" ]
+    cmp "$MNT/videos/cat.mp4" "$J/cat/output.mp4"
     [ "$(creates)" -eq 1 ]
 }
 
