@@ -4,9 +4,9 @@
  *   hooks.c       between jobs and their media
  *   attributes.c  extended attributes
  *   root.c        the root directory; what each inode number stands for
+ *   views.c       videos/, by-status/
  *   job_nodes.c   jobs/, and the directory of a job
  *   view_marks.c  when names of views came and went
- *   views.c       videos/, by-status/
  *   models.c      models/
  *   defaults.c    defaults.json, defaults.error
  *   handle.c      open files
