@@ -89,15 +89,16 @@ for suite in "$@"; do
         continue
     fi
     mkdir -p "$directory/src"
-    find "$directory/src" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} + # what is gone from the tree
+    rm -rf "${directory:?}/src/"* # an object that is there already would hide its warnings
     git ls-files -z | rsync -a --files-from=- --from0 ./ "$directory/src/"
     if unshare --mount --propagation private bash -c 'inside "$1"' inside "$directory" >"$root/$suite.log" 2>&1; then
         passed=$((passed + 1))
     else
         failed=$((failed + 1))
-        tail -n 40 "$root/$suite.log"
+        grep -E 'failed:|^not ok |[1-9][0-9]* failed,|warning:|error:' "$root/$suite.log" | head -n 40
     fi
     versions=$(chroot "$directory" sh -c 'gcc -dumpfullversion; pkg-config --modversion fuse3 libcurl sqlite3' 2>/dev/null | tr '\n' ' ')
-    echo "$suite: $(tail -n 1 "$root/$suite.log") (gcc, libfuse, libcurl, SQLite: $versions)"
+    counts=$(grep -E '^[0-9]+ passed, ' "$root/$suite.log" | tail -n 1)
+    echo "$suite: ${counts:-$(tail -n 1 "$root/$suite.log")} (gcc, libfuse, libcurl, SQLite: $versions)"
 done
 finish

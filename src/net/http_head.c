@@ -139,7 +139,8 @@ static int take_text_field(struct http_head *head, struct span name, struct span
 static int take_field(struct http_head *head, struct span line, struct http_response *response)
 {
     /* A line that begins with a blank has no name. Obsolete folding (RFC 9112, section 5.2) could
-     * continue a Content-Encoding, and no real server sends it. */
+     * continue a Content-Encoding, and no real server sends it. From 8.18 on libcurl joins such lines
+     * before we see them. */
     size_t name_len = 0;
     while (name_len < line.len && is_token_char(line.text[name_len]))
         name_len++;

@@ -232,7 +232,7 @@ static bool torture_one(enum way way, enum failing_kind kind, int64_t fail_at, b
 
 /* Where the allocations of one way come from, by their number: see failing_look(). `chosen` says
  * how each of them fails, if it does. */
-enum { ALLOCATIONS_MAX = 65536, SITES_MAX = 4096, SITE_FRAMES = 8, SITE_FRAMES_OF_TEST = 3 };
+enum { ALLOCATIONS_MAX = 65536, SITES_MAX = 4096, SITE_FRAMES = 16, SITE_FRAMES_OF_TEST = 3 };
 static uint64_t sites[ALLOCATIONS_MAX];
 static enum { SPARED, ALONE, AND_ALL_AFTER } chosen[ALLOCATIONS_MAX];
 

@@ -94,6 +94,14 @@ static bool server_send_body(struct server *server, int fd, int64_t first, int64
     return true;
 }
 
+/* A block is counted after it was sent: who reads it may be earlier. */
+static inline void assert_bytes_sent(struct server *server, int64_t bytes)
+{
+    for (int i = 0; i < 5000 && __atomic_load_n(&server->bytes_sent, __ATOMIC_SEQ_CST) < bytes; i++)
+        usleep(1000);
+    assert_int_equal(__atomic_load_n(&server->bytes_sent, __ATOMIC_SEQ_CST), bytes);
+}
+
 static enum server_fault server_pick(struct server *server, int number)
 {
     static const enum server_fault heal[] = {

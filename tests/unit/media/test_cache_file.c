@@ -1,6 +1,7 @@
 /* The map is never ahead of the data: damage, strangers, and a crash after any step. */
 #include "media/cache_file.h"
 #include "seedancefs/base/log.h"
+#include "seedancefs/base/text.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -206,6 +207,33 @@ static void test_block_map__a_map_of_another_file_is_not_believed(void **state)
             -EBADMSG);
     buf_fini(&map);
     intervals_fini(&present);
+}
+
+/* The hash is right, but there are more or fewer checksums than the bitmap has bits. */
+static void test_block_map__a_map_of_another_length_is_not_believed(void **state)
+{
+    enum { HASH_BYTES = 8, CHECKSUM_BYTES = 8 };
+    struct intervals present = {0};
+    struct intervals damaged = {0};
+    struct intervals out = {0};
+    struct buf map;
+    int64_t covered;
+    (void)state;
+    assert_int_equal(intervals_add(&present, 0, 3 * BLOCK), 0);
+    encode(&present, &none, &map, &covered);
+    assert_int_equal(buf_reserve(&map, CHECKSUM_BYTES), 0);
+    size_t right = map.len;
+    memset(map.data + right, 0, CHECKSUM_BYTES);
+    for (size_t len = right - 3 * CHECKSUM_BYTES; len <= right + CHECKSUM_BYTES; len++) {
+        uint64_t hash = text_hash(map.data, len - HASH_BYTES);
+        for (size_t i = 0; i < HASH_BYTES; i++)
+            map.data[len - HASH_BYTES + i] = (char)(hash >> 8 * i & 0xff);
+        assert_int_equal(block_map_decode(&identity, map.data, len, &out, &damaged, checksums_read),
+                         len == right ? 0 : -EBADMSG);
+    }
+    intervals_fini(&out);
+    intervals_fini(&present);
+    buf_fini(&map);
 }
 
 struct place {
@@ -785,6 +813,7 @@ int main(void)
         cmocka_unit_test(test_block_map__damaged_blocks_are_marked),
         cmocka_unit_test(test_block_map__no_damaged_byte_is_believed),
         cmocka_unit_test(test_block_map__a_map_of_another_file_is_not_believed),
+        cmocka_unit_test(test_block_map__a_map_of_another_length_is_not_believed),
         cmocka_unit_test(test_cache_file__survives_a_restart),
         cmocka_unit_test(test_cache_file__only_what_the_map_and_the_file_agree_on_is_there),
         cmocka_unit_test(test_cache_file__new_data_gets_a_new_map),

@@ -33,13 +33,13 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
 
 static struct raw_server server;
 
-static void start(struct client *client, const struct raw_response *responses, int count)
+static void start_both(struct client *client, const struct raw_response *responses, int count)
 {
     raw_server_start(&server, responses, count);
     client_init(client, server.port);
 }
 
-static void stop(struct client *client)
+static void stop_both(struct client *client)
 {
     client_fini(client);
     raw_server_stop(&server);
@@ -65,7 +65,7 @@ static void test_http_life__a_request_says_what_it_should(void **state)
     struct client client;
     struct secret key;
     assert_int_equal(secret_init(&key, "th-secret", 9), 0);
-    start(&client, responses, 1);
+    start_both(&client, responses, 1);
     client.request.bearer = &key;
     client.request.range_first = 5;
     client.request.range_last = 9;
@@ -83,7 +83,7 @@ static void test_http_life__a_request_says_what_it_should(void **state)
     assert_null(strstr(server.last_request, "Authorization"));
     assert_int_equal(atomic_load(&server.connections), 1);
     secret_fini(&key);
-    stop(&client);
+    stop_both(&client);
 }
 
 static void test_http_life__a_large_body_is_sent_at_once_and_whole(void **state)
@@ -94,7 +94,7 @@ static void test_http_life__a_large_body_is_sent_at_once_and_whole(void **state)
     struct client client;
     for (size_t i = 0; i < sizeof(body); i++)
         body[i] = (char)('a' + i % 26);
-    start(&client, responses, 1);
+    start_both(&client, responses, 1);
     request_post(&client, body, sizeof(body));
     client.request.is_single_attempt = true;
     assert_int_equal(client_run(&client), 0);
@@ -102,7 +102,7 @@ static void test_http_life__a_large_body_is_sent_at_once_and_whole(void **state)
     assert_non_null(strstr(server.last_request, "\r\nContent-Length: 65000\r\n"));
     const char *sent = strstr(server.last_request, "\r\n\r\n") + 4;
     assert_memory_equal(sent, body, sizeof(body));
-    stop(&client);
+    stop_both(&client);
 }
 
 /*
@@ -113,7 +113,7 @@ static void dying_connection(struct client *client, bool is_single_attempt)
 {
     static const struct raw_response responses[] = {
         {OK, 0, RAW_KEEP}, {"", 0, RAW_CLOSE}, {OK, 0, RAW_KEEP}};
-    start(client, responses, 3);
+    start_both(client, responses, 3);
     assert_int_equal(client_run(client), 0);
     request_post(client, "{}", 2);
     client->request.is_single_attempt = is_single_attempt;
@@ -131,7 +131,7 @@ static void test_http_life__a_create_is_never_sent_twice(void **state)
     assert_int_equal(client.sends, 1);
     assert_int_equal(atomic_load(&server.requests), 2); /* the GET and one POST */
     assert_int_equal(atomic_load(&server.connections), 2);
-    stop(&client);
+    stop_both(&client);
 }
 
 /* The proof that the test above can fail: without is_single_attempt the POST arrives twice. */
@@ -143,7 +143,7 @@ static void test_http_life__without_once_libcurl_does_send_twice(void **state)
     assert_int_equal(client.result, 0);
     assert_int_equal(client.sends, 1);
     assert_int_equal(atomic_load(&server.requests), 3);
-    stop(&client);
+    stop_both(&client);
 }
 
 static void test_http_life__a_create_leaves_no_connection_behind(void **state)
@@ -151,13 +151,13 @@ static void test_http_life__a_create_leaves_no_connection_behind(void **state)
     (void)state;
     static const struct raw_response responses[] = {{OK, 0, RAW_KEEP}};
     struct client client;
-    start(&client, responses, 1);
+    start_both(&client, responses, 1);
     request_post(&client, "{}", 2);
     client.request.is_single_attempt = true;
     assert_int_equal(client_run(&client), 0);
     assert_int_equal(client_run(&client), 0);
     assert_int_equal(atomic_load(&server.connections), 2);
-    stop(&client);
+    stop_both(&client);
 }
 
 static void test_http_life__an_idle_connection_does_not_wake_the_loop(void **state)
@@ -165,7 +165,7 @@ static void test_http_life__an_idle_connection_does_not_wake_the_loop(void **sta
     (void)state;
     static const struct raw_response responses[] = {{OK, 0, RAW_KEEP}};
     struct client client;
-    start(&client, responses, 1);
+    start_both(&client, responses, 1);
     assert_int_equal(client_run(&client), 0);
     int64_t until_ms = clock_monotonic_ms(clock_system()) + 300;
     int turns = 0;
@@ -175,7 +175,7 @@ static void test_http_life__an_idle_connection_does_not_wake_the_loop(void **sta
     }
     /* One spare turn is that of a deadline that was cancelled. */
     assert_in_range(turns, 1, 2);
-    stop(&client);
+    stop_both(&client);
 }
 
 /* The program's own: while it is wished, the kernel has no memory for another watch. */
@@ -196,7 +196,7 @@ static void test_http_life__a_socket_that_cannot_be_watched_is_asked(void **stat
     (void)state;
     static const struct raw_response responses[] = {{OK, 0, RAW_KEEP}};
     struct client client;
-    start(&client, responses, 1);
+    start_both(&client, responses, 1);
     request_post(&client, "{}", 2);
     client.request.is_single_attempt = true;
     is_watching_refused = true;
@@ -205,7 +205,7 @@ static void test_http_life__a_socket_that_cannot_be_watched_is_asked(void **stat
     assert_int_equal(client.sends, 1);
     assert_int_equal(atomic_load(&server.requests), 1);
     assert_int_equal(client_run(&client), 0);
-    stop(&client);
+    stop_both(&client);
 }
 
 static void test_http_life__what_cannot_be_reached_is_unsent(void **state)
@@ -213,7 +213,7 @@ static void test_http_life__what_cannot_be_reached_is_unsent(void **state)
     (void)state;
     static const struct raw_response responses[] = {{OK, 0, RAW_KEEP}};
     struct client client;
-    start(&client, responses, 1);
+    start_both(&client, responses, 1);
     raw_server_stop(&server); /* nobody listens there now */
     request_post(&client, "{}", 2);
     assert_int_equal(client_run(&client), -ERR_HTTP_CONNECT);
@@ -235,7 +235,7 @@ static void test_http_life__a_failure_is_told_in_the_words_of_libcurl(void **sta
     char text[2000] = "";
     int log[2];
     assert_int_equal(pipe(log), 0);
-    start(&client, responses, 1);
+    start_both(&client, responses, 1);
     log_configure(LOG_INFO, log[1]);
     client.fail_on = ON_BODY; /* our own doing is no failure of the host's */
     assert_int_equal(client_run(&client), -ENOSPC);
@@ -262,12 +262,12 @@ static void test_http_life__a_failed_handshake_is_unsent(void **state)
     (void)state;
     static const struct raw_response responses[] = {{OK, 0, RAW_CLOSE}};
     struct client client;
-    start(&client, responses, 1);
+    start_both(&client, responses, 1);
     (void)snprintf(client.url, sizeof(client.url), "https://127.0.0.1:%d/", server.port);
     client.request.total_ms = 2000;
     assert_int_not_equal(client_run(&client), 0);
     assert_false(client.response.is_sent);
-    stop(&client);
+    stop_both(&client);
 }
 
 static void test_http_life__a_dead_name_server_does_not_stop_the_loop(void **state)
@@ -275,7 +275,7 @@ static void test_http_life__a_dead_name_server_does_not_stop_the_loop(void **sta
     (void)state;
     static const struct raw_response responses[] = {{OK, 0, RAW_KEEP}};
     struct client client;
-    start(&client, responses, 1);
+    start_both(&client, responses, 1);
     client.request.url = "https://slow.example.com/";
     client.request.connect_ms = 100;
     int64_t from_ms = now_ms();
@@ -288,7 +288,7 @@ static void test_http_life__a_dead_name_server_does_not_stop_the_loop(void **sta
     assert_int_equal(loop_run_once(client.loop, 10), 0);
     http_cancel(client.transfer);
     assert_in_range(now_ms() - from_ms, 0, 1000);
-    stop(&client);
+    stop_both(&client);
     usleep(1600 * 1000); /* the resolver threads end, for the leak checker */
 }
 
@@ -297,7 +297,7 @@ static void test_http_life__addresses_are_checked_when_connecting(void **state)
     (void)state;
     static const struct raw_response responses[] = {{OK, 0, RAW_KEEP}};
     struct client client;
-    start(&client, responses, 1);
+    start_both(&client, responses, 1);
     client.request.is_private_address_allowed = false;
     client.request.url = "https://rebound.example.com/";
     assert_int_equal(client_run(&client), -ERR_URL_REFUSED);
@@ -309,7 +309,7 @@ static void test_http_life__addresses_are_checked_when_connecting(void **state)
     client_run_loop(&client, dones + 1, 20);
     assert_int_equal(client.dones, dones);
     assert_int_equal(atomic_load(&server.connections), 0);
-    stop(&client);
+    stop_both(&client);
 }
 
 static void test_http_life__each_deadline_ends_it(void **state)
@@ -328,7 +328,7 @@ static void test_http_life__each_deadline_ends_it(void **state)
         {2000, 700, -ERR_HTTP_DEADLINE}, /* bytes come, but slowly; of a head, lines count */
     };
     struct client client;
-    start(&client, responses, 3);
+    start_both(&client, responses, 3);
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         client.request.stall_ms = rows[i].stall_ms;
         client.request.total_ms = rows[i].total_ms;
@@ -337,7 +337,7 @@ static void test_http_life__each_deadline_ends_it(void **state)
         assert_in_range(now_ms() - from_ms, 90, 20000);
         assert_true(client.response.is_sent);
     }
-    stop(&client);
+    stop_both(&client);
 }
 
 static void test_http_life__a_callback_can_end_it(void **state)
@@ -346,12 +346,12 @@ static void test_http_life__a_callback_can_end_it(void **state)
     static const struct raw_response responses[] = {{OK, 0, RAW_KEEP}};
     for (int event = ON_SEND; event < ON_DONE; event++) {
         struct client client;
-        start(&client, responses, 1);
+        start_both(&client, responses, 1);
         client.fail_on = (enum client_event)event;
         assert_int_equal(client_run(&client), -ENOSPC);
         assert_int_equal(client.response.is_sent, event != ON_SEND);
         assert_int_equal(atomic_load(&server.requests), event == ON_SEND ? 0 : 1);
-        stop(&client);
+        stop_both(&client);
     }
 }
 
@@ -367,7 +367,7 @@ static void test_http_life__a_callback_can_cancel_it(void **state)
     static const struct raw_response responses[] = {{OK, 0, RAW_KEEP}};
     for (int event = ON_NOTHING; event < ON_DONE; event++) {
         struct client client;
-        start(&client, responses, 1);
+        start_both(&client, responses, 1);
         client.cancel_on = (enum client_event)event;
         client_start(&client);
         if (event == ON_NOTHING)
@@ -379,7 +379,7 @@ static void test_http_life__a_callback_can_cancel_it(void **state)
         assert_int_equal(client.sends, event >= ON_SEND);
         assert_int_equal(client.heads, event >= ON_HEADERS);
         assert_int_equal(client.bodies, event >= ON_BODY);
-        stop(&client);
+        stop_both(&client);
     }
 }
 
@@ -391,7 +391,7 @@ static void test_http_life__a_callback_can_cancel_another(void **state)
     static const struct raw_response responses[] = {{OK, 0, RAW_KEEP}};
     for (int event = ON_SEND; event < ON_DONE; event++) {
         struct client client, victim;
-        start(&client, responses, 1);
+        start_both(&client, responses, 1);
         victim = client;
         client_request_init(&victim, server.port);
         char *body = malloc(60000);
@@ -409,7 +409,7 @@ static void test_http_life__a_callback_can_cancel_another(void **state)
         assert_int_equal(client.result, 0);
         assert_true(victim.dones == 0 || event != ON_SEND);
         buf_fini(&victim.body);
-        stop(&client);
+        stop_both(&client);
     }
 }
 
@@ -418,12 +418,12 @@ static void test_http_life__freeing_ends_all_without_a_word(void **state)
     (void)state;
     static const struct raw_response responses[] = {{"", 0, RAW_HANG}};
     struct client client;
-    start(&client, responses, 1);
+    start_both(&client, responses, 1);
     for (int i = 0; i < 3; i++)
         client_start(&client);
     client_run_loop(&client, 1, 50);
     client_start(&client); /* one that curl does not know yet */
-    stop(&client);
+    stop_both(&client);
     assert_int_equal(client.dones, 0);
 }
 
@@ -435,7 +435,7 @@ static int gathered_body(size_t coalesce_bytes, enum client_event cancel_on,
     memset(response, 'x', sizeof(response));
     memcpy(response, head, sizeof(head) - 1);
     const struct raw_response responses[] = {{response, sizeof(head) - 1 + 262144, RAW_KEEP}};
-    start(client, responses, 1);
+    start_both(client, responses, 1);
     client->request.coalesce_bytes = coalesce_bytes;
     client->cancel_on = cancel_on;
     client->fail_on = fail_on;
@@ -468,7 +468,7 @@ static void test_http_life__a_body_can_be_gathered(void **state)
             assert_true(client.bodies >= 262);
         else
             bodies_before = client.bodies;
-        stop(&client);
+        stop_both(&client);
     }
 }
 
@@ -480,11 +480,11 @@ static void test_http_life__gathered_bytes_can_end_it(void **state)
         assert_int_equal(gathered_body(coalesce_bytes, ON_NOTHING, ON_BODY, &client), -ENOSPC);
         assert_int_equal(client.bodies, 1);
         assert_int_equal(client.dones, 1);
-        stop(&client);
+        stop_both(&client);
         (void)gathered_body(coalesce_bytes, ON_BODY, ON_NOTHING, &client);
         assert_int_equal(client.bodies, 1);
         assert_int_equal(client.dones, 0);
-        stop(&client);
+        stop_both(&client);
     }
 }
 
@@ -511,7 +511,7 @@ static void test_http_life__a_body_can_be_held_back(void **state)
     const struct raw_response responses[] = {{bytes, len, RAW_KEEP}};
     for (size_t coalesce_bytes = 0; coalesce_bytes <= 262144; coalesce_bytes += 262144) {
         struct client client;
-        start(&client, responses, 1);
+        start_both(&client, responses, 1);
         client.request.body_limit = SIZE;
         client.request.coalesce_bytes = coalesce_bytes;
         client.request.stall_ms =
@@ -534,7 +534,7 @@ static void test_http_life__a_body_can_be_held_back(void **state)
         assert_int_equal(client.result, 0);
         assert_int_equal(client.body.len, SIZE);
         assert_memory_equal(client.body.data, bytes + sizeof(head) - 1, SIZE);
-        stop(&client);
+        stop_both(&client);
     }
     free(bytes);
 }
@@ -549,7 +549,7 @@ static void test_http_life__what_is_held_back_can_end(void **state)
         struct client client;
         memcpy(response, head, sizeof(head) - 1);
         const struct raw_response responses[] = {{response, sizeof(head) - 1 + 4000000, RAW_KEEP}};
-        start(&client, responses, 1);
+        start_both(&client, responses, 1);
         client.request.body_limit = 4000000;
         client.pause_at = 1;
         client_start(&client);
@@ -564,7 +564,7 @@ static void test_http_life__what_is_held_back_can_end(void **state)
         client_run_loop(&client, 1, is_failing ? 5000 : 100);
         assert_int_equal(client.dones, is_failing);
         assert_int_equal(client.result, is_failing ? -ENOSPC : 0);
-        stop(&client);
+        stop_both(&client);
     }
 }
 

@@ -121,10 +121,6 @@ static const struct row rows[] = {
      {OK_HEAD "X-A\r\nContent-Length: 2\r\n\r\n{}", 0, RAW_KEEP},
      -ERR_HTTP_MALFORMED,
      ""},
-    {"a folded header",
-     {OK_HEAD "X-A: a\r\n b\r\nContent-Length: 2\r\n\r\n{}", 0, RAW_KEEP},
-     -ERR_HTTP_MALFORMED,
-     ""},
     {"a blank before the colon",
      {OK_HEAD "Content-Length : 2\r\n\r\n{}", 0, RAW_KEEP},
      -ERR_HTTP_MALFORMED,
@@ -165,6 +161,33 @@ static void test_http_answers__each_response_has_its_result(void **state)
             fail_msg("%s: delivered '%s'", rows[i].name, buf_text(&client.body));
         assert_int_equal(client.response.body_bytes, client.body.len);
         assert_true(client.response.is_sent);
+        client_fini(&client);
+    }
+}
+
+/* Newer versions of libcurl join the lines before we see them (RFC 9112, section 5.2); older ones
+ * do not, and we refuse such a head. Either way nothing is hidden from us. */
+static void test_http_answers__a_folded_header_hides_nothing(void **state)
+{
+    static const struct raw_response harmless = {
+        OK_HEAD "X-A: a\r\n b\r\nContent-Length: 2\r\n\r\n{}", 0, RAW_KEEP};
+    static const struct raw_response responses[] = {
+        {OK_HEAD "Content-Encoding: identity\r\n gzip\r\nContent-Length: 2\r\n\r\n{}", 0, RAW_KEEP},
+        {OK_HEAD "Content-Encoding:\r\n\tgzip\r\nContent-Length: 2\r\n\r\n{}", 0, RAW_KEEP},
+        {OK_HEAD "Transfer-Encoding:\r\n gzip\r\n\r\n{}", 0, RAW_CLOSE},
+        {OK_HEAD "Content-Length: 2\r\n 3\r\n\r\n{}", 0, RAW_KEEP},
+        {OK_HEAD "Content-Length: 2\r\nContent-Length:\r\n 3\r\n\r\n{}", 0, RAW_KEEP},
+    };
+    struct client client;
+    char version[HTTP_VERSION_SIZE];
+    (void)state;
+    http_library_version(version);
+    assert_int_equal(run_response(&client, &harmless),
+                     strverscmp(version, "libcurl 8.18") >= 0 ? 0 : -ERR_HTTP_MALFORMED);
+    client_fini(&client);
+    for (size_t i = 0; i < ARRAY_COUNT(responses); i++) {
+        assert_int_equal(run_response(&client, &responses[i]), -ERR_HTTP_MALFORMED);
+        assert_int_equal(client.body.len, 0);
         client_fini(&client);
     }
 }
@@ -294,6 +317,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_http_answers__each_response_has_its_result),
+        cmocka_unit_test(test_http_answers__a_folded_header_hides_nothing),
         cmocka_unit_test(test_http_answers__a_head_has_a_size_and_a_count),
         cmocka_unit_test(test_http_answers__a_body_beyond_the_limit_is_not_delivered),
         cmocka_unit_test(test_http_answers__the_head_is_told_before_the_body),
