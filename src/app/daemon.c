@@ -77,8 +77,14 @@ struct daemon {
     struct loop_watch session_watch;
     struct loop_watch signal_watch;
     struct timer start_timer;
+    struct timer backup_timer;     /* begins the next backup, or goes on with the present one */
+    uint64_t backup_changes;       /* jobs_counts.changes of the last backup */
+    uint64_t backup_changes_begun; /* the same of the present one */
+    bool is_restored;              /* the data directory is a copy */
     struct data_directory data;
 };
+
+enum { BACKUP_EVERY_MS = 3600 * 1000 };
 
 static const char disk_full[] =
     "the disk of the data directory is full. Make room there, or choose "
@@ -167,6 +173,12 @@ static enum exit_code store_start(struct daemon *daemon)
 {
     const char *base = daemon->options->data_directory;
     int r = store_open(daemon->data.fd, base, &daemon->store);
+    if (r == 0)
+        r = store_witness_check(daemon->store, clock_wall_ms(clock_system()), &daemon->is_restored);
+    if (r == -ENOSPC && daemon->store)
+        r = 0; /* the same is found at the next start */
+    if (r == 0 && daemon->is_restored)
+        log_warn("data.restored", "data=%s", base);
     if (r == 0)
         return EXIT_DONE;
     static const struct {
@@ -282,7 +294,7 @@ static enum exit_code network_start(struct daemon *daemon)
                : complain_err(shown, r);
 }
 
-static int floors_start(struct daemon *daemon)
+static int layers_start(struct daemon *daemon)
 {
     const struct options *options = daemon->options;
     struct timers *timers = loop_timers(daemon->loop);
@@ -300,6 +312,7 @@ static int floors_start(struct daemon *daemon)
                                  .api_name = shown,
                                  .is_unknown_allowed = options->is_unknown_allowed,
                                  .is_hold_wanted = options->is_hold_wanted,
+                                 .is_restored = daemon->is_restored,
                                  .budget = options->budget,
                                  .active_max = (unsigned)options->active_max,
                                  .poll_interval_ms = options->poll_interval_ms,
@@ -409,10 +422,61 @@ static void daemon_end(struct daemon *daemon)
     loop_stop(daemon->loop);
 }
 
+static void backup_later(struct daemon *daemon);
+
+/* Some pages in each turn of the loop. */
+static void backup_step(void *context)
+{
+    struct daemon *daemon = context;
+    int r = store_backup_step(daemon->store);
+    if (r == 0) {
+        timer_set(loop_timers(daemon->loop), &daemon->backup_timer, 0, backup_step, daemon);
+        return;
+    }
+    if (r < 0)
+        log_error("backup.failed", "error=%s", err_name(r));
+    else
+        log_info("backup.made", "file=%s/" STORE_BACKUP_NAME, daemon->options->data_directory);
+    if (r > 0)
+        daemon->backup_changes = daemon->backup_changes_begun;
+    backup_later(daemon);
+}
+
+static void backup_begin(struct daemon *daemon)
+{
+    int r = store_backup_begin(daemon->store);
+    if (r == -EALREADY)
+        return;
+    daemon->backup_changes_begun = jobs_counts_get(daemon->jobs)->changes;
+    if (r == 0) {
+        timer_set(loop_timers(daemon->loop), &daemon->backup_timer, 0, backup_step, daemon);
+        return;
+    }
+    log_error("backup.failed", "error=%s", err_name(r));
+    backup_later(daemon);
+}
+
+/* A change since the last one is worth another one. */
+static void backup_due(void *context)
+{
+    struct daemon *daemon = context;
+    if (jobs_counts_get(daemon->jobs)->changes != daemon->backup_changes)
+        backup_begin(daemon);
+    else
+        backup_later(daemon);
+}
+
+static void backup_later(struct daemon *daemon)
+{
+    timer_set(loop_timers(daemon->loop), &daemon->backup_timer, BACKUP_EVERY_MS, backup_due,
+              daemon);
+}
+
 static void jobs_begin(void *context)
 {
     struct daemon *daemon = context;
     jobs_start(daemon->jobs);
+    backup_later(daemon);
     tree_start(daemon->tree);
 }
 
@@ -474,6 +538,8 @@ static void on_signal(void *context, short revents UNUSED)
             key_reload(daemon);
         else if (info.ssi_signo == SIGUSR1)
             state_log(daemon);
+        else if (info.ssi_signo == SIGUSR2)
+            backup_begin(daemon);
         else
             daemon_end(daemon);
         if (daemon->is_ending && daemon->device) {
@@ -491,6 +557,7 @@ static int watches_add(struct daemon *daemon)
     (void)sigaddset(&signals, SIGINT);
     (void)sigaddset(&signals, SIGHUP);
     (void)sigaddset(&signals, SIGUSR1);
+    (void)sigaddset(&signals, SIGUSR2);
     if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0)
         return -errno;
     int fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
@@ -577,8 +644,10 @@ static void daemon_stop(struct daemon *daemon)
         if (loop_run_once(daemon->loop, 1000) < 0)
             break;
     }
-    if (daemon->loop)
+    if (daemon->loop) {
         timer_cancel(loop_timers(daemon->loop), &daemon->start_timer);
+        timer_cancel(loop_timers(daemon->loop), &daemon->backup_timer);
+    }
     daemon->media = media_free(daemon->media);
     daemon->tree = tree_free(daemon->tree);
     daemon->jobs = jobs_free(daemon->jobs);
@@ -589,6 +658,8 @@ static void daemon_stop(struct daemon *daemon)
         (void)close(daemon->signal_watch.fd);
     }
     daemon->loop = loop_free(daemon->loop);
+    if (daemon->store)
+        store_backup_end(daemon->store);
     daemon->store = store_close(daemon->store);
     data_directory_close(&daemon->data);
 }
@@ -613,7 +684,7 @@ static enum exit_code daemon_start(struct daemon *daemon)
         code = store_start(daemon);
     if (code != EXIT_DONE)
         return code;
-    r = floors_start(daemon);
+    r = layers_start(daemon);
     if (r < 0)
         return complain_err(daemon->options->data_directory, r);
     code = key_start(daemon);
@@ -623,7 +694,11 @@ static enum exit_code daemon_start(struct daemon *daemon)
 enum exit_code daemon_run(const struct options *options, int ready_fd)
 {
     struct daemon daemon = {
-        .options = options, .ready_fd = ready_fd, .data = DATA_DIRECTORY_CLOSED};
+        .options = options,
+        .ready_fd = ready_fd,
+        .data = DATA_DIRECTORY_CLOSED,
+        .backup_changes = UINT64_MAX /* what an earlier run has changed may be in none */
+    };
     secure(options);
     (void)!descriptor_limit_raise(); /* on failure the limit stays as it is */
     int r = options->is_foreground ? stderr_relay_start() : 0;
@@ -632,7 +707,8 @@ enum exit_code daemon_run(const struct options *options, int ready_fd)
     notify_init();
     (void)umask(077);
     (void)signal(SIGPIPE, SIG_IGN);
-    (void)signal(SIGUSR1, SIG_IGN); /* until the loop handles it */
+    (void)signal(SIGUSR1, SIG_IGN); /* until the loop handles it, as the next */
+    (void)signal(SIGUSR2, SIG_IGN);
     /* In the background the log is a file of the data directory, which is not open yet. */
     log_configure(options->log_level, options->is_foreground ? STDERR_FILENO : -1);
     daemon.code = daemon_start(&daemon);

@@ -29,7 +29,8 @@ static void waiting_hold(struct job *job)
         return;
     if (job->detail->call)
         job_call_cancel(job);
-    (void)!job_hold(job, JOB_HOLD_COPY, "this looks like a copy of a job");
+    if (job_hold(job, JOB_HOLD_COPY, "this looks like a copy of a job") < 0)
+        job_submit_schedule(job, JOB_SAVE_AGAIN_MS); /* which the store is likely to refuse, too */
 }
 
 void job_copy_seen(struct job *job)

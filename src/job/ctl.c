@@ -82,7 +82,10 @@ static int ctl_hold(struct job *job, const char *argument UNUSED)
         return ctl_refuse_state(job, "hold");
     if (job->detail->call)
         return ctl_refuse(job, -EBUSY, "hold", "it is being submitted at this moment.");
-    return job_hold(job, JOB_HOLD_USER, "held by the user");
+    int r = job_hold(job, JOB_HOLD_USER, "held by the user");
+    if (r < 0)
+        job_submit_schedule(job, 0);
+    return r;
 }
 
 static int ctl_retry(struct job *job, const char *argument UNUSED)

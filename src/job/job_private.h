@@ -316,7 +316,8 @@ void jobs_poll_soon(struct jobs *jobs); /* a call has ended: another one may hav
 /* submit.c */
 void jobs_submit_soon(struct jobs *jobs); /* something that jobs wait for has changed */
 void job_submit_schedule(struct job *job, int64_t delay_ms);
-/* WAITING -> HELD, of a job that has no call. If it cannot be written down, the job goes on. */
+/* WAITING -> HELD, of a job that has no call. If it cannot be written down, the job waits for the
+ * next job_submit_schedule(). */
 int job_hold(struct job *job, enum job_hold hold, const char *note) NODISCARD;
 /* SUBMITTING -> QUEUED or UNKNOWN, as the kept response says. Without memory to read it: later. */
 void job_response_read(struct job *job);

@@ -127,6 +127,21 @@ static int resume_draft(struct job *job)
     return 0;
 }
 
+/* A WAITING job of a data directory that is a copy. */
+static int resume_restored(struct job *job)
+{
+    int r = job_hold(job, JOB_HOLD_RESTORED, "held: the data directory is a copy");
+    if (r < 0)
+        return r;
+    job_problem_set(job->detail,
+                    "This data directory is a restored backup or another copy, so what waited in "
+                    "it was not sent: it may have been sent since the copy was made.\n"
+                    "Nothing was charged now. If it was not sent elsewhere, order it: echo submit "
+                    "> ctl\n");
+    job_persist(job, NULL);
+    return 0;
+}
+
 static int job_resume(struct job *job)
 {
     struct job_detail *detail;
@@ -139,6 +154,8 @@ static int job_resume(struct job *job)
     if (r < 0)
         return r;
     const struct job_hooks *hooks = &job->jobs->settings.hooks;
+    if (job->state == JOB_WAITING && job->jobs->settings.is_restored)
+        return resume_restored(job);
     if (job->state == JOB_WAITING && job->jobs->settings.is_hold_wanted)
         return job_hold(job, JOB_HOLD_USER, "held: seedancefs was started with --hold");
     if (job->state == JOB_WAITING)

@@ -99,7 +99,12 @@ static void hold_explain(struct job_detail *detail)
 {
     char usd[TEXT_MONEY_SIZE];
     text_usd(detail->attempt.estimated_usd_micros, usd);
-    if (detail->job->hold == JOB_HOLD_COPY)
+    if (detail->job->hold == JOB_HOLD_RESTORED)
+        job_reason_set(detail,
+                       "The data directory is a copy; nothing was sent from it. `echo submit > "
+                       "ctl` orders it: %s USD.",
+                       usd);
+    else if (detail->job->hold == JOB_HOLD_COPY)
         job_reason_set(detail,
                        "This looks like a copy of a job; nothing was sent. `echo submit > ctl` "
                        "orders it: %s USD.",

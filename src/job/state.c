@@ -187,6 +187,7 @@ int job_to_accepted(struct job *job, const struct prompt *prompt, enum job_hold 
 int job_to_ordered(struct job *job)
 {
     job_text_clear(&job->detail->reason);
+    job_problem_clear(job->detail);
     const struct job_change change = {
         .to = JOB_WAITING, .durability = STORE_DURABLE, .note = "ordered by the user"};
     return job_change(job, &change);

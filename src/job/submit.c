@@ -39,9 +39,7 @@ int job_hold(struct job *job, enum job_hold hold, const char *note)
     timer_cancel(job->jobs->settings.timers, &job->detail->timer);
     job_unqueue(job);
     int r = job_to_held(job, hold, note);
-    if (r < 0)
-        job_submit_schedule(job, 0);
-    else if (was_queued)
+    if (was_queued)
         jobs_submit_soon(job->jobs);
     return r;
 }

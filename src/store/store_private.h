@@ -59,6 +59,8 @@ enum statement {
 
 struct store {
     sqlite3 *db;
+    sqlite3 *backup_db;     /* see backup.c; NULL: none is being made */
+    sqlite3_backup *backup; /* the same */
     sqlite3_stmt *statements[SQL_COUNT];
     char *directory;
     int directory_fd; /* lent */

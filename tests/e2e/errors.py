@@ -160,7 +160,7 @@ class Data:
         for directory in ('', 'files', 'media'):
             for entry in os.scandir(os.path.join(self.directory, directory)):
                 # A map that is being written has that name until it takes the place of the one before.
-                if entry.name.endswith('.tmp'):
+                if entry.name.endswith('.tmp') or entry.name.startswith('witness.'):
                     continue
                 if entry.is_file(follow_symlinks=False) and entry.name not in self.CHANGING:
                     st = entry.stat(follow_symlinks=False)
@@ -527,9 +527,20 @@ class Sweep:
         self.mount.end()
         shutil.rmtree(self.mount.data)
         shutil.copytree(self.saved, self.mount.data)
+        self.forget_witness()
         self.is_hung = False
         self.start_daemon()
         self.data.take()
+
+    def forget_witness(self):
+        """The program should not notice that this is a copy: it would hold what waits."""
+        for name in os.listdir(self.mount.data):
+            if name.startswith('witness.'):
+                os.unlink(os.path.join(self.mount.data, name))
+        connection = sqlite3.connect(os.path.join(self.mount.data, 'jobs.sqlite'))
+        connection.execute("UPDATE meta SET value = 0 WHERE key LIKE 'witness%'")
+        connection.commit()
+        connection.close()
 
     def make_cold(self, is_store_cold):
         """Nobody remembers anything: not the kernel, not the program its jobs, not SQLite its pages."""

@@ -484,7 +484,8 @@ assert done'
     [ "$(stat -c %y "$J")" != "$jobs_time" ]
 }
 
-# S-ATTR-4: Inode numbers are unique, stay the same after a restart, and are never used again for anything else.
+# S-ATTR-4: Inode numbers are unique (a video has one under both its names), stay the same after a restart, and are
+#   never used again for anything else.
 @test "S-ATTR-4: inode numbers are unique, stable and never used again" {
     mount_fs
     make_job cat
@@ -492,7 +493,7 @@ assert done'
     echo x >"$J/cat/mine"
     wait_until 5 test -e "$J/dog/cover.jpg"
     find "$MNT" -printf '%i %P\n' | sort >"$DIR/before"
-    [ "$(cut -d' ' -f1 "$DIR/before" | sort | uniq -d)" = '' ]
+    [ "$(grep -v ' videos/' "$DIR/before" | cut -d' ' -f1 | sort | uniq -d)" = '' ]
     python '
 for d, dirs, files in os.walk(M):
     for e in os.scandir(d):

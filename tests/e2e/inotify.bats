@@ -24,6 +24,7 @@ seen() { grep -qxF "$1" "$DIR/seen"; }
 # The process works in a mount table of its own: what it does there makes no unmount fail, whenever it comes.
 works_apart() { [ "$(readlink "/proc/$(helpers)/ns/mnt")" != "$(readlink "/proc/$FS_PID/ns/mnt")" ]; }
 helpers() { pgrep -P "$FS_PID" -x seedancefs-tell; }
+has_helper() { [ -n "$(helpers)" ]; }
 
 # S-NOTIFY-1: The program raises inotify(7) events for what it changes itself: IN_CREATE when output.mp4, cover.jpg,
 #   request.json, response.json, output.url, error, videos/NAME.mp4 or a name in by-status appears, IN_DELETE when one
@@ -193,6 +194,7 @@ helpers() { pgrep -P "$FS_PID" -x seedancefs-tell; }
 @test "S-NOTIFY-2: the process behind it" {
     TOKENHUB_API_KEY=$KEY "$SEEDANCEFS" --api-url "$API" --data-dir "$DATA" --poll-interval 0.05 --settle 0 "$MNT" 3>&-
     FS_PID=$(daemon_pid)
+    wait_until 5 has_helper
     helper=$(helpers)
     fails grep -aq "$KEY" "/proc/$helper/environ"
     make_job cat
@@ -205,6 +207,7 @@ helpers() { pgrep -P "$FS_PID" -x seedancefs-tell; }
     [ "$(cat "$J/dog/wait")" = succeeded ]
     unmount_fs
     mount_fs
+    wait_until 5 has_helper
     helper=$(helpers)
     kill_fs
     wait_until 5 process_is_gone "$helper"

@@ -51,8 +51,9 @@ enum job_state {
 /* Why a job is held, or why the next close of its prompt holds it. The numbers are in the store. */
 enum job_hold {
     JOB_HOLD_NONE,
-    JOB_HOLD_USER, /* the user wants it: --hold, "hold", the command */
-    JOB_HOLD_COPY, /* it looks like a copy of another job; see job_copy_seen() */
+    JOB_HOLD_USER,     /* the user wants it: --hold, "hold", the command */
+    JOB_HOLD_COPY,     /* it looks like a copy of another job; see job_copy_seen() */
+    JOB_HOLD_RESTORED, /* the data directory is a copy: the request may have been sent elsewhere */
     JOB_HOLD_COUNT,
 };
 

@@ -57,6 +57,7 @@ struct jobs_settings {
     const char *api_name;      /* what messages call the service, its URL without secrets. Copied */
     bool is_unknown_allowed;   /* pass unknown request fields through */
     bool is_hold_wanted;       /* hold what is accepted and what waits at the start */
+    bool is_restored;          /* the data directory is a copy: hold what waits at the start */
     int64_t poll_interval_ms;  /* 0: adaptive */
     int64_t settle_ms; /* how long a job's directory is quiet before its first request is sent */
     struct job_budget budget;

@@ -247,4 +247,18 @@ typedef bool store_events_fn(void *context, const char *line, size_t len, size_t
 int store_events_each(struct store *store, int64_t offset, store_events_fn *fn,
                       void *context) NODISCARD;
 
+/* A consistent copy of the database, in the data directory: begin, then step until it is not 0; 1:
+ * it is complete, on disk, and has its name. After a failure there is none, and the one that was
+ * there before is as it was. Each step copies some pages. -EALREADY: one is being made. */
+#define STORE_BACKUP_NAME "jobs.backup.sqlite"
+int store_backup_begin(struct store *store) NODISCARD;
+int store_backup_step(struct store *store) NODISCARD;
+/* Gives it up; without one it does nothing. Must be called before store_close(). */
+void store_backup_end(struct store *store);
+
+/* Once at each start: whether the directory is a copy, see witness.c; if so, `restored_ms` of the
+ * numbers becomes `now_ms` (wall time). -ENOSPC: is_copy is right, but could not be noted. After
+ * any other error it is not known. */
+int store_witness_check(struct store *store, int64_t now_ms, bool *is_copy) NODISCARD;
+
 #endif
