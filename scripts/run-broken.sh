@@ -70,7 +70,7 @@ at_once() { tr '\n' '\0' | xargs -0 -r -n 1 -P "${JOBS:-$(nproc)}" bash -c "$1"'
 mkdir -p "$base/build"
 rsync -a --delete --exclude=/build --exclude=/.git "$root/" "$base/"
 # Objects travel with their times, so that make sees what is up to date.
-rsync -a --exclude=/broken --exclude=/obj/asan --exclude=/obj/clang --exclude=/asan --exclude=/lint "$root/build/" "$base/build/"
+rsync -a --exclude=/broken --exclude=/matrix --exclude=/obj/asan --exclude=/obj/clang --exclude=/asan --exclude=/lint "$root/build/" "$base/build/"
 
 for name in "$@"; do field "$name" Build; done | sort -u >"$results/builds"
 while read -r build; do
