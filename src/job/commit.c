@@ -200,7 +200,7 @@ static enum job_hold hold_choose(const struct job_file *file, const struct promp
         return JOB_HOLD_NONE;
     if (prompt->hold == PROMPT_HOLD_YES || job->jobs->settings.is_hold_wanted)
         return JOB_HOLD_USER;
-    return job->hold;
+    return job->hold == JOB_HOLD_NONE ? JOB_HOLD_NONE : JOB_HOLD_USER;
 }
 
 /* What is held can be rewritten, also by an owner whose copy came without the permission. If that

@@ -27,8 +27,11 @@ static void waiting_hold(struct job *job)
 {
     if (job->detail->attempt.number > 1)
         return;
-    if (job->detail->call)
+    if (job->detail->call) {
         job_call_cancel(job);
+        job_response_unreserve(job->detail);
+        jobs_submit_soon(job->jobs);
+    }
     if (job_hold(job, JOB_HOLD_COPY, "this looks like a copy of a job") < 0)
         job_submit_schedule(job, JOB_SAVE_AGAIN_MS); /* which the store is likely to refuse, too */
 }

@@ -38,6 +38,7 @@ int job_hold(struct job *job, enum job_hold hold, const char *note)
     bool was_queued = job->detail->is_queued;
     timer_cancel(job->jobs->settings.timers, &job->detail->timer);
     job_unqueue(job);
+    job_quiet_end(job); /* the order that ends it is not made to wait */
     int r = job_to_held(job, hold, note);
     if (was_queued)
         jobs_submit_soon(job->jobs);

@@ -66,9 +66,12 @@ static const char readme_text[] =
     "\n"
     "Money: only closing a written prompt.json or prompt.txt, renaming a file onto it, and the\n"
     "commands submit and retry in ctl spend money. Reading, listing, copying out and removing\n"
-    "never do. A request that may have reached the service is never sent a second time by itself.\n"
+    "never do. A copy of a job is held: its cost says what it would cost, and echo submit > ctl\n"
+    "orders it. A request that may have reached the service is never sent a second time by "
+    "itself.\n"
     "spend.json shows what was spent.\n"
-    "Remove a job with rm -r jobs/cat. Its task and cost stay in the records.\n";
+    "Remove a job with rm -r jobs/cat. Its task and cost stay in the records: mkdir jobs/cat, and\n"
+    "echo 'adopt TASK_ID' > jobs/cat/ctl with its task_id from spend.json bring it back.\n";
 
 int readme_render(struct tree *tree UNUSED, const struct node *node UNUSED, struct buf *out)
 {

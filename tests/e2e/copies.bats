@@ -206,14 +206,19 @@ copies_all() {
     echo '{"prompt": "now"}' >"$J/now/prompt.json"
     echo submit >"$J/now/ctl"
     wait_until 1 creates_are 2
+    echo '{"prompt": "taken back"}' >"$J/back/prompt.json"
+    echo hold >"$J/back/ctl"
+    echo submit >"$J/back/ctl"
+    fails reason_has back 'Is sent when nothing'
+    wait_status back succeeded
     echo '{"prompt": "[[fail]] again"}' >"$J/again/prompt.json"
     wait_status again failed
     echo '{"prompt": "[[fail]] again"}' >"$J/again/prompt.json"
-    wait_until 1 creates_are 4
+    wait_until 1 creates_are 5
     # Whatever goes on there, 30 s are the end.
     echo '{"prompt": "at last"}' >"$J/last/prompt.json"
     exec 7>"$J/last/notes.txt"
-    wait_until 40 creates_are 5
+    wait_until 40 creates_are 6
     exec 7>&-
     fails "$SEEDANCEFS" --settle 31 "$MNT"
 }

@@ -447,3 +447,26 @@ END
     # The key, where the recipe takes it from and puts it, is in these two files alone.
     rm "$HOME/key-from-the-mail" "$HOME/.config/seedancefs/api-key" "$DIR/credentials/tokenhub-api-key"
 }
+
+@test "the bill is read first, then all of it is ordered" {
+    mount_fs --hold
+    for n in 1 2 3; do echo "{\"prompt\": \"scene $n\"}" >"$J/scene-$n/prompt.json"; done
+    [ "$(creates)" -eq 0 ]
+    sh_block bill.sh >bill.out
+    [ "$(head -n 1 bill.out)" = "held: 3.00 USD" ]
+    [ "$(grep -c '^1.00 USD (estimated; held:' bill.out)" -eq 3 ]
+    for n in 1 2 3; do wait_status scene-$n succeeded; done
+    [ "$(creates)" -eq 3 ]
+}
+
+@test "a removed job comes back with its video" {
+    mount_fs
+    make_job cat
+    cp "$J/cat/output.mp4" before.mp4
+    rm -r "$J/cat"
+    sh_block undo.sh
+    wait_status cat succeeded
+    cmp "$J/cat/output.mp4" before.mp4
+    [ "$(creates)" -eq 1 ]
+    jq -e '.settled == "1.00"' "$MNT/spend.json"
+}
