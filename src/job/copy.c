@@ -39,10 +39,15 @@ static void waiting_hold(struct job *job)
 void job_copy_seen(struct job *job)
 {
     struct job_detail *detail;
-    if (job->is_removed || job_detail_get(job, &detail) < 0)
+    if (job->is_removed)
         return;
-    job->hidden =
-        0; /* tar and unzip remove the file that they cannot open, before they make it anew */
+    /* tar and unzip remove the file that they cannot open, before they try to make it anew. */
+    job->hidden = 0;
+    if (job_detail_get(job, &detail) < 0) {
+        if (job_state_has_hold(job->state))
+            job->hold = JOB_HOLD_COPY; /* its row will say so when it is saved next */
+        return;
+    }
     if (job->state == JOB_WAITING) {
         waiting_hold(job);
         return;

@@ -37,8 +37,8 @@ int store_backup_begin(struct store *store)
     /* Proof: only this function makes it, and it is the rest of a backup that was cut off. */
     if (unlinkat(store->directory_fd, new_name, 0) < 0 && errno != ENOENT)
         return -errno;
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
-                SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXCLUSIVE;
+    int flags =
+        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW;
     int rc = sqlite3_open_v2(path, &store->backup_db, flags, NULL);
     if (rc == SQLITE_OK) /* a copy that is cut off is worth nothing, so it needs no journal */
         rc = sqlite3_exec(store->backup_db, "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF", NULL,
@@ -53,13 +53,22 @@ int store_backup_begin(struct store *store)
     return r < 0 ? r : -EIO;
 }
 
-void store_backup_end(struct store *store)
+static void backup_close(struct store *store)
 {
     if (store->backup)
         (void)sqlite3_backup_finish(store->backup);
     store->backup = NULL;
     (void)sqlite3_close(store->backup_db);
     store->backup_db = NULL;
+}
+
+void store_backup_end(struct store *store)
+{
+    if (!store->backup_db)
+        return;
+    backup_close(store);
+    /* Proof: only store_backup_begin() makes it, and this one is not whole. */
+    (void)unlinkat(store->directory_fd, new_name, 0);
 }
 
 /* The copy is complete: puts it on disk, then gives it its name. */
@@ -81,9 +90,14 @@ int store_backup_step(struct store *store)
     int rc = sqlite3_backup_step(store->backup, BACKUP_PAGES);
     if (rc == SQLITE_OK || rc == SQLITE_BUSY || rc == SQLITE_LOCKED)
         return 0;
-    int r = rc == SQLITE_DONE ? 0 : store_result(store, rc);
-    store_backup_end(store);
-    if (r == 0)
-        r = backup_install(store);
+    if (rc != SQLITE_DONE) {
+        int r = store_result(store, rc);
+        store_backup_end(store);
+        return r < 0 ? r : -EIO;
+    }
+    backup_close(store);
+    int r = backup_install(store);
+    if (r < 0)
+        (void)unlinkat(store->directory_fd, new_name, 0); /* Proof: as above */
     return r < 0 ? r : 1;
 }
