@@ -191,24 +191,24 @@ static int number_parse(const char *text, void *out)
 }
 
 /* Seconds, perhaps with a fraction, become milliseconds, without floating point. */
-static int seconds_parse(const char *text, void *out)
+static int millis_parse(const char *text, int64_t least_ms, int64_t most_ms, int64_t *out)
 {
     int64_t micros;
     int r = text_usd_parse(text, &micros); /* the same grammar: digits and up to six decimals */
-    if (r < 0 || micros < 1000 || micros > INT64_C(86400) * 1000000)
+    if (r < 0 || micros < least_ms * 1000 || micros > most_ms * 1000)
         return -EINVAL;
-    *(int64_t *)out = micros / 1000;
+    *out = micros / 1000;
     return 0;
+}
+
+static int seconds_parse(const char *text, void *out)
+{
+    return millis_parse(text, 1, INT64_C(86400) * 1000, out);
 }
 
 static int settle_parse(const char *text, void *out)
 {
-    int64_t micros;
-    int r = text_usd_parse(text, &micros);
-    if (r < 0 || micros > INT64_C(30) * 1000000)
-        return -EINVAL;
-    *(int64_t *)out = micros / 1000;
-    return 0;
+    return millis_parse(text, 0, 30 * 1000, out);
 }
 
 static int word_index(const char *word, const char *const *words, size_t count)

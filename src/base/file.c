@@ -164,3 +164,16 @@ int file_remove(int directory_fd, const char *name)
         return errno == ENOENT ? 0 : -errno;
     return fsync(directory_fd) < 0 ? -errno : 0;
 }
+
+int file_list(int directory_fd, DIR **out)
+{
+    int fd = openat(directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    *out = fdopendir(fd);
+    if (*out)
+        return 0;
+    int r = -errno;
+    (void)close(fd);
+    return r;
+}

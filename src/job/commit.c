@@ -189,8 +189,8 @@ static void commit_refused(struct job *job, const char *name, int r, const char 
         log_error("store.unsaved", "job=%s error=%s", job->name, err_name(saved));
 }
 
-/* Whether a close holds the request: a copy always, see copy.c; else by what says so nearest to it: the prompt, defaults.json, the
- * program's option, what the user has said of the job before. */
+/* Whether a close holds the request: a copy always, see copy.c; else by what says so nearest to it:
+ * the prompt, defaults.json, the program's option, what the user has said of the job before. */
 static enum job_hold hold_choose(const struct job_file *file, const struct prompt *prompt)
 {
     const struct job *job = file->job;

@@ -10,8 +10,6 @@
  */
 #include "job_private.h"
 
-#include "seedancefs/base/log.h"
-
 /* A copy whose prompt was refused because its pictures came after it. */
 void job_copy_check_again(struct job *job)
 {
@@ -32,8 +30,7 @@ static void waiting_hold(struct job *job)
         job_response_unreserve(job->detail);
         jobs_submit_soon(job->jobs);
     }
-    if (job_hold(job, JOB_HOLD_COPY, "this looks like a copy of a job") < 0)
-        job_submit_schedule(job, JOB_SAVE_AGAIN_MS); /* which the store is likely to refuse, too */
+    job_copy_hold(job);
 }
 
 void job_copy_seen(struct job *job)

@@ -319,6 +319,8 @@ void job_submit_schedule(struct job *job, int64_t delay_ms);
 /* WAITING -> HELD, of a job that has no call. If it cannot be written down, the job waits for the
  * next job_submit_schedule(). */
 int job_hold(struct job *job, enum job_hold hold, const char *note) NODISCARD;
+/* The same for a copy; if it cannot be written down, it is tried again, and nothing is sent. */
+void job_copy_hold(struct job *job);
 /* SUBMITTING -> QUEUED or UNKNOWN, as the kept response says. Without memory to read it: later. */
 void job_response_read(struct job *job);
 

@@ -185,6 +185,10 @@ static void jobs_resume(void *context)
         if (r < 0)
             log_error("job.unreadable", "job=%s error=%s", job->name, err_name(r));
     }
+    if (!is_more && jobs->settings.is_restored) {
+        is_more = store_witness_heeded(jobs->settings.store) < 0;
+        jobs->settings.is_restored = is_more;
+    }
     if (is_more)
         timer_set(jobs->settings.timers, &jobs->resume_timer, JOB_SAVE_AGAIN_MS, jobs_resume, jobs);
 }

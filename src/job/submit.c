@@ -45,6 +45,14 @@ int job_hold(struct job *job, enum job_hold hold, const char *note)
     return r;
 }
 
+void job_copy_hold(struct job *job)
+{
+    if (job_hold(job, JOB_HOLD_COPY, "this looks like a copy of a job") == 0)
+        return;
+    job->hold = JOB_HOLD_COPY; /* it is not sent, but tried again */
+    job_submit_schedule(job, JOB_SAVE_AGAIN_MS);
+}
+
 static int create_send(void *context)
 {
     struct job *job = context;
@@ -317,6 +325,12 @@ static void job_submit_due(void *context)
     struct jobs *jobs = job->jobs;
     if (!jobs->is_started || jobs->is_stopping || job->detail->call || job->detail->is_queued)
         return;
+    if (job->is_resume_due) /* perhaps it is to be held, and that could not be stored yet */
+        return;
+    if (job->hold != JOB_HOLD_NONE) { /* the same */
+        job_copy_hold(job);
+        return;
+    }
     int64_t quiet_ms = job_quiet_left_ms(job);
     if (quiet_ms > 0) {
         job_submit_schedule(job, quiet_ms);

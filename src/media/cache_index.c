@@ -2,6 +2,7 @@
 
 #include "media/cache_directory.h"
 
+#include "seedancefs/base/file.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -107,15 +108,10 @@ static int scan_file(struct cache_index *index, int directory_fd, const char *na
 
 int cache_index_scan(struct cache_index *index, int directory_fd)
 {
-    int fd = openat(directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *directory = fd < 0 ? NULL : fdopendir(fd);
-    if (!directory) {
-        int r = -errno;
-        if (fd >= 0)
-            (void)close(fd);
+    DIR *directory;
+    int r = file_list(directory_fd, &directory);
+    if (r < 0)
         return r;
-    }
-    int r = 0;
     const struct dirent *file;
     while (errno = 0, (file = readdir(directory)) != NULL) {
         int scanned = scan_file(index, directory_fd, file->d_name);

@@ -14,12 +14,12 @@
 #include "store_private.h"
 
 #include "seedancefs/base/err.h"
+#include "seedancefs/base/file.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -28,6 +28,7 @@
 enum { WITNESS_NAME_SIZE = 32 };
 
 static const char prefix[] = "witness.";
+static const char unheld[] = "restored_unheld"; /* it was a copy, and not all of it is held yet */
 
 struct place {
     int64_t inode;
@@ -53,22 +54,31 @@ static int place_get(const struct store *store, struct place *out)
     return 0;
 }
 
+/* 1 for a file that can only be a witness: it has the name of one and is empty. Else 0. */
+static int is_witness(const struct store *store, const char *name)
+{
+    struct stat st;
+    size_t len = strlen(prefix);
+    if (strncmp(name, prefix, len) != 0 || strspn(name + len, "0123456789abcdef") != 16 ||
+        name[len + 16] != '\0')
+        return 0;
+    if (fstatat(store->directory_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return -errno;
+    return S_ISREG(st.st_mode) && st.st_size == 0;
+}
+
 /* Calls `fn` for each witness file. */
 static int witness_each(const struct store *store, int (*fn)(void *context, const char *name),
                         void *context)
 {
-    int fd = openat(store->directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *directory = fd < 0 ? NULL : fdopendir(fd);
-    if (!directory) {
-        int r = -errno;
-        if (fd >= 0)
-            (void)close(fd);
+    DIR *directory;
+    int r = file_list(store->directory_fd, &directory);
+    if (r < 0)
         return r;
-    }
-    int r = 0;
     struct dirent *entry;
     while (r == 0 && (errno = 0, entry = readdir(directory))) {
-        if (strncmp(entry->d_name, prefix, strlen(prefix)) == 0)
+        r = is_witness(store, entry->d_name);
+        if (r > 0)
             r = fn(context, entry->d_name);
     }
     if (r == 0 && errno)
@@ -123,13 +133,16 @@ static int witness_save(struct store *store, const struct witness *witness, int6
         r = store_number_set(store, "database_birth_ns", witness->place.birth_ns);
     if (r == 0 && restored_ms)
         r = store_number_set(store, "restored_ms", restored_ms);
+    /* From now on the witnesses say nothing any more: this does, until all is held. */
+    if (r == 0 && restored_ms)
+        r = store_number_set(store, unheld, 1);
     return store_end(store, r);
 }
 
 /* Finds a witness that is not the present one. */
 struct other {
     char present[WITNESS_NAME_SIZE];
-    char name[256];
+    char name[WITNESS_NAME_SIZE];
 };
 
 static int other_find(void *context, const char *name)
@@ -141,7 +154,8 @@ static int other_find(void *context, const char *name)
     return 1;
 }
 
-/* Proof: witnesses are empty, and this file makes them; what they told has been noted. */
+/* Proof: is_witness() has seen that they are empty and have the name that only this file gives;
+ * what they told is on disk (witness_save()). */
 static int others_remove(const struct store *store, int64_t present)
 {
     struct other other = {.name = ""};
@@ -195,8 +209,11 @@ int store_witness_check(struct store *store, int64_t now_ms, bool *is_copy)
     struct witness witness;
     struct place place;
     struct count count = {.known = 0};
+    int64_t is_unheld = 0;
     *is_copy = false;
     int r = witness_load(store, &witness);
+    if (r == 0)
+        r = store_number_get(store, unheld, &is_unheld);
     if (r == 0)
         r = place_get(store, &place);
     witness_name(witness.present, count.present);
@@ -208,7 +225,14 @@ int store_witness_check(struct store *store, int64_t now_ms, bool *is_copy)
     bool is_other_birth =
         witness.place.birth_ns && place.birth_ns && witness.place.birth_ns != place.birth_ns;
     bool is_moved = witness.place.inode != place.inode || is_other_birth;
-    *is_copy = count.strange > 0 || (witness.present && (is_moved || count.known != 1));
+    bool is_new = count.strange > 0 || (witness.present && (is_moved || count.known != 1));
+    *is_copy = is_new || is_unheld;
     witness.place = place;
-    return witness_renew(store, &witness, *is_copy ? now_ms : 0);
+    return witness_renew(store, &witness, is_new ? now_ms : 0);
+}
+
+int store_witness_heeded(struct store *store)
+{
+    int r = store_begin(store, STORE_DURABLE);
+    return r < 0 ? r : store_end(store, store_number_set(store, unheld, 0));
 }

@@ -11,6 +11,7 @@
 #include "seedancefs/base/attributes.h"
 #include "seedancefs/base/buf.h"
 
+#include <dirent.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -21,6 +22,9 @@ int file_make_directories(const char *path, mode_t mode) NODISCARD;
 /* Opens the directory of this name, and makes it with mode 0700 when it does not exist. Returns a
  * descriptor, owned by the caller; -ENOTDIR for a file or a link. */
 int file_open_directory(int directory_fd, const char *name) NODISCARD;
+
+/* Opens a listing of the held directory, from its first name, for closedir(). */
+int file_list(int directory_fd, DIR **out) NODISCARD;
 
 /* Appends the whole file to `out` (up to its limit; -EFBIG beyond). A path may be a link. */
 int file_read_all(const char *path, struct buf *out) NODISCARD;

@@ -84,7 +84,9 @@ struct job {
     int64_t hidden_prompt_id;
     unsigned references;
     enum job_state state;
-    enum job_hold hold; /* in DRAFT, INVALID and HELD; see there */
+    /* In DRAFT, INVALID and HELD; see there. In WAITING: it is to be held, and that could not be
+     * stored yet. */
+    enum job_hold hold;
     bool has_problem;
     bool is_damage_shown; /* the problem is that of jobs_video_damaged() */
     bool had_response;    /* its attempt, before the program started */

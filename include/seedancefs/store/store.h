@@ -260,5 +260,7 @@ void store_backup_end(struct store *store);
  * numbers becomes `now_ms` (wall time). -ENOSPC: is_copy is right, but could not be noted. After
  * any other error it is not known. */
 int store_witness_check(struct store *store, int64_t now_ms, bool *is_copy) NODISCARD;
+/* Everything of a copy is held: until this was called, the check finds a copy again. */
+int store_witness_heeded(struct store *store) NODISCARD;
 
 #endif

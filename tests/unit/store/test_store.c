@@ -760,6 +760,51 @@ static void test_store__a_first_start_may_be_killed(void **state)
     }
 }
 
+/* The database gets another inode, as by copying it. */
+static void database_copy(const struct fixture *f)
+{
+    char command[512];
+    (void)snprintf(command, sizeof(command), "cp '%s' '%s.copy' && mv '%s.copy' '%s'", f->database,
+                   f->database, f->database, f->database);
+    assert_int_equal(system(command), 0);
+}
+
+static bool copy_is_found(struct fixture *f)
+{
+    bool is_copy = false;
+    f->store = store_close(f->store);
+    assert_int_equal(store_open(f->directory_fd, f->directory, &f->store), 0);
+    assert_int_equal(store_witness_check(f->store, 1000, &is_copy), 0);
+    return is_copy;
+}
+
+/* A program that ends before it has held what waits must find the copy again. */
+static void test_store__a_copy_is_found_until_it_was_heeded(void **state UNUSED)
+{
+    struct fixture f;
+    int64_t restored_ms = 0;
+    setup(&f);
+    assert_false(copy_is_found(&f));
+    assert_false(copy_is_found(&f));
+    f.store = store_close(f.store);
+    database_copy(&f);
+    assert_int_equal(store_open(f.directory_fd, f.directory, &f.store), 0);
+    assert_true(copy_is_found(&f));
+    assert_true(copy_is_found(&f));
+    assert_int_equal(store_witness_heeded(f.store), 0);
+    assert_false(copy_is_found(&f));
+    assert_int_equal(store_number_get(f.store, "restored_ms", &restored_ms), 0);
+    assert_int_equal(restored_ms, 1000);
+    /* What only looks like a witness stays, and says nothing. */
+    int fd = openat(f.directory_fd, "witness.notes", O_CREAT | O_WRONLY, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(close(fd), 0);
+    assert_false(copy_is_found(&f));
+    assert_int_equal(faccessat(f.directory_fd, "witness.notes", F_OK, 0), 0);
+    assert_int_equal(unlinkat(f.directory_fd, "witness.notes", 0), 0);
+    teardown(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -782,6 +827,7 @@ int main(void)
         cmocka_unit_test(test_store__files_are_rows_of_their_job),
         cmocka_unit_test(test_store__a_disk_that_refuses_leaves_nothing_half_written),
         cmocka_unit_test(test_store__a_first_start_may_be_killed),
+        cmocka_unit_test(test_store__a_copy_is_found_until_it_was_heeded),
     };
     (void)atexit(directories_clean);
     return cmocka_run_group_tests(tests, NULL, NULL);
