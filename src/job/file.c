@@ -256,7 +256,7 @@ void job_file_close(struct job_file *file, bool is_writer)
     if (is_writer) {
         draft_close(draft_of(file));
         job_quiet_touch(job);
-        if (!job->is_removed)
+        if (!job->is_removed && !job_file_is_prompt(file)) /* which is judged by itself */
             job_copy_check_again(job);
     }
     handle_close(file);
@@ -437,7 +437,8 @@ int job_file_rename(struct job_file *file, struct job *job, const char *name,
         job_file_detach(target);
     file_move(file, job, TAKE_POINTER(copy));
     job_quiet_touch(job);
-    job_copy_check_again(job);
+    if (!job_file_is_prompt(file))
+        job_copy_check_again(job);
     if (was_prompt)
         (void)!job_to_draft(old_job);
     if (!job_file_is_prompt(file))

@@ -17,8 +17,8 @@
  * Invariants, checked by job_check() after every transition in test builds, and whenever a job is
  * read from the store:
  *   1. DRAFT and INVALID have no attempt; every other state has one.
- *   2. WAITING and HELD: the request is durable, no byte of it has been sent (or the service has said that
- *      it made no task of it): submitted_ms is 0, there is no task id.
+ *   2. WAITING and HELD: the request is durable, no byte of it has been sent (or the service has
+ *      said that it made no task of it): submitted_ms is 0, there is no task id.
  *   3. SUBMITTING is durable before the first byte of the request is sent. submitted_ms is set,
  *      there is no task id. Found at the start of the program, it means UNKNOWN, unless the
  *      service's response with a task id is on disk already.
