@@ -87,6 +87,7 @@ has_helper() { [ -n "$(helpers)" ]; }
 @test "S-NOTIFY-1: what goes by itself" {
     mount_fs
     mkdir "$J/cat"
+    sleep 1 # that it is new is told
     watch "$J/cat" "$MNT/videos" "$MNT/by-status/draft" "$MNT/by-status/failed" "$MNT/by-status/succeeded" "$MNT/by-status/queued"
     echo '{"prompt": "x [[fail]]"}' >"$J/cat/prompt.json"
     wait_status cat failed
