@@ -118,20 +118,31 @@ static void secure(const struct options *options)
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
+/* With O_NONBLOCK neither opening nor writing waits, should somebody have put a FIFO there. */
 static int log_file_open(int directory_fd)
 {
-    static const int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW;
+    static const int flags =
+        O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
     int fd = openat(directory_fd, DATA_DIRECTORY_LOG, flags, 0600);
     return fd < 0 ? -errno : fd;
 }
 
-/* Proof for the file that the rename replaces: only this function makes seedancefs.log.old, from an
- * older log, and S-LOG-2 promises that one of these is kept. */
-static int log_put_aside(const void *context)
+/* A log that was moved away (S-LOG-4) has another file in its place, or none: nothing is renamed.
+ * Otherwise, proof for the file that the rename replaces: only this function makes
+ * seedancefs.log.old, from an older log, and S-LOG-2 promises that one of these is kept. */
+static int log_put_aside(const void *context, int log_fd)
 {
     const struct data_directory *data = context;
-    int r = renameat(data->fd, DATA_DIRECTORY_LOG, data->fd, DATA_DIRECTORY_LOG ".old");
-    return r < 0 && errno != ENOENT ? -errno : log_file_open(data->fd);
+    struct stat log;
+    struct stat named;
+    if (fstat(log_fd, &log) < 0)
+        return -errno;
+    if (fstatat(data->fd, DATA_DIRECTORY_LOG, &named, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? log_file_open(data->fd) : -errno;
+    bool is_log = log.st_dev == named.st_dev && log.st_ino == named.st_ino;
+    if (is_log && renameat(data->fd, DATA_DIRECTORY_LOG, data->fd, DATA_DIRECTORY_LOG ".old") < 0)
+        return -errno;
+    return log_file_open(data->fd);
 }
 
 static int log_open(const struct options *options, const struct data_directory *data)
@@ -146,6 +157,23 @@ static int log_open(const struct options *options, const struct data_directory *
     log_configure(options->log_level, fd);
     log_rotation_set(LOG_BYTES_MAX, log_put_aside, data);
     return 0;
+}
+
+/* At SIGHUP, because logrotate and the like have moved the log away. The name is looked up in the
+ * data directory that is open, wherever that is now. Standard error cannot be opened anew: only who
+ * started the program knows what it is. */
+static void log_reopen(const struct daemon *daemon)
+{
+    if (daemon->options->is_foreground)
+        return;
+    int fd = log_file_open(daemon->data.fd);
+    if (fd < 0)
+        log_warn("log.kept",
+                 "file=%s/" DATA_DIRECTORY_LOG " error=%s why=\"it cannot be opened; "
+                 "the log continues in the file before it\"",
+                 daemon->options->data_directory, err_name(fd));
+    else
+        log_file_replace(fd);
 }
 
 static enum exit_code data_start(struct daemon *daemon)
@@ -533,6 +561,8 @@ static void on_signal(void *context, short revents UNUSED)
     struct daemon *daemon = context;
     struct signalfd_siginfo info;
     while (read(daemon->signal_watch.fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        if (info.ssi_signo == SIGHUP)
+            log_reopen(daemon); /* first, so that no line about it is in the old file */
         log_info("signal.caught", "signal=%u", info.ssi_signo);
         if (info.ssi_signo == SIGHUP)
             key_reload(daemon);

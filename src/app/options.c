@@ -129,8 +129,9 @@ static void help_print(FILE *out)
     for (size_t i = 0; i < model_count(); i++)
         (void)fprintf(out, "%s %s", i ? "," : "", model_at(i)->name);
     (void)fprintf(out, ".\nUnmount with: fusermount3 -u MOUNTPOINT\n"
-                       "SIGHUP makes it read the API key file again. Exit codes: 0 done, 1 failure "
-                       "while running,\n2 wrong usage or configuration.\n");
+                       "SIGHUP makes it read the API key file again and open its log anew.\n"
+                       "Exit codes: 0 done, 1 failure while running, 2 wrong usage or "
+                       "configuration.\n");
 }
 
 static void version_print(void)

@@ -38,14 +38,26 @@ void log_configure(enum log_level level, int fd)
     rotation.fn = NULL;
 }
 
-void log_rotation_set(int64_t bytes_max, log_rotate_fn *fn, const void *context)
+static void file_measure(void)
 {
     struct stat st;
+    rotation.bytes = fstat(log_fd, &st) < 0 ? 0 : st.st_size;
+    rotation.bytes_next = rotation.bytes_max;
+}
+
+void log_rotation_set(int64_t bytes_max, log_rotate_fn *fn, const void *context)
+{
     rotation.fn = fn;
     rotation.context = context;
     rotation.bytes_max = bytes_max;
-    rotation.bytes = fstat(log_fd, &st) < 0 ? 0 : st.st_size;
-    rotation.bytes_next = bytes_max;
+    file_measure();
+}
+
+void log_file_replace(int fd)
+{
+    (void)close(log_fd);
+    log_fd = fd;
+    file_measure();
 }
 
 bool log_is_enabled(enum log_level level)
@@ -68,15 +80,11 @@ static void rotate_before(size_t len)
 {
     if (!rotation.fn || rotation.bytes + (int64_t)len <= rotation.bytes_next)
         return;
-    int fd = rotation.fn(rotation.context);
-    if (fd < 0) {
+    int fd = rotation.fn(rotation.context, log_fd);
+    if (fd < 0)
         rotation.bytes_next = rotation.bytes + ROTATION_RETRY_BYTES;
-        return;
-    }
-    (void)close(log_fd);
-    log_fd = fd;
-    rotation.bytes = 0;
-    rotation.bytes_next = rotation.bytes_max;
+    else
+        log_file_replace(fd);
 }
 
 static bool bytes_write(const char *bytes, size_t len)

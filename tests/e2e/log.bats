@@ -174,3 +174,123 @@ poll.poll()' "$MNT/jobs/cat/wait" 3>&- &
     scenario
     make_job dog
 }
+
+# S-LOG-4: On SIGHUP the program opens `seedancefs.log` anew, so that a log that was moved away gets no further line.
+#   When the file cannot be opened, the log continues in the old one, which says so. A full log that was moved away is
+#   not put aside (S-LOG-2): the program then continues in the file that has its name. With `-f` nothing is opened.
+@test "S-LOG-4: a log that was moved away gets no further line after SIGHUP" {
+    # Relative, and the program is in / by now.
+    cd "$DIR"
+    DATA=data mount_fs
+    cd /
+    local log=$DATA/seedancefs.log
+    make_job cat
+    wait_ends cat
+    mv "$log" "$log.1"
+    complaints 1
+    [ "$(grep -c 'event=fuse.error op=mkdir' "$log.1")" -eq 1 ]
+    kill -HUP "$FS_PID"
+    wait_until 10 grep -qs event=key.changed "$log"
+    [ "$(stat -c %a "$log")" = 600 ]
+    head -n 1 "$log" | grep -q 'event=signal.caught signal=1'
+    cp "$log.1" "$DIR/before"
+    complaints 3
+    make_job dog
+    [ "$(grep -c 'event=fuse.error op=mkdir' "$log")" -eq 3 ]
+    cmp "$log.1" "$DIR/before"
+    # A log that was not moved is appended to; neither is one that somebody has made already overwritten.
+    kill -HUP "$FS_PID"
+    wait_until 10 has_lines 2 event=key.changed "$log"
+    mv "$log" "$log.2"
+    (umask 077 && echo before >"$log")
+    kill -HUP "$FS_PID"
+    wait_until 10 has_lines 1 event=key.changed "$log"
+    has_lines 2 event=key.changed "$log.2"
+    head -n 1 "$log" | grep -qx before
+    [ "$(find "/proc/$FS_PID/fd" -lname '*seedancefs.log*' | wc -l)" -eq 1 ]
+    creates_are 2
+}
+has_lines() { [ "$(grep -cs "$2" "$3")" -eq "$1" ]; }
+
+@test "S-LOG-4: a log that cannot be opened: it continues in the old file" {
+    mount_fs
+    local log=$DATA/seedancefs.log how error limit
+    for how in directory:EISDIR link:ELOOP fifo:ENXIO descriptors:EMFILE; do
+        error=${how#*:} how=${how%:*}
+        mv "$log" "$log.$how"
+        case $how in
+        directory) mkdir "$log" ;;
+        link) ln -s "$DIR/elsewhere" "$log" ;;
+        fifo) mkfifo "$log" ;;
+        descriptors)
+            limit=$(prlimit -n -o SOFT --noheadings -p "$FS_PID")
+            prlimit -n3: -p "$FS_PID" ;;
+        esac
+        kill -HUP "$FS_PID"
+        wait_until 10 grep -q "level=warn event=log.kept file=$log error=$error why=" "$log.$how"
+        complaints 1
+        sed 1,/event=log.kept/d "$log.$how" | grep -q 'event=fuse.error op=mkdir'
+        [ $how != descriptors ] || prlimit -n"$limit": -p "$FS_PID"
+        rm -rf "$log"
+        kill -HUP "$FS_PID"
+        wait_until 10 test -s "$log"
+        complaints 1
+        [ "$(grep -c 'event=fuse.error op=mkdir' "$log")" -eq 1 ]
+    done
+    [ ! -e "$DIR/elsewhere" ]
+    make_job cat
+}
+
+@test "S-LOG-4: a full log that was moved away is not put aside" {
+    local log=$DATA/seedancefs.log line there
+    line="2026-01-01T00:00:00.000Z level=info event=before x=$(printf '%050d' 0)"
+    mkdir -m 700 "$DATA"
+    for there in nothing mine; do
+        (umask 077 && yes "$line" | head -c $((4190000 / (${#line} + 1) * (${#line} + 1))) >"$log")
+        echo older >"$log.old"
+        mount_fs
+        mv "$log" "$log.1"
+        [ $there = nothing ] || (umask 077 && echo mine >"$log")
+        complaints 1000
+        [ "$(cat "$log.old")" = older ]
+        [ $there = nothing ] || [ "$(head -n 1 "$log")" = mine ]
+        # No line is lost at the border.
+        [ "$(stat -c %s "$log.1")" -le $((4 << 20)) ]
+        [ "$(grep -c 'event=fuse.error op=mkdir' "$log")" -gt 900 ]
+        [ "$(cat "$log.1" "$log" | grep -c 'event=fuse.error op=mkdir')" -eq 1000 ]
+        unmount_fs
+        rm "$log"
+    done
+}
+
+@test "S-LOG-4: logrotate, as docs/RUNNING.md has it" {
+    command -v logrotate >/dev/null || skip "logrotate is not installed"
+    export HOME=$DIR/home
+    DATA=$HOME/.local/share/seedancefs
+    mkdir -p "$HOME/.local/share" "$DIR/bin"
+    # Of all programs of that name on this machine only the one of this test.
+    printf '#!/bin/sh\n[ "$*" = "-HUP -x seedancefs" ] && kill -HUP "$(cat %s)"\n' "$DIR/pid" >"$DIR/bin/pkill"
+    chmod +x "$DIR/bin/pkill"
+    export PATH=$DIR/bin:$PATH
+    mount_fs
+    echo "$FS_PID" >"$DIR/pid"
+    local log=$DATA/seedancefs.log
+    awk '/^## / { is_here = /^## Rotating the log/ } is_here && sub(/^    /, "")' "$ROOT/docs/RUNNING.md" >"$DIR/block"
+    has postrotate "$DIR/block"
+    complaints 5
+    dash -e "$DIR/block" # it is not due
+    [ ! -e "$log.1" ]
+    rotate() { logrotate --force -s ~/.local/state/seedancefs.logrotate ~/.config/seedancefs/logrotate.conf; }
+    rotate
+    wait_until 10 grep -qs event=key.changed "$log"
+    [ "$(grep -c 'event=fuse.error op=mkdir' "$log.1")" -eq 5 ]
+    fails grep 'event=fuse.error op=mkdir' "$log"
+    complaints 3
+    [ "$(grep -c 'event=fuse.error op=mkdir' "$log.1")" -eq 5 ]
+    rotate
+    wait_until 10 grep -qs event=key.changed "$log"
+    [ "$(grep -c 'event=fuse.error op=mkdir' "$log.1")" -eq 3 ]
+    [ "$(zgrep -c 'event=fuse.error op=mkdir' "$log.2.gz")" -eq 5 ]
+    [ "$(stat -c %a "$log" "$log.1" "$log.2.gz" | sort -u)" = 600 ]
+    make_job cat
+}

@@ -2,7 +2,8 @@
  * What: the log, one logfmt line per event, written at boundaries only (fuse reply, job transition,
  * transfer end, start and stop):
  *     2026-11-23T08:00:00.123Z level=info event=job.transition job=cat from=waiting to=submitting
- * Lifetime: one per program, like stderr: the level and the descriptor are set once by app/.
+ * Lifetime: one per program, like stderr: app/ sets the level and the descriptor, and replaces the
+ * descriptor at SIGHUP.
  * A caller never passes a secret: keys are `struct secret`, which no format can print, and URLs go
  * through url_redact().
  *
@@ -24,13 +25,17 @@ enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
  * standard error. */
 void log_configure(enum log_level level, int fd);
 
-/* Renames the full file and returns the descriptor of a new one, which the log owns. On -errno the
- * log uses the old file for a while longer. Must not log. */
-typedef int log_rotate_fn(const void *context);
+/* Renames the full file, whose descriptor is `fd`, and returns the descriptor of a new one, which
+ * the log owns. On -errno the log uses the old file for a while longer. Must not log. */
+typedef int log_rotate_fn(const void *context, int fd);
 
 /* Limits the file to `bytes_max` until the next log_configure(); the log owns its descriptor,
  * too. */
 void log_rotation_set(int64_t bytes_max, log_rotate_fn *fn, const void *context);
+
+/* Only after log_rotation_set(): the log continues in `fd`, which it then owns, and closes the file
+ * before it. */
+void log_file_replace(int fd);
 
 bool log_is_enabled(enum log_level level);
 

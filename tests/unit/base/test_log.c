@@ -120,9 +120,12 @@ static void test_log__what_is_not_taken_is_dropped_and_counted(void **state UNUS
 static int rotations;
 static int next_fd; /* what the next rotation gives */
 
-static int rotate(const void *context)
+static int rotated_fd; /* what the last rotation got */
+
+static int rotate(const void *context, int fd)
 {
     rotations++;
+    rotated_fd = fd;
     assert_ptr_equal(context, &rotations);
     return next_fd;
 }
@@ -148,6 +151,7 @@ static void test_log__a_full_file_is_put_aside(void **state UNUSED)
     next_fd = fds[1];
     while (rotations == 1)
         log_info("x", "n=%04d", 20);
+    assert_int_equal(rotated_fd, fds[0]);
     assert_int_equal(fcntl(fds[0], F_GETFD), -1);
     assert_int_equal(fstat(watched[1], &st), 0);
     assert_int_equal(st.st_size, line);
@@ -163,6 +167,39 @@ static void test_log__a_full_file_is_put_aside(void **state UNUSED)
     (void)close(watched[1]);
 }
 
+/* S-LOG-4 in small. */
+static void test_log__a_replaced_file_gets_no_further_line(void **state UNUSED)
+{
+    struct stat st;
+    int fds[2] = {memfd_create("log", MFD_CLOEXEC), memfd_create("log", MFD_CLOEXEC)};
+    int watched[2] = {dup(fds[0]), dup(fds[1])}; /* the log closes the others */
+    log_configure(LOG_INFO, fds[0]);
+    log_rotation_set(1000, rotate, &rotations);
+    log_info("x", "n=1");
+    assert_int_equal(fstat(watched[0], &st), 0);
+    off_t line = st.st_size;
+    /* What is in the other file counts towards its limit. */
+    assert_int_equal(ftruncate(watched[1], 1000 - line), 0);
+    assert_int_equal(lseek(watched[1], 0, SEEK_END), 1000 - line);
+    log_file_replace(fds[1]);
+    assert_int_equal(fcntl(fds[0], F_GETFD), -1);
+    rotations = 0;
+    next_fd = -EIO;
+    log_info("x", "n=2");
+    assert_int_equal(rotations, 0);
+    log_info("x", "n=3");
+    assert_int_equal(rotations, 1);
+    assert_int_equal(rotated_fd, fds[1]);
+    assert_int_equal(fstat(watched[0], &st), 0);
+    assert_int_equal(st.st_size, line);
+    assert_int_equal(fstat(watched[1], &st), 0);
+    assert_int_equal(st.st_size, 1000 + line);
+    log_configure(LOG_WARN, STDERR_FILENO);
+    (void)close(fds[1]);
+    (void)close(watched[0]);
+    (void)close(watched[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -170,6 +207,7 @@ int main(void)
         cmocka_unit_test(test_log__levels_are_words_and_a_threshold),
         cmocka_unit_test(test_log__what_is_not_taken_is_dropped_and_counted),
         cmocka_unit_test(test_log__a_full_file_is_put_aside),
+        cmocka_unit_test(test_log__a_replaced_file_gets_no_further_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
