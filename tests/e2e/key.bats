@@ -123,3 +123,86 @@ for pid in sys.argv[2:]:
         unmount_fs
     done
 }
+
+prompt() { echo "{\"prompt\": \"$2\"${3:+, $3}}" >"$J/$1/prompt.json"; }
+# old_key_jobs   a job that runs, one that waits for its place, one that is held and one that is unknown; then the
+# service refuses the old key
+old_key_jobs() {
+    scenario '{"kind":"create","prompt_contains":"what became","response":{"status":500}}'
+    prompt doubt "what became of it"
+    wait_status doubt unknown
+    prompt long "[[seconds=2]] long"
+    wait_status long running
+    prompt next "next"
+    status_is next waiting
+    prompt held "held" '"hold": true'
+    status_is held held
+    local KEY=th-NEW-KEY
+    end_sim
+    start_sim
+    wait_until 20 refused
+}
+refused() { [ -e "$J/long/error" ] && has 'HTTP 401' "$J/long/error" && has 'send SIGHUP' "$J/long/error"; }
+all_continue() {
+    wait_status long succeeded
+    wait_status next succeeded
+    status_is held held
+    status_is doubt unknown
+    creates_are 3
+    [ ! -e "$J/long/error" ]
+}
+
+# S-KEY-4: When the key is replaced, jobs continue where they were: what waits is sent with the new key, tasks are
+#   followed with it, and what is held or unknown stays so. A key from the environment or a credential of systemd is
+#   replaced by a restart: SIGHUP keeps it, and the log says why.
+@test "S-KEY-4: a new key in the file, as docs/RUNNING.md has it" {
+    export HOME=$DIR/home
+    DATA=$HOME/.local/share/seedancefs
+    mkdir -p "$HOME/.local/share" "$DIR/bin"
+    cp -p "$DIR/key" "$HOME/.tokenhub-key"
+    mount_fs --api-key-file "$HOME/.tokenhub-key" --max-active 1
+    # Of all programs of that name on this machine only the one of this test.
+    printf '#!/bin/sh\n[ "$*" = "-HUP -x seedancefs" ] && exec kill -HUP %s\n' "$FS_PID" >"$DIR/bin/pkill"
+    chmod +x "$DIR/bin/pkill"
+    old_key_jobs
+    awk '/^## / { is_here = /^## Replacing the API key/ } is_here && sub(/^    /, "")' "$ROOT/docs/RUNNING.md" >"$DIR/block"
+    has th-NEW-KEY "$DIR/block"
+    PATH=$DIR/bin:$PATH dash "$DIR/block" >"$DIR/said"
+    has event=key.changed "$DIR/said"
+    [ "$(stat -c %a "$HOME/.tokenhub-key")" = 600 ]
+    all_continue
+}
+
+@test "S-KEY-4: a new key in the environment or in a credential takes a restart" {
+    local how usual=(--api-url "$API" --poll-interval 0.05 --settle 0 --max-active 1)
+    mkdir "$DIR/credentials"
+    for how in environment credential; do
+        DATA=$DIR/$how
+        if [ $how = environment ]; then
+            TOKENHUB_API_KEY=$KEY "$SEEDANCEFS" "${usual[@]}" --data-dir "$DATA" "$MNT" 3>&-
+        else
+            echo "$KEY" >"$DIR/credentials/tokenhub-api-key"
+            CREDENTIALS_DIRECTORY=$DIR/credentials "$SEEDANCEFS" "${usual[@]}" --data-dir "$DATA" "$MNT" 3>&-
+        fi
+        find_daemon
+        old_key_jobs
+        echo th-NEW-KEY >"$DIR/credentials/tokenhub-api-key"
+        hup
+        wait_until 20 logged 'key.kept why="it came from the environment"'
+        sleep 0.5
+        refused
+        status_is next waiting
+        unmount_fs
+        if [ $how = environment ]; then
+            TOKENHUB_API_KEY=th-NEW-KEY "$SEEDANCEFS" "${usual[@]}" --data-dir "$DATA" "$MNT" 3>&-
+        else
+            CREDENTIALS_DIRECTORY=$DIR/credentials "$SEEDANCEFS" "${usual[@]}" --data-dir "$DATA" "$MNT" 3>&-
+        fi
+        find_daemon
+        all_continue
+        unmount_fs
+        : >"$LOG"
+        end_sim
+        start_sim
+    done
+}
