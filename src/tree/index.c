@@ -37,6 +37,10 @@ enum {
     REQUEST_BYTES_MAX = 1024 * 1024, /* of a request in which the prompt is looked for */
 };
 
+/* As long as the service keeps tasks, and the user can adopt those of which the copy does not know
+ * (docs/RUNNING.md). */
+#define COPY_SHOWN_MS (INT64_C(7) * 86400 * 1000)
+
 /* The assembler's .incbin, as in src/sim/clips.c: C has no #embed before C23. */
 __asm__(".pushsection .rodata\n"
         ".global tree_index_page\ntree_index_page:\n"
@@ -70,7 +74,10 @@ struct index {
     struct tree *tree;
     struct job **jobs; /* the ones shown, latest first */
     size_t count;
-    size_t all; /* jobs in the mount */
+    size_t all;          /* jobs in the mount */
+    size_t held;         /* of them: held because the data directory is a copy */
+    int64_t restored_ms; /* when it was noticed last that it is a copy; 0: never */
+    int64_t until_ms;    /* wall time when the page changes by itself */
 };
 
 /* Adds text as HTML, also for an attribute: markup in it becomes text. */
@@ -316,6 +323,7 @@ static int index_collect(struct index *index)
         return -ENOMEM;
     for (struct job *job = jobs_next(jobs, 0); job; job = jobs_next(jobs, job->id)) {
         index->all++;
+        index->held += job->state == JOB_HELD && job->hold == JOB_HOLD_RESTORED;
         if (index_key(job) < earliest)
             continue;
         if (index->count == (size_t)2 * INDEX_JOBS_MAX) {
@@ -344,6 +352,40 @@ static void note_add(const struct index *index, struct buf *out)
                  index->count, index->all);
 }
 
+/* Not for ever: who moves the data directory to another disk makes a copy, too (S-RESTORE-3). */
+static int copy_collect(struct index *index)
+{
+    const struct tree *tree = index->tree;
+    int r = store_number_get(tree->settings.store, "restored_ms", &index->restored_ms);
+    index->until_ms = INT64_MAX;
+    if (r < 0 || index->restored_ms == 0 || index->held > 0)
+        return r;
+    int64_t until_ms = index->restored_ms + COPY_SHOWN_MS;
+    if (clock_wall_ms(tree->settings.clock) < until_ms)
+        index->until_ms = until_ms;
+    else
+        index->restored_ms = 0;
+    return 0;
+}
+
+static void copy_add(const struct index *index, struct buf *out)
+{
+    char when[TEXT_TIME_SIZE];
+    if (index->restored_ms == 0)
+        return;
+    text_time_rfc3339(index->restored_ms, when);
+    buf_addf(out,
+             "This data directory is a restored backup or a copy (noticed on %.10s at %.5s UTC): ",
+             when, when + 11);
+    if (index->held == 0)
+        buf_add_text(out, "nothing that waited in it is held now");
+    else if (index->held == 1)
+        buf_add_text(out, "one job that waited in it is held until you order it");
+    else
+        buf_addf(out, "%zu jobs that waited in it are held until you order them", index->held);
+    buf_add_text(out, ", and what was spent since the copy was made is not in the budget.");
+}
+
 static void empty_add(const struct index *index, struct buf *out)
 {
     buf_add_text(out, index->all > 0 ? " hidden" : "");
@@ -360,10 +402,8 @@ static const struct {
     const char *name;
     void (*add)(const struct index *index, struct buf *out);
 } places[] = {
-    {"{{revision}}", revision_add},
-    {"{{note}}", note_add},
-    {"{{empty}}", empty_add},
-    {"{{jobs}}", jobs_add},
+    {"{{revision}}", revision_add}, {"{{copy}}", copy_add}, {"{{note}}", note_add},
+    {"{{empty}}", empty_add},       {"{{jobs}}", jobs_add},
 };
 
 static void page_add(const struct index *index, struct buf *out)
@@ -410,9 +450,14 @@ int index_render(struct tree *tree, const struct node *node UNUSED, struct buf *
 {
     struct index index = {.tree = tree};
     int r = 0;
+    if (tree->index_page.len > 0 && clock_wall_ms(tree->settings.clock) >= tree->index_until_ms)
+        index_changed(tree);
     if (tree->index_page.len == 0) {
         r = index_collect(&index);
+        if (r == 0)
+            r = copy_collect(&index);
         if (r == 0) {
+            tree->index_until_ms = index.until_ms;
             page_add(&index, &tree->index_page);
             r = tree->index_page.error;
         }

@@ -67,8 +67,9 @@ struct tree {
     struct archive_file *archive_files;
     int archive_active; /* files that are being fetched */
     bool is_started;
-    struct buf scratch;    /* for sizes of generated files */
-    struct buf index_page; /* empty: something has changed since the last page */
+    struct buf scratch;     /* for sizes of generated files */
+    struct buf index_page;  /* empty: something has changed since the last page */
+    int64_t index_until_ms; /* wall time when that page changes by itself */
     uint64_t index_key;
     uint64_t index_revision;
     struct tree_handle *handles;

@@ -160,3 +160,20 @@ SCRIPT
     make_jobs
     gallery framed_evil "$DIR/outer.html"
 }
+
+# S-RESTORE-3: In a data directory that was restored or copied, a sentence at the top of `index.html` says so, how many
+#   jobs are held because of that, and that what was spent since the copy was made is not in the budget. It is there for
+#   seven days, as long as the service keeps tasks that can be adopted, and after that while a job is held because of that.
+@test "S-RESTORE-3: an open page of a copied directory follows what is ordered" {
+    mount_fs --max-active 1
+    echo '{"prompt": "[[seconds=600]] long"}' >"$MNT/jobs/long/prompt.json"
+    wait_status long running
+    echo '{"prompt": "next"}' >"$MNT/jobs/next/prompt.json"
+    status_is next waiting
+    unmount_fs
+    cp -a "$DATA" "$DATA.copy"
+    DATA=$DATA.copy
+    mount_fs
+    status_is next held
+    gallery copied
+}

@@ -227,6 +227,24 @@ def looks(page, mount):
     is_clean(page)
 
 
+def copied(page, mount):
+    page.open(url(mount))
+    page.size(320, 800, mobile=True)
+    text = 'document.getElementById("copy").innerText'
+    expect('one job that waited in it is held' in page.js(text), page.js(text))
+    expect(page.js('document.getElementById("copy").getBoundingClientRect().bottom <= '
+                   'document.querySelector(".job").getBoundingClientRect().top'), 'it is not above the jobs')
+    for scheme in ('light', 'dark'):
+        page.scheme(scheme)
+        least = page.js(CONTRAST)
+        expect(least['ratio'] >= 4.5, f'{scheme}: {least}')
+    expect(not page.js(SCROLLS_SIDEWAYS), 'it does not fit a phone')
+    with open(f'{mount}/jobs/next/ctl', 'w', encoding='utf-8') as file:
+        file.write('submit\n')
+    page.wait(f'{text}.includes("nothing that waited in it is held now, and what was spent")')
+    is_clean(page)
+
+
 def without_scripts(page, mount):
     page.scripts(False)
     page.call('Page.navigate', url=url(mount))

@@ -121,3 +121,44 @@ SCRIPT
     [ "$(jq -r .restored_at "$MNT/spend.json")" = null ]
     creates_are 1
 }
+
+# S-RESTORE-3: In a data directory that was restored or copied, a sentence at the top of `index.html` says so, how many
+#   jobs are held because of that, and that what was spent since the copy was made is not in the budget. It is there for
+#   seven days, as long as the service keeps tasks that can be adopted, and after that while a job is held because of that.
+@test "S-RESTORE-3: index.html says that the directory is a copy, what is held and what is not known" {
+    says() { has "<p class=\"copy\" id=\"copy\">$1</p>" "$MNT/index.html"; }
+    local noticed rest=', and what was spent since the copy was made is not in the budget.'
+    mount_fs --max-active 1
+    prompt long "[[seconds=600]] long"
+    wait_status long running
+    prompt a "the next one"
+    prompt b "another one"
+    prompt own "held for itself" '"hold": true'
+    status_is own held
+    says ''
+    unmount_fs
+    cp -a "$DATA" "$DATA.copy"
+    DATA=$DATA.copy
+    mount_fs
+    status_is b held
+    noticed=$(jq -r .restored_at "$MNT/spend.json")
+    noticed="This data directory is a restored backup or a copy (noticed on ${noticed:0:10} at ${noticed:11:5} UTC): "
+    says "${noticed}2 jobs that waited in it are held until you order them$rest"
+    echo submit >"$J/a/ctl"
+    says "${noticed}one job that waited in it is held until you order it$rest"
+    # A week later it says so because of that job only.
+    unmount_fs
+    sqlite3 "$DATA/jobs.sqlite" "UPDATE meta SET value = value - 7 * 86400000 WHERE key = 'restored_ms'"
+    mount_fs
+    has ': one job that waited in it is held until you order it,' "$MNT/index.html"
+    rm -r "$J/b"
+    says ''
+    [ "$(jq -r .restored_at "$MNT/spend.json")" != null ]
+    # Within the week it also says so when nothing is held.
+    unmount_fs
+    sqlite3 "$DATA/jobs.sqlite" "UPDATE meta SET value = value + 3600000 WHERE key = 'restored_ms'"
+    mount_fs
+    has "nothing that waited in it is held now$rest</p>" "$MNT/index.html"
+    status_is own held
+    wait_status a succeeded
+}

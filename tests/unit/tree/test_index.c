@@ -321,6 +321,54 @@ static void test_index__a_page_shows_a_thousand_and_says_how_many_there_are(void
     gallery_fini(&g);
 }
 
+static void restored_set(struct gallery *g, int64_t restored_ms)
+{
+    assert_int_equal(store_begin(g->w.store, STORE_LAZY), 0);
+    assert_int_equal(
+        store_end(g->w.store, store_number_set(g->w.store, "restored_ms", restored_ms)), 0);
+    index_changed(g->tree);
+}
+
+/* S-RESTORE-3 in small. */
+static void test_index__a_copy_is_said_for_a_week_and_while_a_job_is_held(void **state UNUSED)
+{
+    static const int64_t week_ms = INT64_C(7) * 86400 * 1000;
+    struct gallery g;
+    gallery_init(&g);
+    assert_has(page_of(&g), "id=\"copy\"></p>");
+    const int64_t noticed_ms = INT64_C(1795000000000); /* 2026-11-18T11:06:40Z */
+    g.w.clock.wall_ms = noticed_ms + week_ms - 1;
+    restored_set(&g, noticed_ms);
+    assert_has(page_of(&g), "id=\"copy\">This data directory is a restored backup or a copy "
+                            "(noticed on 2026-11-18 at 11:06 UTC): nothing that waited in it is "
+                            "held now, and what was spent since the copy was made is not in the "
+                            "budget.</p>");
+    /* Nobody says that the page has changed: its time is over. */
+    uint64_t revision = g.tree->index_revision;
+    g.w.clock.wall_ms++;
+    assert_has(page_of(&g), "id=\"copy\"></p>");
+    assert_int_equal(g.tree->index_revision, revision + 1);
+    (void)page_of(&g);
+    assert_int_equal(g.tree->index_revision, revision + 1);
+    /* Held for another reason says nothing. */
+    struct job *jobs[2] = {job_make_named(&g.w, "a"), job_make_named(&g.w, "b")};
+    for (int i = 0; i < 2; i++) {
+        jobs[i]->state = JOB_HELD;
+        jobs[i]->hold = JOB_HOLD_USER;
+    }
+    index_changed(g.tree);
+    assert_has(page_of(&g), "id=\"copy\"></p>");
+    jobs[0]->hold = JOB_HOLD_RESTORED;
+    index_changed(g.tree);
+    assert_has(page_of(&g), ": one job that waited in it is held until you order it, and what");
+    jobs[1]->hold = JOB_HOLD_RESTORED;
+    index_changed(g.tree);
+    assert_has(page_of(&g), ": 2 jobs that waited in it are held until you order them, and what");
+    for (int i = 0; i < 2; i++)
+        jobs[i]->state = JOB_DRAFT;
+    gallery_fini(&g);
+}
+
 static void test_index__long_texts_are_cut_between_characters(void **state UNUSED)
 {
     struct gallery g;
@@ -449,6 +497,7 @@ int main(void)
         cmocka_unit_test(test_index__what_was_removed_is_not_linked),
         cmocka_unit_test(test_index__the_latest_request_comes_first),
         cmocka_unit_test(test_index__a_page_shows_a_thousand_and_says_how_many_there_are),
+        cmocka_unit_test(test_index__a_copy_is_said_for_a_week_and_while_a_job_is_held),
         cmocka_unit_test(test_index__long_texts_are_cut_between_characters),
         cmocka_unit_test(test_index__the_page_is_made_again_when_something_has_changed_alone),
         cmocka_unit_test(test_index__each_run_has_a_key_of_its_own),
