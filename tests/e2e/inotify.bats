@@ -17,8 +17,10 @@ teardown() {
 watch() {
     inotifywait -m -q --format '%e %w%f' "$@" >"$DIR/seen" 2>"$DIR/watch.err" 3>&- &
     WATCH=$!
-    wait_until 10 grep -q "$(printf 'inotify wd')" "/proc/$WATCH/fdinfo/3"
+    wait_until 10 watches "$#"
 }
+# inotifywait adds its watches one after the other.
+watches() { [ "$(grep -c '^inotify wd' "/proc/$WATCH/fdinfo/3")" -eq "$1" ]; }
 unwatch() { kill "$WATCH"; wait "$WATCH" || true; }
 seen() { grep -qxF "$1" "$DIR/seen"; }
 # The process works in a mount table of its own: what it does there makes no unmount fail, whenever it comes.
@@ -52,7 +54,6 @@ has_helper() { [ -n "$(helpers)" ]; }
     # Each of them for a file that is watched by itself, as `tail -F` and editors do it.
     unwatch
     mkdir "$J/owl"
-    sleep 1 # that it is new is told
     watch "$J/owl/status" "$J/owl/progress"
     printf '{"prompt": "y", "resolution": "480p"}' >"$J/dog/prompt.json"
     wait_status dog succeeded
@@ -87,7 +88,6 @@ has_helper() { [ -n "$(helpers)" ]; }
 @test "S-NOTIFY-1: what goes by itself" {
     mount_fs
     mkdir "$J/cat"
-    sleep 1 # that it is new is told
     watch "$J/cat" "$MNT/videos" "$MNT/by-status/draft" "$MNT/by-status/failed" "$MNT/by-status/succeeded" "$MNT/by-status/queued"
     echo '{"prompt": "x [[fail]]"}' >"$J/cat/prompt.json"
     wait_status cat failed
