@@ -90,7 +90,7 @@ static void child_raise(int root, enum tree_event kind, const char *path)
     case TREE_EVENT_LINK:
         (void)!symlinkat("-", root, path);
         break;
-    case TREE_EVENT_JOB:
+    case TREE_EVENT_DIRECTORY:
         (void)mkdirat(root, path, 0755);
         break;
     case TREE_EVENT_GONE:

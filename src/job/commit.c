@@ -196,7 +196,9 @@ static enum job_hold hold_choose(const struct job_file *file, const struct promp
     const struct job *job = file->job;
     if (job->hold == JOB_HOLD_COPY || !(file->mode & 0200))
         return JOB_HOLD_COPY;
-    if (prompt->hold == PROMPT_HOLD_NO)
+    /* With a take, only the user's word to this file orders another one. */
+    bool is_held_take = job->takes && job->hold != JOB_HOLD_NONE;
+    if (prompt->hold == PROMPT_HOLD_NO && !is_held_take)
         return JOB_HOLD_NONE;
     if (prompt->hold == PROMPT_HOLD_YES || job->jobs->settings.is_hold_wanted)
         return JOB_HOLD_USER;
@@ -260,7 +262,7 @@ int job_prompt_commit(struct job_file *file, bool is_order)
 static void report_show(struct job *job, char **problem)
 {
     struct job_detail *detail;
-    if (!*problem || !job_state_is_editable(job->state) || job_detail_get(job, &detail) < 0)
+    if (!*problem || !job_is_editable(job) || job_detail_get(job, &detail) < 0)
         return;
     free(detail->problem);
     detail->problem = TAKE_POINTER(*problem);

@@ -10,6 +10,7 @@
 #include "seedancefs/job/ctl.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int ctl_refuse(struct job *job, int r, const char *command, const char *why)
@@ -89,12 +90,87 @@ static int ctl_hold(struct job *job, const char *argument UNUSED)
     return r;
 }
 
+/* A user who asks for the job's results sees all its files again, also those that were unlinked. */
+static void job_show(struct job *job)
+{
+    job->hidden = 0;
+    job->hidden_prompt_id = 0;
+}
+
+/* A take must not be lost because another one is made: what --archive leaves for later is done
+ * before. */
+static int ctl_save_picked(struct job *job, const char *command)
+{
+    const struct job_hooks *hooks = &job->jobs->settings.hooks;
+    const char *why = "the present video is being saved on disk first. Write it again in a moment.";
+    int r = job->picked && hooks->on_save ? hooks->on_save(hooks->context, job->picked, &why) : 0;
+    return r < 0 ? ctl_refuse(job, r, command, why) : 0;
+}
+
+/* For `take` and `edit`. */
+static int ctl_check_take(struct job *job, const char *command)
+{
+    if (!job->picked)
+        return ctl_refuse(job, job_state_class(job->state) == JOB_CLASS_ACTIVE ? -EBUSY : -EINVAL,
+                          command, "the job has no video yet.");
+    if (job->state != JOB_SUCCEEDED && job->state != JOB_REJECTED && job->state < JOB_FAILED)
+        return ctl_refuse_state(job, command);
+    return ctl_save_picked(job, command);
+}
+
+static int ctl_take(struct job *job, const char *argument UNUSED)
+{
+    int r = ctl_check_take(job, "take");
+    if (r < 0)
+        return r;
+    r = job_to_take(job);
+    if (r == -ENODATA)
+        return ctl_refuse(job, -EINVAL, "take",
+                          "there is no request to send again: the task was adopted. Write `edit`, "
+                          "then a prompt.");
+    if (r == 0)
+        job_submit_schedule(job, 0);
+    return r;
+}
+
+static int ctl_edit(struct job *job, const char *argument UNUSED)
+{
+    if (job->takes && job_is_editable(job))
+        return 0; /* it may be written already */
+    int r = ctl_check_take(job, "edit");
+    if (r == 0)
+        r = job_to_edit(job);
+    if (r == 0)
+        job_show(job);
+    return r;
+}
+
+static int ctl_pick(struct job *job, const char *argument)
+{
+    char *end;
+    long long number = strtoll(argument, &end, 10);
+    struct job_take *take = *end ? NULL : job_take_get(job, number);
+    if (!take)
+        return ctl_refuse(job, -EINVAL, "pick",
+                          job->takes ? "there is no take with this number; status.json lists them."
+                                     : "the job has no video yet.");
+    if (job_state_class(job->state) == JOB_CLASS_ACTIVE)
+        return ctl_refuse_state(job, "pick");
+    if (is_prompt_open(job))
+        return ctl_refuse_writer(job, "pick");
+    bool is_picked = job->state == JOB_SUCCEEDED && job->picked == take;
+    int r = is_picked ? job_take_hidden_set(take, 0) : job_to_picked(job, take);
+    if (r == 0)
+        job_show(job);
+    return r;
+}
+
 static int ctl_retry(struct job *job, const char *argument UNUSED)
 {
     if (job->state == JOB_SUCCEEDED)
         return ctl_refuse(job, -EINVAL, "retry",
-                          "the job has succeeded, and its video would be lost. Write the same "
-                          "prompt into a new job for another one.");
+                          "the job has succeeded. `take` orders another video of the same prompt, "
+                          "as a new, paid attempt.");
     if (job->state != JOB_UNKNOWN && job->state != JOB_REJECTED && job->state < JOB_FAILED)
         return ctl_refuse_state(job, "retry");
     if (is_prompt_open(job))
@@ -112,7 +188,7 @@ static int ctl_retry(struct job *job, const char *argument UNUSED)
 static int ctl_adopt(struct job *job, const char *task_id)
 {
     struct jobs *jobs = job->jobs;
-    if (job_state_class(job->state) == JOB_CLASS_ACTIVE || job->state == JOB_SUCCEEDED)
+    if (job_state_class(job->state) == JOB_CLASS_ACTIVE)
         return ctl_refuse_state(job, "adopt");
     if (is_prompt_open(job))
         return ctl_refuse_writer(job, "adopt");
@@ -130,31 +206,34 @@ static int ctl_adopt(struct job *job, const char *task_id)
         (void)snprintf(why, sizeof(why), "this task belongs to the job %s already.", owner->name);
         return ctl_refuse(job, -EBUSY, "adopt", why);
     }
+    const struct job_take *own = owner ? jobs_take_get(jobs, known.id) : NULL;
+    if (own) {
+        char why[JOB_CTL_LINE_MAX];
+        (void)snprintf(why, sizeof(why), "this task has made take %lld of the job already.",
+                       (long long)own->number);
+        return ctl_refuse(job, -EINVAL, "adopt", why);
+    }
+    r = ctl_save_picked(job, "adopt");
+    if (r < 0)
+        return r;
     r = job_to_adopted(job, task_id, is_known ? &known : NULL);
     if (r == 0)
         job_poll_follow(job, 0);
     return r;
 }
 
-/* A user who asks for the job's results sees all its files again, also those that were unlinked. */
-static void job_show(struct job *job)
-{
-    job->hidden = 0;
-    job->hidden_prompt_id = 0;
-}
-
 static int ctl_refresh(struct job *job, const char *argument UNUSED)
 {
     if (job->state == JOB_SUCCEEDED) {
         job_show(job);
-        job->video_changes = 0;
-        jobs_url_refresh(job);
+        job->picked->video_changes = 0;
+        jobs_url_refresh(job->picked);
         return 0;
     }
     if (job->state != JOB_QUEUED && job->state != JOB_RUNNING)
         return ctl_refuse_state(job, "refresh");
     job_show(job);
-    if (!job->detail->call && !job->detail->is_sizing_video) {
+    if (!job->detail->call && !job->sizing) {
         timer_cancel(job->jobs->settings.timers, &job->detail->timer);
         job->detail->is_poll_wanted = true;
         job_poll_ask(job);
@@ -162,23 +241,24 @@ static int ctl_refresh(struct job *job, const char *argument UNUSED)
     return 0;
 }
 
-typedef int ctl_media_fn(void *context, struct job *job, const char **why);
+typedef int ctl_media_fn(void *context, struct job_take *take, const char **why);
 
 static int ctl_media(struct job *job, const char *command, ctl_media_fn *fn)
 {
     const char *why = "this is not possible.";
-    if (job->state != JOB_SUCCEEDED)
+    if (!job->picked)
         return ctl_refuse_state(job, command);
     if (!fn)
         return ctl_refuse(job, -EINVAL, command, why);
-    int r = fn(job->jobs->settings.hooks.context, job, &why);
+    int r = fn(job->jobs->settings.hooks.context, job->picked, &why);
     return r < 0 ? ctl_refuse(job, r, command, why) : 0;
 }
 
 /* The size need not be known: the first response tells it. */
 static int ctl_fetch(struct job *job, const char *argument UNUSED)
 {
-    job->video_changes = 0;
+    if (job->picked)
+        job->picked->video_changes = 0;
     int r = ctl_media(job, "fetch", job->jobs->settings.hooks.on_fetch);
     if (r == 0)
         job_show(job);
@@ -187,7 +267,7 @@ static int ctl_fetch(struct job *job, const char *argument UNUSED)
 
 static int ctl_evict(struct job *job, const char *argument UNUSED)
 {
-    if (job->state == JOB_SUCCEEDED && job->video_bytes < 0)
+    if (job->picked && job->picked->video_bytes < 0)
         return ctl_refuse(job, -EBUSY, "evict", "the size of the video is not known yet.");
     return ctl_media(job, "evict", job->jobs->settings.hooks.on_evict);
 }
@@ -205,6 +285,12 @@ static const struct ctl_command ctl_commands[] = {
     {"hold", false, ctl_hold, "do not send a waiting job before `submit` is written here"},
     {"retry", false, ctl_retry,
      "send the same request again as a new, paid attempt (unknown, rejected, failed, …)"},
+    {"take", false, ctl_take,
+     "order another video of the same request as a new, paid attempt; none is lost"},
+    {"edit", false, ctl_edit,
+     "let the prompt of a finished job be written anew: its next close is "
+     "a new, paid attempt"},
+    {"pick", true, ctl_pick, "pick NUMBER: make this take of takes/ the job's video"},
     {"adopt", true, ctl_adopt, "adopt TASK_ID: follow a task that exists at the service"},
     {"refresh", false, ctl_refresh, "ask the service now; for a finished video, ask for a new URL"},
     {"fetch", false, ctl_fetch, "save the whole video on disk now"},
@@ -256,6 +342,6 @@ int job_ctl_run(struct job *job, const char *bytes, size_t len)
         return r;
     }
     return ctl_refuse(job, -EINVAL, word,
-                      "unknown; the commands are submit, hold, retry, adopt TASK_ID, refresh, "
-                      "fetch, evict.");
+                      "unknown; the commands are submit, hold, retry, take, edit, pick NUMBER, "
+                      "adopt TASK_ID, refresh, fetch, evict.");
 }

@@ -63,7 +63,7 @@ int job_event_save_change(const struct job *job, const struct job_change *change
     const struct job_detail *detail = job->detail;
     enum job_state from =
         detail && detail->is_unsaved ? (enum job_state)detail->stored_state : job->state;
-    if (change->to == from && !change->is_new)
+    if (change->to == from && !change->is_new && !change->is_told)
         return 0;
     bool is_bad = change->to == JOB_REJECTED || change->to >= JOB_FAILED;
     struct event event = {.time_ms = now_ms,

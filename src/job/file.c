@@ -90,7 +90,7 @@ int job_file_create(struct job *job, const char *name, mode_t mode, struct job_f
     r = job_detail_get(job, &detail);
     if (r < 0)
         return r;
-    if (job_name_is_prompt(name) && !job_state_is_editable(job->state))
+    if (job_name_is_prompt(name) && !job_is_editable(job))
         return prompt_refuse_frozen(job);
     if (job_file_find(detail, name))
         return -EEXIST;
@@ -377,7 +377,7 @@ static int rename_check(struct job_file *file, struct job *job, const char *name
     int r = text_name_check(name);
     if (r < 0)
         return r;
-    if (job_name_is_prompt(name) && !job_state_is_editable(job->state))
+    if (job_name_is_prompt(name) && !job_is_editable(job))
         return prompt_refuse_frozen(job);
     if (job_file_is_frozen(file))
         return -ERR_PROMPT_FROZEN;

@@ -64,7 +64,7 @@ const char *job_prompt_name(const struct job_detail *detail)
 
 bool job_file_is_frozen(const struct job_file *file)
 {
-    return job_file_is_prompt(file) && !job_state_is_editable(file->job->state);
+    return job_file_is_prompt(file) && !job_is_editable(file->job);
 }
 
 bool job_file_is_removed(const struct job_file *file)

@@ -7,6 +7,7 @@
  *   poll_plan.c, poll_history.c    when to poll, and what was learned from the times of past tasks
  *   file_store.c   the user's files: find, stat, read, and where their bytes lie
  *   table.c        the collection: its tables, and the cache of details
+ *   take.c         the videos that a job has made
  *   problem.c      the texts that say how a job is doing
  *   quiet.c        a job's first request waits until its directory is quiet
  *   response.c     the raw response to a create, the text of a response, the delay after one
@@ -14,6 +15,7 @@
  *   record.c       how a transition is written down
  *   state.c        the state machine: the only code that changes a state
  *   video.c        what was learned about the finished video
+ *   refresh.c      asks the service for new URLs
  *   progress.c     how far a task is
  *   gate.c         what a waiting job waits for
  *   poll.c         queued, running -> the end: polls, and acts on the response
@@ -52,6 +54,12 @@ enum {
     JOB_RESPONSE_SIZE = API_MESSAGE_SIZE + 256,
 };
 
+/* The row of a take that was made by another attempt than the job's present one. */
+struct take_row {
+    struct store_attempt attempt;
+    struct take_row *next;
+};
+
 /* What is known of a job while somebody looks at it or it is active. */
 struct job_detail {
     struct store_attempt attempt; /* id 0: none */
@@ -60,6 +68,7 @@ struct job_detail {
     char *prompt_problem;         /* why no second prompt was created, for `error`; NULL: none */
     char *reason;                 /* why the job waits or is stale, one sentence; NULL: none */
     struct job_file *files;       /* the user's files, prompt.json among them */
+    struct take_row *take_rows;   /* those that somebody has asked for */
 
     /* Under way: at most one call and one timer. */
     struct api_call *call;
@@ -76,14 +85,12 @@ struct job_detail {
     bool saw_404;                /* the service has said 404 once */
     bool is_queued;              /* stands in the submit or poll queue */
     bool is_poll_wanted;         /* the user has asked for a poll now */
-    bool is_refresh_wanted;      /* somebody waits for a fresh URL */
     bool has_logged_status_word; /* an undocumented status word was logged */
     int progress_permille;       /* the last progress shown: it never goes back */
     bool is_unsaved;             /* the store has refused the last change */
     int stored_state;            /* if is_unsaved: the enum job_state that the store has */
-    bool is_sizing_video;   /* the service said succeeded; the media host is asked for the size */
-    bool is_response_kept;  /* the raw response of the create is on disk, or in: */
-    char *unsaved_response; /* a raw response that the store has refused */
+    bool is_response_kept;       /* the raw response of the create is on disk, or in: */
+    char *unsaved_response;      /* a raw response that the store has refused */
     size_t unsaved_response_len;
     char *reserved_response; /* memory for it while a create is under way; see job/response.c */
 
@@ -114,6 +121,7 @@ struct jobs {
     size_t details_count;
     struct job_detail *submit_queue;
     struct job_detail *poll_queue; /* in the order in which they became due */
+    struct job_refresh *refreshes; /* takes for which new URLs are asked for */
     struct poll_kind *poll_kinds;  /* what was learned of each kind of task */
     struct timer poll_timer;       /* runs the poll queue */
     int64_t poll_next_ms;          /* monotonic: when the rate limit is at rest again */
@@ -203,11 +211,23 @@ void job_detail_drop(struct job *job);
 void job_unlink(struct job *job);
 int job_name_check(const char *name) NODISCARD;                 /* 0: a job may have this name */
 struct job *jobs_find_any(struct jobs *jobs, const char *name); /* also provisional jobs */
-/* Appends a text of the job's attempt. */
-int jobs_blob_get(struct jobs *jobs, const struct job *job, enum store_blob which,
+/* Appends a text of the attempt. */
+int jobs_blob_get(struct jobs *jobs, int64_t attempt_id, enum store_blob which,
                   struct buf *out) NODISCARD;
 void job_unqueue(struct job *job);
 void job_call_cancel(struct job *job); /* of a create that was not sent, or of a poll */
+
+/* take.c */
+int job_take_new(struct job *job, int64_t attempt_id, struct job_take **out) NODISCARD;
+int job_take_load(void *context, const struct store_take *row) NODISCARD; /* into jobs */
+/* The take that the job's attempt has made; NULL: it has made none. */
+struct job_take *job_take_of_attempt(const struct job *job);
+int64_t job_take_number_next(const struct job *job);
+void job_takes_append(struct job_take *take); /* from now on the job has it */
+/* Keeps the job's present prompt with each of its takes that has none; within a transaction. */
+int job_takes_prompt_keep(struct job *job) NODISCARD;
+/* Gives the attempt away, of a take that was made by another one than the job's. */
+int job_take_attempt_take(struct job_take *take, struct store_attempt *out) NODISCARD;
 
 /* problem.c */
 int job_text_set(char **place,
@@ -251,6 +271,8 @@ struct job_change {
     const struct prompt *prompt; /* of a new attempt; NULL: none */
     int64_t copied_id;           /* the new attempt copies the request of this one; 0: none */
     bool is_adopted;             /* the new attempt has no request */
+    bool is_prompt_kept;         /* another prompt may be written from now on */
+    bool is_told;                /* in `events`, though the state stays the same */
     bool is_new;                 /* the job was created just now */
 };
 int job_change(struct job *job, const struct job_change *change) NODISCARD;
@@ -287,13 +309,35 @@ void job_to_ended(struct job *job, enum job_state state);
 void job_persist(struct job *job,
                  const char *note); /* saves a change of the attempt, not of the state */
 
-/* DRAFT … LOST except ACTIVE and SUCCEEDED -> QUEUED: follows a task that exists. */
+/* DRAFT … LOST except ACTIVE -> QUEUED: follows a task that exists. */
 /* `known`: the attempt that had the task before, whose cost is copied; NULL: none here. */
 int job_to_adopted(struct job *job, const char *task_id,
                    const struct store_attempt *known) NODISCARD;
 /* UNKNOWN, REJECTED, FAILED, CANCELLED, EXPIRED, LOST -> WAITING: the same request as a new
  * attempt. -ENODATA when the attempt has no request (it was adopted). */
 int job_to_retried(struct job *job) NODISCARD;
+/* SUCCEEDED, REJECTED, FAILED, CANCELLED, EXPIRED, LOST -> WAITING: the request of the picked take
+ * as a new attempt. -ENODATA: the take was adopted. */
+int job_to_take(struct job *job) NODISCARD;
+/* SUCCEEDED, REJECTED, FAILED, CANCELLED, EXPIRED, LOST -> DRAFT of a job with a take, whose prompt
+ * the user is going to write anew. */
+int job_to_edit(struct job *job) NODISCARD;
+/* Any state except ACTIVE -> SUCCEEDED, with this take. */
+int job_to_picked(struct job *job, struct job_take *take) NODISCARD;
+
+/* refresh.c */
+struct job_refresh;
+void jobs_refresh_next(struct jobs *jobs); /* as many as there are places for */
+void job_refreshes_cancel(struct job *job);
+/* A request about a task has begun: the next one waits its turn. */
+void jobs_poll_began(struct jobs *jobs);
+int64_t jobs_poll_spacing_ms(const struct jobs *jobs);
+
+/* video.c */
+/* Puts the URLs of a finished task into the take and its attempt. */
+int job_take_urls_set(struct job_take *take, struct store_attempt *attempt,
+                      const struct api_task *task) NODISCARD;
+void job_take_persist(struct job_take *take, const char *note);
 
 /* gate.c */
 /* The service asked to wait: nothing is sent before that, also after a restart. */

@@ -32,9 +32,6 @@ static int job_load(void *context, struct store_job *row)
     job->attempt_id = row->attempt_id;
     bool is_hold_known = row->hold >= JOB_HOLD_NONE && row->hold < JOB_HOLD_COUNT;
     job->hold = is_hold_known ? (enum job_hold)row->hold : JOB_HOLD_USER;
-    job->video_bytes = state == JOB_SUCCEEDED ? row->video_bytes : -1;
-    job->cover_bytes = state == JOB_SUCCEEDED ? row->cover_bytes : -1;
-    job->url_expires_ms = row->url_expires_ms;
     job->has_problem = row->has_problem;
     job->had_response = row->has_response;
     if (job_is_following(job))
@@ -64,6 +61,8 @@ int jobs_new(const struct jobs_settings *settings, struct jobs **out)
         r = jobs_defaults_begin(jobs);
     if (r == 0)
         r = store_job_each(settings->store, job_load, jobs);
+    if (r == 0)
+        r = store_take_each(settings->store, job_take_load, jobs);
     if (r < 0) {
         jobs_free(jobs);
         return r;
@@ -84,6 +83,7 @@ struct jobs *jobs_free(struct jobs *jobs)
     jobs_poll_kinds_free(jobs);
     timer_cancel(jobs->settings.timers, &jobs->resume_timer);
     HASH_ITER (by_id, jobs->by_id, job, next) {
+        job_refreshes_cancel(job);
         job_unlink(job);
         job_free(job);
     }
@@ -113,8 +113,10 @@ static int resume_draft(struct job *job)
 {
     struct job_detail *detail;
     struct stat st;
-    int r = job->has_problem ? 0 : job_detail_get(job, &detail);
-    if (r < 0 || job->has_problem)
+    /* After `edit` the prompt is the one from which a take was made, or a newer one. */
+    bool is_explained = job->has_problem || job->takes;
+    int r = is_explained ? 0 : job_detail_get(job, &detail);
+    if (r < 0 || is_explained)
         return r;
     const struct job_file *file = job_file_find_prompt(detail);
     if (!file || file->draft.writers > 0 || job_file_stat(file, &st) < 0 || st.st_size == 0)
@@ -142,18 +144,29 @@ static int resume_restored(struct job *job)
     return 0;
 }
 
+/* The sizes of some videos are not known yet. */
+static void resume_takes(struct job *job)
+{
+    const struct job_hooks *hooks = &job->jobs->settings.hooks;
+    struct job_take *take;
+    LL_FOREACH(job->takes, take)
+    {
+        if (take->video_bytes < 0 && hooks->on_video)
+            hooks->on_video(hooks->context, take);
+    }
+}
+
 static int job_resume(struct job *job)
 {
     struct job_detail *detail;
+    resume_takes(job);
     if (job->state == JOB_DRAFT)
         return resume_draft(job);
-    bool is_video_missing = job->state == JOB_SUCCEEDED && job->video_bytes < 0;
-    if (job_state_class(job->state) != JOB_CLASS_ACTIVE && !is_video_missing)
+    if (job_state_class(job->state) != JOB_CLASS_ACTIVE)
         return 0;
     int r = job_detail_get(job, &detail);
     if (r < 0)
         return r;
-    const struct job_hooks *hooks = &job->jobs->settings.hooks;
     if (job->state == JOB_WAITING && job->jobs->settings.is_restored)
         return resume_restored(job);
     if (job->state == JOB_WAITING && job->jobs->settings.is_hold_wanted)
@@ -162,10 +175,8 @@ static int job_resume(struct job *job)
         job_submit_schedule(job, 0);
     else if (job->state == JOB_SUBMITTING)
         job_response_read(job); /* if it is on disk already, the task is known */
-    else if (job->state != JOB_SUCCEEDED)
+    else
         job_poll_follow(job, (int64_t)(jobs_random(job->jobs) % 1000));
-    else if (hooks->on_video)
-        hooks->on_video(hooks->context, job);
     return 0;
 }
 

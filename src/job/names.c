@@ -104,8 +104,8 @@ int jobs_create_provisional(struct jobs *jobs, const char *name, struct job **ou
 static bool job_is_empty_draft(struct job *job)
 {
     struct job_detail *detail;
-    return job->state == JOB_DRAFT && job->attempt_id == 0 && job_detail_get(job, &detail) == 0 &&
-           !detail->files;
+    return job->state == JOB_DRAFT && job->attempt_id == 0 && !job->takes &&
+           job_detail_get(job, &detail) == 0 && !detail->files;
 }
 
 /* The part that the store decides: both jobs change, or none. `target` is replaced; NULL: none. */
@@ -194,6 +194,20 @@ static int job_rows_remove(void *context)
     return store_end(store, r);
 }
 
+static void media_unwanted(const struct job *job)
+{
+    const struct job_hooks *hooks = &job->jobs->settings.hooks;
+    const struct job_take *take;
+    if (!hooks->on_media_unwanted)
+        return;
+    LL_FOREACH(job->takes, take)
+    {
+        hooks->on_media_unwanted(hooks->context, take->id);
+    }
+    if (job->attempt_id && !job_take_of_attempt(job))
+        hooks->on_media_unwanted(hooks->context, job->attempt_id);
+}
+
 int jobs_remove(struct job *job)
 {
     struct jobs *jobs = job->jobs;
@@ -220,8 +234,8 @@ int jobs_remove(struct job *job)
         if (detail->call)
             job_call_cancel(job);
     }
+    job_refreshes_cancel(job);
     jobs->wake(jobs); /* it may have had a place, or held up the queue behind it */
-    if (job->attempt_id && jobs->settings.hooks.on_media_unwanted)
-        jobs->settings.hooks.on_media_unwanted(jobs->settings.hooks.context, job->attempt_id);
+    media_unwanted(job);
     return 0;
 }

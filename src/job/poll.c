@@ -13,10 +13,9 @@
  *   breaker      the api layer's verdict on a service that does not respond at all (not with
  *                --poll-interval)
  * The queue is first come, first served, and a job stands in it once. So if more jobs are due than
- * the rate allows, each is polled in its turn, and none more often than another. A poll for a
- * reader that waits for a fresh URL goes first, and waits only for a place: the reader's own
- * deadline is near, and there is one such poll per video and day. The same holds for a user's
- * `refresh`.
+ * the rate allows, each is polled in its turn, and none more often than another. A poll that the
+ * user has asked for goes first, and waits only for a place; requests for new URLs (refresh.c) go
+ * even before that.
  *
  * The user sees a job as `succeeded` when its video can be opened. Between the service's word and
  * that, the program asks the media host for the size, and the job stays `running`. If the size
@@ -38,9 +37,7 @@ enum {
     POLL_MISSING_AGAIN_MS = 5 * 1000, /* the second look after a 404 */
     POLL_STALE_FAILURES = 2,          /* from this many failures in a row on, the job says so */
     POLL_RETRY_CAP_MS = 60 * 1000,
-    POLLS_PER_S = 10,
     POLL_BURST = 10,
-    POLLS_PER_INTERVAL = 20, /* --poll-interval raises the rate for up to this many jobs */
 };
 
 static int64_t monotonic_ms(const struct jobs *jobs)
@@ -48,24 +45,8 @@ static int64_t monotonic_ms(const struct jobs *jobs)
     return clock_monotonic_ms(jobs->settings.clock);
 }
 
-static void url_answer(struct job *job, int result)
-{
-    const struct job_hooks *hooks = &job->jobs->settings.hooks;
-    job->detail->is_refresh_wanted = false;
-    if (hooks->on_url)
-        hooks->on_url(hooks->context, job, result);
-}
-
 static void poll_done(void *context, const struct api_response *response);
 static void poll_next(void *context);
-
-/* Whole milliseconds, like the clock; the short fixed intervals of tests come down to 0. */
-static int64_t poll_spacing_ms(const struct jobs *jobs)
-{
-    int64_t spacing_ms = 1000 / POLLS_PER_S;
-    int64_t wanted_ms = jobs->settings.poll_interval_ms / POLLS_PER_INTERVAL;
-    return jobs->settings.poll_interval_ms > 0 && wanted_ms < spacing_ms ? wanted_ms : spacing_ms;
-}
 
 /* A user who sets a fixed interval wants to know at once when the service is back. */
 static int64_t poll_rest_ms(const struct jobs *jobs)
@@ -76,7 +57,7 @@ static int64_t poll_rest_ms(const struct jobs *jobs)
 static int64_t poll_wait_ms(const struct jobs *jobs)
 {
     int64_t now_ms = monotonic_ms(jobs);
-    int64_t rate_ms = jobs->poll_next_ms - (POLL_BURST - 1) * poll_spacing_ms(jobs) - now_ms;
+    int64_t rate_ms = jobs->poll_next_ms - (POLL_BURST - 1) * jobs_poll_spacing_ms(jobs) - now_ms;
     int64_t pause_ms = jobs->poll_paused_until_ms - now_ms;
     int64_t rest_ms = poll_rest_ms(jobs);
     return max_int64(max_int64(rate_ms, pause_ms), rest_ms);
@@ -86,17 +67,10 @@ static void poll_now(struct job *job)
 {
     struct jobs *jobs = job->jobs;
     struct job_detail *detail = job->detail;
-    int64_t now_ms = monotonic_ms(jobs);
     int r =
         api_get_task(jobs->settings.api, detail->attempt.task_id, job, poll_done, &detail->call);
     if (r == 0) {
-        jobs->polls++;
-        jobs->counts.polls++;
-        jobs->poll_next_ms = max_int64(jobs->poll_next_ms, now_ms) + poll_spacing_ms(jobs);
-        return;
-    }
-    if (detail->is_refresh_wanted) {
-        url_answer(job, r);
+        jobs_poll_began(jobs);
         return;
     }
     job_reason_set(detail, "stale: the service cannot be asked: %s.", err_sentence(r));
@@ -124,10 +98,10 @@ static void poll_queue_explain(struct jobs *jobs)
 static void poll_next(void *context)
 {
     struct jobs *jobs = context;
+    jobs_refresh_next(jobs);
     while (jobs->poll_queue && jobs->polls < JOB_POLLS_MAX && !jobs->is_stopping) {
         struct job_detail *detail = jobs->poll_queue;
-        bool is_waited_for = detail->is_refresh_wanted || detail->is_poll_wanted;
-        int64_t wait_ms = is_waited_for ? 0 : poll_wait_ms(jobs);
+        int64_t wait_ms = detail->is_poll_wanted ? 0 : poll_wait_ms(jobs);
         if (wait_ms > 0) {
             timer_set(jobs->settings.timers, &jobs->poll_timer, wait_ms, poll_next, jobs);
             if (poll_rest_ms(jobs) > 0)
@@ -176,7 +150,7 @@ static void poll_pause(struct jobs *jobs, int64_t delay_ms)
 
 void jobs_poll_soon(struct jobs *jobs)
 {
-    if (jobs->poll_queue)
+    if (jobs->poll_queue || jobs->refreshes)
         timer_set(jobs->settings.timers, &jobs->poll_timer, 0, poll_next, jobs);
 }
 
@@ -240,18 +214,6 @@ static void task_failed(struct job *job, const struct api_task *task)
     job_to_ended(job, state);
 }
 
-static int job_urls_set(struct job *job, const struct api_task *task)
-{
-    struct store_attempt *attempt = &job->detail->attempt;
-    int r = job_text_set(&attempt->video_url, task->video_url);
-    if (r == 0)
-        r = job_text_set(&attempt->cover_url, task->cover_image_url);
-    int64_t expires_ms = api_url_expires_at_ms(task->video_url);
-    attempt->url_expires_ms = expires_ms > 0 ? expires_ms : 0;
-    job->url_expires_ms = attempt->video_url ? attempt->url_expires_ms : -1;
-    return r;
-}
-
 static void task_succeeded(struct job *job, const struct api_task *task)
 {
     struct job_detail *detail = job->detail;
@@ -264,8 +226,11 @@ static void task_succeeded(struct job *job, const struct api_task *task)
         poll_resume(job);
         return;
     }
-    int r = job_urls_set(job, task);
+    int r = job->sizing ? 0 : job_take_new(job, job->attempt_id, &job->sizing);
+    if (r == 0)
+        r = job_take_urls_set(job->sizing, &detail->attempt, task);
     if (r < 0) {
+        free(TAKE_POINTER(job->sizing));
         poll_resume(job);
         return;
     }
@@ -273,11 +238,10 @@ static void task_succeeded(struct job *job, const struct api_task *task)
         detail->attempt.output_ms = task->video_duration_ms;
     detail->attempt.actual_usd_micros = attempt_cost(&detail->attempt);
     job_poll_learn(job);
-    detail->is_sizing_video = true;
     job_text_clear(&detail->reason);
     job_persist(job, "the service has finished the video");
     if (hooks->on_video)
-        hooks->on_video(hooks->context, job);
+        hooks->on_video(hooks->context, job->sizing);
     else
         job_to_succeeded(job);
 }
@@ -382,23 +346,6 @@ static void task_not_learned(struct job *job, const struct api_response *respons
     job_poll_schedule(job, delay_ms);
 }
 
-static void refresh_response(struct job *job, const struct api_response *response)
-{
-    int r = response->result ? response->result : -ERR_MEDIA_EXPIRED;
-    if (response->verdict == API_LOST)
-        r = -ERR_MEDIA_GONE;
-    if (response->verdict == API_TASK && response->task->status == API_TASK_SUCCEEDED &&
-        response->task->video_url) {
-        r = job_urls_set(job, response->task);
-        /* The video was believed to be gone, but it is there. */
-        if (job->state == JOB_SUCCEEDED && job->video_bytes >= 0 && !job->is_damage_shown)
-            job_problem_clear(job->detail);
-        if (r == 0)
-            job_persist(job, NULL);
-    }
-    url_answer(job, r);
-}
-
 static void poll_done(void *context, const struct api_response *response)
 {
     struct job *job = job_ref(context);
@@ -418,9 +365,7 @@ static void poll_done(void *context, const struct api_response *response)
     }
     if (job->is_removed)
         ;
-    else if (detail->is_refresh_wanted)
-        refresh_response(job, response);
-    else if (!job_is_following(job) || detail->is_sizing_video)
+    else if (!job_is_following(job) || job->sizing)
         log_debug("poll.late", "job=%s", job->name);
     else if (response->verdict == API_TASK)
         task_apply(job, response->task);
@@ -430,25 +375,4 @@ static void poll_done(void *context, const struct api_response *response)
         task_not_learned(job, response);
     job_unref(job);
     poll_next(jobs);
-}
-
-void jobs_url_refresh(struct job *job)
-{
-    struct jobs *jobs = job->jobs;
-    struct job_detail *detail;
-    int r = job_detail_get(job, &detail);
-    /* Only a finished video has a URL. In any other state the task is being followed, or has
-     * ended. */
-    if (r == 0 && job->state != JOB_SUCCEEDED &&
-        !(job_is_following(job) && detail->is_sizing_video))
-        r = -ERR_MEDIA_GONE;
-    if (r == 0 && jobs->is_stopping)
-        r = -ECANCELED;
-    if (r < 0) {
-        if (jobs->settings.hooks.on_url)
-            jobs->settings.hooks.on_url(jobs->settings.hooks.context, job, r);
-        return;
-    }
-    detail->is_refresh_wanted = true;
-    job_poll_ask(job);
 }

@@ -118,6 +118,11 @@ const char *job_reason_get(struct job_detail *detail)
 {
     if (detail && !detail->reason && detail->job->state == JOB_HELD)
         hold_explain(detail);
+    if (detail && !detail->reason && detail->job->state == JOB_DRAFT && detail->job->takes)
+        job_reason_set(detail,
+                       "The prompt may be written anew. `echo 'pick %lld' > ctl` leaves it at the "
+                       "video that is there.",
+                       (long long)detail->job->picked->number);
     return detail ? detail->reason : NULL;
 }
 

@@ -17,11 +17,10 @@ static void progress_of_running(struct job *job, struct job_progress *out)
     if (age_ms < 0)
         age_ms = 0;
     job_poll_learned_get(job, &learned);
-    out->eta_ms = detail->is_sizing_video ? 0 : poll_plan_left_ms(&learned, age_ms);
-    if (job->state == JOB_QUEUED && !detail->is_sizing_video)
+    out->eta_ms = job->sizing ? 0 : poll_plan_left_ms(&learned, age_ms);
+    if (job->state == JOB_QUEUED && !job->sizing)
         return; /* it has not begun */
-    int64_t permille =
-        detail->is_sizing_video ? PERMILLE_MAX : age_ms * 1000 / (age_ms + out->eta_ms + 1);
+    int64_t permille = job->sizing ? PERMILLE_MAX : age_ms * 1000 / (age_ms + out->eta_ms + 1);
     out->permille = permille < PERMILLE_MAX ? (int)permille : PERMILLE_MAX;
     if (out->permille < detail->progress_permille)
         out->permille = detail->progress_permille;

@@ -46,6 +46,7 @@ int job_row_save(struct job *job, const char *name, enum job_state state, int64_
                             .created_ms = job->created_ms,
                             .updated_ms = updated_ms,
                             .attempt_id = job->attempt_id,
+                            .picked_id = job->picked ? job->picked->id : 0,
                             .hold = job_state_has_hold(state) ? job->hold : JOB_HOLD_NONE};
     return name_copy && word && !problem == !shown ? store_job_save(job->jobs->settings.store, &row)
                                                    : -ENOMEM;
@@ -70,7 +71,9 @@ int change_save(struct job *job, const struct job_change *change, int64_t now_ms
     int r = store_begin(store, change->durability);
     if (r < 0)
         return r;
-    r = change_attempt_save(job, change);
+    r = change->is_prompt_kept ? job_takes_prompt_keep(job) : 0;
+    if (r == 0)
+        r = change_attempt_save(job, change);
     if (r == 0)
         r = job_row_save(job, job->name, change->to, now_ms);
     if (r == 0)
@@ -96,7 +99,7 @@ static void change_apply(struct job *job, const struct job_change *change, int64
                  job_state_to_text(job->state), job_state_to_text(change->to));
         jobs->counts.transitions[change->to]++;
         job->hidden = 0; /* the unlinked file showed another state */
-        if (job_state_is_editable(job->state))
+        if (job_is_editable(job))
             job->hidden_prompt_id = 0; /* and the prompt was that of another attempt */
     }
     job->state = change->to;

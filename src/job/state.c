@@ -14,6 +14,10 @@
  * HELD is WAITING for the user's word: job_to_accepted leads to either, job_to_ordered from HELD to
  * WAITING, job_to_held back, and job_to_draft out of it as out of REJECTED.
  *
+ * A job that has succeeded once has a take, and keeps it. Its prompt is frozen: from SUCCEEDED, and
+ * from the states after REJECTED, job_to_take leads to WAITING and job_to_edit to DRAFT, by the
+ * user's command. job_to_picked leads back to SUCCEEDED from every state but the active ones.
+ *
  * Invariants, checked by job_check() after every transition in test builds, and whenever a job is
  * read from the store:
  *   1. DRAFT and INVALID have no attempt; every other state has one.
@@ -27,8 +31,8 @@
  *   5. UNKNOWN: submitted_ms is set, there is no task id. No arrow leads out of it without the
  *      user (job_to_retried, job_to_adopted).
  *   6. SUCCEEDED, FAILED, CANCELLED, EXPIRED and LOST have finished_ms.
- *   7. A timer or a call goes on only in an ACTIVE state (a timer also in a provisional directory,
- *      a call also to renew the URL of a SUCCEEDED job).
+ *   7. A timer or a call goes on only in an ACTIVE state (a timer also in a provisional directory).
+ *   8. A job with takes has picked one. SUCCEEDED: its attempt is the one that made it.
  *
  * There are two kinds of transitions. An intent (accepted, submitting, draft, invalid) fails when
  * the store refuses it, and nothing has changed. A fact (what the service said) is true whatever
@@ -89,10 +93,7 @@ static int attempt_replace(struct job *job, struct store_attempt *attempt,
     job_text_clear(&detail->reason);
     detail->failures = 0;
     detail->saw_404 = false;
-    detail->is_sizing_video = false;
     detail->progress_permille = 0;
-    job->video_bytes = job->cover_bytes = job->url_expires_ms = -1;
-    job->media_mark = 0;
     return 0;
 }
 
@@ -207,11 +208,10 @@ int job_to_held(struct job *job, enum job_hold hold, const char *note)
     return r;
 }
 
-/* UNKNOWN, REJECTED, FAILED, CANCELLED, EXPIRED, LOST -> WAITING: the user orders the same request
- * once more, as a new attempt. */
-int job_to_retried(struct job *job)
+/* -> WAITING: the user orders the request of this attempt once more, as a new one. */
+static int request_again(struct job *job, const struct store_attempt *from,
+                         struct job_change *change)
 {
-    const struct store_attempt *from = &job->detail->attempt;
     CLEANUP(store_attempt_fini) struct store_attempt attempt = {0};
     CLEANUP_FREE char *body = NULL;
     size_t len = 0;
@@ -223,15 +223,65 @@ int job_to_retried(struct job *job)
     if (r < 0)
         return r;
     attempt_copy_cost(&attempt, from);
-    struct job_change change = {.to = JOB_WAITING,
-                                .durability = STORE_DURABLE,
-                                .note = "retried by the user",
-                                .copied_id = from->id};
-    return attempt_replace(job, &attempt, &change);
+    change->to = JOB_WAITING;
+    change->durability = STORE_DURABLE;
+    change->copied_id = from->id;
+    return attempt_replace(job, &attempt, change);
 }
 
-/* DRAFT, INVALID, REJECTED, FAILED, CANCELLED, EXPIRED, LOST -> QUEUED, in an attempt without a
- * request. */
+/* UNKNOWN, REJECTED, FAILED, CANCELLED, EXPIRED, LOST -> WAITING. */
+int job_to_retried(struct job *job)
+{
+    struct job_change change = {.note = "retried by the user"};
+    return request_again(job, &job->detail->attempt, &change);
+}
+
+/* SUCCEEDED, REJECTED, FAILED, CANCELLED, EXPIRED, LOST -> WAITING. */
+int job_to_take(struct job *job)
+{
+    struct job_change change = {.note = "another take, ordered by the user",
+                                .is_prompt_kept = true};
+    struct store_attempt *from;
+    int r = job_take_attempt_get(job->picked, &from);
+    return r < 0 ? r : request_again(job, from, &change);
+}
+
+/* SUCCEEDED, REJECTED, FAILED, CANCELLED, EXPIRED, LOST -> DRAFT: durable, because the bytes of the
+ * prompt are going to change. */
+int job_to_edit(struct job *job)
+{
+    struct store_attempt none = {0};
+    const struct job_change change = {.to = JOB_DRAFT,
+                                      .durability = STORE_DURABLE,
+                                      .note = "the prompt may be written anew",
+                                      .is_prompt_kept = true};
+    return attempt_replace(job, &none, &change);
+}
+
+/* Any state except ACTIVE -> SUCCEEDED, with a take that the job's attempt has not made. */
+int job_to_picked(struct job *job, struct job_take *take)
+{
+    CLEANUP(store_attempt_fini) struct store_attempt attempt = {0};
+    struct job_take *before = job->picked;
+    char note[64];
+    int r = job_take_attempt_take(take, &attempt);
+    if (r < 0)
+        return r;
+    (void)snprintf(note, sizeof(note), "take %lld picked by the user", (long long)take->number);
+    const struct job_change change = {
+        .to = JOB_SUCCEEDED, .durability = STORE_DURABLE, .note = note, .is_told = true};
+    attempt.take_hidden = 0;
+    job->picked = take;
+    r = attempt_replace(job, &attempt, &change);
+    if (r < 0)
+        job->picked = before;
+    else
+        take->hidden = 0;
+    return r;
+}
+
+/* DRAFT, INVALID, HELD, REJECTED, SUCCEEDED, FAILED, CANCELLED, EXPIRED, LOST -> QUEUED, in an
+ * attempt without a request. */
 static int adopt_anew(struct job *job, const char *task_id, const struct store_attempt *known)
 {
     CLEANUP(store_attempt_fini) struct store_attempt attempt = {0};
@@ -377,13 +427,17 @@ void job_to_running(struct job *job)
 }
 
 /* QUEUED, RUNNING -> SUCCEEDED: the video's URL is known, and its size unless it could not be
- * had. */
+ * had. The newest take is picked. */
 void job_to_succeeded(struct job *job)
 {
-    struct job_detail *detail = job->detail;
-    detail->attempt.finished_ms = jobs_wall_ms(job->jobs);
-    job->video_bytes = detail->attempt.video_bytes;
-    job->cover_bytes = detail->attempt.cover_bytes;
+    struct store_attempt *attempt = &job->detail->attempt;
+    struct job_take *take = TAKE_POINTER(job->sizing);
+    attempt->finished_ms = take->finished_ms = jobs_wall_ms(job->jobs);
+    attempt->take = take->number = job_take_number_next(job);
+    take->video_bytes = attempt->video_bytes;
+    take->cover_bytes = attempt->cover_bytes;
+    job_takes_append(take);
+    job->picked = take;
     durable_fact(job, JOB_SUCCEEDED, NULL);
 }
 

@@ -29,6 +29,11 @@ enum job_class job_state_class(enum job_state state)
     return state_rows[state].class;
 }
 
+bool job_is_editable(const struct job *job)
+{
+    return job_state_is_editable(job->state) && (!job->takes || job_state_has_hold(job->state));
+}
+
 bool job_state_has_hold(enum job_state state)
 {
     return state == JOB_DRAFT || state == JOB_INVALID || state == JOB_HELD;
@@ -64,6 +69,8 @@ int job_broken_invariant(const struct job *job, const struct job_detail *detail)
         return 5;
     if ((state == JOB_SUCCEEDED || state >= JOB_FAILED) && attempt->finished_ms == 0)
         return 6;
+    if (state == JOB_SUCCEEDED && (!job->picked || job->picked->id != job->attempt_id))
+        return 8;
     return 0;
 }
 
@@ -83,6 +90,7 @@ void job_check(const struct job *job)
     const struct job_detail *detail = job->detail;
     bool is_unstarted = job->state == JOB_DRAFT || job->state == JOB_INVALID;
     job_require(is_unstarted == (job->attempt_id == 0), 1, job);
+    job_require(!job->takes == !job->picked, 8, job);
     if (!detail)
         return;
     int broken = job_broken_invariant(job, detail);

@@ -29,8 +29,15 @@ static void detail_free(struct job_detail *detail)
 {
     struct job_file *file;
     struct job_file *next;
+    struct take_row *row;
+    struct take_row *next_row;
     DL_FOREACH_SAFE (detail->files, file, next) {
         job_file_free(file);
+    }
+    LL_FOREACH_SAFE(detail->take_rows, row, next_row)
+    {
+        store_attempt_fini(&row->attempt);
+        free(row);
     }
     timer_cancel(detail->job->jobs->settings.timers, &detail->timer);
     store_attempt_fini(&detail->attempt);
@@ -58,7 +65,14 @@ void job_detail_drop(struct job *job)
 
 void job_free(struct job *job)
 {
+    struct job_take *take;
+    struct job_take *next;
     job_detail_drop(job);
+    LL_FOREACH_SAFE(job->takes, take, next)
+    {
+        free(take);
+    }
+    free(job->sizing);
     free(job->name);
     free(job);
 }
@@ -102,13 +116,7 @@ int job_new(struct jobs *jobs, int64_t id, char *name, struct job **out)
     struct job *job = calloc(1, sizeof(*job));
     if (!job)
         return -ENOMEM;
-    *job = (struct job){.id = id,
-                        .name = name,
-                        .jobs = jobs,
-                        .state = JOB_DRAFT,
-                        .video_bytes = -1,
-                        .url_expires_ms = -1,
-                        .cover_bytes = -1};
+    *job = (struct job){.id = id, .name = name, .jobs = jobs, .state = JOB_DRAFT};
     int r = job_link(job);
     if (r < 0) {
         free(job);
@@ -150,23 +158,6 @@ struct job *jobs_get(struct jobs *jobs, int64_t id)
     struct job *job;
     HASH_FIND(by_id, jobs->by_id, &id, sizeof(id), job);
     return job;
-}
-
-struct job *jobs_get_by_attempt(struct jobs *jobs, int64_t attempt_id)
-{
-    struct job *job;
-    return jobs_find_attempt(jobs, attempt_id, &job) == 0 ? job : NULL;
-}
-
-int jobs_find_attempt(struct jobs *jobs, int64_t attempt_id, struct job **out)
-{
-    int64_t job_id;
-    int r = store_attempt_job_get(jobs->settings.store, attempt_id, &job_id);
-    if (r < 0)
-        return r;
-    struct job *job = jobs_get(jobs, job_id);
-    *out = job && job->attempt_id == attempt_id ? job : NULL;
-    return 0;
 }
 
 struct job *jobs_get_by_file(struct jobs *jobs, int64_t file_id)
@@ -357,22 +348,22 @@ void job_call_cancel(struct job *job)
         job->jobs->polls--;
 }
 
-int jobs_blob_get(struct jobs *jobs, const struct job *job, enum store_blob which, struct buf *out)
+int jobs_blob_get(struct jobs *jobs, int64_t attempt_id, enum store_blob which, struct buf *out)
 {
     CLEANUP_FREE char *blob = NULL;
     size_t len = 0;
-    int r = store_attempt_blob_get(jobs->settings.store, job->attempt_id, which, &blob, &len);
+    int r = store_attempt_blob_get(jobs->settings.store, attempt_id, which, &blob, &len);
     return r == 0 && blob ? buf_add(out, blob, len) : r;
 }
 
 int jobs_request_get(struct jobs *jobs, const struct job *job, struct buf *out)
 {
-    return jobs_blob_get(jobs, job, STORE_DISPLAY, out);
+    return jobs_blob_get(jobs, job->attempt_id, STORE_DISPLAY, out);
 }
 
 int jobs_response_get(struct jobs *jobs, const struct job *job, struct buf *out)
 {
-    return jobs_blob_get(jobs, job, STORE_RESPONSE, out);
+    return jobs_blob_get(jobs, job->attempt_id, STORE_RESPONSE, out);
 }
 
 static void document_drop(struct json_document **document)
@@ -380,14 +371,14 @@ static void document_drop(struct json_document **document)
     json_document_free(*document);
 }
 
-int jobs_prompt_get(struct jobs *jobs, const struct job *job, struct buf *out)
+int jobs_prompt_get(struct jobs *jobs, int64_t attempt_id, struct buf *out)
 {
     /* The limits of an accepted prompt, plus room for its indentation. */
     static const struct json_limits limits = {
         .max_bytes = 128 * 1024 * 1024, .max_depth = 40, .max_nodes = 8192};
     CLEANUP(document_drop) struct json_document *document = NULL;
     CLEANUP(buf_fini) struct buf request = {.limit = limits.max_bytes};
-    int r = jobs_blob_get(jobs, job, STORE_DISPLAY, &request);
+    int r = jobs_blob_get(jobs, attempt_id, STORE_DISPLAY, &request);
     if (r == 0 && request.len == 0) /* an adopted task has no request here */
         r = -ENODATA;
     if (r == 0)

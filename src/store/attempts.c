@@ -32,6 +32,8 @@ static const struct column integer_columns[] = {
     {22, offsetof(struct store_attempt, video_bytes), -1, STORE_BYTES_MAX},
     {24, offsetof(struct store_attempt, cover_bytes), -1, STORE_BYTES_MAX},
     {26, offsetof(struct store_attempt, generation_ms), STORE_GENERATION_UNSEEN, STORE_TIME_MAX_MS},
+    {27, offsetof(struct store_attempt, take), 0, INT32_MAX},
+    {28, offsetof(struct store_attempt, take_hidden), 0, INT32_MAX},
 };
 
 static const struct column text_columns[] = {
@@ -131,6 +133,47 @@ int store_attempt_get(struct store *store, int64_t id, struct store_attempt *out
     return r;
 }
 
+static bool take_is_sound(const struct store_take *row)
+{
+    return store_is_within(row->id, 1, STORE_ID_MAX) &&
+           store_is_within(row->job_id, 1, STORE_ID_MAX) &&
+           store_is_within(row->number, 1, INT32_MAX) &&
+           store_is_within(row->hidden, 0, INT32_MAX) &&
+           store_is_within(row->finished_ms, 0, STORE_TIME_MAX_MS) &&
+           store_is_within(row->video_bytes, -1, STORE_BYTES_MAX) &&
+           store_is_within(row->cover_bytes, -1, STORE_BYTES_MAX) &&
+           store_is_within(row->url_expires_ms, -1, 2 * STORE_TIME_MAX_MS);
+}
+
+int store_take_each(struct store *store, store_take_fn *fn, void *context)
+{
+    CLEANUP_RESET sqlite3_stmt *statement = store_statement(store, SQL_TAKE_EACH);
+    int r;
+    while ((r = store_step(store, statement)) > 0) {
+        struct store_take row = {
+            .id = sqlite3_column_int64(statement, 0),
+            .job_id = sqlite3_column_int64(statement, 1),
+            .number = sqlite3_column_int64(statement, 2),
+            .hidden = sqlite3_column_int64(statement, 3),
+            .finished_ms = sqlite3_column_int64(statement, 4),
+            .video_bytes = sqlite3_column_int64(statement, 5),
+            .cover_bytes = sqlite3_column_int64(statement, 6),
+            .url_expires_ms = sqlite3_column_int64(statement, 7),
+            .is_picked = sqlite3_column_int(statement, 8) != 0,
+        };
+        r = take_is_sound(&row) ? fn(context, &row) : -ERR_STORE_CORRUPT;
+        if (r < 0)
+            return r;
+    }
+    return r;
+}
+
+int store_prompt_keep(struct store *store, int64_t job_id, const void *text, size_t len)
+{
+    return store_run(
+        store, store_query(store, SQL_PROMPT_KEEP, VALUES(AS_INTEGER(job_id), AS_BLOB(text, len))));
+}
+
 int store_attempt_response_set(struct store *store, int64_t id, const void *body, size_t len)
 {
     return store_run(
@@ -144,6 +187,7 @@ int store_attempt_blob_get(struct store *store, int64_t id, enum store_blob whic
         [STORE_BODY] = SQL_BODY_GET,
         [STORE_DISPLAY] = SQL_DISPLAY_GET,
         [STORE_RESPONSE] = SQL_RESPONSE_GET,
+        [STORE_PROMPT] = SQL_PROMPT_GET,
     };
     CLEANUP_RESET sqlite3_stmt *statement =
         store_query(store, statements[which], VALUES(AS_INTEGER(id)));

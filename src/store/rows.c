@@ -22,12 +22,12 @@ void store_file_fini(struct store_file *row)
 
 int store_job_save(struct store *store, const struct store_job *row)
 {
-    return store_run(store,
-                     store_query(store, SQL_JOB_SAVE,
-                                 VALUES(AS_INTEGER(row->id), AS_TEXT(row->name),
-                                        AS_TEXT(row->state), AS_TEXT(row->problem),
-                                        AS_INTEGER(row->created_ms), AS_INTEGER(row->updated_ms),
-                                        AS_INTEGER(row->attempt_id), AS_INTEGER(row->hold))));
+    return store_run(
+        store, store_query(store, SQL_JOB_SAVE,
+                           VALUES(AS_INTEGER(row->id), AS_TEXT(row->name), AS_TEXT(row->state),
+                                  AS_TEXT(row->problem), AS_INTEGER(row->created_ms),
+                                  AS_INTEGER(row->updated_ms), AS_INTEGER(row->attempt_id),
+                                  AS_INTEGER(row->hold), AS_INTEGER(row->picked_id))));
 }
 
 int store_job_remove(struct store *store, int64_t id, int64_t now_ms)
@@ -41,9 +41,7 @@ static bool job_is_sound(const struct store_job *row)
     return store_is_within(row->id, 1, STORE_ID_MAX) &&
            store_is_within(row->created_ms, 0, STORE_TIME_MAX_MS) &&
            store_is_within(row->updated_ms, 0, STORE_TIME_MAX_MS) &&
-           store_is_within(row->attempt_id, 0, STORE_ID_MAX) &&
-           store_is_within(row->video_bytes, -1, STORE_BYTES_MAX) &&
-           store_is_within(row->cover_bytes, -1, STORE_BYTES_MAX);
+           store_is_within(row->attempt_id, 0, STORE_ID_MAX);
 }
 
 int store_job_each(struct store *store, store_job_fn *fn, void *context)
@@ -56,12 +54,9 @@ int store_job_each(struct store *store, store_job_fn *fn, void *context)
             .created_ms = sqlite3_column_int64(statement, 4),
             .updated_ms = sqlite3_column_int64(statement, 5),
             .attempt_id = sqlite3_column_int64(statement, 6),
-            .video_bytes = sqlite3_column_int64(statement, 7),
-            .cover_bytes = sqlite3_column_int64(statement, 8),
-            .url_expires_ms = sqlite3_column_int64(statement, 9),
             .has_problem = sqlite3_column_int(statement, 3) != 0,
-            .has_response = sqlite3_column_int(statement, 10) != 0,
-            .hold = sqlite3_column_int64(statement, 11),
+            .has_response = sqlite3_column_int(statement, 7) != 0,
+            .hold = sqlite3_column_int64(statement, 8),
         };
         r = job_is_sound(&row) ? 0 : -ERR_STORE_CORRUPT;
         row.name = store_column_text(statement, 1, &r);

@@ -6,12 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define JOB_COLUMNS "id, name, state, problem, created_ms, updated_ms, attempt_id, hold"
+#define JOB_COLUMNS "id, name, state, problem, created_ms, updated_ms, attempt_id, hold, picked_id"
 #define ATTEMPT_COLUMNS                                                                            \
     "id, job_id, number, model, resolution, duration_ms, input_video_ms, estimated_usd_micros, "   \
     "actual_usd_micros, intent_ms, submitted_ms, finished_ms, task_id, http_status, request_id, "  \
     "error_code, error_message, video_url, cover_url, url_expires_ms, output_ms, video_bytes, "    \
-    "video_etag, cover_bytes, cover_etag, generation_ms"
+    "video_etag, cover_bytes, cover_etag, generation_ms, take, take_hidden"
 
 static const char *const store_sql[SQL_COUNT] = {
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
@@ -25,24 +25,24 @@ static const char *const store_sql[SQL_COUNT] = {
     [SQL_NUMBER_SET] =
         "INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2",
     [SQL_META_SET] = "UPDATE meta SET value = ?2 WHERE key = ?1",
-    [SQL_JOB_SAVE] = "INSERT INTO job (" JOB_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) "
-                     "ON CONFLICT (id) DO UPDATE SET name = ?2, state = ?3, problem = ?4, "
-                     "updated_ms = ?6, attempt_id = ?7, hold = ?8",
+    [SQL_JOB_SAVE] =
+        "INSERT INTO job (" JOB_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) "
+        "ON CONFLICT (id) DO UPDATE SET name = ?2, state = ?3, problem = ?4, "
+        "updated_ms = ?6, attempt_id = ?7, hold = ?8, picked_id = ?9",
     /* The row stays, with all that was paid for it. Proof: the user's rmdir, or a rename
      * onto the job. */
     [SQL_JOB_REMOVE] = "UPDATE job SET removed_name = name, name = NULL, removed_ms = ?2 "
                        "WHERE id = ?1",
     /* Leaves out the text of the problem, which is read on demand. */
     [SQL_JOB_EACH] = "SELECT job.id, name, state, problem IS NOT NULL, created_ms, updated_ms, "
-                     "attempt_id, ifnull(video_bytes, -1), ifnull(cover_bytes, -1), "
-                     "CASE WHEN video_url IS NULL THEN -1 ELSE url_expires_ms END, "
+                     "attempt_id, "
                      "ifnull(http_status, 0) <> 0 OR task_id IS NOT NULL, hold FROM job "
                      "LEFT JOIN attempt ON attempt.id = attempt_id "
                      "WHERE name IS NOT NULL ORDER BY job.id",
     [SQL_JOB_PROBLEM] = "SELECT problem FROM job WHERE id = ?1",
     [SQL_ATTEMPT_INSERT] = "INSERT INTO attempt (" ATTEMPT_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, "
                            "?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, "
-                           "?20, ?21, ?22, ?23, ?24, ?25, ?26)",
+                           "?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28)",
     [SQL_EXCHANGE_INSERT] = "INSERT INTO exchange (attempt_id, body, display) VALUES (?1, ?2, ?3)",
     [SQL_ATTEMPT_UPDATE] =
         "UPDATE attempt SET job_id = ?2, number = ?3, model = ?4, resolution = ?5, "
@@ -51,12 +51,19 @@ static const char *const store_sql[SQL_COUNT] = {
         "task_id = ?13, http_status = ?14, request_id = ?15, error_code = ?16, "
         "error_message = ?17, video_url = ?18, cover_url = ?19, url_expires_ms = ?20, "
         "output_ms = ?21, video_bytes = ?22, video_etag = ?23, cover_bytes = ?24, "
-        "cover_etag = ?25, generation_ms = ?26 WHERE id = ?1",
+        "cover_etag = ?25, generation_ms = ?26, take = ?27, take_hidden = ?28 WHERE id = ?1",
     [SQL_ATTEMPT_GET] = "SELECT " ATTEMPT_COLUMNS " FROM attempt WHERE id = ?1",
     [SQL_ATTEMPT_JOB] = "SELECT job_id FROM attempt WHERE id = ?1",
     [SQL_ATTEMPT_NUMBER] = "SELECT ifnull(max(number), 0) + 1 FROM attempt WHERE job_id = ?1",
-    [SQL_EXCHANGE_COPY] = "INSERT INTO exchange (attempt_id, body, display) "
-                          "SELECT ?1, body, display FROM exchange WHERE attempt_id = ?2",
+    [SQL_EXCHANGE_COPY] = "INSERT INTO exchange (attempt_id, body, display, prompt) "
+                          "SELECT ?1, body, display, prompt FROM exchange WHERE attempt_id = ?2",
+    [SQL_TAKE_EACH] = "SELECT attempt.id, job_id, take, take_hidden, finished_ms, video_bytes, "
+                      "cover_bytes, CASE WHEN video_url IS NULL THEN -1 ELSE url_expires_ms END, "
+                      "picked_id = attempt.id FROM attempt JOIN job ON job.id = job_id "
+                      "WHERE take > 0 AND name IS NOT NULL ORDER BY job_id, take",
+    [SQL_PROMPT_KEEP] = "UPDATE exchange SET prompt = ?2 WHERE prompt IS NULL AND "
+                        "length(body) > 0 AND attempt_id IN "
+                        "(SELECT id FROM attempt WHERE job_id = ?1 AND take > 0)",
     /* Adds an entry only where the money changed, also for the attempt whose task was adopted. */
     [SQL_LEDGER_ADD] =
         "INSERT INTO ledger (attempt_id, time_ms, kind, usd_micros, task_id) "
@@ -97,6 +104,7 @@ static const char *const store_sql[SQL_COUNT] = {
     [SQL_RESPONSE_SET] = "UPDATE exchange SET response = ?2 WHERE attempt_id = ?1",
     [SQL_BODY_GET] = "SELECT body FROM exchange WHERE attempt_id = ?1",
     [SQL_DISPLAY_GET] = "SELECT display FROM exchange WHERE attempt_id = ?1",
+    [SQL_PROMPT_GET] = "SELECT prompt FROM exchange WHERE attempt_id = ?1",
     [SQL_RESPONSE_GET] = "SELECT response FROM exchange WHERE attempt_id = ?1",
     [SQL_FILE_SAVE] = "INSERT INTO file (id, job_id, name, mode) VALUES (?1, ?2, ?3, ?4) "
                       "ON CONFLICT (id) DO UPDATE SET job_id = ?2, name = ?3, mode = ?4",

@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { STORE_SCHEMA_VERSION = 6, STORE_ID_BATCH = 1024 };
+enum { STORE_SCHEMA_VERSION = 7, STORE_ID_BATCH = 1024 };
 
 /* The file `events`, one row per line. A line that has been read never moves. Lines about the time
  * before this table existed say less, but none is missing. */
@@ -109,6 +109,15 @@ static const char *const store_migrations[STORE_SCHEMA_VERSION] = {
     STORE_MONEY_SCHEMA,
     "ALTER TABLE job ADD COLUMN hold INTEGER NOT NULL DEFAULT 0;"
     "CREATE INDEX job_held ON job (attempt_id) WHERE state = 'held';",
+    /* Each job that has succeeded has one take so far. */
+    "ALTER TABLE attempt ADD COLUMN take INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE attempt ADD COLUMN take_hidden INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE exchange ADD COLUMN prompt BLOB;"
+    "ALTER TABLE job ADD COLUMN picked_id INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE attempt SET take = 1 WHERE id IN"
+    "  (SELECT attempt_id FROM job WHERE state = 'succeeded');"
+    "UPDATE job SET picked_id = attempt_id WHERE state = 'succeeded';"
+    "CREATE UNIQUE INDEX take_of_job ON attempt (job_id, take) WHERE take > 0;",
 };
 
 static int store_id_next(struct store *store, int64_t *next)

@@ -12,7 +12,8 @@
  * attempt has the time when its URL expires. archive_look() goes through the jobs, starts the
  * fetches that are due, ARCHIVE_MAX at a time, and comes back when the next one is due, or within
  * an hour: the wall clock may be set, the machine may sleep (the timer counts that time). Each job
- * is examined closely once, and not again when its files were found saved.
+ * is examined closely once, and not again when its files were found saved. All takes of a job are
+ * saved, not only the one that is picked.
  *
  * A walk through the jobs takes as many passes of the loop as it has batches. Each pass continues
  * where the one before ended. A walk begins at the first job that is not saved, so a hundred
@@ -44,7 +45,7 @@ enum {
     ARCHIVE_GONE_FAILURES = 2,
 };
 
-/* The values of job->media_mark. */
+/* The values of take->media_mark. */
 enum archive_mark { ARCHIVE_UNSEEN, ARCHIVE_WANTED, ARCHIVE_SAVED };
 
 /* A file that is being fetched, or whose fetch failed. */
@@ -107,55 +108,57 @@ static void file_drop(struct tree *tree, struct archive_file *file)
     free(file);
 }
 
-static int64_t expires_ms(const struct job *job)
+static int64_t expires_ms(const struct job_take *take)
 {
-    return job->url_expires_ms > 0 ? job->url_expires_ms : job->updated_ms + ARCHIVE_URL_LIFE_MS;
+    return take->url_expires_ms > 0 ? take->url_expires_ms
+                                    : take->finished_ms + ARCHIVE_URL_LIFE_MS;
 }
 
 /* How long before the expiry a video is fetched, and no longer evicted. */
-static int64_t lead_ms(const struct job *job)
+static int64_t lead_ms(const struct job_take *take)
 {
-    return clamp_int64((expires_ms(job) - job->updated_ms) / 4, 0, ARCHIVE_LEAD_MS);
+    return clamp_int64((expires_ms(take) - take->finished_ms) / 4, 0, ARCHIVE_LEAD_MS);
 }
 
-static int64_t due_ms(const struct tree *tree, const struct job *job)
+static int64_t due_ms(const struct tree *tree, const struct job_take *take)
 {
     if (tree->settings.archive == TREE_ARCHIVE_ALWAYS)
         return 0;
-    int64_t lead = lead_ms(job);
-    uint64_t spread = (uint64_t)job->id * UINT64_C(0x9e3779b97f4a7c15) >> 33;
-    return expires_ms(job) - lead + (int64_t)(spread % (uint64_t)(lead / 2 + 1));
+    int64_t lead = lead_ms(take);
+    uint64_t spread = (uint64_t)take->id * UINT64_C(0x9e3779b97f4a7c15) >> 33;
+    return expires_ms(take) - lead + (int64_t)(spread % (uint64_t)(lead / 2 + 1));
 }
 
 /* 1: complete and durable; 0: not yet; -errno: also if there is no such file. */
-static int output_is_saved(struct tree *tree, struct job *job, enum media_kind kind)
+static int output_is_saved(struct tree *tree, struct job_take *take, enum media_kind kind)
 {
     CLEANUP(output_close) struct media_item *item = NULL;
-    int r = output_open(tree, job, kind, &item);
+    int r = output_open(tree, take, kind, &item);
     return r < 0 ? r : media_item_is_durable(item);
 }
 
 /* True when nothing more is to be fetched of the cover: it is saved, there is none, or it cannot be
  * had. */
-static bool cover_is_settled(struct tree *tree, struct job *job)
+static bool cover_is_settled(struct tree *tree, struct job_take *take)
 {
-    const struct archive_file *file = file_find(tree, job->attempt_id, MEDIA_COVER);
-    return job->cover_bytes < 0 || (file && file->retry_ms == INT64_MAX) ||
-           output_is_saved(tree, job, MEDIA_COVER) > 0;
+    const struct archive_file *file = file_find(tree, take->id, MEDIA_COVER);
+    return take->cover_bytes < 0 || (file && file->retry_ms == INT64_MAX) ||
+           output_is_saved(tree, take, MEDIA_COVER) > 0;
 }
 
-static void job_examine(struct tree *tree, struct job *job)
+static void take_examine(struct tree *tree, struct job_take *take)
 {
-    bool is_saved = output_is_saved(tree, job, MEDIA_VIDEO) > 0 && cover_is_settled(tree, job);
-    job->media_mark = is_saved ? ARCHIVE_SAVED : ARCHIVE_WANTED;
+    bool is_saved = output_is_saved(tree, take, MEDIA_VIDEO) > 0 && cover_is_settled(tree, take);
+    take->media_mark = is_saved ? ARCHIVE_SAVED : ARCHIVE_WANTED;
 }
 
-static int output_fetch(struct tree *tree, struct job *job, enum media_kind kind, bool is_commanded)
+static int output_fetch(struct tree *tree, struct job_take *take, enum media_kind kind,
+                        bool is_commanded)
 {
     /* The fetch holds a reference of its own. */
     CLEANUP(output_close) struct media_item *item = NULL;
-    struct archive_file *file = file_get(tree, job->attempt_id, kind);
-    int r = file ? output_open(tree, job, kind, &item) : -ENOMEM;
+    struct archive_file *file = file_get(tree, take->id, kind);
+    int r = file ? output_open(tree, take, kind, &item) : -ENOMEM;
     if (r < 0)
         return r;
     tree->archive_active += !file->is_active;
@@ -168,34 +171,54 @@ static int output_fetch(struct tree *tree, struct job *job, enum media_kind kind
 }
 
 /* Returns how long until this job has to be looked at again. Starts its fetch if that is due. */
-static int64_t job_archive(struct tree *tree, struct job *job)
+static int64_t take_archive(struct tree *tree, struct job_take *take)
 {
-    int64_t wait_ms = due_ms(tree, job) - clock_wall_ms(tree->settings.clock);
+    int64_t wait_ms = due_ms(tree, take) - clock_wall_ms(tree->settings.clock);
     if (wait_ms > 0)
         return wait_ms;
-    enum media_kind kind = output_is_saved(tree, job, MEDIA_VIDEO) > 0 ? MEDIA_COVER : MEDIA_VIDEO;
-    const struct archive_file *file = file_find(tree, job->attempt_id, kind);
+    enum media_kind kind = output_is_saved(tree, take, MEDIA_VIDEO) > 0 ? MEDIA_COVER : MEDIA_VIDEO;
+    const struct archive_file *file = file_find(tree, take->id, kind);
     if (file && !file->is_active && file->retry_ms > monotonic_ms(tree))
         return file->retry_ms - monotonic_ms(tree);
     /* When an active fetch ends, that brings the next look. */
     if ((file && file->is_active) || tree->archive_active >= ARCHIVE_MAX)
         return ARCHIVE_LOOK_MS;
-    log_info("archive.fetch", "job=%s kind=%d", job->name, (int)kind);
-    int r = output_fetch(tree, job, kind, false);
+    log_info("archive.fetch", "job=%s kind=%d", take->job->name, (int)kind);
+    int r = output_fetch(tree, take, kind, false);
     if (r < 0)
-        archive_fetch_failed(tree, job->attempt_id, kind, r);
+        archive_fetch_failed(tree, take->id, kind, r);
     return ARCHIVE_LOOK_MS;
 }
 
-static bool job_is_archivable(const struct job *job)
+static bool take_is_archivable(const struct job_take *take)
 {
-    return job->state == JOB_SUCCEEDED && job->video_bytes >= 0 && job->url_expires_ms >= 0 &&
-           job->media_mark != ARCHIVE_SAVED;
+    return take->video_bytes >= 0 && take->url_expires_ms >= 0 && take->media_mark != ARCHIVE_SAVED;
 }
 
 static void walk_begins_with(struct archive_walk *walk, const struct job *job)
 {
     walk->first_id = min_int64(walk->first_id, job->id);
+}
+
+/* Looks at one take; false: the rest of the walk comes later, in *wait_ms. */
+static bool archive_walk_take(struct tree *tree, struct job_take *take, unsigned *examined,
+                              int64_t *wait_ms)
+{
+    struct archive_walk *walk = &tree->archive_walk;
+    if (!take_is_archivable(take))
+        return true;
+    if (take->media_mark == ARCHIVE_UNSEEN) {
+        if ((*examined)++ == ARCHIVE_BATCH) {
+            *wait_ms = ARCHIVE_BATCH_MS;
+            return false;
+        }
+        take_examine(tree, take);
+        if (!take_is_archivable(take))
+            return true;
+    }
+    walk_begins_with(walk, take->job);
+    walk->next_ms = min_int64(walk->next_ms, monotonic_ms(tree) + take_archive(tree, take));
+    return true;
 }
 
 /* Continues the walk. True at its end; else *wait_ms says when the next pass is. */
@@ -211,18 +234,17 @@ static bool archive_walk(struct tree *tree, int64_t *wait_ms)
     if (!job)
         job = jobs_next(tree->settings.jobs, walk->at_id);
     for (; job; job = jobs_next(tree->settings.jobs, job->id)) {
-        bool is_unseen = job_is_archivable(job) && job->media_mark == ARCHIVE_UNSEEN;
+        struct job_take *take;
         walk->at_id = job->id;
-        if (passed++ == ARCHIVE_PASSED || (is_unseen && examined++ == ARCHIVE_BATCH)) {
-            *wait_ms = is_unseen ? ARCHIVE_BATCH_MS : 0;
+        if (passed++ == ARCHIVE_PASSED) {
+            *wait_ms = 0;
             return false;
         }
-        if (is_unseen)
-            job_examine(tree, job);
-        if (!job_is_archivable(job))
-            continue;
-        walk_begins_with(walk, job);
-        walk->next_ms = min_int64(walk->next_ms, monotonic_ms(tree) + job_archive(tree, job));
+        LL_FOREACH(job->takes, take)
+        {
+            if (!archive_walk_take(tree, take, &examined, wait_ms))
+                return false;
+        }
     }
     return true;
 }
@@ -255,35 +277,39 @@ void archive_soon(struct tree *tree)
         timer_set(tree->settings.timers, &tree->archive_timer, 0, archive_look, tree);
 }
 
-void archive_job_again(struct tree *tree, struct job *job)
+void archive_take_again(struct tree *tree, struct job_take *take)
 {
-    job->media_mark = ARCHIVE_UNSEEN;
-    walk_begins_with(&tree->archive_walk, job);
+    take->media_mark = ARCHIVE_UNSEEN;
+    walk_begins_with(&tree->archive_walk, take->job);
     archive_soon(tree);
 }
 
 void archive_job_changed(struct tree *tree, struct job *job)
 {
-    if (job->state == JOB_SUCCEEDED && job->media_mark == ARCHIVE_UNSEEN)
-        archive_job_again(tree, job);
+    struct job_take *take;
+    LL_FOREACH(job->takes, take)
+    {
+        if (take->media_mark == ARCHIVE_UNSEEN)
+            archive_take_again(tree, take);
+    }
 }
 
 void archive_progress(struct tree *tree, int64_t attempt_id, enum media_kind kind,
                       int64_t cached_bytes)
 {
-    struct job *job = jobs_get_by_attempt(tree->settings.jobs, attempt_id);
-    if (!job)
+    struct job_take *take = jobs_take_get(tree->settings.jobs, attempt_id);
+    if (!take)
         return;
-    int64_t size = kind == MEDIA_VIDEO ? job->video_bytes : job->cover_bytes;
+    int64_t size = kind == MEDIA_VIDEO ? take->video_bytes : take->cover_bytes;
     bool is_complete = cached_bytes == size;
     if (is_complete) {
         file_drop(tree, file_find(tree, attempt_id, kind));
         if (kind == MEDIA_VIDEO)
-            jobs_video_saved(job);
+            jobs_video_saved(take);
     }
-    /* The job is saved now, or no longer (rotten, or evicted). */
-    if (is_complete != (job->media_mark == ARCHIVE_SAVED))
-        archive_job_again(tree, job);
+    /* It is saved now, or no longer (rotten, or evicted). */
+    if (is_complete != (take->media_mark == ARCHIVE_SAVED))
+        archive_take_again(tree, take);
 }
 
 static bool is_refusal(int r)
@@ -293,30 +319,31 @@ static bool is_refusal(int r)
 
 void archive_fetch_failed(struct tree *tree, int64_t attempt_id, enum media_kind kind, int result)
 {
-    struct job *job = jobs_get_by_attempt(tree->settings.jobs, attempt_id);
+    struct job_take *take = jobs_take_get(tree->settings.jobs, attempt_id);
     struct archive_file *file = file_find(tree, attempt_id, kind);
-    if (!job || !file) {
+    if (!take || !file) {
         file_drop(tree, file);
         return;
     }
     file_idle(tree, file);
-    log_warn("archive.failed", "job=%s kind=%d error=%s", job->name, (int)kind, err_name(result));
+    log_warn("archive.failed", "job=%s kind=%d error=%s", take->job->name, (int)kind,
+             err_name(result));
     if (file->is_commanded)
-        jobs_command_failed(job, "fetch", result);
+        jobs_command_failed(take->job, "fetch", result);
     file->is_commanded = false;
-    bool is_expired = clock_wall_ms(tree->settings.clock) >= expires_ms(job);
+    bool is_expired = clock_wall_ms(tree->settings.clock) >= expires_ms(take);
     file->refusals = is_expired && is_refusal(result) ? file->refusals + 1 : 0;
     int64_t delay_ms = (int64_t)ARCHIVE_RETRY_MS
                        << min_int64(file->failures++, ARCHIVE_RETRY_DOUBLINGS);
-    file->retry_ms = monotonic_ms(tree) + delay_ms + job->id % 8 * delay_ms / 32;
+    file->retry_ms = monotonic_ms(tree) + delay_ms + take->id % 8 * delay_ms / 32;
     if (file->refusals >= ARCHIVE_GONE_FAILURES) {
         file->retry_ms = INT64_MAX;
-        job->media_mark = ARCHIVE_UNSEEN;
+        take->media_mark = ARCHIVE_UNSEEN;
         /* No byte on disk is touched. Proof that the rest cannot be had: the URL has expired, and
          * the service has responded so many times that it does not know the task, or has no new
          * URL. */
         if (kind == MEDIA_VIDEO) {
-            jobs_video_gone(job, result);
+            jobs_video_gone(take, result);
             file_drop(tree, file);
         }
     }
@@ -342,50 +369,67 @@ void archive_end(struct tree *tree)
 
 /* True when evicted bytes could be fetched again, and not in a hurry. If the clock was set back, it
  * does not say how long a URL still lives. */
-static bool job_is_refetchable(const struct tree *tree, const struct job *job)
+static bool take_is_refetchable(const struct tree *tree, const struct job_take *take)
 {
     int64_t now_ms = clock_wall_ms(tree->settings.clock);
-    bool is_clock_right = now_ms >= job->updated_ms && now_ms >= tree->changed_ms;
-    return is_clock_right && job->state == JOB_SUCCEEDED && job->url_expires_ms >= 0 &&
-           now_ms < expires_ms(job) - lead_ms(job);
+    bool is_clock_right = now_ms >= take->finished_ms && now_ms >= tree->changed_ms;
+    return is_clock_right && take->number > 0 && take->url_expires_ms >= 0 &&
+           now_ms < expires_ms(take) - lead_ms(take);
 }
 
-/* If no job has the attempt, its files were left behind by a removed job or by an earlier
- * attempt. */
+/* False when the job goes on with another attempt: what it has is kept, whatever --archive says,
+ * unless it will be fetched again in time. */
+static bool take_is_left_to_policy(const struct tree *tree, const struct job_take *take)
+{
+    return tree->settings.archive == TREE_ARCHIVE_EXPIRY ||
+           (tree->settings.archive == TREE_ARCHIVE_NEVER && take->job->attempt_id == take->id &&
+            !take->job->takes->next);
+}
+
+/* If no job has the attempt as a take, its files were left behind by a removed job. */
 bool archive_is_refetchable(struct tree *tree, int64_t attempt_id)
 {
-    struct job *job;
-    return jobs_find_attempt(tree->settings.jobs, attempt_id, &job) == 0 &&
-           (!job || job_is_refetchable(tree, job));
+    struct job_take *take;
+    return jobs_take_find(tree->settings.jobs, attempt_id, &take) == 0 &&
+           (!take || take_is_refetchable(tree, take));
 }
 
 bool archive_is_evictable(struct tree *tree, int64_t attempt_id)
 {
-    struct job *job;
-    bool is_kept = tree->settings.archive == TREE_ARCHIVE_ALWAYS;
-    return jobs_find_attempt(tree->settings.jobs, attempt_id, &job) == 0 &&
-           (!job || (!is_kept && job_is_refetchable(tree, job)));
+    struct job_take *take;
+    return jobs_take_find(tree->settings.jobs, attempt_id, &take) == 0 &&
+           (!take || (take_is_left_to_policy(tree, take) && take_is_refetchable(tree, take)));
 }
 
-int archive_fetch(struct tree *tree, struct job *job, const char **why)
+int archive_fetch(struct tree *tree, struct job_take *take, const char **why)
 {
-    job_examine(tree, job);
-    if (job->media_mark == ARCHIVE_SAVED)
+    take_examine(tree, take);
+    if (take->media_mark == ARCHIVE_SAVED)
         return 0;
-    walk_begins_with(&tree->archive_walk, job);
-    enum media_kind kind = output_is_saved(tree, job, MEDIA_VIDEO) > 0 ? MEDIA_COVER : MEDIA_VIDEO;
-    int r = output_fetch(tree, job, kind, true);
-    if (r == 0 && kind == MEDIA_VIDEO && job->cover_bytes >= 0)
-        r = output_fetch(tree, job, MEDIA_COVER, false);
+    walk_begins_with(&tree->archive_walk, take->job);
+    enum media_kind kind = output_is_saved(tree, take, MEDIA_VIDEO) > 0 ? MEDIA_COVER : MEDIA_VIDEO;
+    int r = output_fetch(tree, take, kind, true);
+    if (r == 0 && kind == MEDIA_VIDEO && take->cover_bytes >= 0)
+        r = output_fetch(tree, take, MEDIA_COVER, false);
     if (r < 0)
         *why = err_sentence(r);
     return r;
 }
 
-int archive_evict(struct tree *tree, struct job *job, const char **why)
+int archive_save(struct tree *tree, struct job_take *take, const char **why)
+{
+    if (output_is_saved(tree, take, MEDIA_VIDEO) > 0)
+        return 0;
+    if (take->url_expires_ms < 0)
+        return 0; /* there is nothing more to be had */
+    int r = archive_fetch(tree, take, why);
+    return r < 0 ? r : -EBUSY;
+}
+
+int archive_evict(struct tree *tree, struct job_take *take, const char **why)
 {
     bool is_kept = tree->settings.archive == TREE_ARCHIVE_ALWAYS;
-    if (is_kept || !job_is_refetchable(tree, job)) {
+    if (is_kept || !take_is_refetchable(tree, take)) {
         *why = is_kept
                    ? "--archive=always keeps every video."
                    : "its bytes could not be fetched again: the URL of the video has expired, or "
@@ -395,15 +439,15 @@ int archive_evict(struct tree *tree, struct job *job, const char **why)
     int result = 0;
     for (int kind = MEDIA_VIDEO; kind <= MEDIA_COVER && result == 0; kind++) {
         CLEANUP(output_close) struct media_item *item = NULL;
-        if (kind == MEDIA_COVER && job->cover_bytes < 0)
+        if (kind == MEDIA_COVER && take->cover_bytes < 0)
             continue;
-        result = output_open(tree, job, (enum media_kind)kind, &item);
+        result = output_open(tree, take, (enum media_kind)kind, &item);
         /* Proof: the user said `evict`, the bytes can be fetched again (asked above), and nobody
          * reads them. */
         if (result == 0)
             result = media_item_evict(item);
     }
-    archive_job_again(tree, job);
+    archive_take_again(tree, take);
     if (result < 0)
         *why =
             result == -EBUSY ? "it is being read or fetched at this moment." : err_sentence(result);

@@ -32,30 +32,30 @@ static bool can_read_prompt(const struct tree *tree, struct job *job,
     return caller->uid == 0 || (node_mode_bits(tree, mode, caller) & R_OK) != 0;
 }
 
-typedef int attribute_fn(struct job *job, const struct job_detail *detail, struct buf *out);
+/* `attempt`: the one that made the video, or the job's; its id is 0 when there is none. */
+typedef int attribute_fn(struct job *job, const struct store_attempt *attempt, struct buf *out);
 
-static int add_task_id(struct job *job UNUSED, const struct job_detail *detail, struct buf *out)
+static int add_task_id(struct job *job UNUSED, const struct store_attempt *attempt, struct buf *out)
 {
-    return job_attempt_get(detail)->task_id ? buf_add_text(out, job_attempt_get(detail)->task_id)
-                                            : -ENODATA;
+    return attempt->task_id ? buf_add_text(out, attempt->task_id) : -ENODATA;
 }
 
-static int add_status(struct job *job, const struct job_detail *detail UNUSED, struct buf *out)
+static int add_status(struct job *job, const struct store_attempt *attempt UNUSED, struct buf *out)
 {
     return buf_add_text(out, job_state_to_text(job->state));
 }
 
-static int add_model(struct job *job, const struct job_detail *detail, struct buf *out)
+static int add_model(struct job *job UNUSED, const struct store_attempt *attempt, struct buf *out)
 {
-    return job->attempt_id ? buf_add_text(out, job_attempt_get(detail)->model) : -ENODATA;
+    return attempt->id ? buf_add_text(out, attempt->model) : -ENODATA;
 }
 
-static int add_prompt(struct job *job, const struct job_detail *detail UNUSED, struct buf *out)
+static int add_prompt(struct job *job, const struct store_attempt *attempt, struct buf *out)
 {
     enum { PROMPT_BYTES_MAX = 64 * 1024 * 1024 };
     CLEANUP(buf_fini) struct buf text = {.limit = PROMPT_BYTES_MAX};
     CLEANUP(buf_fini) struct buf shown = {.limit = PROMPT_BYTES_MAX};
-    int r = job->attempt_id ? jobs_prompt_get(job->jobs, job, &text) : -ENODATA;
+    int r = attempt->id ? jobs_prompt_get(job->jobs, attempt->id, &text) : -ENODATA;
     if (r == 0)
         r = text_add_shown(&shown, buf_text(&text), text.len);
     if (r < 0)
@@ -67,11 +67,10 @@ static int add_prompt(struct job *job, const struct job_detail *detail UNUSED, s
     return buf_add_text(out, cut_mark);
 }
 
-static int add_cost(struct job *job, const struct job_detail *detail, struct buf *out)
+static int add_cost(struct job *job UNUSED, const struct store_attempt *attempt, struct buf *out)
 {
-    const struct store_attempt *attempt = job_attempt_get(detail);
     char usd[TEXT_MONEY_SIZE];
-    if (job->attempt_id == 0)
+    if (attempt->id == 0)
         return -ENODATA;
     text_usd(attempt->actual_usd_micros >= 0 ? attempt->actual_usd_micros
                                              : attempt->estimated_usd_micros,
@@ -87,20 +86,31 @@ static const struct {
     {"prompt", add_prompt},   {"cost", add_cost},
 };
 
+static int attempt_get(const struct node *node, const struct store_attempt **out)
+{
+    struct job_detail *detail;
+    struct store_attempt *made = NULL;
+    int r =
+        node->take ? job_take_attempt_get(node->take, &made) : job_detail_get(node->job, &detail);
+    if (r == 0)
+        *out = made ? made : job_attempt_get(detail);
+    return r;
+}
+
 static int attribute_add(struct tree *tree, const struct node *node,
-                         const struct job_detail *detail, size_t index,
+                         const struct store_attempt *attempt, size_t index,
                          const struct tree_caller *caller, struct buf *out)
 {
     if (attributes[index].add == add_prompt && !can_read_prompt(tree, node->job, caller))
         return -ENODATA;
-    return attributes[index].add(node->job, detail, out);
+    return attributes[index].add(node->job, attempt, out);
 }
 
 int tree_xattr_get(struct tree *tree, uint64_t ino, const char *name,
                    const struct tree_caller *caller, struct buf *out)
 {
     struct node node;
-    struct job_detail *detail;
+    const struct store_attempt *attempt;
     int r = node_get(tree, ino, &node);
     if (r < 0)
         return r;
@@ -108,12 +118,12 @@ int tree_xattr_get(struct tree *tree, uint64_t ino, const char *name,
         return -EOPNOTSUPP;
     if (!node.ops->has_xattrs || strncmp(name, prefix, strlen(prefix)) != 0)
         return -ENODATA;
-    r = job_detail_get(node.job, &detail);
+    r = attempt_get(&node, &attempt);
     if (r < 0)
         return r;
     for (size_t i = 0; i < ARRAY_COUNT(attributes); i++) {
         if (strcmp(attributes[i].name, name + strlen(prefix)) == 0)
-            return attribute_add(tree, &node, detail, i, caller, out);
+            return attribute_add(tree, &node, attempt, i, caller, out);
     }
     return -ENODATA;
 }
@@ -122,14 +132,14 @@ int tree_xattr_list(struct tree *tree, uint64_t ino, const struct tree_caller *c
                     struct buf *out)
 {
     struct node node;
-    struct job_detail *detail;
+    const struct store_attempt *attempt;
     int r = node_get(tree, ino, &node);
     if (r < 0 || !node.ops->has_xattrs)
         return r;
-    r = job_detail_get(node.job, &detail);
+    r = attempt_get(&node, &attempt);
     for (size_t i = 0; i < ARRAY_COUNT(attributes) && r == 0; i++) {
         CLEANUP(buf_fini) struct buf value = {.limit = out->limit};
-        int found = attribute_add(tree, &node, detail, i, caller, &value);
+        int found = attribute_add(tree, &node, attempt, i, caller, &value);
         if (found == -ENODATA)
             continue;
         buf_add_text(out, prefix);

@@ -15,6 +15,8 @@
 
 enum {
     MARK_STATE = 0x1f,
+    MARK_TAKE = 0xe0, /* the last bits of the number of the picked take */
+    MARK_TAKE_SHIFT = 5,
     MARK_VIDEO = 0x100,
     MARK_COVER = 0x200,
     MARK_PROBLEM = 0x400,
@@ -51,13 +53,15 @@ static bool has_response(const struct job *job)
 
 static bool has_url(const struct tree *tree, const struct job *job)
 {
-    return job->state == JOB_SUCCEEDED && job->url_expires_ms >= 0 &&
-           (job->url_expires_ms == 0 || job->url_expires_ms > clock_wall_ms(tree->settings.clock));
+    int64_t expires_ms = job->picked ? job->picked->url_expires_ms : -1;
+    return expires_ms >= 0 && (expires_ms == 0 || expires_ms > clock_wall_ms(tree->settings.clock));
 }
 
 static unsigned mark_of(const struct tree *tree, const struct job *job)
 {
     unsigned mark = MARK_KNOWN | (unsigned)job->state;
+    if (job->picked)
+        mark |= ((unsigned)job->picked->number << MARK_TAKE_SHIFT) & MARK_TAKE;
     mark |= output_is_there(job, MEDIA_VIDEO) ? (unsigned)MARK_VIDEO : 0;
     mark |= output_is_there(job, MEDIA_COVER) ? (unsigned)MARK_COVER : 0;
     mark |= generated_has_problem(job, job->detail) ? (unsigned)MARK_PROBLEM : 0;
@@ -92,6 +96,38 @@ static void emit_files(const struct tree *tree, const struct job *job, unsigned 
         if ((now ^ before) & event_files[i].mark)
             emit(tree, now & event_files[i].mark ? TREE_EVENT_FILE : TREE_EVENT_GONE, "jobs/%s/%s",
                  job->name, event_files[i].name);
+    }
+}
+
+/* A name that was there and is there now stands for another take. */
+static void emit_take(const struct tree *tree, const struct job *job, unsigned before, unsigned now)
+{
+    if (!((before ^ now) & MARK_TAKE))
+        return;
+    for (size_t i = 0; i < ARRAY_COUNT(event_files); i++) {
+        if (before & now & event_files[i].mark & (MARK_VIDEO | MARK_COVER))
+            emit(tree, TREE_EVENT_CONTENT, "jobs/%s/%s", job->name, event_files[i].name);
+    }
+    if (before & now & MARK_VIDEO)
+        emit(tree, TREE_EVENT_CONTENT, "videos/%s.mp4", job->name);
+}
+
+/* What stands in takes/ of a job that has just succeeded. */
+static void emit_new_take(const struct tree *tree, struct job *job, unsigned before)
+{
+    unsigned state = before & MARK_STATE;
+    bool is_new = job->state == JOB_SUCCEEDED && (state == JOB_QUEUED || state == JOB_RUNNING);
+    if (!is_new || !takes_are_there(job))
+        return;
+    bool is_first = job->takes->next == job->picked;
+    if (is_first)
+        emit(tree, TREE_EVENT_DIRECTORY, "jobs/%s/" TAKES_NAME, job->name);
+    const struct job_take *take;
+    LL_FOREACH(job->takes, take)
+    {
+        if (is_first || take == job->picked)
+            emit(tree, TREE_EVENT_FILE, "jobs/%s/" TAKES_NAME "/%lld.mp4", job->name,
+                 (long long)take->number);
     }
 }
 
@@ -164,9 +200,11 @@ void change_event_job_changed(struct tree *tree, struct job *job)
     }
     job->event_mark = (unsigned short)now;
     if (is_implied)
-        emit(tree, TREE_EVENT_JOB, "jobs/%s", job->name);
+        emit(tree, TREE_EVENT_DIRECTORY, "jobs/%s", job->name);
     /* Files first: a program that hears that `status` has changed looks for the video. */
     emit_files(tree, job, before, now);
+    emit_take(tree, job, before, now);
+    emit_new_take(tree, job, before);
     bool is_moved = emit_views(tree, before, job->name, now, job->name);
     emit_changes(tree, job, names_moved);
     emit_root(tree, is_moved);

@@ -87,7 +87,7 @@ const struct handle_ops file_handles = {
 
 static int media_open(struct tree_handle *handle, int flags UNUSED)
 {
-    return output_open(handle->tree, handle->node.job, output_kind(&handle->node), &handle->item);
+    return output_open(handle->tree, handle->node.take, output_kind(&handle->node), &handle->item);
 }
 
 static void media_response(void *context, int result, const struct media_bytes *bytes)

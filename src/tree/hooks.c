@@ -24,11 +24,11 @@ static struct tree *tree_of(void *context)
     return *(struct tree **)context;
 }
 
-static int output_probe(struct tree *tree, struct job *job, enum media_kind kind)
+static int output_probe(struct tree *tree, struct job_take *take, enum media_kind kind)
 {
     /* The probe holds a reference of its own. */
     CLEANUP(output_close) struct media_item *item = NULL;
-    int r = output_open(tree, job, kind, &item);
+    int r = output_open(tree, take, kind, &item);
     return r < 0 ? r : media_item_probe(item);
 }
 
@@ -45,24 +45,23 @@ static void on_change(void *context, struct job *job)
     watch_changed(tree, job);
 }
 
-static void on_video(void *context, struct job *job)
+static void on_video(void *context, struct job_take *take)
 {
     struct tree *tree = tree_of(context);
-    int r = output_probe(tree, job, MEDIA_VIDEO);
+    int r = output_probe(tree, take, MEDIA_VIDEO);
     if (r < 0)
-        jobs_video_failed(job, r);
+        jobs_video_failed(take, r);
 }
 
-static void on_url(void *context, struct job *job, int result)
+static void on_url(void *context, struct job_take *take, int result)
 {
     struct tree *tree = tree_of(context);
-    struct job_detail *detail;
-    int64_t id = job->attempt_id;
+    struct store_attempt *attempt = NULL;
+    int64_t id = take->id;
     if (result == 0)
-        result = job_detail_get(job, &detail);
-    const struct store_attempt *attempt = result < 0 ? NULL : job_attempt_get(detail);
+        result = job_take_attempt_get(take, &attempt);
     for (int kind = MEDIA_VIDEO; kind <= MEDIA_COVER; kind++) {
-        const char *url = !attempt              ? NULL
+        const char *url = result < 0            ? NULL
                           : kind == MEDIA_VIDEO ? attempt->video_url
                                                 : attempt->cover_url;
         if (url)
@@ -73,11 +72,10 @@ static void on_url(void *context, struct job *job, int result)
                              result < 0 ? result : -ERR_MEDIA_GONE);
     }
     if (result == 0)
-        archive_job_again(tree, job);
+        archive_take_again(tree, take);
     /* The user has asked: only `refresh` fetches a URL for a video whose size is not known. */
-    if (result == 0 && job->state == JOB_SUCCEEDED && job->video_bytes < 0 &&
-        job->video_changes == 0)
-        on_video(context, job);
+    if (result == 0 && take->number > 0 && take->video_bytes < 0 && take->video_changes == 0)
+        on_video(context, take);
 }
 
 /* Proof: the job layer calls this after it has committed the transaction that removed the job, by
@@ -93,36 +91,36 @@ static void on_media_unwanted(void *context, int64_t attempt_id)
 static void probe_again(void *context);
 
 /* Asks for the size again, after `delay_ms` at the earliest. */
-static void probe_later(struct tree **slot, struct job *job, int64_t delay_ms)
+static void probe_later(struct tree **slot, struct job_take *take, int64_t delay_ms)
 {
     struct tree *tree = *slot;
     struct timer *timer = &tree->probe_timer;
-    job->probe_ms = clock_monotonic_ms(tree->settings.clock) + delay_ms;
-    if (!timer_is_set(timer) || timer->due_ms > job->probe_ms)
+    take->probe_ms = clock_monotonic_ms(tree->settings.clock) + delay_ms;
+    if (!timer_is_set(timer) || timer->due_ms > take->probe_ms)
         timer_set(tree->settings.timers, timer, delay_ms, probe_again, slot);
 }
 
 /* Another video is at the URL now, and its size is needed. A host that shows another video each
  * time would be asked for ever, and everything it sends thrown away. */
-static void video_changed(struct tree **slot, struct job *job)
+static void video_changed(struct tree **slot, struct job_take *take)
 {
-    if (job->video_changes < CHANGES_MAX)
-        job->video_changes++;
-    if (job->video_changes >= CHANGES_MAX)
-        jobs_video_unsteady(job);
-    else if (job->video_changes == 1)
-        on_video(slot, job);
+    if (take->video_changes < CHANGES_MAX)
+        take->video_changes++;
+    if (take->video_changes >= CHANGES_MAX)
+        jobs_video_unsteady(take);
+    else if (take->video_changes == 1)
+        on_video(slot, take);
     else
-        probe_later(slot, job, (int64_t)CHANGED_AGAIN_MS << (job->video_changes - 2));
+        probe_later(slot, take, (int64_t)CHANGED_AGAIN_MS << (take->video_changes - 2));
 }
 
 static void request_url(void *context, int64_t id, enum media_kind kind)
 {
     struct tree *tree = tree_of(context);
-    struct job *job;
-    int r = jobs_find_attempt(tree->settings.jobs, id, &job);
-    if (r == 0 && job)
-        jobs_url_refresh(job);
+    struct job_take *take;
+    int r = jobs_take_find(tree->settings.jobs, id, &take);
+    if (r == 0 && take)
+        jobs_url_refresh(take);
     else
         media_url_failed(tree->settings.media, id, kind,
                          r < 0 && r != -ENOENT ? r : -ERR_MEDIA_GONE);
@@ -131,69 +129,71 @@ static void request_url(void *context, int64_t id, enum media_kind kind)
 static void on_record(void *context, const struct media_record *record)
 {
     struct tree *tree = tree_of(context);
-    struct job *job = jobs_get_by_attempt(tree->settings.jobs, record->id);
-    if (!job)
+    struct job_take *take = jobs_take_get(tree->settings.jobs, record->id);
+    if (!take)
         return;
     struct job_media_size size = {record->size, record->etag};
-    CLEANUP(job_drop) struct job *held UNUSED = job_ref(job);
-    archive_job_again(tree, job);
+    CLEANUP(job_drop) struct job *held UNUSED = job_ref(take->job);
+    archive_take_again(tree, take);
     if (record->kind == MEDIA_COVER) {
-        jobs_cover_set(job, &size);
+        jobs_cover_set(take, &size);
     } else {
-        bool was_known = job->video_bytes >= 0;
-        jobs_video_set(job, &size);
-        struct job_detail *detail;
+        bool was_known = take->video_bytes >= 0;
+        jobs_video_set(take, &size);
+        struct store_attempt *attempt;
         if (record->size < 0)
-            video_changed(context, job);
-        else if (!was_known && job_detail_get(job, &detail) == 0 &&
-                 job_attempt_get(detail)->cover_url && job_attempt_get(detail)->cover_bytes < 0 &&
-                 output_probe(tree, job, MEDIA_COVER) < 0)
-            log_warn("cover.unprobed", "job=%s", job->name);
+            video_changed(context, take);
+        else if (!was_known && job_take_attempt_get(take, &attempt) == 0 && attempt->cover_url &&
+                 attempt->cover_bytes < 0 && output_probe(tree, take, MEDIA_COVER) < 0)
+            log_warn("cover.unprobed", "job=%s", take->job->name);
     }
 }
 
-/* Probes every succeeded job whose size is not known. */
+/* Probes every take whose size is not known. */
 static void probe_again(void *context)
 {
     struct tree **slot = context;
+    struct job_take *take;
     int64_t now_ms = clock_monotonic_ms((*slot)->settings.clock);
     for (struct job *job = jobs_next((*slot)->settings.jobs, 0); job;
          job = jobs_next((*slot)->settings.jobs, job->id)) {
-        if (job->state != JOB_SUCCEEDED || job->video_bytes >= 0 ||
-            job->video_changes >= CHANGES_MAX)
-            continue;
-        if (job->probe_ms > now_ms)
-            probe_later(slot, job, job->probe_ms - now_ms);
-        else
-            on_video(slot, job);
+        LL_FOREACH(job->takes, take)
+        {
+            if (take->video_bytes >= 0 || take->video_changes >= CHANGES_MAX)
+                continue;
+            if (take->probe_ms > now_ms)
+                probe_later(slot, take, take->probe_ms - now_ms);
+            else
+                on_video(slot, take);
+        }
     }
 }
 
 static void on_probe_failed(void *context, int64_t id, enum media_kind kind, int result)
 {
     struct tree **slot = context;
-    struct job *job = jobs_get_by_attempt((*slot)->settings.jobs, id);
+    struct job_take *take = jobs_take_get((*slot)->settings.jobs, id);
     log_warn("probe.failed", "attempt=%lld kind=%d error=%s", (long long)id, (int)kind,
              err_name(result));
-    if (!job || kind == MEDIA_COVER)
+    if (!take || kind == MEDIA_COVER)
         return;
-    jobs_video_failed(job, result);
+    jobs_video_failed(take, result);
     /* A video that the service no longer has will not come back. */
     if (result != -ERR_MEDIA_GONE)
-        probe_later(slot, job, PROBE_AGAIN_MS);
+        probe_later(slot, take, PROBE_AGAIN_MS);
 }
 
 static void on_progress(void *context, int64_t id, enum media_kind kind, int64_t cached_bytes)
 {
     struct tree *tree = tree_of(context);
-    struct job *job = jobs_get_by_attempt(tree->settings.jobs, id);
-    if (job && kind == MEDIA_VIDEO && cached_bytes == job->video_bytes)
-        job->video_changes = 0;
+    struct job_take *take = jobs_take_get(tree->settings.jobs, id);
+    if (take && kind == MEDIA_VIDEO && cached_bytes == take->video_bytes)
+        take->video_changes = 0;
     archive_progress(tree, id, kind, cached_bytes);
-    if (!job)
+    if (!take)
         return;
-    watch_changed(tree, job);
-    change_event_media_fetched(tree, job);
+    watch_changed(tree, take->job);
+    change_event_media_fetched(tree, take->job);
 }
 
 static void on_fetch_failed(void *context, int64_t id, enum media_kind kind, int result)
@@ -215,7 +215,7 @@ static bool is_refetchable(void *context, int64_t id, enum media_kind kind UNUSE
 static void on_damage(void *context, const struct media_damage *damage)
 {
     struct tree *tree = tree_of(context);
-    struct job *job = jobs_get_by_attempt(tree->settings.jobs, damage->id);
+    struct job_take *take = jobs_take_get(tree->settings.jobs, damage->id);
     char path[PATH_MAX];
     char name[32];
     (void)snprintf(name, sizeof(name), "%lld.mp4", (long long)damage->id);
@@ -227,18 +227,23 @@ static void on_damage(void *context, const struct media_damage *damage)
                                      .is_kept = damage->kept != NULL,
                                      .offset = damage->offset,
                                      .bytes = damage->bytes};
-    if (job && damage->kind == MEDIA_VIDEO)
-        jobs_video_damaged(job, &shown);
+    if (take && damage->kind == MEDIA_VIDEO)
+        jobs_video_damaged(take, &shown);
 }
 
-static int on_fetch(void *context, struct job *job, const char **why)
+static int on_fetch(void *context, struct job_take *take, const char **why)
 {
-    return archive_fetch(tree_of(context), job, why);
+    return archive_fetch(tree_of(context), take, why);
 }
 
-static int on_evict(void *context, struct job *job, const char **why)
+static int on_evict(void *context, struct job_take *take, const char **why)
 {
-    return archive_evict(tree_of(context), job, why);
+    return archive_evict(tree_of(context), take, why);
+}
+
+static int on_save(void *context, struct job_take *take, const char **why)
+{
+    return archive_save(tree_of(context), take, why);
 }
 
 void tree_job_hooks_fill(struct tree **slot, struct job_hooks *hooks)
@@ -250,6 +255,7 @@ void tree_job_hooks_fill(struct tree **slot, struct job_hooks *hooks)
     hooks->on_media_unwanted = on_media_unwanted;
     hooks->on_fetch = on_fetch;
     hooks->on_evict = on_evict;
+    hooks->on_save = on_save;
 }
 
 void tree_media_hooks_fill(struct tree **slot, struct media_hooks *hooks)

@@ -11,23 +11,17 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct media_name {
-    const char *name;
-    enum node_kind kind;
-    const struct node_ops *ops;
-    unsigned hidden_bit;
-} media_names[] = {
-    [MEDIA_VIDEO] = {"output.mp4", NODE_VIDEO, &video_ops, GENERATED_HIDDEN_VIDEO},
-    [MEDIA_COVER] = {"cover.jpg", NODE_COVER, &cover_ops, GENERATED_HIDDEN_COVER},
-};
+/* The names that takes have here, in the order of a listing. */
+static const char *const take_names[] = {
+    [MEDIA_VIDEO] = "output.mp4", [MEDIA_COVER] = "cover.jpg", TAKES_NAME};
 
 static const struct node_ops wait_ops;
 static const struct node_ops ctl_ops;
 
 static bool is_name_reserved(const char *name)
 {
-    for (size_t i = 0; i < ARRAY_COUNT(media_names); i++) {
-        if (strcmp(media_names[i].name, name) == 0)
+    for (size_t i = 0; i < ARRAY_COUNT(take_names); i++) {
+        if (strcmp(take_names[i], name) == 0)
             return true;
     }
     return generated_find(name) != NULL;
@@ -139,13 +133,17 @@ static int job_lookup(struct tree *tree UNUSED, const struct node *directory, co
         *out = generated_node(job, generated);
         return generated_is_there(job, generated) ? 0 : -ENOENT;
     }
-    for (size_t i = 0; i < ARRAY_COUNT(media_names); i++) {
-        const struct media_name *media = &media_names[i];
-        if (strcmp(name, media->name) != 0)
+    for (int kind = MEDIA_VIDEO; kind <= MEDIA_COVER; kind++) {
+        if (strcmp(name, take_names[kind]) != 0)
             continue;
-        *out = (struct node){
-            .ops = media->ops, .kind = media->kind, .id = job->attempt_id, .job = job};
-        return output_is_there(job, (enum media_kind)i) ? 0 : -ENOENT;
+        if (!output_is_there(job, (enum media_kind)kind))
+            return -ENOENT;
+        *out = media_node(job->picked, (enum media_kind)kind);
+        return 0;
+    }
+    if (strcmp(name, TAKES_NAME) == 0 && takes_are_there(job)) {
+        *out = takes_node(job);
+        return 0;
     }
     int r = job_detail_get(job, &detail);
     if (r < 0)
@@ -157,14 +155,14 @@ static int job_lookup(struct tree *tree UNUSED, const struct node *directory, co
     return 0;
 }
 
-/* Generated files and media come in the order of their tables, then the user's files by id. */
+/* Generated files and those of takes come in the order of their tables, then the user's by id. */
 static int job_next(struct tree *tree, const struct node *directory, struct node_child *child)
 {
-    const int64_t fixed = GENERATED_COUNT + (int64_t)ARRAY_COUNT(media_names);
+    const int64_t fixed = GENERATED_COUNT + (int64_t)ARRAY_COUNT(take_names);
     for (int64_t i = child->next - 2; i < fixed; i++) {
         const struct generated *generated = i < GENERATED_COUNT ? &generated_table[i] : NULL;
-        const char *name = generated ? generated->name : media_names[i - GENERATED_COUNT].name;
-        if (job_lookup(tree, directory, name, &child->node) < 0)
+        const char *name = generated ? generated->name : take_names[i - GENERATED_COUNT];
+        if (job_lookup(tree, directory, name, &child->node) < 0 || child->node.file)
             continue;
         child->next = i + 3;
         child->is_unlisted = generated && (generated->flags & GENERATED_UNLISTED);
@@ -270,16 +268,6 @@ const struct node_ops job_ops = {
     .rename = job_rename, .lookup = job_lookup, .next = job_next,       .mkdir = job_mkdir,
     .create = job_create};
 
-/* The user has removed a file that the program makes. It does not come back. */
-static int hide(struct tree *tree, struct job *job, ptrdiff_t bit)
-{
-    job->hidden |= UINT32_C(1) << bit;
-    views_job_changed(tree, job);
-    change_event_file_unlinked(tree, job);
-    index_changed(tree);
-    return 0;
-}
-
 static int generated_get(struct tree *tree, struct node *node)
 {
     size_t index = (size_t)node->kind - NODE_GENERATED;
@@ -307,7 +295,7 @@ static int generated_getattr(struct tree *tree UNUSED, const struct node *node,
 
 static int generated_unlink(struct tree *tree, const struct node *node)
 {
-    return hide(tree, node->job, node->generated - generated_table);
+    return job_hide(tree, node->job, node->generated - generated_table);
 }
 
 #define GENERATED_OPS                                                                              \
@@ -328,39 +316,6 @@ static int ctl_setattr(struct tree *tree UNUSED, const struct node *node UNUSED,
 
 static const struct node_ops ctl_ops = {GENERATED_OPS, .reader = &generated_handles,
                                         .writer = &ctl_handles, .setattr = ctl_setattr};
-
-static int media_get(struct tree *tree, struct node *node)
-{
-    node->job = jobs_get_by_attempt(tree->settings.jobs, node->id);
-    return node->job ? 0 : -ESTALE;
-}
-
-static int media_size(struct tree *tree UNUSED, const struct node *node, int64_t *size)
-{
-    *size = node->kind == NODE_VIDEO ? node->job->video_bytes : node->job->cover_bytes;
-    return *size < 0 ? -ESTALE : 0;
-}
-
-/* The other name is in videos/. */
-static int video_getattr(struct tree *tree UNUSED, const struct node *node UNUSED,
-                         struct tree_entry *out)
-{
-    out->st.st_nlink = 2;
-    return 0;
-}
-
-static int media_unlink(struct tree *tree, const struct node *node)
-{
-    return hide(tree, node->job, media_names[output_kind(node)].hidden_bit);
-}
-
-#define MEDIA_OPS                                                                                  \
-    .mode = S_IFREG | 0444, .parent = NODE_JOB, .is_made = true, .entry_s = KEEP_SHORT_S,          \
-    .attr_s = KEEP_LONG_S, .reader = &media_handles, .get = media_get, .size = media_size,         \
-    .unlink = media_unlink
-
-const struct node_ops video_ops = {MEDIA_OPS, .has_xattrs = true, .getattr = video_getattr};
-const struct node_ops cover_ops = {MEDIA_OPS};
 
 static int file_get(struct tree *tree, struct node *node)
 {

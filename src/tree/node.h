@@ -35,7 +35,9 @@ enum node_kind {
     NODE_FILE = 128,  /* id: the user's file */
     NODE_VIDEO = 129, /* id: the attempt */
     NODE_COVER = 130,
-    NODE_JOB_LINK = 132, /* id: the job */
+    NODE_JOB_LINK = 132,    /* id: the job */
+    NODE_TAKES = 133,       /* id: the job */
+    NODE_TAKE_PROMPT = 134, /* id: the attempt */
 };
 
 struct generated;
@@ -46,6 +48,7 @@ struct node {
     enum node_kind kind;
     int64_t id;
     struct job *job;                   /* NULL above the jobs */
+    struct job_take *take;             /* of what a take has made */
     struct job_file *file;             /* of NODE_FILE */
     const struct generated *generated; /* of a generated file of a job */
 };
@@ -151,6 +154,7 @@ int node_get(struct tree *tree, uint64_t ino, struct node *out) NODISCARD;
 extern const struct node_ops by_status_ops, status_ops, videos_ops, job_link_ops;
 extern const struct node_ops models_ops, model_ops;
 extern const struct node_ops jobs_ops, job_ops, file_ops, video_ops, cover_ops, generated_ops;
+extern const struct node_ops takes_ops, take_prompt_ops;
 extern const struct node_ops defaults_ops, defaults_error_ops;
 
 #endif

@@ -1,24 +1,34 @@
 /*
- * The video and the cover of a job: whether they exist, and the media item that has their bytes.
+ * The videos and covers of a job: whether they exist, and the media items that have their bytes.
  */
 #include "tree_private.h"
 
 bool output_is_there(const struct job *job, enum media_kind kind)
 {
-    if (job->state != JOB_SUCCEEDED)
+    const struct job_take *take = job->picked;
+    if (!take)
         return false;
     if (kind == MEDIA_VIDEO)
-        return job->video_bytes >= 0 && !job_hides(job, GENERATED_HIDDEN_VIDEO);
-    return job->cover_bytes >= 0 && !job_hides(job, GENERATED_HIDDEN_COVER);
+        return take->video_bytes >= 0 && !job_hides(job, GENERATED_HIDDEN_VIDEO);
+    return take->cover_bytes >= 0 && !job_hides(job, GENERATED_HIDDEN_COVER);
 }
 
-int output_open(struct tree *tree, struct job *job, enum media_kind kind, struct media_item **out)
+bool takes_are_there(struct job *job)
 {
     struct job_detail *detail;
-    int r = job_detail_get(job, &detail);
+    if (!job->takes || !job->takes->next || job_hides(job, GENERATED_HIDDEN_TAKES))
+        return false;
+    /* A file of the user's from the time before takes goes first. */
+    return job_detail_get(job, &detail) == 0 && !job_file_find(detail, TAKES_NAME);
+}
+
+int output_open(struct tree *tree, struct job_take *take, enum media_kind kind,
+                struct media_item **out)
+{
+    struct store_attempt *attempt;
+    int r = job_take_attempt_get(take, &attempt);
     if (r < 0)
         return r;
-    const struct store_attempt *attempt = job_attempt_get(detail);
     bool is_video = kind == MEDIA_VIDEO;
     struct media_record record = {
         .id = attempt->id,

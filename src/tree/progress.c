@@ -39,7 +39,8 @@ static void time_left_add(struct buf *out, int64_t eta_ms)
 static void fetched_add(struct tree *tree, struct job *job, struct buf *out)
 {
     CLEANUP(output_close) struct media_item *item = NULL;
-    if (job->video_bytes <= 0 || output_open(tree, job, MEDIA_VIDEO, &item) < 0)
+    struct job_take *take = job->picked;
+    if (take->video_bytes <= 0 || output_open(tree, take, MEDIA_VIDEO, &item) < 0)
         return;
     int64_t cached_bytes = media_item_cached_bytes(item);
     bool is_complete = media_item_is_complete(item);
@@ -47,7 +48,7 @@ static void fetched_add(struct tree *tree, struct job *job, struct buf *out)
         buf_add_text(out, ", video on disk");
     else if (cached_bytes >= 0)
         buf_addf(out, ", %lld %% of the video on disk",
-                 (long long)(cached_bytes * 100 / job->video_bytes));
+                 (long long)(cached_bytes * 100 / take->video_bytes));
 }
 
 int progress_render(struct tree *tree, struct job *job, struct job_detail *detail UNUSED,

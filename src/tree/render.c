@@ -24,11 +24,10 @@ bool generated_has_response(const struct job *job, const struct job_detail *deta
            (job_attempt_get(detail)->http_status != 0 || job_attempt_get(detail)->task_id);
 }
 
-static bool has_url(const struct job *job, const struct job_detail *detail)
+static bool has_url(const struct job *job, const struct job_detail *detail UNUSED)
 {
-    return job->state == JOB_SUCCEEDED && job_attempt_get(detail)->video_url &&
-           (job_attempt_get(detail)->url_expires_ms == 0 ||
-            job_attempt_get(detail)->url_expires_ms > clock_wall_ms(clock_system()));
+    int64_t expires_ms = job->picked ? job->picked->url_expires_ms : -1;
+    return expires_ms == 0 || expires_ms > clock_wall_ms(clock_system());
 }
 
 bool generated_has_problem(const struct job *job, const struct job_detail *detail)
@@ -60,31 +59,49 @@ static void write_error(struct json_writer *w, const struct job *job,
     json_write_object_end(w);
 }
 
-static void write_output(struct tree *tree, struct json_writer *w, struct job *job,
-                         const struct job_detail *detail)
+static void write_output(struct tree *tree, struct json_writer *w, struct job_take *take)
 {
     json_write_key(w, "output");
-    if (job->video_bytes < 0) {
+    if (!take || take->video_bytes < 0) {
         json_write_null(w);
         return;
     }
     CLEANUP(output_close) struct media_item *item = NULL;
     int64_t cached_bytes = -1;
     bool is_archived = false;
-    if (output_open(tree, job, MEDIA_VIDEO, &item) == 0) {
+    if (output_open(tree, take, MEDIA_VIDEO, &item) == 0) {
         cached_bytes = media_item_cached_bytes(item);
         is_archived = media_item_is_durable(item);
     }
     json_write_object_begin(w);
-    json_write_member_int64(w, "bytes", job->video_bytes);
+    json_write_member_int64(w, "bytes", take->video_bytes);
     write_number(w, "cached_bytes", cached_bytes);
-    write_time(w, "url_expires_at", job_attempt_get(detail)->url_expires_ms);
+    write_time(w, "url_expires_at", take->url_expires_ms);
     json_write_key(w, "archived");
     if (cached_bytes < 0) /* it cannot be read now, which says nothing about what is there */
         json_write_null(w);
     else
         json_write_bool(w, is_archived);
     json_write_object_end(w);
+}
+
+static void write_takes(struct json_writer *w, const struct job *job)
+{
+    const struct job_take *take;
+    write_number(w, "take", job->picked ? job->picked->number : -1);
+    json_write_key(w, "takes");
+    json_write_array_begin(w);
+    LL_FOREACH(job->takes, take)
+    {
+        json_write_object_begin(w);
+        json_write_member_int64(w, "take", take->number);
+        write_number(w, "bytes", take->video_bytes);
+        write_time(w, "finished_at", take->finished_ms);
+        json_write_key(w, "hidden");
+        json_write_bool(w, (take->hidden & JOB_TAKE_VIDEO) != 0);
+        json_write_object_end(w);
+    }
+    json_write_array_end(w);
 }
 
 /* The amount that may or may not have been charged. spend.c uses the same rule for all attempts. */
@@ -128,7 +145,8 @@ static int render_status_json(struct tree *tree, struct job *job, struct job_det
     write_usd(&w, "at_risk", is_tried ? job_at_risk_usd_micros(job->state, attempt) : -1);
     json_write_object_end(&w);
     write_error(&w, job, detail);
-    write_output(tree, &w, job, detail);
+    write_output(tree, &w, job->picked);
+    write_takes(&w, job);
     json_write_object_end(&w);
     return buf_add_char(out, '\n');
 }
@@ -192,7 +210,15 @@ static int render_error(struct tree *tree UNUSED, struct job *job, struct job_de
     const char *problem = job_problem_get(job);
     const char *refused = job_prompt_problem_get(detail);
     buf_add_text(out, refused ? refused : "");
-    return buf_add_text(out, problem ? problem : "");
+    buf_add_text(out, problem ? problem : "");
+    if (problem && job->picked && job->state != JOB_SUCCEEDED && !job_is_editable(job))
+        buf_addf(
+            out,
+            "output.mp4 is still take %lld. In ctl, `pick %lld` makes the job succeeded again, "
+            "`retry` sends the request again, and `edit` lets the prompt be written anew; the "
+            "last two are new, paid attempts.\n",
+            (long long)job->picked->number, (long long)job->picked->number);
+    return out->error;
 }
 
 static int render_ctl(struct tree *tree UNUSED, struct job *job UNUSED, struct job_detail *detail,
@@ -219,11 +245,14 @@ static int render_log(struct tree *tree, struct job *job, struct job_detail *det
     return r < 0 ? r : out->error;
 }
 
-static int render_url(struct tree *tree UNUSED, struct job *job UNUSED, struct job_detail *detail,
+static int render_url(struct tree *tree UNUSED, struct job *job, struct job_detail *detail UNUSED,
                       struct buf *out)
 {
-    return buf_addf(out, "%s\n",
-                    job_attempt_get(detail)->video_url ? job_attempt_get(detail)->video_url : "");
+    struct store_attempt *attempt;
+    if (!job->picked)
+        return 0;
+    int r = job_take_attempt_get(job->picked, &attempt);
+    return r < 0 ? r : buf_addf(out, "%s\n", attempt->video_url ? attempt->video_url : "");
 }
 
 bool generated_is_wait_over(const struct job *job)

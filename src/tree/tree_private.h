@@ -6,6 +6,7 @@
  *   root.c        the root directory; what each inode number stands for
  *   views.c       videos/, by-status/
  *   job_nodes.c   jobs/, and the directory of a job
+ *   take_nodes.c  takes/
  *   view_marks.c  when names of views came and went
  *   models.c      models/
  *   defaults.c    defaults.json, defaults.error
@@ -105,7 +106,12 @@ struct generated {
     int (*render)(struct tree *tree, struct job *job, struct job_detail *detail, struct buf *out);
 };
 /* The index of a file is a bit of job->hidden. So are these: */
-enum { GENERATED_COUNT = 11, GENERATED_HIDDEN_VIDEO = 30, GENERATED_HIDDEN_COVER = 31 };
+enum {
+    GENERATED_COUNT = 11,
+    GENERATED_HIDDEN_TAKES = 29,
+    GENERATED_HIDDEN_VIDEO,
+    GENERATED_HIDDEN_COVER
+};
 extern const struct generated generated_table[GENERATED_COUNT];
 /* NULL: there is none of this name. */
 const struct generated *generated_find(const char *name);
@@ -203,17 +209,26 @@ static inline enum media_kind output_kind(const struct node *node)
 {
     return node->kind == NODE_VIDEO ? MEDIA_VIDEO : MEDIA_COVER;
 }
-/* For output.mp4 and cover.jpg. */
+/* For output.mp4 and cover.jpg: those of the picked take. */
 bool output_is_there(const struct job *job, enum media_kind kind);
-int output_open(struct tree *tree, struct job *job, enum media_kind kind,
+/* The directory of all takes: there is more than one. */
+#define TAKES_NAME "takes"
+bool takes_are_there(struct job *job);
+int output_open(struct tree *tree, struct job_take *take, enum media_kind kind,
                 struct media_item **out) NODISCARD;
 void output_close(struct media_item **item); /* for CLEANUP() */
+
+/* take_nodes.c */
+struct node takes_node(struct job *job);
+struct node media_node(struct job_take *take, enum media_kind kind);
+/* The user has removed a file that the program makes: it does not come back in this state. */
+int job_hide(struct tree *tree, struct job *job, ptrdiff_t bit);
 
 /* archive.c */
 void archive_soon(struct tree *tree); /* looks for what has to be saved */
 void archive_end(struct tree *tree);
 void archive_job_changed(struct tree *tree, struct job *job);
-void archive_job_again(struct tree *tree, struct job *job); /* the job has to be examined again */
+void archive_take_again(struct tree *tree, struct job_take *take); /* it has to be examined again */
 void archive_progress(struct tree *tree, int64_t attempt_id, enum media_kind kind,
                       int64_t cached_bytes);
 void archive_fetch_failed(struct tree *tree, int64_t attempt_id, enum media_kind kind, int result);
@@ -222,7 +237,9 @@ void archive_forget(struct tree *tree, int64_t attempt_id);
 bool archive_is_refetchable(struct tree *tree, int64_t attempt_id);
 bool archive_is_evictable(struct tree *tree, int64_t attempt_id); /* and is not to be kept */
 /* The commands; on failure *why is a sentence. */
-int archive_fetch(struct tree *tree, struct job *job, const char **why) NODISCARD;
-int archive_evict(struct tree *tree, struct job *job, const char **why) NODISCARD;
+int archive_fetch(struct tree *tree, struct job_take *take, const char **why) NODISCARD;
+int archive_evict(struct tree *tree, struct job_take *take, const char **why) NODISCARD;
+/* 0: the video is saved, or the rest of it cannot be had. -EBUSY: it is being fetched. */
+int archive_save(struct tree *tree, struct job_take *take, const char **why) NODISCARD;
 
 #endif

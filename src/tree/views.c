@@ -34,8 +34,7 @@ static bool view_has(const struct node *view, const struct job *job)
 static struct node view_node(const struct node *view, struct job *job)
 {
     if (is_videos(view))
-        return (struct node){
-            .ops = &video_ops, .kind = NODE_VIDEO, .id = job->attempt_id, .job = job};
+        return media_node(job->picked, MEDIA_VIDEO);
     return (struct node){.ops = &job_link_ops, .kind = NODE_JOB_LINK, .id = job->id, .job = job};
 }
 

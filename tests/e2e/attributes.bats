@@ -5,10 +5,10 @@ load helper
 setup() { start_world; mount_fs; J=$MNT/jobs; }
 teardown() { end_world; }
 
-# S-XATTR-1: A job's directory and its `output.mp4` have the extended attribute `user.seedance.status`. From an
-#   accepted prompt on they also have `user.seedance.model`, `user.seedance.prompt` (cut to 1,024 bytes) and
-#   `user.seedance.cost` (USD, actual or estimated), and once there is a task `user.seedance.task_id`. Nothing else
-#   has any.
+# S-XATTR-1: A job's directory and its videos have the extended attribute `user.seedance.status`. From an accepted
+#   prompt on they also have `user.seedance.model`, `user.seedance.prompt` (cut to 1,024 bytes) and `user.seedance.cost`
+#   (USD, actual or estimated), and once there is a task `user.seedance.task_id`. Those of a video are those of its own
+#   attempt. Nothing else has any.
 @test "S-XATTR-1: attributes say what status.json says" {
     mkdir "$J/draft"
     make_job cat 'A \"cat\"\nü'

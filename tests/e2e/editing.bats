@@ -37,7 +37,7 @@ FROZEN='waiting submitting unknown queued running succeeded'
 
 # S-EDIT-1: In the states `draft`, `invalid`, `held`, `rejected`, `failed`, `cancelled`, `expired` and `lost`,
 #   `prompt.json` can be written again. An acceptable one is a new attempt, even when it is the same as before.
-#   `attempt` in status.json counts the attempts.
+#   `attempt` in status.json counts the attempts. A job that has a video already is the exception: S-TAKE-4.
 # S-EDIT-3: With the first change of a new attempt the job is a `draft` again: `request.json`, `response.json` and
 #   `error` of the previous attempt disappear, and `log` keeps its history.
 # S-FILE-1: `status` is one of the words draft, invalid, held, waiting, submitting, unknown, rejected, queued,
@@ -315,8 +315,8 @@ assert sys.argv[2] in text
 assert "1000000" in text' "$DATA" "$task"
 }
 
-# S-REMOVE-2: `rmdir` removes a job together with its generated files. It fails with ENOTEMPTY while the job has files
-#   of your own; an accepted prompt that was removed (S-EDIT-4) is not counted as one.
+# S-REMOVE-2: `rmdir` removes a job together with its generated files and all its takes. It fails with ENOTEMPTY while
+#   the job has files of your own; an accepted prompt that was removed (S-EDIT-4) is not counted as one.
 @test "S-REMOVE-2: rmdir asks for your files to be removed first, not for generated ones" {
     mount_fs
     make_job cat

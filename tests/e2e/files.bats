@@ -26,7 +26,8 @@ for name in os.listdir(J):
 # S-FILE-4: `response.json` exists once the service has responded. It has the last usable response, or the refusal of
 #   the request, without the query of any URL.
 # S-FILE-5: `error` exists only while something is wrong, and says what is wrong and what to do.
-# S-FILE-7: `output.mp4` exists from success on, and `cover.jpg` when the service provided a cover image.
+# S-FILE-7: `output.mp4` exists from the first success on, and `cover.jpg` when the service provided a cover image. They
+#   are those of the picked take (S-TAKE-1).
 # S-FILE-10: `status`, `status.json`, `cost` and `log` always exist.
 # S-ATTR-1: `st_size` is right: a file read to its end has as many bytes as `stat` says.
 @test "S-FILE-3 S-FILE-4 S-FILE-5 S-FILE-7 S-FILE-10 S-ATTR-1: which files are there in which state" {
@@ -61,10 +62,10 @@ for name in os.listdir(J):
 }
 
 # S-FILE-2: `status.json` is one JSON object with the members name, state, reason, task_id, model, resolution,
-#   duration_s, attempt, created_at, submitted_at, finished_at, updated_at, progress (fraction, eta_s), cost
-#   (currency, estimated, actual, at_risk), error (code, message, http_status, request_id) and output (bytes,
-#   cached_bytes, url_expires_at, archived). Times are RFC 3339 in UTC, money is a decimal string, and a value that is
-#   not known is null.
+#   duration_s, attempt, created_at, submitted_at, finished_at, updated_at, progress (fraction, eta_s), cost (currency,
+#   estimated, actual, at_risk), error (code, message, http_status, request_id) output (bytes, cached_bytes,
+#   url_expires_at, archived), take (the number of the picked one) and takes (of each take, bytes, finished_at, hidden).
+#   Times are RFC 3339 in UTC, money is a decimal string, and a value that is not known is null.
 @test "S-FILE-2: status.json" {
     mount_fs
     mkdir "$J/draft"
@@ -119,8 +120,8 @@ running -> succeeded' ]
     [ "$(wc -l <"$J/cat/log")" -eq 7 ]
 }
 
-# S-FILE-8: `output.url` holds the signed URL of the video, can be read by the owner only, and exists from success
-#   until the URL expires.
+# S-FILE-8: `output.url` holds the signed URL of the video, can be read by the owner only, and exists from the first
+#   success until the URL of the picked take expires.
 @test "S-FILE-8: output.url is there until the URL expires, for the owner alone" {
     own_world --url-expires 4
     mount_fs
@@ -456,8 +457,8 @@ assert done'
     [ "$(umask 077; touch "$J/cat/secret"; stat -c %a "$J/cat/secret")" = 600 ]
 }
 
-# S-ATTR-3: The modification time of a job and of its generated files is that of the job's last
-#   transition, so that `ls -t jobs` shows the latest first.
+# S-ATTR-3: The modification time of a job and of its generated files is that of the job's last transition (of a video
+#   and a cover, of the moment when they were finished), so that `ls -t jobs` shows the latest first.
 @test "S-ATTR-3: ls -t shows the latest transition first, and nothing else moves it" {
     own_world --url-expires 1
     mount_fs
@@ -484,8 +485,8 @@ assert done'
     [ "$(stat -c %y "$J")" != "$jobs_time" ]
 }
 
-# S-ATTR-4: Inode numbers are unique (a video has one under both its names), stay the same after a restart, and are
-#   never used again for anything else.
+# S-ATTR-4: Inode numbers are unique (a video has one under all its names), stay the same after a restart, and are never
+#   used again for anything else.
 @test "S-ATTR-4: inode numbers are unique, stable and never used again" {
     mount_fs
     make_job cat

@@ -214,6 +214,8 @@ documented() {
     esac | sort
 }
 
+order_take() { echo take 2>/dev/null >"$MNT/jobs/cat/ctl"; }
+
 # S-INSTALL-3: seedancefs(5), `README.txt` and the tree in README.md list every file of the mount and no others.
 #   seedancefs(5) also has every state, every command of `ctl`, every extended attribute and every row of the table of
 #   error numbers.
@@ -221,6 +223,8 @@ documented() {
     share
     mount_fs
     make_job cat
+    wait_until 20 order_take
+    wait_status cat succeeded
     # What is there only while something is wrong, and one kind of prompt or the other.
     fails sh -c 'echo "{\"duration\": 99}" >"$1"' - "$MNT/defaults.json"
     echo '[[fail]]' >"$MNT/jobs/dog/prompt.txt"
@@ -241,6 +245,8 @@ documented() {
     share
     mount_fs
     make_job cat
+    wait_until 20 order_take
+    wait_status cat succeeded
     tags seedancefs.5 'A job' >"$DIR/files"
     for name in $(ls "$MNT/jobs/cat") error; do
         grep -qxF "$name" "$DIR/files" || { echo "seedancefs(5) lacks $name" >&2; return 1; }

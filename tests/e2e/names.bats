@@ -203,8 +203,8 @@ os.mknod(J + "plain", stat.S_IFREG | 0o600)
 assert open(J + "plain").read() == ""'
 }
 
-# S-NAME-8: A file of your own cannot have the name of a generated file, nor the names `progress`, `wait` and `ctl`:
-#   EPERM.
+# S-NAME-8: A file of your own cannot have the name of a generated file, nor the names `progress`, `wait`, `ctl` and
+#   `takes`: EPERM.
 @test "S-NAME-8: reserved names" {
     make_job ready
     mkdir "$J/cat"

@@ -37,8 +37,8 @@ scenario() {
     cmp "$MNT/jobs/doubt/output.mp4" <(curl -sf "${API%/api/v1}/oracle/video/$task")
 }
 
-# S-CTL-3: `adopt` works for the task of a removed job, and in a job without a request. One task cannot belong to two
-#   jobs.
+# S-CTL-3: `adopt` works for the task of a removed job, and in a job without a request. In a job with a video the task
+#   becomes another take (S-TAKE-8). One task cannot belong to two jobs.
 @test "S-CTL-3: a removed job's task is in the ledger and can be adopted" {
     mount_fs
     echo '{"prompt": "gone"}' >"$MNT/jobs/gone/prompt.json"

@@ -9,8 +9,8 @@ names_in() { ls "$MNT/$1" | tr '\n' ' '; }
 stands_in() { [ -L "$MNT/by-status/$2/$1" ]; }
 mtime() { stat -c %.Y "$MNT/$1"; }
 
-# S-VIEW-1: `videos/NAME.mp4` is `jobs/NAME/output.mp4` once more, for each job that has an `output.mp4`: a regular
-#   file with the same inode and a link count of 2, so that copying `videos` copies the videos.
+# S-VIEW-1: `videos/NAME.mp4` is `jobs/NAME/output.mp4` once more, for each job that has an `output.mp4`: a regular file
+#   with the same inode and a link count that counts all its names, so that copying `videos` copies the videos.
 @test "S-VIEW-1: videos holds every finished video under its job's name" {
     [ "$(names_in videos)" = '' ]
     make_job cat

@@ -699,8 +699,9 @@ open(sys.argv[1], "wb").write(text)' "$DIR/large"
 }
 
 # S-SPEND-1: A paid task is requested in three cases only: when the last program that changed `prompt.json` or
-#   `prompt.txt` closes it and the file holds one acceptable request that is not held (S-HOLD-1); when a file that
-#   holds such a request is renamed onto either; and when `submit` or `retry` is written into `ctl`.
+#   `prompt.txt` closes it and the file holds one acceptable request that is not held (S-HOLD-1); when a file that holds
+#   such a request is renamed onto either; and when `submit`, `retry` or `take` is written into `ctl`. Once a job has a
+#   video, its prompt is an order only after `edit` (S-TAKE-4).
 @test "S-SPEND-1: nothing else sends anything" {
     mkdir "$MNT/jobs/job"
     for name in prompt.txt.json prompt.json~ .prompt.json.swp Prompt.json prompt.json.orig; do

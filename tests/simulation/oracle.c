@@ -12,8 +12,10 @@
  *   6. At no send does the money that is spent or perhaps spent exceed the budget, by the service's
  *      own books.
  *   7. A job that was unknown is not sent again as the same attempt.
- *   8. A held job is sent only after the user has ordered it.
- *   9. In the end a job waits only for money.
+ *   8. A held job, and what looks like a copy, is sent only after the user has ordered it.
+ *   9. A take stays a take while its job exists. Another one is picked by the user, or when it has
+ *      just been made. With a take, only a command leads to a new attempt.
+ *  10. In the end a job waits only for money.
  */
 #include "disk.h"
 #include "world.h"
@@ -38,7 +40,10 @@ struct seen {
     struct version memory;
     struct version versions[VERSIONS_MAX]; /* committed ones; the first is certain to be durable */
     unsigned count;
-    bool is_durable; /* the job's existence is durable */
+    unsigned takes;    /* that are durable */
+    int64_t picked_id; /* 0: none */
+    bool is_copied;    /* it looks like a copy, and nobody has ordered it */
+    bool is_durable;   /* the job's existence is durable */
     bool is_removed;
     UT_hash_handle by_id;
 };
@@ -53,25 +58,28 @@ static unsigned failures_at_start;
 
 #define A(state) (1u << JOB_##state)
 static const unsigned arrows[JOB_STATE_COUNT] = {
-    [JOB_DRAFT] = A(WAITING) | A(HELD) | A(INVALID) | A(QUEUED),
-    [JOB_INVALID] = A(DRAFT) | A(WAITING) | A(HELD) | A(QUEUED),
-    [JOB_HELD] = A(DRAFT) | A(WAITING) | A(QUEUED),
+    [JOB_DRAFT] = A(WAITING) | A(HELD) | A(INVALID) | A(QUEUED) | A(SUCCEEDED),
+    [JOB_INVALID] = A(DRAFT) | A(WAITING) | A(HELD) | A(QUEUED) | A(SUCCEEDED),
+    [JOB_HELD] = A(DRAFT) | A(WAITING) | A(QUEUED) | A(SUCCEEDED),
     [JOB_WAITING] = A(SUBMITTING) | A(HELD),
     [JOB_SUBMITTING] = A(WAITING) | A(QUEUED) | A(REJECTED) | A(UNKNOWN),
-    [JOB_UNKNOWN] = A(WAITING) | A(QUEUED),
-    [JOB_REJECTED] = A(DRAFT) | A(WAITING) | A(QUEUED),
+    [JOB_UNKNOWN] = A(WAITING) | A(QUEUED) | A(SUCCEEDED),
+    [JOB_REJECTED] = A(DRAFT) | A(WAITING) | A(QUEUED) | A(SUCCEEDED),
     [JOB_QUEUED] = A(RUNNING) | A(SUCCEEDED) | A(FAILED) | A(CANCELLED) | A(EXPIRED) | A(LOST),
     [JOB_RUNNING] = A(SUCCEEDED) | A(FAILED) | A(CANCELLED) | A(EXPIRED) | A(LOST),
-    [JOB_SUCCEEDED] = 0,
-    [JOB_FAILED] = A(DRAFT) | A(WAITING) | A(QUEUED),
-    [JOB_CANCELLED] = A(DRAFT) | A(WAITING) | A(QUEUED),
-    [JOB_EXPIRED] = A(DRAFT) | A(WAITING) | A(QUEUED),
-    [JOB_LOST] = A(DRAFT) | A(WAITING) | A(QUEUED),
+    [JOB_SUCCEEDED] = A(DRAFT) | A(WAITING) | A(QUEUED),
+    [JOB_FAILED] = A(DRAFT) | A(WAITING) | A(QUEUED) | A(SUCCEEDED),
+    [JOB_CANCELLED] = A(DRAFT) | A(WAITING) | A(QUEUED) | A(SUCCEEDED),
+    [JOB_EXPIRED] = A(DRAFT) | A(WAITING) | A(QUEUED) | A(SUCCEEDED),
+    [JOB_LOST] = A(DRAFT) | A(WAITING) | A(QUEUED) | A(SUCCEEDED),
 };
 /* Only a user can move a job on from these. */
 #define USERS_ALONE                                                                                \
-    (A(DRAFT) | A(INVALID) | A(HELD) | A(UNKNOWN) | A(REJECTED) | A(FAILED) | A(CANCELLED) |       \
-     A(EXPIRED) | A(LOST))
+    (A(DRAFT) | A(INVALID) | A(HELD) | A(UNKNOWN) | A(REJECTED) | A(SUCCEEDED) | A(FAILED) |       \
+     A(CANCELLED) | A(EXPIRED) | A(LOST))
+/* From these a job with a take goes on only by a command. */
+#define FROZEN_BY_TAKE                                                                             \
+    (A(UNKNOWN) | A(REJECTED) | A(SUCCEEDED) | A(FAILED) | A(CANCELLED) | A(EXPIRED) | A(LOST))
 
 void oracle_reset(void)
 {
@@ -167,9 +175,17 @@ static void transition(const struct job *job, enum job_state from)
     if ((USERS_ALONE & 1u << from) && !world.is_user_acting)
         world_fail("job %" PRId64 " goes from %s to %s, and no user has asked for it", job->id,
                    job_state_to_text(from), job_state_to_text(job->state));
+    struct seen *seen = seen_get(job->id, true);
+    /* A start that the disk delays comes to some of its jobs later. */
+    bool is_start = world.program.is_hold_wanted && job->hold == JOB_HOLD_USER;
     if (from == JOB_WAITING && job->state == JOB_HELD && !world.is_user_acting &&
-        !(world.is_resuming && world.program.is_hold_wanted))
+        !seen->is_copied && !is_start)
         world_fail("job %" PRId64 " is held, and nobody has asked for it", job->id);
+    if (job->takes && (FROZEN_BY_TAKE & 1u << from) && !world.is_commanding)
+        world_fail("job %" PRId64 " has a take, and no command has led it from %s to %s", job->id,
+                   job_state_to_text(from), job_state_to_text(job->state));
+    if (!(job_state_has_hold(job->state) || job->state == JOB_WAITING))
+        seen->is_copied = false;
     bool is_same_attempt = from == JOB_SUBMITTING || from == JOB_WAITING || from == JOB_HELD;
     if ((job->state == JOB_WAITING || job->state == JOB_HELD) && !is_same_attempt)
         accepted(job);
@@ -179,14 +195,36 @@ static void transition(const struct job *job, enum job_state from)
         oracle_attempt(job->attempt_id)->is_unknown = true;
 }
 
+static unsigned takes_count(const struct job *job)
+{
+    const struct job_take *take;
+    unsigned count = 0;
+    LL_COUNT(job->takes, take, count);
+    return count;
+}
+
+static void takes_verify(const struct job *job, struct seen *seen)
+{
+    int64_t picked_id = job->picked ? job->picked->id : 0;
+    if (takes_count(job) < seen->takes || !job->takes != !job->picked)
+        world_fail("job %" PRId64 " has lost a take", job->id);
+    if (picked_id != seen->picked_id && !world.is_commanding &&
+        (job->state != JOB_SUCCEEDED || picked_id != job->attempt_id))
+        world_fail("job %" PRId64 " has another take, and nobody has picked it", job->id);
+    seen->picked_id = picked_id;
+}
+
 void oracle_job_changed(const struct job *job)
 {
     if (job->is_provisional)
         return;
     struct seen *seen = seen_get(job->id, true);
     bool is_unsaved = job->detail && job->detail->is_unsaved;
+    takes_verify(job, seen);
     if (seen->memory.state != job->state)
         transition(job, seen->memory.state);
+    if (!is_unsaved)
+        seen->takes = takes_count(job);
     /* What was only in memory is written before an attempt is left. */
     if (!is_unsaved && seen->count > 0)
         version_push(seen, seen->memory);
@@ -201,6 +239,19 @@ void oracle_adopted(const struct job *job, const char *task_id)
     figure_add(FIGURE_ADOPTED);
     if (strcmp(attempt->task_id, task_id) != 0)
         attempt->is_written_off = true;
+}
+
+/* A mark that the disk has refused is written again, but a crash may come before. */
+void oracle_copied(const struct job *job)
+{
+    bool is_marked = job->hold == JOB_HOLD_COPY && !(job->detail && job->detail->is_unsaved);
+    if (is_marked && !job->is_provisional && !disk_is_dead())
+        seen_get(job->id, true)->is_copied = true;
+}
+
+void oracle_ordered(const struct job *job)
+{
+    seen_get(job->id, true)->is_copied = false;
 }
 
 /* --- the durable disk --- */
@@ -281,6 +332,8 @@ void oracle_sent(struct job *job, struct attempt *attempt, const char *body, siz
         world_fail("attempt %" PRId64 " was unknown, and is sent again", attempt->id);
     if (attempt->possible > 0)
         world_fail("attempt %" PRId64 " is sent a second time", attempt->id);
+    if (seen_get(job->id, true)->is_copied)
+        world_fail("attempt %" PRId64 " is sent, and looks like a copy", attempt->id);
     attempt->sends++;
     attempt->possible = 1;
     attempt->sent_wall_ms = world.clock.wall_ms;
@@ -436,6 +489,10 @@ static void loaded_verify(struct job *job)
     if (seen && seen->is_removed && last_end.ending != ENDING_POWER_CUT)
         world_fail("job %" PRId64 " was removed and is there again", job->id);
     seen = seen_get(job->id, true);
+    /* Which one is picked is as durable as the attempt that the job has. */
+    seen->picked_id = job->picked ? job->picked->id : 0;
+    takes_verify(job, seen);
+    seen->takes = takes_count(job);
     seen->memory = version_of(job);
     version_push(seen, seen->memory);
     if (job->attempt_id)
@@ -481,6 +538,8 @@ void oracle_loaded(void)
         if (!is_there && !may_be_missing)
             world_fail("job %" PRId64 " has gone", seen->id);
         seen->is_removed = !is_there;
+        /* On any other system, too, what was not synced may be gone then. */
+        seen->is_copied = seen->is_copied && !is_power_cut && !last_end.is_inside;
         if (is_power_cut && is_there)
             seen_settle(seen);
         if (is_power_cut && !is_there) {

@@ -31,7 +31,7 @@ struct create {
 
 /* A request for the size of a video. */
 struct question {
-    int64_t job_id;
+    int64_t attempt_id;
     struct timer timer;
     struct question *next;
     struct question *prev;
@@ -136,30 +136,31 @@ static void question_free(struct question *question)
 static void question_due(void *context)
 {
     struct question *question = context;
-    struct job *job = program_is_up() ? jobs_get(world.program.jobs, question->job_id) : NULL;
+    struct job_take *take =
+        program_is_up() ? jobs_take_get(world.program.jobs, question->attempt_id) : NULL;
     struct job_media_size size = {.size = 1000 + (int64_t)world_pick(1000)};
     size.etag = world_chance(500) ? "e" : NULL;
-    if (job && world_goes_wrong(world.mixture.media_fails)) {
-        world_say("job %lld: the video's size is not to be had", (long long)job->id);
-        jobs_video_failed(job, -ERR_MEDIA_STATUS);
+    if (take && world_goes_wrong(world.mixture.media_fails)) {
+        world_say("job %lld: the video's size is not to be had", (long long)take->job->id);
+        jobs_video_failed(take, -ERR_MEDIA_STATUS);
         world_timer_set(&question->timer, 30 * 1000, question_due, question);
     } else {
-        if (job)
-            world_say("job %lld: the video has %lld bytes", (long long)job->id,
+        if (take)
+            world_say("job %lld: the video has %lld bytes", (long long)take->job->id,
                       (long long)size.size);
         question_free(question);
-        if (job)
-            jobs_video_set(job, &size);
+        if (take)
+            jobs_video_set(take, &size);
     }
     world_event_end();
 }
 
-static void on_video(void *context UNUSED, struct job *job)
+static void on_video(void *context UNUSED, struct job_take *take)
 {
     struct question *question = calloc(1, sizeof(*question));
     if (!question)
         abort();
-    question->job_id = job->id;
+    question->attempt_id = take->id;
     DL_APPEND(questions, question);
     world_timer_set(&question->timer, (int64_t)world_pick(3000), question_due, question);
 }

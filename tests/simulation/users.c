@@ -244,11 +244,21 @@ static void do_open_file(void)
 static void command(struct job *job, const char *text)
 {
     enum job_state before = job->state;
+    world.is_commanding = true;
     int r = job_ctl_run(job, text, strlen(text));
+    world.is_commanding = false;
     world_say("user: %s to job %lld (%s): %d", text, (long long)job->id, job_state_to_text(before),
               r);
+    if (strcmp(text, "submit") == 0)
+        oracle_ordered(job);
     if (r == 0 && strcmp(text, "retry") == 0)
         figure_add(FIGURE_RETRIED);
+    if (r == 0 && strcmp(text, "take") == 0)
+        figure_add(FIGURE_TAKES);
+    if (r == 0 && strcmp(text, "edit") == 0)
+        figure_add(FIGURE_EDITS);
+    if (r == 0 && strncmp(text, "pick", 4) == 0)
+        figure_add(FIGURE_PICKS);
     /* If the program died during this write, the oracle finds out later whether it is
      * on the disk. */
     if ((r == 0 || disk_is_dead()) && strncmp(text, "adopt ", 6) == 0)
@@ -279,6 +289,7 @@ static void do_copy(void)
         return;
     world_say("user: copies into job %lld", (long long)job->id);
     job_copy_seen(job);
+    oracle_copied(job);
 }
 
 static void do_command(void)
@@ -290,6 +301,19 @@ static void do_command(void)
         do_adopt(job);
     else if (job)
         command(job, texts[world_pick(ARRAY_COUNT(texts))]);
+}
+
+/* Makes a finished job again, or goes back to what it had before. */
+static void do_again(void)
+{
+    static const char *const texts[] = {"take", "edit", "pick 1", "pick 2", "pick 3"};
+    struct jobs *jobs = world.program.jobs;
+    for (struct job *job = jobs_next(jobs, 0); job; job = jobs_next(jobs, job->id)) {
+        if (job->takes && world_chance(500)) {
+            command(job, texts[world_pick(ARRAY_COUNT(texts))]);
+            return;
+        }
+    }
 }
 
 static void do_sighup(void)
@@ -310,12 +334,18 @@ void users_act(void)
         do_make,      do_make,    do_write,      do_write,       do_write,
         do_write,     do_command, do_command,    do_command,     do_open_file,
         do_open_file, do_remove,  do_rename_job, do_rename_file, do_unlink_or_truncate,
-        do_write_all, do_sighup,  do_restart,    do_copy,
+        do_write_all, do_sighup,  do_restart,    do_copy,        do_again,
+        do_again,     do_again,
     };
+    static void (*const again[])(void) = {do_again, do_again, do_again,   do_again, do_again,
+                                          do_again, do_write, do_command, do_copy,  do_restart};
     if (!program_is_up() || world.program.is_ending)
         return;
     world.is_user_acting = true;
-    acts[world_pick(ARRAY_COUNT(acts))]();
+    if (world.is_again)
+        again[world_pick(ARRAY_COUNT(again))]();
+    else
+        acts[world_pick(ARRAY_COUNT(acts))]();
     world.is_user_acting = false;
 }
 

@@ -92,7 +92,9 @@ static void act_due(void *context UNUSED)
         return;
     users_act();
     if (--schedule.acts_left > 0)
-        world_timer_set(&schedule.act, (int64_t)world_pick((unsigned)world.mixture.act_every_ms),
+        world_timer_set(&schedule.act,
+                        (int64_t)world_pick(world.is_again ? AGAIN_EVERY_MS
+                                                           : (unsigned)world.mixture.act_every_ms),
                         act_due, NULL);
     world_event_end();
 }
@@ -231,6 +233,23 @@ static bool world_step(int64_t end_ms)
     return true;
 }
 
+/* Users come back when some of their jobs are finished. The service works; the program may die. */
+static void world_again(void)
+{
+    world_say("users come back");
+    world.is_again = true;
+    disk_fault_clear();
+    service_heal();
+    schedule.acts_left = 12;
+    schedule.crashes_left = world_pick(3);
+    world_timer_set(&schedule.act, AGAIN_EVERY_MS, act_due, NULL);
+    if (schedule.crashes_left && !timer_is_set(&schedule.crash))
+        world_timer_set(&schedule.crash, (int64_t)world_pick(6 * AGAIN_EVERY_MS), crash_due, NULL);
+    int64_t end_ms = world.clock.monotonic_ms + HOUR_MS;
+    while (schedule.acts_left > 0 && world_step(end_ms))
+        ;
+}
+
 /* With a daily budget, jobs that wait for money go on the next day. They count as active only while
  * the run is patient. */
 static bool is_anything_active(bool is_patient)
@@ -331,6 +350,8 @@ uint64_t world_run(uint64_t seed, const char *directory, bool is_verbose)
     int64_t chaos_ms = world.mixture.act_every_ms * world.mixture.acts * 3 / 4;
     while (world_step(world.clock.monotonic_ms + chaos_ms) && schedule.acts_left > 0)
         ;
+    if (world_chance(300))
+        world_again();
     world_calm_down();
     int64_t patience_ms = world.clock.monotonic_ms + (world_chance(100) ? 26 : 0) * HOUR_MS;
     int64_t end_ms = patience_ms + 8 * HOUR_MS;

@@ -28,6 +28,7 @@
 
 #define MINUTE_MS (60 * INT64_C(1000))
 #define HOUR_MS (60 * MINUTE_MS)
+#define AGAIN_EVERY_MS (2 * 60 * 1000) /* between two acts of users who come back */
 
 enum { NAMES_MAX = 5, HANDLES = 4, TASK_ID_BYTES = 24, DIRECTORY_BYTES = 128 };
 
@@ -74,7 +75,9 @@ struct world {
     bool is_verbose;
     bool is_calm; /* no more faults */
     bool is_user_acting;
-    bool is_resuming; /* the program is resuming after a start */
+    bool is_commanding; /* writes into a ctl */
+    bool is_again;      /* users make finished jobs again */
+    bool is_resuming;   /* the program is resuming after a start */
     struct fake_clock clock;
     struct timers events; /* everything outside the program */
     struct mixture mixture;
@@ -104,6 +107,9 @@ extern struct world world;
     X(MANGLED, "responses mangled")                                                                \
     X(POLLS, "polls")                                                                              \
     X(RETRIED, "retries")                                                                          \
+    X(TAKES, "takes")                                                                              \
+    X(EDITS, "edits")                                                                              \
+    X(PICKS, "picks")                                                                              \
     X(ADOPTED, "adoptions")                                                                        \
     X(BUDGET_WAITS, "waits for the budget")                                                        \
     X(INSPECTIONS, "durable images read")                                                          \
@@ -231,6 +237,9 @@ void oracle_reset(void);
 struct attempt *oracle_attempt(int64_t id);
 /* A user adopts a task for the job. */
 void oracle_adopted(const struct job *job, const char *task_id);
+/* A user has done what only those do who copy a job; or has ordered what is held. */
+void oracle_copied(const struct job *job);
+void oracle_ordered(const struct job *job);
 void oracle_job_changed(const struct job *job);
 void oracle_sent(struct job *job, struct attempt *attempt, const char *body, size_t len);
 void oracle_received(struct job *job, struct attempt *attempt, const char *body, size_t len,

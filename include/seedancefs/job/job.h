@@ -69,17 +69,35 @@ static inline bool job_state_is_editable(enum job_state state)
     return job_state_class(state) == JOB_CLASS_EDITABLE;
 }
 
+/* A take: an attempt of a job that has made a video. It lives as long as its job. */
+struct job_take {
+    int64_t id;     /* of the attempt */
+    int64_t number; /* 1, 2, … within the job; 0: the size of its video is being asked for */
+    int64_t finished_ms;
+    int64_t video_bytes;    /* -1: there is no video that could be read (yet) */
+    int64_t cover_bytes;    /* -1: there is no cover (yet) */
+    int64_t url_expires_ms; /* of the media; 0: not known; -1: there is no URL (any more) */
+    int64_t probe_ms;       /* monotonic: the layer above asks for the video's size no sooner */
+    struct job *job;
+    struct job_take *next; /* of a utlist, in the order of their numbers */
+    /* How many other versions of the video the layer above has seen after the first, since the user
+     * or a start asked for it or one of them was complete. */
+    unsigned char video_changes;
+    unsigned char media_mark; /* what the layer above knows of the take's media; 0: nothing */
+    unsigned char hidden; /* which names of it the user has removed: see job_take_hidden_set() */
+};
+
 struct job {
     int64_t id;
     char *name;
     int64_t created_ms;
-    int64_t updated_ms;     /* last transition: st_mtime of the job and its generated files */
-    int64_t attempt_id;     /* 0: none */
-    int64_t video_bytes;    /* -1: output.mp4 does not exist (yet) */
-    int64_t cover_bytes;    /* -1: cover.jpg does not exist (yet) */
-    int64_t url_expires_ms; /* of the media; 0: not known; -1: there is no URL (any more) */
-    int64_t probe_ms;       /* monotonic: the layer above asks for the video's size no sooner */
-    uint32_t hidden;        /* generated files that were unlinked, one bit each */
+    int64_t updated_ms; /* last transition: st_mtime of the job and its generated files */
+    int64_t attempt_id; /* 0: none */
+    struct job_take *takes;
+    struct job_take *picked; /* whose video is the job's; NULL: there is no take */
+    /* What the attempt will have made once the size of its video is known; NULL: nothing yet. */
+    struct job_take *sizing;
+    uint32_t hidden; /* generated files that were unlinked, one bit each */
     /* The frozen prompt that was unlinked: see job_file_is_hidden(); 0: none. */
     int64_t hidden_prompt_id;
     unsigned references;
@@ -92,11 +110,7 @@ struct job {
     bool had_response;    /* its attempt, before the program started */
     bool is_provisional;  /* looked up by a path that is about to create something below it */
     bool is_removed;
-    bool is_resume_due; /* the start could not load it */
-    /* How many other versions of the video the layer above has seen after the first, since the user
-     * or a start asked for it or one of them was complete. */
-    unsigned char video_changes;
-    unsigned char media_mark;  /* what the layer above knows of this attempt's media; 0: nothing */
+    bool is_resume_due;        /* the start could not load it */
     unsigned char view_mark;   /* in which views the layer above shows it; 0: not known */
     unsigned short event_mark; /* what it has told of it; 0: nothing */
     struct job_detail *detail; /* NULL while nobody asks: use job_detail_get() */
@@ -116,6 +130,24 @@ static inline void job_drop(struct job **job)
 /* Lends the detail, loading it when needed: valid until the next call that may load another one,
  * unless the job is referenced or active. */
 int job_detail_get(struct job *job, struct job_detail **out) NODISCARD;
+
+/* Whether the prompt may be written now. With a take only after `edit`: a script that runs again
+ * must not order a second video. */
+bool job_is_editable(const struct job *job);
+
+/* The take with this number; NULL: there is none. */
+struct job_take *job_take_get(const struct job *job, int64_t number);
+/* Lends the attempt that made the take, which may be another one than the job's: valid as long as
+ * the job's detail is. */
+int job_take_attempt_get(struct job_take *take, struct store_attempt **out) NODISCARD;
+/* Hides names of the take, those of these bits, durably: `pick` shows them again. Nothing is
+ * deleted. */
+enum job_take_name { JOB_TAKE_VIDEO = 1, JOB_TAKE_PROMPT = 2 };
+int job_take_hidden_set(struct job_take *take, unsigned hidden) NODISCARD;
+/* Appends the prompt as the user wrote it. -ENODATA: the take was adopted. */
+int job_take_prompt_get(struct job_take *take, struct buf *out) NODISCARD;
+/* Whether it has one. */
+bool job_take_has_prompt(struct job_take *take);
 
 /* What a detail tells, lent as long as it is. `detail` may be NULL: nothing is known. */
 const struct store_attempt *job_attempt_get(const struct job_detail *detail); /* its id 0: none */

@@ -26,14 +26,17 @@ struct job_hooks {
     void (*on_change)(void *context, struct job *job);
     /* The service has finished the video: find out its size, then call jobs_video_set() or
      * jobs_video_failed(). Called again after a restart. */
-    void (*on_video)(void *context, struct job *job);
+    void (*on_video)(void *context, struct job_take *take);
     /* The result of jobs_url_refresh(): 0 and new URLs in the attempt, or why there are none. */
-    void (*on_url)(void *context, struct job *job, int result);
+    void (*on_url)(void *context, struct job_take *take, int result);
     /* The job is being removed: the media of this attempt are not wanted any more. */
     void (*on_media_unwanted)(void *context, int64_t attempt_id);
-    /* The commands `fetch` and `evict` of a job with a video. On failure *why is a sentence. */
-    int (*on_fetch)(void *context, struct job *job, const char **why);
-    int (*on_evict)(void *context, struct job *job, const char **why);
+    /* The commands `fetch` and `evict`. On failure *why is a sentence. */
+    int (*on_fetch)(void *context, struct job_take *take, const char **why);
+    int (*on_evict)(void *context, struct job_take *take, const char **why);
+    /* 0: the video and its cover are saved on disk, or what is missing cannot be had any more.
+     * -EBUSY: they are being fetched from now on. */
+    int (*on_save)(void *context, struct job_take *take, const char **why);
 };
 
 /* What may be spent, in all or in each day or month of UTC. */
@@ -91,10 +94,10 @@ struct job *jobs_find(struct jobs *jobs, const char *name);
 struct job *jobs_find_provisional(struct jobs *jobs, const char *name);
 struct job *jobs_get(struct jobs *jobs, int64_t id); /* provisional ones, too */
 /* NULL also when the store cannot be read: */
-struct job *jobs_get_by_attempt(struct jobs *jobs, int64_t attempt_id);
-/* After 0 the result is certain: *out is NULL when the job was removed, or has another attempt by
- * now. -ENOENT: there never was such an attempt, as far as this store knows. */
-int jobs_find_attempt(struct jobs *jobs, int64_t attempt_id, struct job **out) NODISCARD;
+struct job_take *jobs_take_get(struct jobs *jobs, int64_t attempt_id);
+/* After 0 the result is certain: *out is NULL when the job was removed, or when the attempt has
+ * made no video. -ENOENT: there never was such an attempt, as far as this store knows. */
+int jobs_take_find(struct jobs *jobs, int64_t attempt_id, struct job_take **out) NODISCARD;
 struct job *jobs_get_by_file(struct jobs *jobs, int64_t file_id);
 
 /* What happened since the program started. */
@@ -137,8 +140,8 @@ int jobs_remove(struct job *job) NODISCARD;
 int jobs_request_get(struct jobs *jobs, const struct job *job, struct buf *out) NODISCARD;
 int jobs_response_get(struct jobs *jobs, const struct job *job, struct buf *out) NODISCARD;
 
-/* Appends the prompt of the job's attempt, as it was sent. -ENODATA: there is none. */
-int jobs_prompt_get(struct jobs *jobs, const struct job *job, struct buf *out) NODISCARD;
+/* Appends the prompt of the attempt, as it was sent. -ENODATA: there is none. */
+int jobs_prompt_get(struct jobs *jobs, int64_t attempt_id, struct buf *out) NODISCARD;
 
 /* The file `events`: a line of JSON for each transition of any job, as they came. It only grows.
  * Reading adds at most `size` bytes from `offset` on to `out`; none at the end. */
@@ -156,20 +159,20 @@ int jobs_budget_get(struct jobs *jobs, struct job_budget_state *out) NODISCARD;
 const char *job_budget_period_to_text(enum job_budget_period period);
 
 /* Asks the service for new URLs, once, however often it is called; the result comes by on_url. */
-void jobs_url_refresh(struct job *job);
+void jobs_url_refresh(struct job_take *take);
 
 /* What on_video asked for. `size` of -1: there is no such file. */
 struct job_media_size {
     int64_t size;
     const char *etag; /* NULL: none */
 };
-void jobs_video_set(struct job *job, const struct job_media_size *video);
-void jobs_cover_set(struct job *job, const struct job_media_size *cover);
+void jobs_video_set(struct job_take *take, const struct job_media_size *video);
+void jobs_cover_set(struct job_take *take, const struct job_media_size *cover);
 /* The size cannot be found out now. Also called when a known video has changed (-ERR_MEDIA_…). */
-void jobs_video_failed(struct job *job, int result);
+void jobs_video_failed(struct job_take *take, int result);
 /* The video is neither on disk nor at the service any more: the job says so, and its URLs are
  * deleted. */
-void jobs_video_gone(struct job *job, int result);
+void jobs_video_gone(struct job_take *take, int result);
 /* Bytes on the disk are proven wrong, and may not be available again: `error` says which, and where
  * they are. */
 struct job_video_damage {
@@ -178,12 +181,12 @@ struct job_video_damage {
     int64_t offset;   /* of the first of them */
     int64_t bytes;
 };
-void jobs_video_damaged(struct job *job, const struct job_video_damage *damage);
+void jobs_video_damaged(struct job_take *take, const struct job_video_damage *damage);
 /* The whole video is on disk: nothing is wrong with it any more. */
-void jobs_video_saved(struct job *job);
+void jobs_video_saved(struct job_take *take);
 /* The media host has shown another version too many times, and the program stops asking it. The
- * commands `refresh` and `fetch` reset job->video_changes; on_url and on_fetch follow. */
-void jobs_video_unsteady(struct job *job);
+ * commands `refresh` and `fetch` reset take->video_changes; on_url and on_fetch follow. */
+void jobs_video_unsteady(struct job_take *take);
 /* A command that continued after its write has failed: `ctl` says so until the next command. */
 void jobs_command_failed(struct job *job, const char *command, int result);
 

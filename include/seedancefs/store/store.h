@@ -39,14 +39,12 @@ struct store_job {
     char *state;   /* a word of DESIGN's state table; the job layer knows them */
     char *problem; /* text of the `error` file; NULL: none */
     int64_t created_ms;
-    int64_t updated_ms;     /* last transition */
-    int64_t attempt_id;     /* 0: none */
-    int64_t hold;           /* why it is held, or will be; the job layer knows the numbers */
-    int64_t video_bytes;    /* of the current attempt; -1: not known. Read only */
-    int64_t cover_bytes;    /* of the current attempt; -1: not known. Read only */
-    int64_t url_expires_ms; /* of the current attempt; 0: not known; -1: no URL. Read only */
-    bool has_problem;       /* Read only: store_job_each() does not bring the text itself */
-    bool has_response;      /* to the create of the current attempt. Read only */
+    int64_t updated_ms; /* last transition */
+    int64_t attempt_id; /* 0: none */
+    int64_t picked_id;  /* the attempt whose video is the job's; 0: none. Write only */
+    int64_t hold;       /* why it is held, or will be; the job layer knows the numbers */
+    bool has_problem;   /* Read only: store_job_each() does not bring the text itself */
+    bool has_response;  /* to the create of the current attempt. Read only */
 };
 
 /* generation_ms of a task that was adopted: this program did not see its start. */
@@ -80,6 +78,21 @@ struct store_attempt {
     int64_t cover_bytes;
     char *cover_etag;
     int64_t generation_ms; /* of the task, from its start to its end; -1: not known */
+    int64_t take; /* 1, 2, …: it made the job's first, second, … video; 0: it made none */
+    int64_t take_hidden; /* which names of the take the user has removed, as bits */
+};
+
+/* An attempt that has succeeded, as the list of all takes shows it. */
+struct store_take {
+    int64_t id; /* of the attempt */
+    int64_t job_id;
+    int64_t number;
+    int64_t hidden;
+    int64_t finished_ms;
+    int64_t video_bytes;    /* -1: not known */
+    int64_t cover_bytes;    /* -1: not known */
+    int64_t url_expires_ms; /* 0: not known; -1: no URL */
+    bool is_picked;         /* its video is that of the job */
 };
 
 /* A file that a user keeps in a job's directory; its bytes lie in files/ID of the data directory.
@@ -150,6 +163,12 @@ int store_attempt_update(struct store *store, const struct store_attempt *row) N
 int store_attempt_get(struct store *store, int64_t id, struct store_attempt *out) NODISCARD;
 int store_attempt_job_get(struct store *store, int64_t id, int64_t *job_id) NODISCARD;
 int store_attempt_number_next(struct store *store, int64_t job_id, int64_t *out) NODISCARD;
+/* In the order of jobs and numbers; not of removed jobs. */
+typedef int store_take_fn(void *context, const struct store_take *row); /* < 0 ends */
+int store_take_each(struct store *store, store_take_fn *fn, void *context) NODISCARD;
+/* Keeps the text of the prompt from which the job's takes were made, with each that does not have
+ * one yet; an adopted take gets none. */
+int store_prompt_keep(struct store *store, int64_t job_id, const void *text, size_t len) NODISCARD;
 /* Gives the new attempt the request of an older one. */
 int store_attempt_copy(struct store *store, const struct store_attempt *row,
                        int64_t from_id) NODISCARD;
@@ -216,7 +235,7 @@ int store_attempt_response_set(struct store *store, int64_t id, const void *body
                                size_t len) NODISCARD;
 
 /* Owned copies (free()); *out is NULL and 0 is returned where nothing is stored. */
-enum store_blob { STORE_BODY, STORE_DISPLAY, STORE_RESPONSE };
+enum store_blob { STORE_BODY, STORE_DISPLAY, STORE_RESPONSE, STORE_PROMPT };
 int store_attempt_blob_get(struct store *store, int64_t id, enum store_blob which, char **out,
                            size_t *len) NODISCARD;
 

@@ -32,11 +32,11 @@ enum tree_archive { TREE_ARCHIVE_EXPIRY, TREE_ARCHIVE_ALWAYS, TREE_ARCHIVE_NEVER
 
 /* What the program itself has changed at a path below the mount. */
 enum tree_event {
-    TREE_EVENT_CONTENT, /* the content of a file */
-    TREE_EVENT_FILE,    /* a file has appeared */
-    TREE_EVENT_LINK,    /* a symbolic link has appeared */
-    TREE_EVENT_JOB,     /* the directory of a job has appeared */
-    TREE_EVENT_GONE,    /* a file or a symbolic link has disappeared */
+    TREE_EVENT_CONTENT,   /* the content of a file */
+    TREE_EVENT_FILE,      /* a file has appeared */
+    TREE_EVENT_LINK,      /* a symbolic link has appeared */
+    TREE_EVENT_DIRECTORY, /* a directory has appeared */
+    TREE_EVENT_GONE,      /* a file or a symbolic link has disappeared */
 };
 
 struct tree_settings {

@@ -93,13 +93,11 @@ static inline bool api_has_memory(void)
     return memory != NULL;
 }
 
-static inline struct api_call *call_new(struct api *api, struct job *job)
+static inline struct api_call *call_new(struct api *api)
 {
     struct api_call *call = calloc(1, sizeof(*call));
     assert_non_null(call);
     call->api = api;
-    call->attempt_id = job->attempt_id;
-    call->job_id = job->id;
     DL_APPEND(api->calls, call);
     return call;
 }
@@ -123,7 +121,9 @@ int api_create(struct api *api, const void *body, size_t len,
         return -ENOMEM;
     FAKE_API_ENTER();
     assert_int_equal(api_attempt_get(api, job->attempt_id)->possible, 0);
-    struct api_call *call = call_new(api, job);
+    struct api_call *call = call_new(api);
+    call->attempt_id = job->attempt_id;
+    call->job_id = job->id;
     call->create = *callbacks;
     call->body = strndup(body, len);
     call->body_len = len;
@@ -144,7 +144,7 @@ int api_get_task(struct api *api, const char *task_id, void *context, api_done_f
         return -ENOMEM;
     assert_int_equal(api_task_id_check(task_id), 0);
     FAKE_API_ENTER();
-    struct api_call *call = call_new(api, context);
+    struct api_call *call = call_new(api);
     call->create = (struct api_create_callbacks){.context = context, .on_done = on_done};
     call->task_id = strdup(task_id);
     FAKE_API_LEAVE();

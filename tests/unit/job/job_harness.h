@@ -74,14 +74,25 @@ static void world_changed(void *context, struct job *job)
         w->on_change(w, job);
 }
 
-static void world_video(void *context, struct job *job)
+/* What the job's attempt has made, or is about to. */
+static inline struct job_take *take_of(const struct job *job)
+{
+    return job->sizing ? job->sizing : job->picked;
+}
+
+static inline int64_t video_bytes_of(const struct job *job)
+{
+    return job->picked ? job->picked->video_bytes : -1;
+}
+
+static void world_video(void *context, struct job_take *take)
 {
     struct world *w = context;
     w->videos++;
-    w->video_job = job->id;
+    w->video_job = take->job->id;
 }
 
-static void world_url(void *context, struct job *job UNUSED, int result)
+static void world_url(void *context, struct job_take *take UNUSED, int result)
 {
     struct world *w = context;
     w->urls++;
@@ -356,7 +367,9 @@ static inline struct api_call *call_of(struct world *w, const struct job *job)
 {
     struct api_call *call;
     DL_FOREACH (w->api.calls, call) {
-        if (call->job_id == job->id)
+        const char *task_id = job_attempt_get(job->detail)->task_id;
+        if (call->job_id == job->id ||
+            (call->task_id && task_id && strcmp(call->task_id, task_id) == 0))
             return call;
     }
     return NULL;

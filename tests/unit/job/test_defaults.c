@@ -130,7 +130,7 @@ static void test_defaults__a_change_sends_nothing_and_changes_no_request(void **
     struct buf after;
     buf_init(&before, 65536);
     buf_init(&after, 65536);
-    assert_int_equal(jobs_blob_get(w.jobs, job, STORE_BODY, &before), 0);
+    assert_int_equal(jobs_blob_get(w.jobs, job->attempt_id, STORE_BODY, &before), 0);
     static const char *const texts[] = {"{\"duration\": 15}", "{\"model\": 5}", "",
                                         "{\"resolution\": \"480p\"}"};
     for (size_t i = 0; i < ARRAY_COUNT(texts); i++) {
@@ -147,7 +147,7 @@ static void test_defaults__a_change_sends_nothing_and_changes_no_request(void **
     jobs_key_changed(w.jobs);
     world_run(&w, HOUR_MS);
     assert_int_equal(w.api.creates, 1);
-    assert_int_equal(jobs_blob_get(w.jobs, job, STORE_BODY, &after), 0);
+    assert_int_equal(jobs_blob_get(w.jobs, job->attempt_id, STORE_BODY, &after), 0);
     assert_string_equal(buf_text(&before), buf_text(&after));
     assert_string_equal(call_of(&w, job)->body, buf_text(&before));
     /* A retry is the same request again. */

@@ -172,7 +172,7 @@ static void test_file__an_accepted_prompt_is_frozen_until_the_job_has_ended(void
             poll_status(call_wait(&w, job), "running");
         else if (s == JOB_SUCCEEDED) {
             poll_succeeded(call_wait(&w, job));
-            jobs_video_set(job, &video);
+            jobs_video_set(take_of(job), &video);
         }
         assert_state(job, s);
         assert_true(job_file_is_frozen(file));

@@ -102,7 +102,7 @@ static void test_full_disk__facts_hold_in_memory_and_are_written_later(void **st
         } else
             poll_status(call, rows[i].word);
         if (rows[i].expected == JOB_SUCCEEDED)
-            jobs_video_set(job, &video);
+            jobs_video_set(take_of(job), &video);
         assert_state(job, rows[i].expected);
         assert_true(detail_of(job)->is_unsaved);
         enum job_state before = rows[i].word ? JOB_QUEUED : JOB_SUBMITTING;

@@ -212,16 +212,16 @@ static void test_poll__a_success_is_one_when_the_video_can_be_opened(void **stat
     poll_succeeded(call_wait(&w, job));
     assert_state(job, JOB_QUEUED);
     assert_int_equal(w.videos, 1);
-    assert_int_equal(job->video_bytes, -1);
+    assert_int_equal(video_bytes_of(job), -1);
     struct job_media_size video = {1234567, "\"etag\""};
     struct job_media_size cover = {4711, NULL};
-    jobs_video_set(job, &video);
+    jobs_video_set(take_of(job), &video);
     assert_state(job, JOB_SUCCEEDED);
-    assert_int_equal(job->video_bytes, 1234567);
-    jobs_cover_set(job, &cover);
+    assert_int_equal(take_of(job)->video_bytes, 1234567);
+    jobs_cover_set(take_of(job), &cover);
     for (int round = 0; round < 2; round++) {
         const struct store_attempt *attempt = &detail_of(job)->attempt;
-        assert_int_equal(job->cover_bytes, 4711);
+        assert_int_equal(take_of(job)->cover_bytes, 4711);
         assert_int_equal(attempt->actual_usd_micros, 1000000);
         assert_int_equal(attempt->output_ms, 5000);
         assert_true(attempt->url_expires_ms == WALL_START_MS + 24 * HOUR_MS);
@@ -231,7 +231,7 @@ static void test_poll__a_success_is_one_when_the_video_can_be_opened(void **stat
         assert_null(w.api.calls);
         world_restart(&w);
         job = jobs_find(w.jobs, "cat");
-        assert_int_equal(job->video_bytes, 1234567);
+        assert_int_equal(take_of(job)->video_bytes, 1234567);
         assert_int_equal(w.videos, 1);
     }
     world_fini(&w);
@@ -243,19 +243,19 @@ static void test_poll__a_size_that_cannot_be_had_does_not_hide_the_success(void 
     world_init(&w);
     struct job *job = job_queued(&w, "cat", "cgt-1");
     poll_succeeded(call_wait(&w, job));
-    jobs_video_failed(job, -ERR_MEDIA_STATUS);
+    jobs_video_failed(take_of(job), -ERR_MEDIA_STATUS);
     assert_state(job, JOB_SUCCEEDED);
     assert_true(problem_has(job, "cannot be found out"));
-    assert_int_equal(job->video_bytes, -1);
+    assert_int_equal(video_bytes_of(job), -1);
     /* Asked again by whoever starts next. */
     world_restart(&w);
     job = jobs_find(w.jobs, "cat");
     assert_int_equal(w.videos, 2);
     assert_true(problem_has(job, "cannot be found out"));
     struct job_media_size video = {99, NULL};
-    jobs_video_set(job, &video);
+    jobs_video_set(take_of(job), &video);
     assert_false(job->has_problem);
-    assert_int_equal(job->video_bytes, 99);
+    assert_int_equal(take_of(job)->video_bytes, 99);
     world_fini(&w);
 }
 
@@ -293,10 +293,10 @@ static void test_poll__a_dead_url_is_renewed_by_one_question(void **state UNUSED
         world_init(&w);
         struct job *job = job_queued(&w, "cat", "cgt-1");
         poll_succeeded(call_wait(&w, job));
-        jobs_video_set(job, &video);
+        jobs_video_set(take_of(job), &video);
         unsigned polls = w.api.polls;
         for (int k = 0; k < 10; k++)
-            jobs_url_refresh(job);
+            jobs_url_refresh(take_of(job));
         assert_int_equal(w.api.polls, polls + 1);
         struct api_call *call = call_of(&w, job);
         if (rows[i].verdict != API_TASK)
@@ -311,10 +311,10 @@ static void test_poll__a_dead_url_is_renewed_by_one_question(void **state UNUSED
         world_run(&w, HOUR_MS);
         assert_null(w.api.calls);
         w.api.has_key = false;
-        jobs_url_refresh(job);
+        jobs_url_refresh(take_of(job));
         assert_int_equal(w.url_result, -ERR_KEY_MISSING);
         jobs_stop(w.jobs);
-        jobs_url_refresh(job);
+        jobs_url_refresh(take_of(job));
         assert_int_equal(w.url_result, -ECANCELED);
         assert_int_equal(w.urls, 3);
         world_fini(&w);
@@ -330,13 +330,12 @@ static void test_poll__there_is_no_url_to_renew_before_the_video_is_finished(voi
     struct job *job = job_queued(&w, "cat", "cgt-1");
     for (int i = 0; i < 2; i++) {
         struct api_call *call = call_wait(&w, job);
-        jobs_url_refresh(job);
-        assert_int_equal(w.url_result, -ERR_MEDIA_GONE);
+        assert_null(take_of(job));
+        assert_null(jobs_take_get(w.jobs, job->attempt_id));
         poll_status(call, "running");
     }
     poll_status(call_wait(&w, job), "failed");
-    jobs_url_refresh(job);
-    assert_int_equal(w.urls, 3);
+    assert_null(take_of(job));
     assert_null(w.api.calls);
     world_fini(&w);
 }
@@ -374,11 +373,11 @@ static void test_poll__the_last_response_is_kept_as_it_came(void **state UNUSED)
     struct job *job = job_queued(&w, "cat", "cgt-1");
     poll_status(call_wait(&w, job), "running");
     buf_init(&out, 4096);
-    assert_int_equal(jobs_blob_get(w.jobs, job, STORE_RESPONSE, &out), 0);
+    assert_int_equal(jobs_blob_get(w.jobs, job->attempt_id, STORE_RESPONSE, &out), 0);
     assert_string_equal(buf_text(&out), "{\"id\":\"cgt-1\",\"status\":\"running\"}");
     poll_end(call_wait(&w, job), API_RETRY, 503, -1);
     buf_clear(&out);
-    assert_int_equal(jobs_blob_get(w.jobs, job, STORE_RESPONSE, &out), 0);
+    assert_int_equal(jobs_blob_get(w.jobs, job->attempt_id, STORE_RESPONSE, &out), 0);
     assert_string_equal(buf_text(&out), "{\"id\":\"cgt-1\",\"status\":\"running\"}");
     buf_fini(&out);
     world_fini(&w);

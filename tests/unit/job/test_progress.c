@@ -81,7 +81,7 @@ test_progress__of_a_job_never_goes_back_and_is_whole_with_success_alone(void **s
     assert_int_equal(progress_of(job).permille, 990);
     assert_int_equal(progress_of(job).eta_ms, 0);
     struct job_media_size size = {1000, NULL};
-    jobs_video_set(job, &size);
+    jobs_video_set(take_of(job), &size);
     assert_int_equal(progress_of(job).permille, 1000);
     assert_int_equal(progress_of(job).eta_ms, 0);
     world_fini(&w);
@@ -113,7 +113,7 @@ static void test_progress__does_not_fall_when_like_tasks_prove_slow(void **state
         if (!call_of(&w, slow))
             continue;
         poll_succeeded(call_of(&w, slow));
-        jobs_video_set(slow, &size);
+        jobs_video_set(take_of(slow), &size);
     }
     assert_true(progress_of(job).eta_ms > eta_ms);
     assert_true(progress_of(job).permille >= before);

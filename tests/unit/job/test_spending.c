@@ -132,7 +132,7 @@ static void test_spending__an_adopted_task_counts_once(void **state UNUSED)
     assert_int_equal(command(job, "adopt cgt-1"), 0);
     poll_succeeded(call_wait(&w, job));
     struct job_media_size size = {1000, NULL};
-    jobs_video_set(job, &size);
+    jobs_video_set(take_of(job), &size);
     assert_state(job, JOB_SUCCEEDED);
     assert_int_equal(store_spent_get(w.store, 0, &after), 0);
     assert_int_equal(after, detail_of(job)->attempt.actual_usd_micros);
@@ -172,7 +172,7 @@ static void test_spending__the_ledger_has_an_entry_for_each_change_of_money(void
     int64_t second = job->attempt_id;
     create_accept(call_wait(&w, job), "cgt-1");
     poll_succeeded(call_wait(&w, job));
-    jobs_video_set(job, &size);
+    jobs_video_set(take_of(job), &size);
     assert_ledger(&w, first, "reserved 1000,released 0,reserved 1000,at_risk 1000");
     assert_ledger(&w, second, "reserved 1000,reserved 1000,settled 1000"); /* its task id came */
     assert_int_equal(jobs_remove(job), 0);
@@ -181,7 +181,7 @@ static void test_spending__the_ledger_has_an_entry_for_each_change_of_money(void
     assert_ledger(&w, second, "reserved 1000,reserved 1000,settled 1000");
     assert_ledger(&w, job->attempt_id, ""); /* that one knows what the task cost */
     poll_succeeded(call_wait(&w, job));
-    jobs_video_set(job, &size);
+    jobs_video_set(take_of(job), &size);
     assert_ledger(&w, second, "reserved 1000,reserved 1000,settled 1000,released 0");
     assert_ledger(&w, job->attempt_id, "settled 1000");
     world_fini(&w);

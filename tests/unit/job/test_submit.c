@@ -71,7 +71,7 @@ static void test_submit__nothing_but_the_user_leads_out_of_unknown(void **state 
     assert_int_equal(call_send(call), 0);
     create_end(call, API_AMBIGUOUS, 0, -1, "");
     jobs_key_changed(w.jobs);
-    jobs_url_refresh(job);
+    assert_null(take_of(job));
     world_run(&w, 25 * HOUR_MS);
     world_restart(&w);
     world_run(&w, 25 * HOUR_MS);

@@ -251,8 +251,6 @@ static void test_store__rows_are_there_after_a_reopening(void **state UNUSED)
     assert_string_equal(list.names, "b2 ");
     assert_int_equal(list.last.created_ms, 11);
     assert_int_equal(list.last.updated_ms, 78);
-    assert_int_equal(list.last.video_bytes, -1);
-    assert_int_equal(list.last.cover_bytes, -1);
     assert_false(list.last.has_problem);
     /* The name of a removed job is free, that of a living one is not. */
     assert_int_equal(job_save(f.store, 4, "a", NULL), 0);
@@ -402,6 +400,58 @@ static int user_version_set(const char *path, int version)
     assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
     return before;
+}
+
+static int take_add(void *context, const struct store_take *row)
+{
+    struct store_take *takes = context;
+    assert_true(row->number <= 2);
+    takes[row->number] = *row;
+    return 0;
+}
+
+/* A job that had succeeded before there were takes has one. */
+static void test_store__a_database_from_before_takes_gets_them(void **state UNUSED)
+{
+    static const char to_version_6[] =
+        "DROP INDEX take_of_job; DROP VIEW attempt_money;"
+        "ALTER TABLE attempt DROP COLUMN take; ALTER TABLE attempt DROP COLUMN take_hidden;"
+        "ALTER TABLE exchange DROP COLUMN prompt; ALTER TABLE job DROP COLUMN picked_id;"
+        "UPDATE job SET state = 'succeeded', attempt_id = 12 WHERE id = 1;"
+        "PRAGMA user_version = 4;"; /* 5 makes the view again, and 6 what the next line removes */
+    static const char without_hold[] = "DROP INDEX job_held; ALTER TABLE job DROP COLUMN hold;";
+    struct fixture f;
+    struct store_take takes[3] = {{0}};
+    char text[] = "m";
+    sqlite3 *db;
+    setup(&f);
+    assert_int_equal(job_add(f.store, STORE_DURABLE, 1, "a"), 0);
+    for (int64_t i = 1; i <= 2; i++) {
+        struct store_attempt row = {.id = 10 + i,
+                                    .job_id = 1,
+                                    .number = i,
+                                    .model = text,
+                                    .resolution = text,
+                                    .video_bytes = 77,
+                                    .cover_bytes = -1,
+                                    .finished_ms = 5};
+        assert_int_equal(store_begin(f.store, STORE_LAZY), 0);
+        assert_int_equal(store_end(f.store, store_attempt_insert(f.store, &row, "b", 1, "d", 1)),
+                         0);
+    }
+    f.store = store_close(f.store);
+    assert_int_equal(sqlite3_open(f.database, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, to_version_6, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, without_hold, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    assert_int_equal(store_open(f.directory_fd, f.directory, &f.store), 0);
+    assert_int_equal(store_take_each(f.store, take_add, takes), 0);
+    assert_int_equal(takes[1].id, 12);
+    assert_int_equal(takes[1].job_id, 1);
+    assert_int_equal(takes[1].video_bytes, 77);
+    assert_true(takes[1].is_picked);
+    assert_int_equal(takes[2].id, 0); /* the attempt before has made none */
+    teardown(&f);
 }
 
 static void test_store__a_newer_database_is_left_alone(void **state UNUSED)
@@ -818,6 +868,7 @@ int main(void)
         cmocka_unit_test(test_store__ids_never_come_back),
         cmocka_unit_test(test_store__ids_of_a_transaction_that_was_rolled_back_do_no_harm),
         cmocka_unit_test(test_store__a_lazy_commit_survives_the_program),
+        cmocka_unit_test(test_store__a_database_from_before_takes_gets_them),
         cmocka_unit_test(test_store__a_newer_database_is_left_alone),
         cmocka_unit_test(test_store__a_damaged_database_is_told_and_not_used),
         cmocka_unit_test(test_store__every_column_of_an_attempt_comes_back_where_it_went),

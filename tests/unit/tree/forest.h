@@ -176,8 +176,8 @@ static inline struct job *succeeded(struct forest *f, const char *name)
     poll_response(call_wait(&f->w, job), body);
     struct job_media_size video = {10, "e"};
     struct job_media_size cover = {4, NULL};
-    jobs_video_set(job, &video);
-    jobs_cover_set(job, &cover);
+    jobs_video_set(take_of(job), &video);
+    jobs_cover_set(take_of(job), &cover);
     assert_state(job, JOB_SUCCEEDED);
     return job;
 }

@@ -51,9 +51,9 @@ static struct job *finished(struct archive_world *a, const char *name, int64_t l
                    "\"https://media.example/v.mp4?sig=s3cret\"}],\"usage\":{\"video_duration\":5}}",
                    id);
     poll_response(call_wait(&a->w, job), body);
-    job->url_expires_ms = clock_wall_ms(&a->w.clock.clock) + life_ms;
+    take_of(job)->url_expires_ms = clock_wall_ms(&a->w.clock.clock) + life_ms;
     struct job_media_size video = {10, "e"};
-    jobs_video_set(job, &video);
+    jobs_video_set(take_of(job), &video);
     assert_state(job, JOB_SUCCEEDED);
     return job;
 }
@@ -119,7 +119,7 @@ static void test_archive__many_are_spread(void **state UNUSED)
         jobs[i] = finished(&a, name, 24 * HOUR_MS);
     }
     for (int i = 0; i < JOBS; i++)
-        jobs[i]->url_expires_ms = clock_wall_ms(&a.w.clock.clock) + 24 * HOUR_MS;
+        take_of(jobs[i])->url_expires_ms = clock_wall_ms(&a.w.clock.clock) + 24 * HOUR_MS;
     archive_soon(a.tree);
     world_run(&a.w, 22 * HOUR_MS);
     for (int minute = 0; minute < 60; minute++) {
@@ -146,7 +146,7 @@ static void test_archive__failures_back_off_until_the_video_is_gone(void **state
     world_run(&a.w, 23 * HOUR_MS);
     assert_int_equal(a.media.fetched, 1);
     unsigned attempts = 0;
-    while (job->url_expires_ms >= 0 && attempts++ < 40) {
+    while (take_of(job)->url_expires_ms >= 0 && attempts++ < 40) {
         unsigned before = a.media.fetched;
         fetch_ends(&a, job, -ERR_MEDIA_GONE);
         for (int minute = 0; minute < 60 && a.media.fetched == before; minute++)
@@ -248,12 +248,12 @@ static void test_archive__what_happens_behind_a_walk_is_seen(void **state UNUSED
     struct job *at = jobs_get(a.w.jobs, a.tree->archive_walk.at_id);
     assert_int_equal(jobs_remove(at), 0);
     a.media_hooks.on_progress(a.media_hooks.context, first->attempt_id, MEDIA_VIDEO, 9);
-    assert_int_equal(first->media_mark, 0);
+    assert_int_equal(take_of(first)->media_mark, 0);
     world_run(&a.w, 60 * 1000);
     assert_false(a.tree->archive_walk.is_going);
     assert_int_equal(a.tree->archive_walk.first_id, INT64_MAX);
     for (struct job *job = jobs_next(a.w.jobs, 0); job; job = jobs_next(a.w.jobs, job->id))
-        assert_int_not_equal(job->media_mark, 0);
+        assert_int_not_equal(take_of(job)->media_mark, 0);
     archive_fini(&a);
 }
 
@@ -276,6 +276,50 @@ static void test_archive__only_what_is_known_can_be_fetched_again(void **state U
     assert_int_equal(jobs_remove(job), 0);
     assert_true(archive_is_refetchable(a.tree, id) && archive_is_evictable(a.tree, id));
     archive_fini(&a);
+}
+
+/* What the job has already must not be lost because another attempt is under way, or has failed. */
+static void test_archive__a_take_is_kept_whatever_the_job_does_next(void **state UNUSED)
+{
+    static const enum tree_archive policies[] = {TREE_ARCHIVE_EXPIRY, TREE_ARCHIVE_NEVER};
+    for (size_t i = 0; i < ARRAY_COUNT(policies); i++) {
+        struct archive_world a;
+        archive_init(&a, policies[i]);
+        struct job *job = finished(&a, "cat", 10 * HOUR_MS);
+        int64_t first = job->attempt_id;
+        a.media.is_durable = true; /* the whole of it is on disk */
+        assert_int_equal(job_ctl_run(job, "take", 4), 0);
+        create_accept(call_wait(&a.w, job), "cgt-second");
+        assert_state(job, JOB_QUEUED);
+        /* While it can be fetched again, only a policy that will do so may let it go. */
+        assert_true(archive_is_refetchable(a.tree, first));
+        assert_int_equal(archive_is_evictable(a.tree, first), policies[i] == TREE_ARCHIVE_EXPIRY);
+        fake_clock_advance(&a.w.clock, 11 * HOUR_MS);
+        assert_false(archive_is_refetchable(a.tree, first) || archive_is_evictable(a.tree, first));
+        poll_status(call_wait(&a.w, job), "failed");
+        assert_state(job, JOB_FAILED);
+        assert_false(archive_is_refetchable(a.tree, first) || archive_is_evictable(a.tree, first));
+        archive_fini(&a);
+    }
+}
+
+/* The command that goes on from a video waits until nothing of that can be lost. */
+static void test_archive__a_take_is_saved_before_the_next_is_ordered(void **state UNUSED)
+{
+    static const char *const commands[] = {"take", "edit", "adopt cgt-other"};
+    for (size_t i = 0; i < ARRAY_COUNT(commands); i++) {
+        struct archive_world a;
+        archive_init(&a, TREE_ARCHIVE_NEVER);
+        struct job *job = finished(&a, "cat", 10 * HOUR_MS);
+        unsigned fetched = a.media.fetched;
+        assert_int_equal(job_ctl_run(job, commands[i], strlen(commands[i])), -EBUSY);
+        assert_state(job, JOB_SUCCEEDED);
+        assert_int_equal(a.media.fetched, fetched + 1);
+        a.media.is_durable = true;
+        assert_int_equal(job_ctl_run(job, commands[i], strlen(commands[i])), 0);
+        assert_int_equal(job->picked->number, 1);
+        archive_fini(&a);
+    }
 }
 
 /* Until the whole video is on disk again, whatever else happens to it. */
@@ -304,13 +348,13 @@ static void test_archive__damage_is_shown_until_it_is_repaired(void **state UNUS
     /* Nor does a new start forget what it is about, or another failure take its place. */
     job_detail_drop(job);
     job->is_damage_shown = false;
-    jobs_video_failed(job, -ERR_HTTP_STALLED);
-    jobs_video_unsteady(job);
+    jobs_video_failed(take_of(job), -ERR_HTTP_STALLED);
+    jobs_video_unsteady(take_of(job));
     assert_true(problem_has(job, "7.mp4.damaged"));
     struct job_media_size other = {11, "f"};
-    jobs_video_set(job, &other);
+    jobs_video_set(take_of(job), &other);
     assert_true(problem_has(job, "7.mp4.damaged"));
-    jobs_video_gone(job, -ERR_MEDIA_GONE);
+    jobs_video_gone(take_of(job), -ERR_MEDIA_GONE);
     assert_true(problem_has(job, "7.mp4.damaged"));
     a.media_hooks.on_progress(context, id, MEDIA_VIDEO, 10);
     assert_true(job->has_problem);
@@ -354,6 +398,8 @@ int main(void)
         cmocka_unit_test(test_archive__a_fetch_that_fails_is_told_in_ctl_alone),
         cmocka_unit_test(test_archive__what_happens_behind_a_walk_is_seen),
         cmocka_unit_test(test_archive__only_what_is_known_can_be_fetched_again),
+        cmocka_unit_test(test_archive__a_take_is_kept_whatever_the_job_does_next),
+        cmocka_unit_test(test_archive__a_take_is_saved_before_the_next_is_ordered),
         cmocka_unit_test(test_archive__damage_is_shown_until_it_is_repaired),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -94,8 +94,8 @@ static struct job *succeeded(struct gallery *g, const char *name, const char *id
         id);
     poll_response(call_wait(&g->w, job), body);
     struct job_media_size size = {10, "e"};
-    jobs_video_set(job, &size);
-    jobs_cover_set(job, &size);
+    jobs_video_set(take_of(job), &size);
+    jobs_cover_set(take_of(job), &size);
     assert_state(job, JOB_SUCCEEDED);
     return job;
 }

@@ -471,7 +471,7 @@ static void test_tree__signed_urls_of_a_prompt_are_shown_without_signature(void 
     buf_fini(&text);
     /* What is sent is whole, and what the user wrote is as it was; for the owner alone. */
     buf_init(&text, 4096);
-    assert_int_equal(jobs_blob_get(f.w.jobs, job, STORE_BODY, &text), 0);
+    assert_int_equal(jobs_blob_get(f.w.jobs, job->attempt_id, STORE_BODY, &text), 0);
     assert_non_null(strstr(buf_text(&text), "https://a.b/2.mp4?X-Tos-Signature=s3cret"));
     buf_fini(&text);
     assert_content(&f, cat, "prompt.json", prompt);
@@ -821,7 +821,7 @@ static void test_tree__a_read_of_media_waits_without_a_thread(void **state UNUSE
     uint64_t video = ino_of(&f, job_ino(&f, "cat"), "output.mp4");
     assert_int_equal(video, node_ino(NODE_VIDEO, job->attempt_id));
     assert_int_equal(tree_getattr(f.tree, video, &entry), 0);
-    assert_true(entry.attr_s > 3600);
+    assert_true(entry.attr_s > 0 && entry.entry_s == 0); /* another take may be picked */
     assert_int_equal(tree_open(f.tree, video, O_RDONLY, &owner, &opened), 0);
     assert_true(opened.is_kept && !opened.is_direct);
     assert_int_equal(f.media.record_id, job->attempt_id);
@@ -872,7 +872,7 @@ static void test_tree__a_finished_video_is_measured_and_its_url_renewed(void **s
     struct media_record record = {
         .id = job->attempt_id, .kind = MEDIA_VIDEO, .size = 4711, .etag = "e"};
     hooks.on_record(hooks.context, &record);
-    assert_int_equal(job->video_bytes, 4711);
+    assert_int_equal(take_of(job)->video_bytes, 4711);
     assert_false(job->has_problem);
     hooks.request_url(hooks.context, job->attempt_id, MEDIA_VIDEO);
     hooks.request_url(hooks.context, job->attempt_id, MEDIA_COVER);
@@ -886,7 +886,7 @@ static void test_tree__a_finished_video_is_measured_and_its_url_renewed(void **s
     record.size = -1;
     record.etag = NULL;
     hooks.on_record(hooks.context, &record);
-    assert_int_equal(job->video_bytes, -1);
+    assert_int_equal(video_bytes_of(job), -1);
     assert_int_equal(f.media.probed, 3);
     struct tree_entry entry;
     assert_int_equal(tree_lookup(f.tree, job_ino(&f, "cat"), "output.mp4", &entry), -ENOENT);

@@ -72,8 +72,8 @@ static void test_views__names_of_the_greatest_length_have_a_video(void **state U
     name[TEXT_NAME_MAX] = '\0';
     job_make_named(&f.w, name);
     struct job *job = jobs_find(f.w.jobs, name);
-    job->state = JOB_SUCCEEDED; /* it is enough that it looks so */
-    job->video_bytes = 10;
+    struct job_take take = {.job = job, .id = 1, .number = 1, .video_bytes = 10};
+    job->picked = &take; /* it is enough that it looks so */
     uint64_t videos = ino_of(&f, TREE_ROOT_INO, "videos");
     struct listing rows;
     list(&f, videos, 0, 64, &rows);
@@ -83,8 +83,7 @@ static void test_views__names_of_the_greatest_length_have_a_video(void **state U
     assert_int_equal(tree_lookup(f.tree, videos, name, &entry), 0);
     memcpy(name + TEXT_NAME_MAX, "n.mp4", 6);
     assert_int_equal(tree_lookup(f.tree, videos, name, &entry), -ENAMETOOLONG);
-    job->state = JOB_DRAFT;
-    job->video_bytes = -1;
+    job->picked = NULL;
     forest_fini(&f);
 }
 
