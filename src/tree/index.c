@@ -206,6 +206,15 @@ static void reason_add(const struct job *job, struct job_detail *detail, struct 
     buf_add_text(out, "</p>\n");
 }
 
+static void takes_add(const struct job *job, struct buf *out)
+{
+    const struct job_take *take;
+    int count = 0;
+    LL_COUNT(job->takes, take, count);
+    if (count > 1)
+        buf_addf(out, " · take %lld of %d", (long long)job->picked->number, count);
+}
+
 static void facts_add(const struct job *job, const struct job_detail *detail, struct buf *out)
 {
     const struct store_attempt *attempt = job_attempt_get(detail);
@@ -229,7 +238,9 @@ static void facts_add(const struct job *job, const struct job_detail *detail, st
             html_add_text(out, how[i] ? how[i] : "");
             buf_add_text(out, how[i] && how[i][0] ? " · " : "");
         }
-        buf_addf(out, "%lld s</span>", (long long)(attempt->duration_ms / 1000));
+        buf_addf(out, "%lld s", (long long)(attempt->duration_ms / 1000));
+        takes_add(job, out);
+        buf_add_text(out, "</span>");
     }
     buf_add_text(out, "</p>\n");
 }

@@ -39,11 +39,11 @@ esac
     [ "$(grep -c " $MNT fuse" /proc/self/mounts)" -eq 1 ]
 }
 
-# kill_at_every_call WAY   the file tells what a kill at each of them has to lead to.
+# kill_at_every_call WAY [PROGRAM]   the program's file tells what a kill at each of them has to lead to.
 kill_at_every_call() {
     "${CC:-cc}" -std=c17 -O2 -D_GNU_SOURCE -Wall -Wextra -o "$DIR/killat" "$ROOT/tests/tools/killat.c"
     "$DIR/killat" 1 true >"$DIR/probe" 2>&1 || skip "no process can be traced here: $(cat "$DIR/probe")"
-    run "$PYTHON" -B "$ROOT/tests/e2e/kill_points.py" --way "$1" --step "$KILL_STEP" --killat "$DIR/killat" \
+    run "$PYTHON" -B "$ROOT/tests/e2e/${2:-kill_points}.py" --way "$1" --step "$KILL_STEP" --killat "$DIR/killat" \
         --seedancefs "$SEEDANCEFS" --seedance-sim "$SEEDANCE_SIM" --directory "$DIR/points" 3>&-
     sed 's/^/#   /' <<<"$output" >&3
     [ "$status" -eq 0 ] || { tail -n 40 "$DIR/points/daemon.log" >&2; false; }
@@ -55,4 +55,23 @@ kill_at_every_call() {
 
 @test "kill -9 at every system call from a rename onto prompt.json to the task id: the disk decides" {
     kill_at_every_call rename
+}
+
+# kill_in_command WAY   with the sanitizers the same places are passed, and the two above go through them.
+kill_in_command() {
+    case $BUILD in *asan*) skip "on the other build" ;; esac
+    [ "$KILL_STEP" -eq 1 ] || KILL_STEP=$((KILL_STEP * 3))
+    kill_at_every_call "$1" command_points
+}
+
+@test "kill -9 at every system call of take: no take is lost, nothing is sent twice" {
+    kill_in_command take
+}
+
+@test "kill -9 at every system call of edit, pick and submit: all or nothing, no take is lost" {
+    local step=$KILL_STEP
+    for way in edit pick submit; do
+        KILL_STEP=$step kill_in_command $way
+        rm -rf "$DIR/points"
+    done
 }

@@ -13,7 +13,7 @@ import sys
 import time
 import urllib.request
 
-RANK = {'draft': 0, 'invalid': 0, 'waiting': 1, 'submitting': 2, 'queued': 3, 'running': 4,
+RANK = {'draft': 0, 'invalid': 0, 'held': 1, 'waiting': 1, 'submitting': 2, 'queued': 3, 'running': 4,
         'unknown': 5, 'rejected': 5, 'succeeded': 5, 'failed': 5, 'cancelled': 5, 'expired': 5,
         'lost': 5}
 FINAL = {word for word, rank in RANK.items() if rank == 5}

@@ -32,8 +32,9 @@ make_jobs() {
     wait_ends sea
 }
 
-# S-INDEX-1: `index.html` at the root shows each job with its cover, a player, its prompt, status, cost and error, the
-#   latest request first. Of more than 1,000 jobs it shows the latest 1,000, and how many there are.
+# S-INDEX-1: `index.html` at the root shows each job with its cover, a player, its prompt, status, cost and error, and
+#   which of its takes it shows, the latest request first. Of more than 1,000 jobs it shows the latest 1,000, and how
+#   many there are.
 @test "S-INDEX-1: each job is shown with what there is to know, the latest first" {
     mount_fs
     make_jobs

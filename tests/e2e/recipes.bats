@@ -55,6 +55,19 @@ seconds_of() { ffprobe -v error -show_entries format=duration -of csv=p=0 "$1"; 
     has 'Only the line for `/etc/exports`' "$DOCUMENT"
 }
 
+@test "three takes of each shot, and a pick" {
+    mount_fs
+    make_scenes
+    sh_block takes.sh >ls.out
+    [ "$(wc -l <ls.out)" -eq 9 ]
+    [ "$(creates)" -eq 9 ]
+    cmp "$J/scene-2/output.mp4" "$J/scene-2/takes/3.mp4"
+    sh_block pick.sh
+    cmp "$J/scene-2/output.mp4" "$J/scene-2/takes/1.mp4"
+    cmp "$MNT/videos/scene-2.mp4" "$J/scene-2/takes/1.mp4"
+    [ "$(creates)" -eq 9 ]
+}
+
 @test "a batch from a table, with Python" {
     mount_fs
     block scenes.csv
