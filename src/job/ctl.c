@@ -216,6 +216,9 @@ static int ctl_adopt(struct job *job, const char *task_id)
     r = ctl_save_picked(job, "adopt");
     if (r < 0)
         return r;
+    /* All of its job is known, and perhaps its video is on disk yet: nobody needs to be asked. */
+    if (is_known && !owner && known.take > 0)
+        return job_to_regained(job, &known);
     r = job_to_adopted(job, task_id, is_known ? &known : NULL);
     if (r == 0)
         job_poll_follow(job, 0);

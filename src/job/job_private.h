@@ -273,6 +273,7 @@ struct job_change {
     bool is_adopted;             /* the new attempt has no request */
     bool is_prompt_kept;         /* another prompt may be written from now on */
     bool is_told;                /* in `events`, though the state stays the same */
+    bool is_regained;            /* the attempt was that of a removed job */
     bool is_new;                 /* the job was created just now */
 };
 int job_change(struct job *job, const struct job_change *change) NODISCARD;
@@ -322,6 +323,9 @@ int job_to_take(struct job *job) NODISCARD;
 /* SUCCEEDED, REJECTED, FAILED, CANCELLED, EXPIRED, LOST -> DRAFT of a job with a take, whose prompt
  * the user is going to write anew. */
 int job_to_edit(struct job *job) NODISCARD;
+/* Any state except ACTIVE -> SUCCEEDED: a take of a removed job becomes one of this job. `attempt` is
+ * taken on success. */
+int job_to_regained(struct job *job, struct store_attempt *attempt) NODISCARD;
 /* Any state except ACTIVE -> SUCCEEDED, with this take. */
 int job_to_picked(struct job *job, struct job_take *take) NODISCARD;
 

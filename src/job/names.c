@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { PROMPT_KEPT_BYTES = 64 * 1024 };
+
 /* Creates a provisional job of this name, which is known to be free. */
 static int job_make(struct jobs *jobs, const char *name, struct job **out)
 {
@@ -169,6 +171,14 @@ int jobs_rename(struct job *job, const char *name, bool is_replace_allowed)
     return 0;
 }
 
+/* Removing must not need room for megabytes. */
+static bool is_prompt_small(const struct job *job)
+{
+    const struct job_file *file = job_file_find_prompt(job->detail);
+    struct stat st;
+    return file && job_file_stat(file, &st) == 0 && st.st_size <= PROMPT_KEPT_BYTES;
+}
+
 /* A store_remove_fn: removes the rows of the job and of its files, all or none. */
 static int job_rows_remove(void *context)
 {
@@ -185,6 +195,9 @@ static int job_rows_remove(void *context)
         if (r == 0)
             r = store_file_remove(store, file->id);
     }
+    /* If the video is brought back, so is its prompt. Without it, what was sent says it, too. */
+    if (r == 0 && job->takes && is_prompt_small(job))
+        (void)!job_takes_prompt_keep(job);
     if (r == 0)
         r = store_history_add(store, job->id, now_ms, "removed by the user");
     if (r == 0)

@@ -74,6 +74,8 @@ int change_save(struct job *job, const struct job_change *change, int64_t now_ms
     r = change->is_prompt_kept ? job_takes_prompt_keep(job) : 0;
     if (r == 0)
         r = change_attempt_save(job, change);
+    if (r == 0 && change->is_regained)
+        r = store_prompt_default(store, job->attempt_id);
     if (r == 0)
         r = job_row_save(job, job->name, change->to, now_ms);
     if (r == 0)

@@ -330,6 +330,43 @@ int job_to_adopted(struct job *job, const char *task_id, const struct store_atte
                                      : adopt_anew(job, task_id, known);
 }
 
+/* Any state except ACTIVE -> SUCCEEDED, with a take of a removed job: the attempt moves to this
+ * one, with all that is known of it, and its video keeps its place on the disk. */
+int job_to_regained(struct job *job, struct store_attempt *attempt)
+{
+    struct job_take *before = job->picked;
+    struct job_take *take;
+    int64_t number;
+    int r = store_attempt_number_next(job->jobs->settings.store, job->id, &number);
+    if (r == 0)
+        r = job_take_new(job, attempt->id, &take);
+    if (r < 0)
+        return r;
+    attempt->job_id = job->id;
+    attempt->number = number;
+    attempt->take_hidden = 0;
+    attempt->take = take->number = job_take_number_next(job);
+    take->finished_ms = attempt->finished_ms;
+    take->video_bytes = attempt->video_bytes;
+    take->cover_bytes = attempt->cover_bytes;
+    take->url_expires_ms = attempt->video_url ? attempt->url_expires_ms : -1;
+    const struct job_change change = {.to = JOB_SUCCEEDED,
+                                      .durability = STORE_DURABLE,
+                                      .note = "a video of a removed job, brought back by the user",
+                                      .is_prompt_kept = job->takes != NULL,
+                                      .is_regained = true,
+                                      .is_told = true};
+    job_takes_append(take);
+    job->picked = take;
+    r = attempt_replace(job, attempt, &change);
+    if (r < 0) {
+        LL_DELETE(job->takes, take);
+        free(take);
+        job->picked = before;
+    }
+    return r;
+}
+
 /* WAITING -> SUBMITTING: durable on return, immediately before the first byte is sent. */
 int job_to_submitting(struct job *job)
 {

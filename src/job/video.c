@@ -198,8 +198,10 @@ void jobs_video_gone(struct job_take *take, int result)
             "service keeps videos for a day. What is on disk can still be read. Write `take` into "
             "ctl for a new, paid video.\n",
             err_sentence(result));
-    char note[64];
-    (void)snprintf(note, sizeof(note), "the video of take %lld is gone", (long long)take->number);
+    char note[64] = "the video is gone";
+    if (job->takes->next)
+        (void)snprintf(note, sizeof(note), "the video of take %lld is gone",
+                       (long long)take->number);
     job_take_persist(take, note);
 }
 

@@ -78,6 +78,15 @@ void cache_index_touch(struct cache_index *index, const struct cache_key *key)
     DL_APPEND(index->oldest, entry);
 }
 
+void cache_index_age(struct cache_index *index, const struct cache_key *key)
+{
+    struct cache_entry *entry = entry_find(index, key);
+    if (!entry)
+        return;
+    DL_DELETE(index->oldest, entry);
+    DL_PREPEND(index->oldest, entry);
+}
+
 static int entry_compare(const struct cache_entry *a, const struct cache_entry *b)
 {
     return (a->used_ms > b->used_ms) - (a->used_ms < b->used_ms);

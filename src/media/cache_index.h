@@ -51,7 +51,8 @@ void cache_index_requests_set(struct cache_index *index, const struct cache_key 
                               int64_t requests);
 int64_t cache_index_requests(const struct cache_index *index, const struct cache_key *key);
 
-/* Makes the file the most recently read. */
+/* Makes the file the most recently read, or the first to be evicted. */
 void cache_index_touch(struct cache_index *index, const struct cache_key *key);
+void cache_index_age(struct cache_index *index, const struct cache_key *key);
 
 #endif

@@ -281,6 +281,16 @@ void media_remove(struct media *media, int64_t id, enum media_kind kind)
         log_warn("media.remove", "id=%" PRId64 " result=%s", id, err_name(r));
 }
 
+void media_release(struct media *media, int64_t id, enum media_kind kind)
+{
+    const struct cache_key key = {id, (int64_t)kind};
+    const struct cache_names names = cache_names_of(id, (int32_t)kind);
+    /* Proof: the user has removed the job, which is durable, and the whole file is there. */
+    cache_kept_delete(media->directory_fd, &names);
+    cache_index_age(&media->index, &key);
+    cache_used_set(media->directory_fd, id, kind, 1); /* the order after a restart */
+}
+
 void media_url_set(struct media *media, int64_t id, enum media_kind kind, const char *url,
                    int64_t url_expires_ms)
 {

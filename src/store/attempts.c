@@ -168,6 +168,22 @@ int store_take_each(struct store *store, store_take_fn *fn, void *context)
     return r;
 }
 
+int store_removed_each(struct store *store, int64_t after_ms, int64_t until_ms,
+                       store_removed_fn *fn, void *context)
+{
+    CLEANUP_RESET sqlite3_stmt *statement =
+        store_query(store, SQL_REMOVED_EACH, VALUES(AS_INTEGER(after_ms), AS_INTEGER(until_ms)));
+    int r;
+    while ((r = store_step(store, statement)) > 0)
+        fn(context, sqlite3_column_int64(statement, 0));
+    return r;
+}
+
+int store_prompt_default(struct store *store, int64_t attempt_id)
+{
+    return store_run(store, store_query(store, SQL_PROMPT_DEFAULT, VALUES(AS_INTEGER(attempt_id))));
+}
+
 int store_prompt_keep(struct store *store, int64_t job_id, const void *text, size_t len)
 {
     return store_run(

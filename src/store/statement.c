@@ -61,6 +61,10 @@ static const char *const store_sql[SQL_COUNT] = {
                       "cover_bytes, CASE WHEN video_url IS NULL THEN -1 ELSE url_expires_ms END, "
                       "picked_id = attempt.id FROM attempt JOIN job ON job.id = job_id "
                       "WHERE take > 0 AND name IS NOT NULL ORDER BY job_id, take",
+    [SQL_REMOVED_EACH] = "SELECT attempt.id FROM job CROSS JOIN attempt ON attempt.job_id = job.id "
+                         "WHERE name IS NULL AND removed_ms > ?1 AND removed_ms <= ?2 AND take > 0",
+    [SQL_PROMPT_DEFAULT] =
+        "UPDATE exchange SET prompt = display WHERE attempt_id = ?1 AND prompt IS NULL",
     [SQL_PROMPT_KEEP] = "UPDATE exchange SET prompt = ?2 WHERE prompt IS NULL AND "
                         "length(body) > 0 AND attempt_id IN "
                         "(SELECT id FROM attempt WHERE job_id = ?1 AND take > 0)",

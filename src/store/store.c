@@ -117,7 +117,8 @@ static const char *const store_migrations[STORE_SCHEMA_VERSION] = {
     "UPDATE attempt SET take = 1 WHERE id IN"
     "  (SELECT attempt_id FROM job WHERE state = 'succeeded');"
     "UPDATE job SET picked_id = attempt_id WHERE state = 'succeeded';"
-    "CREATE UNIQUE INDEX take_of_job ON attempt (job_id, take) WHERE take > 0;",
+    "CREATE UNIQUE INDEX take_of_job ON attempt (job_id, take) WHERE take > 0;"
+    "CREATE INDEX job_removed ON job (removed_ms) WHERE name IS NULL;",
 };
 
 static int store_id_next(struct store *store, int64_t *next)

@@ -78,14 +78,11 @@ static void on_url(void *context, struct job_take *take, int result)
         on_video(context, take);
 }
 
-/* Proof: the job layer calls this after it has committed the transaction that removed the job, by
- * the user's rmdir; ids are never used again. */
 static void on_media_unwanted(void *context, int64_t attempt_id)
 {
     struct tree *tree = tree_of(context);
     archive_forget(tree, attempt_id);
-    media_remove(tree->settings.media, attempt_id, MEDIA_VIDEO);
-    media_remove(tree->settings.media, attempt_id, MEDIA_COVER);
+    removed_video(tree, attempt_id);
 }
 
 static void probe_again(void *context);

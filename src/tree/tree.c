@@ -39,6 +39,7 @@ struct tree *tree_free(struct tree *tree)
         return NULL;
     timer_cancel(tree->settings.timers, &tree->probe_timer);
     archive_end(tree);
+    removed_end(tree);
     watches_end(tree);
     buf_fini(&tree->scratch);
     index_fini(tree);
@@ -51,6 +52,7 @@ void tree_start(struct tree *tree)
 {
     tree->is_started = true;
     archive_soon(tree);
+    removed_begin(tree);
 }
 
 /* The node of ".." in a directory. */

@@ -15,6 +15,7 @@
  *   snapshot.c    the content of a generated file when it was opened
  *   guest.c       how much other users may use
  *   archive.c     saving videos
+ *   removed.c     videos of removed jobs
  *   change_events.c  what others are told of
  *   index.c, metrics.c, spend.c, readme.c  the files at the root
  *   render.c      the generated files of a job
@@ -58,6 +59,7 @@ struct tree {
     int64_t sizes[NODE_JOB]; /* sizes that are slow to find, as of the last time */
     struct timer probe_timer;
     struct timer archive_timer;
+    struct timer removed_timer;
     struct archive_walk {
         int64_t at_id;    /* the job where the present walk stands */
         int64_t first_id; /* the job at which the next walk begins; INT64_MAX: there is none */
@@ -217,6 +219,11 @@ bool takes_are_there(struct job *job);
 int output_open(struct tree *tree, struct job_take *take, enum media_kind kind,
                 struct media_item **out) NODISCARD;
 void output_close(struct media_item **item); /* for CLEANUP() */
+
+/* removed.c */
+void removed_begin(struct tree *tree);
+void removed_end(struct tree *tree);
+void removed_video(struct tree *tree, int64_t attempt_id); /* its job was removed just now */
 
 /* take_nodes.c */
 struct node takes_node(struct job *job);

@@ -169,7 +169,7 @@ for first, end in (0, 65536), (131072, len(right)):
     done
     [ -e "$a.damaged" ]
     rm -r "$MNT/jobs/a"
-    [ ! -e "$a.damaged" ] && [ ! -e "${a%.mp4}.map.damaged" ] && [ ! -e "$a" ]
+    [ ! -e "$a.damaged" ] && [ ! -e "${a%.mp4}.map.damaged" ]
 }
 
 # S-ARCHIVE-6: `archived` becomes true as soon as the last byte has arrived and is safely on disk, without further

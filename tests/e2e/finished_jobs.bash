@@ -12,13 +12,13 @@ CREATE TEMP TABLE n AS WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 F
 CREATE TEMP TABLE j AS SELECT * FROM job WHERE name = 'model';
 CREATE TEMP TABLE a AS SELECT * FROM attempt WHERE id = (SELECT attempt_id FROM j);
 INSERT INTO job SELECT n.job, '${2:-clip-}' || n.i, NULL, NULL, j.state, NULL, j.created_ms, j.updated_ms,
-    n.attempt, 0 FROM n, j;
+    n.attempt, 0, n.attempt FROM n, j;
 CREATE TEMP TABLE b AS SELECT n.attempt AS new_id, n.job AS new_job, a.* FROM n, a;
 UPDATE b SET id = new_id, job_id = new_job, task_id = task_id || '-' || new_id;
 ALTER TABLE b DROP COLUMN new_id;
 ALTER TABLE b DROP COLUMN new_job;
 INSERT INTO attempt SELECT * FROM b;
-INSERT INTO exchange SELECT n.attempt, e.body, e.display, e.response
+INSERT INTO exchange SELECT n.attempt, e.body, e.display, e.response, e.prompt
     FROM n, exchange e WHERE e.attempt_id = (SELECT id FROM a);
 INSERT INTO ledger (attempt_id, time_ms, kind, usd_micros, task_id)
     SELECT n.attempt, l.time_ms, l.kind, l.usd_micros, l.task_id || '-' || n.attempt

@@ -117,6 +117,10 @@ void media_counts_get(const struct media *media, struct media_counts *out);
 /* Deletes the cache files. Open handles continue to read what they have and can fetch. */
 void media_remove(struct media *media, int64_t id, enum media_kind kind);
 
+/* The user has removed the job of a file that is wholly on disk: it is evicted before all others. A
+ * damaged version that was put aside is deleted. */
+void media_release(struct media *media, int64_t id, enum media_kind kind);
+
 /* The results of request_url. `url` is copied. Nothing happens when the item is not open. */
 void media_url_set(struct media *media, int64_t id, enum media_kind kind, const char *url,
                    int64_t url_expires_ms);

@@ -166,6 +166,13 @@ int store_attempt_number_next(struct store *store, int64_t job_id, int64_t *out)
 /* In the order of jobs and numbers; not of removed jobs. */
 typedef int store_take_fn(void *context, const struct store_take *row); /* < 0 ends */
 int store_take_each(struct store *store, store_take_fn *fn, void *context) NODISCARD;
+/* The takes of jobs that were removed after `after_ms`, and at `until_ms` at the latest (wall time).
+ * The function must not change the store. */
+typedef void store_removed_fn(void *context, int64_t attempt_id);
+int store_removed_each(struct store *store, int64_t after_ms, int64_t until_ms,
+                       store_removed_fn *fn, void *context) NODISCARD;
+/* Keeps the request as it was sent in place of the prompt, if that was not kept. */
+int store_prompt_default(struct store *store, int64_t attempt_id) NODISCARD;
 /* Keeps the text of the prompt from which the job's takes were made, with each that does not have
  * one yet; an adopted take gets none. */
 int store_prompt_keep(struct store *store, int64_t job_id, const void *text, size_t len) NODISCARD;

@@ -414,7 +414,7 @@ static int take_add(void *context, const struct store_take *row)
 static void test_store__a_database_from_before_takes_gets_them(void **state UNUSED)
 {
     static const char to_version_6[] =
-        "DROP INDEX take_of_job; DROP VIEW attempt_money;"
+        "DROP INDEX take_of_job; DROP INDEX job_removed; DROP VIEW attempt_money;"
         "ALTER TABLE attempt DROP COLUMN take; ALTER TABLE attempt DROP COLUMN take_hidden;"
         "ALTER TABLE exchange DROP COLUMN prompt; ALTER TABLE job DROP COLUMN picked_id;"
         "UPDATE job SET state = 'succeeded', attempt_id = 12 WHERE id = 1;"

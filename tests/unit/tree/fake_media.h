@@ -97,6 +97,10 @@ void media_counts_get(const struct media *media UNUSED, struct media_counts *out
     *out = (struct media_counts){.fetched_bytes = 1, .served_bytes = 2, .cache_bytes = 3};
 }
 
+void media_release(struct media *media UNUSED, int64_t id UNUSED, enum media_kind kind UNUSED)
+{
+}
+
 void media_remove(struct media *media, int64_t id UNUSED, enum media_kind kind UNUSED)
 {
     media->removed++;

@@ -1,0 +1,110 @@
+/*
+ * The videos of removed jobs. `rm -r` of the wrong directory must not cost what was paid for it: a
+ * video that is wholly on disk stays there for a week, out of sight, and `adopt` with its task id
+ * brings it back. It goes at once when the disk has little room, and before all others when the
+ * cache needs room.
+ */
+#include "tree_private.h"
+
+#include "seedancefs/base/log.h"
+#include "seedancefs/base/number.h"
+
+#include <sys/statvfs.h>
+
+enum { LOOK_MS = 60 * 60 * 1000, ROOM_PARTS = 10 /* a tenth of the disk is free */ };
+#define KEPT_MS (INT64_C(7) * 24 * 60 * 60 * 1000)
+/* Of the numbers: the videos of jobs that were removed until then are gone. */
+#define UNTIL_NAME "removed_videos_until_ms"
+
+static bool has_room(const struct tree *tree)
+{
+    struct statvfs disk;
+    return fstatvfs(tree->settings.directory_fd, &disk) < 0 ||
+           disk.f_bavail >= disk.f_blocks / ROOM_PARTS;
+}
+
+/* Proof: the job layer calls this for takes of jobs that the user has removed by rmdir, durably;
+ * ids are never used again. */
+static void video_remove(const struct tree *tree, int64_t attempt_id)
+{
+    media_remove(tree->settings.media, attempt_id, MEDIA_VIDEO);
+    media_remove(tree->settings.media, attempt_id, MEDIA_COVER);
+}
+
+struct removal {
+    struct tree *tree;
+    size_t count;
+};
+
+static void take_remove(void *context, int64_t attempt_id)
+{
+    struct removal *removal = context;
+    removal->count++;
+    video_remove(removal->tree, attempt_id);
+}
+
+/* True when it is not known. */
+static bool is_whole(struct tree *tree, int64_t attempt_id)
+{
+    struct store_attempt attempt = {0};
+    struct media_item *item;
+    if (store_attempt_get(tree->settings.store, attempt_id, &attempt) < 0)
+        return true;
+    struct media_record record = {.id = attempt_id,
+                                  .kind = MEDIA_VIDEO,
+                                  .size = attempt.video_bytes,
+                                  .etag = attempt.video_etag,
+                                  .url_expires_ms = -1};
+    bool is_whole = attempt.video_bytes >= 0;
+    if (is_whole && media_item_open(tree->settings.media, &record, &item) == 0) {
+        is_whole = media_item_is_durable(item) || media_item_cached_bytes(item) < 0;
+        media_item_close(item);
+    }
+    store_attempt_fini(&attempt);
+    return is_whole;
+}
+
+void removed_video(struct tree *tree, int64_t attempt_id)
+{
+    if (!has_room(tree) || !is_whole(tree, attempt_id)) {
+        video_remove(tree, attempt_id);
+        return;
+    }
+    media_release(tree->settings.media, attempt_id, MEDIA_VIDEO);
+    media_release(tree->settings.media, attempt_id, MEDIA_COVER);
+}
+
+static int until_save(struct store *store, int64_t until_ms)
+{
+    int r = store_begin(store, STORE_LAZY);
+    return r < 0 ? r : store_end(store, store_number_set(store, UNTIL_NAME, until_ms));
+}
+
+static void removed_look(void *context)
+{
+    struct tree *tree = context;
+    struct store *store = tree->settings.store;
+    int64_t now_ms = clock_wall_ms(tree->settings.clock);
+    int64_t until_ms = has_room(tree) ? now_ms - KEPT_MS : now_ms;
+    int64_t after_ms = 0;
+    int r = store_number_get(store, UNTIL_NAME, &after_ms);
+    if (r == 0 && until_ms > after_ms) {
+        struct removal removal = {.tree = tree};
+        r = store_removed_each(store, after_ms, until_ms, take_remove, &removal);
+        if (r == 0 && removal.count > 0)
+            r = until_save(store, until_ms);
+    }
+    if (r < 0)
+        log_warn("removed.kept", "error=%s", err_name(r));
+    timer_set(tree->settings.timers, &tree->removed_timer, LOOK_MS, removed_look, tree);
+}
+
+void removed_begin(struct tree *tree)
+{
+    timer_set(tree->settings.timers, &tree->removed_timer, 0, removed_look, tree);
+}
+
+void removed_end(struct tree *tree)
+{
+    timer_cancel(tree->settings.timers, &tree->removed_timer);
+}
