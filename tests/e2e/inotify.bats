@@ -265,7 +265,8 @@ hide() {
     done
     [ "$BUILD" = build ] || skip "once is enough: it is about the kernel and the file manager"
     mount_fs
-    Xvfb -displayfd 6 -screen 0 800x600x24 -nolisten tcp 6>"$DIR/display" 2>"$DIR/xvfb.out" 3>&- &
+    # Without -noreset it begins anew when its last client ends, and refuses who comes meanwhile.
+    Xvfb -displayfd 6 -noreset -screen 0 800x600x24 -nolisten tcp 6>"$DIR/display" 2>"$DIR/xvfb.out" 3>&- &
     xvfb=$!
     wait_until 20 test -s "$DIR/display"
     export DISPLAY=:$(cat "$DIR/display") HOME=$DIR XDG_CONFIG_HOME=$DIR/config
