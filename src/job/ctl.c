@@ -97,6 +97,16 @@ static void job_show(struct job *job)
     job->hidden_prompt_id = 0;
 }
 
+static void job_show_takes(struct job *job)
+{
+    struct job_take *take;
+    job_show(job);
+    LL_FOREACH(job->takes, take)
+    {
+        (void)!job_take_hidden_set(take, 0);
+    }
+}
+
 /* A take must not be lost because another one is made: what --archive leaves for later is done
  * before. */
 static int ctl_save_picked(struct job *job, const char *command)
@@ -228,7 +238,7 @@ static int ctl_adopt(struct job *job, const char *task_id)
 static int ctl_refresh(struct job *job, const char *argument UNUSED)
 {
     if (job->state == JOB_SUCCEEDED) {
-        job_show(job);
+        job_show_takes(job);
         job->picked->video_changes = 0;
         jobs_url_refresh(job->picked);
         return 0;
@@ -264,7 +274,7 @@ static int ctl_fetch(struct job *job, const char *argument UNUSED)
         job->picked->video_changes = 0;
     int r = ctl_media(job, "fetch", job->jobs->settings.hooks.on_fetch);
     if (r == 0)
-        job_show(job);
+        job_show_takes(job);
     return r;
 }
 

@@ -46,7 +46,12 @@ mode_t job_readers_get(struct job *job)
     if (job_detail_get(job, &detail) < 0)
         return 0;
     const struct job_file *prompt = job_file_find_prompt(detail);
-    if (prompt)
-        return prompt->mode & 044;
-    return has_request(job) ? 0 : 044;
+    mode_t readers = prompt ? prompt->mode & 044 : has_request(job) ? 0 : 044;
+    /* What is shown may be of an earlier prompt, too. */
+    const struct job_take *take;
+    LL_FOREACH(job->takes, take)
+    {
+        readers &= take->readers;
+    }
+    return readers;
 }

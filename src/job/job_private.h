@@ -52,6 +52,7 @@ enum {
     JOB_SAVE_AGAIN_MS = 5000,  /* between attempts to write what the store refused */
     JOB_CTL_LINE_MAX = 512,
     JOB_RESPONSE_SIZE = API_MESSAGE_SIZE + 256,
+    JOB_AGAIN_SIZE = 256,
 };
 
 /* The row of a take that was made by another attempt than the job's present one. */
@@ -238,6 +239,8 @@ void job_text_keep(char **place, const char *text);
 void job_reason_set(struct job_detail *detail, const char *format, ...) PRINTF_LIKE(2, 3);
 void job_problem_set(struct job_detail *detail, const char *format, ...) PRINTF_LIKE(2, 3);
 void job_problem_clear(struct job_detail *detail);
+/* How to go on after an attempt that has ended without a video: a sentence. */
+void job_again_to_text(const struct job_detail *detail, char out[static JOB_AGAIN_SIZE]);
 /* Keeps the reason why a command failed, for readers of `ctl`. */
 void job_ctl_fail(struct job *job, const char *command, const char *why);
 

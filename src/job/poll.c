@@ -205,12 +205,13 @@ static void task_failed(struct job *job, const struct api_task *task)
     job_text_keep(&attempt->error_code, task->error_code);
     if (task->error_request_id[0])
         job_text_keep(&attempt->request_id, task->error_request_id);
+    char again[JOB_AGAIN_SIZE];
+    job_again_to_text(job->detail, again);
     job_problem_set(job->detail,
                     "The service could not make the video (%s%s%s): %s\n"
-                    "Whether a failed task is charged is not documented by the service. To try "
-                    "again, change %s or write it once more: that is a new, paid attempt.\n",
+                    "Whether a failed task is charged is not documented by the service. %s\n",
                     job_state_to_text(state), task->error_code[0] ? ", " : "", task->error_code,
-                    message, job_prompt_name(job->detail));
+                    message, again);
     job_to_ended(job, state);
 }
 
@@ -296,12 +297,13 @@ static void task_missing(struct job *job, const struct api_response *response)
     if (job_text_set(&detail->attempt.error_message, response->message) < 0)
         log_error("memory.refused", "job=%s", job->name);
     detail->attempt.http_status = response->http_status;
+    char again[JOB_AGAIN_SIZE];
+    job_again_to_text(detail, again);
     job_problem_set(detail,
                     "The service does not know the task %s, or no longer knows it; it keeps tasks "
-                    "for 7 days. seedancefs asked twice (HTTP %d%s%s).\n"
-                    "Writing %s again starts a new, paid attempt.\n",
+                    "for 7 days. seedancefs asked twice (HTTP %d%s%s).\n%s\n",
                     detail->attempt.task_id, response->http_status,
-                    response->message[0] ? ": " : "", response->message, job_prompt_name(detail));
+                    response->message[0] ? ": " : "", response->message, again);
     job_to_ended(job, JOB_LOST);
 }
 

@@ -58,7 +58,23 @@ void job_problem_set(struct job_detail *detail, const char *format, ...)
     text_format(&detail->problem, format, arguments);
     va_end(arguments);
     detail->job->has_problem = true; /* also if there is no memory for the text */
-    detail->job->is_damage_shown = false;
+}
+
+void job_again_to_text(const struct job_detail *detail, char out[static JOB_AGAIN_SIZE])
+{
+    const struct job_take *picked = detail->job->picked;
+    if (picked)
+        (void)snprintf(out, JOB_AGAIN_SIZE,
+                       "output.mp4 is still take %lld. In ctl, `pick %lld` makes the job succeeded "
+                       "again, `retry` sends the request again, and `edit` lets %s be written "
+                       "anew; the last two are new, paid attempts.",
+                       (long long)picked->number, (long long)picked->number,
+                       job_prompt_name(detail));
+    else
+        (void)snprintf(out, JOB_AGAIN_SIZE,
+                       "To try again, change %s or write it once more: that is a new, paid "
+                       "attempt.",
+                       job_prompt_name(detail));
 }
 
 /* Shown instead of a text for which there was no memory. */
@@ -91,7 +107,6 @@ void job_problem_clear(struct job_detail *detail)
 {
     job_text_clear(&detail->problem);
     detail->job->has_problem = false;
-    detail->job->is_damage_shown = false;
 }
 
 /* Made when it is asked for, because what it says is in the store. */

@@ -48,6 +48,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 int job_save_new(struct job *job)
 {
@@ -62,8 +63,8 @@ void job_persist(struct job *job, const char *note)
     job_fact(job, &change);
 }
 
-/* Puts `attempt` (taken on success) in the place of the present one. If the change is refused, the
- * present one stays. */
+/* Puts `attempt` (taken on success) in the place of the present one, and what is wrong with its
+ * video in the place of the present problem. If the change is refused, the present one stays. */
 static int attempt_replace(struct job *job, struct store_attempt *attempt,
                            const struct job_change *change)
 {
@@ -74,14 +75,19 @@ static int attempt_replace(struct job *job, struct store_attempt *attempt,
         return r;
     struct job_detail *detail = job->detail;
     struct store_attempt before = detail->attempt;
-    char *problem = TAKE_POINTER(detail->problem);
+    CLEANUP_FREE char *taken = attempt->take_problem ? strdup(attempt->take_problem) : NULL;
+    if (attempt->take_problem && !taken)
+        return -ENOMEM;
+    char *problem = detail->problem;
     bool had_problem = job->has_problem;
+    detail->problem = TAKE_POINTER(taken);
     detail->attempt = *attempt;
-    job->has_problem = false;
+    job->has_problem = detail->problem != NULL;
     job->attempt_id = attempt->id;
     r = job_change(job, change);
     if (r < 0) {
         detail->attempt = before;
+        free(detail->problem);
         detail->problem = problem;
         job->has_problem = had_problem;
         job->attempt_id = before.id;
@@ -137,7 +143,8 @@ static int attempt_init(struct store_attempt *attempt, struct job *job, const ch
                                       .output_ms = -1,
                                       .generation_ms = -1,
                                       .video_bytes = -1,
-                                      .cover_bytes = -1};
+                                      .cover_bytes = -1,
+                                      .take_readers = 044};
     int r = store_id_take(store, &attempt->id);
     if (r == 0)
         r = store_attempt_number_next(store, job->id, &attempt->number);
@@ -350,6 +357,7 @@ int job_to_regained(struct job *job, struct store_attempt *attempt)
     take->video_bytes = attempt->video_bytes;
     take->cover_bytes = attempt->cover_bytes;
     take->url_expires_ms = attempt->video_url ? attempt->url_expires_ms : -1;
+    take->readers = (unsigned char)(attempt->take_readers & 044);
     const struct job_change change = {.to = JOB_SUCCEEDED,
                                       .durability = STORE_DURABLE,
                                       .note = "a video of a removed job, brought back by the user",
@@ -421,14 +429,15 @@ void job_to_rejected(struct job *job, const struct api_response *response)
     job_response_note(&detail->attempt, response);
     job_text_keep(&detail->attempt.error_message, response->message);
     detail->attempt.finished_ms = jobs_wall_ms(job->jobs);
+    char again[JOB_AGAIN_SIZE];
+    job_again_to_text(detail, again);
     job_problem_set(detail,
                     "The service refused the request (HTTP %d%s%s): %s\n"
-                    "No task was created and nothing was charged. Change %s and write it "
-                    "again to start a new attempt.\n%s%s%s",
+                    "No task was created and nothing was charged. %s\n%s%s%s",
                     response->http_status, response->code[0] ? ", " : "", response->code,
-                    response->message[0] ? response->message : "it gave no reason",
-                    job_prompt_name(detail), response->request_id[0] ? "Request id: " : "",
-                    response->request_id, response->request_id[0] ? "\n" : "");
+                    response->message[0] ? response->message : "it gave no reason", again,
+                    response->request_id[0] ? "Request id: " : "", response->request_id,
+                    response->request_id[0] ? "\n" : "");
     durable_fact(job, JOB_REJECTED, response->message);
 }
 

@@ -196,10 +196,6 @@ size_t jobs_count(const struct jobs *jobs)
     return HASH_CNT(by_id, jobs->by_id);
 }
 
-/* Both texts of jobs_video_damaged() begin like this. After a restart only these words tell what
- * the problem is about. */
-static const char damage_opening[] = "The video on disk ";
-
 /* A file's bytes are unlinked right after its row is removed, but after a power cut perhaps only
  * the unlinking has reached the disk. Such a row is removed now, if it is proven that the bytes are
  * gone. Otherwise the row stays, and opening the file fails until its bytes are found. */
@@ -246,9 +242,6 @@ static int detail_load(struct job_detail *detail)
         r = store_file_each(store, job->id, job_file_load, detail);
     if (r < 0)
         return r;
-    if (detail->problem)
-        job->is_damage_shown =
-            strncmp(detail->problem, damage_opening, strlen(damage_opening)) == 0;
     files_without_bytes_drop(detail);
     return 0;
 }

@@ -18,8 +18,12 @@ int job_take_new(struct job *job, int64_t attempt_id, struct job_take **out)
     struct job_take *take = calloc(1, sizeof(*take));
     if (!take)
         return -ENOMEM;
-    *take = (struct job_take){
-        .id = attempt_id, .job = job, .video_bytes = -1, .cover_bytes = -1, .url_expires_ms = -1};
+    *take = (struct job_take){.id = attempt_id,
+                              .job = job,
+                              .video_bytes = -1,
+                              .cover_bytes = -1,
+                              .url_expires_ms = -1,
+                              .readers = 044};
     *out = take;
     return 0;
 }
@@ -45,6 +49,7 @@ int job_take_load(void *context, const struct store_take *row)
     take->cover_bytes = row->cover_bytes;
     take->url_expires_ms = row->url_expires_ms;
     take->hidden = (unsigned char)row->hidden;
+    take->readers = (unsigned char)(row->readers & 044);
     if (row->is_picked || !job->picked)
         job->picked = take;
     job_takes_append(take);
@@ -158,14 +163,11 @@ int job_take_attempt_take(struct job_take *take, struct store_attempt *out)
 }
 
 /* Appends the prompt that the job has now; the text of a prompt.txt becomes a prompt.json. */
-static int prompt_add(const struct job_detail *detail, struct buf *out)
+static int prompt_add(const struct job_file *file, struct buf *out)
 {
     static const char blanks[] = " \t\r\n";
     static const char mark[] = "\xef\xbb\xbf";
-    const struct job_file *file = job_file_find_prompt(detail);
     CLEANUP(buf_fini) struct buf text = {.limit = PROMPT_BYTES_MAX};
-    if (!file)
-        return -ENODATA;
     int r = job_file_read(file, &text);
     if (r < 0 || strcmp(file->name, JOB_PROMPT_NAME) == 0)
         return r < 0 ? r : buf_add(out, buf_text(&text), text.len);
@@ -187,11 +189,19 @@ static int prompt_add(const struct job_detail *detail, struct buf *out)
 
 int job_takes_prompt_keep(struct job *job)
 {
+    struct store *store = job->jobs->settings.store;
+    const struct job_file *file = job_file_find_prompt(job->detail);
+    mode_t readers = file ? file->mode & 044 : 0;
     CLEANUP(buf_fini) struct buf text = {.limit = PROMPT_BYTES_MAX};
-    int r = prompt_add(job->detail, &text);
-    if (r < 0)
-        return r == -ENODATA ? 0 : r; /* each take was adopted */
-    return store_prompt_keep(job->jobs->settings.store, job->id, buf_text(&text), text.len);
+    struct job_take *take;
+    LL_FOREACH(job->takes, take)
+    {
+        take->readers &= (unsigned char)readers;
+    }
+    if (!file) /* it was removed before `retry` */
+        return store_prompt_keep(store, job->id, NULL, 0, 0);
+    int r = prompt_add(file, &text);
+    return r < 0 ? r : store_prompt_keep(store, job->id, buf_text(&text), text.len, readers);
 }
 
 /* A take whose prompt was not kept was made from the prompt that the job has now: writing another
@@ -212,7 +222,8 @@ int job_take_prompt_get(struct job_take *take, struct buf *out)
         r = job_detail_get(job, &detail);
     if (r < 0)
         return r;
-    return prompt_add(detail, out);
+    const struct job_file *file = job_file_find_prompt(detail);
+    return file ? prompt_add(file, out) : jobs_blob_get(job->jobs, take->id, STORE_DISPLAY, out);
 }
 
 bool job_take_has_prompt(struct job_take *take)

@@ -6,6 +6,7 @@
 #include "seedancefs/base/log.h"
 
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,38 @@ static bool is_shown(const struct job_take *take)
 {
     const struct job *job = take->job;
     return take == job->sizing || (take == job->picked && job->state == JOB_SUCCEEDED);
+}
+
+/* What is wrong with a video stays with its take, so that it is told again when the take is picked
+ * again. A text about damage says more than any other one. */
+static const char damage_opening[] = "The video on disk ";
+
+static bool is_damage_told(const struct store_attempt *attempt)
+{
+    return attempt->take_problem &&
+           strncmp(attempt->take_problem, damage_opening, strlen(damage_opening)) == 0;
+}
+
+PRINTF_LIKE(3, 4)
+static void problem_tell(struct job_take *take, struct store_attempt *attempt, const char *format,
+                         ...)
+{
+    CLEANUP(buf_fini) struct buf text = {.limit = 64 * 1024};
+    va_list arguments;
+    va_start(arguments, format);
+    (void)buf_addv(&text, format, arguments);
+    va_end(arguments);
+    job_text_clear(&attempt->take_problem);
+    attempt->take_problem = text.error ? NULL : buf_take(&text);
+    if (is_shown(take) && attempt->take_problem)
+        job_problem_set(take->job->detail, "%s", attempt->take_problem);
+}
+
+static void problem_forget(struct job_take *take, struct store_attempt *attempt)
+{
+    job_text_clear(&attempt->take_problem);
+    if (is_shown(take))
+        job_problem_clear(take->job->detail);
 }
 
 static int size_copy(const struct job_media_size *from, int64_t *bytes, char **etag)
@@ -35,10 +68,9 @@ int job_take_urls_set(struct job_take *take, struct store_attempt *attempt,
     int64_t expires_ms = api_url_expires_at_ms(task->video_url);
     attempt->url_expires_ms = expires_ms > 0 ? expires_ms : 0;
     take->url_expires_ms = attempt->video_url ? attempt->url_expires_ms : -1;
-    struct job *job = take->job;
     /* The video was believed to be gone, but it is there. */
-    if (is_shown(take) && take->video_bytes >= 0 && !job->is_damage_shown)
-        job_problem_clear(job->detail);
+    if (take->video_bytes >= 0 && !is_damage_told(attempt))
+        problem_forget(take, attempt);
     return r;
 }
 
@@ -68,29 +100,41 @@ void job_take_persist(struct job_take *take, const char *note)
     jobs_changed(job);
 }
 
+/* A store_remove_fn: the user removes names of a take, perhaps with the whole job and to make room. */
+static int hidden_save(void *context)
+{
+    const struct job_take *take = context;
+    struct store *store = take->job->jobs->settings.store;
+    struct store_attempt *attempt;
+    int r = job_take_attempt_get(context, &attempt);
+    if (r == 0)
+        r = store_begin(store, STORE_LAZY);
+    return r < 0 ? r : store_end(store, store_attempt_update(store, attempt));
+}
+
 int job_take_hidden_set(struct job_take *take, unsigned hidden)
 {
     struct job *job = take->job;
-    struct store *store = job->jobs->settings.store;
     struct store_attempt *attempt;
     int64_t before = take->hidden;
     if (hidden == take->hidden)
         return 0;
     int r = job_take_attempt_get(take, &attempt);
-    if (r == 0)
-        r = job_save_again(job); /* a row is saved as a whole */
-    if (r == 0)
-        r = store_begin(store, STORE_LAZY);
     if (r < 0)
         return r;
+    r = job_save_again(job); /* a row is saved as a whole */
     attempt->take_hidden = hidden;
-    r = store_end(store, store_attempt_update(store, attempt));
-    if (r < 0)
-        attempt->take_hidden = before;
-    take->hidden = (unsigned char)attempt->take_hidden;
     if (r == 0)
-        jobs_changed(job);
-    return r;
+        r = store_remove(job->jobs->settings.store, hidden_save, take);
+    /* A full disk does not keep anybody from removing: until the next start the name is hidden. */
+    bool is_kept_in_mind = r == -ENOSPC && hidden != 0;
+    if (r < 0 && !is_kept_in_mind) {
+        attempt->take_hidden = before;
+        return r;
+    }
+    take->hidden = (unsigned char)hidden;
+    jobs_changed(job);
+    return 0;
 }
 
 static void job_video_again(void *context)
@@ -120,8 +164,8 @@ void jobs_video_set(struct job_take *take, const struct job_media_size *video)
         return;
     }
     take->video_bytes = video->size;
-    if (is_shown(take) && !job->is_damage_shown)
-        job_problem_clear(job->detail);
+    if (!is_damage_told(attempt))
+        problem_forget(take, attempt);
     if (is_shown(take))
         job_text_clear(&job->detail->reason);
     job_take_persist(take, NULL);
@@ -144,19 +188,26 @@ void jobs_cover_set(struct job_take *take, const struct job_media_size *cover)
 void jobs_video_failed(struct job_take *take, int result)
 {
     struct job *job = take->job;
-    struct job_detail *detail;
-    if (job_detail_get(job, &detail) < 0)
+    struct store_attempt *attempt;
+    char instead[64] = "";
+    if (job_take_attempt_get(take, &attempt) < 0)
         return;
-    /* A text about damage says more than this one, here and below. */
-    if (is_shown(take) && !job->is_damage_shown)
-        job_problem_set(
-            detail,
+    const struct job_take *other;
+    LL_FOREACH(job->takes, other)
+    {
+        if (other != take && other->video_bytes >= 0)
+            (void)snprintf(instead, sizeof(instead), " Until then it is take %lld.",
+                           (long long)other->number);
+    }
+    if (!is_damage_told(attempt))
+        problem_tell(
+            take, attempt,
             "The video is finished, but its size cannot be found out: %s.\n"
             "seedancefs asks again until the URL expires; output.mp4 appears as soon as that "
-            "succeeds. output.url holds the address for other programs.\n",
-            err_sentence(result));
+            "succeeds.%s output.url holds the address for other programs.\n",
+            err_sentence(result), instead);
     if (is_shown(take))
-        job_reason_set(detail, "The media server does not respond as it should: %s.",
+        job_reason_set(job->detail, "The media server does not respond as it should: %s.",
                        err_sentence(result));
     if (take == job->sizing)
         job_to_succeeded(job);
@@ -166,40 +217,39 @@ void jobs_video_failed(struct job_take *take, int result)
 
 void jobs_video_unsteady(struct job_take *take)
 {
-    struct job *job = take->job;
-    struct job_detail *detail;
-    if (!is_shown(take) || job_detail_get(job, &detail) < 0)
+    struct store_attempt *attempt;
+    if (job_take_attempt_get(take, &attempt) < 0)
         return;
-    if (!job->is_damage_shown)
-        job_problem_set(
-            detail,
+    if (!is_damage_told(attempt))
+        problem_tell(
+            take, attempt,
             "The media server shows another video at each request, %d times so far, so that the "
             "parts do not fit together.\n"
             "seedancefs does not ask any more. Write `refresh` or `fetch` into ctl to try again. "
             "output.url holds the address for other programs.\n",
             (int)take->video_changes);
-    job_reason_set(detail, "The media server shows another video at each request.");
-    job_persist(job, NULL);
+    if (is_shown(take))
+        job_reason_set(take->job->detail, "The media server shows another video at each request.");
+    job_take_persist(take, NULL);
 }
 
 void jobs_video_gone(struct job_take *take, int result)
 {
-    struct job *job = take->job;
     struct store_attempt *attempt;
+    char note[64] = "the video is gone";
     if (job_take_attempt_get(take, &attempt) < 0)
         return;
     job_text_clear(&attempt->video_url);
     job_text_clear(&attempt->cover_url);
     take->url_expires_ms = -1;
-    if (is_shown(take) && !job->is_damage_shown)
-        job_problem_set(
-            job->detail,
+    if (!is_damage_told(attempt))
+        problem_tell(
+            take, attempt,
             "The video is gone: %s.\nIts URL expired before the whole of it was on disk; the "
             "service keeps videos for a day. What is on disk can still be read. Write `take` into "
             "ctl for a new, paid video.\n",
             err_sentence(result));
-    char note[64] = "the video is gone";
-    if (job->takes->next)
+    if (take->job->takes && take->job->takes->next)
         (void)snprintf(note, sizeof(note), "the video of take %lld is gone",
                        (long long)take->number);
     job_take_persist(take, note);
@@ -207,56 +257,48 @@ void jobs_video_gone(struct job_take *take, int result)
 
 void jobs_video_damaged(struct job_take *take, const struct job_video_damage *damage)
 {
-    struct job *job = take->job;
-    struct job_detail *detail;
+    struct store_attempt *attempt;
     char note[PATH_MAX + 64];
-    (void)snprintf(note, sizeof(note), "the video on disk is damaged: see %s", damage->path);
-    if (!is_shown(take)) {
-        job_take_persist(take, note);
+    if (job_take_attempt_get(take, &attempt) < 0)
         return;
-    }
-    if (job_detail_get(job, &detail) < 0)
-        return;
-    char *before = detail->problem;
-    detail->problem = NULL;
+    CLEANUP_FREE char *before = TAKE_POINTER(attempt->take_problem);
     if (damage->is_kept)
-        job_problem_set(
-            detail,
+        problem_tell(
+            take, attempt,
             "The video on disk cannot be used: the list of its checksums is missing or damaged, "
             "or it is another version.\n"
             "Nothing was deleted: the file is now %s, and may be complete. Check whether it "
             "plays, and copy it to a place of your own: it is removed with this job. seedancefs "
-            "asks the service for the video once more. Writing the same prompt.json into a new "
-            "job makes a new, paid video.\n",
+            "asks the service for the video once more. Write `take` into ctl for a new, paid "
+            "video.\n",
             damage->path);
     else
-        job_problem_set(
-            detail,
+        problem_tell(
+            take, attempt,
             "The video on disk is damaged: %lld bytes do not match their checksums, the first of "
             "them at %lld.\n"
             "Reading them fails (EIO); all others can be read, with\n"
             "dd if=output.mp4 of=COPY bs=64K conv=noerror,sync\n"
             "Nothing was deleted: the file is %s. seedancefs asks the service for the missing "
-            "part once more. If you have a copy of the video, keep it; writing the same "
-            "prompt.json into a new job makes a new, paid video.\n",
+            "part once more. If you have a copy of the video, keep it; write `take` into ctl for "
+            "a new, paid video.\n",
             (long long)damage->bytes, (long long)damage->offset, damage->path);
-    job->is_damage_shown = true;
     /* Each run of the program finds the damage again, but only the first one notes it. */
-    bool is_known = before && detail->problem && strcmp(before, detail->problem) == 0;
-    free(before);
-    if (!is_known)
-        job_persist(job, note);
+    if (before && attempt->take_problem && strcmp(before, attempt->take_problem) == 0)
+        return;
+    (void)snprintf(note, sizeof(note), "the video on disk is damaged: see %s", damage->path);
+    job_take_persist(take, note);
 }
 
 void jobs_video_saved(struct job_take *take)
 {
-    struct job *job = take->job;
-    struct job_detail *detail;
-    if (!job->has_problem || take == job->sizing || !is_shown(take) ||
-        job_detail_get(job, &detail) < 0)
+    struct store_attempt *attempt;
+    if (take->number == 0 || job_take_attempt_get(take, &attempt) < 0)
         return;
-    job_problem_clear(detail);
-    job_persist(job, NULL);
+    if (!attempt->take_problem && !(is_shown(take) && take->job->has_problem))
+        return;
+    problem_forget(take, attempt);
+    job_take_persist(take, NULL);
 }
 
 void jobs_command_failed(struct job *job, const char *command, int result)

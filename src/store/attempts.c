@@ -34,6 +34,7 @@ static const struct column integer_columns[] = {
     {26, offsetof(struct store_attempt, generation_ms), STORE_GENERATION_UNSEEN, STORE_TIME_MAX_MS},
     {27, offsetof(struct store_attempt, take), 0, INT32_MAX},
     {28, offsetof(struct store_attempt, take_hidden), 0, INT32_MAX},
+    {30, offsetof(struct store_attempt, take_readers), 0, 0777},
 };
 
 static const struct column text_columns[] = {
@@ -47,6 +48,7 @@ static const struct column text_columns[] = {
     {19, offsetof(struct store_attempt, cover_url), 0, 0},
     {23, offsetof(struct store_attempt, video_etag), 0, 0},
     {25, offsetof(struct store_attempt, cover_etag), 0, 0},
+    {29, offsetof(struct store_attempt, take_problem), 0, 0},
 };
 
 /* memcpy, because the tables know no types: casts would break aliasing and drop qualifiers. */
@@ -138,7 +140,7 @@ static bool take_is_sound(const struct store_take *row)
     return store_is_within(row->id, 1, STORE_ID_MAX) &&
            store_is_within(row->job_id, 1, STORE_ID_MAX) &&
            store_is_within(row->number, 1, INT32_MAX) &&
-           store_is_within(row->hidden, 0, INT32_MAX) &&
+           store_is_within(row->hidden, 0, INT32_MAX) && store_is_within(row->readers, 0, 0777) &&
            store_is_within(row->finished_ms, 0, STORE_TIME_MAX_MS) &&
            store_is_within(row->video_bytes, -1, STORE_BYTES_MAX) &&
            store_is_within(row->cover_bytes, -1, STORE_BYTES_MAX) &&
@@ -160,6 +162,7 @@ int store_take_each(struct store *store, store_take_fn *fn, void *context)
             .cover_bytes = sqlite3_column_int64(statement, 6),
             .url_expires_ms = sqlite3_column_int64(statement, 7),
             .is_picked = sqlite3_column_int(statement, 8) != 0,
+            .readers = sqlite3_column_int64(statement, 9),
         };
         r = take_is_sound(&row) ? fn(context, &row) : -ERR_STORE_CORRUPT;
         if (r < 0)
@@ -184,10 +187,15 @@ int store_prompt_default(struct store *store, int64_t attempt_id)
     return store_run(store, store_query(store, SQL_PROMPT_DEFAULT, VALUES(AS_INTEGER(attempt_id))));
 }
 
-int store_prompt_keep(struct store *store, int64_t job_id, const void *text, size_t len)
+int store_prompt_keep(struct store *store, int64_t job_id, const void *text, size_t len,
+                      int64_t readers)
 {
-    return store_run(
-        store, store_query(store, SQL_PROMPT_KEEP, VALUES(AS_INTEGER(job_id), AS_BLOB(text, len))));
+    int r = store_run(store, store_query(store, SQL_READERS_KEEP,
+                                         VALUES(AS_INTEGER(job_id), AS_INTEGER(readers))));
+    struct store_value value = text ? AS_BLOB(text, len) : AS_TEXT(NULL);
+    return r < 0 ? r
+                 : store_run(store, store_query(store, SQL_PROMPT_KEEP,
+                                                VALUES(AS_INTEGER(job_id), value)));
 }
 
 int store_attempt_response_set(struct store *store, int64_t id, const void *body, size_t len)

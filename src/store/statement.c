@@ -11,7 +11,8 @@
     "id, job_id, number, model, resolution, duration_ms, input_video_ms, estimated_usd_micros, "   \
     "actual_usd_micros, intent_ms, submitted_ms, finished_ms, task_id, http_status, request_id, "  \
     "error_code, error_message, video_url, cover_url, url_expires_ms, output_ms, video_bytes, "    \
-    "video_etag, cover_bytes, cover_etag, generation_ms, take, take_hidden"
+    "video_etag, cover_bytes, cover_etag, generation_ms, take, take_hidden, "                      \
+    "take_problem, take_readers"
 
 static const char *const store_sql[SQL_COUNT] = {
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
@@ -42,7 +43,7 @@ static const char *const store_sql[SQL_COUNT] = {
     [SQL_JOB_PROBLEM] = "SELECT problem FROM job WHERE id = ?1",
     [SQL_ATTEMPT_INSERT] = "INSERT INTO attempt (" ATTEMPT_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, "
                            "?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, "
-                           "?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28)",
+                           "?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)",
     [SQL_EXCHANGE_INSERT] = "INSERT INTO exchange (attempt_id, body, display) VALUES (?1, ?2, ?3)",
     [SQL_ATTEMPT_UPDATE] =
         "UPDATE attempt SET job_id = ?2, number = ?3, model = ?4, resolution = ?5, "
@@ -51,21 +52,26 @@ static const char *const store_sql[SQL_COUNT] = {
         "task_id = ?13, http_status = ?14, request_id = ?15, error_code = ?16, "
         "error_message = ?17, video_url = ?18, cover_url = ?19, url_expires_ms = ?20, "
         "output_ms = ?21, video_bytes = ?22, video_etag = ?23, cover_bytes = ?24, "
-        "cover_etag = ?25, generation_ms = ?26, take = ?27, take_hidden = ?28 WHERE id = ?1",
+        "cover_etag = ?25, generation_ms = ?26, take = ?27, take_hidden = ?28, take_problem = ?29, "
+        "take_readers = ?30 WHERE id = ?1",
     [SQL_ATTEMPT_GET] = "SELECT " ATTEMPT_COLUMNS " FROM attempt WHERE id = ?1",
     [SQL_ATTEMPT_JOB] = "SELECT job_id FROM attempt WHERE id = ?1",
     [SQL_ATTEMPT_NUMBER] = "SELECT ifnull(max(number), 0) + 1 FROM attempt WHERE job_id = ?1",
     [SQL_EXCHANGE_COPY] = "INSERT INTO exchange (attempt_id, body, display, prompt) "
                           "SELECT ?1, body, display, prompt FROM exchange WHERE attempt_id = ?2",
-    [SQL_TAKE_EACH] = "SELECT attempt.id, job_id, take, take_hidden, finished_ms, video_bytes, "
-                      "cover_bytes, CASE WHEN video_url IS NULL THEN -1 ELSE url_expires_ms END, "
-                      "picked_id = attempt.id FROM attempt JOIN job ON job.id = job_id "
-                      "WHERE take > 0 AND name IS NOT NULL ORDER BY job_id, take",
+    [SQL_TAKE_EACH] =
+        "SELECT attempt.id, job_id, take, take_hidden, finished_ms, video_bytes, "
+        "cover_bytes, CASE WHEN video_url IS NULL THEN -1 ELSE url_expires_ms END, "
+        "picked_id = attempt.id, take_readers FROM attempt JOIN job ON job.id = job_id "
+        "WHERE take > 0 AND name IS NOT NULL ORDER BY job_id, take",
     [SQL_REMOVED_EACH] = "SELECT attempt.id FROM job CROSS JOIN attempt ON attempt.job_id = job.id "
                          "WHERE name IS NULL AND removed_ms > ?1 AND removed_ms <= ?2 AND take > 0",
     [SQL_PROMPT_DEFAULT] =
         "UPDATE exchange SET prompt = display WHERE attempt_id = ?1 AND prompt IS NULL",
-    [SQL_PROMPT_KEEP] = "UPDATE exchange SET prompt = ?2 WHERE prompt IS NULL AND "
+    [SQL_READERS_KEEP] =
+        "UPDATE attempt SET take_readers = take_readers & ?2 WHERE job_id = ?1 AND take > 0 AND "
+        "id IN (SELECT attempt_id FROM exchange WHERE prompt IS NULL)",
+    [SQL_PROMPT_KEEP] = "UPDATE exchange SET prompt = ifnull(?2, display) WHERE prompt IS NULL AND "
                         "length(body) > 0 AND attempt_id IN "
                         "(SELECT id FROM attempt WHERE job_id = ?1 AND take > 0)",
     /* Adds an entry only where the money changed, also for the attempt whose task was adopted. */

@@ -112,6 +112,8 @@ static const char *const store_migrations[STORE_SCHEMA_VERSION] = {
     /* Each job that has succeeded has one take so far. */
     "ALTER TABLE attempt ADD COLUMN take INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE attempt ADD COLUMN take_hidden INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE attempt ADD COLUMN take_problem TEXT;"
+    "ALTER TABLE attempt ADD COLUMN take_readers INTEGER NOT NULL DEFAULT 36;" /* 044 */
     "ALTER TABLE exchange ADD COLUMN prompt BLOB;"
     "ALTER TABLE job ADD COLUMN picked_id INTEGER NOT NULL DEFAULT 0;"
     "UPDATE attempt SET take = 1 WHERE id IN"

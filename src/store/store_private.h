@@ -34,6 +34,7 @@ enum statement {
     SQL_TAKE_EACH,
     SQL_PROMPT_KEEP,
     SQL_PROMPT_DEFAULT,
+    SQL_READERS_KEEP,
     SQL_REMOVED_EACH,
     SQL_SPENT,
     SQL_HELD,

@@ -30,6 +30,7 @@
 #include "seedancefs/base/log.h"
 #include "seedancefs/base/number.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -57,6 +58,7 @@ struct archive_key {
 struct archive_file {
     struct archive_key key;
     unsigned failures;
+    int result;        /* of the last fetch that failed */
     unsigned refusals; /* in a row, after the URL had expired */
     int64_t retry_ms;  /* monotonic; INT64_MAX: never again */
     bool is_active;
@@ -326,6 +328,7 @@ void archive_fetch_failed(struct tree *tree, int64_t attempt_id, enum media_kind
         return;
     }
     file_idle(tree, file);
+    file->result = result;
     log_warn("archive.failed", "job=%s kind=%d error=%s", take->job->name, (int)kind,
              err_name(result));
     if (file->is_commanded)
@@ -377,13 +380,12 @@ static bool take_is_refetchable(const struct tree *tree, const struct job_take *
            now_ms < expires_ms(take) - lead_ms(take);
 }
 
-/* False when the job goes on with another attempt: what it has is kept, whatever --archive says,
- * unless it will be fetched again in time. */
+/* False when the job goes on, or has gone on, with another attempt: what it has is kept, whatever
+ * --archive says. */
 static bool take_is_left_to_policy(const struct tree *tree, const struct job_take *take)
 {
-    return tree->settings.archive == TREE_ARCHIVE_EXPIRY ||
-           (tree->settings.archive == TREE_ARCHIVE_NEVER && take->job->attempt_id == take->id &&
-            !take->job->takes->next);
+    return tree->settings.archive != TREE_ARCHIVE_ALWAYS && !take->is_kept && !take->next &&
+           take->job->attempt_id == take->id;
 }
 
 /* If no job has the attempt as a take, its files were left behind by a removed job. */
@@ -401,16 +403,22 @@ bool archive_is_evictable(struct tree *tree, int64_t attempt_id)
            (!take || (take_is_left_to_policy(tree, take) && take_is_refetchable(tree, take)));
 }
 
-int archive_fetch(struct tree *tree, struct job_take *take, const char **why)
+static int take_fetch(struct tree *tree, struct job_take *take, bool is_commanded)
 {
     take_examine(tree, take);
     if (take->media_mark == ARCHIVE_SAVED)
         return 0;
     walk_begins_with(&tree->archive_walk, take->job);
     enum media_kind kind = output_is_saved(tree, take, MEDIA_VIDEO) > 0 ? MEDIA_COVER : MEDIA_VIDEO;
-    int r = output_fetch(tree, take, kind, true);
+    int r = output_fetch(tree, take, kind, is_commanded);
     if (r == 0 && kind == MEDIA_VIDEO && take->cover_bytes >= 0)
         r = output_fetch(tree, take, MEDIA_COVER, false);
+    return r;
+}
+
+int archive_fetch(struct tree *tree, struct job_take *take, const char **why)
+{
+    int r = take_fetch(tree, take, true);
     if (r < 0)
         *why = err_sentence(r);
     return r;
@@ -418,12 +426,24 @@ int archive_fetch(struct tree *tree, struct job_take *take, const char **why)
 
 int archive_save(struct tree *tree, struct job_take *take, const char **why)
 {
+    static char text[256];
+    take->is_kept = true; /* or the cache would let it go as soon as it is there */
     if (output_is_saved(tree, take, MEDIA_VIDEO) > 0)
         return 0;
     if (take->url_expires_ms < 0)
         return 0; /* there is nothing more to be had */
-    int r = archive_fetch(tree, take, why);
-    return r < 0 ? r : -EBUSY;
+    const struct archive_file *file = file_find(tree, take->id, MEDIA_VIDEO);
+    int result = file && !file->is_active ? file->result : 0;
+    int r = take_fetch(tree, take, false);
+    result = r < 0 ? r : result;
+    if (result < 0) {
+        (void)snprintf(text, sizeof(text),
+                       "the present video cannot be saved first, so that it could be lost: %s. It "
+                       "is tried again. A new job with the same prompt does not touch this one.",
+                       err_sentence(result));
+        *why = text;
+    }
+    return -EBUSY;
 }
 
 int archive_evict(struct tree *tree, struct job_take *take, const char **why)
@@ -437,6 +457,7 @@ int archive_evict(struct tree *tree, struct job_take *take, const char **why)
         return -EINVAL;
     }
     int result = 0;
+    take->is_kept = false;
     for (int kind = MEDIA_VIDEO; kind <= MEDIA_COVER && result == 0; kind++) {
         CLEANUP(output_close) struct media_item *item = NULL;
         if (kind == MEDIA_COVER && take->cover_bytes < 0)

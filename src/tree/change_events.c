@@ -1,6 +1,6 @@
 /*
  * Tells those who watch the mount which files of a job have changed, and which have come and gone
- * by themselves. Two bytes of each job (event_mark) remember what was told of it.
+ * by themselves. Four bytes of each job (event_mark) remember what was told of it.
  *
  * When a user creates or removes a file, the kernel tells of it. When a name in another directory
  * follows, such as one in by-status, this file tells of that.
@@ -15,8 +15,6 @@
 
 enum {
     MARK_STATE = 0x1f,
-    MARK_TAKE = 0xe0, /* the last bits of the number of the picked take */
-    MARK_TAKE_SHIFT = 5,
     MARK_VIDEO = 0x100,
     MARK_COVER = 0x200,
     MARK_PROBLEM = 0x400,
@@ -25,7 +23,9 @@ enum {
     MARK_URL = 0x2000,
     MARK_IMPLIED = 0x4000, /* nobody has called mkdir(2): see change_event_directory_implied() */
     MARK_KNOWN = 0x8000,
+    MARK_TAKE_SHIFT = 16, /* the number of the picked take */
 };
+#define MARK_TAKE 0xffff0000u
 _Static_assert((int)JOB_STATE_COUNT <= (int)MARK_STATE, "a state fits into the mark");
 
 /* The files of a job that come and go with a mark. */
@@ -61,7 +61,7 @@ static unsigned mark_of(const struct tree *tree, const struct job *job)
 {
     unsigned mark = MARK_KNOWN | (unsigned)job->state;
     if (job->picked)
-        mark |= ((unsigned)job->picked->number << MARK_TAKE_SHIFT) & MARK_TAKE;
+        mark |= (unsigned)output_take(job)->number << MARK_TAKE_SHIFT;
     mark |= output_is_there(job, MEDIA_VIDEO) ? (unsigned)MARK_VIDEO : 0;
     mark |= output_is_there(job, MEDIA_COVER) ? (unsigned)MARK_COVER : 0;
     mark |= generated_has_problem(job, job->detail) ? (unsigned)MARK_PROBLEM : 0;
@@ -125,9 +125,12 @@ static void emit_new_take(const struct tree *tree, struct job *job, unsigned bef
     const struct job_take *take;
     LL_FOREACH(job->takes, take)
     {
-        if (is_first || take == job->picked)
-            emit(tree, TREE_EVENT_FILE, "jobs/%s/" TAKES_NAME "/%lld.mp4", job->name,
-                 (long long)take->number);
+        if (!is_first && take != job->picked)
+            continue;
+        emit(tree, TREE_EVENT_FILE, "jobs/%s/" TAKES_NAME "/%lld.mp4", job->name,
+             (long long)take->number);
+        emit(tree, TREE_EVENT_FILE, "jobs/%s/" TAKES_NAME "/%lld.json", job->name,
+             (long long)take->number);
     }
 }
 
@@ -184,7 +187,7 @@ void change_events_begin(struct tree *tree)
 {
     for (struct job *job = jobs_next(tree->settings.jobs, 0); job;
          job = jobs_next(tree->settings.jobs, job->id))
-        job->event_mark = (unsigned short)mark_of(tree, job);
+        job->event_mark = mark_of(tree, job);
 }
 
 void change_event_job_changed(struct tree *tree, struct job *job)
@@ -198,7 +201,7 @@ void change_event_job_changed(struct tree *tree, struct job *job)
             emit(tree, TREE_EVENT_CONTENT, "jobs/%s/error", job->name);
         return;
     }
-    job->event_mark = (unsigned short)now;
+    job->event_mark = now;
     if (is_implied)
         emit(tree, TREE_EVENT_DIRECTORY, "jobs/%s", job->name);
     /* Files first: a program that hears that `status` has changed looks for the video. */
@@ -221,7 +224,7 @@ void change_event_file_unlinked(struct tree *tree, struct job *job)
     unsigned now = before & mark_of(tree, job);
     if (!(before & MARK_KNOWN))
         return;
-    job->event_mark = (unsigned short)now;
+    job->event_mark = now;
     (void)emit_views(tree, before, job->name, now, job->name);
     emit_root(tree, false);
 }
@@ -247,5 +250,5 @@ void change_event_directory_implied(struct job *job)
 
 void change_event_directory_made(struct job *job)
 {
-    job->event_mark &= (unsigned short)~MARK_IMPLIED;
+    job->event_mark &= ~(unsigned)MARK_IMPLIED;
 }

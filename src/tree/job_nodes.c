@@ -138,7 +138,7 @@ static int job_lookup(struct tree *tree UNUSED, const struct node *directory, co
             continue;
         if (!output_is_there(job, (enum media_kind)kind))
             return -ENOENT;
-        *out = media_node(job->picked, (enum media_kind)kind);
+        *out = media_node(output_take(job), (enum media_kind)kind);
         return 0;
     }
     if (strcmp(name, TAKES_NAME) == 0 && takes_are_there(job)) {
@@ -165,7 +165,9 @@ static int job_next(struct tree *tree, const struct node *directory, struct node
         if (job_lookup(tree, directory, name, &child->node) < 0 || child->node.file)
             continue;
         child->next = i + 3;
-        child->is_unlisted = generated && (generated->flags & GENERATED_UNLISTED);
+        child->is_unlisted =
+            generated ? (generated->flags & GENERATED_UNLISTED) != 0
+                      : child->node.kind == NODE_TAKES && takes_are_hidden(directory->job);
         (void)snprintf(child->name, sizeof(child->name), "%s", name);
         return 1;
     }

@@ -3,9 +3,22 @@
  */
 #include "tree_private.h"
 
+struct job_take *output_take(const struct job *job)
+{
+    struct job_take *take;
+    struct job_take *last = NULL;
+    if (!job->picked || job->picked->video_bytes >= 0)
+        return job->picked;
+    LL_FOREACH(job->takes, take)
+    {
+        last = take->video_bytes >= 0 ? take : last;
+    }
+    return last ? last : job->picked;
+}
+
 bool output_is_there(const struct job *job, enum media_kind kind)
 {
-    const struct job_take *take = job->picked;
+    const struct job_take *take = output_take(job);
     if (!take)
         return false;
     if (kind == MEDIA_VIDEO)
@@ -20,6 +33,17 @@ bool takes_are_there(struct job *job)
         return false;
     /* A file of the user's from the time before takes goes first. */
     return job_detail_get(job, &detail) == 0 && !job_file_find(detail, TAKES_NAME);
+}
+
+bool takes_are_hidden(const struct job *job)
+{
+    const struct job_take *take;
+    LL_FOREACH(job->takes, take)
+    {
+        if (take->hidden != (JOB_TAKE_VIDEO | JOB_TAKE_PROMPT))
+            return false;
+    }
+    return true;
 }
 
 int output_open(struct tree *tree, struct job_take *take, enum media_kind kind,

@@ -211,13 +211,6 @@ static int render_error(struct tree *tree UNUSED, struct job *job, struct job_de
     const char *refused = job_prompt_problem_get(detail);
     buf_add_text(out, refused ? refused : "");
     buf_add_text(out, problem ? problem : "");
-    if (problem && job->picked && job->state != JOB_SUCCEEDED && !job_is_editable(job))
-        buf_addf(
-            out,
-            "output.mp4 is still take %lld. In ctl, `pick %lld` makes the job succeeded again, "
-            "`retry` sends the request again, and `edit` lets the prompt be written anew; the "
-            "last two are new, paid attempts.\n",
-            (long long)job->picked->number, (long long)job->picked->number);
     return out->error;
 }
 

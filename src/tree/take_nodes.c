@@ -69,7 +69,7 @@ static int64_t take_changed_ms(const struct tree *tree UNUSED, const struct node
 static int video_getattr(struct tree *tree UNUSED, const struct node *node, struct tree_entry *out)
 {
     struct job *job = node->job;
-    nlink_t names = job->picked == node->take && output_is_there(job, MEDIA_VIDEO) ? 2 : 0;
+    nlink_t names = output_take(job) == node->take && output_is_there(job, MEDIA_VIDEO) ? 2 : 0;
     if (takes_are_there(job) && take_is_there(node->take, JOB_TAKE_VIDEO))
         names++;
     out->st.st_nlink = names ? names : 1;

@@ -211,11 +211,15 @@ static inline enum media_kind output_kind(const struct node *node)
 {
     return node->kind == NODE_VIDEO ? MEDIA_VIDEO : MEDIA_COVER;
 }
-/* For output.mp4 and cover.jpg: those of the picked take. */
+/* Whose video output.mp4 is: the picked take, or while the size of its video is not known, the
+ * latest one whose video can be read. NULL: there is no take. */
+struct job_take *output_take(const struct job *job);
+/* For output.mp4 and cover.jpg. */
 bool output_is_there(const struct job *job, enum media_kind kind);
 /* The directory of all takes: there is more than one. */
 #define TAKES_NAME "takes"
 bool takes_are_there(struct job *job);
+bool takes_are_hidden(const struct job *job); /* all of them: the directory is not listed */
 int output_open(struct tree *tree, struct job_take *take, enum media_kind kind,
                 struct media_item **out) NODISCARD;
 void output_close(struct media_item **item); /* for CLEANUP() */

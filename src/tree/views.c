@@ -34,7 +34,7 @@ static bool view_has(const struct node *view, const struct job *job)
 static struct node view_node(const struct node *view, struct job *job)
 {
     if (is_videos(view))
-        return media_node(job->picked, MEDIA_VIDEO);
+        return media_node(output_take(job), MEDIA_VIDEO);
     return (struct node){.ops = &job_link_ops, .kind = NODE_JOB_LINK, .id = job->id, .job = job};
 }
 

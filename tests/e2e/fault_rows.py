@@ -278,7 +278,7 @@ def rejected():
         error, known = read(name, "error"), status_json(name)
         check(f"refused the request (HTTP {response['status']}" in error, name, "no HTTP status")
         check("No task was created and nothing was charged." in error, name, "charged?")
-        check("write it again to start a new attempt" in error, name, "no way out")
+        check("change prompt.json or write it once more" in error, name, "no way out")
         check("0.00 USD (not charged: rejected" in read(name, "cost"), name, "cost")
         check(known["error"]["http_status"] == response["status"], name, "http_status")
         check(known["finished_at"] and not known["task_id"], name, "status.json")

@@ -103,7 +103,7 @@ nothing_but_the_api() { fails grep -vE '"kind":"(create|poll|video|cover|sent)"'
     for job in s404 s410 s404-empty; do
         has "$(status_json $job .task_id)" "$J/$job/error"
         has 'seedancefs asked twice' "$J/$job/error"
-        has 'starts a new, paid attempt' "$J/$job/error"
+        has 'that is a new, paid attempt' "$J/$job/error"
     done
     [ "$(cat "$J"/s404/status.json "$J"/s410/status.json | jq .error.http_status | tr '\n' ' ')" = '404 410 ' ]
     # Two looks at each, and not one more.

@@ -58,6 +58,9 @@ fill() {
 #   purpose the data directory has a file `reserve` of up to 1 MiB, which is made as soon as there is room for it.
 @test "S-DISK-6: a full disk: files and jobs can be removed, and what waits is not sent" {
     make_job done
+    another_take() { echo take 2>/dev/null >"$J/done/ctl"; }
+    wait_until 20 another_take
+    wait_status done succeeded
     for n in $(seq 20); do
         mkdir "$J/small$n"
         for file in a b c; do echo "note $n" >"$J/small$n/$file"; done
@@ -93,7 +96,7 @@ fill() {
     [ "$(ls "$J" | wc -l)" -eq 6 ]
     rm "$DATA/fill"
     make_job later
-    [ "$(jq -r '.attempts[] | select(.job == "done") | .task_id' "$MNT/spend.json")" = "$task" ]
+    [ "$(jq -r '.attempts[] | select(.job == "done" and .attempt == 2) | .task_id' "$MNT/spend.json")" = "$task" ]
     unmount_fs
     mount_fs
     [ "$(ls "$J" | wc -l)" -eq 7 ]

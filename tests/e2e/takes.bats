@@ -25,7 +25,8 @@ spent() { jq -r '.attempts | length' "$MNT/spend.json"; }
 
 # S-TAKE-1: `take` in ctl orders the request of the picked take once more, as a new, paid attempt. When it succeeds it
 #   is picked: `output.mp4`, `cover.jpg`, `output.url` and `videos/NAME.mp4` are its own. Until then, and when it fails,
-#   they are those of the take before, in every state of the job.
+#   they are those of the take before, in every state of the job; so is the video while the size of the new one cannot
+#   be found out.
 # S-TAKE-2: `takes/` appears with the second take: `N.mp4` is the video of take N, and `N.json` the prompt from which it
 #   was made, as it was written. A video has one inode wherever it is seen, and its link count says how many names it
 #   has.

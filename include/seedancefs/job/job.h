@@ -84,7 +84,9 @@ struct job_take {
      * or a start asked for it or one of them was complete. */
     unsigned char video_changes;
     unsigned char media_mark; /* what the layer above knows of the take's media; 0: nothing */
-    unsigned char hidden; /* which names of it the user has removed: see job_take_hidden_set() */
+    unsigned char hidden;  /* which names of it the user has removed: see job_take_hidden_set() */
+    unsigned char readers; /* who else may read its prompt: see job_readers_get() */
+    bool is_kept;          /* it must stay on disk: the job goes on from it */
 };
 
 struct job {
@@ -106,13 +108,12 @@ struct job {
      * stored yet. */
     enum job_hold hold;
     bool has_problem;
-    bool is_damage_shown; /* the problem is that of jobs_video_damaged() */
-    bool had_response;    /* its attempt, before the program started */
-    bool is_provisional;  /* looked up by a path that is about to create something below it */
+    bool had_response;   /* its attempt, before the program started */
+    bool is_provisional; /* looked up by a path that is about to create something below it */
     bool is_removed;
     bool is_resume_due;        /* the start could not load it */
     unsigned char view_mark;   /* in which views the layer above shows it; 0: not known */
-    unsigned short event_mark; /* what it has told of it; 0: nothing */
+    uint32_t event_mark;       /* what it has told of it; 0: nothing */
     struct job_detail *detail; /* NULL while nobody asks: use job_detail_get() */
     struct jobs *jobs;
     UT_hash_handle by_id;

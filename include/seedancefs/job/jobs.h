@@ -34,8 +34,8 @@ struct job_hooks {
     /* The commands `fetch` and `evict`. On failure *why is a sentence. */
     int (*on_fetch)(void *context, struct job_take *take, const char **why);
     int (*on_evict)(void *context, struct job_take *take, const char **why);
-    /* 0: the video and its cover are saved on disk, or what is missing cannot be had any more.
-     * -EBUSY: they are being fetched from now on. */
+    /* 0: the video is saved on disk and stays there, or what is missing cannot be had any more.
+     * -EBUSY: it is being fetched from now on, or *why says what is in the way. */
     int (*on_save)(void *context, struct job_take *take, const char **why);
 };
 

@@ -79,7 +79,9 @@ struct store_attempt {
     char *cover_etag;
     int64_t generation_ms; /* of the task, from its start to its end; -1: not known */
     int64_t take; /* 1, 2, …: it made the job's first, second, … video; 0: it made none */
-    int64_t take_hidden; /* which names of the take the user has removed, as bits */
+    int64_t take_hidden;  /* which names of the take the user has removed, as bits */
+    char *take_problem;   /* what is wrong with its video; NULL: nothing */
+    int64_t take_readers; /* who else may read its prompt: 044, 040, 004 or 0 */
 };
 
 /* An attempt that has succeeded, as the list of all takes shows it. */
@@ -88,6 +90,7 @@ struct store_take {
     int64_t job_id;
     int64_t number;
     int64_t hidden;
+    int64_t readers;
     int64_t finished_ms;
     int64_t video_bytes;    /* -1: not known */
     int64_t cover_bytes;    /* -1: not known */
@@ -173,9 +176,11 @@ int store_removed_each(struct store *store, int64_t after_ms, int64_t until_ms,
                        store_removed_fn *fn, void *context) NODISCARD;
 /* Keeps the request as it was sent in place of the prompt, if that was not kept. */
 int store_prompt_default(struct store *store, int64_t attempt_id) NODISCARD;
-/* Keeps the text of the prompt from which the job's takes were made, with each that does not have
- * one yet; an adopted take gets none. */
-int store_prompt_keep(struct store *store, int64_t job_id, const void *text, size_t len) NODISCARD;
+/* Keeps the text of the prompt from which the job's takes were made, and who else may read it, with
+ * each that does not have one yet; an adopted take gets none. NULL: the requests as they were sent,
+ * because there is no text any more. */
+int store_prompt_keep(struct store *store, int64_t job_id, const void *text, size_t len,
+                      int64_t readers) NODISCARD;
 /* Gives the new attempt the request of an older one. */
 int store_attempt_copy(struct store *store, const struct store_attempt *row,
                        int64_t from_id) NODISCARD;

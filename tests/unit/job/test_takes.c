@@ -179,6 +179,74 @@ static void test_takes__the_prompt_of_each_take_is_kept(void **state UNUSED)
     world_fini(&w);
 }
 
+/* What is wrong with a video is told whenever that is the job's. */
+static void test_takes__a_problem_stays_with_its_take(void **state UNUSED)
+{
+    struct world w;
+    world_init(&w);
+    struct job *job = job_made(&w, "cat", "cgt-1");
+    take_queued(&w, job, "cgt-2");
+    video_made(&w, job, 1002);
+    struct job_video_damage damage = {.path = "media/2.mp4", .offset = 3, .bytes = 4};
+    jobs_video_damaged(job->picked, &damage);
+    assert_true(problem_has(job, "The video on disk is damaged"));
+    jobs_video_gone(job->takes, -ERR_MEDIA_GONE); /* the other one */
+    assert_true(problem_has(job, "The video on disk is damaged"));
+    command(job, "pick 1", 0);
+    assert_true(problem_has(job, "The video is gone"));
+    command(job, "pick 2", 0);
+    assert_true(problem_has(job, "The video on disk is damaged"));
+    world_restart(&w);
+    job = jobs_find(w.jobs, "cat");
+    command(job, "pick 1", 0);
+    assert_true(problem_has(job, "The video is gone"));
+    command(job, "take", 0);
+    assert_false(job->has_problem);
+    command(job, "pick 2", -EBUSY);
+    world_fini(&w);
+}
+
+/* A prompt that is gone is not replaced by one that has nothing to do with it. */
+static void test_takes__a_prompt_that_was_removed_is_what_was_sent(void **state UNUSED)
+{
+    struct world w;
+    CLEANUP(buf_fini) struct buf text = {.limit = 4096};
+    world_init(&w);
+    struct job *job = job_queued(&w, "cat", "cgt-1");
+    poll_status(call_wait(&w, job), "failed");
+    assert_int_equal(job_file_unlink(job_file_find(detail_of(job), JOB_PROMPT_NAME)), 0);
+    command(job, "retry", 0);
+    create_accept(call_wait(&w, job), "cgt-2");
+    video_made(&w, job, 1001);
+    struct job_take *first = job->picked;
+    command(job, "edit", 0);
+    assert_int_equal(user_write(job, JOB_PROMPT_NAME, "{\"prompt\": \"another\"}"), 0);
+    create_accept(call_wait(&w, job), "cgt-3");
+    video_made(&w, job, 1002);
+    assert_int_equal(job_take_prompt_get(first, &text), 0);
+    assert_null(strstr(buf_text(&text), "another"));
+    assert_non_null(strstr(buf_text(&text), "\"prompt\""));
+    world_fini(&w);
+}
+
+/* Words of an earlier prompt are for those who could read that one. */
+static void test_takes__a_private_prompt_stays_private(void **state UNUSED)
+{
+    struct world w;
+    world_init(&w);
+    struct job *job = job_queued(&w, "cat", "cgt-1");
+    struct job_file *file = job_file_find(detail_of(job), JOB_PROMPT_NAME);
+    assert_int_equal(job_file_mode_set(file, 0600), 0);
+    video_made(&w, job, 1001);
+    assert_int_equal(job_readers_get(job), 0);
+    command(job, "edit", 0);
+    assert_int_equal(job_file_mode_set(file, 0644), 0);
+    assert_int_equal(job_readers_get(job), 0);
+    world_restart(&w);
+    assert_int_equal(job_readers_get(jobs_find(w.jobs, "cat")), 0);
+    world_fini(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -187,6 +255,9 @@ int main(void)
         cmocka_unit_test(test_takes__a_url_is_renewed_while_another_take_is_under_way),
         cmocka_unit_test(test_takes__a_pick_that_cannot_be_stored_changes_nothing),
         cmocka_unit_test(test_takes__the_prompt_of_each_take_is_kept),
+        cmocka_unit_test(test_takes__a_problem_stays_with_its_take),
+        cmocka_unit_test(test_takes__a_prompt_that_was_removed_is_what_was_sent),
+        cmocka_unit_test(test_takes__a_private_prompt_stays_private),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -416,6 +416,8 @@ static void test_store__a_database_from_before_takes_gets_them(void **state UNUS
     static const char to_version_6[] =
         "DROP INDEX take_of_job; DROP INDEX job_removed; DROP VIEW attempt_money;"
         "ALTER TABLE attempt DROP COLUMN take; ALTER TABLE attempt DROP COLUMN take_hidden;"
+        "ALTER TABLE attempt DROP COLUMN take_problem; ALTER TABLE attempt DROP COLUMN "
+        "take_readers;"
         "ALTER TABLE exchange DROP COLUMN prompt; ALTER TABLE job DROP COLUMN picked_id;"
         "UPDATE job SET state = 'succeeded', attempt_id = 12 WHERE id = 1;"
         "PRAGMA user_version = 4;"; /* 5 makes the view again, and 6 what the next line removes */

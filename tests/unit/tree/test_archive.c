@@ -291,9 +291,10 @@ static void test_archive__a_take_is_kept_whatever_the_job_does_next(void **state
         assert_int_equal(job_ctl_run(job, "take", 4), 0);
         create_accept(call_wait(&a.w, job), "cgt-second");
         assert_state(job, JOB_QUEUED);
-        /* While it can be fetched again, only a policy that will do so may let it go. */
+        job->picked->is_kept = false; /* as after a restart */
+        /* It could be fetched again, but the program may not run when that is due. */
         assert_true(archive_is_refetchable(a.tree, first));
-        assert_int_equal(archive_is_evictable(a.tree, first), policies[i] == TREE_ARCHIVE_EXPIRY);
+        assert_false(archive_is_evictable(a.tree, first));
         fake_clock_advance(&a.w.clock, 11 * HOUR_MS);
         assert_false(archive_is_refetchable(a.tree, first) || archive_is_evictable(a.tree, first));
         poll_status(call_wait(&a.w, job), "failed");
@@ -315,11 +316,29 @@ static void test_archive__a_take_is_saved_before_the_next_is_ordered(void **stat
         assert_int_equal(job_ctl_run(job, commands[i], strlen(commands[i])), -EBUSY);
         assert_state(job, JOB_SUCCEEDED);
         assert_int_equal(a.media.fetched, fetched + 1);
+        /* Nor does the cache let it go before the command is written again. */
+        assert_false(archive_is_evictable(a.tree, job->attempt_id));
         a.media.is_durable = true;
         assert_int_equal(job_ctl_run(job, commands[i], strlen(commands[i])), 0);
         assert_int_equal(job->picked->number, 1);
         archive_fini(&a);
     }
+}
+
+/* What is in the way is told, and no command that nobody has written. */
+static void test_archive__a_take_that_cannot_be_saved_says_why(void **state UNUSED)
+{
+    struct archive_world a;
+    CLEANUP(buf_fini) struct buf text = {.limit = 4096};
+    archive_init(&a, TREE_ARCHIVE_NEVER);
+    struct job *job = finished(&a, "cat", 10 * HOUR_MS);
+    assert_int_equal(job_ctl_run(job, "take", 4), -EBUSY);
+    fetch_ends(&a, job, -ENOSPC);
+    assert_int_equal(job_ctl_run(job, "take", 4), -EBUSY);
+    assert_int_equal(job_ctl_render(detail_of(job), &text), 0);
+    assert_non_null(strstr(buf_text(&text), "take: the present video cannot be saved first"));
+    assert_null(strstr(buf_text(&text), "failed: fetch"));
+    archive_fini(&a);
 }
 
 /* Until the whole video is on disk again, whatever else happens to it. */
@@ -347,7 +366,6 @@ static void test_archive__damage_is_shown_until_it_is_repaired(void **state UNUS
     assert_true(problem_has(job, "/media/7.mp4.damaged, and may be complete"));
     /* Nor does a new start forget what it is about, or another failure take its place. */
     job_detail_drop(job);
-    job->is_damage_shown = false;
     jobs_video_failed(take_of(job), -ERR_HTTP_STALLED);
     jobs_video_unsteady(take_of(job));
     assert_true(problem_has(job, "7.mp4.damaged"));
@@ -400,6 +418,7 @@ int main(void)
         cmocka_unit_test(test_archive__only_what_is_known_can_be_fetched_again),
         cmocka_unit_test(test_archive__a_take_is_kept_whatever_the_job_does_next),
         cmocka_unit_test(test_archive__a_take_is_saved_before_the_next_is_ordered),
+        cmocka_unit_test(test_archive__a_take_that_cannot_be_saved_says_why),
         cmocka_unit_test(test_archive__damage_is_shown_until_it_is_repaired),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
