@@ -334,3 +334,41 @@ spent() { jq -r '.attempts | length' "$MNT/spend.json"; }
     done
     find "$J/cat" -type f -name '*.mp4' | wc -l | grep -qx 51
 }
+
+# S-TAKE-11: A file handle (name_to_handle_at(2), as NFS servers use them) of a video is that of its take: after a `pick`
+#   it still leads to the same bytes, and under each name of the video it is the same.
+@test "S-TAKE-11: file handles stay with the take" {
+    mount_fs
+    prompt cat "a cat [[seconds=1]]"
+    wait_status cat succeeded
+    take_again cat
+    cp "$J/cat/takes/1.mp4" "$DIR/first.mp4"
+    cp "$J/cat/takes/2.mp4" "$DIR/second.mp4"
+    python '
+libc = ctypes.CDLL(None, use_errno=True)
+class Handle(ctypes.Structure):
+    _fields_ = [("bytes", ctypes.c_uint), ("type", ctypes.c_int), ("data", ctypes.c_char * 128)]
+def handle(path):
+    h, mount = Handle(bytes=128), ctypes.c_int()
+    assert libc.name_to_handle_at(-100, (M + path).encode(), ctypes.byref(h), ctypes.byref(mount), 0) == 0, path
+    return h
+def read(h):
+    fd = libc.open_by_handle_at(root, ctypes.byref(h), os.O_RDONLY)
+    if fd < 0:
+        sys.exit(77 if ctypes.get_errno() == errno.EPERM else "errno %d" % ctypes.get_errno())
+    with os.fdopen(fd, "rb") as file:
+        return file.read()
+root = os.open(M, os.O_RDONLY)
+first, second = (open(name, "rb").read() for name in sys.argv[1:])
+names = ["jobs/cat/output.mp4", "videos/cat.mp4", "jobs/cat/takes/2.mp4"]
+data = {bytes(handle(name)) for name in names}
+assert len(data) == 1, data
+held, other = handle(names[0]), handle("jobs/cat/takes/1.mp4")
+assert read(held) == second and read(other) == first
+with open(M + "jobs/cat/ctl", "w") as ctl:
+    ctl.write("pick 1\n")
+assert read(held) == second and read(other) == first
+assert read(handle("videos/cat.mp4")) == first
+os.close(root)
+' "$DIR/first.mp4" "$DIR/second.mp4" || { [ $? -eq 77 ] && skip "no right to open by handle here"; }
+}
