@@ -20,18 +20,19 @@
 /* Of a draft whose price is shown: `ls` asks for it. */
 enum { ESTIMATED_BYTES_MAX = 1024 * 1024 };
 
-/* A prompt_read_media_fn: reads a file beside prompt.json. A file that is still being written is
+/* A prompt_read_media_fn: reads the file that a prompt names. A file that is still being written is
  * refused, because half a picture would be paid for like a whole one. */
-static int media_read(void *context, const char *name, size_t max_bytes, struct buf *out)
+static int media_read(void *context, const char *path, size_t max_bytes, struct buf *out)
 {
-    const struct job_detail *detail = context;
-    const struct job_file *file = job_file_find(detail, name);
+    struct job *job = context;
+    struct job_file *file;
     struct stat st;
-    if (!file || job_file_is_prompt(file))
-        return -ENOENT;
+    int r = job_path_resolve(job, path, &file);
+    if (r < 0)
+        return r;
     if (file->draft.writers > 0)
         return -EBUSY;
-    int r = job_file_stat(file, &st);
+    r = job_file_stat(file, &st);
     if (r < 0)
         return r;
     if ((uint64_t)st.st_size > max_bytes)
@@ -90,7 +91,7 @@ static int content_parse(const struct job_file *file, const char *name, struct j
     struct prompt_settings settings = {.default_model = jobs->default_model,
                                        .allow_unknown = jobs->settings.is_unknown_allowed,
                                        .read_media = is_media_read ? media_read : NULL,
-                                       .media_context = detail};
+                                       .media_context = job};
     r = jobs_defaults_get(jobs, &settings.defaults, problem);
     if (r < 0)
         return r;

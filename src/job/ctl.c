@@ -101,8 +101,7 @@ static void job_show_takes(struct job *job)
 {
     struct job_take *take;
     job_show(job);
-    LL_FOREACH(job->takes, take)
-    {
+    LL_FOREACH (job->takes, take) {
         (void)!job_take_hidden_set(take, 0);
     }
 }

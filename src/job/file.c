@@ -26,6 +26,12 @@ static void prompt_problem_clear(struct job *job)
     jobs_changed(job);
 }
 
+/* Whether a file of this name is a prompt there: in `assets` it is a file like any other. */
+static bool is_prompt_of(const struct job *job, const char *name)
+{
+    return job_name_is_prompt(name) && !job->is_assets;
+}
+
 /* A job has one prompt: prompt.json and prompt.txt may not exist side by side. `moved` is the file
  * that is about to become the prompt; NULL: a new file is. */
 static int prompt_check_alone(struct job *job, const char *name, const struct job_file *moved)
@@ -33,7 +39,7 @@ static int prompt_check_alone(struct job *job, const char *name, const struct jo
     struct job_detail *detail = job->detail;
     bool is_text = strcmp(name, JOB_PROMPT_TEXT_NAME) == 0;
     const char *other = is_text ? JOB_PROMPT_NAME : JOB_PROMPT_TEXT_NAME;
-    const struct job_file *found = job_name_is_prompt(name) ? job_file_find(detail, other) : NULL;
+    const struct job_file *found = is_prompt_of(job, name) ? job_file_find(detail, other) : NULL;
     if (!found || found == moved)
         return 0;
     char why[256];
@@ -90,7 +96,7 @@ int job_file_create(struct job *job, const char *name, mode_t mode, struct job_f
     r = job_detail_get(job, &detail);
     if (r < 0)
         return r;
-    if (job_name_is_prompt(name) && !job_is_editable(job))
+    if (is_prompt_of(job, name) && !job_is_editable(job))
         return prompt_refuse_frozen(job);
     if (job_file_find(detail, name))
         return -EEXIST;
@@ -377,7 +383,7 @@ static int rename_check(struct job_file *file, struct job *job, const char *name
     int r = text_name_check(name);
     if (r < 0)
         return r;
-    if (job_name_is_prompt(name) && !job_is_editable(job))
+    if (is_prompt_of(job, name) && !job_is_editable(job))
         return prompt_refuse_frozen(job);
     if (job_file_is_frozen(file))
         return -ERR_PROMPT_FROZEN;
@@ -387,7 +393,7 @@ static int rename_check(struct job_file *file, struct job *job, const char *name
     if (r < 0)
         return r;
     /* A file that is still being written is judged when it is closed. */
-    if (job_name_is_prompt(name))
+    if (is_prompt_of(job, name))
         return job_prompt_report(file, name, job,
                                  file->draft.writers ? JOB_REPORT_CLOSE : JOB_REPORT_COMPLETE);
     return 0;

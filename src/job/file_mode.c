@@ -49,8 +49,7 @@ mode_t job_readers_get(struct job *job)
     mode_t readers = prompt ? prompt->mode & 044 : has_request(job) ? 0 : 044;
     /* What is shown may be of an earlier prompt, too. */
     const struct job_take *take;
-    LL_FOREACH(job->takes, take)
-    {
+    LL_FOREACH (job->takes, take) {
         readers &= take->readers;
     }
     return readers;

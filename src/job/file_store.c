@@ -28,7 +28,7 @@ bool job_name_is_prompt(const char *name)
 
 bool job_file_is_prompt(const struct job_file *file)
 {
-    return job_name_is_prompt(file->name) && !file->is_unlinked;
+    return job_name_is_prompt(file->name) && !file->is_unlinked && !file->job->is_assets;
 }
 
 struct job_file *job_file_find(const struct job_detail *detail, const char *name)

@@ -23,7 +23,8 @@
  *   defaults.c     defaults.json
  *   commit.c       prompt.json, prompt.txt -> attempt
  *   copy.c         whether a job is a copy of another one
- *   names.c        mkdir, rename, rmdir
+ *   names.c        mkdir, rename, rmdir; the directory `assets`
+ *   path.c         which file a prompt names
  *   file.c         what the user does with files
  *   file_mode.c    who may read them
  *   jobs.c         the life of the collection: created, resumed, stopped, freed
@@ -116,8 +117,12 @@ struct jobs {
     char *default_model;
     char *api_name;
     struct job_defaults *defaults;
-    struct job *by_id; /* in the order of ids */
+    struct job **by_id; /* in the order of ids */
+    size_t count;
+    size_t room;
+    size_t cursor; /* where the last listing stood */
     struct job *by_name;
+    struct job *assets;         /* NULL: see jobs_assets() */
     struct job_detail *details; /* most recently used first */
     size_t details_count;
     struct job_detail *submit_queue;
@@ -203,6 +208,10 @@ int job_file_row_save(const struct job_file *file, int64_t job_id, const char *n
 int job_file_row_save_now(const struct job_file *file) NODISCARD;
 
 /* table.c */
+/* All jobs, by id, provisional ones and assets among them. The loop must not unlink any. */
+#define JOBS_FOREACH(jobs, job)                                                                    \
+    for (size_t job##_at = 0; job##_at < (jobs)->count && ((job) = (jobs)->by_id[job##_at], true); \
+         job##_at++)
 void jobs_changed(struct job *job);
 int job_new(struct jobs *jobs, int64_t id, char *name, /* taken on success */
             struct job **out) NODISCARD;
@@ -223,7 +232,7 @@ int job_take_new(struct job *job, int64_t attempt_id, struct job_take **out) NOD
 int job_take_load(void *context, const struct store_take *row) NODISCARD; /* into jobs */
 /* The take that the job's attempt has made; NULL: it has made none. */
 struct job_take *job_take_of_attempt(const struct job *job);
-int64_t job_take_number_next(const struct job *job);
+int32_t job_take_number_next(const struct job *job);
 void job_takes_append(struct job_take *take); /* from now on the job has it */
 /* Keeps the job's present prompt with each of its takes that has none; within a transaction. */
 int job_takes_prompt_keep(struct job *job) NODISCARD;
@@ -400,7 +409,14 @@ int job_prompt_report(struct job_file *file, const char *name, struct job *shown
 /* copy.c: see there, and job_copy_seen(). */
 void job_copy_check_again(struct job *job); /* a file of it was written */
 
+/* path.c */
+/* Finds the user's file that a prompt of this job names: relative to the job's directory, within the
+ * mount. -ENOENT: there is no such file; -ENOTDIR: no such directory; -EXDEV: outside of the mount;
+ * -EACCES: the program makes it. */
+int job_path_resolve(struct job *job, const char *path, struct job_file **out) NODISCARD;
+
 /* names.c */
+#define JOB_ASSETS_NAME ".assets"          /* of its row: no job can have this name */
 int job_settle(struct job *job) NODISCARD; /* a provisional job becomes a real one */
 
 #endif

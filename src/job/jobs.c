@@ -7,6 +7,7 @@
 #include "seedancefs/base/log.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static int job_load(void *context, struct store_job *row)
 {
@@ -18,7 +19,8 @@ static int job_load(void *context, struct store_job *row)
         log_error("store.state", "job=%s word=%s", row->name, row->state);
         return -ERR_STORE_CORRUPT;
     }
-    if (job_name_check(row->name) < 0) {
+    bool is_assets = strcmp(row->name, JOB_ASSETS_NAME) == 0;
+    if (!is_assets && job_name_check(row->name) < 0) {
         log_error("store.name", "id=%lld name=\"%s\"", (long long)row->id, row->name);
         return -ERR_STORE_CORRUPT;
     }
@@ -26,6 +28,8 @@ static int job_load(void *context, struct store_job *row)
     if (r < 0)
         return r;
     row->name = NULL;
+    job->is_assets = is_assets;
+    jobs->assets = is_assets ? job : jobs->assets;
     job->state = state;
     job->created_ms = row->created_ms;
     job->updated_ms = row->updated_ms;
@@ -75,14 +79,13 @@ struct jobs *jobs_free(struct jobs *jobs)
 {
     if (!jobs)
         return NULL;
-    struct job *job;
-    struct job *next;
     jobs_save_last(jobs);
     timer_cancel(jobs->settings.timers, &jobs->submit_timer);
     timer_cancel(jobs->settings.timers, &jobs->poll_timer);
     jobs_poll_kinds_free(jobs);
     timer_cancel(jobs->settings.timers, &jobs->resume_timer);
-    HASH_ITER (by_id, jobs->by_id, job, next) {
+    while (jobs->count > 0) {
+        struct job *job = jobs->by_id[jobs->count - 1];
         job_refreshes_cancel(job);
         job_unlink(job);
         job_free(job);
@@ -90,6 +93,7 @@ struct jobs *jobs_free(struct jobs *jobs)
     /* What is left now are removed jobs that somebody still refers to. */
     while (jobs->details)
         job_free(jobs->details->job);
+    free(jobs->by_id);
     free(jobs->default_model);
     jobs_defaults_end(jobs);
     free(jobs->api_name);
@@ -149,8 +153,7 @@ static void resume_takes(struct job *job)
 {
     const struct job_hooks *hooks = &job->jobs->settings.hooks;
     struct job_take *take;
-    LL_FOREACH(job->takes, take)
-    {
+    LL_FOREACH (job->takes, take) {
         if (take->video_bytes < 0 && hooks->on_video)
             hooks->on_video(hooks->context, take);
     }
@@ -185,9 +188,8 @@ static void jobs_resume(void *context)
 {
     struct jobs *jobs = context;
     struct job *job;
-    struct job *next;
     bool is_more = false;
-    HASH_ITER (by_id, jobs->by_id, job, next) {
+    JOBS_FOREACH (jobs, job) {
         if (!job->is_resume_due)
             continue;
         int r = job_resume(job);
@@ -207,10 +209,9 @@ static void jobs_resume(void *context)
 void jobs_start(struct jobs *jobs)
 {
     struct job *job;
-    struct job *next;
     jobs->is_started = true;
     jobs_throttle_resume(jobs);
-    HASH_ITER (by_id, jobs->by_id, job, next) {
+    JOBS_FOREACH (jobs, job) {
         job->is_resume_due = true;
     }
     jobs_resume(jobs);
@@ -237,12 +238,11 @@ void jobs_stop(struct jobs *jobs)
 void jobs_key_changed(struct jobs *jobs)
 {
     struct job *job;
-    struct job *next;
     jobs->gate = JOB_GATE_OPEN;
     jobs->key_generation++;
     job_text_clear(&jobs->gate_message);
     jobs_submit_soon(jobs);
-    HASH_ITER (by_id, jobs->by_id, job, next) {
+    JOBS_FOREACH (jobs, job) {
         if (!job->detail || job->detail->call || job->detail->is_queued)
             continue;
         if (job->state == JOB_WAITING)

@@ -32,6 +32,19 @@ static int job_make(struct jobs *jobs, const char *name, struct job **out)
     return 0;
 }
 
+struct job *jobs_assets(const struct jobs *jobs)
+{
+    return jobs->assets;
+}
+
+/* Without a line in `events`: it is no job. */
+static int assets_save(struct job *job)
+{
+    struct store *store = job->jobs->settings.store;
+    int r = store_begin(store, STORE_LAZY);
+    return r < 0 ? r : store_end(store, job_row_save(job, job->name, job->state, job->updated_ms));
+}
+
 static void job_unmake(struct job *job)
 {
     job_unlink(job);
@@ -70,6 +83,24 @@ int jobs_create(struct jobs *jobs, const char *name, struct job **out)
     else
         *out = job;
     return r;
+}
+
+int jobs_assets_make(struct jobs *jobs, struct job **out)
+{
+    int r = jobs->assets ? 0 : job_make(jobs, JOB_ASSETS_NAME, &jobs->assets);
+    if (r < 0)
+        return r;
+    jobs->assets->is_assets = true;
+    if (jobs->assets->is_provisional) {
+        r = assets_save(jobs->assets);
+        if (r < 0) {
+            job_unmake(TAKE_POINTER(jobs->assets));
+            return r;
+        }
+        jobs->assets->is_provisional = false;
+    }
+    *out = jobs->assets;
+    return 0;
 }
 
 static void provisional_expire(void *context)
@@ -213,8 +244,7 @@ static void media_unwanted(const struct job *job)
     const struct job_take *take;
     if (!hooks->on_media_unwanted)
         return;
-    LL_FOREACH(job->takes, take)
-    {
+    LL_FOREACH (job->takes, take) {
         hooks->on_media_unwanted(hooks->context, take->id);
     }
     if (job->attempt_id && !job_take_of_attempt(job))

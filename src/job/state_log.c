@@ -44,10 +44,11 @@ void jobs_state_log(struct jobs *jobs)
 {
     size_t counts[JOB_STATE_COUNT] = {0};
     size_t active = 0;
-    for (struct job *job = jobs->by_id; job; job = job->by_id.next)
+    struct job *job;
+    JOBS_FOREACH (jobs, job)
         counts[job->state]++;
     counts_log(counts);
-    for (struct job *job = jobs->by_id; job; job = job->by_id.next) {
+    JOBS_FOREACH (jobs, job) {
         bool is_active = job_state_class(job->state) == JOB_CLASS_ACTIVE;
         if (is_active && active++ < JOBS_SHOWN_MAX)
             job_log(job);

@@ -1,9 +1,8 @@
 /*
- * The collection of jobs: two tables (by id, by name), queries, and the cache of details.
+ * The collection of jobs: an array by id, a table by name, queries, and the cache of details.
  *
- * Ids only grow, and jobs enter the table of ids in their order, so the table's own order is the
- * order of ids. A listing continues after the last id that it returned, whatever was created or
- * removed meanwhile.
+ * Ids only grow, so a new job comes to the end of the array that is in the order of ids. A listing
+ * continues after the last id that it returned, whatever was created or removed meanwhile.
  *
  * The detail of a job is loaded on demand and kept while the job is active or referenced. Beyond
  * JOB_DETAILS_RESTING the least recently used details are dropped, so that a hundred thousand
@@ -34,8 +33,7 @@ static void detail_free(struct job_detail *detail)
     DL_FOREACH_SAFE (detail->files, file, next) {
         job_file_free(file);
     }
-    LL_FOREACH_SAFE(detail->take_rows, row, next_row)
-    {
+    LL_FOREACH_SAFE (detail->take_rows, row, next_row) {
         store_attempt_fini(&row->attempt);
         free(row);
     }
@@ -68,8 +66,7 @@ void job_free(struct job *job)
     struct job_take *take;
     struct job_take *next;
     job_detail_drop(job);
-    LL_FOREACH_SAFE(job->takes, take, next)
-    {
+    LL_FOREACH_SAFE (job->takes, take, next) {
         free(take);
     }
     free(job->sizing);
@@ -91,24 +88,50 @@ struct job *job_unref(struct job *job)
     return NULL;
 }
 
+/* The place of the first job with a larger id. Listings ask for one id after the other. */
+static size_t index_after(struct jobs *jobs, int64_t id)
+{
+    size_t low = 0;
+    size_t high = jobs->count;
+    if (jobs->cursor < jobs->count && jobs->by_id[jobs->cursor]->id == id)
+        return jobs->cursor + 1;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (jobs->by_id[middle]->id <= id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 void job_unlink(struct job *job)
 {
     struct jobs *jobs = job->jobs;
-    HASH_DELETE(by_id, jobs->by_id, job);
+    size_t at = index_after(jobs, job->id) - 1;
+    memmove(&jobs->by_id[at], &jobs->by_id[at + 1], (--jobs->count - at) * sizeof(jobs->by_id[0]));
     HASH_DELETE(by_name, jobs->by_name, job);
 }
 
 static int job_link(struct job *job)
 {
     struct jobs *jobs = job->jobs;
-    HASH_ADD(by_id, jobs->by_id, id, sizeof(job->id), job);
-    if (!TABLE_HAS(job, by_id))
-        return -ENOMEM;
+    if (jobs->count == jobs->room) {
+        size_t room = jobs->room ? jobs->room + jobs->room / 4 : 64;
+        struct job **more = realloc(jobs->by_id, room * sizeof(jobs->by_id[0]));
+        if (!more)
+            return -ENOMEM;
+        jobs->by_id = more;
+        jobs->room = room;
+    }
     HASH_ADD_KEYPTR(by_name, jobs->by_name, job->name, strlen(job->name), job);
-    if (TABLE_HAS(job, by_name))
-        return 0;
-    HASH_DELETE(by_id, jobs->by_id, job);
-    return -ENOMEM;
+    if (!TABLE_HAS(job, by_name))
+        return -ENOMEM;
+    size_t at = index_after(jobs, job->id); /* the end: ids only grow */
+    memmove(&jobs->by_id[at + 1], &jobs->by_id[at], (jobs->count - at) * sizeof(jobs->by_id[0]));
+    jobs->by_id[at] = job;
+    jobs->count++;
+    return 0;
 }
 
 int job_new(struct jobs *jobs, int64_t id, char *name, struct job **out)
@@ -144,7 +167,7 @@ struct job *jobs_find_any(struct jobs *jobs, const char *name)
 struct job *jobs_find(struct jobs *jobs, const char *name)
 {
     struct job *job = jobs_find_any(jobs, name);
-    return job && !job->is_provisional ? job : NULL;
+    return job && !job->is_provisional && !job->is_assets ? job : NULL;
 }
 
 struct job *jobs_find_provisional(struct jobs *jobs, const char *name)
@@ -155,9 +178,9 @@ struct job *jobs_find_provisional(struct jobs *jobs, const char *name)
 
 struct job *jobs_get(struct jobs *jobs, int64_t id)
 {
-    struct job *job;
-    HASH_FIND(by_id, jobs->by_id, &id, sizeof(id), job);
-    return job;
+    size_t after = index_after(jobs, id);
+    struct job *job = after > 0 ? jobs->by_id[after - 1] : NULL;
+    return job && job->id == id ? job : NULL;
 }
 
 struct job *jobs_get_by_file(struct jobs *jobs, int64_t file_id)
@@ -177,23 +200,16 @@ struct job *jobs_get_by_file(struct jobs *jobs, int64_t file_id)
 
 struct job *jobs_next(struct jobs *jobs, int64_t id)
 {
-    struct job *job = jobs_get(jobs, id);
-    if (job) {
-        job = job->by_id.next;
-    } else {
-        /* The job where the listing stood is gone (or the listing begins). */
-        job = jobs->by_id;
-        while (job && job->id <= id)
-            job = job->by_id.next;
-    }
-    while (job && job->is_provisional)
-        job = job->by_id.next;
-    return job;
+    size_t at = index_after(jobs, id);
+    while (at < jobs->count && (jobs->by_id[at]->is_provisional || jobs->by_id[at]->is_assets))
+        at++;
+    jobs->cursor = at;
+    return at < jobs->count ? jobs->by_id[at] : NULL;
 }
 
 size_t jobs_count(const struct jobs *jobs)
 {
-    return HASH_CNT(by_id, jobs->by_id);
+    return jobs->count - (jobs->assets != NULL);
 }
 
 /* A file's bytes are unlinked right after its row is removed, but after a power cut perhaps only

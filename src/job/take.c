@@ -43,7 +43,7 @@ int job_take_load(void *context, const struct store_take *row)
     int r = job_take_new(job, row->id, &take);
     if (r < 0)
         return r;
-    take->number = row->number;
+    take->number = (int32_t)row->number;
     take->finished_ms = row->finished_ms;
     take->video_bytes = row->video_bytes;
     take->cover_bytes = row->cover_bytes;
@@ -75,12 +75,11 @@ struct job_take *job_take_of_attempt(const struct job *job)
     return take_find(job, job->attempt_id);
 }
 
-int64_t job_take_number_next(const struct job *job)
+int32_t job_take_number_next(const struct job *job)
 {
     const struct job_take *take;
-    int64_t number = 1;
-    LL_FOREACH(job->takes, take)
-    {
+    int32_t number = 1;
+    LL_FOREACH (job->takes, take) {
         number = take->number + 1;
     }
     return number;
@@ -194,8 +193,7 @@ int job_takes_prompt_keep(struct job *job)
     mode_t readers = file ? file->mode & 044 : 0;
     CLEANUP(buf_fini) struct buf text = {.limit = PROMPT_BYTES_MAX};
     struct job_take *take;
-    LL_FOREACH(job->takes, take)
-    {
+    LL_FOREACH (job->takes, take) {
         take->readers &= (unsigned char)readers;
     }
     if (!file) /* it was removed before `retry` */

@@ -193,8 +193,7 @@ void jobs_video_failed(struct job_take *take, int result)
     if (job_take_attempt_get(take, &attempt) < 0)
         return;
     const struct job_take *other;
-    LL_FOREACH(job->takes, other)
-    {
+    LL_FOREACH (job->takes, other) {
         if (other != take && other->video_bytes >= 0)
             (void)snprintf(instead, sizeof(instead), " Until then it is take %lld.",
                            (long long)other->number);

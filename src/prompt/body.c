@@ -5,6 +5,12 @@
  */
 #include "check.h"
 
+static bool frames_are_there(const struct check *c)
+{
+    return json_member_get(c->root, role_words[ROLE_FIRST]) ||
+           json_member_get(c->root, role_words[ROLE_LAST]);
+}
+
 void body_render(const struct check *c, struct buf *out, bool is_display)
 {
     struct json_writer w;
@@ -12,7 +18,10 @@ void body_render(const struct check *c, struct buf *out, bool is_display)
     json_write_object_begin(&w);
     for (size_t i = 0; i < field_count; i++) {
         const struct json *node = json_member_get(c->root, fields[i].name);
-        if (fields[i].type == VALUE_OWN || (!node && fields[i].type == VALUE_NONE))
+        /* Frames are items of content. */
+        bool is_sent = node || fields[i].type != VALUE_NONE ||
+                       (fields[i].write == write_content && frames_are_there(c));
+        if (!fields[i].write || !is_sent)
             continue;
         json_write_key(&w, fields[i].name);
         fields[i].write(c, &fields[i], &w, node, is_display);

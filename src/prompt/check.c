@@ -178,6 +178,7 @@ void check_run(struct check *c)
         problem_add(c, SEVERITY_ERROR, c->root, "prompt", "missing",
                     "is missing. Describe the video: {\"prompt\": \"A cat surfing at sunset\"}.");
     check_exclusive(c);
+    check_modes(c);
     check_audio_company(c);
     check_declared(c);
 }

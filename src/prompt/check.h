@@ -14,6 +14,8 @@
 #include "seedancefs/prompt/model.h"
 #include "seedancefs/prompt/prompt.h"
 
+enum { PATH_SIZE = 96, SHOWN_SIZE = 256 };
+
 /* A local file whose content replaces its name in the body. */
 struct inlined {
     struct inlined *next;
@@ -21,6 +23,20 @@ struct inlined {
     char *data_url;
     size_t file_bytes;
     size_t prefix_len; /* of data_url, including the comma */
+};
+
+/* The roles of media. A frame is an image. */
+enum role { ROLE_NONE, ROLE_FIRST, ROLE_LAST, ROLE_IMAGE, ROLE_VIDEO, ROLE_AUDIO, ROLES };
+
+/* How the request uses media, over all spellings; see mode.c. */
+struct modes {
+    size_t items; /* of content */
+    size_t by_role[ROLES];
+    /* Where the first of each was found: "content[0].role", "last_frame". */
+    struct mode_place {
+        const struct json *node; /* NULL: there is none */
+        char path[PATH_SIZE];
+    } first_frame, last_frame, reference, bare_image;
 };
 
 struct check {
@@ -40,8 +56,9 @@ struct check {
     bool hold;
 
     size_t counts[MEDIA_KINDS]; /* of media in the whole request */
-    int64_t durations_ms;       /* sum of video_durations, or -1 */
-    int64_t input_ms;           /* input_video_duration, or -1 */
+    struct modes modes;
+    int64_t durations_ms; /* sum of video_durations, or -1 */
+    int64_t input_ms;     /* input_video_duration, or -1 */
     struct inlined *inlined;
     size_t inlined_bytes; /* of all data URLs */
     bool has_unread_media;
@@ -89,14 +106,19 @@ void check_media(struct check *c, enum reference_kind kind, const struct json *n
                  const char *path);
 field_check_fn check_content;
 
-/* body.c: the writers in the table of fields, and of the whole body. */
+/* mode.c: a medium with this role stands at `path`; the rules are checked in the end. */
+void mode_add(struct check *c, enum role role, enum reference_kind kind, const struct json *node,
+              const char *path);
+void check_modes(struct check *c);
+extern const char *const role_words[ROLES]; /* as they are sent; "" for ROLE_NONE */
+field_check_fn check_frame;
+
+/* field_write.c, body.c: the writers in the table of fields, and of the whole body. */
 field_write_fn write_value, write_plain, write_media, write_content;
 
 void body_render(const struct check *c, struct buf *out, bool is_display);
 
 /* problem.c: the place of a problem. */
-enum { PATH_SIZE = 96, SHOWN_SIZE = 256 };
-
 enum severity { SEVERITY_ERROR, SEVERITY_WARNING };
 
 void problem_add(struct check *c, enum severity severity, const struct json *at, const char *path,

@@ -1,25 +1,14 @@
 /*
- * The content array: media with roles. There are three ways to use it, and they exclude each other
- * (the service's documentation, "Modes"): a first frame, a first and a last frame, or references.
+ * The content array: media with roles. What may be used together is in mode.c.
  */
 #include "check.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum role { ROLE_NONE, ROLE_FIRST, ROLE_LAST, ROLE_IMAGE, ROLE_VIDEO, ROLE_AUDIO, ROLES };
-
-static const struct {
-    const char *name;
-    enum reference_kind kind;
-    bool is_frame;
-} roles[ROLES] = {
-    [ROLE_NONE] = {"", MEDIA_IMAGE, false},
-    [ROLE_FIRST] = {"first_frame", MEDIA_IMAGE, true},
-    [ROLE_LAST] = {"last_frame", MEDIA_IMAGE, true},
-    [ROLE_IMAGE] = {"reference_image", MEDIA_IMAGE, false},
-    [ROLE_VIDEO] = {"reference_video", MEDIA_VIDEO, false},
-    [ROLE_AUDIO] = {"reference_audio", MEDIA_AUDIO, false},
+static const enum reference_kind role_kinds[ROLES] = {
+    [ROLE_NONE] = MEDIA_IMAGE,  [ROLE_FIRST] = MEDIA_IMAGE, [ROLE_LAST] = MEDIA_IMAGE,
+    [ROLE_IMAGE] = MEDIA_IMAGE, [ROLE_VIDEO] = MEDIA_VIDEO, [ROLE_AUDIO] = MEDIA_AUDIO,
 };
 
 static const char *const role_names[] = {
@@ -31,16 +20,6 @@ static const char *const item_fields[] = {
 };
 
 static const char *const address_fields[] = {"url", NULL};
-
-struct modes {
-    size_t items;
-    size_t by_role[ROLES];
-    size_t references;
-    const struct json *first_bare_image; /* an image without a role */
-    char bare_path[PATH_SIZE];
-    const struct json *last_frame;
-    char last_path[PATH_SIZE];
-};
 
 static bool is_known(const char *name, const char *const *names)
 {
@@ -113,9 +92,9 @@ static enum role role_get(struct check *c, enum reference_kind kind, const struc
         return ROLE_NONE;
     const char *name = json_text_get(node);
     for (size_t i = ROLE_FIRST; i < ROLES; i++) {
-        if (strcmp(roles[i].name, name) != 0)
+        if (strcmp(role_words[i], name) != 0)
             continue;
-        if (roles[i].kind == kind)
+        if (role_kinds[i] == kind)
             return (enum role)i;
         problem_add(c, SEVERITY_ERROR, node, path, "role", "an item of type \"%s\" cannot be a %s.",
                     media_rules[kind].one, name);
@@ -148,8 +127,7 @@ static void check_item_fields(struct check *c, const struct json *item, const ch
     }
 }
 
-static void check_item(struct check *c, struct modes *modes, const struct json *item,
-                       const char *path)
+static void check_item(struct check *c, const struct json *item, const char *path)
 {
     enum reference_kind kind;
     char inner[PATH_SIZE];
@@ -167,64 +145,24 @@ static void check_item(struct check *c, struct modes *modes, const struct json *
     path_join(inner, path, "role");
     enum role role = role_get(c, kind, role_node, inner);
     c->counts[kind]++;
-    modes->items++;
-    modes->by_role[role]++;
-    if (role == ROLE_LAST && !modes->last_frame) {
-        modes->last_frame = role_node;
-        memcpy(modes->last_path, inner, sizeof(inner));
-    }
-    if (role >= ROLE_IMAGE || (kind != MEDIA_IMAGE && !role_node))
-        modes->references++;
-    if (kind == MEDIA_IMAGE && !role_node && !modes->first_bare_image) {
-        modes->first_bare_image = item;
-        memcpy(modes->bare_path, inner, sizeof(inner));
-    }
-}
-
-static void check_modes(struct check *c, const struct modes *modes, const struct json *content)
-{
-    const char *const path = "content";
-    size_t frames = modes->by_role[ROLE_FIRST] + modes->by_role[ROLE_LAST];
-    for (size_t i = ROLE_FIRST; i <= ROLE_LAST; i++) {
-        if (modes->by_role[i] > 1)
-            problem_add(c, SEVERITY_ERROR, content, path, "count",
-                        "has %zu items with the role %s; at most one is allowed.",
-                        modes->by_role[i], roles[i].name);
-    }
-    if (modes->last_frame && modes->by_role[ROLE_FIRST] == 0)
-        problem_add(c, SEVERITY_ERROR, modes->last_frame, modes->last_path, "missing",
-                    "a last_frame needs a first_frame as well.");
-    if (frames > 0 && modes->references > 0)
-        problem_add(c, SEVERITY_ERROR, content, path, "exclusive",
-                    "first_frame and last_frame cannot be combined with references, video or "
-                    "audio. Use either frames or references.");
-    if (!modes->first_bare_image)
-        return;
-    if (modes->items == 1)
-        problem_add(c, SEVERITY_WARNING, modes->first_bare_image, modes->bare_path, "role",
-                    "a single image without role counts as the first frame. Write \"first_frame\" "
-                    "or \"reference_image\" to be sure.");
-    else
-        problem_add(c, SEVERITY_ERROR, modes->first_bare_image, modes->bare_path, "missing",
-                    "is missing; with several items each image needs one: first_frame, last_frame "
-                    "or reference_image.");
+    c->modes.items++;
+    mode_add(c, role, kind, role_node ? role_node : item,
+             role_node || kind == MEDIA_IMAGE ? inner : path);
 }
 
 void check_content(struct check *c, const struct field *field, const struct json *node)
 {
     if (!expect_type(c, node, field->name, JSON_ARRAY))
         return;
-    struct modes modes = {0};
     size_t index = 0;
     JSON_FOR_EACH (item, node) {
         char path[PATH_SIZE];
         (void)snprintf(path, sizeof(path), "content[%zu]", index++);
-        check_item(c, &modes, item, path);
+        check_item(c, item, path);
     }
     if (index == 0)
         problem_add(c, SEVERITY_ERROR, node, field->name, "count",
                     "is empty. Put media into it, or leave the field out.");
-    check_modes(c, &modes, node);
     for (size_t i = 0; i < MEDIA_KINDS; i++) {
         if (c->counts[i] > media_rules[i].max_count)
             problem_add(c, SEVERITY_ERROR, node, field->name, "count",

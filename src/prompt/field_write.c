@@ -48,7 +48,8 @@ static void write_address(const struct check *c, struct json_writer *w, const st
                           bool is_display)
 {
     const char *url = json_text_get(node);
-    for (const struct inlined *i = c->inlined; i; i = i->next) {
+    /* People see the path that they wrote. */
+    for (const struct inlined *i = c->inlined; i && !is_display; i = i->next) {
         if (i->node == node)
             url = i->data_url;
     }
@@ -108,11 +109,33 @@ static void write_item(const struct check *c, struct json_writer *w, const struc
     json_write_object_end(w);
 }
 
+/* {"type": "image_url", "image_url": {"url": …}, "role": "first_frame"} */
+static void write_frame(const struct check *c, enum role role, struct json_writer *w,
+                        bool is_display)
+{
+    const struct json *node = json_member_get(c->root, role_words[role]);
+    const char *type = media_rules[MEDIA_IMAGE].one;
+    if (!node)
+        return;
+    json_write_object_begin(w);
+    json_write_member_string(w, "type", type);
+    json_write_key(w, type);
+    json_write_object_begin(w);
+    json_write_key(w, "url");
+    write_address(c, w, node, is_display);
+    json_write_object_end(w);
+    json_write_member_string(w, "role", role_words[role]);
+    json_write_object_end(w);
+}
+
 void write_content(const struct check *c, const struct field *field UNUSED, struct json_writer *w,
                    const struct json *node, bool is_display)
 {
     json_write_array_begin(w);
-    JSON_FOR_EACH (item, node)
-        write_item(c, w, item, is_display);
+    write_frame(c, ROLE_FIRST, w, is_display);
+    write_frame(c, ROLE_LAST, w, is_display);
+    if (node)
+        JSON_FOR_EACH (item, node)
+            write_item(c, w, item, is_display);
     json_write_array_end(w);
 }

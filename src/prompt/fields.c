@@ -20,6 +20,8 @@ const struct field fields[] = {
     {"duration", check_duration, write_value, 0, VALUE(INTEGER, duration_s)},
     {"resolution", check_resolution, write_value, 0, VALUE(TEXT, resolution)},
     {"aspect_ratio", check_ratio, write_value, 0, VALUE(TEXT, aspect_ratio)},
+    {"first_frame", check_frame, NULL, MEDIA_IMAGE, VALUE_NONE, 0},
+    {"last_frame", check_frame, NULL, MEDIA_IMAGE, VALUE_NONE, 0},
     {"image_url", check_one, write_media, MEDIA_IMAGE, VALUE_NONE, 0},
     {"image_urls", check_many, write_media, MEDIA_IMAGE, VALUE_NONE, 0},
     {"video_url", check_one, write_media, MEDIA_VIDEO, VALUE_NONE, 0},
@@ -178,6 +180,7 @@ static void check_ratio(struct check *c, const struct field *field, const struct
 static void check_one(struct check *c, const struct field *field, const struct json *node)
 {
     c->counts[field->kind]++;
+    mode_add(c, (enum role)(ROLE_IMAGE + (int)field->kind), field->kind, node, field->name);
     if (json_type_get(node) == JSON_ARRAY)
         problem_add(c, SEVERITY_ERROR, node, field->name, "type",
                     "takes one address. For several, use \"%s\".", media_rules[field->kind].many);
@@ -192,6 +195,7 @@ static void check_many(struct check *c, const struct field *field, const struct 
         return;
     size_t count = json_child_count(node);
     c->counts[field->kind] += count;
+    mode_add(c, (enum role)(ROLE_IMAGE + (int)field->kind), field->kind, node, field->name);
     if (count == 0)
         problem_add(c, SEVERITY_ERROR, node, field->name, "count",
                     "is empty. Put addresses into it, or leave the field out.");

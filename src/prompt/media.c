@@ -189,10 +189,27 @@ static void problem_unreadable(struct check *c, enum reference_kind kind, const 
                                const char *path, const char *name, int r)
 {
     char text[SHOWN_SIZE];
+    const char *visible = shown(name, text);
+    const char *slash = strrchr(visible, '/');
     if (r == -EFBIG)
         problem_add(c, SEVERITY_ERROR, node, path, "size",
                     "the file \"%s\" is larger than %d bytes, the most the service accepts for %s.",
                     shown(name, text), media_rules[kind].max_bytes, media_rules[kind].noun);
+    else if (r == -EXDEV)
+        problem_add(c, SEVERITY_ERROR, node, path, "file",
+                    "\"%s\" leads out of this mount. Copy the file beside prompt.json or into "
+                    "assets/, and write its name or \"../../assets/NAME\".",
+                    shown(name, text));
+    else if (r == -ENOTDIR)
+        problem_add(c, SEVERITY_ERROR, node, path, "file",
+                    "there is no directory \"%.*s\", seen from that of this job. A file of another "
+                    "job is \"../JOB/NAME\", one that jobs share \"../../assets/NAME\".",
+                    slash ? (int)(slash - visible) : (int)strlen(visible), visible);
+    else if (r == -ENOENT && strchr(name, '/'))
+        problem_add(c, SEVERITY_ERROR, node, path, "file",
+                    "there is no file \"%s\", seen from the directory of this job. Copy it there, "
+                    "then write the prompt again or submit to ctl.",
+                    shown(name, text));
     else if (r == -ENOENT)
         problem_add(
             c, SEVERITY_ERROR, node, path, "file",
@@ -239,6 +256,21 @@ static void read_local(struct check *c, enum reference_kind kind, const struct j
     buf_fini(&file);
 }
 
+/* What a file in the mount could be called, seen from the directory of a job. */
+static bool is_path(const char *path)
+{
+    char name[TEXT_NAME_MAX + 2];
+    for (const char *p = path; *p;) {
+        size_t len = strcspn(p, "/");
+        (void)snprintf(name, sizeof(name), "%.*s", (int)min_size(len, TEXT_NAME_MAX + 1), p);
+        if (len > 0 && strcmp(name, ".") != 0 && strcmp(name, "..") != 0 &&
+            text_name_check(name) < 0)
+            return false;
+        p += len + (p[len] == '/');
+    }
+    return path[strlen(path) - 1] != '/';
+}
+
 static void check_local(struct check *c, enum reference_kind kind, const struct json *node,
                         const char *path, const char *name)
 {
@@ -248,15 +280,27 @@ static void check_local(struct check *c, enum reference_kind kind, const struct 
                     "is empty. Write an https:// address, or leave the field out.");
     else if (media_rules[kind].max_bytes == 0)
         refuse_inline_video(c, node, path);
-    else if (strchr(name, '/') || name[0] == '.' || text_name_check(name) < 0)
+    else if (name[0] == '/')
         problem_add(c, SEVERITY_ERROR, node, path, "url",
-                    "\"%s\" is neither an address nor the name of a file beside prompt.json. Write "
-                    "https://…, or copy the file there and write its name alone.",
+                    "\"%s\" begins at the root of this machine, where the service and this mount "
+                    "see nothing. Copy the file beside prompt.json or into assets/, and write its "
+                    "name or \"../../assets/NAME\".",
+                    shown(name, text));
+    else if (!is_path(name))
+        problem_add(c, SEVERITY_ERROR, node, path, "url",
+                    "\"%s\" is neither an address nor the path of a file in this mount. Write "
+                    "https://…, or copy the file beside prompt.json and write its name alone.",
                     shown(name, text));
     else if (c->settings->read_media)
         read_local(c, kind, node, path, name);
     else
         c->has_unread_media = true;
+}
+
+/* Of the service's own collection of media. */
+static bool is_asset(const char *url)
+{
+    return strncasecmp(url, "asset://", strlen("asset://")) == 0 && url[strlen("asset://")];
 }
 
 void check_media(struct check *c, enum reference_kind kind, const struct json *node,
@@ -273,6 +317,11 @@ void check_media(struct check *c, enum reference_kind kind, const struct json *n
         check_data(c, kind, node, path, url);
         break;
     case FORM_OTHER_SCHEME:
+        if (is_asset(url)) {
+            problem_add(c, SEVERITY_WARNING, node, path, "url",
+                        "an asset:// address is passed on as it is; the service may not know it.");
+            break;
+        }
         problem_add(c, SEVERITY_ERROR, node, path, "url",
                     "the address must begin with https:// or http://.");
         break;

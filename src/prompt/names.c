@@ -50,8 +50,6 @@ static const struct {
     {"callback_url", "seedancefs asks for the state itself. Remove it."},
     {"execution_expires_after", "the service's documentation does not name it. Remove it."},
     {"draft", "the service's documentation does not name it. Remove it."},
-    ROLE("first_frame", "image_url"),
-    ROLE("last_frame", "image_url"),
     ROLE("reference_image", "image_url"),
     ROLE("reference_video", "video_url"),
     ROLE("reference_audio", "audio_url"),

@@ -242,8 +242,7 @@ static bool archive_walk(struct tree *tree, int64_t *wait_ms)
             *wait_ms = 0;
             return false;
         }
-        LL_FOREACH(job->takes, take)
-        {
+        LL_FOREACH (job->takes, take) {
             if (!archive_walk_take(tree, take, &examined, wait_ms))
                 return false;
         }
@@ -289,8 +288,7 @@ void archive_take_again(struct tree *tree, struct job_take *take)
 void archive_job_changed(struct tree *tree, struct job *job)
 {
     struct job_take *take;
-    LL_FOREACH(job->takes, take)
-    {
+    LL_FOREACH (job->takes, take) {
         if (take->media_mark == ARCHIVE_UNSEEN)
             archive_take_again(tree, take);
     }

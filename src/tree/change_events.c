@@ -123,8 +123,7 @@ static void emit_new_take(const struct tree *tree, struct job *job, unsigned bef
     if (is_first)
         emit(tree, TREE_EVENT_DIRECTORY, "jobs/%s/" TAKES_NAME, job->name);
     const struct job_take *take;
-    LL_FOREACH(job->takes, take)
-    {
+    LL_FOREACH (job->takes, take) {
         if (!is_first && take != job->picked)
             continue;
         emit(tree, TREE_EVENT_FILE, "jobs/%s/" TAKES_NAME "/%lld.mp4", job->name,

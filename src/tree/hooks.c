@@ -92,8 +92,9 @@ static void probe_later(struct tree **slot, struct job_take *take, int64_t delay
 {
     struct tree *tree = *slot;
     struct timer *timer = &tree->probe_timer;
-    take->probe_ms = clock_monotonic_ms(tree->settings.clock) + delay_ms;
-    if (!timer_is_set(timer) || timer->due_ms > take->probe_ms)
+    int64_t due_ms = clock_monotonic_ms(tree->settings.clock) + delay_ms;
+    take->probe_s = (uint32_t)(due_ms / 1000);
+    if (!timer_is_set(timer) || timer->due_ms > due_ms)
         timer_set(tree->settings.timers, timer, delay_ms, probe_again, slot);
 }
 
@@ -154,12 +155,11 @@ static void probe_again(void *context)
     int64_t now_ms = clock_monotonic_ms((*slot)->settings.clock);
     for (struct job *job = jobs_next((*slot)->settings.jobs, 0); job;
          job = jobs_next((*slot)->settings.jobs, job->id)) {
-        LL_FOREACH(job->takes, take)
-        {
+        LL_FOREACH (job->takes, take) {
             if (take->video_bytes >= 0 || take->video_changes >= CHANGES_MAX)
                 continue;
-            if (take->probe_ms > now_ms)
-                probe_later(slot, take, take->probe_ms - now_ms);
+            if (take->probe_s > now_ms / 1000)
+                probe_later(slot, take, (int64_t)take->probe_s * 1000 - now_ms);
             else
                 on_video(slot, take);
         }

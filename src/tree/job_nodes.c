@@ -121,11 +121,23 @@ static int job_getattr(struct tree *tree UNUSED, const struct node *node, struct
     return 0;
 }
 
+static int file_lookup(struct job *job, const char *name, struct node *out)
+{
+    struct job_detail *detail;
+    int r = job_detail_get(job, &detail);
+    if (r < 0)
+        return r;
+    struct job_file *file = job_file_find(detail, name);
+    if (!file || job_file_is_hidden(file))
+        return -ENOENT;
+    *out = file_node(job, file);
+    return 0;
+}
+
 static int job_lookup(struct tree *tree UNUSED, const struct node *directory, const char *name,
                       struct node *out)
 {
     struct job *job = directory->job;
-    struct job_detail *detail;
     if (job->is_provisional)
         return -ENOENT; /* it contains nothing yet */
     const struct generated *generated = generated_find(name);
@@ -145,13 +157,27 @@ static int job_lookup(struct tree *tree UNUSED, const struct node *directory, co
         *out = takes_node(job);
         return 0;
     }
+    return file_lookup(job, name, out);
+}
+
+/* Steps through the user's files, whose offsets are behind `first`. */
+static int files_next(struct job *job, int64_t first, struct node_child *child)
+{
+    struct job_detail *detail;
+    struct job_file *file;
     int r = job_detail_get(job, &detail);
     if (r < 0)
         return r;
-    struct job_file *file = job_file_find(detail, name);
-    if (!file || job_file_is_hidden(file))
-        return -ENOENT;
-    *out = file_node(job, file);
+    DL_FOREACH (job_files_get(detail), file) {
+        int64_t next = first + file->id;
+        if (file->is_unlinked || job_file_is_hidden(file) || next <= child->next)
+            continue;
+        child->node = file_node(job, file);
+        child->next = next;
+        child->is_unlisted = false;
+        (void)snprintf(child->name, sizeof(child->name), "%s", file->name);
+        return 1;
+    }
     return 0;
 }
 
@@ -171,38 +197,28 @@ static int job_next(struct tree *tree, const struct node *directory, struct node
         (void)snprintf(child->name, sizeof(child->name), "%s", name);
         return 1;
     }
-    struct job_detail *detail;
+    return files_next(directory->job, fixed + 3, child);
+}
+
+static int file_create(struct job *job, const char *name, mode_t mode, int *flags, struct node *out)
+{
     struct job_file *file;
-    int r = job_detail_get(directory->job, &detail);
+    int r = job_file_create(job, name, mode, &file);
     if (r < 0)
         return r;
-    DL_FOREACH (job_files_get(detail), file) {
-        int64_t next = fixed + 3 + file->id;
-        if (file->is_unlinked || job_file_is_hidden(file) || next <= child->next)
-            continue;
-        child->node = file_node(directory->job, file);
-        child->next = next;
-        child->is_unlisted = false;
-        (void)snprintf(child->name, sizeof(child->name), "%s", file->name);
-        return 1;
-    }
+    *flags = (*flags & ~O_TRUNC) | O_APPEND; /* it is empty, so writes begin at its end */
+    *out = file_node(job, file);
     return 0;
 }
 
 static int job_create(struct tree *tree UNUSED, const struct node *directory, const char *name,
                       mode_t mode, int *flags, struct node *out)
 {
-    struct job_file *file;
     if (is_name_reserved(name)) {
         copy_seen(directory->job, name);
         return -ERR_NAME_RESERVED;
     }
-    int r = job_file_create(directory->job, name, mode, &file);
-    if (r < 0)
-        return r;
-    *flags = (*flags & ~O_TRUNC) | O_APPEND; /* it is empty, so writes begin at its end */
-    *out = file_node(directory->job, file);
-    return 0;
+    return file_create(directory->job, name, mode, flags, out);
 }
 
 static int job_mkdir(struct tree *tree UNUSED, const struct node *directory, const char *name,
@@ -379,13 +395,17 @@ static int file_rename(struct tree *tree, const struct node *node, const struct 
 {
     if (directory->kind == NODE_ROOT && strcmp(name, DEFAULTS_NAME) == 0)
         return defaults_rename(tree, node->file, flags);
-    if (directory->kind != NODE_JOB)
-        return -EPERM;
-    if (is_name_reserved(name)) {
-        copy_seen(directory->job, name);
+    struct job *job = directory->job;
+    int r = directory->kind == NODE_ASSETS ? jobs_assets_make(tree->settings.jobs, &job)
+            : directory->kind == NODE_JOB  ? 0
+                                           : -EPERM;
+    if (r < 0)
+        return r;
+    if (!job->is_assets && is_name_reserved(name)) {
+        copy_seen(job, name);
         return -ERR_NAME_RESERVED;
     }
-    return job_file_rename(node->file, directory->job, name, (flags & RENAME_NOREPLACE) == 0);
+    return job_file_rename(node->file, job, name, (flags & RENAME_NOREPLACE) == 0);
 }
 
 const struct node_ops file_ops = {.mode = S_IFREG,
@@ -399,3 +419,32 @@ const struct node_ops file_ops = {.mode = S_IFREG,
                                   .setattr = file_setattr,
                                   .unlink = file_unlink,
                                   .rename = file_rename};
+
+/* assets/: users' files and nothing else. It is there always, and kept in the store from the first
+ * file on. */
+static int assets_lookup(struct tree *tree, const struct node *directory UNUSED, const char *name,
+                         struct node *out)
+{
+    struct job *assets = jobs_assets(tree->settings.jobs);
+    if (strlen(name) > TEXT_NAME_MAX)
+        return -ENAMETOOLONG;
+    return assets ? file_lookup(assets, name, out) : -ENOENT;
+}
+
+static int assets_next(struct tree *tree, const struct node *directory UNUSED,
+                       struct node_child *child)
+{
+    struct job *assets = jobs_assets(tree->settings.jobs);
+    return assets ? files_next(assets, 2, child) : 0;
+}
+
+static int assets_create(struct tree *tree, const struct node *directory UNUSED, const char *name,
+                         mode_t mode, int *flags, struct node *out)
+{
+    struct job *assets;
+    int r = jobs_assets_make(tree->settings.jobs, &assets);
+    return r < 0 ? r : file_create(assets, name, mode, flags, out);
+}
+
+const struct node_ops assets_ops = {DIRECTORY_OPS, .attr_s = KEEP_SHORT_S, .lookup = assets_lookup,
+                                    .next = assets_next, .create = assets_create};

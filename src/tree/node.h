@@ -38,6 +38,7 @@ enum node_kind {
     NODE_JOB_LINK = 132,    /* id: the job */
     NODE_TAKES = 133,       /* id: the job */
     NODE_TAKE_PROMPT = 134, /* id: the attempt */
+    NODE_ASSETS = 135,
 };
 
 struct generated;
@@ -154,7 +155,7 @@ int node_get(struct tree *tree, uint64_t ino, struct node *out) NODISCARD;
 extern const struct node_ops by_status_ops, status_ops, videos_ops, job_link_ops;
 extern const struct node_ops models_ops, model_ops;
 extern const struct node_ops jobs_ops, job_ops, file_ops, video_ops, cover_ops, generated_ops;
-extern const struct node_ops takes_ops, take_prompt_ops;
+extern const struct node_ops takes_ops, take_prompt_ops, assets_ops;
 extern const struct node_ops defaults_ops, defaults_error_ops;
 
 #endif

@@ -9,8 +9,7 @@ struct job_take *output_take(const struct job *job)
     struct job_take *last = NULL;
     if (!job->picked || job->picked->video_bytes >= 0)
         return job->picked;
-    LL_FOREACH(job->takes, take)
-    {
+    LL_FOREACH (job->takes, take) {
         last = take->video_bytes >= 0 ? take : last;
     }
     return last ? last : job->picked;
@@ -38,8 +37,7 @@ bool takes_are_there(struct job *job)
 bool takes_are_hidden(const struct job *job)
 {
     const struct job_take *take;
-    LL_FOREACH(job->takes, take)
-    {
+    LL_FOREACH (job->takes, take) {
         if (take->hidden != (JOB_TAKE_VIDEO | JOB_TAKE_PROMPT))
             return false;
     }

@@ -39,7 +39,9 @@ static const char readme_text[] =
     "    cover.jpg      a still picture, if the service made one\n"
     "    takes/         N.mp4, N.json: each video of the job and its prompt, from the second on\n"
     "    (your files)   notes, drafts, and images that prompt.json names\n"
-    "\n"
+    "\n";
+
+static const char readme_root[] =
     "At the root\n"
     "    defaults.json  values that prompts leave out: echo '{\"duration\": 8}' > defaults.json\n"
     "    defaults.error why your defaults.json was refused; exists only in that case\n"
@@ -51,6 +53,7 @@ static const char readme_text[] =
     "    videos/        NAME.mp4: each finished video\n"
     "    by-status/     STATUS/NAME: the jobs by their status\n"
     "    models/        MODEL.json: the parameters and the cost of each model\n"
+    "    assets/        files that jobs share, named \"../../assets/NAME\" in a prompt\n"
     "    jobs/          NAME: each job\n"
     "    README.txt     this text\n"
     "\n"
@@ -61,8 +64,10 @@ static const char readme_text[] =
     "    resolution     480p or 720p\n"
     "    aspect_ratio   adaptive 16:9 9:16 1:1 4:3 3:4 21:9\n"
     "    image_url, image_urls, video_url, video_urls, audio_url, audio_urls\n"
-    "                   references: addresses, or names of images and audio in the job's "
-    "directory\n"
+    "                   references: addresses, or for images and audio paths of files in this\n"
+    "                   mount: hero.png, ../../assets/hero.png, ../OTHER/hero.png\n"
+    "    first_frame, last_frame\n"
+    "                   an image with which the video begins, and one with which it ends\n"
     "    generate_audio true or false            watermark      true or false\n"
     "    hold           true: show the price, send nothing before: echo submit > ctl\n"
     "\n"
@@ -78,5 +83,6 @@ static const char readme_text[] =
 
 int readme_render(struct tree *tree UNUSED, const struct node *node UNUSED, struct buf *out)
 {
-    return buf_add(out, readme_text, sizeof(readme_text) - 1);
+    buf_add(out, readme_text, sizeof(readme_text) - 1);
+    return buf_add(out, readme_root, sizeof(readme_root) - 1);
 }

@@ -91,8 +91,7 @@ static void write_takes(struct json_writer *w, const struct job *job)
     write_number(w, "take", job->picked ? job->picked->number : -1);
     json_write_key(w, "takes");
     json_write_array_begin(w);
-    LL_FOREACH(job->takes, take)
-    {
+    LL_FOREACH (job->takes, take) {
         json_write_object_begin(w);
         json_write_member_int64(w, "take", take->number);
         write_number(w, "bytes", take->video_bytes);

@@ -55,6 +55,7 @@ static const struct root_entry {
 } entries[] = {
     {"README.txt", NODE_README, &readme_ops},
     {"jobs", NODE_JOBS, &jobs_ops},
+    {ASSETS_NAME, NODE_ASSETS, &assets_ops},
     {"spend.json", NODE_SPEND, &spend_ops},
     {"metrics", NODE_METRICS, &metrics_ops},
     {"videos", NODE_VIDEOS, &videos_ops},

@@ -169,8 +169,7 @@ static int takes_next(struct tree *tree UNUSED, const struct node *directory,
                       struct node_child *child)
 {
     struct job_take *take;
-    LL_FOREACH(directory->job->takes, take)
-    {
+    LL_FOREACH (directory->job->takes, take) {
         for (size_t i = 0; i < ARRAY_COUNT(take_names); i++) {
             int64_t offset = take->number * 2 + (int64_t)i;
             if (offset < child->next || !take_is_there(take, take_names[i].name))

@@ -229,6 +229,9 @@ void removed_begin(struct tree *tree);
 void removed_end(struct tree *tree);
 void removed_video(struct tree *tree, int64_t attempt_id); /* its job was removed just now */
 
+/* The directory of files that jobs share. */
+#define ASSETS_NAME "assets"
+
 /* take_nodes.c */
 struct node takes_node(struct job *job);
 struct node media_node(struct job_take *take, enum media_kind kind);

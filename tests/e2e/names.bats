@@ -133,8 +133,8 @@ for hidden in b".hidden", b"..a", b".prompt.json.swp":
 assert os.listdir(M + "jobs") == []'
 }
 
-# S-NAME-5: Files cannot be created in `jobs/` or at the root, nor directories at the root or in a
-#   job: EPERM.
+# S-NAME-5: Files cannot be created in `jobs/` or at the root, nor directories at the root, in a job or in `assets/`:
+#   EPERM.
 @test "S-NAME-5: nothing but jobs in jobs, nothing new at the root, no directories in jobs" {
     mkdir "$J/cat"
     python '

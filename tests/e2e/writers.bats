@@ -624,9 +624,9 @@ open(sys.argv[1], "wb").write(text)' "$DIR/large"
     sent 3 '.model == "doubao-seedance-2.0"'
 }
 
-# S-WRITE-15: When a field for images or audio names a file beside `prompt.json`, the bytes of that file are sent, and
-#   `request.json` shows them shortened. A file that is missing, or still open for writing, is a mistake. To correct
-#   it, add or close the file, and then write the prompt again or use `submit`.
+# S-WRITE-15: When a field for images or audio names a file of the mount (S-REF-1), the bytes of that file are sent, and
+#   `request.json` shows the path. A file that is missing, or still open for writing, is a mistake. To correct it, add
+#   or close the file, and then write the prompt again or use `submit`.
 @test "S-WRITE-15: a picture beside prompt.json is sent, and shown shortened" {
     mkdir "$MNT/jobs/job"
     cp "$ROOT/tests/media/cover.jpg" "$MNT/jobs/job/first.jpg"

@@ -71,15 +71,15 @@ static inline bool job_state_is_editable(enum job_state state)
 
 /* A take: an attempt of a job that has made a video. It lives as long as its job. */
 struct job_take {
-    int64_t id;     /* of the attempt */
-    int64_t number; /* 1, 2, … within the job; 0: the size of its video is being asked for */
+    int64_t id; /* of the attempt */
     int64_t finished_ms;
     int64_t video_bytes;    /* -1: there is no video that could be read (yet) */
     int64_t cover_bytes;    /* -1: there is no cover (yet) */
     int64_t url_expires_ms; /* of the media; 0: not known; -1: there is no URL (any more) */
-    int64_t probe_ms;       /* monotonic: the layer above asks for the video's size no sooner */
     struct job *job;
     struct job_take *next; /* of a utlist, in the order of their numbers */
+    int32_t number;   /* 1, 2, … within the job; 0: the size of its video is being asked for */
+    uint32_t probe_s; /* monotonic: the layer above asks for the size no sooner */
     /* How many other versions of the video the layer above has seen after the first, since the user
      * or a start asked for it or one of them was complete. */
     unsigned char video_changes;
@@ -99,24 +99,24 @@ struct job {
     struct job_take *picked; /* whose video is the job's; NULL: there is no take */
     /* What the attempt will have made once the size of its video is known; NULL: nothing yet. */
     struct job_take *sizing;
-    uint32_t hidden; /* generated files that were unlinked, one bit each */
     /* The frozen prompt that was unlinked: see job_file_is_hidden(); 0: none. */
     int64_t hidden_prompt_id;
+    uint32_t hidden;     /* generated files that were unlinked, one bit each */
+    uint32_t event_mark; /* what the layer above has told of it; 0: nothing */
     unsigned references;
     enum job_state state;
     /* In DRAFT, INVALID and HELD; see there. In WAITING: it is to be held, and that could not be
      * stored yet. */
     enum job_hold hold;
-    bool has_problem;
-    bool had_response;   /* its attempt, before the program started */
-    bool is_provisional; /* looked up by a path that is about to create something below it */
-    bool is_removed;
-    bool is_resume_due;        /* the start could not load it */
+    bool has_problem : 1;
+    bool had_response : 1;   /* its attempt, before the program started */
+    bool is_provisional : 1; /* looked up by a path that is about to create something below it */
+    bool is_removed : 1;
+    bool is_assets : 1;        /* no job: see jobs_assets() */
+    bool is_resume_due : 1;    /* the start could not load it */
     unsigned char view_mark;   /* in which views the layer above shows it; 0: not known */
-    uint32_t event_mark;       /* what it has told of it; 0: nothing */
     struct job_detail *detail; /* NULL while nobody asks: use job_detail_get() */
     struct jobs *jobs;
-    UT_hash_handle by_id;
     UT_hash_handle by_name;
 };
 

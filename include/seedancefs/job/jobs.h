@@ -118,6 +118,12 @@ const struct jobs_counts *jobs_counts_get(struct jobs *jobs);
 struct job *jobs_next(struct jobs *jobs, int64_t id);
 size_t jobs_count(const struct jobs *jobs);
 
+/* The directory `assets`, of files that jobs share: a job that is never shown as one, and has no
+ * prompt. NULL: nothing has been put into it yet. */
+struct job *jobs_assets(const struct jobs *jobs);
+/* The same, made when it is not there. */
+int jobs_assets_make(struct jobs *jobs, struct job **out) NODISCARD;
+
 /* mkdir. -EEXIST, -EINVAL, -EILSEQ, -ENAMETOOLONG, -EPERM for a leading dot. */
 int jobs_create(struct jobs *jobs, const char *name, struct job **out) NODISCARD;
 

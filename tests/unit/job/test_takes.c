@@ -35,8 +35,7 @@ static void takes_are(const struct job *job, int64_t picked, int64_t count)
     const struct job_take *take;
     int64_t number = 0;
     assert_int_equal(job->picked->number, picked);
-    LL_FOREACH(job->takes, take)
-    {
+    LL_FOREACH (job->takes, take) {
         assert_int_equal(take->number, ++number);
         assert_int_equal(take->video_bytes, 1000 + number);
     }

@@ -115,6 +115,9 @@ static void test_prompt__accepts_what_the_documentation_allows(void **state UNUS
          NULL, NULL, 0},
         {P "\"content\":[" IMG(ROLE("first_frame")) "," IMG(ROLE("last_frame")) "]}", NULL, NULL,
          0},
+        {P "\"first_frame\":" A "1\"}", NULL, NULL, 0},
+        {P "\"first_frame\":\"first.png\",\"last_frame\":" A "2\"}", NULL, NULL, 0},
+        {P "\"first_frame\":" A "1\",\"content\":[" IMG(ROLE("last_frame")) "]}", NULL, NULL, 0},
         {P "\"content\":[" IMG(ROLE("reference_image")) ",{\"type\":\"audio_url\",\"audio_url\":"
                                                         "{\"url\":" A
                                                         "a\"},\"role\":\"reference_audio\"}]}",
@@ -156,8 +159,11 @@ static void test_prompt__refuses_what_breaks_a_rule(void **state UNUSED)
         {P "\"image_url\":\"https:a.b\"}", "image_url", "url", 0},
         {P "\"image_url\":\"https://a.b/c d\"}", "image_url", "url", 0},
         {P "\"image_url\":\"\"}", "image_url", "url", 0},
-        {P "\"image_url\":\"a/b.png\"}", "image_url", "url", 0},
-        {P "\"image_url\":\"../b.png\"}", "image_url", "url", 0},
+        {P "\"image_url\":\"a/b.png\"}", "image_url", "file", 0},
+        {P "\"image_url\":\"/etc/b.png\"}", "image_url", "url", 0},
+        {P "\"image_url\":\"../../assets/\"}", "image_url", "url", 0},
+        {P "\"image_url\":\"asset://\"}", "image_url", "url", 0},
+        {P "\"image_url\":\"../b.png\"}", "image_url", "file", 0},
         {P "\"image_url\":\"none.png\"}", "image_url", "file", 0},
         {P "\"image_url\":\"secret.png\"}", "image_url", "file", 0},
         {P "\"image_url\":\"big.png\"}", "image_url", "size", 0},
@@ -189,10 +195,21 @@ static void test_prompt__refuses_what_breaks_a_rule(void **state UNUSED)
         {P "\"content\":[" IMG(ROLE("last_frame")) "]}", "content[0].role", "missing", 0},
         {P "\"content\":[" IMG(ROLE("first")) "]}", "content[0].role", "value", 0},
         {P "\"content\":[" IMG(ROLE("reference_video")) "]}", "content[0].role", "role", 0},
-        {P "\"content\":[" IMG(ROLE("first_frame")) "," IMG(ROLE("first_frame")) "]}", "content",
-         "count", 0},
+        {P "\"content\":[" IMG(ROLE("first_frame")) "," IMG(ROLE("first_frame")) "]}",
+         "content[0].role", "count", 0},
         {P "\"content\":[" IMG(ROLE("first_frame")) "," IMG(ROLE("reference_image")) "]}",
-         "content", "exclusive", 0},
+         "content[0].role", "exclusive", 0},
+        {P "\"first_frame\":" A "1\",\"content\":[" IMG(ROLE("first_frame")) "]}", "first_frame",
+         "count", 0},
+        {P "\"first_frame\":" A "1\",\"content\":[" IMG(ROLE("reference_image")) "]}",
+         "first_frame", "exclusive", 0},
+        {P "\"first_frame\":" A "1\",\"content\":[" IMG("") "]}", "content[0].role", "missing", 0},
+        {P "\"first_frame\":" A "1\",\"image_url\":" A "2\"}", "first_frame", "exclusive", 0},
+        {P "\"first_frame\":" A "1\",\"video_urls\":[" A "2\"],\"input_video_duration\":5}",
+         "first_frame", "exclusive", 0},
+        {P "\"last_frame\":" A "1\"}", "last_frame", "missing", 0},
+        {P "\"first_frame\":[" A "1\"]}", "first_frame", "type", 0},
+        {P "\"first_frame\":7}", "first_frame", "type", 0},
         {P "\"content\":[{\"type\":\"text\",\"text\":\"x\"}]}", "content[0].type", "value", 0},
         {P "\"content\":[{\"image_url\":{\"url\":" A "1\"}}]}", "content[0].type", "missing", 0},
         {P "\"content\":[{\"type\":\"image_url\",\"image_url\":" A "1\"}]}", "content[0].image_url",
@@ -220,6 +237,7 @@ static void test_prompt__warns_and_still_accepts(void **state UNUSED)
         {P "\"video_url\":" A "v\"}", "input_video_duration", "estimate", 0},
         {P "\"content\":[" IMG("") "]}", "content[0].role", "role", 0},
         {P "\"image_url\":\"http://localhost:8/x.png\"}", "image_url", "url", 0},
+        {P "\"image_url\":\"asset://id-1\"}", "image_url", "url", 0},
     };
     run_cases(cases, ARRAY_COUNT(cases), true);
 }
@@ -227,7 +245,7 @@ static void test_prompt__warns_and_still_accepts(void **state UNUSED)
 static void test_prompt__lists_every_mistake_in_the_order_of_the_text(void **state UNUSED)
 {
     static const char text[] = "{\n  \"duraton\": 5,\n  \"duration\": 40,\n"
-                               "  \"image_urls\": [\"https://a.b/1\", \"nope/x\"]\n}\n";
+                               "  \"image_urls\": [\"https://a.b/1\", \"nope/\"]\n}\n";
     struct prompt_report report;
     prompt_report_init(&report);
     struct prompt *prompt = NULL;
@@ -242,9 +260,9 @@ static void test_prompt__lists_every_mistake_in_the_order_of_the_text(void **sta
         "prompt.json: line 2, column 3: duraton: unknown field; did you mean \"duration\"?\n"
         "prompt.json: line 3, column 15: duration: must be from 4 to 15 seconds, but is 40. Choose "
         "a duration in between; longer videos are made of several jobs.\n"
-        "prompt.json: line 4, column 35: image_urls[1]: \"nope/x\" is neither an address nor the "
-        "name of a file beside prompt.json. Write https://…, or copy the file there and write its "
-        "name alone.\n");
+        "prompt.json: line 4, column 35: image_urls[1]: \"nope/\" is neither an address nor the "
+        "path of a file in this mount. Write https://…, or copy the file beside prompt.json and "
+        "write its name alone.\n");
     buf_fini(&out);
     prompt_report_fini(&report);
 }
@@ -254,9 +272,7 @@ static void test_prompt__a_role_is_not_said_to_be_undocumented(void **state UNUS
     static const struct {
         const char *name;
         const char *type;
-    } rows[] = {{"first_frame", "image_url"},
-                {"last_frame", "image_url"},
-                {"reference_image", "image_url"},
+    } rows[] = {{"reference_image", "image_url"},
                 {"reference_video", "video_url"},
                 {"reference_audio", "audio_url"}};
     for (size_t i = 0; i < 2 * ARRAY_COUNT(rows); i++) {
@@ -321,13 +337,31 @@ static void test_prompt__body_has_a_fixed_order_and_the_defaults(void **state UN
         "base64,iVBORw0KGgowMTIzNDU2Nzg5\",\"generate_audio\":true,\"watermark\":true,"
         "\"zoom\":1.50,\"extra\":{\"b\":[1]}}");
     assert_int_equal(prompt->body_len, strlen(prompt->body));
-    assert_non_null(
-        strstr(prompt->display, "  \"image_url\": \"data:image/png;base64,iVBORw0K… (18 bytes)\""));
+    assert_non_null(strstr(prompt->display, "  \"image_url\": \"first.png\""));
     assert_int_equal(report.warnings, 2);
     assert_true(prompt->estimate_usd_micros == 1000000);
     assert_false(prompt->has_unread_media);
     prompt_free(prompt);
     prompt_report_fini(&report);
+}
+
+static void test_prompt__frames_are_items_of_content(void **state UNUSED)
+{
+    static const char text[] =
+        "{\"prompt\": \"x\", \"last_frame\": \"https://a.b/l\", \"first_frame\": \"first.png\"}";
+    struct prompt_report report;
+    struct prompt *prompt = NULL;
+    prompt_report_init(&report);
+    assert_int_equal(check(text, strlen(text), &with_media, &prompt, &report), 0);
+    assert_non_null(
+        strstr(prompt->body,
+               "\"content\":[{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:image/png;"
+               "base64,iVBORw0KGgowMTIzNDU2Nzg5\"},\"role\":\"first_frame\"},{\"type\":"
+               "\"image_url\",\"image_url\":{\"url\":\"https://a.b/l\"},\"role\":\"last_"
+               "frame\"}]"));
+    assert_null(strstr(prompt->body, "\"first_frame\":"));
+    prompt_report_fini(&report);
+    prompt_free(prompt);
 }
 
 static void test_prompt__counts_input_video_and_unknown_models_at_the_worst(void **state UNUSED)
@@ -555,6 +589,7 @@ int main(void)
         cmocka_unit_test(test_prompt__a_role_is_not_said_to_be_undocumented),
         cmocka_unit_test(test_prompt__a_flood_of_problems_is_bounded),
         cmocka_unit_test(test_prompt__body_has_a_fixed_order_and_the_defaults),
+        cmocka_unit_test(test_prompt__frames_are_items_of_content),
         cmocka_unit_test(test_prompt__counts_input_video_and_unknown_models_at_the_worst),
         cmocka_unit_test(test_prompt__without_reader_local_names_are_checked_by_form),
         cmocka_unit_test(test_prompt__plain_text_is_the_prompt_alone),
