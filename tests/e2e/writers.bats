@@ -627,15 +627,14 @@ open(sys.argv[1], "wb").write(text)' "$DIR/large"
 # S-WRITE-15: When a field for images or audio names a file of the mount (S-REF-1), the bytes of that file are sent, and
 #   `request.json` shows the path. A file that is missing, or still open for writing, is a mistake. To correct it, add
 #   or close the file, and then write the prompt again or use `submit`.
-@test "S-WRITE-15: a picture beside prompt.json is sent, and shown shortened" {
+@test "S-WRITE-15: a picture beside prompt.json is sent, and shown by its name" {
     mkdir "$MNT/jobs/job"
     cp "$ROOT/tests/media/cover.jpg" "$MNT/jobs/job/first.jpg"
     echo '{"prompt": "from a picture", "image_url": "first.jpg"}' >"$P"
     wait_status job succeeded
     sent 1 '.image_url | startswith("data:image/jpeg;base64,")'
     body 1 | jq -r '.image_url | sub("^[^,]*,"; "")' | base64 -d | cmp - "$ROOT/tests/media/cover.jpg"
-    [ "$(jq -r .image_url "$MNT/jobs/job/request.json")" = \
-        "data:image/jpeg;base64,$(base64 -w0 "$ROOT/tests/media/cover.jpg" | head -c 8)… ($(stat -c %s "$ROOT/tests/media/cover.jpg") bytes)" ]
+    [ "$(jq -r .image_url "$MNT/jobs/job/request.json")" = first.jpg ]
 }
 
 @test "S-WRITE-15: a picture that is not there is a mistake, reported at close; adding it mends that" {
