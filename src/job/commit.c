@@ -80,6 +80,9 @@ static int content_parse(const struct job_file *file, const char *name, struct j
 {
     struct jobs *jobs = job->jobs;
     struct job_detail *detail;
+    /* Reading what it names loads other jobs, which must not drop these. */
+    CLEANUP(job_drop) struct job *held UNUSED = job_ref(job);
+    CLEANUP(job_drop) struct job *owner UNUSED = job_ref(file->job);
     CLEANUP(buf_fini) struct buf content = {.limit = PROMPT_BYTES_MAX};
     int r = job_detail_get(job, &detail);
     if (r == 0)

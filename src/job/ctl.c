@@ -194,6 +194,26 @@ static int ctl_retry(struct job *job, const char *argument UNUSED)
     return r;
 }
 
+/* Whether all of a removed job's video is on disk yet: then nobody needs to be asked. An unknown
+ * attempt is known by its task, and stays. */
+static bool is_regainable(const struct job *job, const struct store_attempt *known)
+{
+    const struct job_hooks *hooks = &job->jobs->settings.hooks;
+    return job->state != JOB_UNKNOWN && known->take > 0 && known->video_bytes >= 0 &&
+           (!hooks->is_video_whole || hooks->is_video_whole(hooks->context, known->id));
+}
+
+/* What a removed job still has to write must not come after the attempt belongs to another one. */
+static int removed_settle(struct jobs *jobs, int64_t attempt_id)
+{
+    struct job_detail *detail;
+    DL_FOREACH (jobs->details, detail) {
+        if (detail->job->is_removed && detail->attempt.id == attempt_id)
+            return job_save_again(detail->job);
+    }
+    return 0;
+}
+
 static int ctl_adopt(struct job *job, const char *task_id)
 {
     struct jobs *jobs = job->jobs;
@@ -206,6 +226,13 @@ static int ctl_adopt(struct job *job, const char *task_id)
                           "a task id is expected, as in: echo 'adopt TASK_ID' > ctl");
     CLEANUP(store_attempt_fini) struct store_attempt known = {0};
     int r = store_task_find(jobs->settings.store, task_id, &known);
+    int64_t known_id = known.id;
+    if (r == 0)
+        r = removed_settle(jobs, known_id);
+    if (r == 0) {
+        store_attempt_fini(&known);
+        r = store_attempt_get(jobs->settings.store, known_id, &known);
+    }
     if (r < 0 && r != -ENOENT)
         return r;
     bool is_known = r == 0;
@@ -225,8 +252,7 @@ static int ctl_adopt(struct job *job, const char *task_id)
     r = ctl_save_picked(job, "adopt");
     if (r < 0)
         return r;
-    /* All of its job is known, and perhaps its video is on disk yet: nobody needs to be asked. */
-    if (is_known && !owner && known.take > 0)
+    if (is_known && !owner && is_regainable(job, &known))
         return job_to_regained(job, &known);
     r = job_to_adopted(job, task_id, is_known ? &known : NULL);
     if (r == 0)

@@ -53,6 +53,8 @@ struct job_file *job_file_get(const struct job_detail *detail, int64_t id)
 
 struct job_file *job_file_find_prompt(const struct job_detail *detail)
 {
+    if (detail && detail->job->is_assets)
+        return NULL;
     struct job_file *file = job_file_find(detail, JOB_PROMPT_NAME);
     return file ? file : job_file_find(detail, JOB_PROMPT_TEXT_NAME);
 }

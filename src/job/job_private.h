@@ -234,8 +234,9 @@ int job_take_load(void *context, const struct store_take *row) NODISCARD; /* int
 struct job_take *job_take_of_attempt(const struct job *job);
 int32_t job_take_number_next(const struct job *job);
 void job_takes_append(struct job_take *take); /* from now on the job has it */
-/* Keeps the job's present prompt with each of its takes that has none; within a transaction. */
-int job_takes_prompt_keep(struct job *job) NODISCARD;
+/* Keeps the job's present prompt, if it is not larger, with each of its takes that has none, and who
+ * may read it; within a transaction. */
+int job_takes_prompt_keep(struct job *job, off_t bytes_max) NODISCARD;
 /* Gives the attempt away, of a take that was made by another one than the job's. */
 int job_take_attempt_take(struct job_take *take, struct store_attempt *out) NODISCARD;
 

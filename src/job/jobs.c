@@ -162,6 +162,8 @@ static void resume_takes(struct job *job)
 static int job_resume(struct job *job)
 {
     struct job_detail *detail;
+    if (job->is_assets)
+        return 0;
     resume_takes(job);
     if (job->state == JOB_DRAFT)
         return resume_draft(job);

@@ -202,12 +202,16 @@ int jobs_rename(struct job *job, const char *name, bool is_replace_allowed)
     return 0;
 }
 
-/* Removing must not need room for megabytes. */
-static bool is_prompt_small(const struct job *job)
+/* If the video is brought back, so is its prompt; without it, what was sent says it, too. A
+ * transaction of its own, because removing must not fail with it. */
+static void prompt_keep(struct job *job)
 {
-    const struct job_file *file = job_file_find_prompt(job->detail);
-    struct stat st;
-    return file && job_file_stat(file, &st) == 0 && st.st_size <= PROMPT_KEPT_BYTES;
+    struct store *store = job->jobs->settings.store;
+    if (!job->takes || store_begin(store, STORE_LAZY) < 0)
+        return;
+    int r = store_end(store, job_takes_prompt_keep(job, PROMPT_KEPT_BYTES));
+    if (r < 0)
+        log_warn("prompt.unkept", "job=%s error=%s", job->name, err_name(r));
 }
 
 /* A store_remove_fn: removes the rows of the job and of its files, all or none. */
@@ -226,9 +230,6 @@ static int job_rows_remove(void *context)
         if (r == 0)
             r = store_file_remove(store, file->id);
     }
-    /* If the video is brought back, so is its prompt. Without it, what was sent says it, too. */
-    if (r == 0 && job->takes && is_prompt_small(job))
-        (void)!job_takes_prompt_keep(job);
     if (r == 0)
         r = store_history_add(store, job->id, now_ms, "removed by the user");
     if (r == 0)
@@ -259,6 +260,7 @@ int jobs_remove(struct job *job)
     if (r < 0)
         return r;
     CLEANUP(job_drop) struct job *held = job_ref(job);
+    prompt_keep(job);
     r = store_remove(jobs->settings.store, job_rows_remove, held);
     if (r < 0)
         return r;

@@ -71,7 +71,9 @@ int change_save(struct job *job, const struct job_change *change, int64_t now_ms
     int r = store_begin(store, change->durability);
     if (r < 0)
         return r;
-    r = change->is_prompt_kept ? job_takes_prompt_keep(job) : 0;
+    r = change->is_prompt_kept ? job_takes_prompt_keep(job, PROMPT_BYTES_MAX) : 0;
+    if (r == 0 && change->is_regained)
+        r = store_attempt_move(store, job->attempt_id, job->id, job->detail->attempt.number);
     if (r == 0)
         r = change_attempt_save(job, change);
     if (r == 0 && change->is_regained)

@@ -358,6 +358,13 @@ int job_to_regained(struct job *job, struct store_attempt *attempt)
     take->cover_bytes = attempt->cover_bytes;
     take->url_expires_ms = attempt->video_url ? attempt->url_expires_ms : -1;
     take->readers = (unsigned char)(attempt->take_readers & 044);
+    CLEANUP_FREE char *prompt = NULL;
+    size_t len = 0;
+    /* Who may read what was not kept is not known. */
+    if (store_attempt_blob_get(job->jobs->settings.store, attempt->id, STORE_PROMPT, &prompt,
+                               &len) < 0 ||
+        !prompt)
+        attempt->take_readers = take->readers = 0;
     const struct job_change change = {.to = JOB_SUCCEEDED,
                                       .durability = STORE_DURABLE,
                                       .note = "a video of a removed job, brought back by the user",

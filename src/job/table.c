@@ -20,7 +20,7 @@
 void jobs_changed(struct job *job)
 {
     const struct job_hooks *hooks = &job->jobs->settings.hooks;
-    if (hooks->on_change && !job->is_removed)
+    if (hooks->on_change && !job->is_removed && !job->is_assets)
         hooks->on_change(hooks->context, job);
 }
 

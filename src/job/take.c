@@ -186,20 +186,27 @@ static int prompt_add(const struct job_file *file, struct buf *out)
     return buf_add_char(out, '\n');
 }
 
-int job_takes_prompt_keep(struct job *job)
+int job_takes_prompt_keep(struct job *job, off_t bytes_max)
 {
     struct store *store = job->jobs->settings.store;
     const struct job_file *file = job_file_find_prompt(job->detail);
     mode_t readers = file ? file->mode & 044 : 0;
     CLEANUP(buf_fini) struct buf text = {.limit = PROMPT_BYTES_MAX};
     struct job_take *take;
+    struct stat st;
     LL_FOREACH (job->takes, take) {
         take->readers &= (unsigned char)readers;
     }
+    int r = store_readers_keep(store, job->id, readers);
+    if (r < 0)
+        return r;
     if (!file) /* it was removed before `retry` */
-        return store_prompt_keep(store, job->id, NULL, 0, 0);
-    int r = prompt_add(file, &text);
-    return r < 0 ? r : store_prompt_keep(store, job->id, buf_text(&text), text.len, readers);
+        return store_prompt_keep(store, job->id, NULL, 0);
+    r = job_file_stat(file, &st);
+    if (r < 0 || st.st_size > bytes_max)
+        return r;
+    r = prompt_add(file, &text);
+    return r < 0 ? r : store_prompt_keep(store, job->id, buf_text(&text), text.len);
 }
 
 /* A take whose prompt was not kept was made from the prompt that the job has now: writing another

@@ -6,6 +6,7 @@
 #include "media_type.h"
 
 #include "seedancefs/base/base64.h"
+#include "seedancefs/base/err.h"
 #include "seedancefs/base/number.h"
 #include "seedancefs/base/text.h"
 
@@ -224,7 +225,7 @@ static void problem_unreadable(struct check *c, enum reference_kind kind, const 
             shown(name, text));
     else
         problem_add(c, SEVERITY_ERROR, node, path, "file", "the file \"%s\" cannot be read: %s.",
-                    shown(name, text), strerror(-r));
+                    shown(name, text), err_sentence(r));
 }
 
 static void read_local(struct check *c, enum reference_kind kind, const struct json *node,

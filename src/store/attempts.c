@@ -98,8 +98,11 @@ int store_attempt_insert(struct store *store, const struct store_attempt *row, c
 int store_attempt_copy(struct store *store, const struct store_attempt *row, int64_t from_id)
 {
     int r = attempt_write(store, SQL_ATTEMPT_INSERT, row);
+    if (r == 0)
+        r = store_run(store, store_query(store, SQL_EXCHANGE_COPY,
+                                         VALUES(AS_INTEGER(row->id), AS_INTEGER(from_id))));
     return r < 0 ? r
-                 : store_run(store, store_query(store, SQL_EXCHANGE_COPY,
+                 : store_run(store, store_query(store, SQL_PROMPT_COPY,
                                                 VALUES(AS_INTEGER(row->id), AS_INTEGER(from_id))));
 }
 
@@ -177,8 +180,10 @@ int store_removed_each(struct store *store, int64_t after_ms, int64_t until_ms,
     CLEANUP_RESET sqlite3_stmt *statement =
         store_query(store, SQL_REMOVED_EACH, VALUES(AS_INTEGER(after_ms), AS_INTEGER(until_ms)));
     int r;
-    while ((r = store_step(store, statement)) > 0)
-        fn(context, sqlite3_column_int64(statement, 0));
+    while ((r = store_step(store, statement)) > 0) {
+        if (!fn(context, sqlite3_column_int64(statement, 0), sqlite3_column_int64(statement, 1)))
+            return 0;
+    }
     return r;
 }
 
@@ -187,15 +192,23 @@ int store_prompt_default(struct store *store, int64_t attempt_id)
     return store_run(store, store_query(store, SQL_PROMPT_DEFAULT, VALUES(AS_INTEGER(attempt_id))));
 }
 
-int store_prompt_keep(struct store *store, int64_t job_id, const void *text, size_t len,
-                      int64_t readers)
+int store_readers_keep(struct store *store, int64_t job_id, int64_t readers)
 {
-    int r = store_run(store, store_query(store, SQL_READERS_KEEP,
-                                         VALUES(AS_INTEGER(job_id), AS_INTEGER(readers))));
+    return store_run(store, store_query(store, SQL_READERS_KEEP,
+                                        VALUES(AS_INTEGER(job_id), AS_INTEGER(readers))));
+}
+
+int store_prompt_keep(struct store *store, int64_t job_id, const void *text, size_t len)
+{
     struct store_value value = text ? AS_BLOB(text, len) : AS_TEXT(NULL);
-    return r < 0 ? r
-                 : store_run(store, store_query(store, SQL_PROMPT_KEEP,
-                                                VALUES(AS_INTEGER(job_id), value)));
+    return store_run(store, store_query(store, SQL_PROMPT_KEEP, VALUES(AS_INTEGER(job_id), value)));
+}
+
+int store_attempt_move(struct store *store, int64_t id, int64_t job_id, int64_t number)
+{
+    return store_run(store,
+                     store_query(store, SQL_ATTEMPT_MOVE,
+                                 VALUES(AS_INTEGER(id), AS_INTEGER(job_id), AS_INTEGER(number))));
 }
 
 int store_attempt_response_set(struct store *store, int64_t id, const void *body, size_t len)

@@ -46,7 +46,7 @@ static const char *const store_sql[SQL_COUNT] = {
                            "?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)",
     [SQL_EXCHANGE_INSERT] = "INSERT INTO exchange (attempt_id, body, display) VALUES (?1, ?2, ?3)",
     [SQL_ATTEMPT_UPDATE] =
-        "UPDATE attempt SET job_id = ?2, number = ?3, model = ?4, resolution = ?5, "
+        "UPDATE attempt SET model = ?4, resolution = ?5, "
         "duration_ms = ?6, input_video_ms = ?7, estimated_usd_micros = ?8, "
         "actual_usd_micros = ?9, intent_ms = ?10, submitted_ms = ?11, finished_ms = ?12, "
         "task_id = ?13, http_status = ?14, request_id = ?15, error_code = ?16, "
@@ -57,24 +57,28 @@ static const char *const store_sql[SQL_COUNT] = {
     [SQL_ATTEMPT_GET] = "SELECT " ATTEMPT_COLUMNS " FROM attempt WHERE id = ?1",
     [SQL_ATTEMPT_JOB] = "SELECT job_id FROM attempt WHERE id = ?1",
     [SQL_ATTEMPT_NUMBER] = "SELECT ifnull(max(number), 0) + 1 FROM attempt WHERE job_id = ?1",
-    [SQL_EXCHANGE_COPY] = "INSERT INTO exchange (attempt_id, body, display, prompt) "
-                          "SELECT ?1, body, display, prompt FROM exchange WHERE attempt_id = ?2",
+    [SQL_EXCHANGE_COPY] = "INSERT INTO exchange (attempt_id, body, display) "
+                          "SELECT ?1, body, display FROM exchange WHERE attempt_id = ?2",
+    [SQL_PROMPT_COPY] = "INSERT INTO take_prompt SELECT ?1, text FROM take_prompt "
+                        "WHERE attempt_id = ?2",
+    [SQL_ATTEMPT_MOVE] = "UPDATE attempt SET job_id = ?2, number = ?3 WHERE id = ?1",
     [SQL_TAKE_EACH] =
         "SELECT attempt.id, job_id, take, take_hidden, finished_ms, video_bytes, "
         "cover_bytes, CASE WHEN video_url IS NULL THEN -1 ELSE url_expires_ms END, "
         "picked_id = attempt.id, take_readers FROM attempt JOIN job ON job.id = job_id "
         "WHERE take > 0 AND name IS NOT NULL ORDER BY job_id, take",
-    [SQL_REMOVED_EACH] = "SELECT attempt.id FROM job CROSS JOIN attempt ON attempt.job_id = job.id "
-                         "WHERE name IS NULL AND removed_ms > ?1 AND removed_ms <= ?2 AND take > 0",
-    [SQL_PROMPT_DEFAULT] =
-        "UPDATE exchange SET prompt = display WHERE attempt_id = ?1 AND prompt IS NULL",
+    [SQL_REMOVED_EACH] =
+        "SELECT attempt.id, removed_ms FROM job CROSS JOIN attempt ON attempt.job_id = job.id "
+        "WHERE name IS NULL AND removed_ms > ?1 AND removed_ms <= ?2 AND take > 0 "
+        "ORDER BY removed_ms",
+    [SQL_PROMPT_DEFAULT] = "INSERT OR IGNORE INTO take_prompt SELECT attempt_id, display "
+                           "FROM exchange WHERE attempt_id = ?1 AND length(body) > 0",
     [SQL_READERS_KEEP] =
         "UPDATE attempt SET take_readers = take_readers & ?2 WHERE job_id = ?1 AND take > 0 AND "
-        "id IN (SELECT attempt_id FROM exchange WHERE prompt IS NULL)",
-    [SQL_PROMPT_KEEP] = "UPDATE exchange SET prompt = ifnull(?2, display) WHERE prompt IS NULL AND "
-                        "length(body) > 0 AND attempt_id IN "
-                        "(SELECT id FROM attempt WHERE job_id = ?1 AND take > 0)",
-    /* Adds an entry only where the money changed, also for the attempt whose task was adopted. */
+        "id NOT IN (SELECT attempt_id FROM take_prompt)",
+    [SQL_PROMPT_KEEP] = "INSERT OR IGNORE INTO take_prompt SELECT attempt.id, ifnull(?2, display) "
+                        "FROM attempt JOIN exchange ON exchange.attempt_id = attempt.id "
+                        "WHERE job_id = ?1 AND take > 0 AND length(body) > 0",
     [SQL_LEDGER_ADD] =
         "INSERT INTO ledger (attempt_id, time_ms, kind, usd_micros, task_id) "
         "SELECT now.id, ?2, now.class, now.usd_micros, now.task_id FROM attempt_money AS now "
@@ -114,7 +118,7 @@ static const char *const store_sql[SQL_COUNT] = {
     [SQL_RESPONSE_SET] = "UPDATE exchange SET response = ?2 WHERE attempt_id = ?1",
     [SQL_BODY_GET] = "SELECT body FROM exchange WHERE attempt_id = ?1",
     [SQL_DISPLAY_GET] = "SELECT display FROM exchange WHERE attempt_id = ?1",
-    [SQL_PROMPT_GET] = "SELECT prompt FROM exchange WHERE attempt_id = ?1",
+    [SQL_PROMPT_GET] = "SELECT text FROM take_prompt WHERE attempt_id = ?1",
     [SQL_RESPONSE_GET] = "SELECT response FROM exchange WHERE attempt_id = ?1",
     [SQL_FILE_SAVE] = "INSERT INTO file (id, job_id, name, mode) VALUES (?1, ?2, ?3, ?4) "
                       "ON CONFLICT (id) DO UPDATE SET job_id = ?2, name = ?3, mode = ?4",
@@ -211,6 +215,10 @@ int store_step(struct store *store, sqlite3_stmt *statement)
 
 int store_run(struct store *store, sqlite3_stmt *statement)
 {
+    /* SQLite has ended the transaction by itself, after an error that somebody has ignored: what
+     * comes now would be no part of it. */
+    if (store->is_in_transaction && sqlite3_get_autocommit(store->db))
+        return -EIO;
     int r = store_step(store, statement);
     if (r > 0)
         (void)sqlite3_reset(statement);

@@ -114,7 +114,9 @@ static const char *const store_migrations[STORE_SCHEMA_VERSION] = {
     "ALTER TABLE attempt ADD COLUMN take_hidden INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE attempt ADD COLUMN take_problem TEXT;"
     "ALTER TABLE attempt ADD COLUMN take_readers INTEGER NOT NULL DEFAULT 36;" /* 044 */
-    "ALTER TABLE exchange ADD COLUMN prompt BLOB;"
+    /* A table of its own: changing a row of `exchange` writes its megabytes again. */
+    "CREATE TABLE take_prompt (attempt_id INTEGER PRIMARY KEY REFERENCES attempt(id),"
+    "  text BLOB NOT NULL) STRICT;"
     "ALTER TABLE job ADD COLUMN picked_id INTEGER NOT NULL DEFAULT 0;"
     "UPDATE attempt SET take = 1 WHERE id IN"
     "  (SELECT attempt_id FROM job WHERE state = 'succeeded');"

@@ -243,6 +243,11 @@ static int on_save(void *context, struct job_take *take, const char **why)
     return archive_save(tree_of(context), take, why);
 }
 
+static bool is_video_whole(void *context, int64_t attempt_id)
+{
+    return removed_video_is_whole(tree_of(context), attempt_id);
+}
+
 void tree_job_hooks_fill(struct tree **slot, struct job_hooks *hooks)
 {
     hooks->context = slot;
@@ -253,6 +258,7 @@ void tree_job_hooks_fill(struct tree **slot, struct job_hooks *hooks)
     hooks->on_fetch = on_fetch;
     hooks->on_evict = on_evict;
     hooks->on_save = on_save;
+    hooks->is_video_whole = is_video_whole;
 }
 
 void tree_media_hooks_fill(struct tree **slot, struct media_hooks *hooks)

@@ -107,7 +107,7 @@ const struct node_ops jobs_ops = {DIRECTORY_OPS, .changed_ms = jobs_changed_ms,
 static int job_get(struct tree *tree, struct node *node)
 {
     node->job = jobs_get(tree->settings.jobs, node->id);
-    return node->job ? 0 : -ESTALE;
+    return node->job && !node->job->is_assets ? 0 : -ESTALE;
 }
 
 static int job_getattr(struct tree *tree UNUSED, const struct node *node, struct tree_entry *out)

@@ -228,6 +228,7 @@ void output_close(struct media_item **item); /* for CLEANUP() */
 void removed_begin(struct tree *tree);
 void removed_end(struct tree *tree);
 void removed_video(struct tree *tree, int64_t attempt_id); /* its job was removed just now */
+bool removed_video_is_whole(struct tree *tree, int64_t attempt_id); /* true: not known */
 
 /* The directory of files that jobs share. */
 #define ASSETS_NAME "assets"

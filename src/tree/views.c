@@ -78,7 +78,7 @@ static int64_t videos_changed_ms(const struct tree *tree, const struct node *vie
 static int link_get(struct tree *tree, struct node *node)
 {
     node->job = jobs_get(tree->settings.jobs, node->id);
-    return node->job && !node->job->is_provisional ? 0 : -ESTALE;
+    return node->job && !node->job->is_provisional && !node->job->is_assets ? 0 : -ESTALE;
 }
 
 static int job_link_render(struct tree *tree UNUSED, const struct node *node, struct buf *out)

@@ -18,7 +18,7 @@ UPDATE b SET id = new_id, job_id = new_job, task_id = task_id || '-' || new_id;
 ALTER TABLE b DROP COLUMN new_id;
 ALTER TABLE b DROP COLUMN new_job;
 INSERT INTO attempt SELECT * FROM b;
-INSERT INTO exchange SELECT n.attempt, e.body, e.display, e.response, e.prompt
+INSERT INTO exchange SELECT n.attempt, e.body, e.display, e.response
     FROM n, exchange e WHERE e.attempt_id = (SELECT id FROM a);
 INSERT INTO ledger (attempt_id, time_ms, kind, usd_micros, task_id)
     SELECT n.attempt, l.time_ms, l.kind, l.usd_micros, l.task_id || '-' || n.attempt

@@ -247,13 +247,6 @@ spent() { jq -r '.attempts | length' "$MNT/spend.json"; }
     [ "$(jq -r '[.attempts[] | select(.removed)] | length' "$MNT/spend.json")" -eq 0 ]
     restart_fs
     cmp "$J/back/output.mp4" "$DIR/second.mp4"
-    # After a week they go.
-    rm -r "$J/back"
-    unmount_fs
-    sqlite3 "$DATA/jobs.sqlite" "UPDATE job SET removed_ms = removed_ms - 8 * 86400000 WHERE name IS NULL"
-    mount_fs
-    no_media_left() { [ "$(ls "$DATA/media" | grep -c '\.mp4$')" -eq 0 ]; }
-    wait_until 20 no_media_left
 }
 
 # S-TAKE-8: `adopt` in a job with a take follows the task as a new attempt: its video becomes the next take. A task that

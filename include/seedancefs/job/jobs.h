@@ -37,6 +37,8 @@ struct job_hooks {
     /* 0: the video is saved on disk and stays there, or what is missing cannot be had any more.
      * -EBUSY: it is being fetched from now on, or *why says what is in the way. */
     int (*on_save)(void *context, struct job_take *take, const char **why);
+    /* The video of an attempt whose job was removed is on disk, and complete. */
+    bool (*is_video_whole)(void *context, int64_t attempt_id);
 };
 
 /* What may be spent, in all or in each day or month of UTC. */

@@ -169,18 +169,21 @@ int store_attempt_number_next(struct store *store, int64_t job_id, int64_t *out)
 /* In the order of jobs and numbers; not of removed jobs. */
 typedef int store_take_fn(void *context, const struct store_take *row); /* < 0 ends */
 int store_take_each(struct store *store, store_take_fn *fn, void *context) NODISCARD;
-/* The takes of jobs that were removed after `after_ms`, and at `until_ms` at the latest (wall time).
- * The function must not change the store. */
-typedef void store_removed_fn(void *context, int64_t attempt_id);
+/* The takes of jobs that were removed after `after_ms`, and at `until_ms` at the latest (wall time),
+ * in that order, until `fn` returns false. It must not change the store. */
+typedef bool store_removed_fn(void *context, int64_t attempt_id, int64_t removed_ms);
 int store_removed_each(struct store *store, int64_t after_ms, int64_t until_ms,
                        store_removed_fn *fn, void *context) NODISCARD;
 /* Keeps the request as it was sent in place of the prompt, if that was not kept. */
 int store_prompt_default(struct store *store, int64_t attempt_id) NODISCARD;
-/* Keeps the text of the prompt from which the job's takes were made, and who else may read it, with
- * each that does not have one yet; an adopted take gets none. NULL: the requests as they were sent,
- * because there is no text any more. */
-int store_prompt_keep(struct store *store, int64_t job_id, const void *text, size_t len,
-                      int64_t readers) NODISCARD;
+/* Keeps the text of the prompt from which the job's takes were made, with each that does not have
+ * one yet; an adopted take gets none. NULL: the requests as they were sent, because there is no
+ * text any more. */
+int store_prompt_keep(struct store *store, int64_t job_id, const void *text, size_t len) NODISCARD;
+/* The same for who else may read it. Comes first. */
+int store_readers_keep(struct store *store, int64_t job_id, int64_t readers) NODISCARD;
+/* Gives an attempt of a removed job to another one; store_attempt_update() does not. */
+int store_attempt_move(struct store *store, int64_t id, int64_t job_id, int64_t number) NODISCARD;
 /* Gives the new attempt the request of an older one. */
 int store_attempt_copy(struct store *store, const struct store_attempt *row,
                        int64_t from_id) NODISCARD;

@@ -325,6 +325,36 @@ static void test_archive__a_take_is_saved_before_the_next_is_ordered(void **stat
     }
 }
 
+/* S-REMOVE-12. */
+static void test_archive__a_removed_video_is_kept_for_a_week(void **state UNUSED)
+{
+    struct archive_world a;
+    archive_init(&a, TREE_ARCHIVE_EXPIRY);
+    struct job *whole = finished(&a, "whole", 10 * HOUR_MS);
+    int64_t id = whole->attempt_id;
+    a.media.is_durable = true;
+    assert_int_equal(jobs_remove(whole), 0);
+    world_run(&a.w, 6 * 24 * HOUR_MS);
+    assert_int_equal(a.media.removed, 0);
+    /* What has come back is not that of a removed job. */
+    struct job *back = job_make_named(&a.w, "back");
+    assert_int_equal(job_ctl_run(back, "adopt cgt-whole", 15), 0);
+    assert_state(back, JOB_SUCCEEDED);
+    assert_int_equal(back->attempt_id, id);
+    world_run(&a.w, 2 * 24 * HOUR_MS);
+    assert_int_equal(a.media.removed, 0);
+    assert_int_equal(jobs_remove(back), 0);
+    world_run(&a.w, 8 * 24 * HOUR_MS);
+    assert_int_equal(a.media.removed, 2); /* the video and the cover */
+    world_run(&a.w, 8 * 24 * HOUR_MS);
+    assert_int_equal(a.media.removed, 2);
+    /* A part of a video is of no use to anybody. */
+    a.media.is_durable = false;
+    assert_int_equal(jobs_remove(finished(&a, "part", 10 * HOUR_MS)), 0);
+    assert_int_equal(a.media.removed, 4);
+    archive_fini(&a);
+}
+
 /* What is in the way is told, and no command that nobody has written. */
 static void test_archive__a_take_that_cannot_be_saved_says_why(void **state UNUSED)
 {
@@ -418,6 +448,7 @@ int main(void)
         cmocka_unit_test(test_archive__only_what_is_known_can_be_fetched_again),
         cmocka_unit_test(test_archive__a_take_is_kept_whatever_the_job_does_next),
         cmocka_unit_test(test_archive__a_take_is_saved_before_the_next_is_ordered),
+        cmocka_unit_test(test_archive__a_removed_video_is_kept_for_a_week),
         cmocka_unit_test(test_archive__a_take_that_cannot_be_saved_says_why),
         cmocka_unit_test(test_archive__damage_is_shown_until_it_is_repaired),
     };
