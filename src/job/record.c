@@ -73,7 +73,7 @@ int change_save(struct job *job, const struct job_change *change, int64_t now_ms
         return r;
     r = change->is_prompt_kept ? job_takes_prompt_keep(job, PROMPT_BYTES_MAX) : 0;
     if (r == 0 && change->is_regained)
-        r = store_attempt_move(store, job->attempt_id, job->id, job->detail->attempt.number);
+        r = store_attempt_move(store, &job->detail->attempt);
     if (r == 0)
         r = change_attempt_save(job, change);
     if (r == 0 && change->is_regained)

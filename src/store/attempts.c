@@ -204,11 +204,11 @@ int store_prompt_keep(struct store *store, int64_t job_id, const void *text, siz
     return store_run(store, store_query(store, SQL_PROMPT_KEEP, VALUES(AS_INTEGER(job_id), value)));
 }
 
-int store_attempt_move(struct store *store, int64_t id, int64_t job_id, int64_t number)
+int store_attempt_move(struct store *store, const struct store_attempt *row)
 {
-    return store_run(store,
-                     store_query(store, SQL_ATTEMPT_MOVE,
-                                 VALUES(AS_INTEGER(id), AS_INTEGER(job_id), AS_INTEGER(number))));
+    return store_run(store, store_query(store, SQL_ATTEMPT_MOVE,
+                                        VALUES(AS_INTEGER(row->id), AS_INTEGER(row->job_id),
+                                               AS_INTEGER(row->number), AS_INTEGER(row->take))));
 }
 
 int store_attempt_response_set(struct store *store, int64_t id, const void *body, size_t len)

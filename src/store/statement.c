@@ -61,7 +61,7 @@ static const char *const store_sql[SQL_COUNT] = {
                           "SELECT ?1, body, display FROM exchange WHERE attempt_id = ?2",
     [SQL_PROMPT_COPY] = "INSERT INTO take_prompt SELECT ?1, text FROM take_prompt "
                         "WHERE attempt_id = ?2",
-    [SQL_ATTEMPT_MOVE] = "UPDATE attempt SET job_id = ?2, number = ?3 WHERE id = ?1",
+    [SQL_ATTEMPT_MOVE] = "UPDATE attempt SET job_id = ?2, number = ?3, take = ?4 WHERE id = ?1",
     [SQL_TAKE_EACH] =
         "SELECT attempt.id, job_id, take, take_hidden, finished_ms, video_bytes, "
         "cover_bytes, CASE WHEN video_url IS NULL THEN -1 ELSE url_expires_ms END, "

@@ -260,6 +260,8 @@ spent() { jq -r '.attempts | length' "$MNT/spend.json"; }
     local cat dog
     cat=$(task_of cat)
     dog=$(task_of dog)
+    cp "$J/dog/output.mp4" "$DIR/dog.mp4"
+    wait_until 20 json_is dog .output.archived true
     rm -r "$J/dog"
     fails order cat "adopt $cat"
     has 'take 1 of the job already' "$J/cat/ctl"

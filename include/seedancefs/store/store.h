@@ -182,8 +182,9 @@ int store_prompt_default(struct store *store, int64_t attempt_id) NODISCARD;
 int store_prompt_keep(struct store *store, int64_t job_id, const void *text, size_t len) NODISCARD;
 /* The same for who else may read it. Comes first. */
 int store_readers_keep(struct store *store, int64_t job_id, int64_t readers) NODISCARD;
-/* Gives an attempt of a removed job to another one; store_attempt_update() does not. */
-int store_attempt_move(struct store *store, int64_t id, int64_t job_id, int64_t number) NODISCARD;
+/* Gives an attempt of a removed job to another one, with this number and take; for the first two,
+ * store_attempt_update() does not change them. */
+int store_attempt_move(struct store *store, const struct store_attempt *row) NODISCARD;
 /* Gives the new attempt the request of an older one. */
 int store_attempt_copy(struct store *store, const struct store_attempt *row,
                        int64_t from_id) NODISCARD;

@@ -43,6 +43,26 @@ static void test_regain__what_was_written_late_does_not_take_it_back(void **stat
     world_fini(&w);
 }
 
+static void test_regain__it_becomes_the_next_take(void **state UNUSED)
+{
+    struct world w;
+    world_init(&w);
+    struct job *gone = job_queued(&w, "gone", "cgt-1");
+    made(&w, gone);
+    struct job *job = job_queued(&w, "job", "cgt-2");
+    made(&w, job);
+    assert_int_equal(jobs_remove(gone), 0);
+    assert_int_equal(command(job, "adopt cgt-1"), 0);
+    for (int i = 0; i < 2; i++) {
+        job = jobs_find(w.jobs, "job");
+        assert_int_equal(job->picked->number, 2);
+        assert_string_equal(detail_of(job)->attempt.task_id, "cgt-1");
+        assert_non_null(job_take_get(job, 1));
+        world_restart(&w);
+    }
+    world_fini(&w);
+}
+
 static void test_regain__an_unknown_attempt_is_known_by_the_task(void **state UNUSED)
 {
     struct world w;
@@ -215,6 +235,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_regain__what_was_written_late_does_not_take_it_back),
+        cmocka_unit_test(test_regain__it_becomes_the_next_take),
         cmocka_unit_test(test_regain__an_unknown_attempt_is_known_by_the_task),
         cmocka_unit_test(test_regain__a_video_of_unknown_size_is_asked_for),
         cmocka_unit_test(test_regain__private_words_stay_private),

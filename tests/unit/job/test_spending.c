@@ -237,8 +237,7 @@ static void test_spending__a_waiting_row_that_no_transition_left_is_not_sent(voi
         assert_int_equal(store_attempt_get(w.store, job->attempt_id, &attempt), 0);
         damages[i](&attempt);
         assert_int_equal(store_attempt_update(w.store, &attempt), 0);
-        assert_int_equal(store_attempt_move(w.store, attempt.id, attempt.job_id, attempt.number),
-                         0);
+        assert_int_equal(store_attempt_move(w.store, &attempt), 0);
         store_attempt_fini(&attempt);
         w.api.has_key = true;
         world_restart(&w);

@@ -574,14 +574,14 @@ static void test_store__every_column_of_an_attempt_comes_back_where_it_went(void
     assert_int_equal(store_attempt_insert(f.store, &first, "B", 1, "D", 1), 0);
     assert_attempt(f.store, &first);
     assert_int_equal(store_attempt_update(f.store, &second), 0);
-    assert_int_equal(store_attempt_move(f.store, second.id, second.job_id, second.number), 0);
+    assert_int_equal(store_attempt_move(f.store, &second), 0);
     reopen(&f);
     assert_attempt(f.store, &second);
     /* Absent texts stay absent. */
     struct store_attempt bare = {
         .id = 10, .job_id = 1, .number = 1, .model = second.model, .resolution = second.resolution};
     assert_int_equal(store_attempt_update(f.store, &bare), 0);
-    assert_int_equal(store_attempt_move(f.store, bare.id, bare.job_id, bare.number), 0);
+    assert_int_equal(store_attempt_move(f.store, &bare), 0);
     assert_attempt(f.store, &bare);
     assert_int_equal(store_attempt_get(f.store, 11, &none), -ENOENT);
     assert_int_equal(store_attempt_job_get(f.store, 10, &value), 0);
