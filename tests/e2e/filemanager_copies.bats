@@ -22,6 +22,9 @@ tell() {
     tail -n 20 "$DIR/manager.out" || true
 }
 
+# in_the_campaign   the ways that are left out of every run: they take minutes, and most of that is the managers' own
+in_the_campaign() { [ -n "${MANAGERS:-}" ] || skip "in the campaign: MANAGERS=all"; }
+
 # start MANAGER   a mount, a display, and no settings of anybody's
 start() {
     local program
@@ -227,6 +230,10 @@ succeeded() {
     ORIGINAL=cat
     original cat original succeeded
     inside
+    if [ -z "${MANAGERS:-}" ]; then
+        ordered "$(name_of_copy)" succeeded
+        return
+    fi
     # Out of the mount twice, while the original is what was copied last; then in again.
     out disk "$DIR"
     out memory "$MEMORY"
@@ -242,10 +249,12 @@ failed() {
     ORIGINAL=dog
     original dog 'original [[fail]]' failed
     inside
-    out memory "$MEMORY"
-    back memory "$MEMORY"
+    if [ -n "${MANAGERS:-}" ]; then
+        out memory "$MEMORY"
+        back memory "$MEMORY"
+        status_is dog-memory held
+    fi
     ordered "$(name_of_copy)" failed
-    status_is dog-memory held
 }
 
 # Who has each file replaced gets no further.
@@ -266,16 +275,19 @@ queued() {
 }
 
 @test "S-COPY-1: pcmanfm copies a failed job" {
+    in_the_campaign
     start pcmanfm
     failed
 }
 
 @test "S-COPY-1: pcmanfm copies a running job, and replaces" {
+    in_the_campaign
     start pcmanfm
     queued
 }
 
 @test "S-COPY-1: Thunar copies a succeeded job" {
+    in_the_campaign
     start thunar
     succeeded
 }
@@ -286,6 +298,7 @@ queued() {
 }
 
 @test "S-COPY-1: Thunar copies a running job, and replaces" {
+    in_the_campaign
     start thunar
     queued
 }
