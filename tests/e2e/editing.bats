@@ -338,7 +338,8 @@ gives(errno.ENOTDIR, os.rmdir, M + "README.txt")'
 @test "S-REMOVE-3: a removed generated file is hidden until the next state or a restart" {
     mount_fs
     make_job cat
-    rm -f "$J/cat/log" "$J/cat/output.mp4" "$J/cat/cover.jpg" "$J/cat/output.url"
+    wait_until 10 test -e "$J/cat/cover.jpg" # it comes after the video
+    rm "$J/cat/log" "$J/cat/output.mp4" "$J/cat/cover.jpg" "$J/cat/output.url"
     fails cat "$J/cat/log"
     fails cat "$J/cat/output.mp4"
     [ "$(ls "$J/cat" | tr '\n' ' ')" = 'cost ctl progress prompt.json request.json response.json status status.json ' ]
