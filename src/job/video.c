@@ -44,6 +44,8 @@ static void problem_tell(struct job_take *take, struct store_attempt *attempt, c
         job_problem_set(take->job->detail, "%s", attempt->take_problem);
 }
 
+/* Called only once the opposite of the message is known: a new address, the size that the service
+ * states, or a copy on disk that is whole again. No bytes are removed. */
 static void problem_forget(struct job_take *take, struct store_attempt *attempt)
 {
     job_text_clear(&attempt->take_problem);

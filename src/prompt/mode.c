@@ -5,6 +5,7 @@
  */
 #include "check.h"
 
+#include <stdio.h>
 #include <string.h>
 
 const char *const role_words[ROLES] = {
@@ -21,7 +22,7 @@ static void place_note(struct mode_place *place, const struct json *node, const 
     if (place->node)
         return;
     place->node = node;
-    (void)strncpy(place->path, path, sizeof(place->path) - 1);
+    (void)snprintf(place->path, sizeof(place->path), "%s", path);
 }
 
 void mode_add(struct check *c, enum role role, enum reference_kind kind, const struct json *node,
@@ -55,8 +56,6 @@ void check_modes(struct check *c)
     const struct mode_place *last = &modes->last_frame;
     const struct mode_place *bare = &modes->bare_image;
     const struct mode_place *frame = first->node ? first : last;
-    /* A bare image in `image_url` is one, and in `content` counts as a frame when it is alone. */
-    const struct mode_place *other = modes->reference.node ? &modes->reference : bare;
     for (size_t i = ROLE_FIRST; i <= ROLE_LAST; i++) {
         if (modes->by_role[i] > 1)
             problem_add(c, SEVERITY_ERROR, (i == ROLE_FIRST ? first : last)->node,
@@ -78,7 +77,7 @@ void check_modes(struct check *c)
         problem_add(c, SEVERITY_ERROR, bare->node, bare->path, "missing",
                     "is missing; with several items each image needs one: first_frame, last_frame "
                     "or reference_image.");
-    else if (other == bare)
+    else if (!modes->reference.node)
         problem_add(c, SEVERITY_WARNING, bare->node, bare->path, "role",
                     "a single image without role counts as the first frame. Write \"first_frame\" "
                     "or \"reference_image\" to be sure.");

@@ -82,12 +82,13 @@ static int video_is_whole(struct tree *tree, int64_t attempt_id)
 
 bool removed_video_is_whole(struct tree *tree, int64_t attempt_id)
 {
-    return video_is_whole(tree, attempt_id) != 0;
+    return video_is_whole(tree, attempt_id) != 0; /* what is not known is not given up */
 }
 
 void removed_video(struct tree *tree, int64_t attempt_id)
 {
     int whole = video_is_whole(tree, attempt_id);
+    /* On a full disk the user's rmdir alone decides, also when the state is not known. */
     if (!has_room(tree) || whole == 0) {
         video_remove(tree, attempt_id);
     } else if (whole > 0) {
