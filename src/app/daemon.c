@@ -23,6 +23,7 @@
 #include "seedancefs/base/descriptor.h"
 #include "seedancefs/base/err.h"
 #include "seedancefs/base/privileges.h"
+#include "seedancefs/base/tools.h"
 #include "seedancefs/fuse/inspector.h"
 #include "seedancefs/fuse/session.h"
 #include "seedancefs/job/jobs.h"
@@ -74,6 +75,8 @@ struct daemon {
     struct unmounter *unmounter;     /* NULL: the session unmounts */
     struct inspector *inspector;     /* NULL: callers cannot be inspected */
     struct loop_watch inspector_watch;
+    struct tools *tools; /* NULL: no other programs are run */
+    struct loop_watch tools_watch;
     struct loop_watch session_watch;
     struct loop_watch signal_watch;
     struct timer start_timer;
@@ -444,6 +447,37 @@ static void inspector_start(struct daemon *daemon)
     inspector_stop(daemon);
 }
 
+static void on_tools(void *context, short revents UNUSED)
+{
+    struct daemon *daemon = context;
+    tools_dispatch(daemon->tools);
+    if (tools_fd(daemon->tools) < 0)
+        loop_watch_remove(daemon->loop, &daemon->tools_watch);
+}
+
+static void tools_stop(struct daemon *daemon)
+{
+    if (daemon->tools_watch.fn)
+        loop_watch_remove(daemon->loop, &daemon->tools_watch);
+    daemon->tools = tools_free(daemon->tools);
+}
+
+/* Forked before the program has the key, like the others. Everything else works without it. */
+static void tools_start_helper(struct daemon *daemon)
+{
+    const struct tools_settings settings = {.upload_command = daemon->options->upload_command};
+    int r = tools_new(&settings, &daemon->tools);
+    if (r == 0) {
+        daemon->tools_watch = (struct loop_watch){
+            .fd = tools_fd(daemon->tools), .events = POLLIN, .fn = on_tools, .context = daemon};
+        r = loop_watch_add(daemon->loop, &daemon->tools_watch);
+    }
+    if (r == 0)
+        return;
+    log_warn("tools.refused", "error=%s", err_name(r));
+    tools_stop(daemon);
+}
+
 static void daemon_end(struct daemon *daemon)
 {
     daemon->is_ending = true;
@@ -683,6 +717,7 @@ static void daemon_stop(struct daemon *daemon)
     daemon->jobs = jobs_free(daemon->jobs);
     daemon->api = api_free(daemon->api);
     daemon->http = http_free(daemon->http);
+    tools_stop(daemon);
     if (daemon->signal_watch.fn) {
         loop_watch_remove(daemon->loop, &daemon->signal_watch);
         (void)close(daemon->signal_watch.fd);
@@ -709,6 +744,7 @@ static enum exit_code daemon_start(struct daemon *daemon)
     if (code == EXIT_DONE) {
         emitter_start(daemon);
         inspector_start(daemon);
+        tools_start_helper(daemon);
     }
     if (code == EXIT_DONE)
         code = store_start(daemon);

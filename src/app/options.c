@@ -79,6 +79,9 @@ static const struct option_row option_rows[] = {
     {"cache-size", 0, OPTION_SIZE, FIELD(cache_bytes_max), "SIZE",
      "keep at most this much of videos that can be fetched\n"
      "again (default: no limit while 5 % of the disk is free)"},
+    {"upload-command", 0, OPTION_TEXT, FIELD(upload_command), "CMD",
+     "how a video of your own gets an address: the command gets\n"
+     "its path as an argument and prints an https:// address"},
     {"poll-interval", 0, OPTION_SECONDS, FIELD(poll_interval_ms), "SECONDS",
      "ask the service at this interval (fractions allowed)\n"
      "instead of the adaptive schedule"},
@@ -515,6 +518,7 @@ void options_fini(struct options *options)
     free(options->api_key_file);
     free(options->data_directory);
     free(options->model);
+    free(options->upload_command);
     free(options->user);
     free(options->fuse_options);
     *options = (struct options){0};
