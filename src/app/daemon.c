@@ -337,6 +337,8 @@ static int layers_start(struct daemon *daemon)
                                  .clock = clock_system(),
                                  .store = daemon->store,
                                  .api = daemon->api,
+                                 .tools = daemon->tools,
+                                 .data_directory = options->data_directory,
                                  .directory_fd = daemon->data.fd,
                                  .files_fd = daemon->data.files_fd,
                                  .default_model = options->model,

@@ -20,25 +20,25 @@
 /* Of a draft whose price is shown: `ls` asks for it. */
 enum { ESTIMATED_BYTES_MAX = 1024 * 1024 };
 
-/* A prompt_read_media_fn: reads the file that a prompt names. A file that is still being written is
- * refused, because half a picture would be paid for like a whole one. */
-static int media_read(void *context, const char *path, size_t max_bytes, struct buf *out)
+/* What was read of a prompt, and what came of it. A zeroed struct is empty. */
+struct reading {
+    struct prompt *prompt;
+    struct prompt_report report;
+    struct input_reader reader;
+    char *problem; /* the text for `error`; NULL: none */
+};
+
+static void reading_fini(struct reading *reading)
 {
-    struct job *job = context;
-    struct job_file *file;
-    struct stat st;
-    int r = job_path_resolve(job, path, &file);
-    if (r < 0)
-        return r;
-    if (file->draft.writers > 0)
-        return -EBUSY;
-    r = job_file_stat(file, &st);
-    if (r < 0)
-        return r;
-    if ((uint64_t)st.st_size > max_bytes)
-        return -EFBIG;
-    return job_file_read(file, out);
+    reading->prompt = prompt_free(reading->prompt);
+    prompt_report_fini(&reading->report);
+    job_inputs_fini(&reading->reader.found);
+    free(reading->problem);
+    *reading = (struct reading){0};
 }
+
+/* How much is looked at: every write asks for MEDIA_UNSEEN, and `ls` for MEDIA_UNREAD. */
+enum media_look { MEDIA_UNSEEN, MEDIA_UNREAD, MEDIA_READ };
 
 static bool is_blank(const struct buf *text)
 {
@@ -47,17 +47,17 @@ static bool is_blank(const struct buf *text)
 
 /* A single request above the whole budget could wait for ever, so it is refused when it is
  * written. */
-static int budget_check_alone(const struct jobs *jobs, struct prompt **prompt, char **problem)
+static int budget_check_alone(const struct jobs *jobs, struct reading *reading)
 {
     const struct job_budget *budget = &jobs->settings.budget;
-    int64_t cost = (*prompt)->estimate_usd_micros;
+    int64_t cost = reading->prompt->estimate_usd_micros;
     if (budget->limit_usd_micros == 0 || cost <= budget->limit_usd_micros)
         return 0;
     char limit[TEXT_MONEY_SIZE];
     char needs[TEXT_MONEY_SIZE];
     text_usd(budget->limit_usd_micros, limit);
     text_usd(cost, needs);
-    *prompt = prompt_free(*prompt);
+    reading->prompt = prompt_free(reading->prompt);
     CLEANUP(buf_fini) struct buf text = {.limit = 1024};
     buf_addf(
         &text,
@@ -65,8 +65,22 @@ static int budget_check_alone(const struct jobs *jobs, struct prompt **prompt, c
         "Nothing was sent. Ask for less (duration, resolution, model), or start seedancefs with "
         "a larger --budget.\n",
         needs, limit, job_budget_period_to_text(budget->period));
-    *problem = buf_take(&text);
+    reading->problem = buf_take(&text);
     return -ERR_BUDGET;
+}
+
+static int text_check(const struct job_file *file, const char *name, const struct buf *content,
+                      const struct prompt_settings *settings, struct reading *reading)
+{
+    bool is_text = strcmp(name, JOB_PROMPT_TEXT_NAME) == 0;
+    int r = (is_text ? prompt_check_text : prompt_check)(buf_text(content), content->len, settings,
+                                                         &reading->prompt, &reading->report);
+    if (r == -ERR_JSON_INCOMPLETE || r == -ERR_PROMPT_INVALID) {
+        CLEANUP(buf_fini) struct buf text = {.limit = 256 * 1024};
+        prompt_report_render(&reading->report, file->name, &text);
+        reading->problem = buf_take(&text);
+    }
+    return r;
 }
 
 /*
@@ -75,8 +89,7 @@ static int budget_check_alone(const struct jobs *jobs, struct prompt **prompt, c
  * and the text for `error`; or an error of the disk.
  */
 static int content_parse(const struct job_file *file, const char *name, struct job *job,
-                         bool is_media_read, struct prompt **prompt, char **problem,
-                         struct prompt_report *report)
+                         enum media_look look, struct reading *reading)
 {
     struct jobs *jobs = job->jobs;
     struct job_detail *detail;
@@ -91,40 +104,21 @@ static int content_parse(const struct job_file *file, const char *name, struct j
         return r;
     if (is_blank(&content))
         return -ENODATA;
+    reading->reader.job = job;
     struct prompt_settings settings = {.default_model = jobs->default_model,
                                        .allow_unknown = jobs->settings.is_unknown_allowed,
-                                       .read_media = is_media_read ? media_read : NULL,
-                                       .media_context = job};
-    r = jobs_defaults_get(jobs, &settings.defaults, problem);
-    if (r < 0)
-        return r;
-    bool is_text = strcmp(name, JOB_PROMPT_TEXT_NAME) == 0;
-    r = (is_text ? prompt_check_text : prompt_check)(buf_text(&content), content.len, &settings,
-                                                     prompt, report);
-    if (r == -ERR_JSON_INCOMPLETE || r == -ERR_PROMPT_INVALID) {
-        CLEANUP(buf_fini) struct buf text = {.limit = 256 * 1024};
-        prompt_report_render(report, file->name, &text);
-        *problem = buf_take(&text);
-    }
-    return r;
-}
-
-/* The same, and -ERR_BUDGET and the text for a request that is too expensive. */
-static int content_check(const struct job_file *file, const char *name, struct job *job,
-                         bool is_media_read, struct prompt **prompt, char **problem,
-                         struct prompt_report *report)
-{
-    int r = content_parse(file, name, job, is_media_read, prompt, problem, report);
-    return r == 0 ? budget_check_alone(job->jobs, prompt, problem) : r;
+                                       .read_media = look != MEDIA_UNSEEN ? job_input_read : NULL,
+                                       .media_context = &reading->reader,
+                                       .is_content_unread = look == MEDIA_UNREAD};
+    r = jobs_defaults_get(jobs, &settings.defaults, &reading->problem);
+    return r < 0 ? r : text_check(file, name, &content, &settings, reading);
 }
 
 int job_estimate_get(struct job *job, struct store_attempt *out)
 {
     struct job_detail *detail;
     struct stat st;
-    CLEANUP(prompt_drop) struct prompt *prompt = NULL;
-    CLEANUP(prompt_report_fini) struct prompt_report report = {0};
-    CLEANUP_FREE char *problem = NULL;
+    CLEANUP(reading_fini) struct reading reading = {.reader.is_missing_allowed = true};
     int r = job_detail_get(job, &detail);
     const struct job_file *file = r == 0 ? job_file_find_prompt(detail) : NULL;
     if (r == 0)
@@ -132,9 +126,10 @@ int job_estimate_get(struct job *job, struct store_attempt *out)
     if (r == 0 && st.st_size > ESTIMATED_BYTES_MAX)
         r = -ENODATA;
     if (r == 0)
-        r = content_parse(file, file->name, job, false, &prompt, &problem, &report);
+        r = content_parse(file, file->name, job, MEDIA_UNREAD, &reading);
     if (r < 0)
         return r;
+    struct prompt *prompt = reading.prompt;
     *out = (struct store_attempt){.duration_ms = prompt->duration_s * 1000,
                                   .input_video_ms = prompt->input_video_ms,
                                   .estimated_usd_micros = prompt->estimate_usd_micros,
@@ -195,9 +190,9 @@ static void commit_refused(struct job *job, const char *name, int r, const char 
 
 /* Whether a close holds the request: a copy always, see copy.c; else by what says so nearest to it:
  * the prompt, defaults.json, the program's option, what the user has said of the job before. */
-static enum job_hold hold_choose(const struct job_file *file, const struct prompt *prompt)
+static enum job_hold hold_choose(const struct job_file *file, const struct job *job,
+                                 const struct prompt *prompt)
 {
-    const struct job *job = file->job;
     if (job->hold == JOB_HOLD_COPY || !(file->mode & 0200))
         return JOB_HOLD_COPY;
     /* With a take, only the user's word to this file orders another one. */
@@ -206,7 +201,9 @@ static enum job_hold hold_choose(const struct job_file *file, const struct promp
         return JOB_HOLD_NONE;
     if (prompt->hold == PROMPT_HOLD_YES || job->jobs->settings.is_hold_wanted)
         return JOB_HOLD_USER;
-    return job->hold == JOB_HOLD_NONE ? JOB_HOLD_NONE : JOB_HOLD_USER;
+    /* What the program holds because of its inputs is ordered by a new prompt. */
+    bool is_held_before = job->hold == JOB_HOLD_USER || job->hold == JOB_HOLD_RESTORED;
+    return is_held_before ? JOB_HOLD_USER : JOB_HOLD_NONE;
 }
 
 /* What is held can be rewritten, also by an owner whose copy came without the permission. If that
@@ -219,18 +216,47 @@ static void prompt_open_up(struct job_file *file)
     (void)!job_file_row_save_now(file);
 }
 
-static int commit_accept(struct job_file *file, const struct prompt *prompt,
-                         const struct prompt_report *report, bool is_order)
+/*
+ * The same, and -ERR_BUDGET and the text for a request that is too expensive. What a held prompt
+ * names need not be there yet, so that many jobs can be copied in any order; an order needs all.
+ */
+static int content_check(const struct job_file *file, const char *name, struct job *job,
+                         bool is_order, struct reading *reading)
+{
+    CLEANUP(reading_fini) struct reading held = {.reader.is_missing_allowed = true};
+    int r = content_parse(file, name, job, MEDIA_READ, reading);
+    if (r == -ERR_PROMPT_INVALID && !is_order &&
+        content_parse(file, name, job, MEDIA_READ, &held) == 0 &&
+        hold_choose(file, job, held.prompt) != JOB_HOLD_NONE) {
+        struct reading refused = *reading;
+        *reading = held;
+        held = refused;
+        r = 0;
+    }
+    return r == 0 ? budget_check_alone(job->jobs, reading) : r;
+}
+
+static int commit_accept(struct job_file *file, struct reading *reading, bool is_order)
 {
     struct job *job = file->job;
+    const struct prompt *prompt = reading->prompt;
+    enum job_hold hold = is_order ? JOB_HOLD_NONE : hold_choose(file, job, prompt);
+    CLEANUP(job_inputs_fini) struct job_inputs inputs = {0};
     int r = content_sync(file);
     if (r == 0)
-        r = job_to_accepted(job, prompt, is_order ? JOB_HOLD_NONE : hold_choose(file, prompt));
+        r = job_inputs_make(&reading->reader, prompt, &inputs);
     if (r < 0)
         return r;
-    warnings_keep(job, report);
-    if (job->state == JOB_HELD)
+    r = job_to_accepted(job, prompt, &inputs, hold);
+    if (r < 0) {
+        job_inputs_unkeep(job->jobs, &inputs);
+        return r;
+    }
+    warnings_keep(job, &reading->report);
+    if (job->state == JOB_HELD) {
         prompt_open_up(file);
+        (void)!job_media_check(job); /* if it cannot be done now, it is when it is ordered */
+    }
     if (job->state != JOB_WAITING)
         return 0;
     if (!is_order)
@@ -242,20 +268,18 @@ static int commit_accept(struct job_file *file, const struct prompt *prompt,
 int job_prompt_commit(struct job_file *file, bool is_order)
 {
     struct job *job = file->job;
-    CLEANUP(prompt_drop) struct prompt *prompt = NULL;
-    CLEANUP(prompt_report_fini) struct prompt_report report = {0};
-    CLEANUP_FREE char *problem = NULL;
+    CLEANUP(reading_fini) struct reading reading = {0};
     int r = draft_error(&file->draft);
     if (r == 0) {
-        r = content_check(file, file->name, job, true, &prompt, &problem, &report);
+        r = content_check(file, file->name, job, is_order, &reading);
         if (r == -ENODATA || r == -ERR_JSON_INCOMPLETE || r == -ERR_PROMPT_INVALID ||
             r == -ERR_BUDGET) {
-            commit_refused(job, file->name, r, problem);
+            commit_refused(job, file->name, r, reading.problem);
             return r;
         }
     }
     if (r == 0)
-        r = commit_accept(file, prompt, &report, is_order);
+        r = commit_accept(file, &reading, is_order);
     if (r < 0)
         commit_failed(job, file->name, r);
     return r;
@@ -277,13 +301,15 @@ static void report_show(struct job *job, char **problem)
 int job_prompt_report(struct job_file *file, const char *name, struct job *shown,
                       enum job_report when)
 {
-    CLEANUP(prompt_drop) struct prompt *prompt = NULL;
-    CLEANUP(prompt_report_fini) struct prompt_report report = {0};
-    CLEANUP_FREE char *problem = NULL;
-    int r = content_check(file, name, shown, when != JOB_REPORT_EARLY, &prompt, &problem, &report);
-    if (when == JOB_REPORT_COMPLETE && r == -ERR_JSON_INCOMPLETE)
+    CLEANUP(reading_fini) struct reading reading = {0};
+    int r = when == JOB_REPORT_EARLY
+                ? content_parse(file, name, shown, MEDIA_UNSEEN, &reading)
+                : content_check(file, name, shown, when == JOB_REPORT_ORDER, &reading);
+    if (r == 0 && when == JOB_REPORT_EARLY)
+        r = budget_check_alone(shown->jobs, &reading);
+    if (when >= JOB_REPORT_COMPLETE && r == -ERR_JSON_INCOMPLETE)
         r = -ERR_PROMPT_INVALID;
     if (r == -ERR_PROMPT_INVALID || r == -ERR_BUDGET)
-        report_show(shown, &problem);
+        report_show(shown, &reading.problem);
     return r == -ERR_JSON_INCOMPLETE || r == -ENODATA ? 0 : r;
 }

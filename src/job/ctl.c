@@ -41,6 +41,29 @@ static int ctl_refuse_writer(struct job *job, const char *command)
     return ctl_refuse(job, -EBUSY, command, "the prompt is open for writing.");
 }
 
+/* What a held job needs may have come, or not. */
+static int ctl_order(struct job *job, struct job_file *file)
+{
+    CLEANUP(job_inputs_fini) struct job_inputs inputs = {0};
+    CLEANUP(buf_fini) struct buf why = {.limit = JOB_CTL_LINE_MAX};
+    int r = job_inputs_get(job, job->attempt_id, &inputs);
+    if (r < 0)
+        return r;
+    if (job_inputs_find(&inputs, JOB_INPUT_MISSING)) {
+        r = file ? job_prompt_report(file, file->name, job, JOB_REPORT_ORDER) : -ENODATA;
+        return r == 0 ? job_prompt_commit(file, true)
+                      : ctl_refuse(job, r == -ERR_PROMPT_INVALID ? -EINVAL : r, "submit",
+                                   "not all that the prompt names is there; see `error`.");
+    }
+    enum job_needs needs = job_needs_to_text(job, &why);
+    if (needs == JOB_NEEDS_ENDED || needs == JOB_NEEDS_REMOVED)
+        return ctl_refuse(job, -EINVAL, "submit", buf_text(&why));
+    r = job_to_ordered(job);
+    if (r == 0)
+        job_submit_schedule(job, 0);
+    return r;
+}
+
 static int ctl_submit(struct job *job, const char *argument UNUSED)
 {
     struct job_detail *detail = job->detail;
@@ -60,12 +83,8 @@ static int ctl_submit(struct job *job, const char *argument UNUSED)
     struct job_file *file = job_file_find_prompt(detail);
     if (job->state == JOB_HELD && file && file->draft.writers)
         return ctl_refuse_writer(job, "submit");
-    if (job->state == JOB_HELD) {
-        int r = job_to_ordered(job);
-        if (r == 0)
-            job_submit_schedule(job, 0);
-        return r;
-    }
+    if (job->state == JOB_HELD)
+        return ctl_order(job, file);
     if (job->state != JOB_DRAFT && job->state != JOB_INVALID)
         return ctl_refuse_state(job, "submit");
     if (!file)
@@ -84,7 +103,7 @@ static int ctl_hold(struct job *job, const char *argument UNUSED)
         return ctl_refuse_state(job, "hold");
     if (job->detail->call)
         return ctl_refuse(job, -EBUSY, "hold", "it is being submitted at this moment.");
-    int r = job_hold(job, JOB_HOLD_USER, "held by the user");
+    int r = job_hold(job, JOB_HOLD_USER, "held by the user", NULL);
     if (r < 0)
         job_submit_schedule(job, 0);
     return r;

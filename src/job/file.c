@@ -168,7 +168,10 @@ static int bytes_write(struct draft *draft, const void *bytes, size_t len, int64
 /* Proof: the user asks for this size. */
 static int bytes_resize(struct draft *draft, int64_t size)
 {
-    const struct job_file *file = draft->owner;
+    struct job_file *file = draft->owner;
+    int r = draft->writers == 0 ? job_file_unshare(file, size == 0) : 0;
+    if (r < 0)
+        return r;
     CLEANUP_CLOSE int opened = file->fd < 0 ? job_file_bytes_open(file, O_WRONLY) : -1;
     int fd = file->fd < 0 ? opened : file->fd;
     if (fd < 0)
@@ -218,12 +221,16 @@ void job_file_begin(struct job_file *file)
 
 int job_file_open(struct job_file *file, bool is_writer, bool is_truncating)
 {
-    if ((is_writer || is_truncating) && job_file_is_frozen(file))
+    bool is_changing = is_writer || is_truncating;
+    if (is_changing && job_file_is_frozen(file))
         return -ERR_PROMPT_FROZEN;
+    int r = is_changing && file->draft.writers == 0 ? job_file_unshare(file, is_truncating) : 0;
+    if (r < 0)
+        return r;
     if (file->fd < 0) {
         /* A writer that truncates does not need the old bytes, so they may be missing. */
         int fd = job_file_bytes_open(file, O_RDWR | (is_truncating ? O_CREAT : 0));
-        if (fd >= 0 && !is_writer && !is_truncating) {
+        if (fd >= 0 && !is_changing) {
             fd = descriptor_ordinary(fd);
             fd = fd < 0 ? -errno : fd;
         }
@@ -237,7 +244,7 @@ int job_file_open(struct job_file *file, bool is_writer, bool is_truncating)
         job_quiet_touch(file->job);
     }
     job_ref(file->job);
-    int r = is_truncating ? job_file_truncate(file, 0) : 0;
+    r = is_truncating ? job_file_truncate(file, 0) : 0;
     if (r < 0)
         job_file_close(file, is_writer);
     return r;

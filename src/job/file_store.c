@@ -103,13 +103,9 @@ int job_file_load(void *context, struct store_file *row)
     return 0;
 }
 
-struct bytes_name {
-    char text[24];
-};
-
-static struct bytes_name bytes_name(int64_t id)
+struct job_bytes_name job_bytes_name(int64_t id)
 {
-    struct bytes_name name;
+    struct job_bytes_name name;
     (void)snprintf(name.text, sizeof(name.text), "%lld", (long long)id);
     return name;
 }
@@ -127,7 +123,7 @@ static int bytes_error(int error)
 int job_file_bytes_open(const struct job_file *file, int flags)
 {
     int fd =
-        openat(files_fd(file), bytes_name(file->id).text, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+        openat(files_fd(file), job_bytes_name(file->id).text, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
     return fd < 0 ? bytes_error(errno) : fd;
 }
 
@@ -141,7 +137,7 @@ static bool is_name_missing(int directory_fd, const char *name)
 
 static int bytes_stat(const struct job_file *file, struct stat *st)
 {
-    struct bytes_name name = bytes_name(file->id);
+    struct job_bytes_name name = job_bytes_name(file->id);
     int r = file->fd >= 0 ? fstat(file->fd, st)
                           : fstatat(files_fd(file), name.text, st, AT_SYMLINK_NOFOLLOW);
     if (r == 0)
@@ -152,21 +148,75 @@ static int bytes_stat(const struct job_file *file, struct stat *st)
 
 int job_file_read(const struct job_file *file, struct buf *out)
 {
-    int r = file_read_all_at(files_fd(file), bytes_name(file->id).text, out);
+    int r = file_read_all_at(files_fd(file), job_bytes_name(file->id).text, out);
     return r < 0 ? bytes_error(-r) : r;
 }
 
 int job_file_times_set(struct job_file *file, const struct timespec times[2])
 {
-    int r = file->fd >= 0
-                ? futimens(file->fd, times)
-                : utimensat(files_fd(file), bytes_name(file->id).text, times, AT_SYMLINK_NOFOLLOW);
+    int r = file->fd >= 0 ? futimens(file->fd, times)
+                          : utimensat(files_fd(file), job_bytes_name(file->id).text, times,
+                                      AT_SYMLINK_NOFOLLOW);
     return r < 0 ? bytes_error(errno) : 0;
+}
+
+enum { COPIED_AT_ONCE = 64 * 1024 * 1024 };
+
+static int bytes_copy(int from, int to)
+{
+    struct stat st;
+    ssize_t n = 1;
+    while (n > 0) {
+        n = copy_file_range(from, NULL, to, NULL, COPIED_AT_ONCE, 0);
+        if (n < 0)
+            return -errno;
+    }
+    if (fstat(from, &st) < 0)
+        return -errno;
+    const struct timespec times[2] = {st.st_atim, st.st_mtim};
+    return futimens(to, times) < 0 ? -errno : 0;
+}
+
+/* Proof for what the rename replaces: the bytes have another name, for which they are kept. */
+static int bytes_replace(struct job_file *file, int from, bool is_truncating)
+{
+    struct job_bytes_name name = job_bytes_name(file->id);
+    char made[sizeof(name.text) + sizeof(".new")];
+    (void)snprintf(made, sizeof(made), "%s.new", name.text);
+    CLEANUP_CLOSE int fd =
+        openat(files_fd(file), made, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return -errno;
+    int r = is_truncating ? 0 : bytes_copy(from, fd);
+    if (r == 0 && renameat(files_fd(file), made, files_fd(file), name.text) < 0)
+        r = -errno;
+    if (r < 0) {
+        (void)unlinkat(files_fd(file), made, 0); /* made just now */
+        return r;
+    }
+    /* Those who read see what is written from now on. */
+    return file->fd >= 0 && dup3(fd, file->fd, O_CLOEXEC) < 0 ? -errno : 0;
+}
+
+int job_file_unshare(struct job_file *file, bool is_truncating)
+{
+    struct stat st;
+    CLEANUP_CLOSE int opened = file->fd < 0 ? job_file_bytes_open(file, O_RDONLY) : -1;
+    int fd = file->fd < 0 ? opened : file->fd;
+    if (fd < 0)
+        return fd == -EIO && is_truncating ? 0 : fd; /* they may be missing then */
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    if (st.st_nlink < 2 || file->is_unlinked)
+        return 0;
+    if (lseek(fd, 0, SEEK_SET) < 0)
+        return -errno;
+    return bytes_replace(file, fd, is_truncating);
 }
 
 void job_file_bytes_unlink(const struct job_file *file)
 {
-    (void)unlinkat(files_fd(file), bytes_name(file->id).text, 0);
+    (void)unlinkat(files_fd(file), job_bytes_name(file->id).text, 0);
 }
 
 /* True when the directory that is held open is `files` in the data directory, and the path of the
@@ -188,7 +238,7 @@ static bool is_directory_of_store(const struct jobs_settings *settings)
     struct stat st;
     int64_t oldest;
     return store_file_oldest_get(settings->store, &oldest) == 0 &&
-           fstatat(settings->files_fd, bytes_name(oldest).text, &st, AT_SYMLINK_NOFOLLOW) == 0;
+           fstatat(settings->files_fd, job_bytes_name(oldest).text, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 /* The order matters: the name is looked up first, the place checked afterwards. If the directory is
@@ -196,7 +246,7 @@ static bool is_directory_of_store(const struct jobs_settings *settings)
 bool job_file_is_gone(const struct job_file *file)
 {
     const struct jobs_settings *settings = &file->job->jobs->settings;
-    return file->fd < 0 && is_name_missing(settings->files_fd, bytes_name(file->id).text) &&
+    return file->fd < 0 && is_name_missing(settings->files_fd, job_bytes_name(file->id).text) &&
            is_directory_in_place(settings) && is_directory_of_store(settings);
 }
 

@@ -8,9 +8,11 @@
  *   file_store.c   the user's files: find, stat, read, and where their bytes lie
  *   table.c        the collection: its tables, and the cache of details
  *   take.c         the videos that a job has made
+ *   links.c        which jobs need what other jobs make
  *   problem.c      the texts that say how a job is doing
  *   quiet.c        a job's first request waits until its directory is quiet
  *   response.c     the raw response to a create, the text of a response, the delay after one
+ *   preparation.c  what is being made ready for requests: addresses, frames, uploads
  *   event.c        the file `events`
  *   record.c       how a transition is written down
  *   state.c        the state machine: the only code that changes a state
@@ -19,12 +21,15 @@
  *   progress.c     how far a task is
  *   gate.c         what a waiting job waits for
  *   poll.c         queued, running -> the end: polls, and acts on the response
+ *   request.c      the bytes that are sent, once all inputs are ready
+ *   media_check.c  ffprobe looks at the user's media
  *   submit.c       waiting -> create
  *   defaults.c     defaults.json
+ *   path.c         what a path in a prompt leads to
+ *   input.c        the paths of a prompt -> the inputs of an attempt
  *   commit.c       prompt.json, prompt.txt -> attempt
  *   copy.c         whether a job is a copy of another one
  *   names.c        mkdir, rename, rmdir; the directory `assets`
- *   path.c         which file a prompt names
  *   file.c         what the user does with files
  *   file_mode.c    who may read them
  *   jobs.c         the life of the collection: created, resumed, stopped, freed
@@ -39,6 +44,7 @@
 #include "seedancefs/base/err.h"
 #include "seedancefs/base/number.h"
 #include "seedancefs/base/timer.h"
+#include "seedancefs/base/tools.h"
 #include "seedancefs/job/file.h"
 #include "seedancefs/job/job.h"
 #include "seedancefs/job/jobs.h"
@@ -62,6 +68,8 @@ struct take_row {
     struct take_row *next;
 };
 
+struct outgoing;
+
 /* What is known of a job while somebody looks at it or it is active. */
 struct job_detail {
     struct store_attempt attempt; /* id 0: none */
@@ -82,6 +90,10 @@ struct job_detail {
     int64_t start_ms; /* monotonic: when the task began, as far as it is known */
     /* Monotonic: when the service last said that the task was active; -1: not since the start. */
     int64_t last_seen_active_ms;
+    struct outgoing *outgoing;   /* while its create is under way: what is sent, if not the body */
+    bool is_waiting_for_input;   /* the reason says for which */
+    bool is_media_seen;          /* see job_media_check() */
+    bool is_preparing;           /* its inputs are being made ready */
     unsigned failures;           /* in a row, of the present kind of call */
     unsigned key_generation;     /* jobs.key_generation when the create began */
     bool saw_404;                /* the service has said 404 once */
@@ -128,12 +140,16 @@ struct jobs {
     struct job_detail *submit_queue;
     struct job_detail *poll_queue; /* in the order in which they became due */
     struct job_refresh *refreshes; /* takes for which new URLs are asked for */
-    struct poll_kind *poll_kinds;  /* what was learned of each kind of task */
-    struct timer poll_timer;       /* runs the poll queue */
-    int64_t poll_next_ms;          /* monotonic: when the rate limit is at rest again */
-    int64_t poll_paused_until_ms;  /* monotonic; from Retry-After of a poll */
-    unsigned creates;              /* under way, sent or not yet */
-    unsigned following;            /* jobs in QUEUED and RUNNING */
+    struct job_links *links;       /* of the jobs that need others, and of those; by id */
+    unsigned links_visit;          /* the number of the last search through them */
+    struct preparation *preparations;
+    struct media_check *media_checks;
+    struct poll_kind *poll_kinds; /* what was learned of each kind of task */
+    struct timer poll_timer;      /* runs the poll queue */
+    int64_t poll_next_ms;         /* monotonic: when the rate limit is at rest again */
+    int64_t poll_paused_until_ms; /* monotonic; from Retry-After of a poll */
+    unsigned creates;             /* under way, sent or not yet */
+    unsigned following;           /* jobs in QUEUED and RUNNING */
     unsigned polls;
     enum job_gate gate;
     unsigned key_generation;    /* how often a new key was given */
@@ -147,6 +163,9 @@ struct jobs {
     /* Something has ended: the queues are looked at soon. The one call upwards, set by
      * jobs_new(). */
     void (*wake)(struct jobs *jobs);
+    /* The same for one waiting job: what it needs has come, or will not come. */
+    void (*look_again)(struct job *job);
+    timer_fn *submit_due; /* the same, for the timer of a waiting job */
     bool is_started;
     bool is_stopping;
 };
@@ -187,6 +206,11 @@ void job_poll_learn(struct job *job); /* its task has succeeded just now */
 void jobs_poll_kinds_free(struct jobs *jobs);
 
 /* file_store.c */
+/* The name of a file's bytes in JOB_FILES_DIRECTORY. */
+struct job_bytes_name {
+    char text[24];
+};
+struct job_bytes_name job_bytes_name(int64_t id);
 bool job_name_is_prompt(const char *name);
 int job_file_load(void *context, struct store_file *row) NODISCARD; /* into a job_detail */
 void job_file_free(struct job_file *file);
@@ -203,11 +227,17 @@ void job_file_bytes_unlink(const struct job_file *file);
  * Bytes that are merely out of sight are not gone. */
 bool job_file_is_gone(const struct job_file *file);
 
+/* Before the bytes change: if they are kept for an input as well, the file gets bytes of its own, a
+ * copy unless all of it is going to be truncated. -ENOSPC and the like: nothing has changed. */
+int job_file_unshare(struct job_file *file, bool is_truncating) NODISCARD;
+
 /* Saves the file's row as it is going to be; within a transaction, or in one of its own. */
 int job_file_row_save(const struct job_file *file, int64_t job_id, const char *name) NODISCARD;
 int job_file_row_save_now(const struct job_file *file) NODISCARD;
 
 /* table.c */
+void outgoing_fini(struct outgoing *outgoing);
+void job_outgoing_drop(struct job_detail *detail);
 /* All jobs, by id, provisional ones and assets among them. The loop must not unlink any. */
 #define JOBS_FOREACH(jobs, job)                                                                    \
     for (size_t job##_at = 0; job##_at < (jobs)->count && ((job) = (jobs)->by_id[job##_at], true); \
@@ -240,6 +270,73 @@ int job_takes_prompt_keep(struct job *job, off_t bytes_max) NODISCARD;
 /* Gives the attempt away, of a take that was made by another one than the job's. */
 int job_take_attempt_take(struct job_take *take, struct store_attempt *out) NODISCARD;
 
+/* What an input is. The numbers are in the store. */
+enum job_input_form {
+    JOB_INPUT_INLINE,  /* a file, whose content is in the body */
+    JOB_INPUT_LENGTHS, /* the lengths of all videos of the request */
+    JOB_INPUT_VIDEO,   /* of the picked take of a job, as the next two */
+    JOB_INPUT_FIRST_FRAME,
+    JOB_INPUT_LAST_FRAME,
+    JOB_INPUT_TAKE,    /* the video of one take, whichever is picked */
+    JOB_INPUT_FILE,    /* a video of the user's, which is kept for this */
+    JOB_INPUT_MISSING, /* a path that leads nowhere yet; in held jobs only */
+    JOB_INPUT_FORMS
+};
+
+/* The inputs of an attempt, in the order of its body. A zeroed struct has none. */
+struct job_inputs {
+    struct store_input *rows;
+    size_t count;
+};
+void job_inputs_fini(struct job_inputs *inputs);
+int job_inputs_get(const struct job *job, int64_t attempt_id,
+                   struct job_inputs *out) NODISCARD; /* out is zeroed by the caller */
+/* The first one of this form; NULL: there is none. */
+const struct store_input *job_inputs_find(const struct job_inputs *inputs,
+                                          enum job_input_form form);
+
+/* links.c: see there. */
+struct job_link {
+    struct job *job;          /* which needs */
+    struct job_links *on;     /* this one */
+    int64_t take_id;          /* the take that it takes; 0: the first that there will be */
+    struct job_link *next;    /* of what the job needs */
+    struct job_link *on_next; /* of what needs the other one */
+    struct job_link *on_prev;
+};
+struct job_links {
+    int64_t job_id; /* perhaps of a job that was removed */
+    struct job_link *needs;
+    struct job_link *needed_by;
+    unsigned visit; /* of a search, as the next two */
+    struct job_links *via;
+    struct job_links *queued;
+    UT_hash_handle by_id;
+};
+int jobs_links_load(struct jobs *jobs) NODISCARD;
+void jobs_links_free(struct jobs *jobs);
+/* Reads the links of the job's present attempt, after that has changed. If they cannot be read the
+ * job says so (are_links_unread), and is not sent before they are. */
+int job_links_read(struct job *job);
+/* How what the job needs is doing; the worst counts. */
+enum job_needs {
+    JOB_NEEDS_MET,
+    JOB_NEEDS_WAIT,    /* it has not been made yet */
+    JOB_NEEDS_CHANGED, /* it is another one than when the job was accepted */
+    JOB_NEEDS_ENDED,   /* the other job has ended without a video */
+    JOB_NEEDS_REMOVED, /* the other job is gone */
+    JOB_NEEDS_UNREAD   /* it is not known now */
+};
+enum job_needs job_needs_get(struct job *job);
+/* The same, and adds a sentence that says so; none for JOB_NEEDS_MET. */
+enum job_needs job_needs_to_text(struct job *job, struct buf *out);
+/* The user orders the job with what is there now. */
+void job_links_accept(struct job *job);
+/* Its state or its picked take has changed, or it was removed: tells the jobs that need it. */
+void job_source_changed(struct job *job);
+/* Whether `on` waits for `job` already, directly or through others: then adds "a → b → a". */
+bool job_is_circle(struct job *job, struct job *on, struct buf *out);
+
 /* problem.c */
 int job_text_set(char **place,
                  const char *text) NODISCARD; /* replaces a text by a copy; NULL: none */
@@ -260,6 +357,34 @@ void job_quiet_touch(struct job *job); /* something was done in its directory */
 void job_quiet_end(struct job *job);   /* the user orders the request: nothing is waited for */
 /* How long to wait before asking again; 0: it may be sent. */
 int64_t job_quiet_left_ms(struct job *job);
+
+/* preparation.c: see there. */
+enum preparation_kind { PREPARE_URL, PREPARE_FIRST_FRAME, PREPARE_LAST_FRAME, PREPARE_UPLOAD };
+struct preparation {
+    enum preparation_kind kind;
+    int64_t id; /* of the attempt, or of the kept file */
+    struct tool_run *run;
+    struct job *job; /* whose log tells of an upload; referenced while that is under way */
+    bool is_done;
+    int result;        /* of the last time, once it is done */
+    unsigned failures; /* in a row */
+    int64_t until_ms;  /* monotonic: once it is done, until when that holds */
+    char *url;         /* of an upload */
+    char *why;         /* of a failure: a sentence; NULL: the result says it */
+    struct preparation *next;
+    struct preparation *prev;
+};
+/* What is under way, or was done and still holds; NULL: neither. */
+struct preparation *preparation_find(struct jobs *jobs, enum preparation_kind kind, int64_t id);
+/* Begins it anew; NULL: no memory. */
+struct preparation *preparation_begin(struct jobs *jobs, enum preparation_kind kind, int64_t id);
+/* It has ended: those who wait for it look again. `holds_ms`: how long a success holds. */
+void preparation_end(struct jobs *jobs, struct preparation *preparation, int result,
+                     int64_t holds_ms);
+/* The same by what it is; nothing happens when nobody has begun it. */
+enum { PREPARED_MS = 60 * 1000 }; /* after that an address or a frame is looked at again */
+void jobs_prepared(struct jobs *jobs, enum preparation_kind kind, int64_t id, int result);
+void jobs_preparations_free(struct jobs *jobs);
 
 /* response.c */
 uint64_t jobs_random(struct jobs *jobs);
@@ -282,12 +407,14 @@ struct job_change {
     enum store_durability durability;
     const char *note;            /* for the log, after the states; NULL: none */
     const struct prompt *prompt; /* of a new attempt; NULL: none */
-    int64_t copied_id;           /* the new attempt copies the request of this one; 0: none */
-    bool is_adopted;             /* the new attempt has no request */
-    bool is_prompt_kept;         /* another prompt may be written from now on */
-    bool is_told;                /* in `events`, though the state stays the same */
-    bool is_regained;            /* the attempt was that of a removed job */
-    bool is_new;                 /* the job was created just now */
+    /* Of a new attempt, or those that are sent or ordered now; NULL: they do not change. */
+    const struct job_inputs *inputs;
+    int64_t copied_id;   /* the new attempt copies the request of this one; 0: none */
+    bool is_adopted;     /* the new attempt has no request */
+    bool is_prompt_kept; /* another prompt may be written from now on */
+    bool is_told;        /* in `events`, though the state stays the same */
+    bool is_regained;    /* the attempt was that of a removed job */
+    bool is_new;         /* the job was created just now */
 };
 int job_change(struct job *job, const struct job_change *change) NODISCARD;
 void job_fact(struct job *job, const struct job_change *change);
@@ -309,9 +436,12 @@ int job_event_save_change(const struct job *job, const struct job_change *change
 int job_save_new(struct job *job) NODISCARD;
 int job_to_draft(struct job *job) NODISCARD;
 int job_to_invalid(struct job *job, const char *problem) NODISCARD;
-int job_to_accepted(struct job *job, const struct prompt *prompt, enum job_hold hold) NODISCARD;
+int job_to_accepted(struct job *job, const struct prompt *prompt, struct job_inputs *inputs,
+                    enum job_hold hold) NODISCARD;
 int job_to_ordered(struct job *job) NODISCARD;
-int job_to_held(struct job *job, enum job_hold hold, const char *note) NODISCARD;
+/* `problem`: the text for `error`; NULL: none. */
+int job_to_held(struct job *job, enum job_hold hold, const char *note,
+                const char *problem) NODISCARD;
 int job_to_submitting(struct job *job) NODISCARD;
 void job_to_waiting(struct job *job, const char *note);
 int job_to_queued(struct job *job, const struct api_task *task) NODISCARD; /* -ENOMEM */
@@ -366,6 +496,28 @@ void jobs_gate_close(struct jobs *jobs, enum job_gate gate, const char *message)
  * or money. If the wait ends by itself, *again_ms is set to when. */
 int job_gate_pass(struct job *job, int64_t *again_ms) NODISCARD;
 
+/* request.c: see there. */
+struct outgoing {
+    char *body; /* what is sent */
+    size_t len;
+    bool is_filled_in;        /* it is not the stored body */
+    struct job_inputs inputs; /* with the takes that are used */
+};
+/* 0: `out` is ready, and what the request costs is known exactly. -EINPROGRESS: inputs are being
+ * prepared, and look_again follows. -ERR_BUDGET: it costs noticeably more than what was accepted.
+ * -ESTALE: an input is gone for good. Any other error may pass. `why` says why; if it is empty, the
+ * error does. */
+int job_request_make(struct job *job, struct outgoing *out, struct buf *why) NODISCARD;
+
+/* The cost by the lengths of the videos that are known now. -ERR_BUDGET: see above. */
+int job_cost_update(struct job *job, const struct job_inputs *inputs, struct buf *why) NODISCARD;
+
+/* media_check.c */
+/* 0: the user's media were looked at, as far as that is possible. -EINPROGRESS: they are being looked
+ * at from now on; a job that is refused becomes INVALID, a waiting one goes on. */
+int job_media_check(struct job *job) NODISCARD;
+void jobs_media_checks_free(struct jobs *jobs);
+
 /* poll.c */
 /* Follows a task that exists: polls in `delay_ms`, or when the plan says (< 0: the task was created
  * just now). */
@@ -379,7 +531,10 @@ void jobs_submit_soon(struct jobs *jobs); /* something that jobs wait for has ch
 void job_submit_schedule(struct job *job, int64_t delay_ms);
 /* WAITING -> HELD, of a job that has no call. If it cannot be written down, the job waits for the
  * next job_submit_schedule(). */
-int job_hold(struct job *job, enum job_hold hold, const char *note) NODISCARD;
+int job_hold(struct job *job, enum job_hold hold, const char *note, const char *problem) NODISCARD;
+timer_fn job_submit_due;
+/* See look_again of struct jobs. */
+void job_look_again(struct job *job);
 /* The same for a copy; if it cannot be written down, it is tried again, and nothing is sent. */
 void job_copy_hold(struct job *job);
 /* SUBMITTING -> QUEUED or UNKNOWN, as the kept response says. Without memory to read it: later. */
@@ -400,8 +555,8 @@ int jobs_defaults_get(const struct jobs *jobs, const struct prompt_defaults **ou
  * `error` why another one is refused. A rename returns the result. */
 int job_prompt_commit(struct job_file *file, bool is_order);
 /* When a report is made: after a write (which does not look at local media), at a close, or where
- * the content must be complete. */
-enum job_report { JOB_REPORT_EARLY, JOB_REPORT_CLOSE, JOB_REPORT_COMPLETE };
+ * the content must be complete; an order also needs all that it names. */
+enum job_report { JOB_REPORT_EARLY, JOB_REPORT_CLOSE, JOB_REPORT_COMPLETE, JOB_REPORT_ORDER };
 /* -ERR_PROMPT_INVALID, and the reason in the `error` of `shown`, when the content cannot become
  * right any more as a file called `name` in that job; an error of the disk; else 0. */
 int job_prompt_report(struct job_file *file, const char *name, struct job *shown,
@@ -411,10 +566,33 @@ int job_prompt_report(struct job_file *file, const char *name, struct job *shown
 void job_copy_check_again(struct job *job); /* a file of it was written */
 
 /* path.c */
-/* Finds the user's file that a prompt of this job names: relative to the job's directory, within the
- * mount. -ENOENT: there is no such file; -ENOTDIR: no such directory; -EXDEV: outside of the mount;
- * -EACCES: the program makes it. */
-int job_path_resolve(struct job *job, const char *path, struct job_file **out) NODISCARD;
+/* What a path leads to: JOB_INPUT_INLINE: the file; a video or frame: the job, which may have none
+ * yet; JOB_INPUT_TAKE: the take. */
+struct job_path {
+    enum job_input_form form;
+    struct job *job;
+    struct job_file *file;
+    struct job_take *take;
+};
+/* Follows a path from the directory of this job, within the mount. -ENOENT: there is no such file;
+ * -ENOTDIR: no such directory; -EXDEV: outside of the mount; -EACCES: the program makes it, but it is
+ * no input. */
+int job_path_resolve(struct job *job, const char *path, struct job_path *out) NODISCARD;
+
+/* input.c: reads the paths of a prompt while that is checked. */
+struct input_reader {
+    struct job *job;         /* whose prompt it is */
+    struct job_inputs found; /* without what only the prompt knows */
+    bool is_missing_allowed; /* what is not there may come yet, because the job is held */
+    bool is_held;            /* that was used */
+    char why[512];
+};
+prompt_read_media_fn job_input_read;
+/* The inputs of an accepted prompt, in the order of its body. */
+int job_inputs_make(struct input_reader *reader, const struct prompt *prompt,
+                    struct job_inputs *out) NODISCARD;
+/* Removes the files that were kept for inputs just now, because the prompt was not accepted. */
+void job_inputs_unkeep(struct jobs *jobs, struct job_inputs *inputs);
 
 /* names.c */
 #define JOB_ASSETS_NAME ".assets"          /* of its row: no job can have this name */

@@ -58,6 +58,8 @@ int jobs_new(const struct jobs_settings *settings, struct jobs **out)
     jobs->settings = *settings;
     jobs->random_state = settings->random_seed;
     jobs->wake = jobs_wake;
+    jobs->look_again = job_look_again;
+    jobs->submit_due = job_submit_due;
     int r = job_text_set(&jobs->default_model, settings->default_model);
     if (r == 0)
         r = job_text_set(&jobs->api_name, settings->api_name);
@@ -67,6 +69,8 @@ int jobs_new(const struct jobs_settings *settings, struct jobs **out)
         r = store_job_each(settings->store, job_load, jobs);
     if (r == 0)
         r = store_take_each(settings->store, job_take_load, jobs);
+    if (r == 0)
+        r = jobs_links_load(jobs);
     if (r < 0) {
         jobs_free(jobs);
         return r;
@@ -83,6 +87,9 @@ struct jobs *jobs_free(struct jobs *jobs)
     timer_cancel(jobs->settings.timers, &jobs->submit_timer);
     timer_cancel(jobs->settings.timers, &jobs->poll_timer);
     jobs_poll_kinds_free(jobs);
+    jobs_media_checks_free(jobs);
+    jobs_preparations_free(jobs);
+    jobs_links_free(jobs);
     timer_cancel(jobs->settings.timers, &jobs->resume_timer);
     while (jobs->count > 0) {
         struct job *job = jobs->by_id[jobs->count - 1];
@@ -136,16 +143,11 @@ static int resume_draft(struct job *job)
 /* A WAITING job of a data directory that is a copy. */
 static int resume_restored(struct job *job)
 {
-    int r = job_hold(job, JOB_HOLD_RESTORED, "held: the data directory is a copy");
-    if (r < 0)
-        return r;
-    job_problem_set(job->detail,
+    return job_hold(job, JOB_HOLD_RESTORED, "held: the data directory is a copy",
                     "This data directory is a restored backup or another copy, so what waited in "
                     "it was not sent: it may have been sent since the copy was made.\n"
                     "Nothing was charged now. If it was not sent elsewhere, order it: echo submit "
                     "> ctl\n");
-    job_persist(job, NULL);
-    return 0;
 }
 
 /* The sizes of some videos are not known yet. */
@@ -175,7 +177,7 @@ static int job_resume(struct job *job)
     if (job->state == JOB_WAITING && job->jobs->settings.is_restored)
         return resume_restored(job);
     if (job->state == JOB_WAITING && job->jobs->settings.is_hold_wanted)
-        return job_hold(job, JOB_HOLD_USER, "held: seedancefs was started with --hold");
+        return job_hold(job, JOB_HOLD_USER, "held: seedancefs was started with --hold", NULL);
     if (job->state == JOB_WAITING)
         job_submit_schedule(job, 0);
     else if (job->state == JOB_SUBMITTING)

@@ -12,6 +12,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { PROMPT_KEPT_BYTES = 64 * 1024 };
 
@@ -193,6 +194,7 @@ int jobs_rename(struct job *job, const char *name, bool is_replace_allowed)
     if (target) {
         job_unlink(target);
         target->is_removed = true;
+        job_source_changed(target);
         job_unref(job_ref(target));
     }
     table_key_set(&job->by_name, copy, strlen(copy));
@@ -252,6 +254,20 @@ static void media_unwanted(const struct job *job)
         hooks->on_media_unwanted(hooks->context, job->attempt_id);
 }
 
+static void kept_file_unlink(void *context, int64_t kept_id)
+{
+    const struct jobs *jobs = context;
+    (void)unlinkat(jobs->settings.files_fd, job_bytes_name(kept_id).text, 0);
+}
+
+/* Proof: the user has removed the job for which the files were kept. */
+static void kept_unlink(struct job *job)
+{
+    int r = store_kept_each(job->jobs->settings.store, job->id, kept_file_unlink, job->jobs);
+    if (r < 0)
+        log_warn("input.left", "job=%s error=%s", job->name, err_name(r));
+}
+
 int jobs_remove(struct job *job)
 {
     struct jobs *jobs = job->jobs;
@@ -280,6 +296,9 @@ int jobs_remove(struct job *job)
             job_call_cancel(job);
     }
     job_refreshes_cancel(job);
+    (void)job_links_read(job); /* it needs nothing any more */
+    job_source_changed(job);
+    kept_unlink(job);
     jobs->wake(jobs); /* it may have had a place, or held up the queue behind it */
     media_unwanted(job);
     return 0;

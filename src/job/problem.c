@@ -114,7 +114,21 @@ static void hold_explain(struct job_detail *detail)
 {
     char usd[TEXT_MONEY_SIZE];
     text_usd(detail->attempt.estimated_usd_micros, usd);
-    if (detail->job->hold == JOB_HOLD_RESTORED)
+    const char *problem = job_problem_get(detail->job);
+    CLEANUP(job_inputs_fini) struct job_inputs inputs = {0};
+    const struct store_input *missing = NULL;
+    if (job_inputs_get(detail->job, detail->attempt.id, &inputs) == 0)
+        missing = job_inputs_find(&inputs, JOB_INPUT_MISSING);
+    if (missing)
+        job_reason_set(detail,
+                       "Held: \"%s\" was not there when the prompt was written. `echo submit > "
+                       "ctl` looks again and orders it: about %s USD.",
+                       missing->path, usd);
+    else if ((detail->job->hold == JOB_HOLD_INPUT || detail->job->hold == JOB_HOLD_PRICE) &&
+             problem)
+        job_reason_set(detail, "%.*s `echo submit > ctl` orders it: %s USD.",
+                       (int)strcspn(problem, "\n"), problem, usd);
+    else if (detail->job->hold == JOB_HOLD_RESTORED)
         job_reason_set(detail,
                        "The data directory is a copy; nothing was sent from it. `echo submit > "
                        "ctl` orders it: %s USD.",
@@ -129,8 +143,18 @@ static void hold_explain(struct job_detail *detail)
                        usd);
 }
 
+/* Made each time, because it tells how the other job is doing. */
+static void wait_explain(struct job_detail *detail)
+{
+    CLEANUP(buf_fini) struct buf text = {.limit = 1024};
+    if (job_needs_to_text(detail->job, &text) != JOB_NEEDS_MET && !text.error && text.len > 0)
+        job_reason_set(detail, "%s", buf_text(&text));
+}
+
 const char *job_reason_get(struct job_detail *detail)
 {
+    if (detail && detail->is_waiting_for_input && detail->job->state == JOB_WAITING)
+        wait_explain(detail);
     if (detail && !detail->reason && detail->job->state == JOB_HELD)
         hold_explain(detail);
     if (detail && !detail->reason && detail->job->state == JOB_DRAFT && detail->job->takes)

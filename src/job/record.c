@@ -12,16 +12,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+static int inputs_save(struct store *store, const struct job_inputs *inputs)
+{
+    int r = 0;
+    for (size_t i = 0; inputs && i < inputs->count && r == 0; i++)
+        r = store_input_save(store, &inputs->rows[i]);
+    return r;
+}
+
 static int change_attempt_save(struct job *job, const struct job_change *change)
 {
     struct store *store = job->jobs->settings.store;
     struct job_detail *detail = job->detail;
     if (job->attempt_id == 0)
         return 0;
-    if (change->prompt)
-        return store_attempt_insert(store, &detail->attempt, change->prompt->body,
-                                    change->prompt->body_len, change->prompt->display,
-                                    change->prompt->display_len);
+    if (change->prompt) {
+        int r = store_attempt_insert(store, &detail->attempt, change->prompt->body,
+                                     change->prompt->body_len, change->prompt->display,
+                                     change->prompt->display_len);
+        return r < 0 ? r : inputs_save(store, change->inputs);
+    }
     if (change->copied_id)
         return store_attempt_copy(store, &detail->attempt, change->copied_id);
     if (change->is_adopted)
@@ -30,7 +40,14 @@ static int change_attempt_save(struct job *job, const struct job_change *change)
     if (detail->unsaved_response)
         r = store_attempt_response_set(store, job->attempt_id, detail->unsaved_response,
                                        detail->unsaved_response_len);
-    return r < 0 ? r : store_attempt_update(store, &detail->attempt);
+    if (r == 0)
+        r = store_attempt_update(store, &detail->attempt);
+    if (r == 0)
+        r = inputs_save(store, change->inputs);
+    if (r == 0 && change->to == JOB_SUBMITTING && detail->outgoing &&
+        detail->outgoing->is_filled_in)
+        r = store_sent_save(store, job->attempt_id, detail->outgoing->body, detail->outgoing->len);
+    return r;
 }
 
 int job_row_save(struct job *job, const char *name, enum job_state state, int64_t updated_ms)
@@ -119,6 +136,7 @@ static void change_apply(struct job *job, const struct job_change *change, int64
     }
     job_check(job);
     jobs_changed(job);
+    job_source_changed(job);
 }
 
 int job_change(struct job *job, const struct job_change *change)

@@ -43,6 +43,7 @@ static void url_answer(struct job_take *take, int result)
     const struct job_hooks *hooks = &take->job->jobs->settings.hooks;
     if (hooks->on_url)
         hooks->on_url(hooks->context, take, result);
+    jobs_prepared(take->job->jobs, PREPARE_URL, take->id, result);
 }
 
 static void refresh_end(struct job_refresh *refresh, int result)

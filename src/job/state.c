@@ -94,12 +94,14 @@ static int attempt_replace(struct job *job, struct store_attempt *attempt,
         return r;
     }
     *attempt = (struct store_attempt){0};
+    (void)job_links_read(job);
     store_attempt_fini(&before);
     free(problem);
     job_text_clear(&detail->reason);
     detail->failures = 0;
     detail->saw_404 = false;
     detail->progress_permille = 0;
+    detail->is_waiting_for_input = detail->is_preparing = detail->is_media_seen = false;
     return 0;
 }
 
@@ -163,7 +165,8 @@ static void attempt_copy_cost(struct store_attempt *to, const struct store_attem
 
 /* DRAFT, INVALID -> WAITING or HELD: the user's intent, durable with the exact bytes that will be
  * sent. */
-int job_to_accepted(struct job *job, const struct prompt *prompt, enum job_hold hold)
+int job_to_accepted(struct job *job, const struct prompt *prompt, struct job_inputs *inputs,
+                    enum job_hold hold)
 {
     CLEANUP(store_attempt_fini) struct store_attempt attempt = {0};
     int r = job_to_draft(job);
@@ -174,6 +177,8 @@ int job_to_accepted(struct job *job, const struct prompt *prompt, enum job_hold 
     attempt.duration_ms = prompt->duration_s * 1000;
     attempt.input_video_ms = prompt->input_video_ms;
     attempt.estimated_usd_micros = prompt->estimate_usd_micros;
+    for (size_t i = 0; i < inputs->count; i++)
+        inputs->rows[i].attempt_id = attempt.id;
     char note[128];
     char usd[TEXT_MONEY_SIZE];
     text_usd(attempt.estimated_usd_micros, usd);
@@ -182,7 +187,8 @@ int job_to_accepted(struct job *job, const struct prompt *prompt, enum job_hold 
     struct job_change change = {.to = hold == JOB_HOLD_NONE ? JOB_WAITING : JOB_HELD,
                                 .durability = STORE_DURABLE,
                                 .note = note,
-                                .prompt = prompt};
+                                .prompt = prompt,
+                                .inputs = inputs};
     enum job_hold before = job->hold;
     job->hold = hold;
     r = attempt_replace(job, &attempt, &change);
@@ -196,17 +202,35 @@ int job_to_ordered(struct job *job)
 {
     job_text_clear(&job->detail->reason);
     job_problem_clear(job->detail);
-    const struct job_change change = {
-        .to = JOB_WAITING, .durability = STORE_DURABLE, .note = "ordered by the user"};
-    return job_change(job, &change);
+    CLEANUP(job_inputs_fini) struct job_inputs inputs = {0};
+    int r = job_inputs_get(job, job->attempt_id, &inputs);
+    for (size_t i = 0; i < inputs.count && r == 0; i++) {
+        struct store_input *row = &inputs.rows[i];
+        const struct job *on = row->job_id ? jobs_get(job->jobs, row->job_id) : NULL;
+        if (row->job_id)
+            row->take_id = on && on->picked ? on->picked->id : 0;
+    }
+    const struct job_change change = {.to = JOB_WAITING,
+                                      .durability = STORE_DURABLE,
+                                      .note = "ordered by the user",
+                                      .inputs = &inputs};
+    if (r == 0)
+        r = job_change(job, &change);
+    if (r == 0)
+        job_links_accept(job);
+    return r;
 }
 
 /* WAITING -> HELD: nothing has been sent, and nothing will be before the user says so. The job has
  * no call, and stands in no queue. */
-int job_to_held(struct job *job, enum job_hold hold, const char *note)
+int job_to_held(struct job *job, enum job_hold hold, const char *note, const char *problem)
 {
-    job_problem_clear(job->detail);
-    job_text_clear(&job->detail->reason);
+    struct job_detail *detail = job->detail;
+    job_problem_clear(detail);
+    if (problem)
+        job_problem_set(detail, "%s", problem);
+    job_text_clear(&detail->reason);
+    detail->is_waiting_for_input = detail->is_preparing = false;
     job->hold = hold;
     const struct job_change change = {.to = JOB_HELD, .durability = STORE_DURABLE, .note = note};
     int r = job_change(job, &change);
@@ -394,7 +418,9 @@ int job_to_submitting(struct job *job)
     job_problem_clear(detail);
     job_text_clear(&detail->reason);
     detail->attempt.submitted_ms = jobs_wall_ms(job->jobs);
-    struct job_change change = {.to = JOB_SUBMITTING, .durability = STORE_DURABLE};
+    struct job_change change = {.to = JOB_SUBMITTING,
+                                .durability = STORE_DURABLE,
+                                .inputs = detail->outgoing ? &detail->outgoing->inputs : NULL};
     r = job_change(job, &change);
     if (r < 0)
         detail->attempt.submitted_ms = 0;

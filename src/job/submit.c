@@ -25,7 +25,6 @@ enum {
     RESPONSE_AGAIN_MS = 500, /* if there was no memory to read it */
 };
 
-static void job_submit_due(void *context);
 static void submit_next(void *context);
 
 void job_submit_schedule(struct job *job, int64_t delay_ms)
@@ -33,13 +32,13 @@ void job_submit_schedule(struct job *job, int64_t delay_ms)
     timer_set(job->jobs->settings.timers, &job->detail->timer, delay_ms, job_submit_due, job);
 }
 
-int job_hold(struct job *job, enum job_hold hold, const char *note)
+int job_hold(struct job *job, enum job_hold hold, const char *note, const char *problem)
 {
     bool was_queued = job->detail->is_queued;
     timer_cancel(job->jobs->settings.timers, &job->detail->timer);
     job_unqueue(job);
     job_quiet_end(job); /* the order that ends it is not made to wait */
-    int r = job_to_held(job, hold, note);
+    int r = job_to_held(job, hold, note, problem);
     if (was_queued)
         jobs_submit_soon(job->jobs);
     return r;
@@ -47,7 +46,7 @@ int job_hold(struct job *job, enum job_hold hold, const char *note)
 
 void job_copy_hold(struct job *job)
 {
-    if (job_hold(job, JOB_HOLD_COPY, "this looks like a copy of a job") == 0)
+    if (job_hold(job, JOB_HOLD_COPY, "this looks like a copy of a job", NULL) == 0)
         return;
     job->hold = JOB_HOLD_COPY; /* it is not sent, but tried again */
     job_submit_schedule(job, JOB_SAVE_AGAIN_MS);
@@ -58,6 +57,8 @@ static int create_send(void *context)
     struct job *job = context;
     struct job_budget_state state;
     if (job->jobs->is_stopping)
+        return -ECANCELED;
+    if (job_needs_get(job) != JOB_NEEDS_MET)
         return -ECANCELED;
     int r = job_budget_check(job, &state);
     return r < 0 ? r : job_to_submitting(job);
@@ -276,40 +277,78 @@ static void create_done(void *context, const struct api_response *response)
     if (job->is_removed && job->state != JOB_SUBMITTING)
         timer_cancel(jobs->settings.timers, &job->detail->timer);
     job_response_unreserve(job->detail);
+    job_outgoing_drop(job->detail);
     job_unref(job);
     submit_next(jobs);
 }
 
-static int create_start(struct job *job)
+static int create_start(struct job *job, struct buf *why)
 {
     struct jobs *jobs = job->jobs;
     struct job_detail *detail = job->detail;
     const struct api_create_callbacks callbacks = {job, create_send, create_received, create_done};
-    CLEANUP_FREE char *body = NULL;
-    size_t len = 0;
-    int r = store_attempt_blob_get(jobs->settings.store, job->attempt_id, STORE_BODY, &body, &len);
-    if (r == 0 && !body)
-        r = -ERR_STORE_CORRUPT;
-    if (r == 0)
+    CLEANUP(outgoing_fini) struct outgoing made = {0};
+    job_outgoing_drop(detail);
+    int r = job_request_make(job, &made, why);
+    detail->outgoing = r == 0 ? calloc(1, sizeof(*detail->outgoing)) : NULL;
+    if (r == 0 && !detail->outgoing)
+        r = -ENOMEM;
+    if (r == 0) {
+        *detail->outgoing = made;
+        made = (struct outgoing){0};
         r = job_response_reserve(detail);
+    }
     if (r == 0)
-        r = api_create(jobs->settings.api, body, len, &callbacks, &detail->call);
-    if (r < 0)
+        r = api_create(jobs->settings.api, detail->outgoing->body, detail->outgoing->len,
+                       &callbacks, &detail->call);
+    if (r < 0) {
+        job_outgoing_drop(detail);
         return r;
+    }
     detail->key_generation = jobs->key_generation;
     jobs->creates++;
     return 0;
 }
 
+/* What the request needs is gone, or it costs more than what was accepted: the user decides. */
+static void create_hold(struct job *job, enum job_hold hold, const char *why)
+{
+    char problem[1024];
+    (void)snprintf(problem, sizeof(problem),
+                   "%s\nNothing was sent and nothing was charged. `echo submit > ctl` orders it as "
+                   "it is now; or write %s anew.\n",
+                   why, job_prompt_name(job->detail));
+    if (job_hold(job, hold, hold == JOB_HOLD_PRICE ? "held: it costs more" : why, problem) < 0)
+        job_submit_schedule(job, JOB_SAVE_AGAIN_MS);
+}
+
 static void job_create(struct job *job)
 {
-    int r = create_start(job);
-    if (r == 0)
+    struct job_detail *detail = job->detail;
+    CLEANUP(buf_fini) struct buf why = {.limit = 512};
+    int r = create_start(job, &why);
+    detail->is_preparing = r == -EINPROGRESS || (r < 0 && detail->is_preparing);
+    if (r == 0) {
+        detail->is_preparing = false;
         return;
-    log_warn("create.refused", "job=%s error=%s", job->name, err_name(r));
-    job_reason_set(job->detail, "The request could not be sent: %s. seedancefs tries again.",
-                   err_sentence(r));
+    }
+    if (r == -ESTALE || (r == -ERR_BUDGET && why.len > 0)) {
+        create_hold(job, r == -ESTALE ? JOB_HOLD_INPUT : JOB_HOLD_PRICE, buf_text(&why));
+        return;
+    }
+    if (r == -EINPROGRESS) { /* look_again follows; should it be lost, this does */
+        job_reason_set(detail, "%s", buf_text(&why));
+        jobs_changed(job);
+        job_submit_schedule(job, PREPARED_MS);
+        return;
+    }
+    if (why.len > 0)
+        job_reason_set(detail, "%s seedancefs tries again.", buf_text(&why));
+    else
+        job_reason_set(detail, "The request could not be sent: %s. seedancefs tries again.",
+                       err_sentence(r));
     jobs_changed(job);
+    log_warn("create.refused", "job=%s error=%s", job->name, err_name(r));
     job_submit_schedule(job, create_delay_ms(job));
 }
 
@@ -319,7 +358,49 @@ static void submit_enqueue(struct job *job)
     DL_APPEND2(job->jobs->submit_queue, job->detail, queue_prev, queue_next);
 }
 
-static void job_submit_due(void *context)
+/* Whether what other jobs make for this one is there. If not, the job waits, and look_again follows;
+ * or it is held, because nothing is ordered by somebody else's word. */
+static bool needs_pass(struct job *job)
+{
+    struct job_detail *detail = job->detail;
+    enum job_needs needs = job_needs_get(job);
+    if (needs == JOB_NEEDS_MET) {
+        if (detail->is_waiting_for_input) {
+            detail->is_waiting_for_input = false;
+            job_text_clear(&detail->reason);
+            jobs_changed(job);
+        }
+        return true;
+    }
+    CLEANUP(buf_fini) struct buf why = {.limit = 512};
+    detail->is_waiting_for_input = needs == JOB_NEEDS_WAIT;
+    if (needs == JOB_NEEDS_WAIT)
+        jobs_changed(job);
+    else if (needs == JOB_NEEDS_UNREAD)
+        job_submit_schedule(job, JOB_SAVE_AGAIN_MS);
+    else if (job_needs_to_text(job, &why) == needs)
+        create_hold(job, JOB_HOLD_INPUT, buf_text(&why));
+    return false;
+}
+
+void job_look_again(struct job *job)
+{
+    struct job_detail *detail = job->detail;
+    if (!detail || job->is_removed || job->state != JOB_WAITING || job->jobs->is_stopping)
+        return;
+    bool is_met = job_needs_get(job) == JOB_NEEDS_MET;
+    if (is_met && (detail->is_queued || detail->call))
+        return;
+    if (detail->call) { /* it is being connected, and must not be sent */
+        job_call_cancel(job);
+        job_response_unreserve(detail);
+        jobs_submit_soon(job->jobs);
+    }
+    job_unqueue(job);
+    job_submit_schedule(job, 0);
+}
+
+void job_submit_due(void *context)
 {
     struct job *job = context;
     struct jobs *jobs = job->jobs;
@@ -329,6 +410,15 @@ static void job_submit_due(void *context)
         return;
     if (job->hold != JOB_HOLD_NONE) { /* the same */
         job_copy_hold(job);
+        return;
+    }
+    if (!needs_pass(job))
+        return;
+    int r = job_media_check(job);
+    if (r == -EINPROGRESS)
+        return;
+    if (r < 0) {
+        job_submit_schedule(job, JOB_SAVE_AGAIN_MS);
         return;
     }
     int64_t quiet_ms = job_quiet_left_ms(job);

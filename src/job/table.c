@@ -24,6 +24,22 @@ void jobs_changed(struct job *job)
         hooks->on_change(hooks->context, job);
 }
 
+void outgoing_fini(struct outgoing *outgoing)
+{
+    free(outgoing->body);
+    job_inputs_fini(&outgoing->inputs);
+    *outgoing = (struct outgoing){0};
+}
+
+void job_outgoing_drop(struct job_detail *detail)
+{
+    if (!detail->outgoing)
+        return;
+    outgoing_fini(detail->outgoing);
+    free(detail->outgoing);
+    detail->outgoing = NULL;
+}
+
 static void detail_free(struct job_detail *detail)
 {
     struct job_file *file;
@@ -45,6 +61,7 @@ static void detail_free(struct job_detail *detail)
     free(detail->prompt_problem);
     free(detail->unsaved_response);
     free(detail->reserved_response);
+    job_outgoing_drop(detail);
     free(detail);
 }
 
@@ -334,6 +351,28 @@ const struct store_attempt *job_attempt_get(const struct job_detail *detail)
 {
     static const struct store_attempt none = {.output_ms = -1};
     return detail ? &detail->attempt : &none;
+}
+
+void job_inputs_fini(struct job_inputs *inputs)
+{
+    for (size_t i = 0; i < inputs->count; i++)
+        store_input_fini(&inputs->rows[i]);
+    free(inputs->rows);
+    *inputs = (struct job_inputs){0};
+}
+
+int job_inputs_get(const struct job *job, int64_t attempt_id, struct job_inputs *out)
+{
+    return store_inputs_get(job->jobs->settings.store, attempt_id, &out->rows, &out->count);
+}
+
+const struct store_input *job_inputs_find(const struct job_inputs *inputs, enum job_input_form form)
+{
+    for (size_t i = 0; i < inputs->count; i++) {
+        if (inputs->rows[i].form == (int64_t)form)
+            return &inputs->rows[i];
+    }
+    return NULL;
 }
 
 void job_unqueue(struct job *job)

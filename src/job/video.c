@@ -187,6 +187,13 @@ void jobs_cover_set(struct job_take *take, const struct job_media_size *cover)
     job_take_persist(take, NULL);
 }
 
+void jobs_frame_done(struct job_take *take, enum job_frame frame, int result)
+{
+    jobs_prepared(take->job->jobs,
+                  frame == JOB_FIRST_FRAME ? PREPARE_FIRST_FRAME : PREPARE_LAST_FRAME, take->id,
+                  result);
+}
+
 void jobs_video_failed(struct job_take *take, int result)
 {
     struct job *job = take->job;

@@ -5,10 +5,19 @@
  */
 #include "check.h"
 
+#include "seedancefs/base/table.h"
+
 static bool frames_are_there(const struct check *c)
 {
     return json_member_get(c->root, role_words[ROLE_FIRST]) ||
            json_member_get(c->root, role_words[ROLE_LAST]);
+}
+
+static bool lengths_are_filled_in(const struct check *c)
+{
+    const struct local_file *file;
+    LL_SEARCH_SCALAR(c->files, file, number, PROMPT_DURATIONS);
+    return file != NULL;
 }
 
 void body_render(const struct check *c, struct buf *out, bool is_display)
@@ -18,9 +27,11 @@ void body_render(const struct check *c, struct buf *out, bool is_display)
     json_write_object_begin(&w);
     for (size_t i = 0; i < field_count; i++) {
         const struct json *node = json_member_get(c->root, fields[i].name);
-        /* Frames are items of content. */
-        bool is_sent = node || fields[i].type != VALUE_NONE ||
-                       (fields[i].write == write_content && frames_are_there(c));
+        /* Frames are items of content. People see no lengths that they did not write. */
+        bool is_sent =
+            node || fields[i].type != VALUE_NONE ||
+            (fields[i].write == write_content && frames_are_there(c)) ||
+            (fields[i].write == write_durations && lengths_are_filled_in(c) && !is_display);
         if (!fields[i].write || !is_sent)
             continue;
         json_write_key(&w, fields[i].name);

@@ -3,6 +3,8 @@
  */
 #include "check.h"
 
+#include "seedancefs/base/number.h"
+#include "seedancefs/base/table.h"
 #include "seedancefs/prompt/defaults.h"
 
 #include <stdio.h>
@@ -11,6 +13,7 @@
 
 enum {
     DECLARED_SLACK_MS = 100, /* people round to a tenth of a second */
+    FOUND_SLACK_MS = 500,    /* and leave out the last frame */
     NAMES_MAX = 32,
 };
 
@@ -48,12 +51,13 @@ void check_init(struct check *c, const struct json *root, const struct prompt_se
 
 void check_fini(struct check *c)
 {
-    while (c->inlined) {
-        struct inlined *next = c->inlined->next;
-        free(c->inlined->data_url);
-        free(c->inlined);
-        c->inlined = next;
+    struct local_file *file;
+    struct local_file *next;
+    LL_FOREACH_SAFE (c->files, file, next) {
+        free(file->data_url);
+        free(file);
     }
+    c->files = NULL;
 }
 
 static void check_members(struct check *c)
@@ -137,6 +141,30 @@ static void check_audio_company(struct check *c)
     }
 }
 
+/* The lengths of videos of the mount are known, or will be: those of other jobs from the service,
+ * those of files by looking at them. */
+static void check_found(struct check *c, const struct json *durations, const struct json *input)
+{
+    size_t videos = c->counts[MEDIA_VIDEO];
+    int64_t declared_ms = max_int64(c->input_ms, c->durations_ms);
+    if (c->found_videos == 0 || c->found_videos < videos)
+        return;
+    bool is_known = c->found_lengths == videos;
+    if (is_known && c->found_ms > INPUT_ALL_MAX_S * 1000 + DECLARED_SLACK_MS * (int64_t)videos)
+        problem_add(c, SEVERITY_ERROR, c->root, "video_urls", "range",
+                    "the videos are %g seconds long together; the service accepts at most %d.",
+                    (double)c->found_ms / 1000, INPUT_ALL_MAX_S);
+    if (is_known && declared_ms >= 0 && llabs(declared_ms - c->found_ms) > FOUND_SLACK_MS)
+        problem_add(c, SEVERITY_WARNING, durations ? durations : input,
+                    durations ? "video_durations" : "input_video_duration", "value",
+                    "comes to %g seconds, but the videos are %g seconds long. Leave it out: "
+                    "seedancefs fills it in.",
+                    (double)declared_ms / 1000, (double)c->found_ms / 1000);
+    static const struct local_file lengths = {.number = PROMPT_DURATIONS, .length_ms = -1};
+    if (!durations && !input && !c->error)
+        c->error = local_file_add(c, &lengths);
+}
+
 static void check_declared(struct check *c)
 {
     const struct json *durations = json_member_get(c->root, "video_durations");
@@ -163,7 +191,8 @@ static void check_declared(struct check *c)
         problem_add(c, SEVERITY_ERROR, input, "input_video_duration", "exclusive",
                     "is %g seconds, but video_durations come to %g.", (double)c->input_ms / 1000,
                     (double)c->durations_ms / 1000);
-    if (!durations && !input)
+    check_found(c, durations, input);
+    if (!durations && !input && c->found_lengths < videos)
         problem_add(c, SEVERITY_WARNING, c->root, "input_video_duration", "estimate",
                     "the length of the input video is not given; the estimate counts %d seconds, "
                     "the worst case. Give the length for a better estimate.",

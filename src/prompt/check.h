@@ -16,13 +16,16 @@
 
 enum { PATH_SIZE = 96, SHOWN_SIZE = 256 };
 
-/* A local file whose content replaces its name in the body. */
-struct inlined {
-    struct inlined *next;
-    const struct json *node; /* the string with the name */
-    char *data_url;
-    size_t file_bytes;
-    size_t prefix_len; /* of data_url, including the comma */
+/* A file of the mount: its content replaces its path in the body, now or later. */
+struct local_file {
+    struct local_file *next;
+    const struct json *node; /* the string with the path; NULL: the lengths of all videos */
+    char *data_url;          /* NULL: its place stays empty */
+    int number;              /* as in struct prompt_input, and the rest of it: */
+    enum reference_kind kind;
+    char field[PATH_SIZE];
+    size_t body_offset;
+    int64_t length_ms;
 };
 
 /* The roles of media. A frame is an image. */
@@ -57,10 +60,14 @@ struct check {
 
     size_t counts[MEDIA_KINDS]; /* of media in the whole request */
     struct modes modes;
-    int64_t durations_ms; /* sum of video_durations, or -1 */
-    int64_t input_ms;     /* input_video_duration, or -1 */
-    struct inlined *inlined;
-    size_t inlined_bytes; /* of all data URLs */
+    int64_t durations_ms;     /* sum of video_durations, or -1 */
+    int64_t input_ms;         /* input_video_duration, or -1 */
+    struct local_file *files; /* a utlist, in the order in which they were found */
+    size_t inlined_bytes;     /* of all data URLs */
+    /* The lengths of the videos that are files, as far as they are known, and how many are. */
+    int64_t found_ms;
+    size_t found_lengths;
+    size_t found_videos;
     bool has_unread_media;
 };
 
@@ -102,6 +109,7 @@ int document_parse(const char *bytes, size_t len, const char *example,
                    struct json_document **document, struct prompt_report *report) NODISCARD;
 
 /* media.c, content.c: check values that are addresses or contain them. */
+int local_file_add(struct check *c, const struct local_file *file) NODISCARD; /* a copy */
 void check_media(struct check *c, enum reference_kind kind, const struct json *node,
                  const char *path);
 field_check_fn check_content;
@@ -114,7 +122,7 @@ extern const char *const role_words[ROLES]; /* as they are sent; "" for ROLE_NON
 field_check_fn check_frame;
 
 /* field_write.c, body.c: the writers in the table of fields, and of the whole body. */
-field_write_fn write_value, write_plain, write_media, write_content;
+field_write_fn write_value, write_plain, write_durations, write_media, write_content;
 
 void body_render(const struct check *c, struct buf *out, bool is_display);
 

@@ -3,6 +3,8 @@
  */
 #include "check.h"
 
+#include "seedancefs/base/table.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -44,15 +46,35 @@ static void write_shortened(struct json_writer *w, const char *url)
     json_write_string(w, text);
 }
 
+/* The content of a file, or an empty string that is replaced later, and where it stands. */
+static bool write_file(const struct check *c, struct json_writer *w, const struct json *node)
+{
+    struct local_file *file;
+    LL_SEARCH_SCALAR(c->files, file, node, node);
+    if (!file)
+        return false;
+    const char *url = file->data_url ? file->data_url : "";
+    json_write_string(w, url);
+    file->body_offset = w->out->len - strlen(url) - strlen("\"\"");
+    return true;
+}
+
+void write_durations(const struct check *c, const struct field *field UNUSED, struct json_writer *w,
+                     const struct json *node, bool is_display UNUSED)
+{
+    if (node)
+        json_write_node(w, node);
+    else
+        (void)write_file(c, w, NULL);
+}
+
 static void write_address(const struct check *c, struct json_writer *w, const struct json *node,
                           bool is_display)
 {
     const char *url = json_text_get(node);
     /* People see the path that they wrote. */
-    for (const struct inlined *i = c->inlined; i && !is_display; i = i->next) {
-        if (i->node == node)
-            url = i->data_url;
-    }
+    if (!is_display && write_file(c, w, node))
+        return;
     if (is_display && strncasecmp(url, "data:", strlen("data:")) == 0)
         write_shortened(w, url);
     else

@@ -26,7 +26,7 @@ const struct field fields[] = {
     {"image_urls", check_many, write_media, MEDIA_IMAGE, VALUE_NONE, 0},
     {"video_url", check_one, write_media, MEDIA_VIDEO, VALUE_NONE, 0},
     {"video_urls", check_many, write_media, MEDIA_VIDEO, VALUE_NONE, 0},
-    {"video_durations", check_durations, write_plain, 0, VALUE_NONE, 0},
+    {"video_durations", check_durations, write_durations, 0, VALUE_NONE, 0},
     {"input_video_duration", check_input, write_plain, 0, VALUE_NONE, 0},
     {"audio_url", check_one, write_media, MEDIA_AUDIO, VALUE_NONE, 0},
     {"audio_urls", check_many, write_media, MEDIA_AUDIO, VALUE_NONE, 0},

@@ -6,8 +6,10 @@
 #include "media_type.h"
 
 #include "seedancefs/base/base64.h"
+#include "seedancefs/base/cleanup.h"
 #include "seedancefs/base/err.h"
 #include "seedancefs/base/number.h"
+#include "seedancefs/base/table.h"
 #include "seedancefs/base/text.h"
 
 #include <errno.h>
@@ -118,19 +120,14 @@ static bool check_type(struct check *c, enum reference_kind kind, const struct j
     return false;
 }
 
-static void refuse_inline_video(struct check *c, const struct json *node, const char *path)
-{
-    problem_add(c, SEVERITY_ERROR, node, path, "url",
-                "the service accepts videos by public address only, neither local files nor data:. "
-                "Upload the file somewhere and write its https:// address.");
-}
-
 static void check_data(struct check *c, enum reference_kind kind, const struct json *node,
                        const char *path, const char *url)
 {
     const struct media_rule *rule = &media_rules[kind];
-    if (rule->max_bytes == 0) {
-        refuse_inline_video(c, node, path);
+    if (!rule->is_inline) {
+        problem_add(c, SEVERITY_ERROR, node, path, "url",
+                    "the service does not accept videos as data:. Save the video beside "
+                    "prompt.json and write its name, or write an https:// address.");
         return;
     }
     const char *mime = url + strlen("data:");
@@ -159,40 +156,42 @@ static void check_data(struct check *c, enum reference_kind kind, const struct j
                      media_type_detect(head, min_size((size_t)bytes, sizeof(head))));
 }
 
-/* Makes the data: URL of a file whose content was read. */
-static int inline_file(struct check *c, const struct json *node, const struct media_type *type,
-                       const struct buf *file)
+int local_file_add(struct check *c, const struct local_file *file)
 {
-    struct inlined *made = calloc(1, sizeof(*made));
+    struct local_file *made = malloc(sizeof(*made));
     if (!made)
         return -ENOMEM;
-    struct buf url;
-    buf_init(&url, PROMPT_BYTES_MAX);
-    (void)buf_addf(&url, "data:%s;base64,", type->mime);
-    made->prefix_len = url.len;
-    base64_encode(&url, buf_text(file), file->len);
-    if (url.error) {
-        int r = url.error;
-        buf_fini(&url);
-        free(made);
-        return r;
-    }
-    c->inlined_bytes += url.len;
-    made->data_url = buf_take(&url);
-    made->node = node;
-    made->file_bytes = file->len;
-    made->next = c->inlined;
-    c->inlined = made;
+    *made = *file;
+    LL_APPEND(c->files, made);
     return 0;
 }
 
+/* Makes the data: URL of a file whose content was read. */
+static int inline_file(struct check *c, struct local_file *file, const struct media_type *type,
+                       const struct buf *content)
+{
+    CLEANUP(buf_fini) struct buf url = {.limit = PROMPT_BYTES_MAX};
+    (void)buf_addf(&url, "data:%s;base64,", type->mime);
+    base64_encode(&url, buf_text(content), content->len);
+    if (url.error)
+        return url.error;
+    c->inlined_bytes += url.len;
+    file->data_url = buf_take(&url);
+    int r = local_file_add(c, file);
+    if (r < 0)
+        free(file->data_url);
+    return r;
+}
+
 static void problem_unreadable(struct check *c, enum reference_kind kind, const struct json *node,
-                               const char *path, const char *name, int r)
+                               const char *path, const char *name, const char *why, int r)
 {
     char text[SHOWN_SIZE];
     const char *visible = shown(name, text);
     const char *slash = strrchr(visible, '/');
-    if (r == -EFBIG)
+    if (why)
+        problem_add(c, SEVERITY_ERROR, node, path, "file", "%s", why);
+    else if (r == -EFBIG)
         problem_add(c, SEVERITY_ERROR, node, path, "size",
                     "the file \"%s\" is larger than %d bytes, the most the service accepts for %s.",
                     shown(name, text), media_rules[kind].max_bytes, media_rules[kind].noun);
@@ -228,33 +227,67 @@ static void problem_unreadable(struct check *c, enum reference_kind kind, const 
                     shown(name, text), err_sentence(r));
 }
 
+static void add_content(struct check *c, struct local_file *file, const char *path,
+                        const struct buf *content)
+{
+    const struct media_type *type =
+        media_type_detect((const unsigned char *)buf_text(content), content->len);
+    size_t encoded = content->len / 3 * 4 + 64;
+    if (!check_type(c, file->kind, file->node, path, type))
+        return;
+    if (encoded > PROMPT_BYTES_MAX - c->inlined_bytes)
+        problem_add(c, SEVERITY_ERROR, file->node, path, "size",
+                    "with this file the request exceeds 64 MB, the most the service accepts. "
+                    "Use smaller files, or https:// addresses.");
+    else
+        c->error = inline_file(c, file, type, content);
+}
+
+/* The place of the address stays empty. */
+static void add_later(struct check *c, struct local_file *file, const char *path,
+                      const struct prompt_found *found)
+{
+    if ((enum reference_kind)found->media != file->kind) {
+        problem_add(c, SEVERITY_ERROR, file->node, path, "media-type",
+                    "\"%s\" is %s %s, but %s %s is needed here.", json_text_get(file->node),
+                    found->media == PROMPT_IMAGE ? "an" : "a",
+                    media_rules[(enum reference_kind)found->media].noun,
+                    file->kind == MEDIA_VIDEO ? "a" : "an", media_rules[file->kind].noun);
+        return;
+    }
+    file->number = found->number;
+    file->length_ms = found->length_ms;
+    if (file->kind == MEDIA_VIDEO) {
+        c->found_videos++;
+        c->found_lengths += found->length_ms >= 0;
+        c->found_ms += max_int64(found->length_ms, 0);
+    }
+    c->error = local_file_add(c, file);
+}
+
 static void read_local(struct check *c, enum reference_kind kind, const struct json *node,
                        const char *path, const char *name)
 {
+    const struct prompt_settings *settings = c->settings;
     size_t max_bytes = (size_t)media_rules[kind].max_bytes;
-    struct buf file;
-    buf_init(&file, max_bytes);
-    int r = c->settings->read_media(c->settings->media_context, name, max_bytes, &file);
+    CLEANUP(buf_fini) struct buf content = {.limit = max_bytes};
+    struct prompt_found found = {.number = PROMPT_INLINE, .length_ms = -1};
+    struct local_file file = {.node = node, .kind = kind, .number = PROMPT_INLINE, .length_ms = -1};
+    (void)snprintf(file.field, sizeof(file.field), "%s", path);
+    int r = settings->read_media(settings->media_context, name, (enum prompt_media)kind, max_bytes,
+                                 settings->is_content_unread ? NULL : &content, &found);
     if (r >= 0)
-        r = file.error;
-    if (r == -ENOMEM) {
+        r = content.error;
+    if (r == -ENOMEM)
         c->error = r;
-    } else if (r < 0) {
-        problem_unreadable(c, kind, node, path, name, r);
-    } else {
-        const struct media_type *type =
-            media_type_detect((const unsigned char *)buf_text(&file), file.len);
-        size_t encoded = file.len / 3 * 4 + 64;
-        if (!check_type(c, kind, node, path, type))
-            r = 0;
-        else if (encoded > PROMPT_BYTES_MAX - c->inlined_bytes)
-            problem_add(c, SEVERITY_ERROR, node, path, "size",
-                        "with this file the request exceeds 64 MB, the most the service accepts. "
-                        "Use smaller files, or https:// addresses.");
-        else
-            c->error = inline_file(c, node, type, &file);
-    }
-    buf_fini(&file);
+    else if (r < 0)
+        problem_unreadable(c, kind, node, path, name, found.why, r);
+    else if (found.number != PROMPT_INLINE)
+        add_later(c, &file, path, &found);
+    else if (settings->is_content_unread)
+        c->has_unread_media = true;
+    else
+        add_content(c, &file, path, &content);
 }
 
 /* What a file in the mount could be called, seen from the directory of a job. */
@@ -279,8 +312,6 @@ static void check_local(struct check *c, enum reference_kind kind, const struct 
     if (name[0] == '\0')
         problem_add(c, SEVERITY_ERROR, node, path, "url",
                     "is empty. Write an https:// address, or leave the field out.");
-    else if (media_rules[kind].max_bytes == 0)
-        refuse_inline_video(c, node, path);
     else if (name[0] == '/')
         problem_add(c, SEVERITY_ERROR, node, path, "url",
                     "\"%s\" begins at the root of this machine, where the service and this mount "

@@ -15,9 +15,9 @@ static const struct model models[] = {
 };
 
 const struct media_rule media_rules[MEDIA_KINDS] = {
-    [MEDIA_IMAGE] = {"image", "image_url", "image_urls", 9, IMAGE_BYTES_MAX},
-    [MEDIA_VIDEO] = {"video", "video_url", "video_urls", 3, 0},
-    [MEDIA_AUDIO] = {"audio", "audio_url", "audio_urls", 3, AUDIO_BYTES_MAX},
+    [MEDIA_IMAGE] = {"image", "image_url", "image_urls", 9, IMAGE_BYTES_MAX, true},
+    [MEDIA_VIDEO] = {"video", "video_url", "video_urls", 3, VIDEO_BYTES_MAX, false},
+    [MEDIA_AUDIO] = {"audio", "audio_url", "audio_urls", 3, AUDIO_BYTES_MAX, true},
 };
 
 const char *const aspect_ratios[] = {
@@ -130,9 +130,8 @@ static void write_parameters(struct json_writer *w)
         json_write_key(w, media_rules[i].many);
         json_write_object_begin(w);
         json_write_member_int64(w, "max_count", media_rules[i].max_count);
-        json_write_member_bool(w, "local_files", media_rules[i].max_bytes > 0);
-        if (media_rules[i].max_bytes > 0)
-            json_write_member_int64(w, "max_bytes", media_rules[i].max_bytes);
+        json_write_member_bool(w, "local_files", true);
+        json_write_member_int64(w, "max_bytes", media_rules[i].max_bytes);
         json_write_object_end(w);
     }
     write_seconds(w, "input_video_duration", INPUT_MIN_S, INPUT_ALL_MAX_S, 0);

@@ -4,6 +4,7 @@
 
 #include "seedancefs/base/err.h"
 #include "seedancefs/base/number.h"
+#include "seedancefs/base/table.h"
 #include "seedancefs/base/text.h"
 #include "seedancefs/prompt/defaults.h"
 
@@ -29,6 +30,9 @@ struct prompt *prompt_free(struct prompt *prompt)
         free(prompt->text);
         free(prompt->body);
         free(prompt->display);
+        for (size_t i = 0; i < prompt->input_count; i++)
+            free(prompt->inputs[i].path);
+        free(prompt->inputs);
         free(prompt);
     }
     return NULL;
@@ -95,6 +99,8 @@ static void count_input(struct prompt *prompt, const struct check *c)
     if (c->counts[MEDIA_VIDEO] == 0)
         return;
     prompt->input_video_ms = max_int64(c->input_ms, c->durations_ms);
+    if (prompt->input_video_ms < 0 && c->found_lengths == c->counts[MEDIA_VIDEO])
+        prompt->input_video_ms = c->found_ms;
     if (prompt->input_video_ms < 0) {
         prompt->input_video_is_unknown = true;
         prompt->input_video_ms = INPUT_ALL_MAX_S * 1000;
@@ -107,6 +113,39 @@ static enum prompt_hold hold_get(const struct check *c)
     if (json_member_get(c->root, "hold"))
         return c->hold ? PROMPT_HOLD_YES : PROMPT_HOLD_NO;
     return defaults && defaults->hold ? PROMPT_HOLD_YES : PROMPT_HOLD_UNSAID;
+}
+
+static int input_compare(const void *a, const void *b)
+{
+    const struct prompt_input *left = a;
+    const struct prompt_input *right = b;
+    return left->body_offset < right->body_offset ? -1 : 1;
+}
+
+/* After the body was rendered, which has given each its place. */
+static int inputs_fill(struct prompt *prompt, const struct check *c)
+{
+    const struct local_file *file;
+    size_t count = 0;
+    LL_COUNT(c->files, file, count);
+    prompt->inputs = count > 0 ? calloc(count, sizeof(*prompt->inputs)) : NULL;
+    if (count > 0 && !prompt->inputs)
+        return -ENOMEM;
+    LL_FOREACH (c->files, file) {
+        struct prompt_input *input = &prompt->inputs[prompt->input_count++];
+        *input = (struct prompt_input){.number = file->number,
+                                       .media = (enum prompt_media)file->kind,
+                                       .body_offset = file->body_offset,
+                                       .length_ms = file->length_ms,
+                                       .path = strdup(file->node ? json_text_get(file->node) : "")};
+        (void)snprintf(input->field, sizeof(input->field), "%s",
+                       file->node ? file->field : "video_durations");
+        if (!input->path)
+            return -ENOMEM;
+    }
+    if (count > 0)
+        qsort(prompt->inputs, count, sizeof(*prompt->inputs), input_compare);
+    return 0;
 }
 
 static int prompt_fill(struct prompt *prompt, struct check *c)
@@ -135,7 +174,7 @@ static int prompt_fill(struct prompt *prompt, struct check *c)
                           -ERR_PROMPT_INVALID);
     if (r == 0)
         r = render(c, true, DISPLAY_BYTES_MAX, &prompt->display, &prompt->display_len);
-    return r;
+    return r == 0 ? inputs_fill(prompt, c) : r;
 }
 
 static int prompt_make(struct check *c, struct prompt **prompt)

@@ -17,10 +17,12 @@ enum {
     PROMPT_WORDS_MAX = 1000,
     IMAGE_BYTES_MAX = 30 * 1024 * 1024 - 1, /* "< 30 MB", read as the larger MiB */
     AUDIO_BYTES_MAX = 15 * 1024 * 1024,
+    VIDEO_BYTES_MAX = 200 * 1024 * 1024, /* 50 MB in an older documentation */
 };
 
 #define ASPECT_RATIO_DEFAULT "adaptive"
 
+/* In the order of enum prompt_media. */
 enum reference_kind { MEDIA_IMAGE, MEDIA_VIDEO, MEDIA_AUDIO, MEDIA_KINDS };
 
 struct media_rule {
@@ -28,7 +30,8 @@ struct media_rule {
     const char *one;    /* field, and the type of a content item: "image_url" */
     const char *many;   /* "image_urls" */
     unsigned max_count; /* of references */
-    int max_bytes;      /* of a file sent inline; 0: only public addresses are accepted */
+    int max_bytes;      /* of a file */
+    bool is_inline;     /* it may be sent in the request; else only by address */
 };
 
 extern const struct media_rule media_rules[MEDIA_KINDS];

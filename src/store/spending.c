@@ -20,10 +20,20 @@ int store_spent_get(struct store *store, int64_t since_ms, int64_t *usd_micros)
     return is_negative ? -ERR_STORE_CORRUPT : 0;
 }
 
+static int sum_get(struct store *store, enum statement which, int64_t *usd_micros)
+{
+    int r = store_integer_get(store, store_query(store, which, VALUES_NONE), usd_micros);
+    return r == 0 ? -ERR_STORE_CORRUPT : r < 0 ? r : 0;
+}
+
 int store_held_get(struct store *store, int64_t *usd_micros)
 {
-    int r = store_integer_get(store, store_query(store, SQL_HELD, VALUES_NONE), usd_micros);
-    return r == 0 ? -ERR_STORE_CORRUPT : r < 0 ? r : 0;
+    return sum_get(store, SQL_HELD, usd_micros);
+}
+
+int store_waiting_get(struct store *store, int64_t *usd_micros)
+{
+    return sum_get(store, SQL_WAITING, usd_micros);
 }
 
 int store_ledger_add(struct store *store, int64_t attempt_id, int64_t now_ms)

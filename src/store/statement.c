@@ -14,6 +14,10 @@
     "video_etag, cover_bytes, cover_etag, generation_ms, take, take_hidden, "                      \
     "take_problem, take_readers"
 
+#define INPUT_COLUMNS                                                                              \
+    "attempt_id, number, form, media, body_offset, job_id, take_id, kept_id, length_ms, is_seen, " \
+    "field, path"
+
 static const char *const store_sql[SQL_COUNT] = {
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
     [SQL_COMMIT] = "COMMIT",
@@ -21,7 +25,9 @@ static const char *const store_sql[SQL_COUNT] = {
     /* Above every existing id, even if the counter is behind: no id is used twice. */
     [SQL_ID_NEXT] = "SELECT max(value, 1 + ifnull((SELECT max(id) FROM job), 0), "
                     "1 + ifnull((SELECT max(id) FROM attempt), 0), "
-                    "1 + ifnull((SELECT max(id) FROM file), 0)) FROM meta WHERE key = 'id_next'",
+                    "1 + ifnull((SELECT max(id) FROM file), 0), "
+                    "1 + ifnull((SELECT max(kept_id) FROM input), 0)) "
+                    "FROM meta WHERE key = 'id_next'",
     [SQL_NUMBER_GET] = "SELECT value FROM meta WHERE key = ?1",
     [SQL_NUMBER_SET] =
         "INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2",
@@ -97,6 +103,22 @@ static const char *const store_sql[SQL_COUNT] = {
     [SQL_HELD] = "SELECT ifnull(sum(estimated_usd_micros), 0) FROM job "
                  "JOIN attempt ON attempt.id = job.attempt_id "
                  "WHERE state = 'held' AND name IS NOT NULL",
+    [SQL_WAITING] = "SELECT ifnull(sum(estimated_usd_micros), 0) FROM job "
+                    "JOIN attempt ON attempt.id = job.attempt_id "
+                    "WHERE state = 'waiting' AND name IS NOT NULL",
+    [SQL_INPUT_SAVE] = "INSERT OR REPLACE INTO input (" INPUT_COLUMNS ") VALUES "
+                       "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+    /* The present takes of the jobs, not those that the older attempt has used. */
+    [SQL_INPUT_COPY] =
+        "INSERT INTO input (" INPUT_COLUMNS ") SELECT ?1, number, form, media, body_offset, "
+        "job_id, iif(job_id = 0, take_id, 0), kept_id, length_ms, is_seen, field, path "
+        "FROM input WHERE attempt_id = ?2",
+    [SQL_INPUTS_GET] = "SELECT " INPUT_COLUMNS " FROM input WHERE attempt_id = ?1 ORDER BY number",
+    [SQL_INPUT_EACH] = "SELECT job.id FROM input JOIN job ON job.attempt_id = input.attempt_id "
+                       "WHERE name IS NOT NULL GROUP BY job.id ORDER BY job.id",
+    [SQL_SENT_SAVE] = "INSERT OR REPLACE INTO sent (attempt_id, body) VALUES (?1, ?2)",
+    [SQL_KEPT_EACH] = "SELECT DISTINCT kept_id FROM attempt CROSS JOIN input "
+                      "ON attempt_id = attempt.id WHERE attempt.job_id = ?1 AND kept_id != 0",
     [SQL_TASK_FIND] = "SELECT id FROM attempt WHERE task_id = ?1 ORDER BY id DESC LIMIT 1",
     [SQL_SPENDING] =
         "SELECT ifnull(job.name, job.removed_name), job.name IS NULL, "

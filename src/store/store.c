@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { STORE_SCHEMA_VERSION = 7, STORE_ID_BATCH = 1024 };
+enum { STORE_SCHEMA_VERSION = 8, STORE_ID_BATCH = 1024 };
 
 /* The file `events`, one row per line. A line that has been read never moves. Lines about the time
  * before this table existed say less, but none is missing. */
@@ -123,6 +123,16 @@ static const char *const store_migrations[STORE_SCHEMA_VERSION] = {
     "UPDATE job SET picked_id = attempt_id WHERE state = 'succeeded';"
     "CREATE UNIQUE INDEX take_of_job ON attempt (job_id, take) WHERE take > 0;"
     "CREATE INDEX job_removed ON job (removed_ms) WHERE name IS NULL;",
+    /* What a request needs of the mount; see struct store_input. */
+    "CREATE TABLE input (attempt_id INTEGER NOT NULL REFERENCES attempt(id),"
+    "  number INTEGER NOT NULL, form INTEGER NOT NULL, media INTEGER NOT NULL,"
+    "  body_offset INTEGER NOT NULL, job_id INTEGER NOT NULL, take_id INTEGER NOT NULL,"
+    "  kept_id INTEGER NOT NULL, length_ms INTEGER NOT NULL, is_seen INTEGER NOT NULL,"
+    "  field TEXT NOT NULL, path TEXT NOT NULL, PRIMARY KEY (attempt_id, number)) STRICT,"
+    "  WITHOUT ROWID;"
+    "CREATE TABLE sent (attempt_id INTEGER PRIMARY KEY REFERENCES attempt(id),"
+    "  body BLOB NOT NULL) STRICT;"
+    "CREATE INDEX job_waiting ON job (attempt_id) WHERE state = 'waiting';",
 };
 
 static int store_id_next(struct store *store, int64_t *next)

@@ -131,8 +131,7 @@ static int64_t due_ms(const struct tree *tree, const struct job_take *take)
     return expires_ms(take) - lead + (int64_t)(spread % (uint64_t)(lead / 2 + 1));
 }
 
-/* 1: complete and durable; 0: not yet; -errno: also if there is no such file. */
-static int output_is_saved(struct tree *tree, struct job_take *take, enum media_kind kind)
+int output_is_saved(struct tree *tree, struct job_take *take, enum media_kind kind)
 {
     CLEANUP(output_close) struct media_item *item = NULL;
     int r = output_open(tree, take, kind, &item);

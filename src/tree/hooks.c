@@ -248,6 +248,15 @@ static bool is_video_whole(void *context, int64_t attempt_id)
     return removed_video_is_whole(tree_of(context), attempt_id);
 }
 
+static int on_video_path(void *context, struct job_take *take, struct buf *out)
+{
+    const struct tree *tree = tree_of(context);
+    int r = output_is_saved(tree_of(context), take, MEDIA_VIDEO);
+    if (r <= 0)
+        return r < 0 ? r : -ENOENT;
+    return buf_addf(out, "%s/media/%lld.mp4", tree->settings.data_directory, (long long)take->id);
+}
+
 void tree_job_hooks_fill(struct tree **slot, struct job_hooks *hooks)
 {
     hooks->context = slot;
@@ -259,6 +268,7 @@ void tree_job_hooks_fill(struct tree **slot, struct job_hooks *hooks)
     hooks->on_evict = on_evict;
     hooks->on_save = on_save;
     hooks->is_video_whole = is_video_whole;
+    hooks->on_video_path = on_video_path;
 }
 
 void tree_media_hooks_fill(struct tree **slot, struct media_hooks *hooks)

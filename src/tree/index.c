@@ -215,6 +215,24 @@ static void takes_add(const struct job *job, struct buf *out)
         buf_addf(out, " · take %lld of %d", (long long)job->picked->number, count);
 }
 
+static void link_add(void *context, const struct job *on)
+{
+    struct buf *out = context;
+    buf_addf(out, " <a href=\"#job-%lld\">", (long long)on->id);
+    html_add_text(out, on->name);
+    buf_add_text(out, "</a>");
+}
+
+/* Where it comes from; a click leads to the card of that job. */
+static void links_add(const struct job *job, struct buf *out)
+{
+    CLEANUP(buf_fini) struct buf names = {.limit = ERROR_BYTES_MAX};
+    job_depends_on_each(job, link_add, &names);
+    if (names.len == 0 || names.error)
+        return;
+    buf_addf(out, "<p class=\"from\">from%s</p>\n", buf_text(&names));
+}
+
 static void facts_add(const struct job *job, const struct job_detail *detail, struct buf *out)
 {
     const struct store_attempt *attempt = job_attempt_get(detail);
@@ -307,6 +325,7 @@ static void card_add(struct tree *tree, struct job *job, struct buf *out)
     html_add_text(out, job->name);
     buf_addf(out, "</a></h2><span class=\"state\">%s</span></div>\n", word);
     words_add(tree, job, detail, out);
+    links_add(job, out);
     facts_add(job, detail, out);
     buf_add_text(out, "</div>\n</article>\n");
 }

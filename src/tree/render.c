@@ -111,6 +111,24 @@ static int64_t job_at_risk_usd_micros(enum job_state state, const struct store_a
     return is_at_risk ? attempt->estimated_usd_micros : 0;
 }
 
+static void name_write(void *context, const struct job *job)
+{
+    json_write_string(context, job->name);
+}
+
+static void write_links(struct json_writer *w, struct job *job)
+{
+    json_write_key(w, "depends_on");
+    json_write_array_begin(w);
+    job_depends_on_each(job, name_write, w);
+    json_write_array_end(w);
+    json_write_key(w, "needed_by");
+    json_write_array_begin(w);
+    job_needed_by_each(job, name_write, w);
+    json_write_array_end(w);
+    json_write_member_bool(w, "inputs_changed", job_inputs_are_changed(job));
+}
+
 static int render_status_json(struct tree *tree, struct job *job, struct job_detail *detail,
                               struct buf *out)
 {
@@ -146,6 +164,7 @@ static int render_status_json(struct tree *tree, struct job *job, struct job_det
     write_error(&w, job, detail);
     write_output(tree, &w, job->picked);
     write_takes(&w, job);
+    write_links(&w, job);
     json_write_object_end(&w);
     return buf_add_char(out, '\n');
 }
@@ -200,7 +219,15 @@ static int render_cost(struct tree *tree UNUSED, struct job *job, struct job_det
              (long long)(ms % 1000), attempt->model, attempt->resolution);
     if (attempt->input_video_ms > 0)
         buf_addf(out, " + %lld s of input video", (long long)(attempt->input_video_ms / 1000));
-    return buf_add_text(out, ")\n");
+    buf_add_text(out, ")\n");
+    struct job_followers followers;
+    job_followers_get(job, &followers);
+    if (followers.count > 0) {
+        text_usd(followers.usd_micros, usd);
+        buf_addf(out, "%u %s: %s USD (estimated)\n", followers.count,
+                 followers.count == 1 ? "job follows" : "jobs follow", usd);
+    }
+    return out->error;
 }
 
 static int render_error(struct tree *tree UNUSED, struct job *job, struct job_detail *detail,

@@ -46,8 +46,9 @@ static const char *const table_words[SPEND_TABLES] = {"by_day", "by_month", "by_
 
 struct spend {
     struct spend_amounts total;
-    int64_t held_usd_micros; /* what the held jobs would cost */
-    int64_t restored_ms;     /* what was spent before is perhaps not known; 0: never */
+    int64_t held_usd_micros;    /* what the held jobs would cost */
+    int64_t waiting_usd_micros; /* what the waiting ones will */
+    int64_t restored_ms;        /* what was spent before is perhaps not known; 0: never */
     struct spend_sum *tables[SPEND_TABLES]; /* by_job has only listed attempts */
     int64_t past_id;                        /* the last attempt that is not listed */
     int64_t past_count;
@@ -289,6 +290,8 @@ static int spend_read(struct tree *tree, struct spend *spend, struct json_writer
     if (r == 0)
         r = store_held_get(store, &spend->held_usd_micros);
     if (r == 0)
+        r = store_waiting_get(store, &spend->waiting_usd_micros);
+    if (r == 0)
         r = store_number_get(store, "restored_ms", &spend->restored_ms);
     if (r < 0) {
         spend_past_clear(spend); /* drop incomplete sums */
@@ -344,6 +347,7 @@ static int write_file(struct tree *tree, const struct spend *spend, struct json_
 {
     write_sums(w, &spend->total);
     write_usd(w, "held", spend->held_usd_micros);
+    write_usd(w, "waiting", spend->waiting_usd_micros);
     write_time(w, "restored_at", spend->restored_ms);
     for (int i = 0; i < SPEND_TABLES; i++)
         write_table(w, table_words[i], spend->tables[i]);

@@ -72,7 +72,7 @@ assert b"".join(os.pread(fd, 1, i) for i in range(300)) == whole[:300]
     sqlite3 "$DATA/jobs.sqlite" 'DROP TABLE event; DROP VIEW attempt_money; DROP INDEX job_held; ALTER TABLE job DROP COLUMN hold; DROP INDEX take_of_job;
         DROP INDEX job_removed; ALTER TABLE job DROP COLUMN picked_id; ALTER TABLE attempt DROP COLUMN take;
         ALTER TABLE attempt DROP COLUMN take_hidden; ALTER TABLE attempt DROP COLUMN take_problem;
-        ALTER TABLE attempt DROP COLUMN take_readers; DROP TABLE take_prompt; PRAGMA user_version = 3'
+        ALTER TABLE attempt DROP COLUMN take_readers; DROP TABLE take_prompt; DROP TABLE input; DROP TABLE sent; DROP INDEX job_waiting; PRAGMA user_version = 3'
     mount_fs
     history | jq -es --arg odd "$odd" 'map(.state) == ["draft", "waiting", "submitting", "queued", "running", "succeeded"] and
         (map(.previous) == [null] + map(.state)[:-1]) and all(.job == $odd and .id == 1) and

@@ -14,14 +14,18 @@ enum { PROMPT_DEPTH_MAX = 32, RENDERED_MAX = 1 << 20 };
 typedef int check_fn(const char *bytes, size_t len, const struct prompt_settings *settings,
                      struct prompt **prompt, struct prompt_report *report);
 
-/* "NAME.png" and "NAME.mp3" are there; so is an image of a gigabyte. */
-static int media_read(void *context UNUSED, const char *file_name, size_t max_bytes,
-                      struct buf *out)
+/* "NAME.png" and "NAME.mp3" are there, "NAME.mp4" will be; so is an image of a gigabyte. */
+static int media_read(void *context UNUSED, const char *file_name, enum prompt_media media UNUSED,
+                      size_t max_bytes, struct buf *out, struct prompt_found *found)
 {
     size_t len = strlen(file_name);
     FUZZ_REQUIRE(len > 0 && file_name[0] != '/' && file_name[len - 1] != '/',
                  "no path of a file, seen from a job: %s", file_name);
     const char *dot = strrchr(file_name, '.');
+    if (dot && strcmp(dot, ".mp4") == 0) {
+        *found = (struct prompt_found){.number = 1, .media = PROMPT_VIDEO, .length_ms = 5000};
+        return 0;
+    }
     if (dot && strcmp(dot, ".png") == 0)
         return buf_add(out, "\x89PNG\r\n\x1a\nIHDR", 12);
     if (dot && strcmp(dot, ".mp3") == 0)
@@ -107,6 +111,11 @@ static void require_prompt(const struct prompt *prompt, const struct prompt_sett
                  "a NUL in it");
     require_json_object(prompt->body, prompt->body_len);
     require_json_object(prompt->display, prompt->display_len);
+    for (size_t i = 0; i < prompt->input_count; i++) {
+        FUZZ_REQUIRE(prompt->body[prompt->inputs[i].body_offset] == '"', "no string at its place");
+        if (prompt->inputs[i].number != PROMPT_INLINE)
+            return; /* the body is not complete yet */
+    }
     prompt_report_init(&report);
     int r = prompt_check(prompt->body, prompt->body_len, settings, &again, &report);
     FUZZ_REQUIRE(r == 0, "the body is refused (%d): %.300s: %s", r, prompt->body,

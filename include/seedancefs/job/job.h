@@ -54,6 +54,8 @@ enum job_hold {
     JOB_HOLD_USER,     /* the user wants it: --hold, "hold", the command */
     JOB_HOLD_COPY,     /* it looks like a copy of another job; see job_copy_seen() */
     JOB_HOLD_RESTORED, /* the data directory is a copy: the request may have been sent elsewhere */
+    JOB_HOLD_INPUT,    /* what it needs of another job will not come, or has changed */
+    JOB_HOLD_PRICE,    /* it costs more than what was accepted, now that all lengths are known */
     JOB_HOLD_COUNT,
 };
 
@@ -114,6 +116,7 @@ struct job {
     bool is_removed : 1;
     bool is_assets : 1;        /* no job: see jobs_assets() */
     bool is_resume_due : 1;    /* the start could not load it */
+    bool are_links_unread : 1; /* see job_links_read() */
     unsigned char view_mark;   /* in which views the layer above shows it; 0: not known */
     struct job_detail *detail; /* NULL while nobody asks: use job_detail_get() */
     struct jobs *jobs;
@@ -157,6 +160,20 @@ struct job_file *job_files_get(const struct job_detail *detail); /* the first of
 const char *job_reason_get(struct job_detail *detail);
 /* Why no second prompt was made, for `error`; NULL: none was wanted. */
 const char *job_prompt_problem_get(const struct job_detail *detail);
+
+/* The jobs whose videos or frames the present request needs, and of those whose
+ * requests need this job. */
+typedef void job_each_fn(void *context, const struct job *job);
+void job_depends_on_each(const struct job *job, job_each_fn *fn, void *context);
+void job_needed_by_each(const struct job *job, job_each_fn *fn, void *context);
+/* An input of the picked take is another one now than when that was made. */
+bool job_inputs_are_changed(struct job *job);
+/* What waits for the job, and for what waits for it, and so on. */
+struct job_followers {
+    unsigned count;
+    int64_t usd_micros; /* by their estimates */
+};
+void job_followers_get(struct job *job, struct job_followers *out);
 
 /* How far the job's task is, judged by how long like tasks took. */
 struct job_progress {

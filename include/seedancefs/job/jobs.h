@@ -18,6 +18,9 @@
 
 struct api;
 struct store;
+struct tools;
+
+enum job_frame { JOB_FIRST_FRAME, JOB_LAST_FRAME };
 
 /* Any hook may be NULL. */
 struct job_hooks {
@@ -37,6 +40,15 @@ struct job_hooks {
     /* 0: the video is saved on disk and stays there, or what is missing cannot be had any more.
      * -EBUSY: it is being fetched from now on, or *why says what is in the way. */
     int (*on_save)(void *context, struct job_take *take, const char **why);
+    /* A frame of the take as a file. 0: it is there, and on_frame_read() reads it. -EBUSY: it is
+     * being made from now on (the video is fetched first), and jobs_frame_done() follows. Else *why
+     * says why it cannot be had. */
+    int (*on_frame)(void *context, struct job_take *take, enum job_frame frame, const char **why);
+    int (*on_frame_read)(void *context, struct job_take *take, enum job_frame frame,
+                         size_t max_bytes, struct buf *out); /* appends the PNG */
+    bool (*has_frames)(void *context);                       /* ffmpeg is installed */
+    /* Appends the absolute path of the take's video, if all of it is on disk. */
+    int (*on_video_path)(void *context, struct job_take *take, struct buf *out);
     /* The video of an attempt whose job was removed is on disk, and complete. */
     bool (*is_video_whole)(void *context, int64_t attempt_id);
 };
@@ -56,14 +68,16 @@ struct jobs_settings {
     const struct clock *clock;
     struct store *store;
     struct api *api;
-    int directory_fd;          /* of the data directory, for defaults.json; lent */
-    int files_fd;              /* of JOB_FILES_DIRECTORY in it; lent */
-    const char *default_model; /* copied; NULL: the prompt layer's default */
-    const char *api_name;      /* what messages call the service, its URL without secrets. Copied */
-    bool is_unknown_allowed;   /* pass unknown request fields through */
-    bool is_hold_wanted;       /* hold what is accepted and what waits at the start */
-    bool is_restored;          /* the data directory is a copy: hold what waits at the start */
-    int64_t poll_interval_ms;  /* 0: adaptive */
+    struct tools *tools;        /* NULL: no program can be run */
+    int directory_fd;           /* of the data directory, for defaults.json; lent */
+    const char *data_directory; /* its absolute path; lent */
+    int files_fd;               /* of JOB_FILES_DIRECTORY in it; lent */
+    const char *default_model;  /* copied; NULL: the prompt layer's default */
+    const char *api_name;     /* what messages call the service, its URL without secrets. Copied */
+    bool is_unknown_allowed;  /* pass unknown request fields through */
+    bool is_hold_wanted;      /* hold what is accepted and what waits at the start */
+    bool is_restored;         /* the data directory is a copy: hold what waits at the start */
+    int64_t poll_interval_ms; /* 0: adaptive */
     int64_t settle_ms; /* how long a job's directory is quiet before its first request is sent */
     struct job_budget budget;
     unsigned active_max; /* jobs submitted and not finished at one time; 0: no limit */
@@ -176,6 +190,8 @@ struct job_media_size {
 };
 void jobs_video_set(struct job_take *take, const struct job_media_size *video);
 void jobs_cover_set(struct job_take *take, const struct job_media_size *cover);
+/* What on_frame() has begun has ended: 0, or why there is no frame. */
+void jobs_frame_done(struct job_take *take, enum job_frame frame, int result);
 /* The size cannot be found out now. Also called when a known video has changed (-ERR_MEDIA_…). */
 void jobs_video_failed(struct job_take *take, int result);
 /* The video is neither on disk nor at the service any more: the job says so, and its URLs are

@@ -25,12 +25,25 @@ enum {
 
 struct prompt_defaults;
 
+enum prompt_media { PROMPT_IMAGE, PROMPT_VIDEO, PROMPT_AUDIO };
+
+/* What a path leads to. */
+struct prompt_found {
+    /* -1: `content` has the file, and the body gets it. Else the body gets an empty string where
+     * its address belongs, and the caller fills that in later; this is the caller's name for it. */
+    int number;
+    enum prompt_media media; /* of what is filled in later */
+    int64_t length_ms;       /* of a video, if it is known; -1 */
+    const char *why; /* of a failure: a sentence for the user; NULL: the errno says it. Lent */
+};
+
 /*
- * Appends the file `file_name`, which is beside prompt.json, to `out`. -EFBIG when it is larger
- * than `max_bytes`; -ENOENT and any other -errno are shown to the user. -ENOMEM ends the check.
+ * Finds what `path`, relative to the job's directory, leads to; `media` is what is wanted, of at most
+ * `max_bytes`. `content` is NULL when the content itself is not wanted. -EFBIG when it is larger;
+ * -ENOENT and any other -errno are shown to the user. -ENOMEM ends the check.
  */
-typedef int prompt_read_media_fn(void *context, const char *file_name, size_t max_bytes,
-                                 struct buf *out);
+typedef int prompt_read_media_fn(void *context, const char *path, enum prompt_media media,
+                                 size_t max_bytes, struct buf *content, struct prompt_found *found);
 
 struct prompt_settings {
     const char *default_model; /* where `defaults` has none; NULL: MODEL_DEFAULT_NAME */
@@ -38,6 +51,7 @@ struct prompt_settings {
     /* NULL: only the form of the names of local files is checked, and the body has the names. */
     prompt_read_media_fn *read_media;
     void *media_context;
+    bool is_content_unread; /* read_media is asked, but for no content: do not send the body */
     const struct prompt_defaults
         *defaults; /* what the user wants for what is left out; NULL: none */
 };
@@ -78,6 +92,18 @@ enum prompt_hold {
     PROMPT_HOLD_YES /* the prompt says so, or else the defaults */
 };
 
+/* A place of the body that belongs to a file of the mount. */
+struct prompt_input {
+    int number; /* see prompt_found; PROMPT_INLINE: the body has the content of a file here */
+    enum prompt_media media;
+    char field[96];     /* as users write it */
+    char *path;         /* as the user wrote it */
+    size_t body_offset; /* of the string, with its quotes */
+    int64_t length_ms;  /* of a video, as far as it is known or declared; -1 */
+};
+/* PROMPT_DURATIONS: the lengths of all videos, which the user has left out: an array of seconds. */
+enum { PROMPT_INLINE = -1, PROMPT_DURATIONS = -2 };
+
 /* An accepted request. All fields are lent by it. */
 struct prompt {
     char *model;
@@ -95,6 +121,8 @@ struct prompt {
     size_t body_len;
     char *display; /* the same for people: pretty, inline media shortened, ends with a newline */
     size_t display_len;
+    struct prompt_input *inputs; /* in the order of the body */
+    size_t input_count;
 };
 
 /*

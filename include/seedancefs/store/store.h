@@ -84,6 +84,22 @@ struct store_attempt {
     int64_t take_readers; /* who else may read its prompt: 044, 040, 004 or 0 */
 };
 
+/* Something of the mount that the request of an attempt needs. */
+struct store_input {
+    int64_t attempt_id;
+    int64_t number;      /* 0, 1, … in the order of the body */
+    int64_t form;        /* what it is, and */
+    int64_t media;       /* of which kind; the job layer knows the numbers */
+    int64_t body_offset; /* of its string in the body, with its quotes */
+    int64_t job_id;      /* of the job whose video or frame it is; 0: none */
+    int64_t take_id;     /* the attempt that made that; 0: not known before it is sent */
+    int64_t kept_id;     /* of a file that is kept for it, as for a user's file; 0: none */
+    int64_t length_ms;   /* of a video or audio; -1: not known */
+    int64_t is_seen;     /* 1: nothing more is going to be learned about it */
+    char *field;         /* as users write it */
+    char *path;
+};
+
 /* An attempt that has succeeded, as the list of all takes shows it. */
 struct store_take {
     int64_t id; /* of the attempt */
@@ -109,6 +125,7 @@ struct store_file {
 
 void store_job_fini(struct store_job *row);
 void store_attempt_fini(struct store_attempt *row);
+void store_input_fini(struct store_input *row);
 void store_file_fini(struct store_file *row);
 
 /* Takes the lock of the directory, opens or makes the database, migrates it. `directory_fd` is lent
@@ -188,11 +205,28 @@ int store_attempt_move(struct store *store, const struct store_attempt *row) NOD
 /* Gives the new attempt the request of an older one. */
 int store_attempt_copy(struct store *store, const struct store_attempt *row,
                        int64_t from_id) NODISCARD;
+/* Inserts the row or replaces the one of this attempt and number. store_attempt_copy() copies all. */
+int store_input_save(struct store *store, const struct store_input *row) NODISCARD;
+/* Those of an attempt, in their order; the caller frees each row and the array. */
+int store_inputs_get(struct store *store, int64_t attempt_id, struct store_input **out,
+                     size_t *count) NODISCARD;
+/* The jobs that are there and whose present attempts have inputs. */
+typedef int store_input_fn(void *context, int64_t job_id); /* < 0 ends */
+int store_input_each(struct store *store, store_input_fn *fn, void *context) NODISCARD;
+/* The kept files of all attempts of a job. */
+typedef void store_kept_fn(void *context, int64_t kept_id);
+int store_kept_each(struct store *store, int64_t job_id, store_kept_fn *fn,
+                    void *context) NODISCARD;
+/* The bytes that are really sent, where the inputs have made them others than the body. */
+int store_sent_save(struct store *store, int64_t attempt_id, const void *body,
+                    size_t len) NODISCARD;
 /* What attempts whose request may have been sent since `since_ms` (wall time) cost or may cost: the
  * actual cost where it is known, the estimate where it is not, nothing for a definite refusal. */
 int store_spent_get(struct store *store, int64_t since_ms, int64_t *usd_micros) NODISCARD;
 /* What the held jobs would cost, by their estimates, in millionths of a dollar. */
 int store_held_get(struct store *store, int64_t *usd_micros) NODISCARD;
+/* The same for the jobs that wait. */
+int store_waiting_get(struct store *store, int64_t *usd_micros) NODISCARD;
 /* Writes an entry into the ledger if the attempt's money differs from its last entry:
  * `reserved` when its request is going to be sent, `settled`, `at_risk`, or `released` when it is
  * known that no task was made. Entries are never changed. */

@@ -63,6 +63,9 @@ struct world {
     int64_t unwanted_attempt;
     int64_t video_job; /* last job that on_video was called for; 0: none */
     bool is_disk_full;
+    bool has_frames;  /* ffmpeg is there */
+    int frame_result; /* of asking for one */
+    unsigned frames_wanted;
     void *context;
 };
 
@@ -104,6 +107,27 @@ static void world_unwanted(void *context, int64_t attempt_id)
     struct world *w = context;
     w->unwanted++;
     w->unwanted_attempt = attempt_id;
+}
+
+static int world_frame(void *context, struct job_take *take UNUSED, enum job_frame frame UNUSED,
+                       const char **why)
+{
+    struct world *w = context;
+    w->frames_wanted++;
+    *why = "no frame.";
+    return w->frame_result;
+}
+
+static int world_frame_read(void *context UNUSED, struct job_take *take UNUSED,
+                            enum job_frame frame UNUSED, size_t max_bytes UNUSED, struct buf *out)
+{
+    return buf_add_text(out, "PNG");
+}
+
+static bool world_has_frames(void *context)
+{
+    const struct world *w = context;
+    return w->has_frames;
 }
 
 static inline int remove_one(const char *path, const struct stat *st UNUSED, int kind UNUSED,
@@ -211,7 +235,10 @@ static inline int world_open_jobs(struct world *w)
                   .on_change = world_changed,
                   .on_video = world_video,
                   .on_url = world_url,
-                  .on_media_unwanted = world_unwanted},
+                  .on_media_unwanted = world_unwanted,
+                  .on_frame = world_frame,
+                  .on_frame_read = world_frame_read,
+                  .has_frames = world_has_frames},
     };
     timers_init(&w->timers, &w->clock.clock);
     return jobs_new(&settings, &w->jobs);

@@ -1,40 +1,52 @@
-/* Which file a prompt names: never one outside of the mount, and never one that the program makes. */
+/* What a prompt names: never a file outside of the mount, and of what the program makes only videos
+ * and frames. */
 #include "job_harness.h"
 
-static void test_path__leads_to_the_files_of_users_alone(void **state UNUSED)
+static void test_path__leads_to_files_videos_and_frames(void **state UNUSED)
 {
     static const struct {
         const char *path;
         int expected;
         const char *job; /* NULL: assets */
+        enum job_input_form form;
     } rows[] = {
-        {"a.png", 0, "cat"},
-        {"./a.png", 0, "cat"},
-        {"././a.png", 0, "cat"},
-        {"../cat/a.png", 0, "cat"},
-        {"../dog/a.png", 0, "dog"},
-        {"../../jobs/dog/a.png", 0, "dog"},
-        {"../../assets/a.png", 0, NULL},
-        {"..//dog//a.png", 0, "dog"},
-        {"../../assets/../jobs/dog/a.png", 0, "dog"},
-        {"b.png", -ENOENT, NULL},
-        {"../dog/b.png", -ENOENT, NULL},
-        {"../../assets/b.png", -ENOENT, NULL},
-        {"../none/a.png", -ENOTDIR, NULL},
-        {"a.png/x", -ENOTDIR, NULL},
-        {"../../videos/cat.mp4", -ENOTDIR, NULL},
-        {"../../../a.png", -EXDEV, NULL},
-        {"../../../../etc/passwd", -EXDEV, NULL},
-        {"/a.png", -EXDEV, NULL},
-        {"..", -ENOENT, NULL},
-        {"../..", -ENOENT, NULL},
-        {"../a.png", -ENOENT, NULL},
-        {"../../README.txt", -ENOENT, NULL},
-        {"../.assets/a.png", -ENOTDIR, NULL},
-        {"prompt.json", -ENOENT, NULL},
-        {"../dog/prompt.txt", -ENOENT, NULL},
-        {"status", -ENOENT, NULL},
-        {"../dog/output.mp4", -ENOENT, NULL},
+        {"a.png", 0, "cat", JOB_INPUT_INLINE},
+        {"./a.png", 0, "cat", JOB_INPUT_INLINE},
+        {"././a.png", 0, "cat", JOB_INPUT_INLINE},
+        {"../cat/a.png", 0, "cat", JOB_INPUT_INLINE},
+        {"../dog/a.png", 0, "dog", JOB_INPUT_INLINE},
+        {"../../jobs/dog/a.png", 0, "dog", JOB_INPUT_INLINE},
+        {"../../assets/a.png", 0, NULL, JOB_INPUT_INLINE},
+        {"..//dog//a.png", 0, "dog", JOB_INPUT_INLINE},
+        {"../../assets/../jobs/dog/a.png", 0, "dog", JOB_INPUT_INLINE},
+        {"b.png", -ENOENT, NULL, JOB_INPUT_INLINE},
+        {"../dog/b.png", -ENOENT, NULL, JOB_INPUT_INLINE},
+        {"../../assets/b.png", -ENOENT, NULL, JOB_INPUT_INLINE},
+        {"../none/a.png", -ENOTDIR, NULL, JOB_INPUT_INLINE},
+        {"a.png/x", -ENOTDIR, NULL, JOB_INPUT_INLINE},
+        {"../../videos/dog.mp4", 0, "dog", JOB_INPUT_VIDEO},
+        {"../../videos/none.mp4", -ENOENT, NULL, JOB_INPUT_INLINE},
+        {"../../videos/dog", -ENOENT, NULL, JOB_INPUT_INLINE},
+        {"../../videos/dog/a.png", -ENOTDIR, NULL, JOB_INPUT_INLINE},
+        {"../../../a.png", -EXDEV, NULL, JOB_INPUT_INLINE},
+        {"../../../../etc/passwd", -EXDEV, NULL, JOB_INPUT_INLINE},
+        {"/a.png", -EXDEV, NULL, JOB_INPUT_INLINE},
+        {"..", -ENOENT, NULL, JOB_INPUT_INLINE},
+        {"../..", -ENOENT, NULL, JOB_INPUT_INLINE},
+        {"../a.png", -ENOENT, NULL, JOB_INPUT_INLINE},
+        {"../../README.txt", -ENOENT, NULL, JOB_INPUT_INLINE},
+        {"../.assets/a.png", -ENOTDIR, NULL, JOB_INPUT_INLINE},
+        {"prompt.json", -ENOENT, NULL, JOB_INPUT_INLINE},
+        {"../dog/prompt.txt", -ENOENT, NULL, JOB_INPUT_INLINE},
+        {"status", -ENOENT, NULL, JOB_INPUT_INLINE},
+        {"../dog/output.mp4", 0, "dog", JOB_INPUT_VIDEO},
+        {"output.mp4", 0, "cat", JOB_INPUT_VIDEO},
+        {"../dog/first_frame.png", 0, "dog", JOB_INPUT_FIRST_FRAME},
+        {"../dog/last_frame.png", 0, "dog", JOB_INPUT_LAST_FRAME},
+        {"../dog/cover.jpg", -EACCES, NULL, JOB_INPUT_INLINE},
+        {"../dog/takes/1.mp4", -ENOENT, NULL, JOB_INPUT_INLINE},
+        {"../dog/takes/x.mp4", -ENOENT, NULL, JOB_INPUT_INLINE},
+        {"../../assets/output.mp4", -ENOENT, NULL, JOB_INPUT_INLINE},
     };
     struct world w;
     struct job *assets;
@@ -50,13 +62,16 @@ static void test_path__leads_to_the_files_of_users_alone(void **state UNUSED)
     assert_int_equal(user_write(assets, "a.png", "of assets"), 0);
     for (int i = 0; i < 2; i++) { /* and after a restart */
         for (size_t row = 0; row < ARRAY_COUNT(rows); row++) {
-            struct job_file *file = NULL;
-            int r = job_path_resolve(jobs_find(w.jobs, "cat"), rows[row].path, &file);
+            struct job_path at = {0};
+            int r = job_path_resolve(jobs_find(w.jobs, "cat"), rows[row].path, &at);
             if (r != rows[row].expected)
                 fail_msg("%s: %d", rows[row].path, r);
-            if (r == 0)
-                assert_ptr_equal(file->job, rows[row].job ? jobs_find(w.jobs, rows[row].job)
-                                                          : jobs_assets(w.jobs));
+            if (r != 0)
+                continue;
+            assert_ptr_equal(at.job, rows[row].job ? jobs_find(w.jobs, rows[row].job)
+                                                   : jobs_assets(w.jobs));
+            assert_int_equal(at.form, rows[row].form);
+            assert_int_equal(at.file != NULL, at.form == JOB_INPUT_INLINE);
         }
         world_restart(&w);
     }
@@ -71,7 +86,7 @@ static void test_path__leads_to_the_files_of_users_alone(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_path__leads_to_the_files_of_users_alone),
+        cmocka_unit_test(test_path__leads_to_files_videos_and_frames),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,8 +16,29 @@
 
 static const char png[] = "\x89PNG\r\n\x1a\n0123456789";
 
-static int read_media(void *context UNUSED, const char *name, size_t max_bytes, struct buf *out)
+static int read_media(void *context UNUSED, const char *name, enum prompt_media media UNUSED,
+                      size_t max_bytes, struct buf *out, struct prompt_found *found)
 {
+    /* What is filled in later: other jobs' videos, of which only the first has a known length. */
+    static const struct {
+        const char *path;
+        struct prompt_found found;
+    } later[] = {
+        {"../shot-1/output.mp4", {.number = 7, .media = PROMPT_VIDEO, .length_ms = 5042}},
+        {"../shot-2/output.mp4", {.number = 8, .media = PROMPT_VIDEO, .length_ms = -1}},
+        {"../long/output.mp4", {.number = 9, .media = PROMPT_VIDEO, .length_ms = 11000}},
+        {"../shot-1/last_frame.png", {.number = 0, .media = PROMPT_IMAGE, .length_ms = -1}},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(later); i++) {
+        if (strcmp(name, later[i].path) == 0) {
+            *found = later[i].found;
+            return 0;
+        }
+    }
+    if (strcmp(name, "../shot-0/output.mp4") == 0) {
+        found->why = "shot-0 → shot-9 → shot-0 is a circle.";
+        return -ELOOP;
+    }
     if (strcmp(name, "first.png") == 0 || strcmp(name, "really.wav") == 0)
         return buf_add(out, png, sizeof(png) - 1);
     if (strcmp(name, "large.png") == 0) { /* 20 MiB, 27 MiB as base64: two fit, three do not */
@@ -174,7 +195,7 @@ static void test_prompt__refuses_what_breaks_a_rule(void **state UNUSED)
         {P "\"image_url\":\"data:image/png,iVBORw0KGgo=\"}", "image_url", "url", 0},
         {P "\"image_url\":\"data:audio/wav;base64,iVBORw0KGgo=\"}", "image_url", "url", 0},
         {P "\"video_url\":\"data:video/mp4;base64,AAAA\"}", "video_url", "url", 0},
-        {P "\"video_url\":\"clip.mp4\"}", "video_url", "url", 0},
+        {P "\"video_url\":\"clip.mp4\"}", "video_url", "file", 0},
         {P "\"video_urls\":[" A "1\"," A "2\"," A "3\"," A "4\"]}", "video_urls", "count", 0},
         {P "\"image_url\":" A "1\",\"image_urls\":[" A "2\"]}", "image_urls", "exclusive", 0},
         {P "\"audio_url\":" A "1\"}", "audio_url", "missing", 0},
@@ -407,6 +428,98 @@ static void test_prompt__without_reader_local_names_are_checked_by_form(void **s
     prompt_report_fini(&report);
 }
 
+static const struct prompt_input *input_get(const struct prompt *prompt, const char *field)
+{
+    for (size_t i = 0; i < prompt->input_count; i++) {
+        if (strcmp(prompt->inputs[i].field, field) == 0)
+            return &prompt->inputs[i];
+    }
+    return NULL;
+}
+
+/* The body has an empty string for each file that is filled in later, and says where it is. */
+static void test_prompt__what_comes_later_leaves_its_place(void **state UNUSED)
+{
+    static const char text[] =
+        P "\"content\":[{\"type\":\"image_url\",\"image_url\":{\"url\":\"first.png\"},"
+          "\"role\":\"reference_image\"},{\"type\":\"video_url\",\"role\":\"reference_video\","
+          "\"video_url\":{\"url\":\"../shot-1/output.mp4\"}}]}";
+    struct prompt_report report;
+    prompt_report_init(&report);
+    struct prompt *prompt = NULL;
+    assert_int_equal(check(text, strlen(text), &with_media, &prompt, &report), 0);
+    assert_int_equal(report.warnings, 0);
+    assert_int_equal(prompt->input_count, 3);
+    const struct prompt_input *video = input_get(prompt, "content[1].video_url.url");
+    const struct prompt_input *image = input_get(prompt, "content[0].image_url.url");
+    const struct prompt_input *lengths = input_get(prompt, "video_durations");
+    assert_non_null(video);
+    assert_non_null(image);
+    assert_non_null(lengths);
+    assert_int_equal(video->number, 7);
+    assert_string_equal(video->path, "../shot-1/output.mp4");
+    assert_memory_equal(prompt->body + video->body_offset, "\"\"}", 3);
+    assert_int_equal(image->number, PROMPT_INLINE);
+    assert_memory_equal(prompt->body + image->body_offset, "\"data:image/png;base64,", 23);
+    assert_int_equal(lengths->number, PROMPT_DURATIONS);
+    assert_memory_equal(prompt->body + lengths->body_offset - 18, "\"video_durations\":\"\"", 20);
+    assert_true(prompt->input_video_ms == 5042);
+    assert_false(prompt->input_video_is_unknown);
+    assert_non_null(strstr(prompt->display, "\"../shot-1/output.mp4\""));
+    assert_null(strstr(prompt->display, "video_durations"));
+    prompt_free(prompt);
+    prompt_report_fini(&report);
+}
+
+static void test_prompt__lengths_of_other_jobs_are_counted(void **state UNUSED)
+{
+    static const struct {
+        const char *text;
+        int expected;
+        const char *field; /* of a problem; NULL: none */
+        const char *rule;
+        int64_t input_ms;
+        bool is_filled_in;
+    } cases[] = {
+        {P "\"video_url\":\"../shot-1/output.mp4\"}", 0, NULL, NULL, 5042, true},
+        {P "\"video_url\":\"../shot-2/output.mp4\"}", 0, "input_video_duration", "estimate", 15000,
+         true},
+        {P "\"video_urls\":[\"../shot-1/output.mp4\",\"https://example.com/a.mp4\"]}", 0,
+         "input_video_duration", "estimate", 15000, false},
+        {P "\"video_url\":\"../shot-1/output.mp4\",\"video_durations\":[5]}", 0, NULL, NULL, 5000,
+         false},
+        {P "\"video_url\":\"../shot-1/output.mp4\",\"video_durations\":[8]}", 0, "video_durations",
+         "value", 8000, false},
+        {P "\"video_urls\":[\"../shot-1/output.mp4\",\"../long/output.mp4\"]}", -ERR_PROMPT_INVALID,
+         "video_urls", "range", 0, false},
+        {P "\"video_url\":\"../shot-0/output.mp4\"}", -ERR_PROMPT_INVALID, "video_url", "file", 0,
+         false},
+        {P "\"video_url\":\"../shot-1/last_frame.png\"}", -ERR_PROMPT_INVALID, "video_url",
+         "media-type", 0, false},
+        {P "\"first_frame\":\"../shot-1/output.mp4\"}", -ERR_PROMPT_INVALID, "first_frame",
+         "media-type", 0, false},
+        {P "\"first_frame\":\"../shot-1/last_frame.png\"}", 0, NULL, NULL, 0, false},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct prompt_report report;
+        prompt_report_init(&report);
+        struct prompt *prompt = NULL;
+        const char *text = cases[i].text;
+        assert_int_equal(check(text, strlen(text), &with_media, &prompt, &report),
+                         cases[i].expected);
+        if (cases[i].field)
+            assert_non_null(problem_find(&report, cases[i].field, cases[i].rule));
+        else
+            assert_int_equal(report.warnings, 0);
+        if (prompt) {
+            assert_true(prompt->input_video_ms == cases[i].input_ms);
+            assert_int_equal(input_get(prompt, "video_durations") != NULL, cases[i].is_filled_in);
+        }
+        prompt_free(prompt);
+        prompt_report_fini(&report);
+    }
+}
+
 static void test_prompt__plain_text_is_the_prompt_alone(void **state UNUSED)
 {
     static const struct {
@@ -592,6 +705,8 @@ int main(void)
         cmocka_unit_test(test_prompt__frames_are_items_of_content),
         cmocka_unit_test(test_prompt__counts_input_video_and_unknown_models_at_the_worst),
         cmocka_unit_test(test_prompt__without_reader_local_names_are_checked_by_form),
+        cmocka_unit_test(test_prompt__what_comes_later_leaves_its_place),
+        cmocka_unit_test(test_prompt__lengths_of_other_jobs_are_counted),
         cmocka_unit_test(test_prompt__plain_text_is_the_prompt_alone),
         cmocka_unit_test(test_prompt__fixtures_and_their_prefixes_get_the_right_verdict),
         cmocka_unit_test(test_prompt__no_mutation_crashes_and_accepted_bodies_are_stable),

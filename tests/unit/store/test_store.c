@@ -418,7 +418,8 @@ static void test_store__a_database_from_before_takes_gets_them(void **state UNUS
         "ALTER TABLE attempt DROP COLUMN take; ALTER TABLE attempt DROP COLUMN take_hidden;"
         "ALTER TABLE attempt DROP COLUMN take_problem; ALTER TABLE attempt DROP COLUMN "
         "take_readers;"
-        "DROP TABLE take_prompt; ALTER TABLE job DROP COLUMN picked_id;"
+        "DROP TABLE take_prompt; DROP TABLE input; DROP TABLE sent; DROP INDEX job_waiting; ALTER "
+        "TABLE job DROP COLUMN picked_id;"
         "UPDATE job SET state = 'succeeded', attempt_id = 12 WHERE id = 1;"
         "PRAGMA user_version = 4;"; /* 5 makes the view again, and 6 what the next line removes */
     static const char without_hold[] = "DROP INDEX job_held; ALTER TABLE job DROP COLUMN hold;";

@@ -1,0 +1,347 @@
+/*
+ * The user's pictures, sounds and videos are looked at by ffprobe before money moves: a medium that
+ * the service does not take would fail after minutes, and the length of a video is part of the
+ * price. It runs in a child (base/tools) and the job waits for it, in WAITING or HELD; nothing else
+ * does. What cannot be looked at, because ffprobe is missing or does not know the format, passes.
+ *
+ * The limits are the widest of the service's documentation ("Request"); what exceeds only the
+ * narrower ones is a warning in `log`.
+ */
+#include "job_private.h"
+
+#include "seedancefs/base/base64.h"
+#include "seedancefs/base/file.h"
+#include "seedancefs/base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum {
+    SIDE_MIN = 300,
+    SIDE_MAX = 6000,
+    RATIO_MIN_PERCENT = 40,
+    RATIO_MAX_PERCENT = 250,
+    LENGTH_MIN_MS = 2000,
+    LENGTH_MAX_MS = 15000, /* of each, and of all of one kind */
+    LENGTH_SLACK_MS = 150, /* a clip of n seconds has a frame more, and sound is padded */
+    FPS_MIN = 23900,       /* of 1,000 seconds; 23.976 is called 24 */
+    FPS_MAX = 60100,
+};
+
+struct media_check {
+    struct job *job; /* referenced */
+    int64_t attempt_id;
+    struct job_inputs inputs;
+    struct store_input *row; /* the one that is being looked at */
+    struct tool_run *run;
+    struct buf problems; /* lines for `error` */
+    struct buf warnings; /* lines for `log` */
+    struct media_check *next;
+    struct media_check *prev;
+};
+
+static void check_free(struct media_check *check)
+{
+    struct jobs *jobs = check->job->jobs;
+    DL_DELETE(jobs->media_checks, check);
+    if (check->run)
+        tool_cancel(check->run);
+    job_inputs_fini(&check->inputs);
+    buf_fini(&check->problems);
+    buf_fini(&check->warnings);
+    (void)job_unref(check->job);
+    free(check);
+}
+
+void jobs_media_checks_free(struct jobs *jobs)
+{
+    while (jobs->media_checks)
+        check_free(jobs->media_checks);
+}
+
+static void problem_add(struct media_check *check, const char *format, ...) PRINTF_LIKE(2, 3);
+static void problem_add(struct media_check *check, const char *format, ...)
+{
+    va_list arguments;
+    buf_addf(&check->problems, "%s: %s: \"%s\" ", job_prompt_name(check->job->detail),
+             check->row->field, check->row->path);
+    va_start(arguments, format);
+    (void)buf_addv(&check->problems, format, arguments);
+    va_end(arguments);
+    buf_add_text(&check->problems, "\n");
+}
+
+static void picture_check(struct media_check *check, const struct tool_probe *probe)
+{
+    if (probe->width == 0 || probe->height == 0)
+        return;
+    int64_t least = min_int64(probe->width, probe->height);
+    int64_t most = max_int64(probe->width, probe->height);
+    int percent = (int)((int64_t)probe->width * 100 / probe->height);
+    if (least < SIDE_MIN || most > SIDE_MAX)
+        problem_add(check,
+                    "has %d x %d pixels; the service takes sides from %d to %d. Scale it, then "
+                    "write the prompt again.",
+                    probe->width, probe->height, SIDE_MIN, SIDE_MAX);
+    else if (percent < RATIO_MIN_PERCENT || percent > RATIO_MAX_PERCENT)
+        problem_add(check,
+                    "has %d x %d pixels; the service takes a width of 0.4 to 2.5 times the height. "
+                    "Crop it, then write the prompt again.",
+                    probe->width, probe->height);
+}
+
+/* The length of this one; the sum is checked in the end. */
+static void length_check(struct media_check *check, const struct tool_probe *probe)
+{
+    int64_t ms = probe->length_ms;
+    if (ms < 0)
+        return;
+    check->row->length_ms = ms;
+    if (ms < LENGTH_MIN_MS - LENGTH_SLACK_MS || ms > LENGTH_MAX_MS + LENGTH_SLACK_MS)
+        problem_add(check,
+                    "is %g seconds long; the service takes 2 to 15 seconds. Cut it, then write the "
+                    "prompt again.",
+                    (double)ms / 1000);
+}
+
+static void video_check(struct media_check *check, const struct tool_probe *probe)
+{
+    int fps = probe->frames_per_1000_s;
+    picture_check(check, probe);
+    length_check(check, probe);
+    if (fps > 0 && (fps < FPS_MIN || fps > FPS_MAX))
+        problem_add(check,
+                    "has %g frames per second; the service takes 24 to 60. Convert it, then write "
+                    "the prompt again.",
+                    (double)fps / 1000);
+    if (probe->codec[0] && strcmp(probe->codec, "h264") != 0 && strcmp(probe->codec, "hevc") != 0)
+        problem_add(check,
+                    "is encoded as %s; the service takes H.264 and H.265. Convert it, then write "
+                    "the prompt again.",
+                    probe->codec);
+}
+
+static void probe_judge(struct media_check *check, const struct tool_probe *probe)
+{
+    static const enum tool_media wanted[] = {[PROMPT_IMAGE] = TOOL_MEDIA_IMAGE,
+                                             [PROMPT_VIDEO] = TOOL_MEDIA_VIDEO,
+                                             [PROMPT_AUDIO] = TOOL_MEDIA_AUDIO};
+    static const char *const nouns[] = {"an image", "a video", "a sound"};
+    size_t media = (size_t)check->row->media;
+    if (media >= ARRAY_COUNT(wanted))
+        return;
+    if (probe->kind != wanted[media])
+        buf_addf(&check->warnings, "%s: \"%s\" does not look like %s to ffprobe.\n",
+                 check->row->field, check->row->path, nouns[media]);
+    else if (media == PROMPT_IMAGE)
+        picture_check(check, probe);
+    else if (media == PROMPT_VIDEO)
+        video_check(check, probe);
+    else
+        length_check(check, probe);
+}
+
+static void sums_check(struct media_check *check)
+{
+    int64_t sums_ms[] = {[PROMPT_IMAGE] = 0, [PROMPT_VIDEO] = 0, [PROMPT_AUDIO] = 0};
+    int count[] = {0, 0, 0};
+    for (size_t i = 0; i < check->inputs.count; i++) {
+        const struct store_input *row = &check->inputs.rows[i];
+        if (row->form == JOB_INPUT_LENGTHS || (size_t)row->media >= ARRAY_COUNT(sums_ms))
+            continue;
+        sums_ms[row->media] += max_int64(row->length_ms, 0);
+        count[row->media]++;
+    }
+    for (int media = PROMPT_VIDEO; media <= PROMPT_AUDIO; media++) {
+        if (count[media] > 1 && sums_ms[media] > LENGTH_MAX_MS + LENGTH_SLACK_MS * count[media])
+            buf_addf(&check->problems,
+                     "%s: the %s are %g seconds long together; the service takes at most 15.\n",
+                     job_prompt_name(check->job->detail),
+                     media == PROMPT_VIDEO ? "videos" : "sounds", (double)sums_ms[media] / 1000);
+    }
+}
+
+static bool is_current(const struct media_check *check)
+{
+    const struct job *job = check->job;
+    return !job->is_removed && job->detail && job->attempt_id == check->attempt_id &&
+           (job->state == JOB_WAITING || job->state == JOB_HELD) && !job->detail->call;
+}
+
+static int seen_save(struct media_check *check)
+{
+    struct job *job = check->job;
+    struct store *store = job->jobs->settings.store;
+    int r = store_begin(store, STORE_LAZY);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < check->inputs.count && r == 0; i++) {
+        check->inputs.rows[i].is_seen = 1;
+        r = store_input_save(store, &check->inputs.rows[i]);
+    }
+    return store_end(store, r);
+}
+
+static void warnings_log(struct media_check *check)
+{
+    char *rest = check->warnings.data;
+    char *line;
+    (void)buf_text(&check->warnings);
+    while (rest && (line = strsep(&rest, "\n")) && *line) {
+        char note[512];
+        (void)snprintf(note, sizeof(note), "warning: %s", line);
+        job_persist(check->job, note);
+    }
+}
+
+/* All have been looked at. */
+static void check_end(struct media_check *check)
+{
+    struct job *job = check->job;
+    CLEANUP(buf_fini) struct buf ignored = {.limit = 512};
+    sums_check(check);
+    int r = check->problems.error ? check->problems.error : seen_save(check);
+    if (r == 0 && check->problems.len > 0) {
+        buf_add_text(&check->problems, "Nothing was sent and nothing was charged.\n");
+        job_unqueue(job);
+        timer_cancel(job->jobs->settings.timers, &job->detail->timer);
+        r = job_to_invalid(job, buf_text(&check->problems));
+    } else if (r == 0) {
+        job->detail->is_media_seen = true;
+        (void)!job_cost_update(job, &check->inputs, &ignored);
+        warnings_log(check);
+        job_persist(job, NULL);
+    }
+    if (r < 0)
+        log_warn("media.unchecked", "job=%s error=%s", job->name, err_name(r));
+    if (job->state == JOB_WAITING) {
+        job_text_clear(&job->detail->reason);
+        jobs_changed(job);
+        timer_set(job->jobs->settings.timers, &job->detail->timer, r < 0 ? JOB_SAVE_AGAIN_MS : 0,
+                  job->jobs->submit_due, job);
+    }
+    check_free(check);
+}
+
+/* The content of a file that is in the body: a descriptor of a copy in memory, or an error. */
+static int inline_open(const struct media_check *check)
+{
+    struct store *store = check->job->jobs->settings.store;
+    CLEANUP_FREE char *body = NULL;
+    size_t len = 0;
+    size_t at = (size_t)check->row->body_offset;
+    int r = store_attempt_blob_get(store, check->attempt_id, STORE_BODY, &body, &len);
+    if (r < 0 || !body || at >= len)
+        return r < 0 ? r : -ERR_STORE_CORRUPT;
+    const char *comma = memchr(body + at, ',', len - at);
+    const char *end = comma ? memchr(comma, '"', len - (size_t)(comma - body)) : NULL;
+    if (!end)
+        return -ERR_STORE_CORRUPT;
+    size_t encoded = (size_t)(end - comma) - 1;
+    CLEANUP_FREE char *bytes = malloc(encoded + 1);
+    int64_t size = bytes ? base64_decode(comma + 1, encoded, bytes, encoded) : -ENOMEM;
+    if (size < 0)
+        return (int)size;
+    CLEANUP_CLOSE int fd = memfd_create("input", MFD_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    r = file_write_full(fd, bytes, (size_t)size, 0);
+    return r < 0 ? r : take_fd(&fd);
+}
+
+static int input_open(const struct media_check *check)
+{
+    const struct jobs *jobs = check->job->jobs;
+    if (check->row->form == JOB_INPUT_INLINE)
+        return inline_open(check);
+    int fd = openat(jobs->settings.files_fd, job_bytes_name(check->row->kept_id).text,
+                    O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    return fd < 0 ? -errno : fd;
+}
+
+static void check_next(struct media_check *check);
+
+static void on_probe(void *context, const struct tool_result *result)
+{
+    struct media_check *check = context;
+    check->run = NULL;
+    if (!is_current(check)) {
+        check_free(check);
+        return;
+    }
+    if (result->result == 0)
+        probe_judge(check, &result->probe);
+    else
+        buf_addf(&check->warnings, "%s: ffprobe could not look at \"%s\": %s.\n", check->row->field,
+                 check->row->path, err_sentence(result->result));
+    check->row->is_seen = 1;
+    check_next(check);
+}
+
+static void check_next(struct media_check *check)
+{
+    struct jobs *jobs = check->job->jobs;
+    for (size_t i = 0; i < check->inputs.count; i++) {
+        check->row = &check->inputs.rows[i];
+        if (check->row->is_seen)
+            continue;
+        CLEANUP_CLOSE int fd = input_open(check);
+        const struct tool_request request = {.tool = TOOL_PROBE, .input_fd = fd, .output_fd = -1};
+        int r =
+            fd < 0 ? fd : tools_start(jobs->settings.tools, &request, on_probe, check, &check->run);
+        if (r == 0)
+            return;
+        /* That it cannot be looked at is no reason to refuse it. */
+        buf_addf(&check->warnings, "%s: ffprobe could not look at \"%s\": %s.\n", check->row->field,
+                 check->row->path, err_sentence(r));
+        check->row->is_seen = 1;
+    }
+    check_end(check);
+}
+
+static bool is_unseen(const struct job_inputs *inputs)
+{
+    for (size_t i = 0; i < inputs->count; i++) {
+        if (!inputs->rows[i].is_seen)
+            return true;
+    }
+    return false;
+}
+
+int job_media_check(struct job *job)
+{
+    struct jobs *jobs = job->jobs;
+    struct media_check *check;
+    if (job->detail->is_media_seen)
+        return 0;
+    DL_FOREACH (jobs->media_checks, check) {
+        if (check->job == job && check->attempt_id == job->attempt_id)
+            return -EINPROGRESS;
+    }
+    CLEANUP(job_inputs_fini) struct job_inputs inputs = {0};
+    int r = job_inputs_get(job, job->attempt_id, &inputs);
+    if (r < 0)
+        return r;
+    if (!is_unseen(&inputs)) {
+        job->detail->is_media_seen = true;
+        return 0;
+    }
+    check = calloc(1, sizeof(*check));
+    if (!check)
+        return -ENOMEM;
+    *check = (struct media_check){.job = job_ref(job),
+                                  .attempt_id = job->attempt_id,
+                                  .inputs = inputs,
+                                  .problems = {.limit = 64 * 1024},
+                                  .warnings = {.limit = 64 * 1024}};
+    inputs = (struct job_inputs){0};
+    DL_APPEND(jobs->media_checks, check);
+    job_reason_set(job->detail, "Its media are being looked at.");
+    check_next(check);
+    return -EINPROGRESS;
+}
