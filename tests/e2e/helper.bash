@@ -45,6 +45,24 @@ end_sim() {
     rm -f "$DIR/ports"
 }
 
+# start_upload_server [OPTION]...   sets UPLOAD, its base URL. Files lie in $DIR/uploaded, its requests in $DIR/uploads;
+# see upload_server.py. end_world ends it.
+start_upload_server() {
+    "$PYTHON" "$ROOT/tests/e2e/upload_server.py" --port-file "$DIR/upload-port" --directory "$DIR/uploaded" \
+        --log "$DIR/uploads" --die-with-parent "$@" >"$DIR/upload.out" 2>&1 3>&- &
+    UPLOAD_PID=$!
+    wait_until 10 test -s "$DIR/upload-port"
+    UPLOAD=http://127.0.0.1:$(<"$DIR/upload-port")
+}
+
+end_upload_server() {
+    [ -n "${UPLOAD_PID:-}" ] || return 0
+    kill "$UPLOAD_PID" 2>/dev/null || true
+    wait "$UPLOAD_PID" 2>/dev/null || true
+    UPLOAD_PID=
+    rm -f "$DIR/upload-port"
+}
+
 # mount_fs [OPTION]...   in the background, as a user does it; $FS_PID is the daemon. $RUN_FS, if set, is a command
 # that runs it in other circumstances (env, unshare).
 mount_fs() {
@@ -242,6 +260,7 @@ end_world() {
         wait_until 10 process_is_gone "$FS_PID" || { kill -9 "$FS_PID"; code=1; }
     fi
     end_sim
+    end_upload_server
     key_is_nowhere_left || code=1
     sanitizers_are_quiet || code=1
     return $code

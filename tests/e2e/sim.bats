@@ -604,6 +604,40 @@ END
     [ "$status" -eq 2 ]
 }
 
+@test "upload server: it stores what comes whole, fails as told, and counts" {
+    upload_start --fail-puts 2
+    head -c 100000 /dev/urandom >file
+    local n statuses
+    for n in 1 2 3; do statuses+=" $(http_status -T file "$UPLOAD/a/b.png?X-Amz-Signature=s")"; done
+    [ "$statuses" = ' 500 500 200' ]
+    [ "$(http_status "$UPLOAD/a/b.png?any=query")" = 200 ]
+    cmp body file
+    cmp stored/a/b.png file
+    [ "$(http_status -T - "$UPLOAD/chunked" <file)" = 200 ]
+    cmp stored/chunked file
+    [ "$(http_status -X POST "$UPLOAD/-/settings?fail_puts=1")" = 200 ]
+    [ "$(http_status -T file "$UPLOAD/c")" = 500 ]
+    [ "$(http_status "$UPLOAD/c")" = 404 ]
+    [ "$(http_status --path-as-is -T file "$UPLOAD/../out")" = 403 ]
+    # A client that goes away leaves nothing.
+    exec 9<>"/dev/tcp/127.0.0.1/$(<upload-port)"
+    printf 'PUT /half HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\nhalf' >&9
+    exec 9>&-
+    wait_until grep -q '"status": 0' uploads
+    [ ! -e stored/half ]
+    jq -se 'map(select(.method == "PUT") | .status) == [500,500,200,200,500,403,0] and
+        (.[0] | .path == "/a/b.png" and .signed and .bytes == 100000)' uploads
+}
+
+@test "upload server: rclone copies to it" {
+    command -v rclone >/dev/null || skip "rclone is not installed"
+    upload_start
+    head -c 10000 /dev/urandom >file
+    local remote=:s3,provider=Other,endpoint="'$UPLOAD'",access_key_id=a,secret_access_key=b
+    env -u AWS_CA_BUNDLE rclone --config /dev/null --retries 1 copyto file "$remote:bucket/name.png"
+    cmp stored/bucket/name.png file
+}
+
 @test "many: 200 clients at once create 200 tasks with 200 ids" {
     sim_start
     printf "url=$API\n%.0s" {1..200} >list

@@ -30,6 +30,16 @@ sim_start() {
     MEDIA=http://127.0.0.1:$MEDIA_PORT
 }
 
+# upload_start [OPTION]...: sets UPLOAD (base URL); files lie in stored/, requests in uploads. See upload_server.py.
+upload_start() {
+    rm -f upload-port
+    /usr/bin/python3 "$BATS_TEST_DIRNAME/upload_server.py" --port-file upload-port --directory stored --log uploads \
+        --die-with-parent "$@" >upload-out 2>&1 3>&- &
+    SIM_PIDS+=($!)
+    wait_until test -s upload-port
+    UPLOAD=http://127.0.0.1:$(<upload-port)
+}
+
 sim_start_fast() {
     sim_start --queue-seconds 0 --generation-seconds 0 "$@"
 }
@@ -124,6 +134,11 @@ curl_fails() {
 
 post_fails() {
     curl_fails "$1" -H "$KEY" "$API" -d '{"model":"doubao-seedance-2.0","prompt":"a cat"}'
+}
+
+# fails COMMAND...: a plain "! command" is not noticed by bats.
+fails() {
+    ! "$@"
 }
 
 milliseconds() {
