@@ -22,6 +22,7 @@ below_job    := job prompt api store net base
 below_tree   := tree job media prompt api store net base
 below_fuse   := fuse tree job media prompt api store net base
 below_app    := app fuse tree job media prompt api store net base
+below_sim    := sim base
 
 out := $(if $(filter release,$(V)),build,build/$(V))
 SHARE ?= $(out)/share
@@ -102,7 +103,7 @@ $(obj)/lib$(1).a: $(call objects,$(1))
 	$(say) AR lib$(1).a
 	$(Q)rm -f $$@ && ar rcs $$@ $$^
 endef
-$(foreach layer,$(LAYERS),$(eval $(call layer_archive,$(layer))))
+$(foreach layer,$(LAYERS) sim,$(eval $(call layer_archive,$(layer))))
 
 $(out)/seedancefs: $(call objects,app) $(call archives,$(filter-out app,$(below_app)))
 	$(say) LD $@
@@ -118,9 +119,9 @@ define unit_layer
 $(out)/unit/$(1)/%: $(obj)/tests/unit/$(1)/%.o $(call archives,$(below_$(1)))
 	$$(say) LD $$@
 	$(Q)mkdir -p $$(@D)
-	$(Q)$$(CC) $$(all_ldflags) -o $$@ $$^ $$(pkg_libs) -lcmocka -lpthread
+	$(Q)$$(CC) $$(all_ldflags) -o $$@ $$^ $$(pkg_libs) -lcmocka -lpthread $(if $(filter sim,$(1)),-lmicrohttpd)
 endef
-$(foreach layer,$(LAYERS),$(eval $(call unit_layer,$(layer))))
+$(foreach layer,$(LAYERS) sim,$(eval $(call unit_layer,$(layer))))
 
 # What the torture preloads into the daemon: see tests/tools/failing.h.
 $(out)/failing.so: tests/tools/failing.c tests/tools/failing.h

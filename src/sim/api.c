@@ -6,14 +6,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+static double task_seconds(void *context, const char *task_id, bool is_cover)
+{
+    struct sim *sim = context;
+    pthread_mutex_lock(&sim->lock);
+    const struct task *task = task_find(&sim->tasks, task_id);
+    pthread_mutex_unlock(&sim->lock);
+    return task == NULL || (is_cover && !task->has_cover) ? -1 : task->duration_s;
+}
+
 void api_parse(struct request *q)
 {
+    const struct input_source source = {.is_strict = q->sim->options.strict_inputs,
+                                        .context = q->sim,
+                                        .task_seconds = task_seconds};
     if (q->kind != KIND_CREATE || !q->is_authorized)
         return;
     if (q->is_too_long)
         response_default_api_error(&q->response, 413);
     else
-        q->is_parsed = create_request_parse(&q->body, &q->create_request, &q->response) == 0;
+        q->is_parsed = create_request_parse(&q->body, &source, &q->create_request, &q->inputs,
+                                            &q->response) == 0;
 }
 
 void api_create(struct request *q)

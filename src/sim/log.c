@@ -97,6 +97,8 @@ void log_request(struct request *q)
     json_write_member_bool(&w, "authorized", q->is_authorized);
     json_write_member_int64(&w, "connection", (int64_t)q->connection_number);
     log_body(&w, q);
+    if (q->kind == KIND_CREATE)
+        inputs_log(&w, &q->inputs);
     json_write_member_string(&w, "created", q->created != NULL ? q->created->id : NULL);
     json_write_key(&w, "rule");
     if (q->rule != NULL)

@@ -3,6 +3,16 @@
  *
  * What: log_request() writes before any byte of the response is sent, log_sent() when a media
  * response has ended. A line is one write(2) to an O_APPEND file.
+ * The line of a create has "inputs", an object for each image, video and audio in the order of the
+ * body, also if the request is refused; it is empty for a body that was not read as JSON:
+ *   field          image_url, image_urls[0], content[1]
+ *   kind           image video audio
+ *   role           of content, if it has one
+ *   form           data; own: a signed media URL of this simulator; fetched: from a server on this
+ *                  machine; address: taken unseen, or the request was refused before it was fetched
+ *   task           own: the task whose video or cover it is
+ *   bytes hash     data and fetched: size, and checksum_64() in hex of the bytes themselves
+ *   width height   data and fetched, of a PNG or JPEG
  * Lifetime: none.
  * Errors: if the log cannot be written, the program ends.
  */

@@ -35,6 +35,7 @@ struct options {
     uint64_t rate; /* bytes per second of media responses; 0: no limit */
     uint64_t port;
     uint64_t media_port;
+    bool strict_inputs;
     const char *port_file;
     const char *data_file;
     const char *scenario_file;

@@ -32,6 +32,7 @@ void request_free(struct request *q)
     scenario_unref(q->scenario);
     pthread_mutex_unlock(&q->sim->lock);
     create_request_fini(&q->create_request);
+    inputs_fini(&q->inputs);
     response_fini(&q->response);
     buf_fini(&q->body);
     char *const owned[] = {q->uri,      q->method,  q->path,        q->range,

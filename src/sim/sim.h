@@ -11,6 +11,7 @@
 #ifndef SIM_SIM_H
 #define SIM_SIM_H
 
+#include "sim/input.h"
 #include "sim/options.h"
 #include "sim/response.h"
 #include "sim/scenario.h"
@@ -64,6 +65,7 @@ struct request {
 
     bool is_parsed; /* create_request is set */
     struct create_request create_request;
+    struct inputs inputs; /* of a create, also of one that is refused */
     struct response response;
 
     struct scenario *scenario; /* a reference */

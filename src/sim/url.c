@@ -1,5 +1,6 @@
 #include "sim/url.h"
 
+#include "seedancefs/base/cleanup.h"
 #include "seedancefs/base/text.h"
 
 #include <math.h>
@@ -60,4 +61,81 @@ enum url_verdict url_check(const char *method, const char *path, const struct ur
         return URL_FORGED;
     const char *dot = strchr(query->credential, '.');
     return dot != NULL && now_ms < strtoll(dot + 1, NULL, 10) ? URL_GOOD : URL_EXPIRED;
+}
+
+/* Behind scheme, host and port: "/media/…?…". NULL: no http(s) address with a path. */
+static const char *address_target(const char *address)
+{
+    const char *host = strstr(address, "://");
+    if (host == NULL || strncmp(address, "http", 4) != 0)
+        return NULL;
+    host += strlen("://");
+    host += strcspn(host, "/?#");
+    return *host == '/' ? host : NULL;
+}
+
+char *url_own_task(const char *address, bool *is_cover)
+{
+    static const char media[] = "/media/";
+    const char *path = address_target(address);
+    if (path == NULL || strncmp(path, media, sizeof(media) - 1) != 0)
+        return NULL;
+    const char *id = path + sizeof(media) - 1;
+    size_t len = strcspn(id, "/?#");
+    const char *query = id + len;
+    if (len <= 4 || *query != '?' ||
+        (strncmp(query, "?X-Tos-", 7) != 0 && strstr(query, "&X-Tos-") == NULL))
+        return NULL;
+    *is_cover = strncmp(query - 4, ".jpg", 4) == 0;
+    return *is_cover || strncmp(query - 4, ".mp4", 4) == 0 ? mem_dup(id, len - 4) : NULL;
+}
+
+/* In place; a '%' without two digits stays. */
+static void percent_decode(char *s)
+{
+    char *to = s;
+    for (; *s != '\0'; s++) {
+        int high = *s == '%' ? text_hex_value(s[1]) : -1;
+        int low = high >= 0 ? text_hex_value(s[2]) : -1;
+        *to++ = low >= 0 ? (char)(high << 4 | low) : *s;
+        s += low >= 0 ? 2 : 0;
+    }
+    *to = '\0';
+}
+
+/* Takes "name=value&…" apart, in place; the first of several equal names counts. */
+static void query_parse(char *text, struct url_query *out)
+{
+    const struct {
+        const char *name;
+        const char **value;
+    } names[] = {
+        {"X-Tos-Algorithm", &out->algorithm}, {"X-Tos-Credential", &out->credential},
+        {"X-Tos-Date", &out->date},           {"X-Tos-Expires", &out->expires},
+        {"X-Tos-Signature", &out->signature}, {"X-Tos-SignedHeaders", &out->signed_headers},
+    };
+    for (char *part = strtok_r(text, "&", &text); part != NULL; part = strtok_r(NULL, "&", &text)) {
+        char *value = strchr(part, '=');
+        if (value == NULL)
+            continue;
+        *value++ = '\0';
+        percent_decode(value);
+        for (size_t i = 0; i < ARRAY_COUNT(names); i++)
+            if (strcmp(part, names[i].name) == 0 && *names[i].value == NULL)
+                *names[i].value = value;
+    }
+}
+
+enum url_verdict url_check_address(const char *address, int64_t now_ms)
+{
+    const char *target = address_target(address);
+    if (target == NULL)
+        return URL_UNSIGNED;
+    size_t path_len = strcspn(target, "?#");
+    CLEANUP_FREE char *path = mem_dup(target, path_len);
+    const char *query = target + path_len + (target[path_len] == '?' ? 1 : 0);
+    CLEANUP_FREE char *text = mem_dup(query, strcspn(query, "#"));
+    struct url_query parts = {0};
+    query_parse(text, &parts);
+    return url_check("GET", path, &parts, now_ms);
 }

@@ -8,11 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How many inputs of each kind a request has. */
-struct inputs {
+/* 15, and the frame by which each of three clips is longer than its duration. */
+#define SECONDS_MAX 15.2
+
+/* How many inputs of each kind a request has, and the lengths that it declares. */
+struct input_counts {
     unsigned images, videos, audios; /* references, or without a role */
     unsigned first_frames, last_frames;
-    double video_seconds;
+    double video_seconds;      /* input_video_duration */
+    double video_each_seconds; /* the sum of video_durations */
 };
 
 static bool is_member(const char *s, const char *const *list, size_t count)
@@ -32,33 +36,33 @@ static bool is_url(const cJSON *item, const char *data_prefix)
            (data_prefix != NULL && strncmp(s, data_prefix, strlen(data_prefix)) == 0);
 }
 
-static bool check_text(const cJSON *item, struct inputs *inputs)
+static bool check_text(const cJSON *item, struct input_counts *inputs)
 {
     (void)inputs;
     return cJSON_IsString(item) && item->valuestring[0] != '\0';
 }
 
-static bool check_duration(const cJSON *item, struct inputs *inputs)
+static bool check_duration(const cJSON *item, struct input_counts *inputs)
 {
     (void)inputs;
     return cJSON_IsNumber(item) && item->valuedouble >= 4 && item->valuedouble <= 15;
 }
 
-static bool check_resolution(const cJSON *item, struct inputs *inputs)
+static bool check_resolution(const cJSON *item, struct input_counts *inputs)
 {
     (void)inputs;
     static const char *const list[] = {"480p", "720p"};
     return is_member(cJSON_GetStringValue(item), list, ARRAY_COUNT(list));
 }
 
-static bool check_ratio(const cJSON *item, struct inputs *inputs)
+static bool check_ratio(const cJSON *item, struct input_counts *inputs)
 {
     (void)inputs;
     static const char *const list[] = {"adaptive", "16:9", "9:16", "1:1", "4:3", "3:4", "21:9"};
     return is_member(cJSON_GetStringValue(item), list, ARRAY_COUNT(list));
 }
 
-static bool check_flag(const cJSON *item, struct inputs *inputs)
+static bool check_flag(const cJSON *item, struct input_counts *inputs)
 {
     (void)inputs;
     return cJSON_IsBool(item);
@@ -80,28 +84,28 @@ static bool check_urls(const cJSON *item, const char *data_prefix, unsigned *cou
     return true;
 }
 
-static bool check_images(const cJSON *item, struct inputs *inputs)
+static bool check_images(const cJSON *item, struct input_counts *inputs)
 {
     return check_urls(item, "data:image/", &inputs->images);
 }
 
-static bool check_videos(const cJSON *item, struct inputs *inputs)
+static bool check_videos(const cJSON *item, struct input_counts *inputs)
 {
     return check_urls(item, NULL, &inputs->videos);
 }
 
-static bool check_audios(const cJSON *item, struct inputs *inputs)
+static bool check_audios(const cJSON *item, struct input_counts *inputs)
 {
     return check_urls(item, "data:audio/", &inputs->audios);
 }
 
-static bool check_video_seconds(const cJSON *item, struct inputs *inputs)
+static bool check_video_seconds(const cJSON *item, struct input_counts *inputs)
 {
     inputs->video_seconds = cJSON_IsNumber(item) ? item->valuedouble : -1;
     return inputs->video_seconds > 0;
 }
 
-static bool check_video_durations(const cJSON *item, struct inputs *inputs)
+static bool check_video_durations(const cJSON *item, struct input_counts *inputs)
 {
     if (!cJSON_IsArray(item))
         return false;
@@ -110,13 +114,13 @@ static bool check_video_durations(const cJSON *item, struct inputs *inputs)
     {
         if (!cJSON_IsNumber(one) || one->valuedouble <= 0)
             return false;
-        inputs->video_seconds += one->valuedouble;
+        inputs->video_each_seconds += one->valuedouble;
     }
     return true;
 }
 
 /* One element of content: {"type":"image_url","image_url":{"url":…},"role":…}. */
-static bool check_content_item(const cJSON *item, struct inputs *inputs)
+static bool check_content_item(const cJSON *item, struct input_counts *inputs)
 {
     const cJSON *type = cJSON_GetObjectItemCaseSensitive(item, "type");
     const cJSON *role_item = cJSON_GetObjectItemCaseSensitive(item, "role");
@@ -146,7 +150,7 @@ static bool check_content_item(const cJSON *item, struct inputs *inputs)
     return false;
 }
 
-static bool check_content(const cJSON *item, struct inputs *inputs)
+static bool check_content(const cJSON *item, struct input_counts *inputs)
 {
     if (!cJSON_IsArray(item))
         return false;
@@ -162,7 +166,7 @@ static bool check_content(const cJSON *item, struct inputs *inputs)
 static const struct {
     const char *name;
     bool required;
-    bool (*check)(const cJSON *item, struct inputs *inputs);
+    bool (*check)(const cJSON *item, struct input_counts *inputs);
     const char *rule;
 } parameters[] = {
     {"model", true, check_text, "a model's name is expected"},
@@ -192,7 +196,7 @@ static int refuse(struct response *error, const char *code, const char *param, c
     return -EINVAL;
 }
 
-static int check_combination(const struct inputs *in, struct response *error)
+static int check_combination(const struct input_counts *in, struct response *error)
 {
     bool frames = in->first_frames > 0 || in->last_frames > 0;
     const struct {
@@ -205,7 +209,8 @@ static int check_combination(const struct inputs *in, struct response *error)
         {in->images > 9, "image_urls", "at most 9 images are allowed"},
         {in->videos > 3, "video_urls", "at most 3 videos are allowed"},
         {in->audios > 3, "audio_urls", "at most 3 audios are allowed"},
-        {in->video_seconds > 15, "video_durations", "at most 15 seconds are allowed"},
+        {in->video_seconds > SECONDS_MAX, "input_video_duration", "at most 15 seconds are allowed"},
+        {in->video_each_seconds > SECONDS_MAX, "video_durations", "at most 15 seconds are allowed"},
         {frames && in->images + in->videos + in->audios > 0, "content",
          "frames and references cannot be mixed"},
         {in->audios > 0 && in->images + in->videos == 0, "audio_urls",
@@ -219,7 +224,7 @@ static int check_combination(const struct inputs *in, struct response *error)
 
 static int check_parameters(const cJSON *root, struct response *error)
 {
-    struct inputs inputs = {0};
+    struct input_counts inputs = {0};
     for (size_t i = 0; i < ARRAY_COUNT(parameters); i++) {
         const char *name = parameters[i].name;
         const cJSON *item = cJSON_GetObjectItemCaseSensitive(root, name);
@@ -267,35 +272,52 @@ static int read_words(const char *prompt, struct create_request *out)
     return r;
 }
 
-int create_request_parse(const struct buf *body, struct create_request *out, struct response *error)
+/* The body's JSON, which may only be an object in UTF-8. NULL: it is something else. */
+static cJSON *parse_body(const struct buf *body)
+{
+    const char *json = buf_text(body);
+    cJSON *root = cJSON_ParseWithOpts(json, NULL, true);
+    if (cJSON_IsObject(root) && strlen(json) == body->len && text_is_utf8(json, body->len))
+        return root;
+    cJSON_Delete(root);
+    return NULL;
+}
+
+static int create_request_fill(struct create_request *out, const cJSON *root,
+                               struct response *error)
+{
+    const cJSON *duration = cJSON_GetObjectItemCaseSensitive(root, "duration");
+    const char *prompt = cJSON_GetObjectItemCaseSensitive(root, "prompt")->valuestring;
+    *out = (struct create_request){
+        .model = mem_strdup(cJSON_GetObjectItemCaseSensitive(root, "model")->valuestring),
+        .prompt = mem_strdup(prompt),
+        .duration_s = duration != NULL ? duration->valuedouble : 5,
+    };
+    if (read_words(prompt, out) == 0)
+        return 0;
+    create_request_fini(out);
+    return refuse(error, "InvalidParameter", "prompt", "a [[word]] of the simulator is wrong");
+}
+
+int create_request_parse(const struct buf *body, const struct input_source *source,
+                         struct create_request *out, struct inputs *inputs, struct response *error)
 {
     if (body->len > REQUEST_BODY_DOCUMENTED_MAX) {
         response_default_api_error(error, 413);
         return -EINVAL;
     }
-    const char *json = buf_text(body);
-    cJSON *root = cJSON_ParseWithOpts(json, NULL, true);
-    if (!cJSON_IsObject(root) || strlen(json) != body->len || !text_is_utf8(json, body->len)) {
-        cJSON_Delete(root);
+    cJSON *root = parse_body(body);
+    if (root == NULL)
         return refuse(error, "InvalidParameter", "body", "a JSON object is expected");
-    }
+    inputs_collect(inputs, root);
     int r = check_parameters(root, error);
     if (r == 0)
         r = check_model(cJSON_GetObjectItemCaseSensitive(root, "model")->valuestring, error);
-    if (r == 0) {
-        const cJSON *duration = cJSON_GetObjectItemCaseSensitive(root, "duration");
-        const char *prompt = cJSON_GetObjectItemCaseSensitive(root, "prompt")->valuestring;
-        *out = (struct create_request){
-            .model = mem_strdup(cJSON_GetObjectItemCaseSensitive(root, "model")->valuestring),
-            .prompt = mem_strdup(prompt),
-            .duration_s = duration != NULL ? duration->valuedouble : 5,
-        };
-        r = read_words(prompt, out);
-        if (r < 0) {
-            create_request_fini(out);
-            r = refuse(error, "InvalidParameter", "prompt", "a [[word]] of the simulator is wrong");
-        }
-    }
+    if (r == 0)
+        r = inputs_check(inputs, root, source, error);
+    if (r == 0)
+        r = create_request_fill(out, root, error);
+    inputs_seal(inputs);
     cJSON_Delete(root);
     return r;
 }

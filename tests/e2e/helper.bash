@@ -361,9 +361,10 @@ count_requests() {
     COUNT=0
     mapfile -t lines <"$LOG"
     for line in "${lines[@]}"; do
-        [[ $line == *"\"kind\":\"$1\""* ]] || continue
+        # The kinds of a create's inputs stand behind its body.
+        [[ ${line::80} == *"\"kind\":\"$1\""* ]] || continue
         if [ -n "${2-}" ]; then
-            line=${line#*\"body\":} line=${line%\"headers\":*}
+            line=${line#*\"body\":} line=${line%\"headers\":*} line=${line%,\"inputs\":*}
             [[ $line == *"$2"* ]] || continue
         fi
         COUNT=$((COUNT + 1))

@@ -604,6 +604,78 @@ END
     [ "$status" -eq 2 ]
 }
 
+@test "inputs: a video of its own is taken by its signed URL, forged or expired ones are 400" {
+    sim_start_fast --data tasks
+    local id=$(task_new)
+    local url=$(video_url "$id")
+    [ "$(create_status "{$GOOD,\"video_urls\":[\"$url\"],\"video_durations\":[5]}")" = 200 ]
+    jq -se --arg id "$id" '.[-1].inputs == [{field:"video_urls[0]",kind:"video",form:"own",task:$id}]' log
+    [ "$(create_status "{$GOOD,\"video_urls\":[\"$url\"],\"video_durations\":[9]}")" = 400 ]
+    jq -e '.error.param == "video_durations"' body
+    [ "$(create_status "{$GOOD,\"video_urls\":[\"${url/Expires=86400/Expires=86401}\"]}")" = 400 ]
+    jq -e '.error | .param == "video_urls" and
+        (.message | startswith("The video at `video_urls[0]` could not be downloaded: 403"))' body
+    # Refused ones are logged, too, and the array has no address.
+    jq -se --arg id "$id" '.[-1] | .created == null and .inputs[0].task == $id' log
+    jq -c 'select(.kind == "create") | .inputs' log | fails grep Tos
+    sim_start_fast --data tasks --url-expires 0.01
+    url=$(video_url "$id")
+    sleep 0.05
+    [ "$(create_status "{$GOOD,\"video_url\":\"$url\"}")" = 400 ]
+    jq -e '.error.message | contains("could not be downloaded: 403")' body
+}
+
+@test "inputs: a file on an upload server is fetched; other hosts are not asked" {
+    sim_start_fast
+    upload_start
+    local media=$BATS_TEST_DIRNAME/../media
+    curl -sS -T "$media/landscape.mp4" "$UPLOAD/in/v.mp4?X-Amz-Signature=secret"
+    curl -sS -T "$media/cover.jpg" "$UPLOAD/in/a.jpg?X-Amz-Signature=secret"
+    [ "$(create_status "{$GOOD,\"image_url\":\"$UPLOAD/in/a.jpg?secret=1\",\"video_urls\":[\"$UPLOAD/in/v.mp4\",
+        \"https://example.com/v.mp4\"]}")" = 200 ]
+    local bytes=$(stat -c %s "$media/landscape.mp4")
+    jq -se --argjson bytes "$bytes" '.[-1].inputs | map(.form) == ["fetched","fetched","address"] and
+        .[1].bytes == $bytes and (.[1].hash | test("^[0-9a-f]{16}$")) and .[0].width == 864' log
+    [ "$(create_status "{$GOOD,\"video_url\":\"$UPLOAD/in/v.mp4\",\"input_video_duration\":8}")" = 400 ]
+    jq -e '.error.param == "input_video_duration"' body
+    [ "$(create_status "{$GOOD,\"video_url\":\"$UPLOAD/in/none.mp4\"}")" = 400 ]
+    jq -e '.error.message | contains("could not be downloaded: 404")' body
+    [ "$(create_status "{$GOOD,\"video_url\":\"$UPLOAD/in/a.jpg\"}")" = 400 ]
+    [ "$(jq -s 'map(select(.method == "GET")) | length' uploads)" = 5 ]
+    fails grep secret uploads
+}
+
+@test "inputs: a server that says nothing keeps only its own request waiting" {
+    sim_start_fast
+    upload_start --delay-ms 60000
+    local from=$(milliseconds)
+    create_status "{$GOOD,\"image_url\":\"$UPLOAD/a.png\"}" >slow 3>&- &
+    wait_until test -s uploads
+    [ "$(http_status -H "$KEY" "$API" -d "{$GOOD}")" = 200 ]
+    (($(milliseconds) - from < 4000))
+    wait $!
+    [ "$(<slow)" = 400 ]
+    (($(milliseconds) - from < 15000))
+    jq -se 'map(.created != null) == [true, false]' log
+}
+
+@test "inputs: --strict-inputs looks into data:" {
+    local tiny=iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==
+    sim_start_fast
+    [ "$(create_status "{$GOOD,\"image_url\":\"data:image/png;base64,$tiny\"}")" = 200 ]
+    jq -se '.[-1].inputs[0] | .form == "data" and .bytes == 70 and .width == 1 and .height == 1' log
+    [ "$(create_status "{$GOOD,\"image_url\":\"data:image/png;base64,$tiny=\"}")" = 400 ]
+    sim_start_fast --strict-inputs
+    [ "$(create_status "{$GOOD,\"image_url\":\"data:image/png;base64,$tiny\"}")" = 400 ]
+    jq -e '.error | .param == "image_url" and (.message | contains("300 to 6000"))' body
+    printf '{%s,"image_url":"data:image/jpeg;base64,%s"}' "$GOOD" "$(base64 -w 0 "$BATS_TEST_DIRNAME/../media/cover.jpg")" >good
+    [ "$(create_status @good)" = 200 ]
+    ffmpeg -v error -f lavfi -i sine=duration=1 short.wav
+    printf '{%s,"image_url":"https://a/","audio_url":"data:audio/wav;base64,%s"}' "$GOOD" "$(base64 -w 0 short.wav)" >short
+    [ "$(create_status @short)" = 400 ]
+    jq -e '.error.message | contains("2 to 15 seconds")' body
+}
+
 @test "upload server: it stores what comes whole, fails as told, and counts" {
     upload_start --fail-puts 2
     head -c 100000 /dev/urandom >file
