@@ -97,8 +97,12 @@ static void percent_decode(char *s)
     for (; *s != '\0'; s++) {
         int high = *s == '%' ? text_hex_value(s[1]) : -1;
         int low = high >= 0 ? text_hex_value(s[2]) : -1;
-        *to++ = low >= 0 ? (char)(high << 4 | low) : *s;
-        s += low >= 0 ? 2 : 0;
+        if (low < 0) {
+            *to++ = *s;
+            continue;
+        }
+        *to++ = (char)(high << 4 | low);
+        s += 2;
     }
     *to = '\0';
 }

@@ -188,7 +188,14 @@ static void test_inputs__real_lengths_count(void **state UNUSED)
     }
 }
 
-static void test_inputs__data_is_base64_of_a_limited_size(void **state UNUSED)
+static void test_inputs__declared_lengths_are_limited_without_a_video(void **state UNUSED)
+{
+    check_fields(false, "\"video_durations\":[8,8]", "at most 15");
+    check_fields(false, "\"input_video_duration\":16", "at most 15");
+    check_fields(false, "\"video_durations\":[8,7]", NULL);
+}
+
+static void test_inputs__data_is_base64_and_no_video(void **state UNUSED)
 {
     static const struct {
         const char *name, *url, *wanted;
@@ -206,7 +213,7 @@ static void test_inputs__data_is_base64_of_a_limited_size(void **state UNUSED)
     check_fields(false,
                  "\"content\":[{\"type\":\"video_url\",\"role\":\"reference_video\","
                  "\"video_url\":{\"url\":\"data:video/mp4;base64,AAAA\"}}]",
-                 "content");
+                 "elements with type, URL and role are expected");
 }
 
 /* `count` zero bytes as data. */
@@ -584,7 +591,8 @@ int main(void)
         cmocka_unit_test(test_inputs__a_file_that_no_task_has_is_404),
         cmocka_unit_test(test_inputs__a_video_is_no_image_and_a_cover_no_video),
         cmocka_unit_test(test_inputs__real_lengths_count),
-        cmocka_unit_test(test_inputs__data_is_base64_of_a_limited_size),
+        cmocka_unit_test(test_inputs__declared_lengths_are_limited_without_a_video),
+        cmocka_unit_test(test_inputs__data_is_base64_and_no_video),
         cmocka_unit_test(test_inputs__data_has_a_limited_size),
         cmocka_unit_test(test_inputs__strict_wants_the_bytes_to_be_of_the_declared_type),
         cmocka_unit_test(test_inputs__strict_wants_sides_of_a_picture),
