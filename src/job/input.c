@@ -40,8 +40,11 @@ static int found_add(struct input_reader *reader, const struct store_input *row,
         return -ENOMEM;
     inputs->rows = more;
     more[inputs->count] = *row;
-    *found = (struct prompt_found){
-        .number = (int)inputs->count++, .media = media, .length_ms = row->length_ms};
+    *found =
+        (struct prompt_found){.number = (int)inputs->count++,
+                              .media = media,
+                              .length_ms = row->length_ms,
+                              .is_length_coming = row->form != JOB_INPUT_FILE || !row->is_seen};
     return 0;
 }
 

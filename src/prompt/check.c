@@ -192,7 +192,7 @@ static void check_declared(struct check *c)
                     "is %g seconds, but video_durations come to %g.", (double)c->input_ms / 1000,
                     (double)c->durations_ms / 1000);
     check_found(c, durations, input);
-    if (!durations && !input && c->found_lengths < videos)
+    if (!durations && !input && c->found_lengths + c->coming_lengths < videos)
         problem_add(c, SEVERITY_WARNING, c->root, "input_video_duration", "estimate",
                     "the length of the input video is not given; the estimate counts %d seconds, "
                     "the worst case. Give the length for a better estimate.",

@@ -67,6 +67,7 @@ struct check {
     /* The lengths of the videos that are files, as far as they are known, and how many are. */
     int64_t found_ms;
     size_t found_lengths;
+    size_t coming_lengths; /* those of the others will be known */
     size_t found_videos;
     bool has_unread_media;
 };

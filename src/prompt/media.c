@@ -260,6 +260,7 @@ static void add_later(struct check *c, struct local_file *file, const char *path
     if (file->kind == MEDIA_VIDEO) {
         c->found_videos++;
         c->found_lengths += found->length_ms >= 0;
+        c->coming_lengths += found->length_ms < 0 && found->is_length_coming;
         c->found_ms += max_int64(found->length_ms, 0);
     }
     c->error = local_file_add(c, file);

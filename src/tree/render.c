@@ -201,6 +201,19 @@ int64_t cost_get(const struct job *job, const struct store_attempt *attempt, con
     return is_settled ? attempt->actual_usd_micros : attempt->estimated_usd_micros;
 }
 
+/* What waits behind the job. */
+static int followers_add(struct job *job, struct buf *out)
+{
+    struct job_followers followers;
+    char usd[TEXT_MONEY_SIZE];
+    job_followers_get(job, &followers);
+    if (followers.count == 0)
+        return out->error;
+    text_usd(followers.usd_micros, usd);
+    return buf_addf(out, "%u %s: %s USD (estimated)\n", followers.count,
+                    followers.count == 1 ? "job follows" : "jobs follow", usd);
+}
+
 static int render_cost(struct tree *tree UNUSED, struct job *job, struct job_detail *detail,
                        struct buf *out)
 {
@@ -208,8 +221,10 @@ static int render_cost(struct tree *tree UNUSED, struct job *job, struct job_det
     CLEANUP(store_attempt_fini) struct store_attempt estimate = {0};
     char usd[TEXT_MONEY_SIZE];
     const char *what;
-    if (job->attempt_id == 0 && job_estimate_get(job, &estimate) < 0)
-        return buf_add_text(out, "0.00 USD (nothing has been submitted)\n");
+    if (job->attempt_id == 0 && job_estimate_get(job, &estimate) < 0) {
+        buf_add_text(out, "0.00 USD (nothing has been submitted)\n");
+        return followers_add(job, out);
+    }
     if (job->attempt_id == 0)
         attempt = &estimate;
     bool is_settled = attempt->actual_usd_micros >= 0;
@@ -220,14 +235,7 @@ static int render_cost(struct tree *tree UNUSED, struct job *job, struct job_det
     if (attempt->input_video_ms > 0)
         buf_addf(out, " + %lld s of input video", (long long)(attempt->input_video_ms / 1000));
     buf_add_text(out, ")\n");
-    struct job_followers followers;
-    job_followers_get(job, &followers);
-    if (followers.count > 0) {
-        text_usd(followers.usd_micros, usd);
-        buf_addf(out, "%u %s: %s USD (estimated)\n", followers.count,
-                 followers.count == 1 ? "job follows" : "jobs follow", usd);
-    }
-    return out->error;
+    return followers_add(job, out);
 }
 
 static int render_error(struct tree *tree UNUSED, struct job *job, struct job_detail *detail,

@@ -64,7 +64,8 @@ for name in os.listdir(J):
 # S-FILE-2: `status.json` is one JSON object with the members name, state, reason, task_id, model, resolution,
 #   duration_s, attempt, created_at, submitted_at, finished_at, updated_at, progress (fraction, eta_s), cost (currency,
 #   estimated, actual, at_risk), error (code, message, http_status, request_id) output (bytes, cached_bytes,
-#   url_expires_at, archived), take (the number of the picked one) and takes (of each take, bytes, finished_at, hidden).
+#   url_expires_at, archived), take (the number of the picked one), takes (of each take, bytes, finished_at, hidden),
+#   depends_on, needed_by and inputs_changed (S-LINK-9).
 #   Times are RFC 3339 in UTC, money is a decimal string, and a value that is not known is null.
 @test "S-FILE-2: status.json" {
     mount_fs

@@ -34,6 +34,7 @@ struct prompt_found {
     int number;
     enum prompt_media media; /* of what is filled in later */
     int64_t length_ms;       /* of a video, if it is known; -1 */
+    bool is_length_coming;   /* it is going to be known before the request is sent */
     const char *why; /* of a failure: a sentence for the user; NULL: the errno says it. Lent */
 };
 
