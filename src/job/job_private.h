@@ -299,7 +299,7 @@ const struct store_input *job_inputs_find(const struct job_inputs *inputs,
 struct job_link {
     struct job *job;          /* which needs */
     struct job_links *on;     /* this one */
-    int64_t take_id;          /* the take that it takes; 0: the first that there will be */
+    int64_t take_id;          /* the take that it takes; 0: the first one that there is */
     struct job_link *next;    /* of what the job needs */
     struct job_link *on_next; /* of what needs the other one */
     struct job_link *on_prev;
@@ -330,8 +330,6 @@ enum job_needs {
 enum job_needs job_needs_get(struct job *job);
 /* The same, and adds a sentence that says so; none for JOB_NEEDS_MET. */
 enum job_needs job_needs_to_text(struct job *job, struct buf *out);
-/* The user orders the job with what is there now. */
-void job_links_accept(struct job *job);
 /* Its state or its picked take has changed, or it was removed: tells the jobs that need it. */
 void job_source_changed(struct job *job);
 /* Whether `on` waits for `job` already, directly or through others: then adds "a → b → a". */

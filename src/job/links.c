@@ -142,14 +142,19 @@ static bool is_ended(enum job_state state)
     return state == JOB_REJECTED || state >= JOB_FAILED;
 }
 
+/* The take that the user has ordered this with. */
+static int64_t expected_id(int64_t take_id, const struct job *on)
+{
+    return take_id ? take_id : on->takes->id;
+}
+
 static enum job_needs need_get(const struct job_link *link)
 {
     struct job *on = jobs_get(link->job->jobs, link->on->job_id);
     if (!on)
         return JOB_NEEDS_REMOVED;
     if (on->picked)
-        return link->take_id == 0 || link->take_id == on->picked->id ? JOB_NEEDS_MET
-                                                                     : JOB_NEEDS_CHANGED;
+        return expected_id(link->take_id, on) == on->picked->id ? JOB_NEEDS_MET : JOB_NEEDS_CHANGED;
     return is_ended(on->state) ? JOB_NEEDS_ENDED : JOB_NEEDS_WAIT;
 }
 
@@ -229,24 +234,11 @@ enum job_needs job_needs_to_text(struct job *job, struct buf *out)
     return needs;
 }
 
-void job_links_accept(struct job *job)
-{
-    const struct job_links *links = links_find(job);
-    struct job_link *link;
-    LL_FOREACH (links ? links->needs : NULL, link) {
-        const struct job *on = jobs_get(job->jobs, link->on->job_id);
-        link->take_id = on && on->picked ? on->picked->id : 0;
-    }
-}
-
 /* What a waiting job needs has come, or will not come, or is another one. */
 static void need_changed(struct job_link *link)
 {
     struct job *job = link->job;
-    const struct job *on = jobs_get(job->jobs, link->on->job_id);
     bool is_unsent = job->state == JOB_WAITING && !job->is_removed;
-    if (is_unsent && link->take_id == 0 && on && on->picked)
-        link->take_id = on->picked->id;
     if (is_unsent && need_get(link) != JOB_NEEDS_WAIT)
         job->jobs->look_again(job);
     else
@@ -392,8 +384,8 @@ void job_needed_by_each(const struct job *job, job_each_fn *fn, void *context)
 
 static bool is_other_take(struct jobs *jobs, int64_t job_id, int64_t take_id)
 {
-    const struct job *on = take_id ? jobs_get(jobs, job_id) : NULL;
-    return on && on->picked && on->picked->id != take_id;
+    const struct job *on = job_id ? jobs_get(jobs, job_id) : NULL;
+    return on && on->picked && on->picked->id != expected_id(take_id, on);
 }
 
 bool job_inputs_are_changed(struct job *job)

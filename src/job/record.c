@@ -32,8 +32,10 @@ static int change_attempt_save(struct job *job, const struct job_change *change)
                                      change->prompt->display_len);
         return r < 0 ? r : inputs_save(store, change->inputs);
     }
-    if (change->copied_id)
-        return store_attempt_copy(store, &detail->attempt, change->copied_id);
+    if (change->copied_id) {
+        int r = store_attempt_copy(store, &detail->attempt, change->copied_id);
+        return r < 0 ? r : inputs_save(store, change->inputs);
+    }
     if (change->is_adopted)
         return store_attempt_insert(store, &detail->attempt, "", 0, "", 0);
     int r = 0;

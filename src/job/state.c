@@ -198,18 +198,28 @@ int job_to_accepted(struct job *job, const struct prompt *prompt, struct job_inp
 }
 
 /* HELD -> WAITING: the user orders what is held. */
+/* The inputs of an attempt as they are now, for one that is ordered now: the picked takes. Where
+ * there is none yet, the first one that there will be. */
+static int inputs_renew(const struct job *job, int64_t from_id, int64_t to_id,
+                        struct job_inputs *out)
+{
+    int r = job_inputs_get(job, from_id, out);
+    for (size_t i = 0; i < out->count && r == 0; i++) {
+        struct store_input *row = &out->rows[i];
+        const struct job *on = row->job_id ? jobs_get(job->jobs, row->job_id) : NULL;
+        row->attempt_id = to_id;
+        if (row->job_id)
+            row->take_id = on && on->picked ? on->picked->id : 0;
+    }
+    return r;
+}
+
 int job_to_ordered(struct job *job)
 {
     job_text_clear(&job->detail->reason);
     job_problem_clear(job->detail);
     CLEANUP(job_inputs_fini) struct job_inputs inputs = {0};
-    int r = job_inputs_get(job, job->attempt_id, &inputs);
-    for (size_t i = 0; i < inputs.count && r == 0; i++) {
-        struct store_input *row = &inputs.rows[i];
-        const struct job *on = row->job_id ? jobs_get(job->jobs, row->job_id) : NULL;
-        if (row->job_id)
-            row->take_id = on && on->picked ? on->picked->id : 0;
-    }
+    int r = inputs_renew(job, job->attempt_id, job->attempt_id, &inputs);
     const struct job_change change = {.to = JOB_WAITING,
                                       .durability = STORE_DURABLE,
                                       .note = "ordered by the user",
@@ -217,7 +227,7 @@ int job_to_ordered(struct job *job)
     if (r == 0)
         r = job_change(job, &change);
     if (r == 0)
-        job_links_accept(job);
+        (void)job_links_read(job);
     return r;
 }
 
@@ -244,6 +254,7 @@ static int request_again(struct job *job, const struct store_attempt *from,
                          struct job_change *change)
 {
     CLEANUP(store_attempt_fini) struct store_attempt attempt = {0};
+    CLEANUP(job_inputs_fini) struct job_inputs inputs = {0};
     CLEANUP_FREE char *body = NULL;
     size_t len = 0;
     int r = store_attempt_blob_get(job->jobs->settings.store, from->id, STORE_BODY, &body, &len);
@@ -251,9 +262,12 @@ static int request_again(struct job *job, const struct store_attempt *from,
         r = -ENODATA;
     if (r == 0)
         r = attempt_init(&attempt, job, from->model, from->resolution);
+    if (r == 0)
+        r = inputs_renew(job, from->id, attempt.id, &inputs);
     if (r < 0)
         return r;
     attempt_copy_cost(&attempt, from);
+    change->inputs = &inputs;
     change->to = JOB_WAITING;
     change->durability = STORE_DURABLE;
     change->copied_id = from->id;

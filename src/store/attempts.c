@@ -101,11 +101,8 @@ int store_attempt_copy(struct store *store, const struct store_attempt *row, int
     if (r == 0)
         r = store_run(store, store_query(store, SQL_EXCHANGE_COPY,
                                          VALUES(AS_INTEGER(row->id), AS_INTEGER(from_id))));
-    if (r == 0)
-        r = store_run(store, store_query(store, SQL_PROMPT_COPY,
-                                         VALUES(AS_INTEGER(row->id), AS_INTEGER(from_id))));
     return r < 0 ? r
-                 : store_run(store, store_query(store, SQL_INPUT_COPY,
+                 : store_run(store, store_query(store, SQL_PROMPT_COPY,
                                                 VALUES(AS_INTEGER(row->id), AS_INTEGER(from_id))));
 }
 

@@ -108,11 +108,6 @@ static const char *const store_sql[SQL_COUNT] = {
                     "WHERE state = 'waiting' AND name IS NOT NULL",
     [SQL_INPUT_SAVE] = "INSERT OR REPLACE INTO input (" INPUT_COLUMNS ") VALUES "
                        "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-    /* The present takes of the jobs, not those that the older attempt has used. */
-    [SQL_INPUT_COPY] =
-        "INSERT INTO input (" INPUT_COLUMNS ") SELECT ?1, number, form, media, body_offset, "
-        "job_id, iif(job_id = 0, take_id, 0), kept_id, length_ms, is_seen, field, path "
-        "FROM input WHERE attempt_id = ?2",
     [SQL_INPUTS_GET] = "SELECT " INPUT_COLUMNS " FROM input WHERE attempt_id = ?1 ORDER BY number",
     [SQL_INPUT_EACH] = "SELECT job.id FROM input JOIN job ON job.attempt_id = input.attempt_id "
                        "WHERE name IS NOT NULL GROUP BY job.id ORDER BY job.id",

@@ -42,7 +42,6 @@ enum statement {
     SQL_HELD,
     SQL_WAITING,
     SQL_INPUT_SAVE,
-    SQL_INPUT_COPY,
     SQL_INPUTS_GET,
     SQL_INPUT_EACH,
     SQL_SENT_SAVE,

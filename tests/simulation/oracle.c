@@ -15,7 +15,11 @@
  *   8. A held job, and what looks like a copy, is sent only after the user has ordered it.
  *   9. A take stays a take while its job exists. Another one is picked by the user, or when it has
  *      just been made. With a take, only a command leads to a new attempt.
- *  10. In the end a job waits only for money.
+ *  10. In the end a job waits only for money, or for another job that waits for its user.
+ *  11. What is sent has no gap. The takes that it uses are picked, and were so when the user ordered
+ *      it; or each is the first one of a job that had none then.
+ *  12. A job becomes held by itself only when an input has changed or will not come, or the price
+ *      is another one.
  */
 #include "disk.h"
 #include "world.h"
@@ -164,6 +168,95 @@ static void accepted(const struct job *job)
     attempt->is_unknown = false;
 }
 
+/* --- inputs --- */
+
+static void ordered_forget(struct attempt *attempt)
+{
+    attempt->ordered_count = 0;
+}
+
+/* What the user has ordered the attempt with: the picked takes at that time. */
+static void ordered_note(const struct job *job)
+{
+    struct attempt *attempt = oracle_attempt(job->attempt_id);
+    CLEANUP(job_inputs_fini) struct job_inputs inputs = {0};
+    ordered_forget(attempt);
+    if (job_inputs_get(job, job->attempt_id, &inputs) < 0)
+        return;
+    for (size_t i = 0; i < inputs.count && attempt->ordered_count < INPUTS_MAX; i++) {
+        const struct store_input *row = &inputs.rows[i];
+        const struct job *on = row->job_id ? jobs_get(world.program.jobs, row->job_id) : NULL;
+        if (row->job_id == 0)
+            continue;
+        attempt->ordered[attempt->ordered_count++] = (struct ordered){
+            .job_id = row->job_id, .take_id = on && on->picked ? on->picked->id : 0};
+    }
+}
+
+static int64_t first_take(const struct job *job)
+{
+    return job->takes ? job->takes->id : 0;
+}
+
+/* Whether the user's order does not fit what is there now, so that it must not be sent. */
+static bool is_changed(const struct ordered *ordered)
+{
+    const struct job *on = jobs_get(world.program.jobs, ordered->job_id);
+    if (!on)
+        return true;
+    if (!on->picked)
+        return on->state == JOB_REJECTED || on->state >= JOB_FAILED;
+    return on->picked->id != (ordered->take_id ? ordered->take_id : first_take(on));
+}
+
+static bool inputs_have_changed(const struct job *job)
+{
+    const struct attempt *attempt = oracle_attempt(job->attempt_id);
+    for (unsigned i = 0; i < attempt->ordered_count; i++) {
+        if (is_changed(&attempt->ordered[i]))
+            return true;
+    }
+    /* Of a take whose job was removed. */
+    CLEANUP(job_inputs_fini) struct job_inputs inputs = {0};
+    struct job_take *take;
+    bool is_gone = job_inputs_get(job, job->attempt_id, &inputs) < 0;
+    for (size_t i = 0; i < inputs.count && !is_gone; i++) {
+        if (inputs.rows[i].form == JOB_INPUT_TAKE)
+            is_gone =
+                jobs_take_find(world.program.jobs, inputs.rows[i].take_id, &take) == 0 && !take;
+    }
+    return is_gone;
+}
+
+static void inputs_verify(const struct job *job, const struct attempt *attempt, const char *body)
+{
+    static const char *const gaps[] = {"_url\":\"\"", "[\"\"", ",\"\"", "\"url\":\"\"",
+                                       "_durations\":\"\""};
+    for (size_t i = 0; i < ARRAY_COUNT(gaps); i++) {
+        if (strstr(body, gaps[i]))
+            world_fail("attempt %" PRId64 " is sent with a gap: %s", attempt->id, body);
+    }
+    CLEANUP(job_inputs_fini) struct job_inputs inputs = {0};
+    if (job_inputs_get(job, attempt->id, &inputs) < 0)
+        world_fail("the inputs of attempt %" PRId64 " are unreadable", attempt->id);
+    for (size_t i = 0; i < inputs.count; i++) {
+        const struct store_input *row = &inputs.rows[i];
+        const struct job *on = row->job_id ? jobs_get(world.program.jobs, row->job_id) : NULL;
+        if (row->job_id == 0)
+            continue;
+        figure_add(FIGURE_INPUTS);
+        if (!on || !on->picked || on->picked->id != row->take_id)
+            world_fail("attempt %" PRId64 " is sent before job %" PRId64 " has its take %" PRId64,
+                       attempt->id, row->job_id, row->take_id);
+    }
+    for (unsigned i = 0; i < attempt->ordered_count; i++) {
+        if (is_changed(&attempt->ordered[i]))
+            world_fail("attempt %" PRId64 " is sent with another take of job %" PRId64
+                       " than its user has ordered",
+                       attempt->id, attempt->ordered[i].job_id);
+    }
+}
+
 static void transition(const struct job *job, enum job_state from)
 {
     world_say("job %" PRId64 " attempt %" PRId64 ": %s -> %s", job->id, job->attempt_id,
@@ -178,8 +271,10 @@ static void transition(const struct job *job, enum job_state from)
     struct seen *seen = seen_get(job->id, true);
     /* A start that the disk delays comes to some of its jobs later. */
     bool is_start = world.program.is_hold_wanted && job->hold == JOB_HOLD_USER;
+    bool is_held_by_itself =
+        job->hold == JOB_HOLD_PRICE || (job->hold == JOB_HOLD_INPUT && inputs_have_changed(job));
     if (from == JOB_WAITING && job->state == JOB_HELD && !world.is_user_acting &&
-        !seen->is_copied && !is_start)
+        !seen->is_copied && !is_start && !is_held_by_itself)
         world_fail("job %" PRId64 " is held, and nobody has asked for it", job->id);
     if (job->takes && (FROZEN_BY_TAKE & 1u << from) && !world.is_commanding)
         world_fail("job %" PRId64 " has a take, and no command has led it from %s to %s", job->id,
@@ -189,6 +284,8 @@ static void transition(const struct job *job, enum job_state from)
     bool is_same_attempt = from == JOB_SUBMITTING || from == JOB_WAITING || from == JOB_HELD;
     if ((job->state == JOB_WAITING || job->state == JOB_HELD) && !is_same_attempt)
         accepted(job);
+    if (job->state == JOB_WAITING && from != JOB_SUBMITTING)
+        ordered_note(job);
     if (job->state == JOB_QUEUED && from == JOB_SUBMITTING && world.is_resuming)
         figure_add(FIGURE_ANSWERS_RECOVERED);
     if (job->state == JOB_UNKNOWN)
@@ -287,7 +384,8 @@ static bool is_on_durable_disk(const char *sql, int64_t id, int64_t attempt_id, 
 static const char submitting_sql[] =
     "SELECT 1 FROM job JOIN attempt ON attempt.id = job.attempt_id "
     "JOIN exchange ON exchange.attempt_id = attempt.id WHERE job.id = ?1 AND attempt.id = ?2 "
-    "AND state = 'submitting' AND submitted_ms != 0 AND body = ?3";
+    "AND state = 'submitting' AND submitted_ms != 0 AND (body = ?3 OR EXISTS (SELECT 1 FROM sent "
+    "WHERE sent.attempt_id = ?2 AND sent.body = ?3))";
 static const char response_sql[] =
     "SELECT 1 FROM attempt JOIN exchange ON exchange.attempt_id = attempt.id "
     "WHERE job_id = ?1 AND attempt.id = ?2 AND response = ?3";
@@ -339,6 +437,7 @@ void oracle_sent(struct job *job, struct attempt *attempt, const char *body, siz
     attempt->sent_wall_ms = world.clock.wall_ms;
     free(attempt->body);
     attempt->body = strndup(body, len);
+    inputs_verify(job, attempt, attempt->body);
     if (!is_on_durable_disk(submitting_sql, job->id, attempt->id, body, len))
         world_fail("attempt %" PRId64 " is sent, and a power cut now would forget it", attempt->id);
     budget_check(attempt);
@@ -586,6 +685,12 @@ bool oracle_is_money_missing(void)
     return false;
 }
 
+/* It needs another job, which is judged by itself. */
+static bool is_waiting_for_user(struct job *job)
+{
+    return job->detail->is_waiting_for_input && job_needs_get(job) == JOB_NEEDS_WAIT;
+}
+
 void oracle_end(void)
 {
     struct jobs *jobs = world.program.jobs;
@@ -595,6 +700,10 @@ void oracle_end(void)
     for (struct job *job = jobs_next(jobs, 0); job; job = jobs_next(jobs, job->id)) {
         if (job_state_class(job->state) != JOB_CLASS_ACTIVE)
             continue;
+        if (job->state == JOB_WAITING && is_waiting_for_user(job)) {
+            figure_add(FIGURE_INPUT_WAITS);
+            continue;
+        }
         if (job->state == JOB_WAITING && oracle_is_money_missing()) {
             figure_add(FIGURE_BUDGET_WAITS);
             continue;

@@ -165,6 +165,66 @@ static void on_video(void *context UNUSED, struct job_take *take)
     world_timer_set(&question->timer, (int64_t)world_pick(3000), question_due, question);
 }
 
+/* --- frames --- */
+
+/* A frame that is being made. */
+struct frame {
+    int64_t attempt_id;
+    enum job_frame which;
+    struct timer timer;
+    struct frame *next;
+    struct frame *prev;
+};
+static struct frame *frames;
+
+static void frame_free(struct frame *frame)
+{
+    timer_cancel(&world.events, &frame->timer);
+    DL_DELETE(frames, frame);
+    free(frame);
+}
+
+static void frame_due(void *context)
+{
+    struct frame *frame = context;
+    struct job_take *take =
+        program_is_up() ? jobs_take_get(world.program.jobs, frame->attempt_id) : NULL;
+    enum job_frame which = frame->which;
+    int result = world_goes_wrong(world.mixture.media_fails) ? -EIO : 0;
+    frame_free(frame);
+    if (take)
+        jobs_frame_done(take, which, result);
+    world_event_end();
+}
+
+/* Made already, or made soon. */
+static int on_frame(void *context UNUSED, struct job_take *take, enum job_frame which,
+                    const char **why)
+{
+    *why = "the picture is being made.";
+    if (world_chance(500))
+        return 0;
+    struct frame *frame = calloc(1, sizeof(*frame));
+    if (!frame)
+        abort();
+    frame->attempt_id = take->id;
+    frame->which = which;
+    DL_APPEND(frames, frame);
+    world_timer_set(&frame->timer, (int64_t)world_pick(3000), frame_due, frame);
+    return -EBUSY;
+}
+
+static int on_frame_read(void *context UNUSED, struct job_take *take, enum job_frame which UNUSED,
+                         size_t max_bytes UNUSED, struct buf *out)
+{
+    return buf_addf(out, "picture of %lld", (long long)take->id);
+}
+
+static bool has_frames(void *context UNUSED)
+{
+    return true;
+}
+
 /* --- life --- */
 
 void program_settings_pick(void)
@@ -222,7 +282,11 @@ static int program_open(void)
         .settle_ms = p->settle_ms,
         .file_bytes_max = 1 << 20,
         .random_seed = random_next(&world.random),
-        .hooks = {.on_change = on_change, .on_video = on_video},
+        .hooks = {.on_change = on_change,
+                  .on_video = on_video,
+                  .on_frame = on_frame,
+                  .on_frame_read = on_frame_read,
+                  .has_frames = has_frames},
     };
     return jobs_new(&settings, &p->jobs);
 }
@@ -259,6 +323,8 @@ static void program_free(void)
     timers_fini(&p->timers);
     while (questions)
         question_free(questions);
+    while (frames)
+        frame_free(frames);
     if (network_transfers(true) + network_transfers(false) > 0)
         world_fail("calls are left after the program's end");
     while (creates)

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 enum { TASKS_MAX = 512, TASK_RUN_MEDIAN_MS = 120 * 1000 };
 
@@ -217,6 +218,24 @@ static int64_t number_in(const char *body, const char *key)
     return at && sscanf(at + strlen(key), "%" SCNd64, &value) == 1 ? value : -1;
 }
 
+/* What the request says of its videos; 15 s, if it says nothing. */
+static int64_t input_s(const char *body)
+{
+    const char *at = strstr(body, "\"video_durations\":[");
+    int64_t sum = 0;
+    if (!at)
+        return strstr(body, "\"video_url") ? 15 : 0;
+    at = strchr(at, '[');
+    while (*at && *at != ']') {
+        char *end;
+        sum += strtoll(at + 1, &end, 10);
+        if (end == at + 1)
+            world_fail("no lengths: %s", body);
+        at = end;
+    }
+    return sum;
+}
+
 /* Implements the price list of the service's documentation. */
 int64_t service_price_usd_micros(const char *body, int64_t seconds)
 {
@@ -226,7 +245,7 @@ int64_t service_price_usd_micros(const char *body, int64_t seconds)
     int64_t asked_s = number_in(body, "\"duration\":");
     if (asked_s < 4 || asked_s > 15)
         world_fail("a request without a length: %s", body);
-    return rate * (seconds >= 0 ? seconds : asked_s);
+    return rate * ((seconds >= 0 ? seconds : asked_s) + input_s(body));
 }
 
 static const char *task_make_for(struct attempt *attempt, const char *body)
@@ -270,16 +289,31 @@ void service_create(struct attempt *attempt, const char *body, struct reply *out
               out->body);
 }
 
+struct date {
+    char text[24];
+};
+
+/* Of an address that is signed now. */
+static struct date date_now(void)
+{
+    struct date date;
+    struct tm tm;
+    time_t now = (time_t)(world.clock.wall_ms / 1000);
+    if (!gmtime_r(&now, &tm) || strftime(date.text, sizeof(date.text), "%Y%m%dT%H%M%SZ", &tm) == 0)
+        date.text[0] = '\0';
+    return date;
+}
+
 static void task_render(const struct task *task, const char *id, const char *status,
                         struct reply *out)
 {
     if (strcmp(status, "succeeded") == 0 && !world_goes_wrong(world.mixture.strange_polls / 4))
         (void)snprintf(out->body, sizeof(out->body),
                        "{\"id\":\"%s\",\"status\":\"succeeded\",\"data\":[{\"video_url\":"
-                       "\"https://media.example/v.mp4?X-Tos-Date=20261123T080000Z&"
+                       "\"https://media.example/%s.mp4?X-Tos-Date=%s&"
                        "X-Tos-Expires=86400&X-Tos-Signature=5ecret\",\"cover_image_url\":\"\"}],"
                        "\"usage\":{\"video_duration\":%" PRId64 "}}",
-                       id, task->output_s);
+                       id, id, date_now().text, task->output_s);
     else if (strcmp(status, "failed") == 0)
         (void)snprintf(out->body, sizeof(out->body),
                        "{\"id\":\"%s\",\"status\":\"failed\",\"error\":{\"code\":\"Moderation\","

@@ -90,6 +90,38 @@ static struct job_file *any_file(void)
     return file && !file->is_unlinked ? file : NULL;
 }
 
+/* A prompt that names other jobs, perhaps itself, perhaps one that is not there. Lent until the next
+ * one. */
+static const char *link_text(void)
+{
+    static char text[256];
+    static const char *const formats[] = {
+        "{\"prompt\": \"x\", \"video_url\": \"../%s/output.mp4\"}",
+        "{\"prompt\": \"x\", \"duration\": 4, \"video_urls\": [\"../%s/output.mp4\", "
+        "\"../../videos/%s.mp4\"]}",
+        "{\"prompt\": \"x\", \"first_frame\": \"../%s/last_frame.png\", \"last_frame\": "
+        "\"../%s/first_frame.png\"}",
+        "{\"prompt\": \"x\", \"first_frame\": \"../%s/last_frame.png\"}",
+        "{\"prompt\": \"x\", \"video_url\": \"../%s/takes/1.mp4\"}",
+        "{\"prompt\": \"x\", \"hold\": true, \"video_url\": \"../%s/output.mp4\"}",
+    };
+    const char *format = formats[world_pick(ARRAY_COUNT(formats))];
+    const char *first = any_name();
+    const char *second = any_name();
+    char *at = text;
+    for (const char *from = format; *from; from++) {
+        if (strncmp(from, "%s", 2) == 0) {
+            at = stpcpy(at, first);
+            first = second;
+            from++;
+        } else {
+            *at++ = *from;
+        }
+    }
+    *at = '\0';
+    return text;
+}
+
 static const char *any_text(void)
 {
     static const char *const good[] = {
@@ -107,6 +139,8 @@ static const char *any_text(void)
                                       "}",
                                       "{\"prompt\": \"x\", \"duraton\": 5}",
                                       " \n"};
+    if (world_chance(world.mixture.links))
+        return link_text();
     return world_chance(800) ? good[world_pick(ARRAY_COUNT(good))]
                              : bad[world_pick(ARRAY_COUNT(bad))];
 }

@@ -196,6 +196,11 @@ static void mixture_pick(struct mixture *m)
     m->clock_jumps = pick_level(1000);
     m->restarts = pick_level(60);
     m->media_fails = pick_level(400);
+    m->links = pick_level(800);
+    if (m->links > 400) { /* time for some of them to be made */
+        m->names = NAMES_MAX;
+        m->acts += 30;
+    }
 }
 
 static void schedule_begin(void)

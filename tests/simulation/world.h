@@ -52,6 +52,7 @@ struct mixture {
     unsigned clock_jumps;
     unsigned restarts;
     unsigned media_fails;
+    unsigned links; /* prompts that name other jobs */
 };
 
 struct program {
@@ -110,6 +111,8 @@ extern struct world world;
     X(TAKES, "takes")                                                                              \
     X(EDITS, "edits")                                                                              \
     X(PICKS, "picks")                                                                              \
+    X(INPUTS, "inputs sent")                                                                       \
+    X(INPUT_WAITS, "jobs that wait for another at the end")                                        \
     X(ADOPTED, "adoptions")                                                                        \
     X(BUDGET_WAITS, "waits for the budget")                                                        \
     X(INSPECTIONS, "durable images read")                                                          \
@@ -216,6 +219,15 @@ void users_files_clean(bool is_power_cut);
 /* --- oracle.c --- */
 
 /* What the oracle knows about one attempt, independent of the program. */
+/* A job whose video or frame an attempt needs, and the take that it had when the user ordered that;
+ * 0: none yet. */
+struct ordered {
+    int64_t job_id;
+    int64_t take_id;
+};
+
+enum { INPUTS_MAX = 4 };
+
 struct attempt {
     int64_t id;
     int64_t job_id;
@@ -229,7 +241,9 @@ struct attempt {
     bool is_unknown;             /* the job was unknown once; nothing more may be sent */
     bool is_answered_well;       /* the service's response has the task id in the right place */
     bool is_response_kept;       /* such a response was once durable */
-    bool is_written_off;         /* a user gave it the id of another task */
+    struct ordered ordered[INPUTS_MAX];
+    unsigned ordered_count;
+    bool is_written_off; /* a user gave it the id of another task */
     UT_hash_handle by_id;
 };
 

@@ -92,7 +92,7 @@ struct store_input {
     int64_t media;       /* of which kind; the job layer knows the numbers */
     int64_t body_offset; /* of its string in the body, with its quotes */
     int64_t job_id;      /* of the job whose video or frame it is; 0: none */
-    int64_t take_id;     /* the attempt that made that; 0: not known before it is sent */
+    int64_t take_id;     /* the attempt that made that; 0: the first take that there will be */
     int64_t kept_id;     /* of a file that is kept for it, as for a user's file; 0: none */
     int64_t length_ms;   /* of a video or audio; -1: not known */
     int64_t is_seen;     /* 1: nothing more is going to be learned about it */
@@ -202,10 +202,10 @@ int store_readers_keep(struct store *store, int64_t job_id, int64_t readers) NOD
 /* Gives an attempt of a removed job to another one, with this number and take; for the first two,
  * store_attempt_update() does not change them. */
 int store_attempt_move(struct store *store, const struct store_attempt *row) NODISCARD;
-/* Gives the new attempt the request of an older one. */
+/* Gives the new attempt the request of an older one, but not its inputs. */
 int store_attempt_copy(struct store *store, const struct store_attempt *row,
                        int64_t from_id) NODISCARD;
-/* Inserts the row or replaces the one of this attempt and number. store_attempt_copy() copies all. */
+/* Inserts the row or replaces the one of this attempt and number. */
 int store_input_save(struct store *store, const struct store_input *row) NODISCARD;
 /* Those of an attempt, in their order; the caller frees each row and the array. */
 int store_inputs_get(struct store *store, int64_t attempt_id, struct store_input **out,
