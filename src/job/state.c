@@ -251,10 +251,11 @@ int job_to_held(struct job *job, enum job_hold hold, const char *note, const cha
 
 /* -> WAITING: the user orders the request of this attempt once more, as a new one. */
 static int request_again(struct job *job, const struct store_attempt *from,
-                         struct job_change *change)
+                         const struct job_change *wanted)
 {
     CLEANUP(store_attempt_fini) struct store_attempt attempt = {0};
     CLEANUP(job_inputs_fini) struct job_inputs inputs = {0};
+    struct job_change change = *wanted;
     CLEANUP_FREE char *body = NULL;
     size_t len = 0;
     int r = store_attempt_blob_get(job->jobs->settings.store, from->id, STORE_BODY, &body, &len);
@@ -267,25 +268,25 @@ static int request_again(struct job *job, const struct store_attempt *from,
     if (r < 0)
         return r;
     attempt_copy_cost(&attempt, from);
-    change->inputs = &inputs;
-    change->to = JOB_WAITING;
-    change->durability = STORE_DURABLE;
-    change->copied_id = from->id;
-    return attempt_replace(job, &attempt, change);
+    change.inputs = &inputs;
+    change.to = JOB_WAITING;
+    change.durability = STORE_DURABLE;
+    change.copied_id = from->id;
+    return attempt_replace(job, &attempt, &change);
 }
 
 /* UNKNOWN, REJECTED, FAILED, CANCELLED, EXPIRED, LOST -> WAITING. */
 int job_to_retried(struct job *job)
 {
-    struct job_change change = {.note = "retried by the user"};
+    const struct job_change change = {.note = "retried by the user"};
     return request_again(job, &job->detail->attempt, &change);
 }
 
 /* SUCCEEDED, REJECTED, FAILED, CANCELLED, EXPIRED, LOST -> WAITING. */
 int job_to_take(struct job *job)
 {
-    struct job_change change = {.note = "another take, ordered by the user",
-                                .is_prompt_kept = true};
+    const struct job_change change = {.note = "another take, ordered by the user",
+                                      .is_prompt_kept = true};
     struct store_attempt *from;
     int r = job_take_attempt_get(job->picked, &from);
     return r < 0 ? r : request_again(job, from, &change);

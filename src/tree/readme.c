@@ -38,7 +38,7 @@ static const char readme_text[] =
     "    output.url     its address at the service, until it expires; only the owner can read it\n"
     "    cover.jpg      a still picture, if the service made one\n"
     "    takes/         N.mp4, N.json: each video of the job and its prompt, from the second on\n"
-    "    (your files)   notes, drafts, and images that prompt.json names\n"
+    "    (your files)   notes, drafts, and images, sounds and videos that prompt.json names\n"
     "\n";
 
 static const char readme_root[] =
@@ -64,10 +64,11 @@ static const char readme_root[] =
     "    resolution     480p or 720p\n"
     "    aspect_ratio   adaptive 16:9 9:16 1:1 4:3 3:4 21:9\n"
     "    image_url, image_urls, video_url, video_urls, audio_url, audio_urls\n"
-    "                   references: addresses, or for images and audio paths of files in this\n"
-    "                   mount: hero.png, ../../assets/hero.png, ../OTHER/hero.png\n"
+    "                   references: addresses, or paths of files in this mount: hero.png,\n"
+    "                   ../../assets/hero.png, ../OTHER/output.mp4 (the job then waits for OTHER)\n"
     "    first_frame, last_frame\n"
-    "                   an image with which the video begins, and one with which it ends\n"
+    "                   an image with which the video begins, and one with which it ends, as\n"
+    "                   ../OTHER/last_frame.png\n"
     "    generate_audio true or false            watermark      true or false\n"
     "    hold           true: show the price, send nothing before: echo submit > ctl\n"
     "\n"

@@ -224,7 +224,7 @@ static int64_t input_s(const char *body)
     const char *at = strstr(body, "\"video_durations\":[");
     int64_t sum = 0;
     if (!at)
-        return strstr(body, "\"video_url") ? 15 : 0;
+        return strstr(body, ",\"video_url") ? 15 : 0; /* not within the prompt itself */
     at = strchr(at, '[');
     while (*at && *at != ']') {
         char *end;
