@@ -147,13 +147,15 @@ static void hold_explain(struct job_detail *detail)
 static void wait_explain(struct job_detail *detail)
 {
     CLEANUP(buf_fini) struct buf text = {.limit = 1024};
-    if (job_needs_to_text(detail->job, &text) != JOB_NEEDS_MET && !text.error && text.len > 0)
-        job_reason_set(detail, "%s", buf_text(&text));
+    if (job_needs_to_text(detail->job, &text) == JOB_NEEDS_MET || text.error || text.len == 0)
+        return;
+    detail->is_waiting_for_input = true;
+    job_reason_set(detail, "%s", buf_text(&text));
 }
 
 const char *job_reason_get(struct job_detail *detail)
 {
-    if (detail && detail->is_waiting_for_input && detail->job->state == JOB_WAITING)
+    if (detail && detail->job->state == JOB_WAITING)
         wait_explain(detail);
     if (detail && !detail->reason && detail->job->state == JOB_HELD)
         hold_explain(detail);

@@ -57,6 +57,16 @@ kill_at_every_call() {
     kill_at_every_call rename
 }
 
+@test "kill -9 at every system call: a prompt that names another job's video" {
+    kill_at_every_call linked
+}
+
+@test "kill -9 at every system call: what a job waits for is ordered, made, and used" {
+    case $BUILD in *asan*) skip "on the other build" ;; esac
+    [ "$KILL_STEP" -eq 1 ] || KILL_STEP=$((KILL_STEP * 5))
+    kill_at_every_call arrival
+}
+
 # kill_in_command WAY   with the sanitizers the same places are passed, and the two above go through them.
 kill_in_command() {
     case $BUILD in *asan*) skip "on the other build" ;; esac

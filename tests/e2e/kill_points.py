@@ -2,7 +2,8 @@
 """kill -9 at every system call between the close of prompt.json and the durable task id, one after the other.
 
 Cycle N writes a prompt and lets tests/tools/killat end the daemon at the N-th entry or exit of a system call
-after the writer has begun to close it (or to rename it into its place). What lies in the database then says
+after the writer has begun to close it (or to rename it into its place). With `linked` the prompt names the video of
+another job; with `arrival` it has been waiting for that one, which is ordered now. What lies in the database then says
 what has to become of the job when the daemon starts again. It ends when several cycles in a row were killed
 with the task id durable and the job `queued` or later; then come the places that were stepped over.
 """
@@ -44,6 +45,8 @@ class Point:
         self.is_closed = False
         self.state = None   # on disk; None: no such job
         self.task = None    # of the response on disk
+        self.source = None  # the job whose video it waits for
+        self.is_stuck = False # that one is unknown, and its user's turn
 
     def __repr__(self):
         return (f'killed at boundary {self.number} ({" ".join(self.calls[-4:])}), {self.job!r}, on disk '
@@ -102,12 +105,51 @@ class KillPoints(World):
             raise Broken(f'killat says {line} instead of {word}')
         return line[1:]
 
+    def make(self, job, text):
+        os.mkdir(self.job_path(job))
+        with open(self.job_path(job, 'prompt.json'), 'wb') as file:
+            file.write(text)
+
+    def linked_text(self, job, source):
+        return json.dumps({'prompt': json.loads(job.text)['prompt'], 'video_url': f'../{source.name}/output.mp4'}).encode()
+
+    def arrive_and_be_killed(self, number):
+        """The source is ordered, is made, and what waits for it is sent."""
+        name = f'arrival-{len(self.points)}-{number}'
+        point = Point(number, Job(name, name + '-', 'plain'))
+        point.source = Job('source-' + name, 'source-' + name + '-', 'plain')
+        self.points.append(point)
+        self.make(point.source, json.dumps({**json.loads(point.source.text), 'hold': True}).encode())
+        point.job.text = self.linked_text(point.job, point.source)
+        self.make(point.job, point.job.text)
+        point.is_closed = True
+        wait_until(lambda: self.status(point.job) == 'waiting', f'{point.job!r} to wait')
+        ctl = os.open(self.job_path(point.source, 'ctl'), os.O_WRONLY)
+        self.arm()
+        try:
+            os.write(ctl, b'submit\n')
+            os.close(ctl)
+        except OSError:
+            pass
+        return self.be_killed(point)
+
+    def be_killed(self, point):
+        point.calls = self.wait_killed()
+        self.daemon.wait()
+        self.daemon = None
+        self.look_at_disk(point)
+        return point
+
     def write_and_be_killed(self, number):
+        if self.options.way == 'arrival':
+            return self.arrive_and_be_killed(number)
         way = 'rename' if self.options.way == 'rename' else 'close'
         name = f'{way}-{len(self.points)}-{number}'
         job = Job(name, name + '-', 'plain')
         point = Point(number, job)
         self.points.append(point)
+        if self.options.way == 'linked':
+            job.text = self.linked_text(job, self.source)
         os.mkdir(self.job_path(job))
         target = self.job_path(job, 'prompt.json')
         written = target + '.new' if way == 'rename' else target
@@ -124,11 +166,7 @@ class KillPoints(World):
             point.is_closed = True
         except OSError:
             pass # the daemon was killed before it answered
-        point.calls = self.wait_killed()
-        self.daemon.wait()
-        self.daemon = None
-        self.look_at_disk(point)
-        return point
+        return self.be_killed(point)
 
     def look_at_disk(self, point):
         database = self.database()
@@ -154,6 +192,8 @@ class KillPoints(World):
                 raise Broken(f'{point!r}: the job is {self.status(job)}')
             self.check_unsubmitted(job)
             return
+        if point.source and self.is_stuck(point):
+            return
         wait_until(lambda: self.status(job) in FINAL, f'{point!r} to end')
         job.seen = self.status(job)
         is_unknown = point.state == 'submitting' and not point.task
@@ -164,12 +204,21 @@ class KillPoints(World):
         elif point.task and self.facts(job)['task_id'] != point.task:
             raise Broken(f'{point!r}: the job has the task {self.facts(job)["task_id"]}')
 
+    def is_stuck(self, point):
+        """The kill has left the source held, or unknown: it is the user's turn."""
+        wait_until(lambda: self.status(point.source) in FINAL or self.status(point.source) == 'held',
+                   f'{point.source!r} to end')
+        point.is_stuck = self.status(point.source) != 'succeeded'
+        if point.is_stuck and (self.status(point.job) != 'waiting' or point.source.name not in self.facts(point.job)['reason']):
+            raise Broken(f'{point!r}: the job is {self.status(point.job)}, and its source {self.status(point.source)}')
+        return point.is_stuck
+
     def fate(self, point):
         sent = self.simulator.sent[point.job.marker]
         task = self.simulator.tasks.get(point.job.marker)
         if point.state == 'submitting' and not point.task:
             return 'submitting, sent' if sent else 'submitting, nothing sent'
-        if sent != (0 if point.state == 'draft' else 1):
+        if sent != (0 if point.state == 'draft' or point.is_stuck else 1):
             raise Broken(f'{point!r}: {sent} creates')
         if point.task and point.task != task:
             raise Broken(f'{point!r}: the service gave {task}')
@@ -192,7 +241,8 @@ class KillPoints(World):
         self.wait_ready()
         if self.points:
             self.check(self.points[-1])
-            self.remove(self.points[-1].job)
+            for job in filter(None, [self.points[-1].job, self.points[-1].source]):
+                self.remove(job)
         return self.write_and_be_killed(number)
 
     def kill_at_each(self):
@@ -227,10 +277,22 @@ class KillPoints(World):
             tries[missing[0]] += 1
             self.kill_at(missing[0])
 
+    def begin(self):
+        """The job whose video all others name."""
+        self.source = Job('source', 'source-', 'plain')
+        self.start()
+        self.wait_ready()
+        self.make(self.source, self.source.text)
+        wait_until(lambda: self.status(self.source) in FINAL, 'the source to end')
+        self.end_daemon()
+
     def run(self):
         began = time.monotonic()
+        if self.options.way == 'linked':
+            self.begin()
         self.kill_at_each()
-        self.kill_where_none_came()
+        if self.options.way != 'arrival' or self.options.step == 1:
+            self.kill_where_none_came()
         self.start()
         self.wait_ready()
         self.check(self.points[-1])
@@ -244,11 +306,12 @@ class KillPoints(World):
         met, missing = self.places()
         print(f'{self.options.way}: {len(self.points)} boundaries in {seconds:.1f} s, at {len(met)} places '
               f'of {len(met) + len(missing)} that were passed')
-        if missing:
+        if missing and (self.options.way != 'arrival' or self.options.step == 1):
             print(f'  not on every way, and not met: {", ".join(sorted(missing))}')
         for fate, meaning in FATES.items():
             print(f'  {fates[fate]:5} {fate}: {meaning}')
-        missing = [fate for fate in FATES if not fates[fate]]
+        is_sample = self.options.way == 'arrival' # its job was accepted before, and few kills come so late
+        missing = [fate for fate in (['waiting', 'queued'] if is_sample else FATES) if not fates[fate]]
         if missing:
             raise Broken(f'no kill fell into: {missing}')
 
@@ -257,7 +320,7 @@ def main():
     parser = argparse.ArgumentParser()
     for name in ['seedancefs', 'seedance-sim', 'directory', 'killat']:
         parser.add_argument('--' + name, required=True)
-    parser.add_argument('--way', choices=['close', 'rename'], default='close')
+    parser.add_argument('--way', choices=['close', 'rename', 'linked', 'arrival'], default='close')
     parser.add_argument('--step', type=int, default=1)
     options = parser.parse_args()
     world = KillPoints(options.directory, options)

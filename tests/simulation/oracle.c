@@ -688,7 +688,7 @@ bool oracle_is_money_missing(void)
 /* It needs another job, which is judged by itself. */
 static bool is_waiting_for_user(struct job *job)
 {
-    return job->detail->is_waiting_for_input && job_needs_get(job) == JOB_NEEDS_WAIT;
+    return job_needs_get(job) == JOB_NEEDS_WAIT;
 }
 
 void oracle_end(void)
