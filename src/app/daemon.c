@@ -370,6 +370,8 @@ static int layers_start(struct daemon *daemon)
                                  .media = daemon->media,
                                  .timers = timers,
                                  .clock = clock_system(),
+                                 .tools = daemon->tools,
+                                 .frames_fd = daemon->data.frames_fd,
                                  .directory_fd = daemon->data.fd,
                                  .data_directory = options->data_directory,
                                  .archive = options->archive,
@@ -467,7 +469,9 @@ static void tools_stop(struct daemon *daemon)
 /* Forked before the program has the key, like the others. Everything else works without it. */
 static void tools_start_helper(struct daemon *daemon)
 {
-    const struct tools_settings settings = {.upload_command = daemon->options->upload_command};
+    /* The variable is for tests, which hide the programs or put others in their place. */
+    const struct tools_settings settings = {.upload_command = daemon->options->upload_command,
+                                            .search_path = getenv("SEEDANCEFS_TOOLS_PATH")};
     int r = tools_new(&settings, &daemon->tools);
     if (r == 0) {
         daemon->tools_watch = (struct loop_watch){
@@ -714,6 +718,8 @@ static void daemon_stop(struct daemon *daemon)
         timer_cancel(loop_timers(daemon->loop), &daemon->start_timer);
         timer_cancel(loop_timers(daemon->loop), &daemon->backup_timer);
     }
+    if (daemon->tree)
+        tree_stop(daemon->tree);
     daemon->media = media_free(daemon->media);
     daemon->tree = tree_free(daemon->tree);
     daemon->jobs = jobs_free(daemon->jobs);

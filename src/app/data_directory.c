@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 static const char media_name[] = "media";
+static const char frames_name[] = "frames";
 
 struct user_name {
     char text[64];
@@ -62,9 +63,9 @@ static int owner_check(const char *path, const struct stat *st,
 /* Checked after the directory itself, when nobody else can change its entries any more. */
 static int entries_check(int fd, const char *path, struct data_directory_refusal *refusal)
 {
-    static const char *const names[] = {JOB_FILES_DIRECTORY, media_name,        "jobs.sqlite",
-                                        "jobs.sqlite-wal",   "jobs.sqlite-shm", "lock",
-                                        DATA_DIRECTORY_LOG,  "defaults.json"};
+    static const char *const names[] = {
+        JOB_FILES_DIRECTORY, media_name, frames_name,        "jobs.sqlite",  "jobs.sqlite-wal",
+        "jobs.sqlite-shm",   "lock",     DATA_DIRECTORY_LOG, "defaults.json"};
     int r = 0;
     for (size_t i = 0; r == 0 && i < ARRAY_COUNT(names); i++) {
         struct stat st;
@@ -108,6 +109,8 @@ int data_directory_open(const char *path, struct data_directory *out,
         r = data.files_fd = file_open_directory(data.fd, JOB_FILES_DIRECTORY);
     if (r >= 0)
         r = data.media_fd = file_open_directory(data.fd, media_name);
+    if (r >= 0)
+        r = data.frames_fd = file_open_directory(data.fd, frames_name);
     if (r < 0) {
         data_directory_close(&data);
         return r;
@@ -118,7 +121,7 @@ int data_directory_open(const char *path, struct data_directory *out,
 
 void data_directory_close(struct data_directory *data)
 {
-    const int fds[] = {data->media_fd, data->files_fd, data->fd};
+    const int fds[] = {data->frames_fd, data->media_fd, data->files_fd, data->fd};
     for (size_t i = 0; i < ARRAY_COUNT(fds); i++) {
         if (fds[i] >= 0)
             (void)close(fds[i]);

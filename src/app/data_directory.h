@@ -20,8 +20,10 @@ struct data_directory {
     int fd; /* -1, like the others: not open */
     int files_fd;
     int media_fd;
+    int frames_fd;
 };
-#define DATA_DIRECTORY_CLOSED ((struct data_directory){.fd = -1, .files_fd = -1, .media_fd = -1})
+#define DATA_DIRECTORY_CLOSED                                                                      \
+    ((struct data_directory){.fd = -1, .files_fd = -1, .media_fd = -1, .frames_fd = -1})
 
 /* For the user: what cannot be used, why, and what to do about it. */
 struct data_directory_refusal {

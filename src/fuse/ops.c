@@ -184,30 +184,6 @@ static void op_symlink(fuse_req_t req, const char *target UNUSED, fuse_ino_t par
     reply_entry(req, "symlink", r, &entry);
 }
 
-static void file_info_fill(struct fuse_file_info *fi, const struct tree_open_result *opened)
-{
-    fi->fh = (uint64_t)(uintptr_t)opened->handle;
-    fi->direct_io = opened->is_direct;
-    fi->keep_cache = opened->is_kept;
-#if FUSE_MINOR_VERSION >= 11 /* before that, closing such a file costs one request */
-    fi->noflush = opened->is_flush_void;
-#endif
-}
-
-static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-    struct tree_open_result opened;
-    int r = tree_open(tree_of(req), ino, fi->flags, CALLER(req), &opened);
-    if (r < 0) {
-        reply_error(req, "open", r);
-        return;
-    }
-    file_info_fill(fi, &opened);
-    /* The caller was interrupted, and the kernel has forgotten the open: no release will come. */
-    if (fuse_reply_open(req, fi) == -ENOENT)
-        tree_release(opened.handle);
-}
-
 static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
                       struct fuse_file_info *fi)
 {

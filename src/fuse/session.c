@@ -68,6 +68,7 @@ void session_raising_set(struct session *session, uint64_t parent, const char *n
 
 void session_state_log(const struct session *session)
 {
+    opens_state_log(session);
     reads_state_log(session);
     lookups_state_log(session);
     polls_state_log(session);
@@ -125,6 +126,7 @@ bool session_disconnect(struct session *session)
     if (!session->is_mounted || poll(&connection, 1, 0) > 0)
         return false;
     /* This must happen while the kernel still takes replies. */
+    opens_end(session);
     reads_end(session);
     lookups_end(session);
     /* libfuse takes this end of a pipe for a dead connection, and does not unmount
@@ -141,6 +143,7 @@ struct session *session_free(struct session *session)
 {
     if (!session)
         return NULL;
+    opens_end(session);
     reads_end(session);
     lookups_end(session);
     metrics_end(session);

@@ -8,6 +8,7 @@
 
 #include "guest.h"
 
+#include "seedancefs/base/descriptor.h"
 #include "seedancefs/base/number.h"
 #include "seedancefs/job/ctl.h"
 #include "seedancefs/job/defaults.h"
@@ -121,6 +122,41 @@ const struct handle_ops media_handles = {
     .read_start = media_start,
     .read_cancel = media_cancel,
     .close = media_close,
+};
+
+/* Its bytes never change, so the page cache may keep them. */
+static int picture_open(struct tree_handle *handle, int flags UNUSED)
+{
+    const struct node *node = &handle->node;
+    int fd = frame_open(handle->tree, node->take->id, node_frame(node));
+    if (fd < 0)
+        return fd;
+    handle->picture_fd = descriptor_ordinary(fd);
+    return handle->picture_fd < 0 ? -errno : 0;
+}
+
+static int picture_read(struct tree_handle *handle, size_t size, int64_t offset,
+                        struct tree_bytes *out)
+{
+    struct stat st;
+    if (fstat(handle->picture_fd, &st) < 0)
+        return -errno;
+    size_t left = offset < st.st_size ? (size_t)(st.st_size - offset) : 0;
+    *out = (struct tree_bytes){
+        .fd = handle->picture_fd, .offset = offset, .len = min_size(left, size)};
+    return 0;
+}
+
+static void picture_close(struct tree_handle *handle, bool is_abandoned UNUSED)
+{
+    (void)close(handle->picture_fd);
+}
+
+const struct handle_ops frame_handles = {
+    .is_kept = true,
+    .open = picture_open,
+    .read = picture_read,
+    .close = picture_close,
 };
 
 static int ctl_write(struct tree_handle *handle, const void *bytes, size_t size,

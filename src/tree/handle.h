@@ -20,6 +20,7 @@ struct tree_handle {
     bool is_writer;
     struct guest *guest;     /* NULL: of a user without limits */
     struct media_item *item; /* of a video or cover */
+    int picture_fd;          /* of a picture of a video */
     struct snapshot
         *snapshot;       /* of a generated file; of `wait` once its word is known; else NULL */
     int64_t end;         /* of the last read */
@@ -66,6 +67,7 @@ struct handle_ops {
     void (*close)(struct tree_handle *handle, bool is_abandoned);
 };
 
+extern const struct handle_ops frame_handles;
 extern const struct handle_ops file_handles, media_handles, ctl_handles, defaults_handles;
 extern const struct handle_ops snapshot_handles, metrics_handles;
 extern const struct handle_ops generated_handles, wait_handles, events_handles; /* watch.c */

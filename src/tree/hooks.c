@@ -41,6 +41,7 @@ static void on_change(void *context, struct job *job)
     views_job_changed(tree, job);
     index_changed(tree);
     archive_job_changed(tree, job);
+    frames_job_changed(tree, job);
     change_event_job_changed(tree, job);
     watch_changed(tree, job);
 }
@@ -82,6 +83,7 @@ static void on_media_unwanted(void *context, int64_t attempt_id)
 {
     struct tree *tree = tree_of(context);
     archive_forget(tree, attempt_id);
+    frames_forget(tree, attempt_id);
     removed_video(tree, attempt_id);
 }
 
@@ -189,6 +191,8 @@ static void on_progress(void *context, int64_t id, enum media_kind kind, int64_t
     archive_progress(tree, id, kind, cached_bytes);
     if (!take)
         return;
+    if (kind == MEDIA_VIDEO && cached_bytes == take->video_bytes)
+        frames_video_saved(tree, take);
     watch_changed(tree, take->job);
     change_event_media_fetched(tree, take->job);
 }
@@ -257,6 +261,22 @@ static int on_video_path(void *context, struct job_take *take, struct buf *out)
     return buf_addf(out, "%s/media/%lld.mp4", tree->settings.data_directory, (long long)take->id);
 }
 
+static int on_frame(void *context, struct job_take *take, enum job_frame frame, const char **why)
+{
+    return frame_order(tree_of(context), take, frame, why);
+}
+
+static int on_frame_read(void *context, struct job_take *take, enum job_frame frame,
+                         size_t max_bytes, struct buf *out)
+{
+    return frame_read(tree_of(context), take, frame, max_bytes, out);
+}
+
+static bool has_frames(void *context)
+{
+    return frames_can_be_made(tree_of(context));
+}
+
 void tree_job_hooks_fill(struct tree **slot, struct job_hooks *hooks)
 {
     hooks->context = slot;
@@ -269,6 +289,9 @@ void tree_job_hooks_fill(struct tree **slot, struct job_hooks *hooks)
     hooks->on_save = on_save;
     hooks->is_video_whole = is_video_whole;
     hooks->on_video_path = on_video_path;
+    hooks->on_frame = on_frame;
+    hooks->on_frame_read = on_frame_read;
+    hooks->has_frames = has_frames;
 }
 
 void tree_media_hooks_fill(struct tree **slot, struct media_hooks *hooks)

@@ -12,8 +12,12 @@
 #include <string.h>
 
 /* The names that takes have here, in the order of a listing. */
-static const char *const take_names[] = {
-    [MEDIA_VIDEO] = "output.mp4", [MEDIA_COVER] = "cover.jpg", TAKES_NAME};
+static const char *const take_names[] = {[MEDIA_VIDEO] = "output.mp4",
+                                         [MEDIA_COVER] = "cover.jpg",
+                                         "first_frame.png",
+                                         "last_frame.png",
+                                         TAKES_NAME};
+enum { FIRST_FRAME_NAME = MEDIA_COVER + 1 }; /* then in the order of enum job_frame */
 
 static const struct node_ops wait_ops;
 static const struct node_ops ctl_ops;
@@ -134,7 +138,27 @@ static int file_lookup(struct job *job, const char *name, struct node *out)
     return 0;
 }
 
-static int job_lookup(struct tree *tree UNUSED, const struct node *directory, const char *name,
+/* A file of the user's from the time before these pictures goes first. */
+static int frame_lookup(struct tree *tree, struct job *job, const char *name, struct node *out)
+{
+    int r = file_lookup(job, name, out);
+    for (int frame = JOB_FIRST_FRAME; r == -ENOENT && frame <= JOB_LAST_FRAME; frame++) {
+        if (strcmp(name, take_names[FIRST_FRAME_NAME + frame]) != 0 ||
+            !frame_is_found(tree, job, (enum job_frame)frame))
+            continue;
+        *out = frame_node(output_take(job), (enum job_frame)frame);
+        return 0;
+    }
+    return r;
+}
+
+static bool is_frame_made(const struct tree *tree, const struct node *node)
+{
+    int64_t size;
+    return frame_size_get(tree, node->id, node_frame(node), &size) == 0;
+}
+
+static int job_lookup(struct tree *tree, const struct node *directory, const char *name,
                       struct node *out)
 {
     struct job *job = directory->job;
@@ -157,7 +181,7 @@ static int job_lookup(struct tree *tree UNUSED, const struct node *directory, co
         *out = takes_node(job);
         return 0;
     }
-    return file_lookup(job, name, out);
+    return frame_lookup(tree, job, name, out);
 }
 
 /* Steps through the user's files, whose offsets are behind `first`. */
@@ -191,9 +215,10 @@ static int job_next(struct tree *tree, const struct node *directory, struct node
         if (job_lookup(tree, directory, name, &child->node) < 0 || child->node.file)
             continue;
         child->next = i + 3;
-        child->is_unlisted =
-            generated ? (generated->flags & GENERATED_UNLISTED) != 0
-                      : child->node.kind == NODE_TAKES && takes_are_hidden(directory->job);
+        child->is_unlisted = generated ? (generated->flags & GENERATED_UNLISTED) != 0
+                             : node_is_frame(&child->node) ? !is_frame_made(tree, &child->node)
+                                                           : child->node.kind == NODE_TAKES &&
+                                                                 takes_are_hidden(directory->job);
         (void)snprintf(child->name, sizeof(child->name), "%s", name);
         return 1;
     }

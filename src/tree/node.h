@@ -11,6 +11,7 @@
 #include "seedancefs/base/buf.h"
 #include "seedancefs/base/text.h"
 #include "seedancefs/job/file.h"
+#include "seedancefs/job/jobs.h"
 #include "seedancefs/tree/tree.h"
 
 /* The last byte of an inode number. A kind keeps its number for ever, also over restarts. */
@@ -39,6 +40,8 @@ enum node_kind {
     NODE_TAKES = 133,       /* id: the job */
     NODE_TAKE_PROMPT = 134, /* id: the attempt */
     NODE_ASSETS = 135,
+    NODE_FIRST_FRAME = 136, /* id: the attempt */
+    NODE_LAST_FRAME = 137,
 };
 
 struct generated;
@@ -124,6 +127,14 @@ struct node_ops {
 uint64_t node_ino(enum node_kind kind, int64_t id);
 bool node_is_directory(const struct node *node);
 bool node_is_link(const struct node *node);
+static inline bool node_is_frame(const struct node *node)
+{
+    return node->kind == NODE_FIRST_FRAME || node->kind == NODE_LAST_FRAME;
+}
+static inline enum job_frame node_frame(const struct node *node)
+{
+    return node->kind == NODE_FIRST_FRAME ? JOB_FIRST_FRAME : JOB_LAST_FRAME;
+}
 
 int node_entry(struct tree *tree, const struct node *node, struct tree_entry *out) NODISCARD;
 /* For a reply whose attributes the kernel does not keep. If the size is slow to find, this uses the
@@ -155,6 +166,7 @@ int node_get(struct tree *tree, uint64_t ino, struct node *out) NODISCARD;
 extern const struct node_ops by_status_ops, status_ops, videos_ops, job_link_ops;
 extern const struct node_ops models_ops, model_ops;
 extern const struct node_ops jobs_ops, job_ops, file_ops, video_ops, cover_ops, generated_ops;
+extern const struct node_ops frame_ops;
 extern const struct node_ops takes_ops, take_prompt_ops, assets_ops;
 extern const struct node_ops defaults_ops, defaults_error_ops;
 

@@ -37,6 +37,8 @@ static const char readme_text[] =
     "    output.mp4     the video; it is fetched as you read it\n"
     "    output.url     its address at the service, until it expires; only the owner can read it\n"
     "    cover.jpg      a still picture, if the service made one\n"
+    "    first_frame.png the first picture of the video; opening it makes it (ffmpeg is needed)\n"
+    "    last_frame.png the last one\n"
     "    takes/         N.mp4, N.json: each video of the job and its prompt, from the second on\n"
     "    (your files)   notes, drafts, and images, sounds and videos that prompt.json names\n"
     "\n";

@@ -35,6 +35,7 @@ static void video_remove(const struct tree *tree, int64_t attempt_id)
 {
     media_remove(tree->settings.media, attempt_id, MEDIA_VIDEO);
     media_remove(tree->settings.media, attempt_id, MEDIA_COVER);
+    frames_remove(tree, attempt_id);
 }
 
 struct removal {

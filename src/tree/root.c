@@ -113,11 +113,12 @@ static const struct node_ops root_ops = {DIRECTORY_OPS, .changed_ms = root_chang
 static const struct node_ops *kind_ops(enum node_kind kind)
 {
     static const struct node_ops *const others[] = {
-        [NODE_ROOT] = &root_ops,   [NODE_STATUS] = &status_ops,
-        [NODE_MODEL] = &model_ops, [NODE_JOB] = &job_ops,
-        [NODE_FILE] = &file_ops,   [NODE_VIDEO] = &video_ops,
-        [NODE_COVER] = &cover_ops, [NODE_JOB_LINK] = &job_link_ops,
-        [NODE_TAKES] = &takes_ops, [NODE_TAKE_PROMPT] = &take_prompt_ops,
+        [NODE_ROOT] = &root_ops,         [NODE_STATUS] = &status_ops,
+        [NODE_MODEL] = &model_ops,       [NODE_JOB] = &job_ops,
+        [NODE_FILE] = &file_ops,         [NODE_VIDEO] = &video_ops,
+        [NODE_COVER] = &cover_ops,       [NODE_JOB_LINK] = &job_link_ops,
+        [NODE_TAKES] = &takes_ops,       [NODE_TAKE_PROMPT] = &take_prompt_ops,
+        [NODE_FIRST_FRAME] = &frame_ops, [NODE_LAST_FRAME] = &frame_ops,
     };
     for (size_t i = 0; i < ARRAY_COUNT(entries); i++) {
         if (entries[i].kind == kind)

@@ -1,6 +1,6 @@
 /*
  * What the takes of a job have made. The video and the cover of the picked one are output.mp4 and
- * cover.jpg of the job; each take has one inode, wherever its video is seen. takes/ appears with
+ * cover.jpg of the job, its pictures first_frame.png and last_frame.png (frames.c); each take has one inode, wherever its video is seen. takes/ appears with
  * the second take:
  *
  *   takes/N.mp4    the video of take N
@@ -114,6 +114,49 @@ const struct node_ops video_ops = {VIDEO_OPS, .unlink = video_unlink};
 const struct node_ops cover_ops = {TAKE_OPS, .mode = S_IFREG | 0444, .reader = &media_handles,
                                    .size = media_size, .unlink = cover_unlink};
 static const struct node_ops take_video_ops = {VIDEO_OPS, .unlink = take_video_unlink};
+
+bool frame_is_found(struct tree *tree, struct job *job, enum job_frame frame)
+{
+    int64_t size;
+    const struct job_take *take = output_take(job);
+    if (!take || take->number == 0 || take->video_bytes < 0 ||
+        job_hides(job, frame_hidden_bit(frame)))
+        return false;
+    return frames_can_be_made(tree) || frame_size_get(tree, take->id, frame, &size) == 0;
+}
+
+struct node frame_node(struct job_take *take, enum job_frame frame)
+{
+    return (struct node){.ops = &frame_ops,
+                         .kind = frame == JOB_FIRST_FRAME ? NODE_FIRST_FRAME : NODE_LAST_FRAME,
+                         .id = take->id,
+                         .job = take->job,
+                         .take = take};
+}
+
+/* 0 before it is made, as for `wait`. */
+static int frame_size(struct tree *tree, const struct node *node, int64_t *size)
+{
+    int r = frame_size_get(tree, node->id, node_frame(node), size);
+    return r == -ENOENT ? 0 : r;
+}
+
+static int frame_getattr(struct tree *tree UNUSED, const struct node *node UNUSED,
+                         struct tree_entry *out)
+{
+    if (out->st.st_size == 0)
+        out->attr_s = 0;
+    return 0;
+}
+
+static int frame_unlink(struct tree *tree, const struct node *node)
+{
+    return job_hide(tree, node->job, frame_hidden_bit(node_frame(node)));
+}
+
+const struct node_ops frame_ops = {
+    TAKE_OPS,           .mode = S_IFREG | 0444,   .reader = &frame_handles,
+    .size = frame_size, .getattr = frame_getattr, .unlink = frame_unlink};
 
 static int take_prompt_render(struct tree *tree UNUSED, const struct node *node, struct buf *out)
 {

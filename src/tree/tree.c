@@ -40,6 +40,7 @@ struct tree *tree_free(struct tree *tree)
     timer_cancel(tree->settings.timers, &tree->probe_timer);
     archive_end(tree);
     removed_end(tree);
+    frames_end(tree);
     watches_end(tree);
     buf_fini(&tree->scratch);
     index_fini(tree);
@@ -53,6 +54,12 @@ void tree_start(struct tree *tree)
     tree->is_started = true;
     archive_soon(tree);
     removed_begin(tree);
+    frames_begin(tree);
+}
+
+void tree_stop(struct tree *tree)
+{
+    frames_end(tree);
 }
 
 /* The node of ".." in a directory. */
@@ -283,6 +290,21 @@ int tree_list(struct tree *tree, uint64_t ino, int64_t offset, tree_list_fn *fn,
             return 0;
     }
     return r;
+}
+
+int tree_open_prepare(struct tree *tree, uint64_t ino, int flags, const struct tree_caller *caller,
+                      tree_open_wait_fn *fn, void *context, struct tree_open_wait **parked)
+{
+    struct node node;
+    if (node_get(tree, ino, &node) < 0 || !node_is_frame(&node) ||
+        (flags & O_ACCMODE) != O_RDONLY || node_access(tree, &node, R_OK, caller) < 0)
+        return 0; /* tree_open() says what is wrong */
+    return frame_wait(tree, node.take, node_frame(&node), fn, context, parked);
+}
+
+void tree_open_wait_cancel(struct tree_open_wait *parked)
+{
+    frame_wait_cancel(parked);
 }
 
 int tree_open(struct tree *tree, uint64_t ino, int flags, const struct tree_caller *caller,

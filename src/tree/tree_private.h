@@ -16,6 +16,7 @@
  *   guest.c       how much other users may use
  *   archive.c     saving videos
  *   removed.c     videos of removed jobs
+ *   frames.c      first and last pictures of videos
  *   change_events.c  what others are told of
  *   index.c, metrics.c, spend.c, readme.c  the files at the root
  *   render.c      the generated files of a job
@@ -67,6 +68,11 @@ struct tree {
         bool is_going;
         bool is_due_again; /* something has happened since the walk began */
     } archive_walk;
+    struct frames {
+        struct frame_making *makings;
+        struct timer timer;
+        int64_t at_id; /* the job where the walk stands */
+    } frames;
     struct archive_file *archive_files;
     int archive_active; /* files that are being fetched */
     bool is_started;
@@ -110,6 +116,8 @@ struct generated {
 /* The index of a file is a bit of job->hidden. So are these: */
 enum {
     GENERATED_COUNT = 11,
+    GENERATED_HIDDEN_FIRST_FRAME = 27,
+    GENERATED_HIDDEN_LAST_FRAME,
     GENERATED_HIDDEN_TAKES = 29,
     GENERATED_HIDDEN_VIDEO,
     GENERATED_HIDDEN_COVER
@@ -230,12 +238,41 @@ void removed_end(struct tree *tree);
 void removed_video(struct tree *tree, int64_t attempt_id); /* its job was removed just now */
 bool removed_video_is_whole(struct tree *tree, int64_t attempt_id); /* true: not known */
 
+/* frames.c: the pictures of a take. -ENOENT: the picture is not there (yet). */
+int frame_size_get(const struct tree *tree, int64_t take_id, enum job_frame frame,
+                   int64_t *size) NODISCARD;
+int frame_open(const struct tree *tree, int64_t take_id, enum job_frame frame) NODISCARD;
+bool frames_can_be_made(const struct tree *tree); /* ffmpeg is installed */
+/* 0: it is there. 1: it is being made, and fn is called later unless *out is cancelled. */
+int frame_wait(struct tree *tree, struct job_take *take, enum job_frame frame,
+               tree_open_wait_fn *fn, void *context, struct tree_open_wait **out) NODISCARD;
+void frame_wait_cancel(struct tree_open_wait *wait);
+/* The hooks on_frame and on_frame_read of the job layer. */
+int frame_order(struct tree *tree, struct job_take *take, enum job_frame frame,
+                const char **why) NODISCARD;
+int frame_read(struct tree *tree, struct job_take *take, enum job_frame frame, size_t max_bytes,
+               struct buf *out) NODISCARD;
+void frames_begin(struct tree *tree);
+void frames_end(struct tree *tree); /* while the media still exist */
+void frames_job_changed(struct tree *tree, const struct job *job);
+void frames_video_saved(struct tree *tree, struct job_take *take); /* the whole of it */
+void frames_forget(struct tree *tree, int64_t take_id);            /* nobody wants them */
+/* Proof for the unlinks: the caller has it for the take's video. */
+void frames_remove(const struct tree *tree, int64_t take_id);
+
 /* The directory of files that jobs share. */
 #define ASSETS_NAME "assets"
 
 /* take_nodes.c */
 struct node takes_node(struct job *job);
 struct node media_node(struct job_take *take, enum media_kind kind);
+struct node frame_node(struct job_take *take, enum job_frame frame);
+/* The name of the picture is there: it is made, or can be. */
+bool frame_is_found(struct tree *tree, struct job *job, enum job_frame frame);
+static inline ptrdiff_t frame_hidden_bit(enum job_frame frame)
+{
+    return frame == JOB_FIRST_FRAME ? GENERATED_HIDDEN_FIRST_FRAME : GENERATED_HIDDEN_LAST_FRAME;
+}
 /* The user has removed a file that the program makes: it does not come back in this state. */
 int job_hide(struct tree *tree, struct job *job, ptrdiff_t bit);
 

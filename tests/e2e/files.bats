@@ -29,7 +29,8 @@ for name in os.listdir(J):
 # S-FILE-7: `output.mp4` exists from the first success on, and `cover.jpg` when the service provided a cover image. They
 #   are those of the picked take (S-TAKE-1).
 # S-FILE-10: `status`, `status.json`, `cost` and `log` always exist.
-# S-ATTR-1: `st_size` is right: a file read to its end has as many bytes as `stat` says.
+# S-ATTR-1: `st_size` is right: a file read to its end has as many bytes as `stat` says. It is 0 for what is made only
+#   when it is opened or read: `wait`, and a picture of S-FRAME-2.
 @test "S-FILE-3 S-FILE-4 S-FILE-5 S-FILE-7 S-FILE-10 S-ATTR-1: which files are there in which state" {
     mount_fs
     scenario '{"kind":"create","n":1,"response":{"status":429,"headers":{"Retry-After":"1"}}}' \

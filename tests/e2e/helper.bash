@@ -21,6 +21,11 @@ KEY=th-canary-5cf1d1b6a9e04c7f # looked for after every test, wherever it must n
 PYTHON=/usr/bin/python3
 [ -x $PYTHON ] || PYTHON=python3
 
+# Pictures of videos are made by themselves, and change listings: only tests that want them have ffmpeg, with
+# `with_ffmpeg` before mount_fs.
+export SEEDANCEFS_TOOLS_PATH=/nowhere
+with_ffmpeg() { unset SEEDANCEFS_TOOLS_PATH; }
+
 # Sanitizer reports go to files: the program's standard error is closed once it is in the background.
 export ASAN_OPTIONS="log_path=${BATS_RUN_TMPDIR:-/tmp}/sanitizer:exitcode=99:detect_leaks=1"
 export UBSAN_OPTIONS="log_path=${BATS_RUN_TMPDIR:-/tmp}/sanitizer:print_stacktrace=1"

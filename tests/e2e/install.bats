@@ -221,10 +221,12 @@ order_take() { echo take 2>/dev/null >"$MNT/jobs/cat/ctl"; }
 #   error numbers.
 @test "S-INSTALL-3: three documents name the files that are there" {
     share
+    with_ffmpeg
     mount_fs
     make_job cat
     wait_until 20 order_take
     wait_status cat succeeded
+    cat "$MNT"/jobs/cat/{first,last}_frame.png >/dev/null
     # What is there only while something is wrong, and one kind of prompt or the other.
     fails sh -c 'echo "{\"duration\": 99}" >"$1"' - "$MNT/defaults.json"
     echo '[[fail]]' >"$MNT/jobs/dog/prompt.txt"

@@ -203,8 +203,8 @@ os.mknod(J + "plain", stat.S_IFREG | 0o600)
 assert open(J + "plain").read() == ""'
 }
 
-# S-NAME-8: A file of your own cannot have the name of a generated file, nor the names `progress`, `wait`, `ctl` and
-#   `takes`: EPERM.
+# S-NAME-8: A file of your own cannot have the name of a generated file, nor the names `progress`, `wait`, `ctl`,
+#   `first_frame.png`, `last_frame.png` and `takes`: EPERM.
 @test "S-NAME-8: reserved names" {
     make_job ready
     mkdir "$J/cat"
@@ -212,7 +212,7 @@ assert open(J + "plain").read() == ""'
 J = M + "jobs/cat/"
 open(J + "mine", "w").write("mine")
 reserved = "status status.json request.json response.json cost error log output.mp4 output.url cover.jpg " \
-    "progress wait ctl"
+    "progress wait ctl first_frame.png last_frame.png"
 for name in reserved.split():
     gives(errno.EPERM, os.rename, J + "mine", J + name)
     if not os.path.exists(J + name):

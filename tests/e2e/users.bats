@@ -81,7 +81,8 @@ shared_mount() {
 # S-ATTR-10: When others may look at the mount (`allow_other`), files that can contain words of a prompt can be read
 #   only by those who may read the prompt: `status.json`, `request.json`, `response.json`, `error` and `log` have its
 #   read permissions (0400 when the prompt has mode 0600 or was removed), and nobody else gets `user.seedance.prompt`.
-#   Everybody may read `status`, `cost`, `progress`, `wait`, `output.mp4` and `cover.jpg`.
+#   Everybody may read `status`, `cost`, `progress`, `wait`, `output.mp4`, `cover.jpg` and the pictures of the
+#   video.
 @test "S-ATTR-10: what has words of a prompt is for those who may read the prompt" {
     shared_mount
     make_job open 'words for all [[seconds=0]]'

@@ -101,7 +101,8 @@ static inline void walk_directory(struct tree *tree, uint64_t ino, unsigned dept
 static inline void walk_tree(struct world *w, struct media *media)
 {
     struct tree *tree = NULL;
-    struct tree_settings settings = {.jobs = w->jobs,
+    struct tree_settings settings = {.frames_fd = -1,
+                                     .jobs = w->jobs,
                                      .store = w->store,
                                      .media = media,
                                      .timers = &w->timers,

@@ -88,6 +88,7 @@ struct job_take {
     unsigned char media_mark; /* what the layer above knows of the take's media; 0: nothing */
     unsigned char hidden;  /* which names of it the user has removed: see job_take_hidden_set() */
     unsigned char readers; /* who else may read its prompt: see job_readers_get() */
+    bool is_frames_seen;   /* the layer above has looked for its pictures */
     bool is_kept;          /* it must stay on disk: the job goes on from it */
 };
 

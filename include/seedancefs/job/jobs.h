@@ -20,6 +20,7 @@ struct api;
 struct store;
 struct tools;
 
+/* The pictures of a video that are files. */
 enum job_frame { JOB_FIRST_FRAME, JOB_LAST_FRAME };
 
 /* Any hook may be NULL. */
@@ -40,17 +41,18 @@ struct job_hooks {
     /* 0: the video is saved on disk and stays there, or what is missing cannot be had any more.
      * -EBUSY: it is being fetched from now on, or *why says what is in the way. */
     int (*on_save)(void *context, struct job_take *take, const char **why);
-    /* A frame of the take as a file. 0: it is there, and on_frame_read() reads it. -EBUSY: it is
-     * being made from now on (the video is fetched first), and jobs_frame_done() follows. Else *why
-     * says why it cannot be had. */
-    int (*on_frame)(void *context, struct job_take *take, enum job_frame frame, const char **why);
-    int (*on_frame_read)(void *context, struct job_take *take, enum job_frame frame,
-                         size_t max_bytes, struct buf *out); /* appends the PNG */
-    bool (*has_frames)(void *context);                       /* ffmpeg is installed */
     /* Appends the absolute path of the take's video, if all of it is on disk. */
     int (*on_video_path)(void *context, struct job_take *take, struct buf *out);
     /* The video of an attempt whose job was removed is on disk, and complete. */
     bool (*is_video_whole)(void *context, int64_t attempt_id);
+    /* A picture of the take as a file. 0: it is there, and on_frame_read() reads it. -EBUSY: it is
+     * being made from now on (the video is fetched first), and jobs_frame_done() follows. Otherwise
+     * *why says why it cannot be had. */
+    int (*on_frame)(void *context, struct job_take *take, enum job_frame frame, const char **why);
+    /* Appends the PNG. */
+    int (*on_frame_read)(void *context, struct job_take *take, enum job_frame frame,
+                         size_t max_bytes, struct buf *out);
+    bool (*has_frames)(void *context); /* ffmpeg is installed */
 };
 
 /* What may be spent, in all or in each day or month of UTC. */
@@ -190,8 +192,6 @@ struct job_media_size {
 };
 void jobs_video_set(struct job_take *take, const struct job_media_size *video);
 void jobs_cover_set(struct job_take *take, const struct job_media_size *cover);
-/* What on_frame() has begun has ended: 0, or why there is no frame. */
-void jobs_frame_done(struct job_take *take, enum job_frame frame, int result);
 /* The size cannot be found out now. Also called when a known video has changed (-ERR_MEDIA_…). */
 void jobs_video_failed(struct job_take *take, int result);
 /* The video is neither on disk nor at the service any more: the job says so, and its URLs are
@@ -211,6 +211,8 @@ void jobs_video_saved(struct job_take *take);
 /* The media host has shown another version too many times, and the program stops asking it. The
  * commands `refresh` and `fetch` reset take->video_changes; on_url and on_fetch follow. */
 void jobs_video_unsteady(struct job_take *take);
+/* The end of what on_frame has begun: 0, or why there is no picture. */
+void jobs_frame_done(struct job_take *take, enum job_frame frame, int result);
 /* A command that continued after its write has failed: `ctl` says so until the next command. */
 void jobs_command_failed(struct job *job, const char *command, int result);
 

@@ -24,6 +24,7 @@ struct buf;
 struct jobs;
 struct media;
 struct job;
+struct tools;
 
 enum { TREE_ROOT_INO = 1 };
 
@@ -45,6 +46,8 @@ struct tree_settings {
     struct media *media;
     struct timers *timers;
     const struct clock *clock;
+    struct tools *tools;        /* lent; NULL: no pictures are made of videos */
+    int frames_fd;              /* where pictures of videos are kept; lent; -1: nowhere */
     int directory_fd;           /* of the data directory, for statvfs; lent */
     const char *data_directory; /* its path, for messages; lent */
     enum tree_archive archive;
@@ -58,6 +61,9 @@ struct tree *tree_free(struct tree *tree);
 
 /* From now on videos are saved automatically. Call it once jobs and media may be used. */
 void tree_start(struct tree *tree);
+
+/* Ends what the tree does by itself with jobs and media. Call it while they still exist. */
+void tree_stop(struct tree *tree);
 
 /* The hooks that job/ and media/ call. Both are created before the tree, so they get a slot that
  * will hold it: context is `struct tree **`. */
@@ -142,6 +148,15 @@ struct tree_open_result {
     bool is_kept;       /* the page cache stays valid from one open to the next */
     bool is_flush_void; /* close(2) need not send FLUSH */
 };
+/* Comes before tree_open(), because a file may have to be made first. 0: open it now. 1: `fn` is called
+ * later, with 0 (open it then) or an error, unless the wait is cancelled first. */
+struct tree_open_wait;
+typedef void tree_open_wait_fn(void *context, int result);
+int tree_open_prepare(struct tree *tree, uint64_t ino, int flags, const struct tree_caller *caller,
+                      tree_open_wait_fn *fn, void *context,
+                      struct tree_open_wait **parked) NODISCARD;
+void tree_open_wait_cancel(struct tree_open_wait *parked);
+
 /* `flags` as for open(2), without O_CREAT and O_EXCL. */
 int tree_open(struct tree *tree, uint64_t ino, int flags, const struct tree_caller *caller,
               struct tree_open_result *out) NODISCARD;

@@ -22,7 +22,8 @@ struct forest {
 
 static inline void forest_open(struct forest *f)
 {
-    struct tree_settings settings = {.jobs = f->w.jobs,
+    struct tree_settings settings = {.frames_fd = -1,
+                                     .jobs = f->w.jobs,
                                      .store = f->w.store,
                                      .media = &f->media,
                                      .timers = &f->w.timers,

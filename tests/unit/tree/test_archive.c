@@ -17,7 +17,8 @@ static void archive_init(struct archive_world *a, enum tree_archive policy)
     *a = (struct archive_world){.tree = NULL};
     world_init(&a->w);
     a->w.clock.wall_ms = clock_wall_ms(clock_system());
-    struct tree_settings settings = {.jobs = a->w.jobs,
+    struct tree_settings settings = {.frames_fd = -1,
+                                     .jobs = a->w.jobs,
                                      .store = a->w.store,
                                      .media = &a->media,
                                      .timers = &a->w.timers,

@@ -16,7 +16,8 @@ struct gallery {
 
 static void gallery_open(struct gallery *g)
 {
-    struct tree_settings settings = {.jobs = g->w.jobs,
+    struct tree_settings settings = {.frames_fd = -1,
+                                     .jobs = g->w.jobs,
                                      .store = g->w.store,
                                      .media = &g->media,
                                      .timers = &g->w.timers,

@@ -46,7 +46,8 @@ static void forest_init(struct forest *f)
 {
     *f = (struct forest){.tree = NULL};
     world_init(&f->w);
-    struct tree_settings settings = {.jobs = f->w.jobs,
+    struct tree_settings settings = {.frames_fd = -1,
+                                     .jobs = f->w.jobs,
                                      .store = f->w.store,
                                      .media = &f->media,
                                      .timers = &f->w.timers,
