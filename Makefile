@@ -204,7 +204,7 @@ asan: test-deps
 bench:
 	$(Q)scripts/install-deps.sh --bench
 	$(Q)$(MAKE) --no-print-directory all
-	$(Q)code=0; for part in bench bench-reading bench-waiting bench-gallery bench-films bench-everyday; do \
+	$(Q)code=0; for part in bench bench-reading bench-waiting bench-gallery bench-films bench-frames bench-everyday; do \
 	    scripts/$$part.sh $(out) || code=1; done; exit $$code
 
 # What takes too long for every change: see docs/TESTING.md for its parts, its figures and how to run one of them.
