@@ -83,8 +83,44 @@ is_frame() {
     [ ! -e "$J/cat/last_frame.png" ]
     [ "$(pictures cat)" -eq 1 ]
     [ "$(ls "$DATA/frames" | wc -l)" -eq 2 ]
+    # They go with the video, which is not whole any more and goes at once.
     rm -r "$J/cat"
     [ ! -e "$J/cat" ]
+    [ -z "$(ls "$DATA/frames")" ]
+}
+
+@test "S-FRAME-3: a removed job's pictures stay as long as its video" {
+    mount_fs
+    prompt cat "a cat [[seconds=2]]"
+    wait_status cat succeeded
+    wait_until 20 has_pictures cat
+    local task sum
+    task=$(jq -r .task_id "$J/cat/status.json")
+    sum=$(cksum <"$J/cat/last_frame.png")
+    rm -r "$J/cat"
+    [ "$(ls "$DATA/frames" | wc -l)" -eq 2 ]
+    mkdir "$J/dog"
+    echo "adopt $task" >"$J/dog/ctl"
+    wait_status dog succeeded
+    [ "$(cksum <"$J/dog/last_frame.png")" = "$sum" ]
+    [ "$(grep -c 'event=frame.made' "$DATA/seedancefs.log")" -eq 2 ]
+}
+
+# S-FRAME-5: A file of your own that has such a name from before goes first.
+@test "S-FRAME-5: a file of the user's with the name goes first" {
+    mount_fs
+    mkdir "$J/cat"
+    echo mine >"$J/cat/mine.png"
+    prompt cat "a cat [[seconds=2]]"
+    wait_status cat succeeded
+    unmount_fs
+    sqlite3 "$DATA/jobs.sqlite" "UPDATE file SET name = 'last_frame.png' WHERE name = 'mine.png'"
+    mount_fs
+    [ "$(cat "$J/cat/last_frame.png")" = mine ]
+    [ "$(ls "$J/cat" | grep -c last_frame.png)" -eq 1 ]
+    is_frame "$J/cat/first_frame.png" "$J/cat/output.mp4" first
+    rm "$J/cat/last_frame.png"
+    is_frame "$J/cat/last_frame.png" "$J/cat/output.mp4" last
 }
 
 @test "S-FRAME-3: pick shows the pictures of the other take" {
