@@ -483,3 +483,90 @@ END
     [ "$(creates)" -eq 1 ]
     jq -e '.settled == "1.00"' "$MNT/spend.json"
 }
+
+@test "a film from a table" {
+    with_ffmpeg
+    mount_or_skip
+    block film.csv
+    block film.py
+    # Any order will do: names may come later.
+    { head -n 1 film.csv; tail -n +2 film.csv | tac; } >backwards.csv
+    python3 film.py backwards.csv
+    [ "$(cat "$J"/shot-*/status | sort -u)" = held ]
+    [ "$(creates)" -eq 0 ]
+    sh_block film.sh >film.out
+    has 'the film costs about 3.40 USD' film.out
+    [ "$(grep -c succeeded film.out)" -eq 4 ]
+    [ "$(creates)" -eq 4 ]
+    [ "$(jq -s '[.[] | select(.kind == "create") | .inputs[] | select(.role == "first_frame" and .form == "data")] | length' "$LOG")" -eq 2 ]
+    # It is the very last picture.
+    ffmpeg -v error -y -i "$J/shot-1/output.mp4" -vf format=rgb24 -f image2 -update 1 last.png
+    [ "$(ffmpeg -v error -i last.png -f md5 -)" = "$(ffmpeg -v error -i "$J/shot-1/last_frame.png" -f md5 -)" ]
+    [ "$(seconds_of film.mp4 | cut -d. -f1)" -eq 20 ]
+    [ "$(sh_block outdated.sh)" = "" ]
+    # Again: nothing is paid for.
+    python3 film.py film.csv
+    [ "$(creates)" -eq 4 ]
+    again() { echo take 2>/dev/null >"$J/shot-1/ctl"; }
+    wait_until 20 again
+    wait_status shot-1 succeeded
+    [ "$(sh_block outdated.sh)" = "shot-2 was made from another take of shot-1" ]
+}
+
+@test "shots that share a still, and a face" {
+    with_ffmpeg
+    mount_fs
+    ffmpeg -v error -f lavfi -i testsrc=s=640x360 -frames:v 1 "$HOME/door.png"
+    ffmpeg -v error -f lavfi -i testsrc2=s=400x400 -frames:v 1 "$HOME/keeper.png"
+    sh_block still.sh
+    sh_block face.sh
+    for job in door-1 door-2 keeper-1 keeper-2; do wait_status $job succeeded; done
+    [ "$(jq -rs '[.[] | select(.kind == "create") | .inputs[].hash] | unique | length' "$LOG")" -eq 2 ]
+    [ "$(jq -rs '[.[] | select(.kind == "create") | .inputs[]] | length' "$LOG")" -eq 5 ]
+    [ "$(creates)" -eq 4 ]
+}
+
+@test "go on from a clip, and sound from a file" {
+    mount_fs
+    make_job cat
+    sh_block extend.sh
+    wait_status cat-2 succeeded
+    sent 2 '.video_durations == [5]'
+    ffmpeg -v error -f lavfi -i testsrc2=s=400x400 -frames:v 1 "$HOME/keeper.png"
+    ffmpeg -v error -f lavfi -i sine=d=4 "$HOME/song.mp3"
+    sh_block sound.sh
+    wait_status song succeeded
+    sent 3 '.audio_url | startswith("data:audio/")'
+}
+
+@test "a video of one's own, uploaded with rclone and with curl" {
+    local way
+    with_ffmpeg
+    start_upload_server
+    small_video 5
+    ffmpeg -v error -y -i 5.mp4 -vf scale=640:360 "$HOME/harbour.mp4"
+    block upload-rclone
+    block upload-curl
+    cp upload-rclone upload-curl "$HOME"
+    cat >"$HOME/rclone.conf" <<END
+[s3]
+type = s3
+provider = Other
+endpoint = $UPLOAD
+access_key_id = a
+secret_access_key = b
+END
+    export RCLONE_CONFIG=$HOME/rclone.conf UPLOAD_REMOTE=s3:bucket UPLOAD_PUT=$UPLOAD/bucket/harbour.mp4?X-Amz-Signature=p \
+        UPLOAD_GET=$UPLOAD/bucket/harbour.mp4?X-Amz-Signature=g
+    unset AWS_CA_BUNDLE
+    for way in rclone curl; do
+        chmod +x "$HOME/upload-$way"
+        mount_fs --upload-command "$HOME/upload-$way"
+        sh_block upload.sh
+        wait_status harbour succeeded
+        jq -es '[.[] | select(.kind == "create")][-1].inputs[0].form == "fetched"' "$LOG"
+        rm -r "$J/harbour"
+        unmount_fs
+    done
+    [ "$(creates)" -eq 2 ]
+}

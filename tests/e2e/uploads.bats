@@ -5,6 +5,7 @@ load helper
 setup() {
     start_world
     start_upload_server
+    with_ffmpeg
     J=$MNT/jobs
     cat >"$DIR/upload" <<'END'
 #!/bin/sh
