@@ -52,6 +52,7 @@ struct tool_run_fds {
     int input;
     int output;
     int error;
+    int parent; /* not a descriptor: the process of the helper, at whose end the program ends */
 };
 
 /* What it exits with when the program is not installed, or the sandbox cannot be set up. No program

@@ -299,7 +299,6 @@ static void signals_reset(void)
 void tool_run_exec(const struct tools_worker *worker, const struct tool_order *order,
                    struct tool_run_fds fds)
 {
-    pid_t parent = getppid();
     (void)setpgid(0, 0);
     signals_reset();
     if (!descriptors_place(fds))
@@ -307,7 +306,7 @@ void tool_run_exec(const struct tools_worker *worker, const struct tool_order *o
     if (order->tool != TOOL_UPLOAD && sandbox_enter(INPUT_FD, worker->search_path) < 0)
         _exit(TOOL_EXIT_SANDBOX);
     /* After the change of the user namespace, which clears it. */
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != fds.parent)
         _exit(TOOL_EXIT_SANDBOX);
     static const char *const from_start[] = {NULL};
     switch ((enum tool)order->tool) {

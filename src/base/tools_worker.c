@@ -193,8 +193,10 @@ static int run_start(struct run *run, const struct tools_worker *worker,
     int r = pipe2(error, O_CLOEXEC) < 0 ? -errno : 0;
     if (r == 0 && !order->has_output && pipe2(output, O_CLOEXEC) < 0)
         r = -errno;
-    struct tool_run_fds program = {
-        .input = fds[0], .output = order->has_output ? fds[1] : output[1], .error = error[1]};
+    struct tool_run_fds program = {.parent = getpid(),
+                                   .input = fds[0],
+                                   .output = order->has_output ? fds[1] : output[1],
+                                   .error = error[1]};
     pid_t pid = r == 0 ? fork() : -1;
     if (pid == 0)
         tool_run_exec(worker, order, program);
