@@ -10,7 +10,7 @@ check="libcmocka-dev bats curl jq ffmpeg file vim-tiny rsync procps util-linux s
 tests="$check clang libclang-rt-14-dev clang-format clang-tidy cppcheck
        zsh dash nano sudo patch e2fsprogs fio openssl python3-prometheus-client man-db mandoc bsdextrautils dpkg-dev systemd
        chromium-headless-shell ffmpegthumbnailer zip inotify-tools attr xvfb pcmanfm thunar xdotool xclip
-       x11-apps dbus-daemon"
+       x11-apps dbus-daemon rclone"
 # Samba's server would be started, for everybody in the network to see, plocate's timer, which goes through the disk each
 # day, and logrotate's, wherever installing a package may start services.
 if [ -x /usr/sbin/policy-rc.d ] && ! /usr/sbin/policy-rc.d smbd start >/dev/null 2>&1; then

@@ -50,7 +50,7 @@ Architecture: $architecture
 Maintainer: $maintainer
 Installed-Size: $(du -sk --apparent-size --exclude=DEBIAN "$stage" | cut -f 1)
 Depends: ${depends#shlibs:Depends=}, fuse3
-Recommends: ca-certificates
+Recommends: ca-certificates, ffmpeg
 Section: utils
 Priority: optional
 Description: filesystem that generates videos with ByteDance Seedance 2.0

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -31,6 +32,7 @@ enum {
     LENGTH_SLACK_MS = 150, /* a clip of n seconds has a frame more, and sound is padded */
     FPS_MIN = 23900,       /* of 1,000 seconds; 23.976 is called 24 */
     FPS_MAX = 60100,
+    VIDEO_ADVISED_BYTES = 50 * 1000 * 1000,
 };
 
 struct media_check {
@@ -264,6 +266,17 @@ static int input_open(const struct media_check *check)
     return fd < 0 ? -errno : fd;
 }
 
+/* The narrower limit of two documentations. */
+static void size_check(struct media_check *check, int fd)
+{
+    struct stat st;
+    if (check->row->media == PROMPT_VIDEO && fd >= 0 && fstat(fd, &st) == 0 &&
+        st.st_size > VIDEO_ADVISED_BYTES)
+        buf_addf(&check->warnings,
+                 "%s: \"%s\" has %lld MB; the service may take no more than 50.\n",
+                 check->row->field, check->row->path, (long long)st.st_size / 1000000);
+}
+
 static void check_next(struct media_check *check);
 
 static void on_probe(void *context, const struct tool_result *result)
@@ -292,6 +305,7 @@ static void check_next(struct media_check *check)
             continue;
         CLEANUP_CLOSE int fd = input_open(check);
         const struct tool_request request = {.tool = TOOL_PROBE, .input_fd = fd, .output_fd = -1};
+        size_check(check, fd);
         int r =
             fd < 0 ? fd : tools_start(jobs->settings.tools, &request, on_probe, check, &check->run);
         if (r == 0)

@@ -217,6 +217,11 @@ void change_event_media_fetched(struct tree *tree, struct job *job)
     emit_changes(tree, job, names_fetched);
 }
 
+void change_event_frame_made(const struct tree *tree, const struct job *job, const char *which)
+{
+    emit(tree, TREE_EVENT_FILE, "jobs/%s/%s_frame.png", job->name, which);
+}
+
 void change_event_file_unlinked(struct tree *tree, struct job *job)
 {
     unsigned before = job->event_mark;

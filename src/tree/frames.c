@@ -156,6 +156,8 @@ static void making_end(struct frame_making *making, int result)
     struct job_take *take = jobs_take_get(tree->settings.jobs, making->take_id);
     const enum job_frame frame = making->frame;
     bool is_wanted = making->is_wanted;
+    if (result == 0 && take && take == take->job->picked)
+        change_event_frame_made(tree, take->job, endings[frame]);
     struct tree_open_wait *waits = making->waits;
     making->waits = NULL;
     if (making->is_background)

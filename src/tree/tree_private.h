@@ -178,6 +178,8 @@ void progress_write(struct json_writer *w, struct job *job); /* the member of st
 void change_events_begin(struct tree *tree); /* nobody is told of what exists at the start */
 /* Anything about the job may have changed. */
 void change_event_job_changed(struct tree *tree, struct job *job);
+/* `which`: "first" or "last". */
+void change_event_frame_made(const struct tree *tree, const struct job *job, const char *which);
 void change_event_media_fetched(struct tree *tree,
                                 struct job *job); /* more of its video is on disk, or less */
 /* The user did this, and the kernel has told of it. These tell of what follows in other

@@ -29,8 +29,8 @@ helpers() { pgrep -P "$FS_PID" -x seedancefs-tell; }
 has_helper() { [ -n "$(helpers)" ]; }
 
 # S-NOTIFY-1: The program raises inotify(7) events for what it changes itself: IN_CREATE when output.mp4, cover.jpg,
-#   request.json, response.json, output.url, error, videos/NAME.mp4 or a name in by-status appears, IN_DELETE when one
-#   of them disappears, IN_MODIFY when status, status.json, progress, log, cost, error or, at the root, events,
+#   request.json, response.json, output.url, error, a picture of the video, videos/NAME.mp4 or a name in by-status
+#   appears, IN_DELETE when one of them disappears, IN_MODIFY when status, status.json, progress, log, cost, error or, at the root, events,
 #   index.html or spend.json have changed, and for progress and status.json while a video is fetched.
 @test "S-NOTIFY-1: what comes to be there, and what changes" {
     mount_fs
@@ -64,6 +64,19 @@ has_helper() { [ -n "$(helpers)" ]; }
     wait_until 20 seen "MODIFY $J/owl/progress"
     unwatch
     [ "$(creates)" -eq 3 ]
+}
+
+@test "S-NOTIFY-1: the pictures of a video" {
+    with_ffmpeg
+    mount_fs
+    mkdir "$J/cat"
+    watch "$J/cat"
+    echo '{"prompt": "x"}' >"$J/cat/prompt.json"
+    wait_status cat succeeded
+    echo fetch >"$J/cat/ctl"
+    wait_until 20 seen "CREATE $J/cat/last_frame.png"
+    wait_until 20 seen "CREATE $J/cat/first_frame.png"
+    unwatch
 }
 
 @test "S-NOTIFY-1: what changes without a transition" {
