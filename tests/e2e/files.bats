@@ -75,7 +75,7 @@ for name in os.listdir(J):
         .output == null and .cost == {"currency": "USD", "estimated": null, "actual": null, "at_risk": null} and
         .progress == {"fraction": 0, "eta_s": null}' "$J/draft/status.json"
     make_job cat
-    local members='["name","state","reason","task_id","model","resolution","duration_s","attempt","created_at","submitted_at","finished_at","updated_at","progress","cost","error","output","take","takes"]'
+    local members='["name","state","reason","task_id","model","resolution","duration_s","attempt","created_at","submitted_at","finished_at","updated_at","progress","cost","error","output","take","takes","depends_on","needed_by","inputs_changed"]'
     for job in draft cat; do
         jq -e "keys_unsorted == $members" "$J/$job/status.json"
     done
