@@ -1,6 +1,6 @@
 /*
- * The program's side. The socket (SOCK_SEQPACKET) has at most TOOLS_AT_ONCE orders whose reports have
- * not come; the others wait in the list, in the order in which they were started. A run that was
+ * The program's side. The socket (SOCK_SEQPACKET) has at most TOOLS_AT_ONCE uploads and as many
+ * others whose reports have not come; the rest waits in the list, in the order in which they were started. A run that was
  * cancelled leaves the list, and its report is ignored should it be under way.
  *
  * The helper is forked once, before the program reads the key, and not again when it has ended,
@@ -134,16 +134,23 @@ static bool order_send(struct tool_run *run)
     return true;
 }
 
-/* Sends what the helper can begin with. The others follow when reports have come. */
-static void orders_send(struct tools *tools)
+/* Sends what the helper can begin with. The others follow when reports have come. An upload may
+ * take minutes, so uploads do not hold up the others. False: nothing is under way, and the first
+ * cannot be sent. */
+static bool orders_send(struct tools *tools)
 {
     struct tool_run *run;
-    size_t count = 0;
+    size_t uploads = 0;
+    size_t others = 0;
     DL_FOREACH (tools->runs, run) {
-        if (count >= TOOLS_AT_ONCE || (!run->is_sent && !order_send(run)))
-            return;
-        count++;
+        size_t *count = run->tool == TOOL_UPLOAD ? &uploads : &others;
+        if (*count >= TOOLS_AT_ONCE)
+            continue;
+        if (!run->is_sent && !order_send(run))
+            return uploads + others > 0;
+        ++*count;
     }
+    return true;
 }
 
 /* The first address in the output, in place, with a NUL behind it. */
@@ -243,7 +250,8 @@ void tools_dispatch(struct tools *tools)
         LL_SEARCH_SCALAR(tools->runs, run, id, report.id);
         if (run && is_report_whole(&report, (size_t)n))
             report_take(run, &report);
-        orders_send(tools);
+        while (!orders_send(tools))
+            run_fail(tools->runs, -EAGAIN);
         errno = EAGAIN;
     }
     if (tools && !tools->is_gone && (n == 0 || (errno != EAGAIN && errno != EINTR)))
@@ -318,7 +326,10 @@ int tools_start(struct tools *tools, const struct tool_request *request, tool_do
         run_free(run);
         return r;
     }
-    orders_send(tools);
+    if (!orders_send(tools)) {
+        run_free(run);
+        return -EAGAIN;
+    }
     if (out)
         *out = run;
     return 0;
@@ -334,7 +345,7 @@ void tool_cancel(struct tool_run *run)
                    MSG_DONTWAIT | MSG_NOSIGNAL);
     }
     run_free(run);
-    orders_send(tools);
+    (void)orders_send(tools); /* if that fails, the next start or report does it */
 }
 
 static void environment_free(char **list)

@@ -79,8 +79,10 @@ static int file_new(struct job *job, const char *name, mode_t mode, struct job_f
 
 static int file_make_on_disk(const struct job_file *file)
 {
-    /* The id is new, so bytes that a crash has left under it belong to no row. */
-    CLEANUP_CLOSE int fd = job_file_bytes_open(file, O_RDWR | O_CREAT | O_TRUNC);
+    /* The id is new, so bytes that a crash has left under it belong to no row. But they may have a
+     * second name, which belongs to one: so the name goes, and the bytes are not touched. */
+    job_file_bytes_unlink(file);
+    CLEANUP_CLOSE int fd = job_file_bytes_open(file, O_RDWR | O_CREAT | O_EXCL);
     return fd < 0 ? fd : job_file_row_save_now(file);
 }
 

@@ -188,7 +188,11 @@ static int bytes_replace(struct job_file *file, int from, bool is_truncating)
     if (fd < 0)
         return -errno;
     int r = is_truncating ? 0 : bytes_copy(from, fd);
-    if (r == 0 && renameat(files_fd(file), made, files_fd(file), name.text) < 0)
+    if (r == 0 && !is_truncating && fsync(fd) < 0) /* the rename replaces bytes that were on disk */
+        r = -errno;
+    if (r == 0 &&
+        (file->is_unlinked ? unlinkat(files_fd(file), made, 0)
+                           : renameat(files_fd(file), made, files_fd(file), name.text)) < 0)
         r = -errno;
     if (r < 0) {
         (void)unlinkat(files_fd(file), made, 0); /* made just now */
@@ -207,7 +211,7 @@ int job_file_unshare(struct job_file *file, bool is_truncating)
         return fd == -EIO && is_truncating ? 0 : fd; /* they may be missing then */
     if (fstat(fd, &st) < 0)
         return -errno;
-    if (st.st_nlink < 2 || file->is_unlinked)
+    if (st.st_nlink < (file->is_unlinked ? 1 : 2))
         return 0;
     if (lseek(fd, 0, SEEK_SET) < 0)
         return -errno;

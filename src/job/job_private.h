@@ -70,6 +70,12 @@ struct take_row {
 
 struct outgoing;
 
+/* Something that requests wait for; see preparation.c. */
+struct preparation_key {
+    int64_t kind; /* an enum preparation_kind */
+    int64_t id;   /* of the attempt, or of the kept file */
+};
+
 /* What is known of a job while somebody looks at it or it is active. */
 struct job_detail {
     struct store_attempt attempt; /* id 0: none */
@@ -90,10 +96,11 @@ struct job_detail {
     int64_t start_ms; /* monotonic: when the task began, as far as it is known */
     /* Monotonic: when the service last said that the task was active; -1: not since the start. */
     int64_t last_seen_active_ms;
-    struct outgoing *outgoing;   /* while its create is under way: what is sent, if not the body */
-    bool is_waiting_for_input;   /* the reason says for which */
-    bool is_media_seen;          /* see job_media_check() */
-    bool is_preparing;           /* its inputs are being made ready */
+    struct outgoing *outgoing; /* while its create is under way: what is sent, if not the body */
+    bool is_waiting_for_input; /* the reason says for which */
+    bool is_media_seen;        /* see job_media_check() */
+    /* Its inputs are being made ready; look_again follows when this one is. id 0: they are not. */
+    struct preparation_key preparing;
     unsigned failures;           /* in a row, of the present kind of call */
     unsigned key_generation;     /* jobs.key_generation when the create began */
     bool saw_404;                /* the service has said 404 once */
@@ -144,6 +151,7 @@ struct jobs {
     unsigned links_visit;          /* the number of the last search through them */
     struct preparation *preparations;
     struct media_check *media_checks;
+    struct timer media_timer;     /* runs them */
     struct poll_kind *poll_kinds; /* what was learned of each kind of task */
     struct timer poll_timer;      /* runs the poll queue */
     int64_t poll_next_ms;         /* monotonic: when the rate limit is at rest again */
@@ -359,8 +367,7 @@ int64_t job_quiet_left_ms(struct job *job);
 /* preparation.c: see there. */
 enum preparation_kind { PREPARE_URL, PREPARE_FIRST_FRAME, PREPARE_LAST_FRAME, PREPARE_UPLOAD };
 struct preparation {
-    enum preparation_kind kind;
-    int64_t id; /* of the attempt, or of the kept file */
+    struct preparation_key key;
     struct tool_run *run;
     struct job *job; /* whose log tells of an upload; referenced while that is under way */
     bool is_done;
@@ -369,8 +376,7 @@ struct preparation {
     int64_t until_ms;  /* monotonic: once it is done, until when that holds */
     char *url;         /* of an upload */
     char *why;         /* of a failure: a sentence; NULL: the result says it */
-    struct preparation *next;
-    struct preparation *prev;
+    UT_hash_handle by_key;
 };
 /* What is under way, or was done and still holds; NULL: neither. */
 struct preparation *preparation_find(struct jobs *jobs, enum preparation_kind kind, int64_t id);
@@ -503,7 +509,7 @@ struct outgoing {
 };
 /* 0: `out` is ready, and what the request costs is known exactly. -EINPROGRESS: inputs are being
  * prepared, and look_again follows. -ERR_BUDGET: it costs noticeably more than what was accepted.
- * -ESTALE: an input is gone for good. Any other error may pass. `why` says why; if it is empty, the
+ * -ERR_PROMPT_INVALID: it cannot be sent, because an input is gone for good or too long. Any other error may pass. `why` says why; if it is empty, the
  * error does. */
 int job_request_make(struct job *job, struct outgoing *out, struct buf *why) NODISCARD;
 

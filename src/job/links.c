@@ -114,7 +114,9 @@ int job_links_read(struct job *job)
 static int links_load(void *context, int64_t job_id)
 {
     struct job *job = jobs_get(context, job_id);
-    return job ? job_links_read(job) : 0;
+    if (job)
+        (void)job_links_read(job); /* else it says so, and is not sent */
+    return 0;
 }
 
 int jobs_links_load(struct jobs *jobs)
@@ -238,6 +240,8 @@ enum job_needs job_needs_to_text(struct job *job, struct buf *out)
 static void need_changed(struct job_link *link)
 {
     struct job *job = link->job;
+    if (job->are_links_unread) /* its timer reads them; that frees links, also the caller's next */
+        return;
     bool is_unsent = job->state == JOB_WAITING && !job->is_removed;
     if (is_unsent && need_get(link) != JOB_NEEDS_WAIT)
         job->jobs->look_again(job);

@@ -32,6 +32,7 @@ enum {
     LENGTH_SLACK_MS = 150, /* a clip of n seconds has a frame more, and sound is padded */
     FPS_MIN = 23900,       /* of 1,000 seconds; 23.976 is called 24 */
     FPS_MAX = 60100,
+    CHECKS_AT_ONCE = 2,
     VIDEO_ADVISED_BYTES = 50 * 1000 * 1000,
 };
 
@@ -39,7 +40,8 @@ struct media_check {
     struct job *job; /* referenced */
     int64_t attempt_id;
     struct job_inputs inputs;
-    struct store_input *row; /* the one that is being looked at */
+    size_t at; /* which of them is being looked at: */
+    struct store_input *row;
     struct tool_run *run;
     struct buf problems; /* lines for `error` */
     struct buf warnings; /* lines for `log` */
@@ -62,6 +64,7 @@ static void check_free(struct media_check *check)
 
 void jobs_media_checks_free(struct jobs *jobs)
 {
+    timer_cancel(jobs->settings.timers, &jobs->media_timer);
     while (jobs->media_checks)
         check_free(jobs->media_checks);
 }
@@ -183,10 +186,24 @@ static int seen_save(struct media_check *check)
     if (r < 0)
         return r;
     for (size_t i = 0; i < check->inputs.count && r == 0; i++) {
-        check->inputs.rows[i].is_seen = 1;
-        r = store_input_save(store, &check->inputs.rows[i]);
+        if (check->inputs.rows[i].is_seen)
+            r = store_input_seen(store, &check->inputs.rows[i]);
     }
     return store_end(store, r);
+}
+
+/* The price of what is held is what the lengths make of it. A higher price of what is ordered already
+ * is found when it is sent (request.c), and asked for. */
+static void price_update(struct media_check *check)
+{
+    struct store_attempt *attempt = &check->job->detail->attempt;
+    CLEANUP(buf_fini) struct buf ignored = {.limit = 512};
+    struct store_attempt before = *attempt;
+    int r = job_cost_update(check->job, &check->inputs, &ignored);
+    if (r < 0 && check->job->state != JOB_HELD) {
+        attempt->input_video_ms = before.input_video_ms;
+        attempt->estimated_usd_micros = before.estimated_usd_micros;
+    }
 }
 
 static void warnings_log(struct media_check *check)
@@ -201,13 +218,18 @@ static void warnings_log(struct media_check *check)
     }
 }
 
+static void checks_soon(struct jobs *jobs, int64_t delay_ms);
+
 /* All have been looked at. */
 static void check_end(struct media_check *check)
 {
     struct job *job = check->job;
-    CLEANUP(buf_fini) struct buf ignored = {.limit = 512};
+    struct jobs *jobs = job->jobs;
     sums_check(check);
-    int r = check->problems.error ? check->problems.error : seen_save(check);
+    int r = check->problems.error;
+    /* What is refused stays unseen until the refusal is on disk, so that it cannot pass later. */
+    if (r == 0 && check->problems.len == 0)
+        r = seen_save(check);
     if (r == 0 && check->problems.len > 0) {
         buf_add_text(&check->problems, "Nothing was sent and nothing was charged.\n");
         job_unqueue(job);
@@ -215,7 +237,7 @@ static void check_end(struct media_check *check)
         r = job_to_invalid(job, buf_text(&check->problems));
     } else if (r == 0) {
         job->detail->is_media_seen = true;
-        (void)!job_cost_update(job, &check->inputs, &ignored);
+        price_update(check);
         warnings_log(check);
         job_persist(job, NULL);
     }
@@ -228,6 +250,7 @@ static void check_end(struct media_check *check)
                   job->jobs->submit_due, job);
     }
     check_free(check);
+    checks_soon(jobs, 0);
 }
 
 /* The content of a file that is in the body: a descriptor of a copy in memory, or an error. */
@@ -277,45 +300,94 @@ static void size_check(struct media_check *check, int fd)
                  check->row->field, check->row->path, (long long)st.st_size / 1000000);
 }
 
-static void check_next(struct media_check *check);
+/* That it cannot be looked at is no reason to refuse it. Without ffprobe, or its process, it is not
+ * looked at in this run of the program. */
+static void pass_unseen(struct media_check *check, int r)
+{
+    buf_addf(&check->warnings, "%s: ffprobe could not look at \"%s\": %s.\n", check->row->field,
+             check->row->path, err_sentence(r));
+    check->row->is_seen = r != -EPIPE && r != -ENOENT;
+}
+
+static bool check_next(struct media_check *check);
 
 static void on_probe(void *context, const struct tool_result *result)
 {
     struct media_check *check = context;
+    struct jobs *jobs = check->job->jobs;
     check->run = NULL;
     if (!is_current(check)) {
         check_free(check);
+        checks_soon(jobs, 0);
         return;
     }
     if (result->result == 0)
         probe_judge(check, &result->probe);
     else
-        buf_addf(&check->warnings, "%s: ffprobe could not look at \"%s\": %s.\n", check->row->field,
-                 check->row->path, err_sentence(result->result));
-    check->row->is_seen = 1;
-    check_next(check);
+        pass_unseen(check, result->result);
+    check->row->is_seen = check->row->is_seen || result->result == 0;
+    check->at++;
+    (void)check_next(check);
 }
 
-static void check_next(struct media_check *check)
+/* Errors that say nothing about the medium, and pass. */
+static bool is_passing(int r)
+{
+    return r == -EMFILE || r == -ENFILE || r == -ENOMEM || r == -EAGAIN || r == -EIO;
+}
+
+/* True: a probe is under way. False: the check has ended, and is gone, or goes on later. */
+static bool check_next(struct media_check *check)
 {
     struct jobs *jobs = check->job->jobs;
-    for (size_t i = 0; i < check->inputs.count; i++) {
-        check->row = &check->inputs.rows[i];
+    for (; check->at < check->inputs.count; check->at++) {
+        check->row = &check->inputs.rows[check->at];
         if (check->row->is_seen)
             continue;
         CLEANUP_CLOSE int fd = input_open(check);
         const struct tool_request request = {.tool = TOOL_PROBE, .input_fd = fd, .output_fd = -1};
-        size_check(check, fd);
         int r =
             fd < 0 ? fd : tools_start(jobs->settings.tools, &request, on_probe, check, &check->run);
-        if (r == 0)
-            return;
-        /* That it cannot be looked at is no reason to refuse it. */
-        buf_addf(&check->warnings, "%s: ffprobe could not look at \"%s\": %s.\n", check->row->field,
-                 check->row->path, err_sentence(r));
-        check->row->is_seen = 1;
+        if (r == 0) {
+            size_check(check, fd);
+            return true;
+        }
+        if (is_passing(r)) { /* no fact about the medium */
+            checks_soon(jobs, JOB_SAVE_AGAIN_MS);
+            return false;
+        }
+        pass_unseen(check, r);
     }
     check_end(check);
+    return false;
+}
+
+/* As many at once as the helper works on: each holds its medium open. */
+static void checks_continue(void *context)
+{
+    struct jobs *jobs = context;
+    struct media_check *check;
+    struct media_check *next;
+    size_t active = 0;
+    DL_FOREACH (jobs->media_checks, check) {
+        active += check->run != NULL;
+    }
+    DL_FOREACH_SAFE (jobs->media_checks, check, next) {
+        if (active >= CHECKS_AT_ONCE)
+            return;
+        if (check->run)
+            continue;
+        if (!is_current(check))
+            check_free(check);
+        else
+            active += check_next(check);
+    }
+}
+
+static void checks_soon(struct jobs *jobs, int64_t delay_ms)
+{
+    if (delay_ms == 0 || !timer_is_set(&jobs->media_timer))
+        timer_set(jobs->settings.timers, &jobs->media_timer, delay_ms, checks_continue, jobs);
 }
 
 static bool is_unseen(const struct job_inputs *inputs)
@@ -356,6 +428,6 @@ int job_media_check(struct job *job)
     inputs = (struct job_inputs){0};
     DL_APPEND(jobs->media_checks, check);
     job_reason_set(job->detail, "Its media are being looked at.");
-    check_next(check);
+    checks_soon(jobs, 0);
     return -EINPROGRESS;
 }

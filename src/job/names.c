@@ -10,6 +10,7 @@
 #include "seedancefs/base/log.h"
 #include "seedancefs/base/text.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -249,6 +250,9 @@ static void media_unwanted(const struct job *job)
         return;
     LL_FOREACH (job->takes, take) {
         hooks->on_media_unwanted(hooks->context, take->id);
+        /* Nobody ends these any more, and `adopt` may bring the take back. */
+        for (int kind = PREPARE_URL; kind <= PREPARE_LAST_FRAME; kind++)
+            jobs_prepared(job->jobs, (enum preparation_kind)kind, take->id, -ECANCELED);
     }
     if (job->attempt_id && !job_take_of_attempt(job))
         hooks->on_media_unwanted(hooks->context, job->attempt_id);

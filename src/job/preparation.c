@@ -9,11 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { AGAIN_CAP_MS = 10 * 60 * 1000 };
+enum {
+    AGAIN_CAP_MS = 10 * 60 * 1000,
+    FORGOTTEN_MS = 3600 * 1000, /* after a failure that nobody asks for any more */
+    KEPT_MAX = 64,              /* looked at for that, when one more begins */
+};
 
 static void preparation_free(struct jobs *jobs, struct preparation *preparation)
 {
-    DL_DELETE(jobs->preparations, preparation);
+    HASH_DELETE(by_key, jobs->preparations, preparation);
     if (preparation->run)
         tool_cancel(preparation->run);
     (void)job_unref(preparation->job);
@@ -22,35 +26,54 @@ static void preparation_free(struct jobs *jobs, struct preparation *preparation)
     free(preparation);
 }
 
+static struct preparation *find(struct jobs *jobs, enum preparation_kind kind, int64_t id)
+{
+    const struct preparation_key key = {.kind = kind, .id = id};
+    struct preparation *found;
+    HASH_FIND(by_key, jobs->preparations, &key, sizeof(key), found);
+    return found;
+}
+
+static bool is_over(const struct preparation *preparation, int64_t now_ms)
+{
+    return preparation->is_done && now_ms >= preparation->until_ms;
+}
+
 struct preparation *preparation_find(struct jobs *jobs, enum preparation_kind kind, int64_t id)
 {
+    struct preparation *found = find(jobs, kind, id);
+    return found && !is_over(found, clock_monotonic_ms(jobs->settings.clock)) ? found : NULL;
+}
+
+/* The oldest stand first. */
+static void old_forget(struct jobs *jobs)
+{
     int64_t now_ms = clock_monotonic_ms(jobs->settings.clock);
-    struct preparation *found;
-    DL_FOREACH (jobs->preparations, found) {
-        if (found->kind == kind && found->id == id)
-            return found->is_done && now_ms >= found->until_ms ? NULL : found;
+    struct preparation *each;
+    struct preparation *next;
+    int looked = 0;
+    HASH_ITER (by_key, jobs->preparations, each, next) {
+        if (is_over(each, each->result == 0 ? now_ms : now_ms - FORGOTTEN_MS))
+            preparation_free(jobs, each);
+        if (++looked == KEPT_MAX)
+            return;
     }
-    return NULL;
 }
 
 struct preparation *preparation_begin(struct jobs *jobs, enum preparation_kind kind, int64_t id)
 {
-    int64_t now_ms = clock_monotonic_ms(jobs->settings.clock);
-    struct preparation *found = NULL;
-    struct preparation *each;
-    struct preparation *next;
-    DL_FOREACH_SAFE (jobs->preparations, each, next) {
-        if (each->kind == kind && each->id == id)
-            found = each;
-        else if (each->is_done && each->result == 0 && now_ms >= each->until_ms)
-            preparation_free(jobs, each);
-    }
+    struct preparation *found = find(jobs, kind, id);
     if (!found) {
+        old_forget(jobs);
         found = calloc(1, sizeof(*found));
         if (!found)
             return NULL;
-        *found = (struct preparation){.kind = kind, .id = id};
-        DL_APPEND(jobs->preparations, found);
+        found->key = (struct preparation_key){.kind = kind, .id = id};
+        HASH_ADD(by_key, jobs->preparations, key, sizeof(found->key), found);
+        if (!TABLE_HAS(found, by_key)) {
+            free(found);
+            return NULL;
+        }
     }
     found->is_done = false;
     job_text_clear(&found->url);
@@ -58,12 +81,12 @@ struct preparation *preparation_begin(struct jobs *jobs, enum preparation_kind k
     return found;
 }
 
-/* A job that waits for something else looks in vain, which costs little. */
-static void waiting_look(struct jobs *jobs)
+static void waiting_look(struct jobs *jobs, const struct preparation_key *key)
 {
     struct job_detail *detail;
     DL_FOREACH (jobs->details, detail) {
-        if (detail->is_preparing && detail->job->state == JOB_WAITING && !detail->job->is_removed)
+        if (detail->preparing.id == key->id && detail->preparing.kind == key->kind &&
+            detail->job->state == JOB_WAITING && !detail->job->is_removed)
             jobs->look_again(detail->job);
     }
 }
@@ -84,22 +107,21 @@ void preparation_end(struct jobs *jobs, struct preparation *preparation, int res
             now_ms + job_retry_delay_ms(jobs, ++preparation->failures, AGAIN_CAP_MS);
     }
     if (!jobs->is_stopping)
-        waiting_look(jobs);
+        waiting_look(jobs, &preparation->key);
 }
 
 void jobs_prepared(struct jobs *jobs, enum preparation_kind kind, int64_t id, int result)
 {
-    struct preparation *preparation;
-    DL_FOREACH (jobs->preparations, preparation) {
-        if (preparation->kind == kind && preparation->id == id && !preparation->is_done) {
-            preparation_end(jobs, preparation, result, PREPARED_MS);
-            return;
-        }
-    }
+    struct preparation *preparation = find(jobs, kind, id);
+    if (preparation && !preparation->is_done)
+        preparation_end(jobs, preparation, result, PREPARED_MS);
 }
 
 void jobs_preparations_free(struct jobs *jobs)
 {
-    while (jobs->preparations)
-        preparation_free(jobs, jobs->preparations);
+    struct preparation *preparation;
+    struct preparation *next;
+    HASH_ITER (by_key, jobs->preparations, preparation, next) {
+        preparation_free(jobs, preparation);
+    }
 }

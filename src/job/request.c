@@ -19,12 +19,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     URL_LEFT_MS = 6 * 3600 * 1000, /* how long an address that is sent is good at least */
     UPLOAD_HOLDS_MS = 12 * 3600 * 1000,
     FRAME_BYTES_MAX = 30 * 1024 * 1024 - 1, /* API.md, "Request" */
     PRICE_SLACK_PERCENT = 5,
+    VIDEOS_MAX_MS = 15 * 1000 + 500, /* of all; a clip of n seconds has a frame more */
 };
 
 /* One input, while it is made ready. */
@@ -39,8 +41,7 @@ static int need_fail(const struct need *need, int r, const char *format, ...) PR
 static int need_fail(const struct need *need, int r, const char *format, ...)
 {
     va_list arguments;
-    if (need->why->len > 0)
-        return r;
+    buf_clear(need->why);
     buf_addf(need->why, "%s: ", need->row->path);
     va_start(arguments, format);
     (void)buf_addv(need->why, format, arguments);
@@ -48,15 +49,35 @@ static int need_fail(const struct need *need, int r, const char *format, ...)
     return r;
 }
 
+static const char no_upload[] = "it cannot be uploaded: there is no upload command, or its process "
+                                "has ended. Start seedancefs (again) with --upload-command CMD.";
+
+/* The job looks again when this one has ended. */
+static int need_wait(const struct need *need, enum preparation_kind kind, int64_t id,
+                     const char *why)
+{
+    need->job->detail->preparing = (struct preparation_key){.kind = kind, .id = id};
+    return need_fail(need, -EINPROGRESS, "%s", why);
+}
+
+static const char *const waits_for[] = {
+    [PREPARE_URL] = "the service is asked for a new address.",
+    [PREPARE_FIRST_FRAME] = "the picture is being made.",
+    [PREPARE_LAST_FRAME] = "the picture is being made.",
+    [PREPARE_UPLOAD] = "it is being uploaded.",
+};
+
 /* A preparation that is under way, or has failed a moment ago. */
 static int prepared_result(const struct need *need, const struct preparation *preparation)
 {
+    enum preparation_kind kind = (enum preparation_kind)preparation->key.kind;
     if (!preparation->is_done)
-        return need_fail(need, -EINPROGRESS, "it is being made ready.");
+        return need_wait(need, kind, preparation->key.id, waits_for[kind]);
     if (preparation->result == 0)
         return 0;
-    return need_fail(need, preparation->result, "%s",
-                     preparation->why ? preparation->why : err_sentence(preparation->result));
+    if (preparation->why)
+        return need_fail(need, preparation->result, "%s", preparation->why);
+    return need_fail(need, preparation->result, "%s.", err_sentence(preparation->result));
 }
 
 static void upload_done(void *context, const struct tool_result *result)
@@ -106,7 +127,7 @@ static int upload_begin(const struct need *need, int64_t id, const char *path)
         preparation_end(jobs, preparation, r, 0);
         return need_fail(need, r, "the upload command cannot be started: %s.", err_sentence(r));
     }
-    return need_fail(need, -EINPROGRESS, "it is being uploaded.");
+    return need_wait(need, PREPARE_UPLOAD, id, waits_for[PREPARE_UPLOAD]);
 }
 
 static int file_ready(const struct need *need)
@@ -116,8 +137,10 @@ static int file_ready(const struct need *need)
     if (upload)
         return prepared_result(need, upload);
     if (!tools_has(jobs->settings.tools, TOOL_UPLOAD))
-        return need_fail(need, -ENOTSUP,
-                         "there is no upload command. Start seedancefs with --upload-command CMD.");
+        return need_fail(need, -ENOTSUP, "%s", no_upload);
+    if (faccessat(jobs->settings.files_fd, job_bytes_name(need->row->kept_id).text, F_OK, 0) < 0 &&
+        errno == ENOENT)
+        return need_fail(need, -ERR_PROMPT_INVALID, "the file went with the job that was removed.");
     CLEANUP(buf_fini) struct buf path = {.limit = PATH_MAX};
     buf_addf(&path, "%s/" JOB_FILES_DIRECTORY "/%s", jobs->settings.data_directory,
              job_bytes_name(need->row->kept_id).text);
@@ -141,11 +164,16 @@ static int video_upload(const struct need *need)
                          "the service has no address for this video any more, and it is not on "
                          "disk as a whole.");
     if (!tools_has(jobs->settings.tools, TOOL_UPLOAD))
-        return need_fail(
-            need, -ENOTSUP,
-            "the service has no address for this video any more. Start seedancefs with "
-            "--upload-command CMD, which uploads it.");
+        return need_fail(need, -ENOTSUP,
+                         "the service has no address for this video any more, and %s", no_upload);
     return upload_begin(need, need->take->id, buf_text(&path));
+}
+
+static bool is_on_disk(const struct need *need)
+{
+    const struct job_hooks *hooks = &need->job->jobs->settings.hooks;
+    CLEANUP(buf_fini) struct buf path = {.limit = PATH_MAX};
+    return hooks->on_video_path && hooks->on_video_path(hooks->context, need->take, &path) >= 0;
 }
 
 static int video_ready(const struct need *need)
@@ -161,17 +189,19 @@ static int video_ready(const struct need *need)
         return 0;
     const struct preparation *renewal = preparation_find(jobs, PREPARE_URL, need->take->id);
     if (renewal && !renewal->is_done)
-        return need_fail(need, -EINPROGRESS, "the service is asked for a new address.");
+        return prepared_result(need, renewal);
     if (renewal && is_usable) /* the service gives no longer ones, or none now */
         return 0;
-    if (renewal && (renewal->result == -ERR_MEDIA_GONE || !attempt->task_id))
+    /* What is on disk is as good; if it is not, the service is asked again. */
+    bool is_final = renewal && (renewal->result == 0 || renewal->result == -ERR_MEDIA_GONE);
+    if (renewal && (is_final || is_on_disk(need)))
         return video_upload(need);
     if (renewal)
-        return prepared_result(need, renewal) == 0 ? video_upload(need) : renewal->result;
+        return prepared_result(need, renewal);
     if (!preparation_begin(jobs, PREPARE_URL, need->take->id))
         return -ENOMEM;
     jobs_url_refresh(need->take);
-    return need_fail(need, -EINPROGRESS, "the service is asked for a new address.");
+    return need_wait(need, PREPARE_URL, need->take->id, waits_for[PREPARE_URL]);
 }
 
 static enum job_frame frame_of(const struct store_input *row)
@@ -195,7 +225,7 @@ static int frame_ready(const struct need *need)
     int r = hooks->on_frame ? hooks->on_frame(hooks->context, need->take, frame_of(need->row), &why)
                             : -ENOPKG;
     if (r == -EBUSY)
-        return need_fail(need, -EINPROGRESS, "the picture is being made.");
+        return need_wait(need, kind, need->take->id, waits_for[kind]);
     jobs_prepared(jobs, kind, need->take->id, r);
     return r < 0 ? need_fail(need, r, "%s", why) : 0;
 }
@@ -214,7 +244,7 @@ static int take_find(struct need *need)
         need->take = on ? on->picked : NULL;
     }
     if (!need->take)
-        return need_fail(need, -ESTALE, "its job was removed.");
+        return need_fail(need, -ERR_PROMPT_INVALID, "its job was removed.");
     row->take_id = need->take->id;
     return 0;
 }
@@ -251,18 +281,27 @@ static int need_ready(struct need *need)
     case JOB_INPUT_FORMS:
         break;
     }
-    return need_fail(need, -ESTALE, "it was not there when the prompt was written.");
+    return need_fail(need, -ERR_PROMPT_INVALID, "it was not there when the prompt was written.");
 }
 
-/* Begins all that is not ready, and returns the first reason why not. */
+static int readiness_rank(int r)
+{
+    return r == 0 ? 0 : r == -EINPROGRESS ? 1 : r == -ERR_PROMPT_INVALID ? 3 : 2;
+}
+
+/* Begins all that is not ready, and returns the worst reason why not. */
 static int inputs_ready(struct job *job, struct job_inputs *inputs, struct buf *why)
 {
     int result = 0;
     for (size_t i = 0; i < inputs->count; i++) {
-        struct need need = {.job = job, .row = &inputs->rows[i], .why = why};
+        CLEANUP(buf_fini) struct buf text = {.limit = why->limit};
+        struct need need = {.job = job, .row = &inputs->rows[i], .why = &text};
         int r = need_ready(&need);
-        if (result == 0 || (result == -EINPROGRESS && r < 0 && r != -EINPROGRESS))
-            result = r;
+        if (readiness_rank(r) <= readiness_rank(result))
+            continue;
+        result = r;
+        buf_clear(why);
+        buf_add(why, buf_text(&text), text.len);
     }
     return result;
 }
@@ -306,6 +345,18 @@ int job_cost_update(struct job *job, const struct job_inputs *inputs, struct buf
              "It costs %s USD now that the lengths of its videos are known; %s USD were accepted.",
              now, then);
     return -ERR_BUDGET;
+}
+
+/* The service's documentation, "Request": 15 s in all. Of videos that were not there when the prompt
+ * was accepted, the lengths are known only now. */
+static int lengths_check(const struct job_inputs *inputs, struct buf *why)
+{
+    int64_t length_ms = videos_length_ms(inputs);
+    if (length_ms <= VIDEOS_MAX_MS)
+        return 0;
+    buf_addf(why, "Its videos are %g seconds long together; the service takes at most 15.",
+             (double)length_ms / 1000);
+    return -ERR_PROMPT_INVALID;
 }
 
 static int lengths_add(const struct job_inputs *inputs, struct buf *out)
@@ -417,6 +468,8 @@ int job_request_make(struct job *job, struct outgoing *out, struct buf *why)
     if (r == 0)
         r = inputs_ready(job, &made.inputs, why);
     if (r == 0)
+        r = lengths_check(&made.inputs, why);
+    if (r == 0)
         r = job_cost_update(job, &made.inputs, why);
     if (r == 0)
         r = store_attempt_blob_get(store, job->attempt_id, STORE_BODY, &body, &len);
@@ -426,6 +479,12 @@ int job_request_make(struct job *job, struct outgoing *out, struct buf *why)
     if (made.is_filled_in) {
         CLEANUP(buf_fini) struct buf filled = {.limit = PROMPT_BYTES_MAX};
         r = body_fill(job, body, len, &made.inputs, &filled, why);
+        if (r == -EFBIG) {
+            buf_clear(why);
+            buf_addf(why, "With its pictures the request exceeds 64 MB, the most that the service "
+                          "takes.");
+            r = -ERR_PROMPT_INVALID;
+        }
         made.len = filled.len;
         made.body = r == 0 ? buf_take(&filled) : NULL;
     } else if (r == 0) {

@@ -101,7 +101,8 @@ static int attempt_replace(struct job *job, struct store_attempt *attempt,
     detail->failures = 0;
     detail->saw_404 = false;
     detail->progress_permille = 0;
-    detail->is_waiting_for_input = detail->is_preparing = detail->is_media_seen = false;
+    detail->is_waiting_for_input = detail->is_media_seen = false;
+    detail->preparing = (struct preparation_key){0};
     return 0;
 }
 
@@ -240,7 +241,8 @@ int job_to_held(struct job *job, enum job_hold hold, const char *note, const cha
     if (problem)
         job_problem_set(detail, "%s", problem);
     job_text_clear(&detail->reason);
-    detail->is_waiting_for_input = detail->is_preparing = false;
+    detail->is_waiting_for_input = false;
+    detail->preparing = (struct preparation_key){0};
     job->hold = hold;
     const struct job_change change = {.to = JOB_HELD, .durability = STORE_DURABLE, .note = note};
     int r = job_change(job, &change);

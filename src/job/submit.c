@@ -311,29 +311,38 @@ static int create_start(struct job *job, struct buf *why)
 }
 
 /* What the request needs is gone, or it costs more than what was accepted: the user decides. */
-static void create_hold(struct job *job, enum job_hold hold, const char *why)
+static int create_hold(struct job *job, enum job_hold hold, const char *why)
 {
     char problem[1024];
     (void)snprintf(problem, sizeof(problem),
                    "%s\nNothing was sent and nothing was charged. `echo submit > ctl` orders it as "
                    "it is now; or write %s anew.\n",
                    why, job_prompt_name(job->detail));
-    if (job_hold(job, hold, hold == JOB_HOLD_PRICE ? "held: it costs more" : why, problem) < 0)
+    /* `events` is for everybody, so the note has no word of the prompt. */
+    int r = job_hold(job, hold,
+                     hold == JOB_HOLD_PRICE ? "held: it costs more than what was accepted"
+                                            : "held: what it needs is not there, or another one",
+                     problem);
+    if (r < 0)
         job_submit_schedule(job, JOB_SAVE_AGAIN_MS);
+    return r;
 }
 
 static void job_create(struct job *job)
 {
     struct job_detail *detail = job->detail;
     CLEANUP(buf_fini) struct buf why = {.limit = 512};
+    const int64_t accepted = detail->attempt.estimated_usd_micros;
     int r = create_start(job, &why);
-    detail->is_preparing = r == -EINPROGRESS || (r < 0 && detail->is_preparing);
-    if (r == 0) {
-        detail->is_preparing = false;
+    if (r != -EINPROGRESS)
+        detail->preparing = (struct preparation_key){0};
+    if (r == 0)
         return;
-    }
-    if (r == -ESTALE || (r == -ERR_BUDGET && why.len > 0)) {
-        create_hold(job, r == -ESTALE ? JOB_HOLD_INPUT : JOB_HOLD_PRICE, buf_text(&why));
+    if (r == -ERR_PROMPT_INVALID || (r == -ERR_BUDGET && why.len > 0)) {
+        /* What was accepted stays what was accepted until the user is asked. */
+        if (create_hold(job, r == -ERR_PROMPT_INVALID ? JOB_HOLD_INPUT : JOB_HOLD_PRICE,
+                        buf_text(&why)) < 0)
+            detail->attempt.estimated_usd_micros = accepted;
         return;
     }
     if (r == -EINPROGRESS) { /* look_again follows; should it be lost, this does */
@@ -374,12 +383,14 @@ static bool needs_pass(struct job *job)
     }
     CLEANUP(buf_fini) struct buf why = {.limit = 512};
     detail->is_waiting_for_input = needs == JOB_NEEDS_WAIT;
-    if (needs == JOB_NEEDS_WAIT)
+    if (needs == JOB_NEEDS_WAIT) {
+        job_problem_clear(detail); /* of a gate that was closed meanwhile */
         jobs_changed(job);
-    else if (needs == JOB_NEEDS_UNREAD)
+    } else if (needs == JOB_NEEDS_UNREAD) {
         job_submit_schedule(job, JOB_SAVE_AGAIN_MS);
-    else if (job_needs_to_text(job, &why) == needs)
-        create_hold(job, JOB_HOLD_INPUT, buf_text(&why));
+    } else if (job_needs_to_text(job, &why) == needs) {
+        (void)create_hold(job, JOB_HOLD_INPUT, buf_text(&why));
+    }
     return false;
 }
 

@@ -28,6 +28,13 @@ int store_input_save(struct store *store, const struct store_input *row)
                                         AS_TEXT(row->field), AS_TEXT(row->path))));
 }
 
+int store_input_seen(struct store *store, const struct store_input *row)
+{
+    return store_run(store, store_query(store, SQL_INPUT_SEEN,
+                                        VALUES(AS_INTEGER(row->attempt_id), AS_INTEGER(row->number),
+                                               AS_INTEGER(row->length_ms))));
+}
+
 static int input_read(sqlite3_stmt *statement, struct store_input *row)
 {
     static const struct {
@@ -104,6 +111,11 @@ int store_sent_save(struct store *store, int64_t attempt_id, const void *body, s
 {
     return store_run(store, store_query(store, SQL_SENT_SAVE,
                                         VALUES(AS_INTEGER(attempt_id), AS_BLOB(body, len))));
+}
+
+int store_sent_forget(struct store *store, int64_t attempt_id)
+{
+    return store_run(store, store_query(store, SQL_SENT_FORGET, VALUES(AS_INTEGER(attempt_id))));
 }
 
 int store_kept_each(struct store *store, int64_t job_id, store_kept_fn *fn, void *context)

@@ -111,6 +111,10 @@ static const char *const store_sql[SQL_COUNT] = {
     [SQL_INPUTS_GET] = "SELECT " INPUT_COLUMNS " FROM input WHERE attempt_id = ?1 ORDER BY number",
     [SQL_INPUT_EACH] = "SELECT job.id FROM input JOIN job ON job.attempt_id = input.attempt_id "
                        "WHERE name IS NOT NULL GROUP BY job.id ORDER BY job.id",
+    [SQL_INPUT_SEEN] =
+        "UPDATE input SET length_ms = ?3, is_seen = 1 WHERE attempt_id = ?1 AND number = ?2",
+    /* Proof: the task's id is written in the same transaction. */
+    [SQL_SENT_FORGET] = "DELETE FROM sent WHERE attempt_id = ?1",
     [SQL_SENT_SAVE] = "INSERT OR REPLACE INTO sent (attempt_id, body) VALUES (?1, ?2)",
     [SQL_KEPT_EACH] = "SELECT DISTINCT kept_id FROM attempt CROSS JOIN input "
                       "ON attempt_id = attempt.id WHERE attempt.job_id = ?1 AND kept_id != 0",
@@ -139,7 +143,7 @@ static const char *const store_sql[SQL_COUNT] = {
     [SQL_RESPONSE_GET] = "SELECT response FROM exchange WHERE attempt_id = ?1",
     [SQL_FILE_SAVE] = "INSERT INTO file (id, job_id, name, mode) VALUES (?1, ?2, ?3, ?4) "
                       "ON CONFLICT (id) DO UPDATE SET job_id = ?2, name = ?3, mode = ?4",
-    /* The only DELETE. Proof: the caller of store_file_remove() has it. */
+    /* Proof: the caller of store_file_remove() has it. */
     [SQL_FILE_REMOVE] = "DELETE FROM file WHERE id = ?1",
     [SQL_FILE_OLDEST] = "SELECT id FROM file WHERE id > ?1 ORDER BY id LIMIT 1",
     [SQL_FILE_JOB] = "SELECT job_id FROM file WHERE id = ?1",

@@ -30,6 +30,8 @@
 
 enum {
     READ_BYTES = 1024 * 1024,
+    AT_ONCE = 4,      /* makings under way */
+    AT_ONCE_MAX = 64, /* with those for which somebody waits */
     OPEN_DEADLINE_MS = 5 * 60 * 1000,
     WALK_FIRST_MS = 3000, /* after the start */
     WALK_PAUSE_MS = 50,
@@ -149,6 +151,31 @@ static void making_free(struct frame_making *making)
 
 static void walk_soon(struct tree *tree, int64_t delay_ms);
 
+static size_t makings_active(const struct tree *tree)
+{
+    const struct frame_making *making;
+    size_t count = 0;
+    DL_FOREACH (tree->frames.makings, making) {
+        count += making->item != NULL;
+    }
+    return count;
+}
+
+static void making_step(void *context);
+
+/* Each holds descriptors, so that only some are under way; more if somebody waits for an open. */
+static void makings_continue(struct tree *tree)
+{
+    struct frame_making *making;
+    DL_FOREACH (tree->frames.makings, making) {
+        if (making->item)
+            continue;
+        if (!timer_is_set(&making->timer))
+            timer_set(tree->settings.timers, &making->timer, 0, making_step, making);
+        return;
+    }
+}
+
 /* Tells all who wait. Each may begin another making. */
 static void making_end(struct frame_making *making, int result)
 {
@@ -164,6 +191,7 @@ static void making_end(struct frame_making *making, int result)
         walk_soon(tree, WALK_PAUSE_MS);
     picture_drop(making);
     making_free(making);
+    makings_continue(tree);
     while (waits) {
         struct tree_open_wait *wait = waits;
         tree_open_wait_fn *fn = wait->fn;
@@ -246,8 +274,6 @@ static void picture_begin(struct frame_making *making)
         making_fail(making, r == -EPIPE ? -EIO : r, err_sentence(r));
 }
 
-static void making_step(void *context);
-
 /* The bytes of the video are in this file, all of them after the last read. It is opened anew, for
  * reading alone. */
 static int video_take(struct frame_making *making, const struct media_bytes *bytes)
@@ -276,9 +302,28 @@ static void on_bytes(void *context, int result, const struct media_bytes *bytes)
         timer_set(making->tree->settings.timers, &making->timer, 0, making_step, making);
 }
 
+static int making_begin(struct frame_making *making)
+{
+    struct tree *tree = making->tree;
+    struct job_take *take = jobs_take_get(tree->settings.jobs, making->take_id);
+    if (!take)
+        return -ECANCELED; /* its job was removed */
+    making->size = take->video_bytes;
+    return output_open(tree, take, MEDIA_VIDEO, &making->item);
+}
+
 static void making_step(void *context)
 {
     struct frame_making *making = context;
+    if (!making->item) {
+        if (makings_active(making->tree) >= (making->waits ? AT_ONCE_MAX : AT_ONCE))
+            return; /* the end of another one leads here again */
+        int r = making_begin(making);
+        if (r < 0) {
+            making_fail(making, r, err_sentence(r));
+            return;
+        }
+    }
     if (making->video_fd >= 0) {
         picture_begin(making);
         return;
@@ -300,17 +345,8 @@ static int making_get(struct tree *tree, struct job_take *take, enum job_frame f
     struct frame_making *making = calloc(1, sizeof(*making));
     if (!making)
         return -ENOMEM;
-    *making = (struct frame_making){.tree = tree,
-                                    .take_id = take->id,
-                                    .frame = frame,
-                                    .size = take->video_bytes,
-                                    .video_fd = -1,
-                                    .picture_fd = -1};
-    int r = output_open(tree, take, MEDIA_VIDEO, &making->item);
-    if (r < 0) {
-        free(making);
-        return r;
-    }
+    *making = (struct frame_making){
+        .tree = tree, .take_id = take->id, .frame = frame, .video_fd = -1, .picture_fd = -1};
     DL_APPEND(tree->frames.makings, making);
     timer_set(tree->settings.timers, &making->timer, 0, making_step, making);
     *out = making;
@@ -342,6 +378,8 @@ int frame_wait(struct tree *tree, struct job_take *take, enum job_frame frame,
         return -ENOMEM;
     *wait = (struct tree_open_wait){.making = making, .fn = fn, .context = context};
     DL_APPEND(making->waits, wait);
+    if (!making->item) /* it goes before others now */
+        timer_set(tree->settings.timers, &making->timer, 0, making_step, making);
     timer_set(tree->settings.timers, &wait->timer, OPEN_DEADLINE_MS, wait_is_late, wait);
     *out = wait;
     return 1;

@@ -325,7 +325,8 @@ static void card_add(struct tree *tree, struct job *job, struct buf *out)
     html_add_text(out, job->name);
     buf_addf(out, "</a></h2><span class=\"state\">%s</span></div>\n", word);
     words_add(tree, job, detail, out);
-    links_add(job, out);
+    if (!is_private(tree, job))
+        links_add(job, out);
     facts_add(job, detail, out);
     buf_add_text(out, "</div>\n</article>\n");
 }

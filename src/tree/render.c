@@ -116,15 +116,34 @@ static void name_write(void *context, const struct job *job)
     json_write_string(context, job->name);
 }
 
-static void write_links(struct json_writer *w, struct job *job)
+struct followers_write {
+    struct json_writer *w;
+    struct jobs *jobs;
+    mode_t readers; /* of this job's words; 0: there is nobody else */
+};
+
+/* Not to those who may not read that job's prompt, in which this one's name stands. */
+static void follower_write(void *context, const struct job *job)
 {
+    const struct followers_write *write = context;
+    if (write->readers && (write->readers & ~job_readers_get(jobs_get(write->jobs, job->id))))
+        return;
+    json_write_string(write->w, job->name);
+}
+
+static void write_links(const struct tree *tree, struct json_writer *w, struct job *job)
+{
+    struct followers_write followers = {.w = w,
+                                        .jobs = tree->settings.jobs,
+                                        .readers =
+                                            tree->settings.is_shared ? job_readers_get(job) : 0};
     json_write_key(w, "depends_on");
     json_write_array_begin(w);
     job_depends_on_each(job, name_write, w);
     json_write_array_end(w);
     json_write_key(w, "needed_by");
     json_write_array_begin(w);
-    job_needed_by_each(job, name_write, w);
+    job_needed_by_each(job, follower_write, &followers);
     json_write_array_end(w);
     json_write_member_bool(w, "inputs_changed", job_inputs_are_changed(job));
 }
@@ -164,7 +183,7 @@ static int render_status_json(struct tree *tree, struct job *job, struct job_det
     write_error(&w, job, detail);
     write_output(tree, &w, job->picked);
     write_takes(&w, job);
-    write_links(&w, job);
+    write_links(tree, &w, job);
     json_write_object_end(&w);
     return buf_add_char(out, '\n');
 }

@@ -201,3 +201,46 @@ creates() { count_requests create; echo "$COUNT"; }
     wait_status b succeeded
     fails grep -q warning "$J/b/log"
 }
+
+@test "S-REF-6: uploads that hang hold up nobody else" {
+    unmount_fs
+    printf '#!/bin/sh\nsleep 60\n' >"$DIR/upload"
+    mount_fs --upload-command "$DIR/upload"
+    local i
+    for i in 1 2 3; do
+        mkdir "$J/hang$i"
+        cp "$DIR/five.mp4" "$J/hang$i/clip.mp4"
+        write "hang$i" "x" '"video_url": "clip.mp4"'
+    done
+    uploading() { jq -r .reason "$J"/hang*/status.json | grep -c 'it is being uploaded' | grep -qx 3; }
+    wait_until 20 uploading
+    ffmpeg -v error -nostdin -f lavfi -i testsrc=s=640x640 -frames:v 1 "$MNT/assets/good.png"
+    mkdir "$J/quick"
+    write quick "x" '"image_url": "../../assets/good.png"'
+    wait_status quick succeeded
+    timeout 20 cat "$J/quick/last_frame.png" >"$DIR/frame.png"
+    [ -s "$DIR/frame.png" ]
+}
+
+@test "S-REF-5, S-LINK-1: with few descriptors everything is looked at, and made" {
+    unmount_fs
+    ulimit -n 128
+    mount_fs
+    ffmpeg -v error -nostdin -f lavfi -i testsrc=s=1200x400 -frames:v 1 "$MNT/assets/wide.png"
+    local i
+    mkdir "$J/first"
+    for i in {1..60}; do
+        mkdir "$J/wide$i"
+        write "wide$i" "x" '"image_url": "../../assets/wide.png", "hold": true'
+    done
+    for i in {1..40}; do
+        mkdir "$J/made$i" "$J/next$i"
+        write "next$i" "x" "\"first_frame\": \"../made$i/last_frame.png\""
+        write "made$i" "x"
+    done
+    all_refused() { [ "$(ls "$MNT/by-status/invalid" | wc -l)" -eq 60 ]; }
+    wait_until 60 all_refused
+    all_made() { [ "$(ls "$MNT/by-status/succeeded" | wc -l)" -eq 80 ]; }
+    wait_until 90 all_made
+    [ "$(creates)" -eq 80 ]
+}

@@ -207,6 +207,8 @@ int store_attempt_copy(struct store *store, const struct store_attempt *row,
                        int64_t from_id) NODISCARD;
 /* Inserts the row or replaces the one of this attempt and number. */
 int store_input_save(struct store *store, const struct store_input *row) NODISCARD;
+/* What was learned about one: its length, and that there is nothing more to learn. */
+int store_input_seen(struct store *store, const struct store_input *row) NODISCARD;
 /* Those of an attempt, in their order; the caller frees each row and the array. */
 int store_inputs_get(struct store *store, int64_t attempt_id, struct store_input **out,
                      size_t *count) NODISCARD;
@@ -220,6 +222,8 @@ int store_kept_each(struct store *store, int64_t job_id, store_kept_fn *fn,
 /* The bytes that are really sent, where the inputs have made them others than the body. */
 int store_sent_save(struct store *store, int64_t attempt_id, const void *body,
                     size_t len) NODISCARD;
+/* The service has made a task of them, so that they prove nothing any more. */
+int store_sent_forget(struct store *store, int64_t attempt_id) NODISCARD;
 /* What attempts whose request may have been sent since `since_ms` (wall time) cost or may cost: the
  * actual cost where it is known, the estimate where it is not, nothing for a definite refusal. */
 int store_spent_get(struct store *store, int64_t since_ms, int64_t *usd_micros) NODISCARD;
