@@ -222,7 +222,7 @@ creates() { count_requests create; echo "$COUNT"; }
     [ -s "$DIR/frame.png" ]
 }
 
-@test "S-REF-5, S-LINK-1: with few descriptors everything is looked at, and made" {
+@test "S-REF-5: with few descriptors everything is looked at, and made" {
     unmount_fs
     ulimit -n 128
     mount_fs

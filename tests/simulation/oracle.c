@@ -209,6 +209,15 @@ static bool is_changed(const struct ordered *ordered)
     return on->picked->id != (ordered->take_id ? ordered->take_id : first_take(on));
 }
 
+/* By the service's books. */
+static int64_t take_length_s(const struct job_take *take)
+{
+    CLEANUP(store_attempt_fini) struct store_attempt attempt = {0};
+    if (store_attempt_get(world.program.store, take->id, &attempt) < 0 || !attempt.task_id)
+        return 0;
+    return max_int64(service_actual_s(attempt.task_id), 0);
+}
+
 static bool inputs_have_changed(const struct job *job)
 {
     const struct attempt *attempt = oracle_attempt(job->attempt_id);
@@ -216,16 +225,20 @@ static bool inputs_have_changed(const struct job *job)
         if (is_changed(&attempt->ordered[i]))
             return true;
     }
-    /* Of a take whose job was removed. */
+    /* A take whose job was removed; or videos that turn out to be too long together. */
     CLEANUP(job_inputs_fini) struct job_inputs inputs = {0};
-    struct job_take *take;
+    int64_t length_s = 0;
     bool is_gone = job_inputs_get(job, job->attempt_id, &inputs) < 0;
     for (size_t i = 0; i < inputs.count && !is_gone; i++) {
-        if (inputs.rows[i].form == JOB_INPUT_TAKE)
-            is_gone =
-                jobs_take_find(world.program.jobs, inputs.rows[i].take_id, &take) == 0 && !take;
+        const struct store_input *row = &inputs.rows[i];
+        const struct job *on = row->job_id ? jobs_get(world.program.jobs, row->job_id) : NULL;
+        struct job_take *take = on ? on->picked : NULL;
+        if (row->form == JOB_INPUT_TAKE)
+            is_gone = jobs_take_find(world.program.jobs, row->take_id, &take) == 0 && !take;
+        if (row->media == PROMPT_VIDEO && take)
+            length_s += take_length_s(take);
     }
-    return is_gone;
+    return is_gone || length_s > 15;
 }
 
 static void inputs_verify(const struct job *job, const struct attempt *attempt, const char *body)
