@@ -463,6 +463,32 @@ static inline void ledger_verify(const struct world *w)
                      spent);
 }
 
+/* Prompts that name what another job makes. */
+#define FROM(path) "{\"prompt\":\"x\",\"video_url\":\"" path "\"}"
+#define BEGINS_WITH(path) "{\"prompt\":\"x\",\"first_frame\":\"" path "\"}"
+
+/* Writes a prompt, which is acceptable, into a job that is made if there is none. */
+static inline struct job *job_write(struct world *w, const char *name, const char *prompt)
+{
+    struct job *job = jobs_find(w->jobs, name);
+    if (!job)
+        job = job_make_named(w, name);
+    assert_int_equal(user_write(job, JOB_PROMPT_NAME, prompt), 0);
+    return job;
+}
+
+/* The job's request is sent, and its task succeeds. */
+static inline void job_finish(struct world *w, struct job *job, const char *task_id)
+{
+    if (job->state == JOB_WAITING)
+        create_accept(call_wait(w, job), task_id);
+    poll_succeeded(call_wait(w, job));
+    struct job_media_size size = {.size = 100};
+    jobs_video_set(job->sizing, &size);
+    assert_state(job, JOB_SUCCEEDED);
+    world_run(w, 0);
+}
+
 static inline bool problem_has(struct job *job, const char *part)
 {
     (void)detail_of(job);

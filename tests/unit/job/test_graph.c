@@ -3,30 +3,6 @@
 
 #include "seedancefs/job/ctl.h"
 
-#define FROM(path) "{\"prompt\":\"x\",\"video_url\":\"" path "\"}"
-#define BEGINS_WITH(path) "{\"prompt\":\"x\",\"first_frame\":\"" path "\"}"
-
-static struct job *job_write(struct world *w, const char *name, const char *prompt)
-{
-    struct job *job = jobs_find(w->jobs, name);
-    if (!job)
-        job = job_make_named(w, name);
-    assert_int_equal(user_write(job, JOB_PROMPT_NAME, prompt), 0);
-    return job;
-}
-
-/* The job's request is sent, and its task succeeds. */
-static void job_finish(struct world *w, struct job *job, const char *task_id)
-{
-    if (job->state == JOB_WAITING)
-        create_accept(call_wait(w, job), task_id);
-    poll_succeeded(call_wait(w, job));
-    struct job_media_size size = {.size = 100};
-    jobs_video_set(job->sizing, &size);
-    assert_state(job, JOB_SUCCEEDED);
-    world_run(w, 0);
-}
-
 static void job_fail(struct world *w, struct job *job, const char *task_id)
 {
     create_accept(call_wait(w, job), task_id);

@@ -7,32 +7,10 @@
 #include <poll.h>
 #include <sys/stat.h>
 
-#define FROM(path) "{\"prompt\":\"x\",\"video_url\":\"" path "\"}"
-#define BEGINS_WITH(path) "{\"prompt\":\"x\",\"first_frame\":\"" path "\"}"
 #define HELD_CLIP "{\"prompt\":\"x\",\"hold\":true,\"video_url\":\"clip.mp4\"}"
 
 static const char mp4[] = "\0\0\0\x18"
                           "ftypmp42\0\0\0\0mp42isom";
-
-static struct job *job_write(struct world *w, const char *name, const char *prompt)
-{
-    struct job *job = jobs_find(w->jobs, name);
-    if (!job)
-        job = job_make_named(w, name);
-    assert_int_equal(user_write(job, JOB_PROMPT_NAME, prompt), 0);
-    return job;
-}
-
-static void job_finish(struct world *w, struct job *job, const char *task_id)
-{
-    if (job->state == JOB_WAITING)
-        create_accept(call_wait(w, job), task_id);
-    poll_succeeded(call_wait(w, job));
-    struct job_media_size size = {.size = 100};
-    jobs_video_set(job->sizing, &size);
-    assert_state(job, JOB_SUCCEEDED);
-    world_run(w, 0);
-}
 
 static void command(struct job *job, const char *text, int expected)
 {
