@@ -123,6 +123,7 @@ void child_wait(struct child *child)
 {
     child_list(child->pid, 0, NULL);
     (void)close(child->socket_fd);
+    (void)kill(child->pid, SIGCONT); /* one that was stopped would not see it */
     while (waitpid(child->pid, NULL, 0) < 0 && errno == EINTR)
         continue;
 }

@@ -103,15 +103,22 @@ static void files_restrict(int input_fd, const char *directories)
         syscall(SYS_landlock_create_ruleset, NULL, 0, (unsigned)LANDLOCK_CREATE_RULESET_VERSION);
     if (version < 1)
         return;
-    struct landlock_ruleset_attr attributes;
-    memset(&attributes, 0, sizeof(attributes));
+    /* struct landlock_ruleset_attr of the sixth version, which old headers do not have. */
+    struct {
+        uint64_t handled_access_fs;
+        uint64_t handled_access_net;
+        uint64_t scoped;
+    } attributes = {0};
+    enum { SCOPED_VERSION = 6, SCOPED = 3 };                     /* abstract sockets and signals */
     attributes.handled_access_fs = LANDLOCK_ACCESS_FS_REFER - 1; /* all of the first version */
     if (version >= 2)
         attributes.handled_access_fs |= LANDLOCK_ACCESS_FS_REFER;
     if (version >= 3)
         attributes.handled_access_fs |= LANDLOCK_ACCESS_FS_TRUNCATE;
-    int fd = (int)syscall(SYS_landlock_create_ruleset, &attributes,
-                          sizeof(attributes.handled_access_fs), 0U);
+    attributes.scoped = version >= SCOPED_VERSION ? SCOPED : 0;
+    int fd = (int)syscall(
+        SYS_landlock_create_ruleset, &attributes,
+        version >= SCOPED_VERSION ? sizeof(attributes) : sizeof(attributes.handled_access_fs), 0U);
     if (fd < 0)
         return;
     directories_allow(fd, "/usr:/lib:/lib64:/lib32:/bin");
@@ -146,6 +153,9 @@ static const uint32_t refused_calls[] = {
     SYS_process_vm_writev,
     SYS_kill,
     SYS_tkill,
+    SYS_tgkill,
+    SYS_rt_sigqueueinfo,
+    SYS_rt_tgsigqueueinfo,
     SYS_pidfd_getfd,
     SYS_pidfd_send_signal,
     SYS_mount,
@@ -163,7 +173,8 @@ static const uint32_t refused_calls[] = {
 
 enum {
     REFUSED_COUNT = (int)ARRAY_COUNT(refused_calls),
-    INSTRUCTIONS_MAX = REFUSED_COUNT + 8,
+    PRLIMIT_COUNT = 3, /* instructions */
+    INSTRUCTIONS_MAX = REFUSED_COUNT + PRLIMIT_COUNT + 8,
     X32_BIT = 0x40000000, /* system calls of another kind on x86-64, with other numbers */
 };
 
@@ -178,10 +189,16 @@ static int calls_restrict(void)
     code[n++] =
         (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
     code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32_BIT,
-                                             (uint8_t)(REFUSED_COUNT + 1), 0);
+                                             (uint8_t)(REFUSED_COUNT + PRLIMIT_COUNT + 1), 0);
     for (int i = 0; i < REFUSED_COUNT; i++)
         code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, refused_calls[i],
-                                                 (uint8_t)(REFUSED_COUNT - i), 0);
+                                                 (uint8_t)(REFUSED_COUNT + PRLIMIT_COUNT - i), 0);
+    /* The limits of another process: those of its own are asked for with 0. All machines above have
+     * the low half of an argument first. */
+    code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_prlimit64, 0, 2);
+    code[n++] =
+        (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args));
+    code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1);
     code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
     code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
     const struct sock_fprog program = {.len = n, .filter = code};

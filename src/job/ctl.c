@@ -73,6 +73,7 @@ static int ctl_submit(struct job *job, const char *argument UNUSED)
             return ctl_refuse(job, -EBUSY, "submit", "it is being submitted at this moment.");
         /* By this command the user says that the obstacle is gone. */
         job_quiet_end(job);
+        jobs_preparations_again(jobs);
         job->hold = JOB_HOLD_NONE;
         if (jobs->gate != JOB_GATE_OPEN)
             jobs_key_changed(jobs);

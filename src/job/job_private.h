@@ -388,6 +388,8 @@ void preparation_end(struct jobs *jobs, struct preparation *preparation, int res
 /* The same by what it is; nothing happens when nobody has begun it. */
 enum { PREPARED_MS = 60 * 1000 }; /* after that an address or a frame is looked at again */
 void jobs_prepared(struct jobs *jobs, enum preparation_kind kind, int64_t id, int result);
+/* The user says that the obstacle is gone: what has failed is begun anew when it is needed. */
+void jobs_preparations_again(struct jobs *jobs);
 void jobs_preparations_free(struct jobs *jobs);
 
 /* response.c */

@@ -309,6 +309,12 @@ static void pass_unseen(struct media_check *check, int r)
     check->row->is_seen = r != -EPIPE && r != -ENOENT;
 }
 
+/* Errors that say nothing about the medium, and pass. */
+static bool is_passing(int r)
+{
+    return r == -EMFILE || r == -ENFILE || r == -ENOMEM || r == -EAGAIN;
+}
+
 static bool check_next(struct media_check *check);
 
 static void on_probe(void *context, const struct tool_result *result)
@@ -321,6 +327,10 @@ static void on_probe(void *context, const struct tool_result *result)
         checks_soon(jobs, 0);
         return;
     }
+    if (is_passing(result->result)) {
+        checks_soon(jobs, JOB_SAVE_AGAIN_MS);
+        return;
+    }
     if (result->result == 0)
         probe_judge(check, &result->probe);
     else
@@ -328,12 +338,6 @@ static void on_probe(void *context, const struct tool_result *result)
     check->row->is_seen = check->row->is_seen || result->result == 0;
     check->at++;
     (void)check_next(check);
-}
-
-/* Errors that say nothing about the medium, and pass. */
-static bool is_passing(int r)
-{
-    return r == -EMFILE || r == -ENFILE || r == -ENOMEM || r == -EAGAIN || r == -EIO;
 }
 
 /* True: a probe is under way. False: the check has ended, and is gone, or goes on later. */
@@ -352,7 +356,10 @@ static bool check_next(struct media_check *check)
             size_check(check, fd);
             return true;
         }
-        if (is_passing(r)) { /* no fact about the medium */
+        if (is_passing(r) || r == -EIO) { /* no fact about the medium */
+            job_reason_set(check->job->detail,
+                           "\"%s\" cannot be looked at now: %s. seedancefs tries again.",
+                           check->row->path, err_sentence(r));
             checks_soon(jobs, JOB_SAVE_AGAIN_MS);
             return false;
         }

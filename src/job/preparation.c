@@ -117,6 +117,16 @@ void jobs_prepared(struct jobs *jobs, enum preparation_kind kind, int64_t id, in
         preparation_end(jobs, preparation, result, PREPARED_MS);
 }
 
+void jobs_preparations_again(struct jobs *jobs)
+{
+    struct preparation *preparation;
+    struct preparation *next;
+    HASH_ITER (by_key, jobs->preparations, preparation, next) {
+        if (preparation->is_done && preparation->result < 0)
+            preparation->until_ms = 0;
+    }
+}
+
 void jobs_preparations_free(struct jobs *jobs)
 {
     struct preparation *preparation;

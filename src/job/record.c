@@ -49,7 +49,7 @@ static int change_attempt_save(struct job *job, const struct job_change *change)
     if (r == 0 && change->to == JOB_SUBMITTING && detail->outgoing &&
         detail->outgoing->is_filled_in)
         r = store_sent_save(store, job->attempt_id, detail->outgoing->body, detail->outgoing->len);
-    if (r == 0 && change->to == JOB_QUEUED && detail->outgoing && detail->outgoing->is_filled_in)
+    if (r == 0 && (change->to == JOB_QUEUED || change->to == JOB_REJECTED))
         r = store_sent_forget(store, job->attempt_id);
     return r;
 }

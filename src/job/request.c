@@ -224,8 +224,11 @@ static int frame_ready(const struct need *need)
         return -ENOMEM;
     int r = hooks->on_frame ? hooks->on_frame(hooks->context, need->take, frame_of(need->row), &why)
                             : -ENOPKG;
-    if (r == -EBUSY)
+    if (r == -EBUSY) {
+        if (making && !preparation_begin(jobs, kind, need->take->id)) /* it was there, and is not */
+            return -ENOMEM;
         return need_wait(need, kind, need->take->id, waits_for[kind]);
+    }
     jobs_prepared(jobs, kind, need->take->id, r);
     return r < 0 ? need_fail(need, r, "%s", why) : 0;
 }

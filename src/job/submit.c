@@ -203,6 +203,10 @@ static void create_unsent(struct job *job, const struct api_response *response)
         submit_enqueue(job);
         return;
     }
+    if (response->result == -ECANCELED && job->state == JOB_WAITING) {
+        job_submit_schedule(job, 0); /* what it needs has changed: it says so then */
+        return;
+    }
     if (job->state == JOB_SUBMITTING)
         job_to_waiting(job, "nothing was sent");
     unsent_explain(job, response);
@@ -333,6 +337,7 @@ static void job_create(struct job *job)
     struct job_detail *detail = job->detail;
     CLEANUP(buf_fini) struct buf why = {.limit = 512};
     const int64_t accepted = detail->attempt.estimated_usd_micros;
+    const int64_t accepted_input_ms = detail->attempt.input_video_ms;
     int r = create_start(job, &why);
     if (r != -EINPROGRESS)
         detail->preparing = (struct preparation_key){0};
@@ -341,8 +346,10 @@ static void job_create(struct job *job)
     if (r == -ERR_PROMPT_INVALID || (r == -ERR_BUDGET && why.len > 0)) {
         /* What was accepted stays what was accepted until the user is asked. */
         if (create_hold(job, r == -ERR_PROMPT_INVALID ? JOB_HOLD_INPUT : JOB_HOLD_PRICE,
-                        buf_text(&why)) < 0)
+                        buf_text(&why)) < 0) {
             detail->attempt.estimated_usd_micros = accepted;
+            detail->attempt.input_video_ms = accepted_input_ms;
+        }
         return;
     }
     if (r == -EINPROGRESS) { /* look_again follows; should it be lost, this does */
@@ -405,6 +412,7 @@ void job_look_again(struct job *job)
     if (detail->call) { /* it is being connected, and must not be sent */
         job_call_cancel(job);
         job_response_unreserve(detail);
+        job_outgoing_drop(detail);
         jobs_submit_soon(job->jobs);
     }
     job_unqueue(job);

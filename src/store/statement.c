@@ -113,7 +113,7 @@ static const char *const store_sql[SQL_COUNT] = {
                        "WHERE name IS NOT NULL GROUP BY job.id ORDER BY job.id",
     [SQL_INPUT_SEEN] =
         "UPDATE input SET length_ms = ?3, is_seen = 1 WHERE attempt_id = ?1 AND number = ?2",
-    /* Proof: the task's id is written in the same transaction. */
+    /* Proof: the task's id, or the refusal, is written in the same transaction. */
     [SQL_SENT_FORGET] = "DELETE FROM sent WHERE attempt_id = ?1",
     [SQL_SENT_SAVE] = "INSERT OR REPLACE INTO sent (attempt_id, body) VALUES (?1, ?2)",
     [SQL_KEPT_EACH] = "SELECT DISTINCT kept_id FROM attempt CROSS JOIN input "

@@ -151,14 +151,15 @@ static void making_free(struct frame_making *making)
 
 static void walk_soon(struct tree *tree, int64_t delay_ms);
 
-static size_t makings_active(const struct tree *tree)
+/* Opens that wait for a slow video do not hold up the others. */
+static bool making_has_place(const struct frame_making *making)
 {
-    const struct frame_making *making;
+    const struct frame_making *other;
     size_t count = 0;
-    DL_FOREACH (tree->frames.makings, making) {
-        count += making->item != NULL;
+    DL_FOREACH (making->tree->frames.makings, other) {
+        count += other->item && (making->waits || !other->waits);
     }
-    return count;
+    return count < (making->waits ? AT_ONCE_MAX : AT_ONCE);
 }
 
 static void making_step(void *context);
@@ -167,12 +168,14 @@ static void making_step(void *context);
 static void makings_continue(struct tree *tree)
 {
     struct frame_making *making;
+    struct frame_making *next[] = {NULL, NULL};
     DL_FOREACH (tree->frames.makings, making) {
-        if (making->item)
-            continue;
-        if (!timer_is_set(&making->timer))
-            timer_set(tree->settings.timers, &making->timer, 0, making_step, making);
-        return;
+        if (!making->item && !next[making->waits != NULL])
+            next[making->waits != NULL] = making;
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(next); i++) {
+        if (next[i] && !timer_is_set(&next[i]->timer))
+            timer_set(tree->settings.timers, &next[i]->timer, 0, making_step, next[i]);
     }
 }
 
@@ -281,8 +284,12 @@ static int video_take(struct frame_making *making, const struct media_bytes *byt
     char path[64];
     if (bytes->fd < 0)
         return -ENOSPC; /* in memory, because the cache disk takes no more */
+    making->size = media_item_size(making->item); /* the job may not know it yet */
     if (making->offset < making->size)
         return 0;
+    /* Some of it is in memory, or was evicted meanwhile: this file has holes. */
+    if (!media_item_is_complete(making->item))
+        return -EIO;
     (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", bytes->fd);
     making->video_fd = open(path, O_RDONLY | O_CLOEXEC);
     return making->video_fd < 0 ? -errno : 0;
@@ -308,7 +315,6 @@ static int making_begin(struct frame_making *making)
     struct job_take *take = jobs_take_get(tree->settings.jobs, making->take_id);
     if (!take)
         return -ECANCELED; /* its job was removed */
-    making->size = take->video_bytes;
     return output_open(tree, take, MEDIA_VIDEO, &making->item);
 }
 
@@ -316,7 +322,7 @@ static void making_step(void *context)
 {
     struct frame_making *making = context;
     if (!making->item) {
-        if (makings_active(making->tree) >= (making->waits ? AT_ONCE_MAX : AT_ONCE))
+        if (!making_has_place(making))
             return; /* the end of another one leads here again */
         int r = making_begin(making);
         if (r < 0) {

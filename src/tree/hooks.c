@@ -141,10 +141,15 @@ static void on_record(void *context, const struct media_record *record)
         bool was_known = take->video_bytes >= 0;
         jobs_video_set(take, &size);
         struct store_attempt *attempt;
-        if (record->size < 0)
+        if (record->size < 0) {
+            /* Proof: these are pictures of a video that nobody will see any more. */
+            frames_forget(tree, record->id);
+            frames_remove(tree, record->id);
             video_changed(context, take);
-        else if (!was_known && job_take_attempt_get(take, &attempt) == 0 && attempt->cover_url &&
-                 attempt->cover_bytes < 0 && output_probe(tree, take, MEDIA_COVER) < 0)
+        }
+        if (record->size >= 0 && !was_known && job_take_attempt_get(take, &attempt) == 0 &&
+            attempt->cover_url && attempt->cover_bytes < 0 &&
+            output_probe(tree, take, MEDIA_COVER) < 0)
             log_warn("cover.unprobed", "job=%s", take->job->name);
     }
 }

@@ -184,3 +184,72 @@ is_frame() {
     cp "$(command -v ffmpeg)" "$DIR/bin/ffmpeg"
     is_frame "$J/cat/last_frame.png" "$J/cat/output.mp4" last
 }
+
+@test "S-FRAME-1: of a video whose size is not known yet, the picture is made of all of it" {
+    ffmpeg -v error -nostdin -y -f lavfi -i "testsrc=d=2:s=640x360:r=24,noise=alls=40:allf=t" -c:v libx264 -preset ultrafast \
+        -crf 16 -g 24 -pix_fmt yuv420p "$BATS_TEST_TMPDIR/noise.mp4"
+    [ "$(stat -c %s "$BATS_TEST_TMPDIR/noise.mp4")" -gt 1500000 ]
+    end_sim
+    start_sim --video "$BATS_TEST_TMPDIR/noise.mp4" --rate 3M
+    mount_fs
+    mkdir "$J/cat" "$J/dog"
+    scenario '{"kind": "video", "prompt_contains": "a cat", "response": {"status": 503}}'
+    echo '{"prompt": "a cat"}' >"$J/cat/prompt.json"
+    echo '{"prompt": "a dog", "first_frame": "../cat/last_frame.png"}' >"$J/dog/prompt.json"
+    wait_status cat succeeded 60
+    wait_until 20 grep -q frame.failed "$DATA/seedancefs.log"
+    scenario
+    wait_status dog succeeded 60
+    fails sh -c 'grep frame.failed "$1" | grep -v MEDIA_STATUS' - "$DATA/seedancefs.log"
+}
+
+@test "S-FRAME-1: the pictures go with the version of the video" {
+    mount_fs --archive never
+    mkdir "$J/cat"
+    echo '{"prompt": "a cat [[seconds=2]]"}' >"$J/cat/prompt.json"
+    wait_status cat succeeded
+    cat "$J/cat/last_frame.png" "$J/cat/first_frame.png" >/dev/null
+    [ "$(ls "$DATA/frames" | wc -l)" -eq 2 ]
+    evict() { echo evict 2>/dev/null >"$J/cat/ctl"; }
+    wait_until 10 evict
+    scenario '{"kind": "video", "response": {"etag": "\"other\""}}'
+    cat "$J/cat/output.mp4" >/dev/null || true
+    grep -q media.changed "$DATA/seedancefs.log"
+    [ -z "$(ls "$DATA/frames")" ]
+}
+
+@test "a helper that is stopped does not keep the program from ending" {
+    mount_fs
+    mkdir "$J/cat"
+    echo '{"prompt": "a cat [[seconds=2]]"}' >"$J/cat/prompt.json"
+    wait_status cat succeeded
+    local helper
+    helper=$(pgrep -P "$FS_PID" -x seedancefs-tool)
+    kill -STOP "$helper"
+    timeout -s INT 2 cat "$J/cat/last_frame.png" >/dev/null || true
+    fusermount3 -u "$MNT"
+    wait_until 20 process_is_gone "$FS_PID"
+}
+
+@test "opens that wait for slow videos do not hold up an order" {
+    local i
+    end_sim
+    start_sim --video-bytes 40M
+    mount_fs --archive never
+    for i in 1 2 3 4 5 source; do mkdir "$J/c$i" && echo '{"prompt": "a cat"}' >"$J/c$i/prompt.json"; done
+    for i in 1 2 3 4 5 source; do wait_status "c$i" succeeded; done
+    echo fetch >"$J/csource/ctl"
+    saved() { jq -e .output.archived "$J/csource/status.json"; }
+    wait_until 30 saved
+    both() { [ "$(ls "$DATA"/frames/*.png | wc -l)" -eq 2 ]; }
+    wait_until 20 both
+    rm "$DATA"/frames/*
+    end_sim
+    start_sim --video-bytes 40M --rate 1M
+    for i in 1 2 3 4 5; do timeout -s INT 30 cat "$J/c$i/last_frame.png" >/dev/null 2>&1 3>&- & done
+    sleep 1
+    mkdir "$J/dog"
+    echo '{"prompt": "a dog", "first_frame": "../csource/last_frame.png"}' >"$J/dog/prompt.json"
+    wait_status dog succeeded 20
+    pkill -INT -P $$ cat || true
+}

@@ -222,7 +222,7 @@ int store_kept_each(struct store *store, int64_t job_id, store_kept_fn *fn,
 /* The bytes that are really sent, where the inputs have made them others than the body. */
 int store_sent_save(struct store *store, int64_t attempt_id, const void *body,
                     size_t len) NODISCARD;
-/* The service has made a task of them, so that they prove nothing any more. */
+/* The service has made a task of them, or refused them, so that they prove nothing any more. */
 int store_sent_forget(struct store *store, int64_t attempt_id) NODISCARD;
 /* What attempts whose request may have been sent since `since_ms` (wall time) cost or may cost: the
  * actual cost where it is known, the estimate where it is not, nothing for a definite refusal. */

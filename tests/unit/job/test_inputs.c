@@ -353,6 +353,28 @@ static void test_inputs__too_much_video_is_not_sent(void **state UNUSED)
     world_fini(&w);
 }
 
+/* A picture that was made a moment ago, and is gone when the request is made. */
+static void test_inputs__a_picture_that_went_is_waited_for(void **state UNUSED)
+{
+    struct world w;
+    world_init(&w);
+    w.has_frames = true;
+    w.frame_result = -EBUSY;
+    struct job *first = job_write(&w, "shot-1", PROMPT);
+    struct job *second = job_write(&w, "shot-2", BEGINS_WITH("../shot-1/last_frame.png"));
+    job_finish(&w, first, "t-1");
+    assert_int_equal(w.frames_wanted, 1);
+    jobs_frame_done(first->picked, JOB_LAST_FRAME, 0); /* and it is lost at once */
+    world_run(&w, 0);
+    assert_int_equal(w.frames_wanted, 2);
+    w.frame_result = 0;
+    jobs_frame_done(first->picked, JOB_LAST_FRAME, 0);
+    world_run(&w, 0);
+    assert_non_null(call_of(&w, second));
+    create_accept(call_of(&w, second), "t-2");
+    world_fini(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -366,6 +388,7 @@ int main(void)
         cmocka_unit_test(test_inputs__a_gate_is_forgotten_when_it_opens),
         cmocka_unit_test(test_inputs__a_file_without_a_name_is_not_what_is_kept),
         cmocka_unit_test(test_inputs__too_much_video_is_not_sent),
+        cmocka_unit_test(test_inputs__a_picture_that_went_is_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -82,6 +82,11 @@ bool media_item_is_durable(const struct media_item *item)
     return item->media->is_durable;
 }
 
+int64_t media_item_size(const struct media_item *item)
+{
+    return item->size;
+}
+
 bool media_item_is_complete(const struct media_item *item)
 {
     return item->media->cached_bytes >= item->size;
