@@ -2,6 +2,8 @@
  * inputs, and programs that do not end, say too much, or leave others behind. */
 #include "seedancefs/base/tools.h"
 
+#include "base/sandbox.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,8 +18,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -326,6 +330,37 @@ static void test_tools__a_program_in_the_sandbox_reaches_nothing(void **state UN
     (void)unsetenv("SECRET_OF_THE_TEST");
 }
 
+/* The number of ways in which a process in the sandbox can reach another one of the same user; its
+ * own limits it may ask for. */
+static int ways_to_reach(pid_t victim)
+{
+    siginfo_t info = {.si_code = SI_QUEUE};
+    struct rlimit limit;
+    int input = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (input < 0 || sandbox_enter(input, "/usr/bin") < 0)
+        return 100;
+    int ways = syscall(SYS_kill, victim, 0) == 0;
+    ways += syscall(SYS_tkill, victim, 0) == 0;
+    ways += syscall(SYS_tgkill, victim, victim, 0) == 0;
+    ways += syscall(SYS_rt_sigqueueinfo, victim, 0, &info) == 0;
+    ways += syscall(SYS_rt_tgsigqueueinfo, victim, victim, 0, &info) == 0;
+    ways += syscall(SYS_prlimit64, victim, RLIMIT_CPU, NULL, &limit) == 0;
+    return syscall(SYS_prlimit64, 0, RLIMIT_CPU, NULL, &limit) == 0 ? ways : 101;
+}
+
+static void test_tools__a_program_in_the_sandbox_signals_nobody(void **state UNUSED)
+{
+    int status;
+    pid_t victim = getpid();
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        _exit(ways_to_reach(victim));
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void test_tools__a_missing_program_is_not_installed(void **state UNUSED)
 {
     struct tools *tools = tools_make(NULL, "/nowhere:/tmp", 0);
@@ -494,6 +529,7 @@ int main(void)
         cmocka_unit_test(test_tools__media_are_recognized),
         cmocka_unit_test(test_tools__no_file_makes_a_program_open_another),
         cmocka_unit_test(test_tools__a_program_in_the_sandbox_reaches_nothing),
+        cmocka_unit_test(test_tools__a_program_in_the_sandbox_signals_nobody),
         cmocka_unit_test(test_tools__a_missing_program_is_not_installed),
         cmocka_unit_test(test_tools__an_upload_prints_an_address),
         cmocka_unit_test(test_tools__the_end_of_the_standard_error_is_shown),
