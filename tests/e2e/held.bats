@@ -107,7 +107,8 @@ stays_held() {
     fails bash -c 'echo hold >"$1"' - "$J/next/ctl"
 }
 
-# S-HOLD-4: When the prompt of a held job is rewritten, the new request is held, too.
+# S-HOLD-4: When the prompt of a held job is rewritten, the new request is held, too, unless the program had held it
+#   because of its inputs or its price (S-LINK-4, S-LINK-7).
 @test "S-HOLD-4: rewriting holds again; removing the prompt makes a draft" {
     mount_fs
     prompt cat "first" '"hold": true'

@@ -324,7 +324,8 @@ while True:
 
 # S-NAME-11: `cp -r` can copy directories out of the mount, and directories with a `prompt.json` into it. Generated
 #   files can only be copied out. When `cp` copies `prompt.json` before a file that it names, `cp` fails (S-WRITE-15)
-#   but copies the rest, and `submit` then submits the request.
+#   but copies the rest, and `submit` then submits the request; a job that is held waits for the file without a failure
+#   (S-LINK-6).
 @test "S-NAME-11: cp -r out of the mount and into it" {
     make_job cat
     echo note >"$J/cat/note.txt"

@@ -624,9 +624,9 @@ open(sys.argv[1], "wb").write(text)' "$DIR/large"
     sent 3 '.model == "doubao-seedance-2.0"'
 }
 
-# S-WRITE-15: When a field for images or audio names a file of the mount (S-REF-1), the bytes of that file are sent, and
-#   `request.json` shows the path. A file that is missing, or still open for writing, is a mistake. To correct it, add
-#   or close the file, and then write the prompt again or use `submit`.
+# S-WRITE-15: When a field for images or audio names a file of the mount (S-REF-1), the bytes of that file are sent,
+#   and `request.json` shows the path. A file that is missing (unless the job is held, S-LINK-6), or still open for
+#   writing, is a mistake. To correct it, add or close the file, and then write the prompt again or use `submit`.
 @test "S-WRITE-15: a picture beside prompt.json is sent, and shown by its name" {
     mkdir "$MNT/jobs/job"
     cp "$ROOT/tests/media/cover.jpg" "$MNT/jobs/job/first.jpg"
@@ -698,9 +698,10 @@ open(sys.argv[1], "wb").write(text)' "$DIR/large"
 }
 
 # S-SPEND-1: A paid task is requested in three cases only: when the last program that changed `prompt.json` or
-#   `prompt.txt` closes it and the file holds one acceptable request that is not held (S-HOLD-1); when a file that holds
-#   such a request is renamed onto either; and when `submit`, `retry` or `take` is written into `ctl`. Once a job has a
-#   video, its prompt is an order only after `edit` (S-TAKE-4).
+#   `prompt.txt` closes it and the file holds one acceptable request that is not held (S-HOLD-1); when a file that
+#   holds such a request is renamed onto either; and when `submit`, `retry` or `take` is written into `ctl`. Once a job
+#   has a video, its prompt is an order only after `edit` (S-TAKE-4). The prompt that was closed is the order: if it
+#   needs what another job makes, only its moment comes later (S-LINK-1).
 @test "S-SPEND-1: nothing else sends anything" {
     mkdir "$MNT/jobs/job"
     for name in prompt.txt.json prompt.json~ .prompt.json.swp Prompt.json prompt.json.orig; do
