@@ -440,14 +440,14 @@ class Sweep:
     def start_daemon(self, *options, wait=True):
         """With the failing library before it; without options as the last time."""
         os.environ.update(LD_PRELOAD=self.options.library, FAILING_CONTROL=os.path.join(self.directory, 'control'))
-        options = ('--allow-unknown', '--poll-interval', '3600', '--settle', '0', *options)
+        usual = ('--allow-unknown', '--poll-interval', '3600', '--settle', '0')
         try:
             if self.mount:
-                if len(options) > 3:
-                    self.mount.options = options
+                if options:
+                    self.mount.options = (*usual, *options)
                 self.mount.start(wait)
             else:
-                self.mount = world.Mount(self.simulator, self.directory, *options)
+                self.mount = world.Mount(self.simulator, self.directory, *usual, *options)
         finally:
             del os.environ['LD_PRELOAD'], os.environ['FAILING_CONTROL']
 

@@ -41,6 +41,7 @@ SCRIPT
             JOIN exchange ON exchange.attempt_id = attempt.id WHERE state = 'held'")" -eq 1 ]
     done
     kill $writer
+    wait $writer || true # it may be in the middle of a call, and the mount busy
     echo "# $(wc -l <"$DIR/made") jobs written meanwhile" >&3
     [ ! -e "$DATA/jobs.backup.sqlite.new" ]
     # An unmount in the middle leaves the last one.
