@@ -64,7 +64,7 @@ static int prompt_refuse_frozen(struct job *job)
 static int file_new(struct job *job, const char *name, mode_t mode, struct job_file **out)
 {
     int64_t id;
-    int r = store_id_take(job->jobs->settings.store, &id);
+    int r = job_bytes_id_take(job->jobs, &id);
     if (r < 0)
         return r;
     CLEANUP_FREE char *copy = strdup(name);
@@ -79,11 +79,13 @@ static int file_new(struct job *job, const char *name, mode_t mode, struct job_f
 
 static int file_make_on_disk(const struct job_file *file)
 {
-    /* The id is new, so bytes that a crash has left under it belong to no row. But they may have a
-     * second name, which belongs to one: so the name goes, and the bytes are not touched. */
-    job_file_bytes_unlink(file);
     CLEANUP_CLOSE int fd = job_file_bytes_open(file, O_RDWR | O_CREAT | O_EXCL);
-    return fd < 0 ? fd : job_file_row_save_now(file);
+    if (fd < 0)
+        return fd;
+    int r = job_file_row_save_now(file);
+    if (r < 0) /* Proof: the bytes were created just now, and no row names them. */
+        job_file_bytes_unlink(file);
+    return r;
 }
 
 int job_file_create(struct job *job, const char *name, mode_t mode, struct job_file **out)
@@ -111,8 +113,6 @@ int job_file_create(struct job *job, const char *name, mode_t mode, struct job_f
         return r;
     r = file_make_on_disk(file);
     if (r < 0) {
-        /* Proof: the bytes were created just now, and no row names them. */
-        job_file_bytes_unlink(file);
         job_file_free(file);
         return r;
     }

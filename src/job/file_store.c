@@ -110,6 +110,19 @@ struct job_bytes_name job_bytes_name(int64_t id)
     return name;
 }
 
+int job_bytes_id_take(const struct jobs *jobs, int64_t *out)
+{
+    struct stat st;
+    int r;
+    do {
+        r = store_id_take(jobs->settings.store, out);
+        if (r < 0)
+            return r;
+        r = fstatat(jobs->settings.files_fd, job_bytes_name(*out).text, &st, AT_SYMLINK_NOFOLLOW);
+    } while (r == 0);
+    return errno == ENOENT ? 0 : -errno;
+}
+
 static int files_fd(const struct job_file *file)
 {
     return file->job->jobs->settings.files_fd;

@@ -188,12 +188,10 @@ static int file_keep(const struct jobs *jobs, struct store_input *row)
     int64_t id;
     struct job_bytes_name from = job_bytes_name(row->kept_id);
     row->kept_id = 0; /* that is the user's file, which job_inputs_unkeep() must not see */
-    int r = store_id_take(jobs->settings.store, &id);
+    int r = job_bytes_id_take(jobs, &id);
     if (r < 0)
         return r;
     struct job_bytes_name to = job_bytes_name(id);
-    /* The id is new, so bytes that a crash has left under it belong to no row. */
-    (void)unlinkat(jobs->settings.files_fd, to.text, 0);
     if (linkat(jobs->settings.files_fd, from.text, jobs->settings.files_fd, to.text, 0) < 0)
         return -errno;
     row->kept_id = id;

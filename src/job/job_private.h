@@ -219,6 +219,9 @@ struct job_bytes_name {
     char text[24];
 };
 struct job_bytes_name job_bytes_name(int64_t id);
+/* Takes an id for new bytes. One whose name is in use is left out: a crash has left bytes there, or
+ * the database is older than the files, and they may be all that there is of a video. */
+int job_bytes_id_take(const struct jobs *jobs, int64_t *out) NODISCARD;
 bool job_name_is_prompt(const char *name);
 int job_file_load(void *context, struct store_file *row) NODISCARD; /* into a job_detail */
 void job_file_free(struct job_file *file);
@@ -590,7 +593,6 @@ struct input_reader {
     struct job *job;         /* whose prompt it is */
     struct job_inputs found; /* without what only the prompt knows */
     bool is_missing_allowed; /* what is not there may come yet, because the job is held */
-    bool is_held;            /* that was used */
     char why[512];
 };
 prompt_read_media_fn job_input_read;

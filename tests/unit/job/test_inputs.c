@@ -178,7 +178,7 @@ static void test_inputs__a_higher_price_is_asked_for_when_the_disk_refuses(void 
     world_fini(&w);
 }
 
-/* An id of the newer time is given out again, and the bytes under it have a second name. */
+/* The bytes of the newer time stay as they are, whatever ids the older database gives out. */
 static void test_inputs__an_older_database_empties_no_file(void **state UNUSED)
 {
     struct world w;
@@ -210,6 +210,10 @@ static void test_inputs__an_older_database_empties_no_file(void **state UNUSED)
         assert_int_equal(job_file_create(job, name, 0644, &file), 0);
     }
     assert_int_equal(bytes_size(&w, clip), sizeof(mp4));
+    struct stat st;
+    assert_int_equal(
+        fstatat(w.jobs->settings.files_fd, job_bytes_name(kept).text, &st, AT_SYMLINK_NOFOLLOW), 0);
+    assert_int_equal(st.st_size, sizeof(mp4));
     world_fini(&w);
 }
 
