@@ -160,7 +160,7 @@ static void check_found(struct check *c, const struct json *durations, const str
                     "comes to %g seconds, but the videos are %g seconds long. Leave it out: "
                     "seedancefs fills it in.",
                     (double)declared_ms / 1000, (double)c->found_ms / 1000);
-    static const struct local_file lengths = {.number = PROMPT_DURATIONS, .length_ms = -1};
+    static const struct local_file lengths = {.number = PROMPT_DURATIONS};
     if (!durations && !input && !c->error)
         c->error = local_file_add(c, &lengths);
 }

@@ -25,7 +25,6 @@ struct local_file {
     enum reference_kind kind;
     char field[PATH_SIZE];
     size_t body_offset;
-    int64_t length_ms;
 };
 
 /* The roles of media. A frame is an image. */

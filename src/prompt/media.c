@@ -256,7 +256,6 @@ static void add_later(struct check *c, struct local_file *file, const char *path
         return;
     }
     file->number = found->number;
-    file->length_ms = found->length_ms;
     if (file->kind == MEDIA_VIDEO) {
         c->found_videos++;
         c->found_lengths += found->length_ms >= 0;
@@ -273,7 +272,7 @@ static void read_local(struct check *c, enum reference_kind kind, const struct j
     size_t max_bytes = (size_t)media_rules[kind].max_bytes;
     CLEANUP(buf_fini) struct buf content = {.limit = max_bytes};
     struct prompt_found found = {.number = PROMPT_INLINE, .length_ms = -1};
-    struct local_file file = {.node = node, .kind = kind, .number = PROMPT_INLINE, .length_ms = -1};
+    struct local_file file = {.node = node, .kind = kind, .number = PROMPT_INLINE};
     (void)snprintf(file.field, sizeof(file.field), "%s", path);
     int r = settings->read_media(settings->media_context, name, (enum prompt_media)kind, max_bytes,
                                  settings->is_content_unread ? NULL : &content, &found);

@@ -136,7 +136,6 @@ static int inputs_fill(struct prompt *prompt, const struct check *c)
         *input = (struct prompt_input){.number = file->number,
                                        .media = (enum prompt_media)file->kind,
                                        .body_offset = file->body_offset,
-                                       .length_ms = file->length_ms,
                                        .path = strdup(file->node ? json_text_get(file->node) : "")};
         (void)snprintf(input->field, sizeof(input->field), "%s",
                        file->node ? file->field : "video_durations");

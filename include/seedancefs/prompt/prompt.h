@@ -100,7 +100,6 @@ struct prompt_input {
     char field[96];     /* as users write it */
     char *path;         /* as the user wrote it */
     size_t body_offset; /* of the string, with its quotes */
-    int64_t length_ms;  /* of a video, as far as it is known or declared; -1 */
 };
 /* PROMPT_DURATIONS: the lengths of all videos, which the user has left out: an array of seconds. */
 enum { PROMPT_INLINE = -1, PROMPT_DURATIONS = -2 };
