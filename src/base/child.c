@@ -119,6 +119,20 @@ int child_start(const char *name, int kept_fd, child_fn *fn, void *context, stru
     return child_start_with(&settings, fn, context, out);
 }
 
+static void on_child(int signal_number UNUSED)
+{
+}
+
+bool child_signals_prepare(sigset_t *waiting)
+{
+    const struct sigaction action = {.sa_handler = on_child};
+    sigset_t child;
+    (void)sigemptyset(&child);
+    (void)sigaddset(&child, SIGCHLD);
+    return sigaction(SIGCHLD, &action, NULL) == 0 && sigprocmask(SIG_BLOCK, &child, waiting) == 0 &&
+           sigdelset(waiting, SIGCHLD) == 0;
+}
+
 void child_wait(struct child *child)
 {
     child_list(child->pid, 0, NULL);

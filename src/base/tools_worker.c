@@ -268,21 +268,6 @@ static bool order_take(const struct tools_worker *worker)
     return true;
 }
 
-static void on_child(int signal_number UNUSED)
-{
-}
-
-/* Lets SIGCHLD come only while the process waits. False: that could not be set up. */
-static bool signals_prepare(sigset_t *waiting)
-{
-    const struct sigaction action = {.sa_handler = on_child};
-    sigset_t child;
-    (void)sigemptyset(&child);
-    (void)sigaddset(&child, SIGCHLD);
-    return sigaction(SIGCHLD, &action, NULL) == 0 && sigprocmask(SIG_BLOCK, &child, waiting) == 0 &&
-           sigdelset(waiting, SIGCHLD) == 0;
-}
-
 /* Waits until a run or the socket needs something. A negative descriptor is skipped by poll(2). */
 static bool events_wait(const struct tools_worker *worker, const sigset_t *waiting)
 {
@@ -312,7 +297,7 @@ void tools_worker_run(void *context)
 {
     const struct tools_worker *worker = context;
     sigset_t waiting;
-    if (!signals_prepare(&waiting))
+    if (!child_signals_prepare(&waiting))
         return;
     while (events_wait(worker, &waiting))
         continue;

@@ -98,22 +98,6 @@ static bool question_wait(struct question *question, int *looks, const sigset_t 
     return n > 0 && recv(CHILD_SOCKET_FD, question, sizeof(*question), 0) > 0;
 }
 
-static void on_child(int signal_number UNUSED)
-{
-}
-
-/* Lets SIGCHLD come only while the process waits. False: that could not be set up. */
-static bool signals_prepare(sigset_t *waiting)
-{
-    const struct sigaction action = {.sa_handler = on_child};
-    sigset_t child;
-    (void)sigemptyset(&child);
-    (void)sigaddset(&child, SIGCHLD);
-    (void)signal(SIGALRM, SIG_DFL);
-    return sigaction(SIGCHLD, &action, NULL) == 0 && sigprocmask(SIG_BLOCK, &child, waiting) == 0 &&
-           sigdelset(waiting, SIGCHLD) == 0;
-}
-
 static void child_work(void *context UNUSED)
 {
     struct question question;
@@ -121,7 +105,8 @@ static void child_work(void *context UNUSED)
     sigset_t waiting;
     pid_t self = getpid();
     int looks = 0;
-    if (!signals_prepare(&waiting))
+    (void)signal(SIGALRM, SIG_DFL); /* each look has an alarm */
+    if (!child_signals_prepare(&waiting))
         return;
     while (question_wait(&question, &looks, &waiting)) {
         pid_t pid = caller_open_call_get(question.tid, &call) ? fork() : -1;

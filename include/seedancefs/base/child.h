@@ -11,6 +11,7 @@
 
 #include "seedancefs/base/attributes.h"
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -39,6 +40,10 @@ int child_start_with(const struct child_settings *settings, child_fn *fn, void *
 /* One without capabilities, the usual case. */
 int child_start(const char *name, int kept_fd, child_fn *fn, void *context,
                 struct child *out) NODISCARD;
+
+/* In a child that has children of its own: lets SIGCHLD come only during a ppoll(2) with this mask,
+ * which it ends, so that the end of none is missed. False: that could not be set up. */
+bool child_signals_prepare(sigset_t *waiting) NODISCARD;
 
 /* Closes the socket, at which the child ends, and waits for it. */
 void child_wait(struct child *child);
