@@ -97,6 +97,7 @@ $(obj)/%.o: %.c
 $(obj)/src/sim/clips.o: $(wildcard tests/media/*.mp4 tests/media/*.jpg)
 
 $(obj)/src/tree/index.o: src/tree/index.html
+$(obj)/src/tree/texts.o: $(wildcard src/tree/texts/* src/tree/texts/schema/*)
 
 define layer_archive
 $(obj)/lib$(1).a: $(call objects,$(1))

@@ -30,6 +30,9 @@ table() {
 644 $root/README.md $doc
 644 $root/LICENSE $doc
 END
+    for schema in "$root"/src/tree/texts/schema/*.json; do
+        echo "644 $schema $PREFIX/share/seedancefs/schema"
+    done
     # With the pictures that README.md shows.
     for document in "$root"/docs/*.md "$root"/docs/*.png; do
         echo "644 $document $doc/docs"
@@ -50,4 +53,5 @@ case $action in
 install) mkdir -p "${helper%/*}" && ln -sf ../bin/seedancefs "$helper" ;;
 uninstall) rm -f "$helper" ;;
 esac
-[ "$action" = install ] || rmdir "$DESTDIR$doc/docs" "$DESTDIR$doc" 2>/dev/null || true
+[ "$action" = install ] || rmdir "$DESTDIR$doc/docs" "$DESTDIR$doc" "$DESTDIR$PREFIX/share/seedancefs/schema" \
+    "$DESTDIR$PREFIX/share/seedancefs" 2>/dev/null || true

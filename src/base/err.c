@@ -3,6 +3,8 @@
 #include <stddef.h>
 #include <string.h>
 
+enum { ERRNO_MAX = 4095 }; /* of the kernel: MAX_ERRNO of linux/err.h */
+
 struct err_row {
     const char *name;
     const char *sentence;
@@ -40,6 +42,19 @@ const char *err_name(int r)
         return row->name;
     const char *name = r < 0 && r > -ERR_BASE ? strerrorname_np(-r) : NULL;
     return name ? name : r >= 0 ? "OK" : "UNKNOWN";
+}
+
+int err_parse(const char *name)
+{
+    for (int code = ERR_BASE + 1; code < ERR_END; code++) {
+        if (strcmp(err_name(-code), name) == 0)
+            return -code;
+    }
+    for (int code = 1; code <= ERRNO_MAX; code++) {
+        if (strcmp(err_name(-code), name) == 0)
+            return -code;
+    }
+    return 0;
 }
 
 const char *err_sentence(int r)

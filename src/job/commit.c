@@ -26,6 +26,7 @@ struct reading {
     struct prompt_report report;
     struct input_reader reader;
     char *problem; /* the text for `error`; NULL: none */
+    struct job_cause cause;
 };
 
 static void reading_fini(struct reading *reading)
@@ -66,7 +67,23 @@ static int budget_check_alone(const struct jobs *jobs, struct reading *reading)
         "a larger --budget.\n",
         needs, limit, job_budget_period_to_text(budget->period));
     reading->problem = buf_take(&text);
+    reading->cause.code = -ERR_BUDGET;
     return -ERR_BUDGET;
+}
+
+/* The first mistake speaks for all. */
+static void cause_take(const struct prompt_report *report, int r, struct job_cause *out)
+{
+    *out = (struct job_cause){.code = r};
+    for (size_t i = 0; i < report->count; i++) {
+        const struct prompt_problem *problem = &report->problems[i];
+        if (problem->is_warning)
+            continue;
+        out->line = problem->line;
+        out->column = problem->column;
+        (void)snprintf(out->field, sizeof(out->field), "%s", problem->field);
+        return;
+    }
 }
 
 static int text_check(const struct job_file *file, const char *name, const struct buf *content,
@@ -79,6 +96,7 @@ static int text_check(const struct job_file *file, const char *name, const struc
         CLEANUP(buf_fini) struct buf text = {.limit = 256 * 1024};
         prompt_report_render(&reading->report, file->name, &text);
         reading->problem = buf_take(&text);
+        cause_take(&reading->report, r, &reading->cause);
     }
     return r;
 }
@@ -160,7 +178,7 @@ static void commit_failed(struct job *job, const char *name, int r)
     log_error("prompt.uncommitted", "job=%s error=%s", job->name, err_name(r));
     if (job_detail_get(job, &detail) < 0)
         return;
-    job_problem_set(detail,
+    job_problem_set(detail, r,
                     "%s could not be submitted: %s.\n"
                     "Nothing was sent and nothing was charged. Correct that, then write %s "
                     "again.\n",
@@ -179,9 +197,10 @@ static int content_sync(const struct job_file *file)
 }
 
 /* The content is not acceptable: keep it, say why, send nothing. */
-static void commit_refused(struct job *job, const char *name, int r, const char *problem)
+static void commit_refused(struct job *job, const char *name, int r, const struct reading *reading)
 {
-    int saved = r == -ENODATA ? job_to_draft(job) : job_to_invalid(job, problem);
+    int saved =
+        r == -ENODATA ? job_to_draft(job) : job_to_invalid(job, &reading->cause, reading->problem);
     if (saved < 0 && r != -ENODATA && !job->has_problem)
         commit_failed(job, name, saved);
     else if (saved < 0)
@@ -274,7 +293,7 @@ int job_prompt_commit(struct job_file *file, bool is_order)
         r = content_check(file, file->name, job, is_order, &reading);
         if (r == -ENODATA || r == -ERR_JSON_INCOMPLETE || r == -ERR_PROMPT_INVALID ||
             r == -ERR_BUDGET) {
-            commit_refused(job, file->name, r, reading.problem);
+            commit_refused(job, file->name, r, &reading);
             return r;
         }
     }
@@ -287,14 +306,12 @@ int job_prompt_commit(struct job_file *file, bool is_order)
 
 /* Writes into `error` why a write, close or rename is refused. The job's state changes only at the
  * release, because the writer may still go on. */
-static void report_show(struct job *job, char **problem)
+static void report_show(struct job *job, struct reading *reading)
 {
     struct job_detail *detail;
-    if (!*problem || !job_is_editable(job) || job_detail_get(job, &detail) < 0)
+    if (!reading->problem || !job_is_editable(job) || job_detail_get(job, &detail) < 0)
         return;
-    free(detail->problem);
-    detail->problem = TAKE_POINTER(*problem);
-    job->has_problem = true;
+    job_problem_take(detail, &reading->cause, TAKE_POINTER(reading->problem));
     jobs_changed(job);
 }
 
@@ -310,6 +327,6 @@ int job_prompt_report(struct job_file *file, const char *name, struct job *shown
     if (when >= JOB_REPORT_COMPLETE && r == -ERR_JSON_INCOMPLETE)
         r = -ERR_PROMPT_INVALID;
     if (r == -ERR_PROMPT_INVALID || r == -ERR_BUDGET)
-        report_show(shown, &reading.problem);
+        report_show(shown, &reading);
     return r == -ERR_JSON_INCOMPLETE || r == -ENODATA ? 0 : r;
 }

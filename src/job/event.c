@@ -45,6 +45,7 @@ static int event_save(const struct job *job, const struct event *event)
     text_time_rfc3339(event->time_ms, when);
     json_writer_init(&w, &line, JSON_COMPACT);
     json_write_object_begin(&w);
+    json_write_member_int64(&w, "schema", JOB_JSON_SCHEMA);
     json_write_member_string(&w, "time", when);
     json_write_member_int64(&w, "id", job->id);
     json_write_member_string(&w, "job", event->name ? event->name : job->name);

@@ -29,14 +29,22 @@ static const char *const gate_sentences[] = {
                        "continues by itself.",
 };
 
+static const int gate_codes[] = {
+    [JOB_GATE_KEY_MISSING] = -ERR_KEY_MISSING,
+    [JOB_GATE_KEY_REFUSED] = -ERR_KEY_REFUSED,
+    [JOB_GATE_ACCOUNT] = -ERR_ACCOUNT_REFUSED,
+    [JOB_GATE_QUOTA] = -ERR_QUOTA,
+};
+
 static void job_gate_show(struct job *job)
 {
     struct jobs *jobs = job->jobs;
     struct job_detail *detail = job->detail;
     const char *sentence = gate_sentences[jobs->gate];
     const char *message = jobs->gate_message ? jobs->gate_message : "";
-    job_reason_set(detail, "%s", sentence);
-    job_problem_set(detail, "%s\n%s%s%sNothing was charged, and nothing is lost.\n", sentence,
+    job_reason_set(detail, gate_codes[jobs->gate], "%s", sentence);
+    job_problem_set(detail, gate_codes[jobs->gate],
+                    "%s\n%s%s%sNothing was charged, and nothing is lost.\n", sentence,
                     *message ? "The service said: " : "", message, *message ? "\n" : "");
     jobs_changed(job);
 }
@@ -95,7 +103,8 @@ static bool is_throttled(struct job *job, int64_t *again_ms)
         return false;
     char until[TEXT_TIME_SIZE];
     text_time_rfc3339(jobs_wall_ms(jobs) + left_ms, until);
-    job_reason_set(job->detail, "The service asked to wait: nothing more is sent until %s.", until);
+    job_reason_set(job->detail, -ERR_THROTTLED,
+                   "The service asked to wait: nothing more is sent until %s.", until);
     jobs_changed(job);
     *again_ms = left_ms + (int64_t)(jobs_random(jobs) % 500);
     return true;
@@ -107,7 +116,8 @@ static bool is_without_place(struct job *job)
     unsigned most = jobs->settings.active_max;
     if (most == 0 || jobs->following + jobs->creates < most)
         return false;
-    job_reason_set(job->detail, "Waits for a free place: %u jobs are under way (--max-active %u).",
+    job_reason_set(job->detail, -ERR_MAX_ACTIVE,
+                   "Waits for a free place: %u jobs are under way (--max-active %u).",
                    jobs->following + jobs->creates, most);
     jobs_changed(job);
     return true;
@@ -127,12 +137,12 @@ static void budget_show(struct job *job, const struct job_budget_state *state)
     bool is_ending = state->until_ms != INT64_MAX;
     if (is_ending)
         text_time_rfc3339(state->until_ms, until);
-    job_reason_set(detail,
+    job_reason_set(detail, -ERR_BUDGET,
                    "The budget of %s USD%s does not allow it: %s USD are used, it needs %s "
                    "USD.%s%s",
                    limit, period, used, cost, is_ending ? " seedancefs tries again at " : "",
                    until);
-    job_problem_set(detail,
+    job_problem_set(detail, -ERR_BUDGET,
                     "The budget of %s USD%s does not allow this request: %s USD are used or "
                     "reserved, and it needs about %s USD.\n"
                     "%s%s%sNothing was sent and nothing was charged. A larger --budget lets it "
@@ -150,7 +160,7 @@ static bool is_without_money(struct job *job, int64_t *again_ms)
     if (r == 0)
         return false;
     if (r != -ERR_BUDGET) {
-        job_reason_set(job->detail, "What has been spent cannot be read: %s.", err_sentence(r));
+        job_reason_set(job->detail, r, "What has been spent cannot be read: %s.", err_sentence(r));
         jobs_changed(job);
         *again_ms = JOB_SAVE_AGAIN_MS;
         return true;

@@ -31,6 +31,21 @@ static int refuse(struct input_reader *reader, struct prompt_found *found, int r
     return r;
 }
 
+int job_take_inputs_each(const struct job_take *take, job_take_input_fn *fn, void *context)
+{
+    CLEANUP(job_inputs_fini) struct job_inputs inputs = {0};
+    int r = job_inputs_get(take->job, take->id, &inputs);
+    for (size_t i = 0; i < inputs.count && r == 0; i++) {
+        const struct store_input *row = &inputs.rows[i];
+        const struct job_take_input input = {
+            row->field, row->path,
+            row->take_id ? jobs_take_get(take->job->jobs, row->take_id) : NULL};
+        if (row->form != JOB_INPUT_LENGTHS)
+            fn(context, &input);
+    }
+    return r;
+}
+
 static int found_add(struct input_reader *reader, const struct store_input *row,
                      struct prompt_found *found, enum prompt_media media)
 {

@@ -80,9 +80,11 @@ struct preparation_key {
 struct job_detail {
     struct store_attempt attempt; /* id 0: none */
     char *problem;                /* text of `error`: use job_problem_get() */
+    struct job_cause cause;       /* of the problem, for programs */
     char *ctl_problem;            /* why the last command failed, for `ctl`; NULL: it did not */
     char *prompt_problem;         /* why no second prompt was created, for `error`; NULL: none */
     char *reason;                 /* why the job waits or is stale, one sentence; NULL: none */
+    int reason_code;              /* of base/err; holds while there is a reason */
     struct job_file *files;       /* the user's files, prompt.json among them */
     struct take_row *take_rows;   /* those that somebody has asked for */
 
@@ -352,9 +354,17 @@ int job_text_set(char **place,
 void job_text_clear(char **place);
 /* The same, but "" counts as none, and without memory the text is missing. */
 void job_text_keep(char **place, const char *text);
-void job_reason_set(struct job_detail *detail, const char *format, ...) PRINTF_LIKE(2, 3);
-void job_problem_set(struct job_detail *detail, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Sets the sentence, and the code of base/err that says the same to programs. */
+void job_reason_set(struct job_detail *detail, int code, const char *format, ...) PRINTF_LIKE(3, 4);
+/* The same for `error`. Code 0: the service's own word says it. */
+void job_problem_set(struct job_detail *detail, int code, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+/* Takes the text, also if it is NULL for want of memory: something is wrong all the same. */
+void job_problem_take(struct job_detail *detail, const struct job_cause *cause, char *text);
 void job_problem_clear(struct job_detail *detail);
+/* What the take_problem of an attempt is for programs. One that begins like this tells of damage. */
+#define JOB_DAMAGE_OPENING "The video on disk "
+int job_take_problem_code(const struct store_attempt *attempt);
 /* How to go on after an attempt that has ended without a video: a sentence. */
 void job_again_to_text(const struct job_detail *detail, char out[static JOB_AGAIN_SIZE]);
 /* Keeps the reason why a command failed, for readers of `ctl`. */
@@ -444,7 +454,7 @@ int job_event_save_change(const struct job *job, const struct job_change *change
 /* state.c: see there. */
 int job_save_new(struct job *job) NODISCARD;
 int job_to_draft(struct job *job) NODISCARD;
-int job_to_invalid(struct job *job, const char *problem) NODISCARD;
+int job_to_invalid(struct job *job, const struct job_cause *cause, const char *problem) NODISCARD;
 int job_to_accepted(struct job *job, const struct prompt *prompt, struct job_inputs *inputs,
                     enum job_hold hold) NODISCARD;
 int job_to_ordered(struct job *job) NODISCARD;

@@ -132,7 +132,7 @@ static int resume_draft(struct job *job)
     const struct job_file *file = job_file_find_prompt(detail);
     if (!file || file->draft.writers > 0 || job_file_stat(file, &st) < 0 || st.st_size == 0)
         return 0;
-    job_problem_set(detail,
+    job_problem_set(detail, -ERR_NOT_SUBMITTED,
                     "seedancefs ended before %s was submitted.\nNothing was sent and nothing was "
                     "charged. Write %s again to submit it.\n",
                     file->name, file->name);

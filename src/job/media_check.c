@@ -43,8 +43,9 @@ struct media_check {
     size_t at; /* which of them is being looked at: */
     struct store_input *row;
     struct tool_run *run;
-    struct buf problems; /* lines for `error` */
-    struct buf warnings; /* lines for `log` */
+    struct job_cause cause; /* of the problems */
+    struct buf problems;    /* lines for `error` */
+    struct buf warnings;    /* lines for `log` */
     struct media_check *next;
     struct media_check *prev;
 };
@@ -73,6 +74,8 @@ static void problem_add(struct media_check *check, const char *format, ...) PRIN
 static void problem_add(struct media_check *check, const char *format, ...)
 {
     va_list arguments;
+    if (check->problems.len == 0) /* the first mistake speaks for all */
+        (void)snprintf(check->cause.field, sizeof(check->cause.field), "%s", check->row->field);
     buf_addf(&check->problems, "%s: %s: \"%s\" ", job_prompt_name(check->job->detail),
              check->row->field, check->row->path);
     va_start(arguments, format);
@@ -234,7 +237,7 @@ static void check_end(struct media_check *check)
         buf_add_text(&check->problems, "Nothing was sent and nothing was charged.\n");
         job_unqueue(job);
         timer_cancel(job->jobs->settings.timers, &job->detail->timer);
-        r = job_to_invalid(job, buf_text(&check->problems));
+        r = job_to_invalid(job, &check->cause, buf_text(&check->problems));
     } else if (r == 0) {
         job->detail->is_media_seen = true;
         price_update(check);
@@ -357,7 +360,7 @@ static bool check_next(struct media_check *check)
             return true;
         }
         if (is_passing(r) || r == -EIO) { /* no fact about the medium */
-            job_reason_set(check->job->detail,
+            job_reason_set(check->job->detail, r,
                            "\"%s\" cannot be looked at now: %s. seedancefs tries again.",
                            check->row->path, err_sentence(r));
             checks_soon(jobs, JOB_SAVE_AGAIN_MS);
@@ -430,11 +433,12 @@ int job_media_check(struct job *job)
     *check = (struct media_check){.job = job_ref(job),
                                   .attempt_id = job->attempt_id,
                                   .inputs = inputs,
+                                  .cause = {.code = -ERR_PROMPT_INVALID},
                                   .problems = {.limit = 64 * 1024},
                                   .warnings = {.limit = 64 * 1024}};
     inputs = (struct job_inputs){0};
     DL_APPEND(jobs->media_checks, check);
-    job_reason_set(job->detail, "Its media are being looked at.");
+    job_reason_set(job->detail, -ERR_WAITS_FOR_INPUT, "Its media are being looked at.");
     checks_soon(jobs, 0);
     return -EINPROGRESS;
 }

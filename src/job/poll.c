@@ -73,7 +73,7 @@ static void poll_now(struct job *job)
         jobs_poll_began(jobs);
         return;
     }
-    job_reason_set(detail, "stale: the service cannot be asked: %s.", err_sentence(r));
+    job_reason_set(detail, -ERR_STALE, "stale: the service cannot be asked: %s.", err_sentence(r));
     jobs_changed(job);
     job_poll_schedule(job, job_retry_delay_ms(jobs, ++detail->failures, POLL_RETRY_CAP_MS));
 }
@@ -86,7 +86,8 @@ static void poll_queue_explain(struct jobs *jobs)
     struct job_detail *detail = head->queue_prev;
     while (!detail->reason) {
         job_reason_set(
-            detail, "stale: %s has not responded for some time; seedancefs asks again by itself.",
+            detail, -ERR_STALE,
+            "stale: %s has not responded for some time; seedancefs asks again by itself.",
             jobs->api_name);
         jobs_changed(detail->job);
         if (detail == head || !detail->reason)
@@ -207,7 +208,7 @@ static void task_failed(struct job *job, const struct api_task *task)
         job_text_keep(&attempt->request_id, task->error_request_id);
     char again[JOB_AGAIN_SIZE];
     job_again_to_text(job->detail, again);
-    job_problem_set(job->detail,
+    job_problem_set(job->detail, 0,
                     "The service could not make the video (%s%s%s): %s\n"
                     "Whether a failed task is charged is not documented by the service. %s\n",
                     job_state_to_text(state), task->error_code[0] ? ", " : "", task->error_code,
@@ -221,8 +222,9 @@ static void task_succeeded(struct job *job, const struct api_task *task)
     const struct job_hooks *hooks = &job->jobs->settings.hooks;
     if (!task->video_url) {
         log_warn("task.no_url", "job=%s", job->name);
-        job_reason_set(detail, "The service says that the video is done, but names no address for "
-                               "it; seedancefs asks again.");
+        job_reason_set(detail, -ERR_TASK_UNUSABLE,
+                       "The service says that the video is done, but names no address for "
+                       "it; seedancefs asks again.");
         jobs_changed(job);
         poll_resume(job);
         return;
@@ -259,13 +261,14 @@ static void task_going_on(struct job *job, const struct api_task *task)
             log_warn("task.status", "job=%s word=\"%s\"", job->name, task->status_word);
         detail->has_logged_status_word = true;
         if (task->status_word[0])
-            job_reason_set(detail,
+            job_reason_set(detail, -ERR_TASK_UNUSABLE,
                            "The service says \"%s\", a word that is not documented; seedancefs "
                            "asks again.",
                            task->status_word);
         else
-            job_reason_set(detail, "The service does not say how the task is doing; seedancefs "
-                                   "asks again.");
+            job_reason_set(detail, -ERR_TASK_UNUSABLE,
+                           "The service does not say how the task is doing; seedancefs "
+                           "asks again.");
         jobs_changed(job);
     } else if (task->status == API_TASK_RUNNING && job->state == JOB_QUEUED) {
         job_to_running(job);
@@ -299,7 +302,7 @@ static void task_missing(struct job *job, const struct api_response *response)
     detail->attempt.http_status = response->http_status;
     char again[JOB_AGAIN_SIZE];
     job_again_to_text(detail, again);
-    job_problem_set(detail,
+    job_problem_set(detail, -ERR_TASK_LOST,
                     "The service does not know the task %s, or no longer knows it; it keeps tasks "
                     "for 7 days. seedancefs asked twice (HTTP %d%s%s).\n%s\n",
                     detail->attempt.task_id, response->http_status,
@@ -313,6 +316,9 @@ static void refusal_show(struct job *job, const struct api_response *response)
     const char *why = response->message[0] ? response->message : "it gave no reason";
     job_response_note(&detail->attempt, response);
     job_problem_set(detail,
+                    response->verdict == API_KEY_REFUSED       ? -ERR_KEY_REFUSED
+                    : response->verdict == API_ACCOUNT_REFUSED ? -ERR_ACCOUNT_REFUSED
+                                                               : -ERR_STALE,
                     "The service refuses to say how the task %s is doing (HTTP %d): %s%s\n%s\n",
                     detail->attempt.task_id, response->http_status, why, text_full_stop(why),
                     response->verdict == API_REFUSED
@@ -341,8 +347,8 @@ static void task_not_learned(struct job *job, const struct api_response *respons
     if (is_refused || detail->failures >= POLL_STALE_FAILURES) {
         char why[JOB_RESPONSE_SIZE];
         job_response_to_text(response, why);
-        job_reason_set(detail, "stale: %s does not say how the task is doing: %s%s", jobs->api_name,
-                       why, text_full_stop(why));
+        job_reason_set(detail, -ERR_STALE, "stale: %s does not say how the task is doing: %s%s",
+                       jobs->api_name, why, text_full_stop(why));
         jobs_changed(job);
     }
     job_poll_schedule(job, delay_ms);

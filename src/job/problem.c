@@ -43,21 +43,32 @@ void job_text_keep(char **place, const char *text)
         log_error("memory.refused", "what=text");
 }
 
-void job_reason_set(struct job_detail *detail, const char *format, ...)
+void job_reason_set(struct job_detail *detail, int code, const char *format, ...)
 {
+    detail->reason_code = code;
     va_list arguments;
     va_start(arguments, format);
     text_format(&detail->reason, format, arguments);
     va_end(arguments);
 }
 
-void job_problem_set(struct job_detail *detail, const char *format, ...)
+void job_problem_take(struct job_detail *detail, const struct job_cause *cause, char *text)
 {
+    free(detail->problem);
+    detail->problem = text;
+    detail->cause = *cause;
+    detail->job->has_problem = true;
+}
+
+void job_problem_set(struct job_detail *detail, int code, const char *format, ...)
+{
+    const struct job_cause cause = {.code = code};
+    char *text = NULL;
     va_list arguments;
     va_start(arguments, format);
-    text_format(&detail->problem, format, arguments);
+    text_format(&text, format, arguments);
     va_end(arguments);
-    detail->job->has_problem = true; /* also if there is no memory for the text */
+    job_problem_take(detail, &cause, text);
 }
 
 void job_again_to_text(const struct job_detail *detail, char out[static JOB_AGAIN_SIZE])
@@ -106,6 +117,7 @@ const char *job_problem_get(const struct job *job)
 void job_problem_clear(struct job_detail *detail)
 {
     job_text_clear(&detail->problem);
+    detail->cause = (struct job_cause){0};
     detail->job->has_problem = false;
 }
 
@@ -120,27 +132,29 @@ static void hold_explain(struct job_detail *detail)
     if (job_inputs_get(detail->job, detail->attempt.id, &inputs) == 0)
         missing = job_inputs_find(&inputs, JOB_INPUT_MISSING);
     if (missing)
-        job_reason_set(detail,
+        job_reason_set(detail, -ERR_INPUT_MISSING,
                        "Held: \"%s\" was not there when the prompt was written. `echo submit > "
                        "ctl` looks again and orders it: about %s USD.",
                        missing->path, usd);
     else if ((detail->job->hold == JOB_HOLD_INPUT || detail->job->hold == JOB_HOLD_PRICE) &&
              problem)
-        job_reason_set(detail, "%.*s `echo submit > ctl` orders it: %s USD.",
-                       (int)strcspn(problem, "\n"), problem, usd);
-    else if (detail->job->hold == JOB_HOLD_RESTORED)
         job_reason_set(detail,
+                       detail->job->hold == JOB_HOLD_PRICE ? -ERR_PRICE_RISEN : -ERR_INPUT_CHANGED,
+                       "%.*s `echo submit > ctl` orders it: %s USD.", (int)strcspn(problem, "\n"),
+                       problem, usd);
+    else if (detail->job->hold == JOB_HOLD_RESTORED)
+        job_reason_set(detail, -ERR_HELD_RESTORED,
                        "The data directory is a copy; nothing was sent from it. `echo submit > "
                        "ctl` orders it: %s USD.",
                        usd);
     else if (detail->job->hold == JOB_HOLD_COPY)
-        job_reason_set(detail,
+        job_reason_set(detail, -ERR_HELD_COPY,
                        "This looks like a copy of a job; nothing was sent. `echo submit > ctl` "
                        "orders it: %s USD.",
                        usd);
     else
-        job_reason_set(detail, "Held: nothing was sent. `echo submit > ctl` orders it: %s USD.",
-                       usd);
+        job_reason_set(detail, -ERR_HELD,
+                       "Held: nothing was sent. `echo submit > ctl` orders it: %s USD.", usd);
 }
 
 /* Made each time, because it tells how the other job is doing. */
@@ -150,7 +164,7 @@ static void wait_explain(struct job_detail *detail)
     if (job_needs_to_text(detail->job, &text) == JOB_NEEDS_MET || text.error || text.len == 0)
         return;
     detail->is_waiting_for_input = true;
-    job_reason_set(detail, "%s", buf_text(&text));
+    job_reason_set(detail, -ERR_WAITS_FOR_JOB, "%s", buf_text(&text));
 }
 
 const char *job_reason_get(struct job_detail *detail)
@@ -160,11 +174,63 @@ const char *job_reason_get(struct job_detail *detail)
     if (detail && !detail->reason && detail->job->state == JOB_HELD)
         hold_explain(detail);
     if (detail && !detail->reason && detail->job->state == JOB_DRAFT && detail->job->takes)
-        job_reason_set(detail,
+        job_reason_set(detail, -ERR_PROMPT_REOPENED,
                        "The prompt may be written anew. `echo 'pick %lld' > ctl` leaves it at the "
                        "video that is there.",
                        (long long)detail->job->picked->number);
     return detail ? detail->reason : NULL;
+}
+
+int job_take_problem_code(const struct store_attempt *attempt)
+{
+    bool is_damage =
+        strncmp(attempt->take_problem, JOB_DAMAGE_OPENING, sizeof(JOB_DAMAGE_OPENING) - 1) == 0;
+    return is_damage            ? -ERR_MEDIA_DAMAGED
+           : attempt->video_url ? -ERR_MEDIA_RESPONSE
+                                : -ERR_MEDIA_GONE;
+}
+
+int job_reason_code_get(const struct job_detail *detail)
+{
+    return detail && detail->reason ? detail->reason_code : 0;
+}
+
+/* What is known of a problem whose cause was not stored: an earlier version wrote it. */
+static int code_of_state(enum job_state state)
+{
+    static const int codes[JOB_STATE_COUNT] = {
+        [JOB_DRAFT] = -ERR_NOT_SUBMITTED,
+        [JOB_INVALID] = -ERR_PROMPT_INVALID,
+        [JOB_HELD] = -ERR_HELD,
+        [JOB_UNKNOWN] = -ERR_OUTCOME_UNKNOWN,
+        [JOB_REJECTED] = -ERR_TASK_REJECTED,
+        [JOB_QUEUED] = -ERR_STALE,
+        [JOB_RUNNING] = -ERR_STALE,
+        [JOB_SUCCEEDED] = -ERR_MEDIA_RESPONSE,
+        [JOB_FAILED] = -ERR_TASK_FAILED,
+        [JOB_CANCELLED] = -ERR_TASK_CANCELLED,
+        [JOB_EXPIRED] = -ERR_TASK_EXPIRED,
+        [JOB_LOST] = -ERR_TASK_LOST,
+        [JOB_WAITING] = -ERR_WAITS_FOR_TURN,
+        [JOB_SUBMITTING] = -ERR_STALE,
+    };
+    return codes[state];
+}
+
+const char *job_cause_get(const struct job *job, struct job_cause *out)
+{
+    const struct job_detail *detail = job->detail;
+    *out = (struct job_cause){0};
+    if (!detail || (!job->has_problem && !detail->prompt_problem))
+        return NULL;
+    *out = detail->cause;
+    if (!job->has_problem)
+        out->code = -EEXIST;
+    else if (out->code == 0 && detail->attempt.error_code && detail->attempt.error_code[0])
+        return detail->attempt.error_code;
+    else if (out->code == 0)
+        out->code = code_of_state(job->state);
+    return err_name(out->code);
 }
 
 const char *job_prompt_problem_get(const struct job_detail *detail)

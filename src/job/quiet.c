@@ -16,7 +16,8 @@ void job_quiet_begin(struct job *job)
     int64_t now_ms = clock_monotonic_ms(jobs->settings.clock);
     detail->quiet_end_ms = now_ms + QUIET_END_MS;
     detail->quiet_from_ms = now_ms + jobs->settings.settle_ms;
-    job_reason_set(detail, "Is sent when nothing has been done in its directory for %g s.",
+    job_reason_set(detail, -ERR_WAITS_FOR_QUIET,
+                   "Is sent when nothing has been done in its directory for %g s.",
                    (double)jobs->settings.settle_ms / 1000);
 }
 

@@ -54,12 +54,24 @@ static int change_attempt_save(struct job *job, const struct job_change *change)
     return r;
 }
 
+static int problem_copy(const struct job *job, const char *text, struct store_problem *out)
+{
+    const struct job_cause *cause = &job->detail->cause;
+    out->text = strdup(text);
+    out->code = cause->code ? strdup(err_name(cause->code)) : NULL;
+    out->field = cause->field[0] ? strdup(cause->field) : NULL;
+    out->line = cause->line;
+    out->column = cause->column;
+    return out->text && !out->code == !cause->code && !out->field == !cause->field[0] ? 0 : -ENOMEM;
+}
+
 int job_row_save(struct job *job, const char *name, enum job_state state, int64_t updated_ms)
 {
     const char *shown = job_problem_get(job);
     CLEANUP_FREE char *name_copy = strdup(name);
     CLEANUP_FREE char *word = strdup(job_state_to_text(state));
-    CLEANUP_FREE char *problem = shown ? strdup(shown) : NULL;
+    CLEANUP(store_problem_fini) struct store_problem problem = {0};
+    int r = shown ? problem_copy(job, shown, &problem) : 0;
     struct store_job row = {.id = job->id,
                             .name = job->is_removed ? NULL : name_copy,
                             .state = word,
@@ -69,8 +81,7 @@ int job_row_save(struct job *job, const char *name, enum job_state state, int64_
                             .attempt_id = job->attempt_id,
                             .picked_id = job->picked ? job->picked->id : 0,
                             .hold = job_state_has_hold(state) ? job->hold : JOB_HOLD_NONE};
-    return name_copy && word && !problem == !shown ? store_job_save(job->jobs->settings.store, &row)
-                                                   : -ENOMEM;
+    return name_copy && word && r == 0 ? store_job_save(job->jobs->settings.store, &row) : -ENOMEM;
 }
 
 static int change_history_save(struct job *job, const struct job_change *change, int64_t now_ms)

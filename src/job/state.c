@@ -79,7 +79,9 @@ static int attempt_replace(struct job *job, struct store_attempt *attempt,
     if (attempt->take_problem && !taken)
         return -ENOMEM;
     char *problem = detail->problem;
+    const struct job_cause cause = detail->cause;
     bool had_problem = job->has_problem;
+    detail->cause = (struct job_cause){.code = taken ? job_take_problem_code(attempt) : 0};
     detail->problem = TAKE_POINTER(taken);
     detail->attempt = *attempt;
     job->has_problem = detail->problem != NULL;
@@ -89,6 +91,7 @@ static int attempt_replace(struct job *job, struct store_attempt *attempt,
         detail->attempt = before;
         free(detail->problem);
         detail->problem = problem;
+        detail->cause = cause;
         job->has_problem = had_problem;
         job->attempt_id = before.id;
         return r;
@@ -122,14 +125,12 @@ int job_to_draft(struct job *job)
 }
 
 /* DRAFT, INVALID -> INVALID: complete and closed, but not acceptable. */
-int job_to_invalid(struct job *job, const char *problem)
+int job_to_invalid(struct job *job, const struct job_cause *cause, const char *problem)
 {
     int r = job_to_draft(job);
     if (r < 0)
         return r;
-    if (job_text_set(&job->detail->problem, problem) < 0)
-        job_text_clear(&job->detail->problem);
-    job->has_problem = true; /* also if there is no memory for the text */
+    job_problem_take(job->detail, cause, problem ? strdup(problem) : NULL);
     struct job_change change = {.to = JOB_INVALID, .durability = STORE_LAZY};
     return job_change(job, &change);
 }
@@ -239,7 +240,11 @@ int job_to_held(struct job *job, enum job_hold hold, const char *note, const cha
     struct job_detail *detail = job->detail;
     job_problem_clear(detail);
     if (problem)
-        job_problem_set(detail, "%s", problem);
+        job_problem_set(detail,
+                        hold == JOB_HOLD_PRICE      ? -ERR_PRICE_RISEN
+                        : hold == JOB_HOLD_RESTORED ? -ERR_HELD_RESTORED
+                                                    : -ERR_INPUT_CHANGED,
+                        "%s", problem);
     job_text_clear(&detail->reason);
     detail->is_waiting_for_input = false;
     detail->preparing = (struct preparation_key){0};
@@ -481,7 +486,7 @@ void job_to_rejected(struct job *job, const struct api_response *response)
     detail->attempt.finished_ms = jobs_wall_ms(job->jobs);
     char again[JOB_AGAIN_SIZE];
     job_again_to_text(detail, again);
-    job_problem_set(detail,
+    job_problem_set(detail, 0,
                     "The service refused the request (HTTP %d%s%s): %s\n"
                     "No task was created and nothing was charged. %s\n%s%s%s",
                     response->http_status, response->code[0] ? ", " : "", response->code,
@@ -502,7 +507,7 @@ void job_to_unknown(struct job *job, const char *evidence)
     text_time_rfc3339(detail->attempt.submitted_ms, when);
     (void)!job_text_set(&detail->attempt.error_message, evidence);
     job_problem_set(
-        detail,
+        detail, -ERR_OUTCOME_UNKNOWN,
         "It is not known whether the service created a task: %s%s\n"
         "The request was sent at %s; about %s USD may have been charged for it.\n"
         "Nothing is sent again by itself. Look at your account's task list or bill. To follow a "

@@ -166,11 +166,11 @@ static void unsent_explain(struct job *job, const struct api_response *response)
     const char *name = job->jobs->api_name;
     /* on_send has refused because of the disk; the network is not to blame. */
     if (!err_is_network(response->result) && response->result != 0) {
-        job_reason_set(detail,
+        job_reason_set(detail, response->result,
                        "The request could not be written down: %s. Nothing was sent; seedancefs "
                        "tries again.",
                        why);
-        job_problem_set(detail,
+        job_problem_set(detail, response->result,
                         "The request could not be written down before sending it: %s.\n"
                         "Nothing was sent and nothing was charged. seedancefs tries again by "
                         "itself; check the disk of the data directory.\n",
@@ -179,9 +179,11 @@ static void unsent_explain(struct job *job, const struct api_response *response)
     }
     if (response->result == -ERR_HTTP_CONNECT)
         why = "no connection could be made";
-    job_reason_set(detail, "%s cannot be reached: %s. Nothing was sent; seedancefs tries again.",
-                   name, why);
-    job_problem_set(detail,
+    int code = response->result ? response->result : -ERR_HTTP_CONNECT;
+    job_reason_set(detail, code,
+                   "%s cannot be reached: %s. Nothing was sent; seedancefs tries again.", name,
+                   why);
+    job_problem_set(detail, code,
                     "%s cannot be reached: %s.\n"
                     "Nothing was sent and nothing was charged. seedancefs tries again by itself; "
                     "check %s if this lasts.\n",
@@ -225,7 +227,7 @@ static void create_throttled(struct job *job, const struct api_response *respons
     jobs_throttle(jobs, delay_ms);
     char until[TEXT_TIME_SIZE];
     text_time_rfc3339(jobs_wall_ms(jobs) + delay_ms, until);
-    job_reason_set(job->detail,
+    job_reason_set(job->detail, -ERR_THROTTLED,
                    "The service asked to wait (HTTP 429%s%s); seedancefs tries again at %s.",
                    response->message[0] ? ": " : "", response->message, until);
     jobs_changed(job);
@@ -353,15 +355,15 @@ static void job_create(struct job *job)
         return;
     }
     if (r == -EINPROGRESS) { /* look_again follows; should it be lost, this does */
-        job_reason_set(detail, "%s", buf_text(&why));
+        job_reason_set(detail, -ERR_WAITS_FOR_INPUT, "%s", buf_text(&why));
         jobs_changed(job);
         job_submit_schedule(job, PREPARED_MS);
         return;
     }
     if (why.len > 0)
-        job_reason_set(detail, "%s seedancefs tries again.", buf_text(&why));
+        job_reason_set(detail, r, "%s seedancefs tries again.", buf_text(&why));
     else
-        job_reason_set(detail, "The request could not be sent: %s. seedancefs tries again.",
+        job_reason_set(detail, r, "The request could not be sent: %s. seedancefs tries again.",
                        err_sentence(r));
     jobs_changed(job);
     log_warn("create.refused", "job=%s error=%s", job->name, err_name(r));
@@ -475,7 +477,7 @@ static void submit_queue_explain(struct jobs *jobs)
     for (struct job_detail *detail = head->queue_prev; detail != head && !detail->reason;
          detail = detail->queue_prev) {
         if (submit_gate_pass(detail->job) == 0)
-            job_reason_set(detail, "Waits for its turn.");
+            job_reason_set(detail, -ERR_WAITS_FOR_TURN, "Waits for its turn.");
     }
 }
 

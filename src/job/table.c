@@ -14,6 +14,7 @@
 #include "seedancefs/base/log.h"
 #include "seedancefs/base/text.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -260,6 +261,21 @@ static bool detail_is_sound(const struct job_detail *detail)
            job_broken_invariant(job, detail) == 0;
 }
 
+static int problem_load(struct store *store, struct job_detail *detail)
+{
+    CLEANUP(store_problem_fini) struct store_problem row = {0};
+    int r = store_job_problem_get(store, detail->job->id, &row);
+    if (r < 0)
+        return r;
+    detail->problem = TAKE_POINTER(row.text);
+    detail->cause = (struct job_cause){.code = row.code ? err_parse(row.code) : 0,
+                                       .line = (unsigned)row.line,
+                                       .column = (unsigned)row.column};
+    (void)snprintf(detail->cause.field, sizeof(detail->cause.field), "%s",
+                   row.field ? row.field : "");
+    return 0;
+}
+
 static int detail_load(struct job_detail *detail)
 {
     struct job *job = detail->job;
@@ -270,7 +286,7 @@ static int detail_load(struct job_detail *detail)
     if (r == -ENOENT || (r == 0 && !detail_is_sound(detail)))
         r = -ERR_STORE_CORRUPT;
     if (r == 0 && job->has_problem)
-        r = store_job_problem_get(store, job->id, &detail->problem);
+        r = problem_load(store, detail);
     if (r == 0)
         r = store_file_each(store, job->id, job_file_load, detail);
     if (r < 0)

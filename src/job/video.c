@@ -21,12 +21,9 @@ static bool is_shown(const struct job_take *take)
 
 /* What is wrong with a video stays with its take, so that it is told again when the take is picked
  * again. A text about damage says more than any other one. */
-static const char damage_opening[] = "The video on disk ";
-
 static bool is_damage_told(const struct store_attempt *attempt)
 {
-    return attempt->take_problem &&
-           strncmp(attempt->take_problem, damage_opening, strlen(damage_opening)) == 0;
+    return attempt->take_problem && job_take_problem_code(attempt) == -ERR_MEDIA_DAMAGED;
 }
 
 PRINTF_LIKE(3, 4)
@@ -41,7 +38,8 @@ static void problem_tell(struct job_take *take, struct store_attempt *attempt, c
     job_text_clear(&attempt->take_problem);
     attempt->take_problem = text.error ? NULL : buf_take(&text);
     if (is_shown(take) && attempt->take_problem)
-        job_problem_set(take->job->detail, "%s", attempt->take_problem);
+        job_problem_set(take->job->detail, job_take_problem_code(attempt), "%s",
+                        attempt->take_problem);
 }
 
 /* Called only once the opposite of the message is known: a new address, the size that the service
@@ -215,7 +213,7 @@ void jobs_video_failed(struct job_take *take, int result)
             "succeeds.%s output.url holds the address for other programs.\n",
             err_sentence(result), instead);
     if (is_shown(take))
-        job_reason_set(job->detail, "The media server does not respond as it should: %s.",
+        job_reason_set(job->detail, result, "The media server does not respond as it should: %s.",
                        err_sentence(result));
     if (take == job->sizing)
         job_to_succeeded(job);
@@ -237,7 +235,8 @@ void jobs_video_unsteady(struct job_take *take)
             "output.url holds the address for other programs.\n",
             (int)take->video_changes);
     if (is_shown(take))
-        job_reason_set(take->job->detail, "The media server shows another video at each request.");
+        job_reason_set(take->job->detail, -ERR_MEDIA_CHANGED,
+                       "The media server shows another video at each request.");
     job_take_persist(take, NULL);
 }
 

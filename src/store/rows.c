@@ -6,11 +6,19 @@
 
 #include <stdlib.h>
 
+void store_problem_fini(struct store_problem *problem)
+{
+    free(problem->text);
+    free(problem->code);
+    free(problem->field);
+    *problem = (struct store_problem){0};
+}
+
 void store_job_fini(struct store_job *row)
 {
     free(row->name);
     free(row->state);
-    free(row->problem);
+    store_problem_fini(&row->problem);
     *row = (struct store_job){0};
 }
 
@@ -25,9 +33,11 @@ int store_job_save(struct store *store, const struct store_job *row)
     return store_run(
         store, store_query(store, SQL_JOB_SAVE,
                            VALUES(AS_INTEGER(row->id), AS_TEXT(row->name), AS_TEXT(row->state),
-                                  AS_TEXT(row->problem), AS_INTEGER(row->created_ms),
+                                  AS_TEXT(row->problem.text), AS_INTEGER(row->created_ms),
                                   AS_INTEGER(row->updated_ms), AS_INTEGER(row->attempt_id),
-                                  AS_INTEGER(row->hold), AS_INTEGER(row->picked_id))));
+                                  AS_INTEGER(row->hold), AS_INTEGER(row->picked_id),
+                                  AS_TEXT(row->problem.code), AS_TEXT(row->problem.field),
+                                  AS_INTEGER(row->problem.line), AS_INTEGER(row->problem.column))));
 }
 
 int store_job_remove(struct store *store, int64_t id, int64_t now_ms)
@@ -70,7 +80,7 @@ int store_job_each(struct store *store, store_job_fn *fn, void *context)
     return r;
 }
 
-int store_job_problem_get(struct store *store, int64_t id, char **out)
+int store_job_problem_get(struct store *store, int64_t id, struct store_problem *out)
 {
     CLEANUP_RESET sqlite3_stmt *statement =
         store_query(store, SQL_JOB_PROBLEM, VALUES(AS_INTEGER(id)));
@@ -78,12 +88,18 @@ int store_job_problem_get(struct store *store, int64_t id, char **out)
     if (r <= 0)
         return r < 0 ? r : -ENOENT;
     r = 0;
-    char *problem = store_column_text(statement, 0, &r);
-    if (r == 0)
-        *out = problem;
-    else
-        free(problem);
-    return r;
+    struct store_problem problem = {.line = sqlite3_column_int64(statement, 3),
+                                    .column = sqlite3_column_int64(statement, 4)};
+    problem.text = store_column_text(statement, 0, &r);
+    problem.code = store_column_text(statement, 1, &r);
+    problem.field = store_column_text(statement, 2, &r);
+    if (r < 0 || !store_is_within(problem.line, 0, UINT32_MAX) ||
+        !store_is_within(problem.column, 0, UINT32_MAX)) {
+        store_problem_fini(&problem);
+        return r < 0 ? r : -ERR_STORE_CORRUPT;
+    }
+    *out = problem;
+    return 0;
 }
 
 int store_file_save(struct store *store, const struct store_file *row)

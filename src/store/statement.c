@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define JOB_COLUMNS "id, name, state, problem, created_ms, updated_ms, attempt_id, hold, picked_id"
+#define JOB_COLUMNS                                                                                \
+    "id, name, state, problem, created_ms, updated_ms, attempt_id, hold, picked_id, "              \
+    "problem_code, problem_field, problem_line, problem_column"
 #define ATTEMPT_COLUMNS                                                                            \
     "id, job_id, number, model, resolution, duration_ms, input_video_ms, estimated_usd_micros, "   \
     "actual_usd_micros, intent_ms, submitted_ms, finished_ms, task_id, http_status, request_id, "  \
@@ -33,9 +35,10 @@ static const char *const store_sql[SQL_COUNT] = {
         "INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2",
     [SQL_META_SET] = "UPDATE meta SET value = ?2 WHERE key = ?1",
     [SQL_JOB_SAVE] =
-        "INSERT INTO job (" JOB_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) "
-        "ON CONFLICT (id) DO UPDATE SET name = ?2, state = ?3, problem = ?4, "
-        "updated_ms = ?6, attempt_id = ?7, hold = ?8, picked_id = ?9",
+        "INSERT INTO job (" JOB_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
+        "?10, ?11, ?12, ?13) ON CONFLICT (id) DO UPDATE SET name = ?2, state = ?3, problem = ?4, "
+        "updated_ms = ?6, attempt_id = ?7, hold = ?8, picked_id = ?9, problem_code = ?10, "
+        "problem_field = ?11, problem_line = ?12, problem_column = ?13",
     /* The row stays, with all that was paid for it. Proof: the user's rmdir, or a rename
      * onto the job. */
     [SQL_JOB_REMOVE] = "UPDATE job SET removed_name = name, name = NULL, removed_ms = ?2 "
@@ -46,7 +49,8 @@ static const char *const store_sql[SQL_COUNT] = {
                      "ifnull(http_status, 0) <> 0 OR task_id IS NOT NULL, hold FROM job "
                      "LEFT JOIN attempt ON attempt.id = attempt_id "
                      "WHERE name IS NOT NULL ORDER BY job.id",
-    [SQL_JOB_PROBLEM] = "SELECT problem FROM job WHERE id = ?1",
+    [SQL_JOB_PROBLEM] = "SELECT problem, problem_code, problem_field, problem_line, "
+                        "problem_column FROM job WHERE id = ?1",
     [SQL_ATTEMPT_INSERT] = "INSERT INTO attempt (" ATTEMPT_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, "
                            "?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, "
                            "?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)",

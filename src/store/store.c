@@ -19,14 +19,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { STORE_SCHEMA_VERSION = 8, STORE_ID_BATCH = 1024 };
+enum { STORE_SCHEMA_VERSION = 9, STORE_ID_BATCH = 1024 };
 
 /* The file `events`, one row per line. A line that has been read never moves. Lines about the time
  * before this table existed say less, but none is missing. */
 #define STORE_EVENTS_SCHEMA                                                                        \
     "CREATE TABLE event (end_bytes INTEGER PRIMARY KEY, line TEXT NOT NULL) STRICT;"               \
     "INSERT INTO event SELECT sum(length(CAST(line AS BLOB))) OVER (ORDER BY id), line FROM ("     \
-    "  SELECT id, '{\"time\":\"' || strftime('%Y-%m-%dT%H:%M:%S', time_ms / 1000, 'unixepoch') ||" \
+    "  SELECT id, '{\"schema\":1,\"time\":\"' || strftime('%Y-%m-%dT%H:%M:%S', time_ms / 1000, "   \
+    "'unixepoch') ||"                                                                              \
     "    printf('.%03dZ', time_ms % 1000) || '\",\"id\":' || job_id || ',\"job\":\"' ||"           \
     "    replace(replace(name, '\\', '\\\\'), '\"', '\\\"') || '\",\"state\":' ||"                 \
     "    CASE text WHEN 'created' THEN '\"draft\",\"previous\":null' ELSE '\"' ||"                 \
@@ -133,6 +134,11 @@ static const char *const store_migrations[STORE_SCHEMA_VERSION] = {
     "CREATE TABLE sent (attempt_id INTEGER PRIMARY KEY REFERENCES attempt(id),"
     "  body BLOB NOT NULL) STRICT;"
     "CREATE INDEX job_waiting ON job (attempt_id) WHERE state = 'waiting';",
+    /* What programs read of a problem; NULL and 0: an earlier version wrote the text alone. */
+    "ALTER TABLE job ADD COLUMN problem_code TEXT;"
+    "ALTER TABLE job ADD COLUMN problem_field TEXT;"
+    "ALTER TABLE job ADD COLUMN problem_line INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE job ADD COLUMN problem_column INTEGER NOT NULL DEFAULT 0;",
 };
 
 static int store_id_next(struct store *store, int64_t *next)

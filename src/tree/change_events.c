@@ -99,6 +99,16 @@ static void emit_files(const struct tree *tree, const struct job *job, unsigned 
     }
 }
 
+/* Tells of the names in videos/, if the mark says that there is a video. */
+static void emit_video(const struct tree *tree, enum tree_event kind, unsigned mark,
+                       const char *name)
+{
+    if (!(mark & MARK_VIDEO))
+        return;
+    emit(tree, kind, "videos/%s.mp4", name);
+    emit(tree, kind, "videos/%s.json", name);
+}
+
 /* A name that was there and is there now stands for another take. */
 static void emit_take(const struct tree *tree, const struct job *job, unsigned before, unsigned now)
 {
@@ -108,8 +118,7 @@ static void emit_take(const struct tree *tree, const struct job *job, unsigned b
         if (before & now & event_files[i].mark & (MARK_VIDEO | MARK_COVER))
             emit(tree, TREE_EVENT_CONTENT, "jobs/%s/%s", job->name, event_files[i].name);
     }
-    if (before & now & MARK_VIDEO)
-        emit(tree, TREE_EVENT_CONTENT, "videos/%s.mp4", job->name);
+    emit_video(tree, TREE_EVENT_CONTENT, before & now, job->name);
 }
 
 /* What stands in takes/ of a job that has just succeeded. */
@@ -146,13 +155,6 @@ static void emit_status(const struct tree *tree, enum tree_event kind, unsigned 
     if (mark & MARK_KNOWN)
         emit(tree, kind, "by-status/%s/%s", job_state_to_text((enum job_state)(mark & MARK_STATE)),
              name);
-}
-
-static void emit_video(const struct tree *tree, enum tree_event kind, unsigned mark,
-                       const char *name)
-{
-    if (mark & MARK_VIDEO)
-        emit(tree, kind, "videos/%s.mp4", name);
 }
 
 static void emit_root(const struct tree *tree, bool is_event)

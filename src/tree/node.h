@@ -31,6 +31,7 @@ enum node_kind {
     NODE_STATUS = 12, /* id: the state */
     NODE_MODEL = 13,  /* id: its index */
     NODE_DEFAULTS_ERROR = 14,
+    NODE_AGENTS = 15,
     NODE_JOB = 16, /* id: the job; the generated files follow, in the order of their table */
     NODE_GENERATED = 17,
     NODE_FILE = 128,  /* id: the user's file */
@@ -42,6 +43,9 @@ enum node_kind {
     NODE_ASSETS = 135,
     NODE_FIRST_FRAME = 136, /* id: the attempt */
     NODE_LAST_FRAME = 137,
+    NODE_SCHEMAS = 138,
+    NODE_SCHEMA = 139,      /* id: its index */
+    NODE_VIDEO_FACTS = 140, /* id: the attempt */
 };
 
 struct generated;
@@ -165,8 +169,9 @@ int node_get(struct tree *tree, uint64_t ino, struct node *out) NODISCARD;
 /* The kinds that other files refer to. */
 extern const struct node_ops by_status_ops, status_ops, videos_ops, job_link_ops;
 extern const struct node_ops models_ops, model_ops;
+extern const struct node_ops text_ops, schemas_ops, schema_ops;
 extern const struct node_ops jobs_ops, job_ops, file_ops, video_ops, cover_ops, generated_ops;
-extern const struct node_ops frame_ops;
+extern const struct node_ops frame_ops, video_facts_ops;
 extern const struct node_ops takes_ops, take_prompt_ops, assets_ops;
 extern const struct node_ops defaults_ops, defaults_error_ops;
 

@@ -6,6 +6,7 @@
 #include "tree_private.h"
 
 #include "seedancefs/base/cleanup.h"
+#include "seedancefs/base/err.h"
 #include "seedancefs/base/json.h"
 #include "seedancefs/base/text.h"
 #include "seedancefs/job/ctl.h"
@@ -45,15 +46,22 @@ static void write_error(struct json_writer *w, const struct job *job,
                         const struct job_detail *detail)
 {
     const struct store_attempt *attempt = job_attempt_get(detail);
+    struct job_cause cause;
+    const char *code = job_cause_get(job, &cause);
+    const char *message = job->has_problem ? attempt->error_message : NULL;
     json_write_key(w, "error");
-    if (!job->has_problem) {
+    if (!code) {
         json_write_null(w);
         return;
     }
+    if (!message)
+        message = job->has_problem ? job_problem_get(job) : job_prompt_problem_get(detail);
     json_write_object_begin(w);
-    json_write_member_string(w, "code", attempt->error_code);
-    json_write_member_string(
-        w, "message", attempt->error_message ? attempt->error_message : job_problem_get(job));
+    json_write_member_string(w, "code", code);
+    json_write_member_string(w, "message", message);
+    json_write_member_string(w, "field", cause.field[0] ? cause.field : NULL);
+    write_number(w, "line", cause.line ? (int64_t)cause.line : -1);
+    write_number(w, "column", cause.line ? (int64_t)cause.column : -1);
     write_number(w, "http_status", attempt->http_status > 0 ? attempt->http_status : -1);
     json_write_member_string(w, "request_id", attempt->request_id);
     json_write_object_end(w);
@@ -156,9 +164,12 @@ static int render_status_json(struct tree *tree, struct job *job, struct job_det
     struct json_writer w;
     json_writer_init(&w, out, JSON_PRETTY);
     json_write_object_begin(&w);
+    json_write_member_int64(&w, "schema", JOB_JSON_SCHEMA);
     json_write_member_string(&w, "name", job->name);
     json_write_member_string(&w, "state", job_state_to_text(job->state));
     json_write_member_string(&w, "reason", job_reason_get(detail));
+    int reason_code = job_reason_code_get(detail);
+    json_write_member_string(&w, "reason_code", reason_code ? err_name(reason_code) : NULL);
     json_write_member_string(&w, "task_id", attempt->task_id);
     json_write_member_string(&w, "model", attempt->model);
     json_write_member_string(&w, "resolution", attempt->resolution);

@@ -32,9 +32,6 @@ static int events_size(struct tree *tree, const struct node *node UNUSED, int64_
     return jobs_events_size(tree->settings.jobs, size);
 }
 
-static const struct node_ops readme_ops = {
-    .mode = S_IFREG | 0444, .entry_s = KEEP_LONG_S, .attr_s = KEEP_LONG_S, .render = readme_render};
-
 static const struct node_ops spend_ops = {ROOT_FILE_OPS, .is_size_slow = true, .size = spend_size,
                                           .changed_ms = all_changed_ms, .render = spend_render};
 
@@ -53,7 +50,8 @@ static const struct root_entry {
     enum node_kind kind;
     const struct node_ops *ops;
 } entries[] = {
-    {"README.txt", NODE_README, &readme_ops},
+    {"README.txt", NODE_README, &text_ops},
+    {"AGENTS.md", NODE_AGENTS, &text_ops},
     {"jobs", NODE_JOBS, &jobs_ops},
     {ASSETS_NAME, NODE_ASSETS, &assets_ops},
     {"spend.json", NODE_SPEND, &spend_ops},
@@ -61,6 +59,7 @@ static const struct root_entry {
     {"videos", NODE_VIDEOS, &videos_ops},
     {"by-status", NODE_BY_STATUS, &by_status_ops},
     {"models", NODE_MODELS, &models_ops},
+    {"schema", NODE_SCHEMAS, &schemas_ops},
     {DEFAULTS_NAME, NODE_DEFAULTS, &defaults_ops},
     {"defaults.error", NODE_DEFAULTS_ERROR, &defaults_error_ops},
     {"index.html", NODE_INDEX, &index_ops},
@@ -115,6 +114,7 @@ static const struct node_ops *kind_ops(enum node_kind kind)
     static const struct node_ops *const others[] = {
         [NODE_ROOT] = &root_ops,         [NODE_STATUS] = &status_ops,
         [NODE_MODEL] = &model_ops,       [NODE_JOB] = &job_ops,
+        [NODE_SCHEMA] = &schema_ops,     [NODE_VIDEO_FACTS] = &video_facts_ops,
         [NODE_FILE] = &file_ops,         [NODE_VIDEO] = &video_ops,
         [NODE_COVER] = &cover_ops,       [NODE_JOB_LINK] = &job_link_ops,
         [NODE_TAKES] = &takes_ops,       [NODE_TAKE_PROMPT] = &take_prompt_ops,

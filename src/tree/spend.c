@@ -377,6 +377,7 @@ int spend_render(struct tree *tree, const struct node *node UNUSED, struct buf *
         r = list.error;
     json_writer_init(&w, out, JSON_PRETTY);
     json_write_object_begin(&w);
+    json_write_member_int64(&w, "schema", JOB_JSON_SCHEMA);
     json_write_member_string(&w, "currency", "USD");
     if (r == 0)
         r = write_budget(tree, &w);

@@ -44,7 +44,7 @@ struct node media_node(struct job_take *take, enum media_kind kind)
                          .take = take};
 }
 
-static int take_get(struct tree *tree, struct node *node)
+int take_get(struct tree *tree, struct node *node)
 {
     struct job_take *take = jobs_take_get(tree->settings.jobs, node->id);
     if (!take || take->number == 0)

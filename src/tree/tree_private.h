@@ -6,6 +6,7 @@
  *   root.c        the root directory; what each inode number stands for
  *   views.c       videos/, by-status/
  *   job_nodes.c   jobs/, and the directory of a job
+ *   video_facts.c  videos/NAME.json
  *   take_nodes.c  takes/
  *   view_marks.c  when names of views came and went
  *   models.c      models/
@@ -18,7 +19,7 @@
  *   removed.c     videos of removed jobs
  *   frames.c      first and last pictures of videos
  *   change_events.c  what others are told of
- *   index.c, metrics.c, spend.c, readme.c  the files at the root
+ *   index.c, metrics.c, spend.c, texts.c  the files at the root
  *   render.c      the generated files of a job
  *   progress.c    how far a job is
  *   output.c      a job's video and cover
@@ -136,7 +137,6 @@ int generated_render(struct tree *tree, const struct node *node, struct buf *out
 int64_t cost_get(const struct job *job, const struct store_attempt *attempt, const char **what);
 
 /* The files at the root: operations of nodes. */
-int readme_render(struct tree *tree, const struct node *node, struct buf *out);
 int spend_render(struct tree *tree, const struct node *node, struct buf *out);
 int metrics_render(struct tree *tree, const struct node *node, struct buf *out);
 int index_render(struct tree *tree, const struct node *node, struct buf *out);
@@ -265,7 +265,12 @@ void frames_remove(const struct tree *tree, int64_t take_id);
 /* The directory of files that jobs share. */
 #define ASSETS_NAME "assets"
 
+/* video_facts.c: videos/NAME.json of the take */
+struct node video_facts_node(struct job_take *take);
+
 /* take_nodes.c */
+/* The operations `get` of a node whose id is that of a take, and `changed_ms`. */
+int take_get(struct tree *tree, struct node *node) NODISCARD;
 struct node takes_node(struct job *job);
 struct node media_node(struct job_take *take, enum media_kind kind);
 struct node frame_node(struct job_take *take, enum job_frame frame);

@@ -2,6 +2,7 @@
  * Views: the same jobs in another order.
  *
  *   videos/NAME.mp4        the file jobs/NAME/output.mp4 once more, of each job that has one
+ *   videos/NAME.json       what it was made from; see video_facts.c
  *   by-status/STATUS/NAME  -> ../../jobs/NAME, one directory for each status word
  *
  * A lookup finds a name among the jobs. A listing walks all jobs in the order of their ids and
@@ -13,16 +14,29 @@
  */
 #include "tree_private.h"
 
+#include "seedancefs/base/number.h"
 #include "seedancefs/base/text.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static const char video_ending[] = ".mp4";
+/* The names of a job in a view: in by-status its own. */
+static const char *const video_endings[] = {".mp4", ".json"};
+static const char *const link_endings[] = {""};
 
 static bool is_videos(const struct node *view)
 {
     return view->kind == NODE_VIDEOS;
+}
+
+static const char *const *endings(const struct node *view)
+{
+    return is_videos(view) ? video_endings : link_endings;
+}
+
+static size_t endings_count(const struct node *view)
+{
+    return is_videos(view) ? ARRAY_COUNT(video_endings) : ARRAY_COUNT(link_endings);
 }
 
 /* Whether this job stands in the view. */
@@ -31,10 +45,11 @@ static bool view_has(const struct node *view, const struct job *job)
     return is_videos(view) ? output_is_there(job, MEDIA_VIDEO) : (int64_t)job->state == view->id;
 }
 
-static struct node view_node(const struct node *view, struct job *job)
+static struct node view_node(const struct node *view, struct job *job, size_t ending)
 {
     if (is_videos(view))
-        return media_node(output_take(job), MEDIA_VIDEO);
+        return ending == 0 ? media_node(output_take(job), MEDIA_VIDEO)
+                           : video_facts_node(output_take(job));
     return (struct node){.ops = &job_link_ops, .kind = NODE_JOB_LINK, .id = job->id, .job = job};
 }
 
@@ -42,31 +57,39 @@ static int view_lookup(struct tree *tree, const struct node *view, const char *n
                        struct node *out)
 {
     char job_name[TEXT_NAME_MAX + 1];
-    const char *ending = is_videos(view) ? video_ending : "";
     size_t len = strlen(name);
-    if (len > TEXT_NAME_MAX + strlen(ending))
-        return -ENAMETOOLONG;
-    if (len <= strlen(ending) || strcmp(name + len - strlen(ending), ending) != 0)
-        return -ENOENT;
-    (void)snprintf(job_name, sizeof(job_name), "%.*s", (int)(len - strlen(ending)), name);
-    struct job *job = jobs_find(tree->settings.jobs, job_name);
-    if (!job || !view_has(view, job))
-        return -ENOENT;
-    *out = view_node(view, job);
-    return 0;
+    for (size_t i = 0; i < endings_count(view); i++) {
+        const char *ending = endings(view)[i];
+        size_t stem = len - min_size(len, strlen(ending));
+        if (stem == 0 || strcmp(name + stem, ending) != 0)
+            continue;
+        if (stem > TEXT_NAME_MAX)
+            return -ENAMETOOLONG;
+        (void)snprintf(job_name, sizeof(job_name), "%.*s", (int)stem, name);
+        struct job *job = jobs_find(tree->settings.jobs, job_name);
+        if (!job || !view_has(view, job))
+            return -ENOENT;
+        *out = view_node(view, job, i);
+        return 0;
+    }
+    return len > TEXT_NAME_MAX + sizeof(".json") - 1 ? -ENAMETOOLONG : -ENOENT;
 }
 
+/* Each job has as many offsets as names: job n has those from 2 + n * names on. */
 static int view_next(struct tree *tree, const struct node *view, struct node_child *child)
 {
-    struct job *job = jobs_next(tree->settings.jobs, child->next - 2);
+    int64_t names = (int64_t)endings_count(view);
+    int64_t at = child->next - 2;
+    int64_t id = at / names;
+    struct job *job = jobs_next(tree->settings.jobs, id - 1);
     while (job && !view_has(view, job))
         job = jobs_next(tree->settings.jobs, job->id);
     if (!job)
         return 0;
-    child->node = view_node(view, job);
-    child->next = job->id + 2;
-    (void)snprintf(child->name, sizeof(child->name), "%s%s", job->name,
-                   is_videos(view) ? video_ending : "");
+    size_t ending = job->id == id ? (size_t)(at % names) : 0;
+    child->node = view_node(view, job, ending);
+    child->next = job->id * names + (int64_t)ending + 3;
+    (void)snprintf(child->name, sizeof(child->name), "%s%s", job->name, endings(view)[ending]);
     return 1;
 }
 

@@ -21,7 +21,7 @@ history_has() { history | grep -qF "$1"; }
     wait_until 20 history_has '"failed"'
     mv "$J/cat" "$J/lion"
     rm -r "$J/lion"
-    history | jq -es 'all(keys_unsorted == ["time","id","job","state","previous","attempt","task_id","reason"]) and
+    history | jq -es 'all(keys_unsorted == ["schema","time","id","job","state","previous","attempt","task_id","reason"]) and
         (map(.time) | . == sort) and all(.time | test("^20[0-9-]{8}T[0-9:]{8}\\.[0-9]{3}Z$"))'
     [ "$(history | jq -r 'select(.id == 1) | "\(.job) \(.previous) \(.state)"')" = 'cat null draft
 cat draft waiting
@@ -72,11 +72,13 @@ assert b"".join(os.pread(fd, 1, i) for i in range(300)) == whole[:300]
     sqlite3 "$DATA/jobs.sqlite" 'DROP TABLE event; DROP VIEW attempt_money; DROP INDEX job_held; ALTER TABLE job DROP COLUMN hold; DROP INDEX take_of_job;
         DROP INDEX job_removed; ALTER TABLE job DROP COLUMN picked_id; ALTER TABLE attempt DROP COLUMN take;
         ALTER TABLE attempt DROP COLUMN take_hidden; ALTER TABLE attempt DROP COLUMN take_problem;
-        ALTER TABLE attempt DROP COLUMN take_readers; DROP TABLE take_prompt; DROP TABLE input; DROP TABLE sent; DROP INDEX job_waiting; PRAGMA user_version = 3'
+        ALTER TABLE attempt DROP COLUMN take_readers; DROP TABLE take_prompt; DROP TABLE input; DROP TABLE sent; DROP INDEX job_waiting;
+        ALTER TABLE job DROP COLUMN problem_code; ALTER TABLE job DROP COLUMN problem_field;
+        ALTER TABLE job DROP COLUMN problem_line; ALTER TABLE job DROP COLUMN problem_column; PRAGMA user_version = 3'
     mount_fs
     history | jq -es --arg odd "$odd" 'map(.state) == ["draft", "waiting", "submitting", "queued", "running", "succeeded"] and
         (map(.previous) == [null] + map(.state)[:-1]) and all(.job == $odd and .id == 1) and
-        all(keys_unsorted == ["time","id","job","state","previous","attempt","task_id","reason"])'
+        all(keys_unsorted == ["schema","time","id","job","state","previous","attempt","task_id","reason"])'
     [ "$(history | jq -r .time)" = "$(cut -d' ' -f1 "$J/$odd/log" | sed '/finished the video/d' |
         sed -n '1,5p;$p')" ]
     mkdir "$J/new"

@@ -62,12 +62,12 @@ for name in os.listdir(J):
     [ "$(creates)" -eq 3 ]
 }
 
-# S-FILE-2: `status.json` is one JSON object with the members name, state, reason, task_id, model, resolution,
-#   duration_s, attempt, created_at, submitted_at, finished_at, updated_at, progress (fraction, eta_s), cost (currency,
-#   estimated, actual, at_risk), error (code, message, http_status, request_id) output (bytes, cached_bytes,
-#   url_expires_at, archived), take (the number of the picked one), takes (of each take, bytes, finished_at, hidden),
-#   depends_on, needed_by and inputs_changed (S-LINK-9).
-#   Times are RFC 3339 in UTC, money is a decimal string, and a value that is not known is null.
+# S-FILE-2: `status.json` is one JSON object with the members schema, name, state, reason, reason_code, task_id, model,
+#   resolution, duration_s, attempt, created_at, submitted_at, finished_at, updated_at, progress (fraction, eta_s), cost
+#   (currency, estimated, actual, at_risk), error (code, message, field, line, column, http_status, request_id), output
+#   (bytes, cached_bytes, url_expires_at, archived), take (the number of the picked one), takes (of each take, bytes,
+#   finished_at, hidden), depends_on, needed_by and inputs_changed (S-LINK-9). Times are RFC 3339 in UTC, money is a
+#   decimal string, and a value that is not known is null.
 @test "S-FILE-2: status.json" {
     mount_fs
     mkdir "$J/draft"
@@ -75,7 +75,7 @@ for name in os.listdir(J):
         .output == null and .cost == {"currency": "USD", "estimated": null, "actual": null, "at_risk": null} and
         .progress == {"fraction": 0, "eta_s": null}' "$J/draft/status.json"
     make_job cat
-    local members='["name","state","reason","task_id","model","resolution","duration_s","attempt","created_at","submitted_at","finished_at","updated_at","progress","cost","error","output","take","takes","depends_on","needed_by","inputs_changed"]'
+    local members='["schema","name","state","reason","reason_code","task_id","model","resolution","duration_s","attempt","created_at","submitted_at","finished_at","updated_at","progress","cost","error","output","take","takes","depends_on","needed_by","inputs_changed"]'
     for job in draft cat; do
         jq -e "keys_unsorted == $members" "$J/$job/status.json"
     done
@@ -88,7 +88,7 @@ for name in os.listdir(J):
             (.archived | type) == "boolean")' "$J/cat/status.json"
     echo '{"prompt": "[[fail]]"}' >"$J/bad/prompt.json"
     wait_status bad failed
-    jq -e '.error | keys_unsorted == ["code","message","http_status","request_id"] and
+    jq -e '.error | keys_unsorted == ["code","message","field","line","column","http_status","request_id"] and
         .code == "OutputVideoSensitiveContentDetected" and (.message | length > 9)' "$J/bad/status.json"
 }
 

@@ -143,7 +143,7 @@ settled() {
         has 'No task was created and nothing was charged' "$J/job$status/error"
         has '0.00 USD (not charged: rejected' "$J/job$status/cost"
         jq -e '.error == {"code": "InvalidParameter", "message": "The prompt is bad. Request id: 0217abc",
-            "http_status": '$status', "request_id": "0217abc"}' "$J/job$status/status.json"
+            "field": null, "line": null, "column": null, "http_status": '$status', "request_id": "0217abc"}' "$J/job$status/status.json"
     done
     settled 7
     restart_fs

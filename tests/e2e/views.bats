@@ -18,7 +18,7 @@ mtime() { stat -c %.Y "$MNT/$1"; }
     mkdir "$J/draft"
     echo '{"prompt": "[[fail]]"}' >"$J/dog/prompt.json"
     wait_status dog failed
-    [ "$(names_in videos)" = 'a b ü.mp4 cat.mp4 ' ]
+    [ "$(names_in videos)" = 'a b ü.json a b ü.mp4 cat.json cat.mp4 ' ]
     local inode
     inode=$(stat -c '%i %h %F' "$J/cat/output.mp4")
     [[ $inode == *' 2 regular file' ]]
@@ -32,14 +32,14 @@ mtime() { stat -c %.Y "$MNT/$1"; }
     run ffprobe -v error -show_entries format=format_name -of csv=p=0 "$MNT/videos/cat.mp4"
     [[ $output == *mp4* ]]
     mv "$J/cat" "$J/tom"
-    [ "$(names_in videos)" = 'a b ü.mp4 tom.mp4 ' ]
+    [ "$(names_in videos)" = 'a b ü.json a b ü.mp4 tom.json tom.mp4 ' ]
     [ "$(stat -c '%i %h %F' "$MNT/videos/tom.mp4")" = "$inode" ]
     fails cat "$MNT/videos/cat.mp4"
     rm "$J/tom/output.mp4"
     rm -r "$J/a b ü"
     [ "$(names_in videos)" = '' ]
     restart_fs
-    [ "$(names_in videos)" = 'tom.mp4 ' ]
+    [ "$(names_in videos)" = 'tom.json tom.mp4 ' ]
     [ "$(creates)" -eq 3 ]
 }
 

@@ -45,7 +45,31 @@
     X(MEDIA_STATUS, EIO, true, "the media server refused the request")                             \
     X(MEDIA_CHANGED, ESTALE, false, "the video changed on the server while it was read")           \
     X(MEDIA_EXPIRED, EIO, false, "the video's URL has expired and could not be renewed")           \
-    X(MEDIA_GONE, EIO, false, "the service no longer has this video")
+    X(MEDIA_GONE, EIO, false, "the service no longer has this video")                              \
+    X(MEDIA_DAMAGED, EIO, false, "the video on disk is damaged")                                   \
+    X(ACCOUNT_REFUSED, EACCES, false, "the service refused the account")                           \
+    X(QUOTA, EDQUOT, false, "a quota of the account is used up")                                   \
+    X(THROTTLED, EAGAIN, true, "the service asked to wait")                                        \
+    X(MAX_ACTIVE, EAGAIN, true, "as many jobs are under way as --max-active allows")               \
+    X(WAITS_FOR_QUIET, EAGAIN, true, "something was done in the job's directory just now")         \
+    X(WAITS_FOR_TURN, EAGAIN, true, "the jobs before it are sent first")                           \
+    X(WAITS_FOR_JOB, EAGAIN, true, "another job has not made its input yet")                       \
+    X(WAITS_FOR_INPUT, EAGAIN, true, "an input is being made ready or looked at")                  \
+    X(HELD, EAGAIN, false, "the user wants to order it by submit")                                 \
+    X(HELD_COPY, EAGAIN, false, "it looks like a copy of a job")                                   \
+    X(HELD_RESTORED, EAGAIN, false, "the data directory is a copy")                                \
+    X(INPUT_MISSING, ENOENT, false, "a file that the prompt names is not there")                   \
+    X(INPUT_CHANGED, ESTALE, false, "what it needs is not there, or another one")                  \
+    X(PRICE_RISEN, EDQUOT, false, "it costs more than what was accepted")                          \
+    X(NOT_SUBMITTED, EAGAIN, false, "seedancefs ended before the prompt was submitted")            \
+    X(PROMPT_REOPENED, EAGAIN, false, "the prompt may be written anew")                            \
+    X(STALE, EAGAIN, true, "the service does not say how the task is doing")                       \
+    X(OUTCOME_UNKNOWN, EIO, false, "it is not known whether a task was created")                   \
+    X(TASK_REJECTED, EIO, false, "the service refused the request")                                \
+    X(TASK_FAILED, EIO, false, "the service could not make the video")                             \
+    X(TASK_CANCELLED, EIO, false, "the task was cancelled at the service")                         \
+    X(TASK_EXPIRED, EIO, false, "the task has expired at the service")                             \
+    X(TASK_LOST, EIO, false, "the service does not know the task")
 
 enum err_code {
     ERR_BASE = 10000, /* far above any errno */
@@ -60,6 +84,9 @@ int err_errno(int r);
 
 /* "HTTP_CONNECT", or "ENOSPC": a name for logs. Static storage. */
 const char *err_name(int r);
+
+/* The negative code of a name that err_name() has given; 0 for other texts. */
+int err_parse(const char *name);
 
 /* A sentence without a full stop, for people. Static storage (strerror's for plain errnos). */
 const char *err_sentence(int r);

@@ -16,6 +16,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* `schema` in status.json, spend.json and the lines of `events`: it grows when a member changes its
+ * meaning or goes, not when one is added. The files of schema/ describe it. */
+enum { JOB_JSON_SCHEMA = 1 };
+
 struct job_detail;
 struct job_file;
 struct jobs;
@@ -151,6 +155,16 @@ enum job_take_name { JOB_TAKE_VIDEO = 1, JOB_TAKE_PROMPT = 2 };
 int job_take_hidden_set(struct job_take *take, unsigned hidden) NODISCARD;
 /* Appends the prompt as the user wrote it. -ENODATA: the take was adopted. */
 int job_take_prompt_get(struct job_take *take, struct buf *out) NODISCARD;
+/* What the take was made from, in the order of its request. `path` is as the prompt names it; `made`
+ * is the take of a job that made it, NULL for a file of the user, and for what was removed. */
+struct job_take_input {
+    const char *field;
+    const char *path;
+    const struct job_take *made;
+};
+typedef void job_take_input_fn(void *context, const struct job_take_input *input);
+int job_take_inputs_each(const struct job_take *take, job_take_input_fn *fn,
+                         void *context) NODISCARD;
 /* Whether it has one. */
 bool job_take_has_prompt(struct job_take *take);
 
@@ -159,6 +173,8 @@ const struct store_attempt *job_attempt_get(const struct job_detail *detail); /*
 struct job_file *job_files_get(const struct job_detail *detail); /* the first of a utlist */
 /* Why the job waits, is held or is stale, one sentence; NULL: none of them. Lent. */
 const char *job_reason_get(struct job_detail *detail);
+/* The code of base/err that says the same to programs: after job_reason_get(). 0: no reason. */
+int job_reason_code_get(const struct job_detail *detail);
 /* Why no second prompt was made, for `error`; NULL: none was wanted. */
 const char *job_prompt_problem_get(const struct job_detail *detail);
 
@@ -189,6 +205,17 @@ int job_estimate_get(struct job *job, struct store_attempt *out) NODISCARD;
 
 /* The text of `error`, of a job whose detail is loaded; NULL: nothing is wrong. Lent. */
 const char *job_problem_get(const struct job *job);
+
+/* What is wrong, for programs. */
+struct job_cause {
+    int code;        /* of base/err */
+    char field[96];  /* of the prompt, as users write it; "": none */
+    unsigned line;   /* of the prompt, from 1; 0: there is no place to point at */
+    unsigned column; /* from 1, in code points */
+};
+/* The name of the code, or the service's own word where the service says what is wrong; NULL:
+ * nothing is wrong. Lent until the job changes. */
+const char *job_cause_get(const struct job *job, struct job_cause *out);
 
 /* "name state=… attempt=…", for log lines and debuggers. */
 void job_to_text(const struct job *job, char *out, size_t size);

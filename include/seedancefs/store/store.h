@@ -33,11 +33,21 @@ struct store;
 enum store_durability { STORE_LAZY, STORE_DURABLE };
 
 /* A job as the list of jobs shows it. */
+/* What is wrong with a job: the text of `error`, and the same for programs. */
+struct store_problem {
+    char *text;
+    char *code;   /* a name that err_name() gives; NULL: an earlier version wrote the text alone, or
+                    the service's own word says it */
+    char *field;  /* of the prompt; NULL: none */
+    int64_t line; /* from 1; 0: none */
+    int64_t column;
+};
+
 struct store_job {
     int64_t id;
-    char *name;    /* NULL once the job was removed */
-    char *state;   /* a word of DESIGN's state table; the job layer knows them */
-    char *problem; /* text of the `error` file; NULL: none */
+    char *name;                   /* NULL once the job was removed */
+    char *state;                  /* a word of DESIGN's state table; the job layer knows them */
+    struct store_problem problem; /* .text NULL: nothing is wrong */
     int64_t created_ms;
     int64_t updated_ms; /* last transition */
     int64_t attempt_id; /* 0: none */
@@ -174,7 +184,8 @@ int store_job_save(struct store *store, const struct store_job *row) NODISCARD;
 int store_job_remove(struct store *store, int64_t id, int64_t now_ms) NODISCARD;
 typedef int store_job_fn(void *context, struct store_job *row); /* takes what it wants; < 0 ends */
 int store_job_each(struct store *store, store_job_fn *fn, void *context) NODISCARD;
-int store_job_problem_get(struct store *store, int64_t id, char **out) NODISCARD;
+int store_job_problem_get(struct store *store, int64_t id, struct store_problem *out) NODISCARD;
+void store_problem_fini(struct store_problem *problem);
 
 /* `body` is the exact request, `display` its readable form. */
 int store_attempt_insert(struct store *store, const struct store_attempt *row, const void *body,

@@ -85,7 +85,7 @@ static int job_save(struct store *store, int64_t id, const char *name, const cha
     struct store_job row = {.id = id,
                             .name = name_copy,
                             .state = state,
-                            .problem = problem_copy,
+                            .problem = {.text = problem_copy, .line = problem ? 7 : 0},
                             .created_ms = 11,
                             .updated_ms = 12};
     int r = store_job_save(store, &row);
@@ -115,7 +115,7 @@ static int list_add(void *context, struct store_job *row)
     strcat(list->names, " ");
     list->count++;
     list->last = *row;
-    list->last.name = list->last.state = list->last.problem = NULL;
+    list->last.name = list->last.state = NULL;
     return list->end_with;
 }
 
@@ -225,7 +225,7 @@ static void test_store__a_link_to_its_directory_is_followed_and_none_in_it(void 
 static void test_store__rows_are_there_after_a_reopening(void **state UNUSED)
 {
     struct fixture f;
-    char *problem = NULL;
+    struct store_problem problem = {0};
     struct list list = {.count = 0};
     setup(&f);
     assert_int_equal(job_add(f.store, STORE_LAZY, 3, "c"), 0);
@@ -234,10 +234,12 @@ static void test_store__rows_are_there_after_a_reopening(void **state UNUSED)
     reopen(&f);
     assert_jobs(&f, "a b c "); /* in the order of ids */
     assert_int_equal(store_job_problem_get(f.store, 2, &problem), 0);
-    assert_string_equal(problem, "what is wrong");
-    free(problem);
+    assert_string_equal(problem.text, "what is wrong");
+    assert_null(problem.code);
+    assert_int_equal(problem.line, 7);
+    store_problem_fini(&problem);
     assert_int_equal(store_job_problem_get(f.store, 1, &problem), 0);
-    assert_null(problem);
+    assert_null(problem.text);
     assert_int_equal(store_job_problem_get(f.store, 9, &problem), -ENOENT);
     /* Saved again, the row is replaced; the day it was made stays. */
     char name[] = "b2";
@@ -420,6 +422,8 @@ static void test_store__a_database_from_before_takes_gets_them(void **state UNUS
         "take_readers;"
         "DROP TABLE take_prompt; DROP TABLE input; DROP TABLE sent; DROP INDEX job_waiting; ALTER "
         "TABLE job DROP COLUMN picked_id;"
+        "ALTER TABLE job DROP COLUMN problem_code; ALTER TABLE job DROP COLUMN problem_field;"
+        "ALTER TABLE job DROP COLUMN problem_line; ALTER TABLE job DROP COLUMN problem_column;"
         "UPDATE job SET state = 'succeeded', attempt_id = 12 WHERE id = 1;"
         "PRAGMA user_version = 4;"; /* 5 makes the view again, and 6 what the next line removes */
     static const char without_hold[] = "DROP INDEX job_held; ALTER TABLE job DROP COLUMN hold;";

@@ -168,7 +168,7 @@ static void test_index__prompts_and_errors_are_text(void **state UNUSED)
         assert_int_equal(user_write(job, JOB_PROMPT_NAME, text), 0);
         (void)snprintf(text, sizeof(text), "dir=\"auto\">%s</p>", rows[i].html);
         assert_has(card_of(&g, "cat"), text);
-        job_problem_set(detail_of(job), "%s", "<u>wrong</u> & \xff");
+        job_problem_set(detail_of(job), -ERR_BUDGET, "%s", "<u>wrong</u> & \xff");
         index_changed(g.tree);
         assert_has(card_of(&g, "cat"), "&lt;u&gt;wrong&lt;/u&gt; &amp; \\xff</pre>");
         job_problem_clear(detail_of(job));
@@ -464,14 +464,14 @@ static void test_index__a_page_for_others_has_no_words_of_a_private_prompt(void 
         g.tree->settings.is_shared = i > 0;
         assert_int_equal(job_file_mode_set(prompt, is_private ? 0640 : i ? 0644 : 0600), 0);
         job_problem_clear(detail_of(job));
-        job_reason_set(detail_of(job), "because");
+        job_reason_set(detail_of(job), -ERR_WAITS_FOR_JOB, "because");
         index_changed(g.tree);
         const char *card = card_of(&g, "cat");
         assert_has(card, ">cat</a>");
         assert_has(card, "jobs/cat/output.mp4");
         (is_private ? assert_has_not : assert_has)(card, words[0]);
         (is_private ? assert_has_not : assert_has)(card, words[2]);
-        job_problem_set(detail_of(job), "wrong");
+        job_problem_set(detail_of(job), -ERR_BUDGET, "wrong");
         index_changed(g.tree);
         (is_private ? assert_has_not : assert_has)(card_of(&g, "cat"), words[1]);
     }

@@ -205,7 +205,7 @@ static void test_tree__inode_numbers_are_arithmetic_and_stay(void **state UNUSED
     }
     const uint64_t wrong[] = {
         0,
-        15,
+        node_ino(NODE_VIDEO_FACTS, 77777),
         16,
         17,
         255,
@@ -493,8 +493,8 @@ static void test_tree__messages_of_the_service_show_no_secrets_and_no_commands(v
     struct job *job = job_queued(&f.w, "cat", "cgt-1");
     struct job_detail *detail = detail_of(job);
     assert_int_equal(job_text_set(&detail->attempt.error_message, message), 0);
-    job_reason_set(detail, "%s", message);
-    job_problem_set(detail, "%s", message);
+    job_reason_set(detail, -ERR_STALE, "%s", message);
+    job_problem_set(detail, -ERR_STALE, "%s", message);
     job_persist(job, message);
     for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
         struct buf text;
@@ -603,9 +603,10 @@ static void test_tree__a_listing_resumes_at_any_offset(void **state UNUSED)
         assert_int_equal(user_write(job, name, "x"), 0);
         job_make_named(&f.w, name);
     }
-    const uint64_t directories[] = {TREE_ROOT_INO, jobs_ino(&f), job_ino(&f, "done")};
+    const uint64_t directories[] = {TREE_ROOT_INO, jobs_ino(&f), job_ino(&f, "done"),
+                                    ino_of(&f, TREE_ROOT_INO, "videos")};
     /* At the root all but defaults.error and events. */
-    static const size_t counts[] = {2 + 10, 8, 2 + 12 + 5};
+    static const size_t counts[] = {2 + 12, 8, 2 + 12 + 5, 4};
     for (size_t d = 0; d < ARRAY_COUNT(directories); d++) {
         list(&f, directories[d], 0, 64, &all);
         assert_int_equal(all.count, counts[d]);
