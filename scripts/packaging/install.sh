@@ -27,6 +27,7 @@ table() {
 644 $share/zsh/_seedance-sim $ZSHDIR
 644 $share/systemd/system/seedancefs@.service $PREFIX/lib/systemd/system
 644 $share/systemd/user/seedancefs.service $PREFIX/lib/systemd/user
+644 $share/systemd/user/seedancefs@.service $PREFIX/lib/systemd/user
 644 $root/README.md $doc
 644 $root/LICENSE $doc
 END

@@ -36,7 +36,7 @@ same() { diff "$1" "$2" >&2 || { echo "$1 and $2 differ" >&2; return 1; }; }
     for file in bin/seedancefs bin/seedance-sim share/man/man1/seedancefs.1 share/man/man1/seedance-sim.1 \
         share/man/man5/seedancefs.5 share/bash-completion/completions/seedancefs \
         share/zsh/site-functions/_seedancefs lib/systemd/system/seedancefs@.service \
-        lib/systemd/user/seedancefs.service share/doc/seedancefs/README.md share/doc/seedancefs/LICENSE; do
+        lib/systemd/user/seedancefs.service lib/systemd/user/seedancefs@.service share/doc/seedancefs/README.md share/doc/seedancefs/LICENSE; do
         [ -s "$file" ] || { echo "$file is not there" >&2; return 1; }
     done
     [ sbin/mount.fuse.seedancefs -ef bin/seedancefs ]

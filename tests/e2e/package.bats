@@ -52,7 +52,8 @@ field() { dpkg-deb -f "$DEB" "$1"; }
     for file in usr/bin/seedancefs usr/share/man/man1/seedancefs.1.gz usr/share/man/man5/seedancefs.5.gz \
         usr/share/doc/seedancefs/copyright usr/share/doc/seedancefs/changelog.gz \
         usr/share/bash-completion/completions/seedancefs usr/share/zsh/vendor-completions/_seedancefs \
-        usr/lib/systemd/system/seedancefs@.service usr/lib/systemd/user/seedancefs.service; do
+        usr/lib/systemd/system/seedancefs@.service usr/lib/systemd/user/seedancefs.service \
+        usr/lib/systemd/user/seedancefs@.service; do
         grep -qxF "./$file" "$DIR/files" || { echo "$file is not in the package" >&2; return 1; }
     done
     [ "$DIR/x/usr/sbin/mount.fuse.seedancefs" -ef "$DIR/x/usr/bin/seedancefs" ]
@@ -104,6 +105,7 @@ everything() { (cd "$DIR/root" && find . -path ./var/lib/dpkg -prune -o -print |
     ln -s /lib/systemd/system/seedancefs@.service "$system/graphical.target.wants/seedancefs@bob.service"
     ln -s /lib/systemd/system/other.service "$system/multi-user.target.wants/other.service"
     ln -s /usr/lib/systemd/user/seedancefs.service "$DIR/root/etc/systemd/user/default.target.wants/seedancefs.service"
+    ln -s /usr/lib/systemd/user/seedancefs@.service "$DIR/root/etc/systemd/user/default.target.wants/seedancefs@work.service"
     # Not empty: somebody has put it there while nothing was mounted.
     mkdir -p "$DIR/root/srv/seedance/carol/notes"
     dpkg_ --install "$DEB" # as an upgrade

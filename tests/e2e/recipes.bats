@@ -13,7 +13,13 @@ setup() {
     J=$MNT/jobs
     cd "$DIR/work"
 }
-teardown() { [ -z "${DIR:-}" ] || { cd /; end_smbd || true; end_world; }; }
+teardown() {
+    [ -n "${DIR:-}" ] || return 0
+    cd /
+    end_smbd || true
+    [ ! -e "$DIR/bin/systemctl" ] || unmount_all "$HOME"
+    end_world
+}
 
 DOCUMENT=$ROOT/docs/RECIPES.md
 # block NAME   what stands between the fences after <!-- block: NAME -->, as a file of that name here
@@ -410,32 +416,40 @@ for path, raw in zip(paths, json.load(open(sys.argv[1]))):
     [ "$(creates)" -eq 1 ]
 }
 
-# systemctl, for the one unit and the one command of the recipe: what the unit says is what is done.
+# systemctl, for the two units of a user and the commands of the recipes: what the unit says is what is done.
 fake_systemctl() {
-    mkdir -p "$DIR/bin" "$DIR/credentials"
+    mkdir -p "$DIR/bin"
     cat >"$DIR/bin/systemctl" <<'END'
 #!/bin/bash
 set -eu
-[ "$*" = '--user enable --now seedancefs' ]
-unit() { sed -nE "s/^$1=-?//p" "$UNIT" | sed "s|%h|$HOME|g; s|%E|$HOME/.config|g; s|@BINDIR@|${SEEDANCEFS%/*}|g"; }
+service=${*: -1}
+name=${service#seedancefs} name=${name#@}
+UNIT=$UNITS/seedancefs${name:+@}.service told=$DIR/told$name CREDENTIALS_DIRECTORY=$DIR/credentials$name
+unit() { sed -nE "s/^$1=-?//p" "$UNIT" | sed "s|%h|$HOME|g; s|%E|$HOME/.config|g; s|%i|$name|g; s|@BINDIR@|${SEEDANCEFS%/*}|g"; }
+if [ "$*" = "--user reload $service" ]; then
+    eval "$(unit ExecReload)"
+    exit
+fi
+[ "$*" = "--user enable --now $service" ]
 [ "$(unit Type)" = notify ]
 credential=$(unit LoadCredential)
-install -m 400 "${credential#*:}" "$DIR/credentials/${credential%%:*}"
+mkdir -p "$CREDENTIALS_DIRECTORY"
+install -m 400 "${credential#*:}" "$CREDENTIALS_DIRECTORY/${credential%%:*}"
 eval "$(unit ExecStartPre)"
 . "$(unit EnvironmentFile)" 2>/dev/null || OPTIONS=$(sed -n 's/^OPTIONS=//p' "$(unit EnvironmentFile)")
 cd /
 # The address and the pace are what the test adds.
-OPTIONS="$OPTIONS --api-url $API --poll-interval 0.05 --settle 0" CREDENTIALS_DIRECTORY=$DIR/credentials setsid "$PYTHON" "$ROOT/tests/e2e/notify.py" \
-    "$DIR/notify" "$DIR/told" bash -c "exec $(unit ExecStart)" >"$DIR/journal" 2>&1 &
+OPTIONS="$OPTIONS --api-url $API --poll-interval 0.05 --settle 0" CREDENTIALS_DIRECTORY=$CREDENTIALS_DIRECTORY setsid "$PYTHON" "$ROOT/tests/e2e/notify.py" \
+    "$DIR/notify$name" "$told" bash -c "exec $(unit ExecStart)" >"$DIR/journal$name" 2>&1 &
 for _ in {1..500}; do
-    ! grep -qs READY=1 "$DIR/told" || exit 0
+    ! grep -qs READY=1 "$told" || exit 0
     sleep 0.02
 done
-cat "$DIR/journal" >&2
+cat "$DIR/journal$name" >&2
 exit 1
 END
     chmod +x "$DIR/bin/systemctl"
-    export DIR API ROOT PYTHON UNIT=$ROOT/scripts/packaging/systemd/user/seedancefs.service
+    export DIR API ROOT PYTHON UNITS=$ROOT/scripts/packaging/systemd/user
     PATH=$DIR/bin:$PATH
 }
 
@@ -459,6 +473,48 @@ END
     [ -z "$(ls -A "$MNT")" ]
     # The key, where the recipe takes it from and puts it, is in these two files alone.
     rm "$HOME/key-from-the-mail" "$HOME/.config/seedancefs/api-key" "$DIR/credentials/tokenhub-api-key"
+}
+
+# S-INSTALL-13: `systemctl --user enable --now seedancefs@NAME` mounts `~/seedance-NAME`, with a data directory, a key
+#   and options of its own. One user can have several such mounts at the same time. `systemctl reload` of any service sends
+#   SIGHUP, and the mount stays.
+@test "S-INSTALL-13: two services of one user" {
+    fake_systemctl
+    unset TOKENHUB_API_KEY XDG_DATA_HOME
+    mv "$DIR/key" "$HOME/key-from-the-mail"
+    echo wrong-key >"$HOME/key-of-work"
+    block service.sh
+    dash -e service.sh 3>&- >/dev/null
+    block service-work.sh
+    dash -e service-work.sh 3>&- >shown
+    DATA=$HOME/.local/share/seedancefs
+    plain=$(daemon_pid)
+    DATA=$HOME/.local/share/seedancefs-work
+    work=$(daemon_pid)
+    [ "$plain" -ne "$work" ]
+    has jobs shown
+    jq -e '.budget.limit == "5.00"' "$HOME/seedance-work/spend.json"
+    jq -e '.budget.limit == "20.00"' "$MNT/spend.json"
+    # Each has its key: what the one account refuses, the other makes.
+    echo '{"prompt": "x"}' >"$HOME/seedance-work/jobs/fox/prompt.json"
+    make_job cat
+    wait_until 10 grep -q 'refused the API key' "$HOME/seedance-work/jobs/fox/status.json"
+    [ "$(ls "$MNT/jobs")" = cat ]
+    [ "$(ls "$HOME/seedance-work/jobs")" = fox ]
+    asked=$(creates)
+    MAINPID=$work systemctl --user reload seedancefs@work
+    asked_again() { [ "$(creates)" -gt "$asked" ]; }
+    wait_until 10 asked_again
+    has key.kept "$DIR/journalwork"
+    [ -d "$HOME/seedance-work/jobs/fox" ]
+    # The other one stays, too.
+    MAINPID=$plain systemctl --user reload seedancefs
+    wait_until 10 grep -q key.kept "$DIR/journal"
+    [ "$(cat "$J/cat/status")" = succeeded ]
+    kill "$plain" "$work"
+    wait_until 10 process_is_gone "$plain"
+    wait_until 10 process_is_gone "$work"
+    rm "$HOME/key-from-the-mail" "$HOME/.config/seedancefs/api-key"
 }
 
 @test "the bill is read first, then all of it is ordered" {

@@ -86,6 +86,7 @@ install_units() {
     DESTDIR='' PREFIX=$DIR/prefix "$ROOT/scripts/packaging/install.sh" install "$ROOT/$BUILD" "$DIR/share"
     SYSTEM=$DIR/prefix/lib/systemd/system/seedancefs@.service
     USER_UNIT=$DIR/prefix/lib/systemd/user/seedancefs.service
+    USER_TEMPLATE=$DIR/prefix/lib/systemd/user/seedancefs@.service
 }
 analyze() { SYSTEMD_UNIT_PATH="$DIR/prefix/lib/systemd/$1:" XDG_RUNTIME_DIR=$DIR systemd-analyze "${@:2}" 2>&1; }
 
@@ -94,22 +95,31 @@ analyze() { SYSTEMD_UNIT_PATH="$DIR/prefix/lib/systemd/$1:" XDG_RUNTIME_DIR=$DIR
     install_units
     run analyze system verify --man=no seedancefs@alice.service
     [ "$status" -eq 0 ] && [ -z "$output" ] || { echo "$output" >&2; return 1; }
-    run analyze user verify --user --man=no seedancefs.service
-    [ "$status" -eq 0 ] && [ -z "$output" ] || { echo "$output" >&2; return 1; }
+    for unit in seedancefs.service seedancefs@work.service; do
+        run analyze user verify --user --man=no $unit
+        [ "$status" -eq 0 ] && [ -z "$output" ] || { echo "$output" >&2; return 1; }
+    done
     # It would say so.
     sed -i 's/^LockPersonality/LokPersonality/' "$SYSTEM"
     run analyze system verify --man=no seedancefs@alice.service
     [[ $output == *LokPersonality* ]]
     # systemd.exec(5): each of these makes a mount namespace, out of which no mount comes.
-    for unit in "$SYSTEM" "$USER_UNIT"; do
+    for unit in "$SYSTEM" "$USER_UNIT" "$USER_TEMPLATE"; do
         fails grep -nE '^(Private(Tmp|Devices|Mounts|IPC|Users)|Protect(System|Home|Proc|ControlGroups|Kernel[A-Za-z]*)|ProcSubset|(ReadOnly|ReadWrite|Inaccessible|Exec|NoExec|Bind|BindReadOnly)Paths|TemporaryFileSystem|MountFlags|MountImages|ExtensionImages|Root(Directory|Image)|DynamicUser|LogNamespace)=' \
             "$unit"
-        for setting in Type=notify Restart=on-failure RestartPreventExitStatus=2 LoadCredential=tokenhub-api-key: ExecStopPost=; do
+        for setting in Type=notify Restart=on-failure RestartPreventExitStatus=2 LoadCredential=tokenhub-api-key: \
+            'ExecReload=/bin/kill -HUP $MAINPID' ExecStopPost=; do
             has "$setting" "$unit"
         done
     done
     # An ordinary user's fusermount3 is setuid.
-    fails grep -nE '^(NoNewPrivileges=yes|SystemCallFilter|Restrict|LockPersonality|MemoryDeny|ProtectClock)' "$USER_UNIT"
+    for unit in "$USER_UNIT" "$USER_TEMPLATE"; do
+        fails grep -nE '^(NoNewPrivileges=yes|SystemCallFilter|Restrict|LockPersonality|MemoryDeny|ProtectClock)' "$unit"
+    done
+    # The two of a user differ in what the name changes, and in nothing else.
+    setting() { grep -v '^#' "$1" | sed "$2"; }
+    diff <(setting "$USER_UNIT" 's|api-key$|NAME.key|; s|service\.conf|NAME.conf|; s|~/seedance|&-NAME|; s|%h/seedance|&-NAME|; s|--foreground|& --data-dir %h/.local/share/seedancefs-NAME|') \
+        <(setting "$USER_TEMPLATE" 's|%i|NAME|g') >&2
 }
 
 # S-INSTALL-7: `systemd-analyze security` rates the exposure of the system unit at 4.0 or less.
@@ -133,7 +143,9 @@ analyze() { SYSTEMD_UNIT_PATH="$DIR/prefix/lib/systemd/$1:" XDG_RUNTIME_DIR=$DIR
     # The files of which it speaks are those of the units.
     grep -qx 'LoadCredential=tokenhub-api-key:%E/seedancefs/api-key' "$ROOT/scripts/packaging/systemd/user/seedancefs.service"
     grep -qx 'LoadCredential=tokenhub-api-key:/etc/seedancefs/%i.key' "$ROOT/scripts/packaging/systemd/system/seedancefs@.service"
-    has '`~/.config/seedancefs/api-key`, or `/etc/seedancefs/NAME.key`' "$ROOT/docs/TROUBLESHOOTING.md"
+    grep -qx 'LoadCredential=tokenhub-api-key:%E/seedancefs/%i.key' "$ROOT/scripts/packaging/systemd/user/seedancefs@.service"
+    has '`~/.config/seedancefs/api-key`, `~/.config/seedancefs/NAME.key` for a user'"'"'s `seedancefs@NAME`' "$ROOT/docs/TROUBLESHOOTING.md"
+    has '`/etc/seedancefs/NAME.key` for the system'"'"'s' "$ROOT/docs/TROUBLESHOOTING.md"
 }
 
 # as_service COMMAND...   as the system unit would run it: nobody, CAP_SYS_ADMIN to begin with, and no new privileges;
