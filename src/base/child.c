@@ -16,7 +16,7 @@
 
 enum { FIRST_CLOSED_FD = 5, CHILDREN_MAX = 16 };
 
-/* For child_state_log(). pid 0 marks a free slot. */
+/* For child_state_log() and child_ended_count(). pid 0 marks a free slot. */
 static struct {
     pid_t pid;
     const char *name;
@@ -40,6 +40,19 @@ void child_state_log(void)
             log_info("state.process", "name=%s pid=%d state=%s", children[i].name,
                      (int)children[i].pid, kill(children[i].pid, 0) == 0 ? "there" : "gone");
     }
+}
+
+unsigned child_ended_count(void)
+{
+    unsigned count = 0;
+    for (size_t i = 0; i < ARRAY_COUNT(children); i++) {
+        siginfo_t info = {.si_pid = 0};
+        /* Looks only: whoever has started it waits for it. */
+        if (children[i].pid != 0 &&
+            waitid(P_PID, (id_t)children[i].pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0)
+            count += info.si_pid != 0;
+    }
+    return count;
 }
 
 /* Wipes the environment that /proc/PID/environ shows. The child's copy only: the parent

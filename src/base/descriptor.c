@@ -1,6 +1,7 @@
 #include "seedancefs/base/descriptor.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -18,6 +19,22 @@ int descriptor_limit_raise(void)
 uint64_t descriptor_reserve(uint64_t limit)
 {
     return limit / 4 < RESERVE_MAX ? limit / 4 : RESERVE_MAX;
+}
+
+void descriptor_use_get(struct descriptor_use *out)
+{
+    struct rlimit limit;
+    *out = (struct descriptor_use){.count = 0};
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    out->limit = limit.rlim_cur;
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (fd >= 0)
+        out->count = (uint64_t)fd;
+    else if (errno == EMFILE)
+        out->count = out->limit;
+    if (fd >= 0)
+        (void)close(fd);
 }
 
 int descriptor_ordinary(int fd)

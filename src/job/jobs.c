@@ -117,6 +117,23 @@ const struct jobs_counts *jobs_counts_get(struct jobs *jobs)
     return &jobs->counts;
 }
 
+/* Jobs of these states have their detail all the time. */
+void jobs_waits_get(const struct jobs *jobs, struct jobs_waits *out)
+{
+    const struct job_detail *detail;
+    *out = (struct jobs_waits){.for_budget = 0};
+    DL_FOREACH (jobs->details, detail) {
+        int64_t *oldest_ms = &out->intent_ms[detail->job->state];
+        int64_t job_ms = detail->attempt.intent_ms;
+        if (job_state_class(detail->job->state) != JOB_CLASS_ACTIVE || detail->job->is_removed)
+            continue;
+        if (job_ms > 0 && (*oldest_ms == 0 || job_ms < *oldest_ms))
+            *oldest_ms = job_ms;
+        out->for_budget +=
+            detail->job->state == JOB_WAITING && job_reason_code_get(detail) == -ERR_BUDGET;
+    }
+}
+
 /* A DRAFT that has a non-empty prompt at the start of the program. Its writer may believe that it
  * was submitted, because the program ended between the close and the commit. It is not sent now,
  * because it looks the same as one whose writer was killed halfway. */

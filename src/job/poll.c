@@ -361,6 +361,7 @@ static void poll_done(void *context, const struct api_response *response)
     struct job_detail *detail = job->detail;
     detail->call = NULL;
     jobs->polls--;
+    jobs->counts.polls_failed += response->verdict != API_TASK && response->verdict != API_LOST;
     if (response->verdict == API_TASK) {
         detail->failures = 0;
         detail->saw_404 = false;

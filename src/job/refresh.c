@@ -76,6 +76,8 @@ static void refresh_done(void *context, const struct api_response *response)
     struct job_take *take = refresh->take;
     CLEANUP(job_drop) struct job *job = job_ref(take->job);
     job->jobs->polls--;
+    job->jobs->counts.polls_failed +=
+        response->verdict != API_TASK && response->verdict != API_LOST;
     if (response->verdict == API_TASK && take->id == job->attempt_id)
         job_response_show(job, response);
     refresh_end(refresh, urls_take(take, response));

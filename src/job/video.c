@@ -246,6 +246,7 @@ void jobs_video_gone(struct job_take *take, int result)
     char note[64] = "the video is gone";
     if (job_take_attempt_get(take, &attempt) < 0)
         return;
+    take->job->jobs->counts.videos_lost++;
     job_text_clear(&attempt->video_url);
     job_text_clear(&attempt->cover_url);
     take->url_expires_ms = -1;
@@ -293,6 +294,7 @@ void jobs_video_damaged(struct job_take *take, const struct job_video_damage *da
     /* Each run of the program finds the damage again, but only the first one notes it. */
     if (before && attempt->take_problem && strcmp(before, attempt->take_problem) == 0)
         return;
+    take->job->jobs->counts.videos_damaged++;
     (void)snprintf(note, sizeof(note), "the video on disk is damaged: see %s", damage->path);
     job_take_persist(take, note);
 }

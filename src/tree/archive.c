@@ -357,6 +357,14 @@ void archive_forget(struct tree *tree, int64_t attempt_id)
     archive_soon(tree);
 }
 
+unsigned archive_failing_count(const struct tree *tree)
+{
+    unsigned count = 0;
+    for (const struct archive_file *file = tree->archive_files; file; file = file->hh.next)
+        count += file->key.kind == MEDIA_VIDEO && file->failures > 0;
+    return count;
+}
+
 void archive_end(struct tree *tree)
 {
     struct archive_file *file;

@@ -15,10 +15,13 @@
  */
 #include "tree_private.h"
 
+#include "seedancefs/base/child.h"
+#include "seedancefs/base/descriptor.h"
 #include "seedancefs/base/number.h"
 #include "seedancefs/base/text.h"
 
 #include <stdio.h>
+#include <sys/statvfs.h>
 
 enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
 
@@ -44,6 +47,23 @@ static void usd(struct buf *out, const char *name, const char *labels, int64_t u
     buf_addf(out, "seedancefs_%s%s %" METRIC_PAD "s\n", name, labels, text);
 }
 
+static void add_oldest(const struct tree *tree, struct buf *out)
+{
+    struct jobs_waits waits;
+    int64_t now_ms = clock_wall_ms(tree->settings.clock);
+    jobs_waits_get(tree->settings.jobs, &waits);
+    family(out, "jobs_oldest_seconds", METRIC_GAUGE,
+           "How long ago the oldest request was accepted whose job has this status; 0: there is "
+           "none.");
+    for (int i = 0; i < JOB_STATE_COUNT; i++) {
+        if (job_state_class((enum job_state)i) != JOB_CLASS_ACTIVE)
+            continue;
+        int64_t age_ms = waits.intent_ms[i] ? max_int64(now_ms - waits.intent_ms[i], 0) : 0;
+        buf_addf(out, "seedancefs_jobs_oldest_seconds{status=\"%s\"} %" METRIC_PAD "lld\n",
+                 job_state_to_text((enum job_state)i), (long long)(age_ms / 1000));
+    }
+}
+
 static void add_jobs(const struct tree *tree, struct buf *out)
 {
     const struct jobs_counts *counts = jobs_counts_get(tree->settings.jobs);
@@ -51,6 +71,7 @@ static void add_jobs(const struct tree *tree, struct buf *out)
     for (int i = 0; i < JOB_STATE_COUNT; i++)
         buf_addf(out, "seedancefs_jobs{status=\"%s\"} %" METRIC_PAD "lld\n",
                  job_state_to_text((enum job_state)i), (long long)tree->status_counts[i]);
+    add_oldest(tree, out);
     family(out, "transitions_total", METRIC_COUNTER, "Changes of a job's status, by the new one.");
     for (int i = 0; i < JOB_STATE_COUNT; i++)
         buf_addf(out, "seedancefs_transitions_total{status=\"%s\"} %" METRIC_PAD "llu\n",
@@ -62,6 +83,9 @@ static void add_jobs(const struct tree *tree, struct buf *out)
         (int64_t)counts->transitions[JOB_SUBMITTING]);
     one(out, "polls_total", METRIC_COUNTER, "Polls: requests that ask about a task.",
         (int64_t)counts->polls);
+    one(out, "polls_failed_total", METRIC_COUNTER,
+        "Polls that had no response, or one that does not say how the task is doing.",
+        (int64_t)counts->polls_failed);
     one(out, "creates_active", METRIC_GAUGE, "Paid requests under way now.",
         (int64_t)counts->creates_active);
     one(out, "polls_active", METRIC_GAUGE, "Polls under way now.", (int64_t)counts->polls_active);
@@ -99,6 +123,10 @@ static int add_money(struct tree *tree, struct buf *out)
     usd(out, "budget_used_usd", "", budget.used_usd_micros);
     family(out, "budget_left_usd", METRIC_GAUGE, "The part of the budget that is left.");
     usd(out, "budget_left_usd", "", left > 0 ? left : 0);
+    struct jobs_waits waits;
+    jobs_waits_get(tree->settings.jobs, &waits);
+    one(out, "budget_waiting_jobs", METRIC_GAUGE,
+        "Jobs that wait because the budget does not allow their requests.", waits.for_budget);
     return 0;
 }
 
@@ -118,6 +146,40 @@ static void add_media(const struct tree *tree, struct buf *out)
         "Reads of videos and covers that ended with an error.", counts.reads_failed);
     one(out, "cache_bytes", METRIC_GAUGE, "Bytes of videos and covers on disk.",
         counts.cache_bytes);
+    const struct jobs_counts *jobs = jobs_counts_get(tree->settings.jobs);
+    one(out, "videos_save_failing", METRIC_GAUGE,
+        "Videos that could not be saved at the last attempt, and are tried again.",
+        archive_failing_count(tree));
+    one(out, "videos_lost_total", METRIC_COUNTER,
+        "Videos that the service does not have any more and that are not wholly on disk.",
+        (int64_t)jobs->videos_lost);
+    one(out, "videos_damaged_total", METRIC_COUNTER,
+        "Videos of which damage on the disk was found that was not known before.",
+        (int64_t)jobs->videos_damaged);
+}
+
+/* What the program needs of the machine. */
+static void add_resources(const struct tree *tree, struct buf *out)
+{
+    struct statvfs disk;
+    struct descriptor_use descriptors;
+    if (fstatvfs(tree->settings.directory_fd, &disk) < 0)
+        memset(&disk, 0, sizeof(disk)); /* no part of 0 bytes is free, nor in use */
+    descriptor_use_get(&descriptors);
+    one(out, "disk_bytes", METRIC_GAUGE, "Size of the disk with the data directory; 0: not known.",
+        (int64_t)(disk.f_blocks * disk.f_frsize));
+    one(out, "disk_free_bytes", METRIC_GAUGE,
+        "Bytes on that disk that the program can use; 0 also: not known.",
+        (int64_t)(disk.f_bavail * disk.f_frsize));
+    one(out, "open_files", METRIC_GAUGE, "Files of the mount that are open.", tree->handles_count);
+    one(out, "descriptors", METRIC_GAUGE,
+        "Descriptors that the program has open: the lowest free number.",
+        (int64_t)descriptors.count);
+    one(out, "descriptors_limit", METRIC_GAUGE, "Descriptors that it may have open.",
+        (int64_t)(descriptors.limit < INT64_MAX ? descriptors.limit : INT64_MAX));
+    one(out, "helpers_ended", METRIC_GAUGE,
+        "Processes of the program that have ended before it, and whose work it does without.",
+        child_ended_count());
 }
 
 int metrics_render(struct tree *tree, const struct node *node UNUSED, struct buf *out)
@@ -130,7 +192,7 @@ int metrics_render(struct tree *tree, const struct node *node UNUSED, struct buf
     add_jobs(tree, out);
     int r = add_money(tree, out);
     add_media(tree, out);
-    one(out, "open_files", METRIC_GAUGE, "Files of the mount that are open.", tree->handles_count);
+    add_resources(tree, out);
     if (tree->add_metrics)
         tree->add_metrics(tree->add_metrics_context, out);
     return r < 0 ? r : out->error;

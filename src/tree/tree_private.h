@@ -300,6 +300,8 @@ bool archive_is_evictable(struct tree *tree, int64_t attempt_id); /* and is not 
 /* The commands; on failure *why is a sentence. */
 int archive_fetch(struct tree *tree, struct job_take *take, const char **why) NODISCARD;
 int archive_evict(struct tree *tree, struct job_take *take, const char **why) NODISCARD;
+/* How many videos could not be saved at the last attempt, and are tried again. */
+unsigned archive_failing_count(const struct tree *tree);
 /* 0: the video is saved, or the rest of it cannot be had. -EBUSY: it is being fetched. */
 int archive_save(struct tree *tree, struct job_take *take, const char **why) NODISCARD;
 

@@ -73,6 +73,55 @@ for f, a in (os.mkdir, M + "x"), (os.stat, M + "x"), (os.rmdir, M + "jobs"), (op
     [ "$(creates)" -eq 5 ]
 }
 
+# S-METRIC-3: They say what an administrator has to know: how old the oldest request is that waits, is being sent, or
+#   is being worked on; how many jobs the budget keeps waiting; polls without a usable response; videos that cannot be
+#   saved, were lost or are damaged; the room on the disk of the data directory; descriptors in use; processes of the
+#   program that have ended.
+@test "S-METRIC-3: metrics of what an administrator has to know" {
+    mount_fs --max-active 1
+    scenario '{"kind":"poll","response":{"status":500}}'
+    echo '{"prompt": "cat"}' >"$J/cat/prompt.json"
+    wait_status cat queued
+    echo '{"prompt": "dog"}' >"$J/dog/prompt.json"
+    wait_until 10 metrics 'polls_failed_total>=2'
+    wait_until 10 metrics 'jobs_oldest_seconds{status="waiting"}>=1'
+    metrics 'jobs_oldest_seconds{status="queued"}>=1' 'jobs_oldest_seconds{status="submitting"}=0' \
+        'jobs_oldest_seconds{status="running"}=0' helpers_ended=0 videos_save_failing=0 videos_lost_total=0
+    # The room is that of df, give or take what others write meanwhile.
+    read -r size free < <(df --block-size=1 --output=size,avail "$DATA" | tail -n 1)
+    metrics "disk_bytes=$size" "disk_free_bytes>=$((free - 1000000000))"
+    [ "$(sed -n 's/^seedancefs_disk_free_bytes *//p' "$MNT/metrics")" -le $((free + 1000000000)) ]
+    # As many descriptors as /proc says, or one hole among them fewer.
+    used=$(ls "/proc/$FS_PID/fd" | wc -l)
+    metrics "descriptors>=$((used - 10))" "descriptors_limit=$(sed -n 's/^Max open files *[0-9]* *\([0-9]*\).*/\1/p' "/proc/$FS_PID/limits")"
+    # Somebody kills the process that syncs the cache.
+    kill -9 "$(pgrep -P "$FS_PID" -x seedancefs-sync)"
+    wait_until 10 metrics helpers_ended=1
+    scenario
+    wait_status cat succeeded
+    wait_status dog succeeded
+    restart_fs --budget 2
+    metrics budget_waiting_jobs=0
+    echo '{"prompt": "fox"}' >"$J/fox/prompt.json"
+    wait_until 10 reason_has fox 'budget of 2.00 USD'
+    metrics budget_waiting_jobs=1
+    restart_fs --budget 3
+    wait_status fox succeeded
+    metrics budget_waiting_jobs=0
+}
+
+@test "S-METRIC-3: a video that cannot be saved" {
+    end_world
+    start_world --video-bytes 4M
+    mount_fs --archive always
+    scenario '{"kind":"video","from":3,"response":{"status":503}}'
+    make_job cat
+    wait_until 20 metrics videos_save_failing=1
+    scenario
+    wait_until 60 metrics videos_save_failing=0
+    wait_until 20 json_is cat .output.archived true
+}
+
 @test "check_metrics.py finds what is not in the format" {
     local good='# HELP a_total A.\n# TYPE a_total counter\na_total{b="c"}  1\n'
     checks() { printf "$1" >"$DIR/text"; "$PYTHON" "$BATS_TEST_DIRNAME/check_metrics.py" "$DIR/text"; }

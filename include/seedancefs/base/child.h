@@ -55,4 +55,7 @@ void child_kill(struct child *child);
 /* Writes a line for each that was started and neither waited for nor killed into the log. */
 void child_state_log(void);
 
+/* How many of these have ended, which none does by itself. */
+unsigned child_ended_count(void);
+
 #endif

@@ -24,4 +24,12 @@ uint64_t descriptor_reserve(uint64_t limit);
  */
 int descriptor_ordinary(int fd) NODISCARD;
 
+/* How many descriptors are in use: the lowest number that is free; 0: not known. And how many may
+ * be. */
+struct descriptor_use {
+    uint64_t count;
+    uint64_t limit;
+};
+void descriptor_use_get(struct descriptor_use *out);
+
 #endif

@@ -125,11 +125,23 @@ struct jobs_counts {
         transitions[JOB_STATE_COUNT]; /* to `submitting`: as many creates as may have been sent */
     uint64_t accepted;
     uint64_t polls;
+    uint64_t polls_failed; /* the response did not say how the task is doing, or there was none */
+    uint64_t videos_lost;  /* jobs_video_gone(), and the next one jobs_video_damaged() */
+    uint64_t videos_damaged;
     unsigned creates_active; /* now, as the two below */
     unsigned polls_active;
     bool is_gate_closed;
 };
 const struct jobs_counts *jobs_counts_get(struct jobs *jobs);
+
+/* What waits now. */
+struct jobs_waits {
+    /* When the oldest request of the jobs of each state was accepted, of the states in which the
+     * program does something by itself; wall time, 0: there is none. */
+    int64_t intent_ms[JOB_STATE_COUNT];
+    unsigned for_budget; /* jobs whose requests the budget does not allow */
+};
+void jobs_waits_get(const struct jobs *jobs, struct jobs_waits *out);
 
 /* The job with the smallest id above `id`; NULL after the last one. Ids are never used again, so
  * that a directory can be listed while jobs are made and removed. */

@@ -56,12 +56,37 @@ static void test_descriptor__the_limit_is_raised(void **state UNUSED)
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
+static void test_descriptor__the_use_is_told(void **state UNUSED)
+{
+    struct rlimit before;
+    struct descriptor_use use;
+    int fds[48];
+    int count = 0;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){48, before.rlim_max}), 0);
+    descriptor_use_get(&use);
+    assert_int_equal(use.limit, 48);
+    uint64_t first = use.count;
+    fds[count++] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    assert_int_equal(fds[0], first);
+    descriptor_use_get(&use);
+    assert_in_range(use.count, first + 1, 47);
+    while ((fds[count] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0)
+        count++;
+    descriptor_use_get(&use);
+    assert_int_equal(use.count, 48);
+    while (count > 0)
+        (void)close(fds[--count]);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_descriptor__the_last_are_kept),
         cmocka_unit_test(test_descriptor__the_reserve_fits_the_limit),
         cmocka_unit_test(test_descriptor__the_limit_is_raised),
+        cmocka_unit_test(test_descriptor__the_use_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

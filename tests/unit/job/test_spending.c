@@ -91,12 +91,17 @@ test_spending__removing_the_job_that_waits_for_money_frees_those_behind(void **s
     assert_int_equal(w.api.creates, 1);
     assert_state(dear, JOB_WAITING);
     assert_state(cheap, JOB_WAITING);
+    struct jobs_waits waits;
+    jobs_waits_get(w.jobs, &waits);
+    assert_int_equal(waits.for_budget, 1); /* the other one waits for its turn */
     struct job_detail *detail = detail_of(dear);
     struct job_file *file = job_file_find(detail, JOB_PROMPT_NAME);
     assert_int_equal(job_file_unlink(file), 0);
     assert_int_equal(jobs_remove(dear), 0);
     world_run(&w, 1000);
     assert_int_equal(w.api.creates, 2);
+    jobs_waits_get(w.jobs, &waits);
+    assert_int_equal(waits.for_budget, 0);
     world_fini(&w);
 }
 

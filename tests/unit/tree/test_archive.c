@@ -149,6 +149,7 @@ static void test_archive__failures_back_off_until_the_video_is_gone(void **state
     unsigned attempts = 0;
     while (take_of(job)->url_expires_ms >= 0 && attempts++ < 40) {
         unsigned before = a.media.fetched;
+        assert_int_equal(archive_failing_count(a.tree), attempts > 1);
         fetch_ends(&a, job, -ERR_MEDIA_GONE);
         for (int minute = 0; minute < 60 && a.media.fetched == before; minute++)
             world_run(&a.w, 60 * 1000);
@@ -158,6 +159,8 @@ static void test_archive__failures_back_off_until_the_video_is_gone(void **state
     assert_true(clock_wall_ms(&a.w.clock.clock) > job->updated_ms);
     assert_state(job, JOB_SUCCEEDED);
     assert_true(problem_has(job, "The video is gone"));
+    assert_int_equal(archive_failing_count(a.tree), 0);
+    assert_int_equal(jobs_counts_get(a.w.jobs)->videos_lost, 1);
     unsigned fetched = a.media.fetched;
     world_run(&a.w, 48 * HOUR_MS);
     assert_int_equal(a.media.fetched, fetched);
@@ -393,6 +396,7 @@ static void test_archive__damage_is_shown_until_it_is_repaired(void **state UNUS
     uint64_t changes = jobs_counts_get(a.w.jobs)->changes;
     a.media_hooks.on_damage(context, &block); /* found again */
     assert_int_equal(jobs_counts_get(a.w.jobs)->changes, changes);
+    assert_int_equal(jobs_counts_get(a.w.jobs)->videos_damaged, 1);
     a.media_hooks.on_damage(context, &kept);
     assert_true(problem_has(job, "/media/7.mp4.damaged, and may be complete"));
     /* Nor does a new start forget what it is about, or another failure take its place. */

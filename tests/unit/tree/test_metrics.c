@@ -112,12 +112,74 @@ static void test_metrics__the_size_does_not_change_with_the_numbers(void **state
     forest_fini(&f);
 }
 
+static int64_t oldest(struct forest *f, const char *word)
+{
+    char series[64];
+    (void)snprintf(series, sizeof(series), "jobs_oldest_seconds{status=\"%s\"}", word);
+    return metric(f, series);
+}
+
+static void test_metrics__the_oldest_request_is_shown_with_its_age(void **state UNUSED)
+{
+    struct forest f;
+    forest_init(&f);
+    assert_int_equal(oldest(&f, "waiting"), 0);
+    struct job *cat = job_submitted(&f.w, "cat");
+    fake_clock_advance(&f.w.clock, 100 * 1000);
+    struct job *dog = job_submitted(&f.w, "dog");
+    fake_clock_advance(&f.w.clock, 10 * 1000);
+    assert_int_equal(oldest(&f, "waiting"), 110);
+    assert_int_equal(call_send(call_of(&f.w, cat)), 0);
+    assert_int_equal(call_send(call_of(&f.w, dog)), 0);
+    assert_int_equal(oldest(&f, "submitting"), 110);
+    create_accept(call_of(&f.w, cat), "cgt-cat");
+    assert_int_equal(oldest(&f, "submitting"), 10);
+    assert_int_equal(oldest(&f, "queued"), 110);
+    /* A request that was refused and waits again does not become younger. */
+    create_end(call_of(&f.w, dog), API_THROTTLED, 429, 50 * 1000, "");
+    assert_state(dog, JOB_WAITING);
+    assert_int_equal(oldest(&f, "submitting"), 0);
+    fake_clock_advance(&f.w.clock, 1000);
+    assert_int_equal(oldest(&f, "waiting"), 11);
+    /* Nor by a restart. */
+    f.tree = tree_free(f.tree);
+    world_restart(&f.w);
+    forest_open(&f);
+    assert_int_equal(oldest(&f, "waiting"), 11);
+    assert_int_equal(oldest(&f, "queued"), 111);
+    /* A clock that was set back. */
+    f.w.clock.wall_ms -= 3600 * 1000;
+    assert_int_equal(oldest(&f, "waiting"), 0);
+    assert_int_equal(jobs_remove(jobs_find(f.w.jobs, "dog")), 0);
+    f.w.clock.wall_ms += 3600 * 1000;
+    assert_int_equal(oldest(&f, "waiting"), 0);
+    forest_fini(&f);
+}
+
+static void test_metrics__polls_that_say_nothing_are_counted(void **state UNUSED)
+{
+    struct forest f;
+    forest_init(&f);
+    struct job *job = job_queued(&f.w, "cat", "cgt-cat");
+    poll_end(call_wait(&f.w, job), API_RETRY, 0, -1);
+    assert_int_equal(metric(&f, "polls_total"), 1);
+    assert_int_equal(metric(&f, "polls_failed_total"), 1);
+    poll_end(call_wait(&f.w, job), API_RETRY, 503, -1);
+    assert_int_equal(metric(&f, "polls_failed_total"), 2);
+    poll_status(call_wait(&f.w, job), "running");
+    assert_int_equal(metric(&f, "polls_total"), 3);
+    assert_int_equal(metric(&f, "polls_failed_total"), 2);
+    forest_fini(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_metrics__jobs_are_counted_through_their_whole_life),
         cmocka_unit_test(test_metrics__paid_requests_are_counted_once_they_may_have_been_sent),
         cmocka_unit_test(test_metrics__the_size_does_not_change_with_the_numbers),
+        cmocka_unit_test(test_metrics__the_oldest_request_is_shown_with_its_age),
+        cmocka_unit_test(test_metrics__polls_that_say_nothing_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
