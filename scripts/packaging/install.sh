@@ -30,6 +30,11 @@ table() {
 644 $share/systemd/user/seedancefs@.service $PREFIX/lib/systemd/user
 644 $root/README.md $doc
 644 $root/LICENSE $doc
+755 $root/scripts/monitoring/seedancefs-metrics $doc/monitoring
+644 $root/scripts/monitoring/seedancefs-metrics.service $doc/monitoring
+644 $root/scripts/monitoring/seedancefs-metrics.timer $doc/monitoring
+644 $root/scripts/monitoring/seedancefs.rules.yml $doc/monitoring
+644 $root/scripts/monitoring/grafana-dashboard.json $doc/monitoring
 END
     for schema in "$root"/src/tree/texts/schema/*.json; do
         echo "644 $schema $PREFIX/share/seedancefs/schema"
@@ -54,5 +59,5 @@ case $action in
 install) mkdir -p "${helper%/*}" && ln -sf ../bin/seedancefs "$helper" ;;
 uninstall) rm -f "$helper" ;;
 esac
-[ "$action" = install ] || rmdir "$DESTDIR$doc/docs" "$DESTDIR$doc" "$DESTDIR$PREFIX/share/seedancefs/schema" \
-    "$DESTDIR$PREFIX/share/seedancefs" 2>/dev/null || true
+[ "$action" = install ] || rmdir "$DESTDIR$doc/docs" "$DESTDIR$doc/monitoring" "$DESTDIR$doc" \
+    "$DESTDIR$PREFIX/share/seedancefs/schema" "$DESTDIR$PREFIX/share/seedancefs" 2>/dev/null || true

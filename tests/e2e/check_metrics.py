@@ -40,7 +40,8 @@ def check(text):
     for family in text_string_to_metric_families(text):
         assert family.documentation and family.type in ("counter", "gauge"), family.name
         for sample in family.samples:
-            labels = ",".join(f'{key}="{value}"' for key, value in sample.labels.items())
+            escaped = {key: re.sub(r'["\\]', r"\\\g<0>", value) for key, value in sample.labels.items()}
+            labels = ",".join(f'{key}="{value}"' for key, value in escaped.items())
             read[sample.name + (f"{{{labels}}}" if labels else "")] = sample.value
     assert read == values, "prometheus_client reads something else"
     return values

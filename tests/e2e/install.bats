@@ -36,7 +36,9 @@ same() { diff "$1" "$2" >&2 || { echo "$1 and $2 differ" >&2; return 1; }; }
     for file in bin/seedancefs bin/seedance-sim share/man/man1/seedancefs.1 share/man/man1/seedance-sim.1 \
         share/man/man5/seedancefs.5 share/bash-completion/completions/seedancefs \
         share/zsh/site-functions/_seedancefs lib/systemd/system/seedancefs@.service \
-        lib/systemd/user/seedancefs.service lib/systemd/user/seedancefs@.service share/doc/seedancefs/README.md share/doc/seedancefs/LICENSE; do
+        lib/systemd/user/seedancefs.service lib/systemd/user/seedancefs@.service share/doc/seedancefs/README.md share/doc/seedancefs/LICENSE \
+        share/doc/seedancefs/monitoring/{seedancefs-metrics,seedancefs-metrics.service,seedancefs-metrics.timer} \
+        share/doc/seedancefs/monitoring/{seedancefs.rules.yml,grafana-dashboard.json}; do
         [ -s "$file" ] || { echo "$file is not there" >&2; return 1; }
     done
     [ sbin/mount.fuse.seedancefs -ef bin/seedancefs ]
@@ -77,7 +79,7 @@ same() { diff "$1" "$2" >&2 || { echo "$1 and $2 differ" >&2; return 1; }; }
     for package in gcc make pkg-config libfuse3-dev libcurl4-openssl-dev libcjson-dev libsqlite3-dev libmicrohttpd-dev fuse3; do
         grep -qx "$package" "$DIR/build" || { echo "building needs $package" >&2; return 1; }
     done
-    for package in clang bats samba chromium-headless-shell; do fails grep -x "$package" "$DIR/build"; done
+    for package in clang bats samba prometheus chromium-headless-shell; do fails grep -x "$package" "$DIR/build"; done
     for kind in --package --bench ''; do
         # shellcheck disable=SC2086 # none, or one word
         asked $kind >"$DIR/all"

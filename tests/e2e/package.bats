@@ -53,7 +53,7 @@ field() { dpkg-deb -f "$DEB" "$1"; }
         usr/share/doc/seedancefs/copyright usr/share/doc/seedancefs/changelog.gz \
         usr/share/bash-completion/completions/seedancefs usr/share/zsh/vendor-completions/_seedancefs \
         usr/lib/systemd/system/seedancefs@.service usr/lib/systemd/user/seedancefs.service \
-        usr/lib/systemd/user/seedancefs@.service; do
+        usr/lib/systemd/user/seedancefs@.service usr/share/doc/seedancefs/monitoring/seedancefs-metrics; do
         grep -qxF "./$file" "$DIR/files" || { echo "$file is not in the package" >&2; return 1; }
     done
     [ "$DIR/x/usr/sbin/mount.fuse.seedancefs" -ef "$DIR/x/usr/bin/seedancefs" ]
