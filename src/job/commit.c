@@ -132,6 +132,16 @@ static int content_parse(const struct job_file *file, const char *name, struct j
     return r < 0 ? r : text_check(file, name, &content, &settings, reading);
 }
 
+static void estimate_take(struct prompt *prompt, struct store_attempt *out)
+{
+    *out = (struct store_attempt){.duration_ms = prompt->duration_s * 1000,
+                                  .input_video_ms = prompt->input_video_ms,
+                                  .estimated_usd_micros = prompt->estimate_usd_micros,
+                                  .actual_usd_micros = -1};
+    out->model = TAKE_POINTER(prompt->model);
+    out->resolution = TAKE_POINTER(prompt->resolution);
+}
+
 int job_estimate_get(struct job *job, struct store_attempt *out)
 {
     struct job_detail *detail;
@@ -147,14 +157,22 @@ int job_estimate_get(struct job *job, struct store_attempt *out)
         r = content_parse(file, file->name, job, MEDIA_UNREAD, &reading);
     if (r < 0)
         return r;
-    struct prompt *prompt = reading.prompt;
-    *out = (struct store_attempt){.duration_ms = prompt->duration_s * 1000,
-                                  .input_video_ms = prompt->input_video_ms,
-                                  .estimated_usd_micros = prompt->estimate_usd_micros,
-                                  .actual_usd_micros = -1};
-    out->model = TAKE_POINTER(prompt->model);
-    out->resolution = TAKE_POINTER(prompt->resolution);
+    estimate_take(reading.prompt, out);
     return 0;
+}
+
+int jobs_estimate_get(struct jobs *jobs, struct store_attempt *out)
+{
+    static const char any[] = "A cat surfing at sunset";
+    CLEANUP(reading_fini) struct reading reading = {0};
+    struct prompt_settings settings = {.default_model = jobs->default_model,
+                                       .allow_unknown = jobs->settings.is_unknown_allowed};
+    int r = jobs_defaults_get(jobs, &settings.defaults, &reading.problem);
+    if (r == 0)
+        r = prompt_check_text(any, strlen(any), &settings, &reading.prompt, &reading.report);
+    if (r == 0)
+        estimate_take(reading.prompt, out);
+    return r;
 }
 
 static void warnings_keep(struct job *job, const struct prompt_report *report)

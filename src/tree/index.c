@@ -1,11 +1,10 @@
 /*
  * index.html at the root: shows every job on one page, without server or network. The fixed part is
- * in index.html beside this file, as a page that can be read and edited. This file writes the
- * cards.
+ * in index.html beside this file, as a page that can be read and edited. This file puts the rest in:
+ * the money, what holds up many jobs, and the cards (index_card.c).
  *
- * Everything that comes from outside (names, prompts, errors) goes through html_add() or url_add().
- * Nothing else is added but texts of this file. No signed URL is needed: media are linked by their
- * names.
+ * Everything that comes from outside goes through html_add() or url_add() of html.c. Nothing else
+ * is added but texts of the program.
  *
  * Latest first: by the last request, or if there is none, by the time when the job was created. A
  * page shows at most INDEX_JOBS_MAX jobs, and says so if there are more: the page must be quick to
@@ -17,10 +16,11 @@
  * revision is a key, different each time the program runs, and a count of changes. The script of
  * the page explains what the key is for.
  */
-#include "tree_private.h"
+#include "index_card.h"
+
+#include "html.h"
 
 #include "seedancefs/base/cleanup.h"
-#include "seedancefs/base/json.h"
 #include "seedancefs/base/number.h"
 #include "seedancefs/base/text.h"
 
@@ -28,14 +28,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-enum {
-    INDEX_JOBS_MAX = 1000,
-    INDEX_BYTES_MAX = 32 * 1024 * 1024,
-    PROMPT_BYTES_MAX = 2000,
-    PROMPT_CLAMPED_BYTES = 120, /* about three lines: longer ones are folded */
-    ERROR_BYTES_MAX = 4000,
-    REQUEST_BYTES_MAX = 1024 * 1024, /* of a request in which the prompt is looked for */
-};
+enum { INDEX_JOBS_MAX = 1000, INDEX_BYTES_MAX = 32 * 1024 * 1024 };
 
 /* As long as the service keeps tasks, and the user can adopt those of which the copy does not know
  * (docs/RUNNING.md). */
@@ -49,27 +42,6 @@ __asm__(".pushsection .rodata\n"
         ".popsection\n");
 extern const char tree_index_page[];
 
-/* How a state looks: the class of its card, and the text shown instead of a video. */
-static const struct {
-    const char *look;
-    const char *stage;
-} state_rows[JOB_STATE_COUNT] = {
-    [JOB_DRAFT] = {"rest", "not submitted"},
-    [JOB_INVALID] = {"bad", "not submitted"},
-    [JOB_HELD] = {"doubt", "held: nothing was sent"},
-    [JOB_WAITING] = {"going", "waiting to be sent"},
-    [JOB_SUBMITTING] = {"going", "being sent"},
-    [JOB_UNKNOWN] = {"doubt", "not known"},
-    [JOB_REJECTED] = {"bad", "not accepted"},
-    [JOB_QUEUED] = {"going", "in line"},
-    [JOB_RUNNING] = {"going", "being made"},
-    [JOB_SUCCEEDED] = {"good", "almost there"},
-    [JOB_FAILED] = {"bad", "no video"},
-    [JOB_CANCELLED] = {"rest", "no video"},
-    [JOB_EXPIRED] = {"rest", "no video"},
-    [JOB_LOST] = {"bad", "no video"},
-};
-
 struct index {
     struct tree *tree;
     struct job **jobs; /* the ones shown, latest first */
@@ -78,258 +50,9 @@ struct index {
     size_t held;         /* of them: held because the data directory is a copy */
     int64_t restored_ms; /* when it was noticed last that it is a copy; 0: never */
     int64_t until_ms;    /* wall time when the page changes by itself */
+    struct index_reasons reasons;
+    struct buf cards;
 };
-
-/* Adds text as HTML, also for an attribute: markup in it becomes text. */
-static void html_add(struct buf *out, const char *text, size_t len)
-{
-    CLEANUP(buf_fini) struct buf shown = {.limit = out->limit};
-    size_t from = 0;
-    if (text_add_shown(&shown, text, len) < 0 && !out->error)
-        out->error = shown.error;
-    for (size_t i = 0; i < shown.len; i++) {
-        char c = shown.data[i];
-        const char *instead = c == '&'    ? "&amp;"
-                              : c == '<'  ? "&lt;"
-                              : c == '>'  ? "&gt;"
-                              : c == '"'  ? "&quot;"
-                              : c == '\'' ? "&#39;"
-                                          : NULL;
-        if (!instead)
-            continue;
-        buf_add(out, shown.data + from, i - from);
-        buf_add_text(out, instead);
-        from = i + 1;
-    }
-    buf_add(out, buf_text(&shown) + from, shown.len - from);
-}
-
-static void html_add_text(struct buf *out, const char *text)
-{
-    html_add(out, text, strlen(text));
-}
-
-/* Adds a name as part of a path in a URL, in an attribute (RFC 3986: escapes all but the unreserved
- * characters). */
-static void url_add(struct buf *out, const char *name)
-{
-    static const char plain[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
-    for (const char *p = name; *p; p++) {
-        if (strchr(plain, *p))
-            buf_add_char(out, *p);
-        else
-            buf_addf(out, "%%%02X", (unsigned)(unsigned char)*p);
-    }
-}
-
-static void url_add_file(struct buf *out, const struct job *job, const char *file)
-{
-    buf_add_text(out, "jobs/");
-    url_add(out, job->name);
-    buf_addf(out, "/%s", file);
-}
-
-static void prompt_show(struct buf *out, const struct job *job, const char *prompt,
-                        const char *name)
-{
-    size_t len = text_cut(prompt, PROMPT_BYTES_MAX);
-    bool is_long = len > PROMPT_CLAMPED_BYTES;
-    buf_addf(out, "<p class=\"prompt%s\" dir=\"auto\">", is_long ? " clamped" : "");
-    html_add(out, prompt, len);
-    if (prompt[len]) {
-        buf_add_text(out, "… <a href=\"");
-        url_add_file(out, job, name);
-        buf_add_text(out, "\">all of it</a>");
-    }
-    buf_add_text(out, "</p>\n");
-    if (is_long)
-        buf_add_text(out, "<button class=\"more\" type=\"button\" aria-expanded=\"false\">more"
-                          "</button>\n");
-}
-
-static void prompt_show_json(struct buf *out, const struct job *job, const struct buf *request,
-                             const char *name)
-{
-    struct json_document *document = NULL;
-    int r = json_parse(buf_text(request), request->len, NULL, &document, NULL);
-    const struct json *root = r == 0 ? json_document_root(document) : NULL;
-    const char *prompt = json_text_get(json_member_get(root, "prompt"));
-    if (prompt)
-        prompt_show(out, job, prompt, name);
-    json_document_free(document);
-}
-
-/* Adds the prompt of the request that was sent; before that, of the prompt file. */
-static void prompt_add(struct tree *tree, const struct job *job, const struct job_detail *detail,
-                       struct buf *out)
-{
-    const struct job_file *file = job_file_find(detail, JOB_PROMPT_NAME);
-    const struct job_file *text = job_file_find(detail, JOB_PROMPT_TEXT_NAME);
-    CLEANUP(buf_fini) struct buf request = {.limit = REQUEST_BYTES_MAX};
-    if (job->attempt_id) {
-        if (jobs_request_get(tree->settings.jobs, job, &request) == 0)
-            prompt_show_json(out, job, &request, "request.json");
-    } else if (file) {
-        if (job_file_read(file, &request) == 0)
-            prompt_show_json(out, job, &request, JOB_PROMPT_NAME);
-    } else if (text && job_file_read(text, &request) == 0) {
-        const char *prompt = buf_text(&request) + strspn(buf_text(&request), " \t\r\n");
-        if (*prompt && text_is_utf8(buf_text(&request), request.len))
-            prompt_show(out, job, prompt, JOB_PROMPT_TEXT_NAME);
-    }
-}
-
-/* Adds the text of `error`. False when nothing is wrong. */
-static bool error_add(const struct job *job, const struct job_detail *detail, const char *class,
-                      struct buf *out)
-{
-    const char *texts[] = {job_prompt_problem_get(detail), job_problem_get(job)};
-    if (!texts[0] && !texts[1])
-        return false;
-    buf_addf(out, "<pre class=\"%s\">", class);
-    for (size_t i = 0; i < ARRAY_COUNT(texts); i++) {
-        if (texts[i])
-            html_add(out, texts[i], text_cut(texts[i], ERROR_BYTES_MAX));
-    }
-    buf_add_text(out, "</pre>\n");
-    return true;
-}
-
-static void reason_add(const struct job *job, struct job_detail *detail, struct buf *out)
-{
-    const char *reason = job_reason_get(detail);
-    if (!reason || job->has_problem)
-        return;
-    buf_add_text(out, "<p class=\"reason\">");
-    html_add(out, reason, text_cut(reason, ERROR_BYTES_MAX));
-    buf_add_text(out, "</p>\n");
-}
-
-static void takes_add(const struct job *job, struct buf *out)
-{
-    const struct job_take *take;
-    int count = 0;
-    LL_COUNT(job->takes, take, count);
-    if (count > 1)
-        buf_addf(out, " · take %lld of %d", (long long)job->picked->number, count);
-}
-
-static void link_add(void *context, const struct job *on)
-{
-    struct buf *out = context;
-    buf_addf(out, " <a href=\"#job-%lld\">", (long long)on->id);
-    html_add_text(out, on->name);
-    buf_add_text(out, "</a>");
-}
-
-/* Where it comes from; a click leads to the card of that job. */
-static void links_add(const struct job *job, struct buf *out)
-{
-    CLEANUP(buf_fini) struct buf names = {.limit = ERROR_BYTES_MAX};
-    job_depends_on_each(job, link_add, &names);
-    if (names.len == 0 || names.error)
-        return;
-    buf_addf(out, "<p class=\"from\">from%s</p>\n", buf_text(&names));
-}
-
-static void facts_add(const struct job *job, const struct job_detail *detail, struct buf *out)
-{
-    const struct store_attempt *attempt = job_attempt_get(detail);
-    const char *how[] = {attempt->model, attempt->resolution};
-    char when[TEXT_TIME_SIZE];
-    char usd[TEXT_MONEY_SIZE];
-    const char *what;
-    buf_add_text(out, "<p class=\"facts\">");
-    if (attempt->id) {
-        text_usd(cost_get(job, attempt, &what), usd);
-        /* Shows the first words; the tooltip has all of them. */
-        buf_addf(out, "<span title=\"%s\"><b>%s USD</b> %.*s</span> ", what, usd,
-                 (int)strcspn(what, ";:"), what);
-    }
-    text_time_rfc3339(job->updated_ms, when);
-    buf_addf(out, "<time class=\"end\" datetime=\"%s\">%.10s %.5s UTC</time>", when, when,
-             when + 11);
-    if (attempt->id) {
-        buf_add_text(out, " <span class=\"how\">");
-        for (size_t i = 0; i < ARRAY_COUNT(how); i++) {
-            html_add_text(out, how[i] ? how[i] : "");
-            buf_add_text(out, how[i] && how[i][0] ? " · " : "");
-        }
-        buf_addf(out, "%lld s", (long long)(attempt->duration_ms / 1000));
-        takes_add(job, out);
-        buf_add_text(out, "</span>");
-    }
-    buf_add_text(out, "</p>\n");
-}
-
-/* The cover, if there is one, links to the video, and the script makes a player of it. Nothing of a
- * video is fetched before somebody wants it, and only those covers are fetched that are in view. */
-static void video_add(const struct job *job, const struct job_detail *detail, struct buf *out)
-{
-    bool has_cover = output_is_there(job, MEDIA_COVER);
-    buf_addf(out, "<a class=\"media%s\" href=\"", has_cover ? "" : " bare");
-    url_add_file(out, job, "output.mp4");
-    buf_add_text(out, "\" aria-label=\"Play ");
-    html_add_text(out, job->name);
-    buf_add_text(out, "\">");
-    if (has_cover) {
-        buf_add_text(out, "<img loading=\"lazy\" decoding=\"async\" alt=\"\" src=\"");
-        url_add_file(out, job, "cover.jpg");
-        buf_add_text(out, "\">");
-    }
-    buf_add_text(out, "<span class=\"play\"></span>");
-    int64_t output_ms = job_attempt_get(detail)->output_ms;
-    if (output_ms > 0)
-        buf_addf(out, "<span class=\"length\">%lld:%02lld</span>", (long long)(output_ms / 60000),
-                 (long long)(output_ms / 1000 % 60));
-    buf_add_text(out, "</a>\n");
-}
-
-/* True when somebody may look at the page who may not read the job's prompt. */
-static bool is_private(const struct tree *tree, struct job *job)
-{
-    return tree->settings.is_shared && job_readers_get(job) != 044;
-}
-
-/* Adds the prompt and all texts that may quote it. */
-static void words_add(struct tree *tree, struct job *job, struct job_detail *detail,
-                      struct buf *out)
-{
-    if (is_private(tree, job)) {
-        buf_add_text(
-            out, "<p class=\"reason\">Its prompt is not for everybody, and not shown here.</p>\n");
-        return;
-    }
-    prompt_add(tree, job, detail, out);
-    if (output_is_there(job, MEDIA_VIDEO))
-        (void)error_add(job, detail, "error", out);
-    reason_add(job, detail, out);
-}
-
-static void card_add(struct tree *tree, struct job *job, struct buf *out)
-{
-    struct job_detail *loaded;
-    /* A job whose row is damaged is shown as far as it is known. */
-    struct job_detail *detail = job_detail_get(job, &loaded) == 0 ? loaded : NULL;
-    const char *word = job_state_to_text(job->state);
-    buf_addf(out, "<article id=\"job-%lld\" class=\"job %s\" data-state=\"%s\">\n",
-             (long long)job->id, state_rows[job->state].look, word);
-    if (output_is_there(job, MEDIA_VIDEO))
-        video_add(job, detail, out);
-    else if (is_private(tree, job) || !error_add(job, detail, "error stage", out))
-        buf_addf(out, "<div class=\"media blank\">%s</div>\n", state_rows[job->state].stage);
-    buf_add_text(out, "<div class=\"text\">\n<div class=\"top\"><h2 dir=\"auto\"><a href=\"");
-    url_add_file(out, job, "");
-    buf_add_text(out, "\">");
-    html_add_text(out, job->name);
-    buf_addf(out, "</a></h2><span class=\"state\">%s</span></div>\n", word);
-    words_add(tree, job, detail, out);
-    if (!is_private(tree, job))
-        links_add(job, out);
-    facts_add(job, detail, out);
-    buf_add_text(out, "</div>\n</article>\n");
-}
 
 static int64_t index_key(const struct job *job)
 {
@@ -422,10 +145,93 @@ static void empty_add(const struct index *index, struct buf *out)
     buf_add_text(out, index->all > 0 ? " hidden" : "");
 }
 
+/* "in all", "today": of a budget. */
+static const char *period_word(enum job_budget_period period)
+{
+    return period == JOB_BUDGET_DAY     ? "today"
+           : period == JOB_BUDGET_MONTH ? "this month"
+                                        : "in all";
+}
+
+static void sum_add(struct buf *out, const char *class, const char *word, int64_t usd_micros)
+{
+    buf_addf(out, "<div class=\"%s\"><dt>%s</dt><dd>", class, word);
+    index_usd_add(out, usd_micros);
+    buf_add_text(out, "</dd></div>\n");
+}
+
+static void budget_add(const struct index *index, struct buf *out)
+{
+    struct job_budget_state state;
+    if (spend_budget_get(index->tree, &state) < 0 || state.budget.limit_usd_micros == 0)
+        return;
+    int64_t limit = state.budget.limit_usd_micros;
+    int64_t left = max_int64(limit - state.used_usd_micros, 0);
+    int permille = (int)min_int64(state.used_usd_micros / max_int64(limit / 1000, 1), 1000);
+    buf_addf(out, "<div class=\"budget%s\"><dt>Budget %s</dt><dd>",
+             permille >= 800 ? " scarce" : "", period_word(state.budget.period));
+    index_usd_add(out, left);
+    buf_add_text(out, " <small>left of ");
+    index_usd_add(out, limit);
+    buf_addf(out,
+             "</small><svg class=\"gauge\" viewBox=\"0 0 1000 10\" preserveAspectRatio=\"none\" "
+             "aria-hidden=\"true\"><rect class=\"all\" width=\"1000\" height=\"10\"/><rect "
+             "width=\"%d\" height=\"10\"/></svg></dd></div>\n",
+             permille);
+}
+
+/* Only what there is. When it cannot be read now, nothing is said of it. */
+static void money_add(const struct index *index, struct buf *out)
+{
+    static const struct {
+        const char *class;
+        const char *word;
+        int sum;
+    } rows[] = {{"", "Reserved", SPEND_RESERVED},
+                {"risk", "At risk", SPEND_AT_RISK},
+                {"", "Held", SPEND_HELD},
+                {"", "Waiting", SPEND_WAITING}};
+    int64_t sums[SPEND_SUMS];
+    if (spend_sums_get(index->tree, sums) < 0)
+        return;
+    sum_add(out, "spent", "Spent", sums[SPEND_SETTLED]);
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        if (sums[rows[i].sum] > 0)
+            sum_add(out, rows[i].class, rows[i].word, sums[rows[i].sum]);
+    }
+    budget_add(index, out);
+}
+
+static void banners_add(const struct index *index, struct buf *out)
+{
+    index_banners_add(index->tree, &index->reasons, out);
+}
+
+/* What a prompt costs that says nothing else, with the defaults of this mount. */
+static void price_add(const struct index *index, struct buf *out)
+{
+    CLEANUP(store_attempt_fini) struct store_attempt attempt = {0};
+    if (index->all > 0 || jobs_estimate_get(index->tree->settings.jobs, &attempt) < 0)
+        return;
+    buf_add_text(out, "This costs about ");
+    index_usd_add(out, attempt.estimated_usd_micros);
+    buf_add_text(out, " (");
+    html_add_text(out, attempt.model);
+    buf_add_text(out, ", ");
+    html_add_text(out, attempt.resolution);
+    buf_addf(out, ", %lld s).", (long long)(attempt.duration_ms / 1000));
+}
+
+/* Most pictures are higher than wide: so are the places for them. */
+static void shape_add(const struct index *index, struct buf *out)
+{
+    if (index->reasons.tall > index->reasons.wide)
+        buf_add_text(out, " tall");
+}
+
 static void jobs_add(const struct index *index, struct buf *out)
 {
-    for (size_t i = 0; i < index->count; i++)
-        card_add(index->tree, index->jobs[i], out);
+    buf_add(out, buf_text(&index->cards), index->cards.len);
 }
 
 /* The words in double braces in index.html. */
@@ -433,9 +239,18 @@ static const struct {
     const char *name;
     void (*add)(const struct index *index, struct buf *out);
 } places[] = {
-    {"{{revision}}", revision_add}, {"{{copy}}", copy_add}, {"{{note}}", note_add},
-    {"{{empty}}", empty_add},       {"{{jobs}}", jobs_add},
+    {"{{revision}}", revision_add}, {"{{copy}}", copy_add},   {"{{note}}", note_add},
+    {"{{empty}}", empty_add},       {"{{jobs}}", jobs_add},   {"{{money}}", money_add},
+    {"{{banners}}", banners_add},   {"{{price}}", price_add}, {"{{shape}}", shape_add},
 };
+
+/* The cards come first, because the rest says what they have in common. */
+static int cards_make(struct index *index)
+{
+    for (size_t i = 0; i < index->count; i++)
+        index_card_add(index->tree, index->jobs[i], &index->reasons, &index->cards);
+    return index->cards.error;
+}
 
 static void page_add(const struct index *index, struct buf *out)
 {
@@ -477,9 +292,16 @@ void index_changed(struct tree *tree)
     buf_init(&tree->index_page, INDEX_BYTES_MAX);
 }
 
+/* The money on the page is that of the budget's period. */
+static int64_t budget_until_ms(struct tree *tree)
+{
+    struct job_budget_state state;
+    return spend_budget_get(tree, &state) == 0 ? state.until_ms : INT64_MAX;
+}
+
 int index_render(struct tree *tree, const struct node *node UNUSED, struct buf *out)
 {
-    struct index index = {.tree = tree};
+    struct index index = {.tree = tree, .cards.limit = INDEX_BYTES_MAX};
     int r = 0;
     if (tree->index_page.len > 0 && clock_wall_ms(tree->settings.clock) >= tree->index_until_ms)
         index_changed(tree);
@@ -487,11 +309,14 @@ int index_render(struct tree *tree, const struct node *node UNUSED, struct buf *
         r = index_collect(&index);
         if (r == 0)
             r = copy_collect(&index);
+        if (r == 0)
+            r = cards_make(&index);
         if (r == 0) {
-            tree->index_until_ms = index.until_ms;
+            tree->index_until_ms = min_int64(index.until_ms, budget_until_ms(tree));
             page_add(&index, &tree->index_page);
             r = tree->index_page.error;
         }
+        buf_fini(&index.cards);
         free(index.jobs);
     }
     if (r == 0)

@@ -96,7 +96,7 @@ static void add_jobs(const struct tree *tree, struct buf *out)
 
 static int add_money(struct tree *tree, struct buf *out)
 {
-    static const char *const classes[] = {"settled", "reserved", "at_risk", "held"};
+    static const char *const classes[] = {"settled", "reserved", "at_risk", "held", "waiting"};
     struct job_budget_state budget;
     int64_t sums[SPEND_SUMS];
     int r = spend_sums_get(tree, sums);
@@ -106,7 +106,7 @@ static int add_money(struct tree *tree, struct buf *out)
         return r;
     family(out, "spend_usd", METRIC_GAUGE,
            "What all attempts cost: settled, reserved while under way, or at risk; and what held "
-           "jobs would cost.");
+           "and waiting jobs would cost.");
     for (size_t i = 0; i < SPEND_SUMS; i++) {
         char labels[64];
         (void)snprintf(labels, sizeof(labels), "{class=\"%s\"}", classes[i]);

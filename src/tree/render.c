@@ -112,7 +112,7 @@ static void write_takes(struct json_writer *w, const struct job *job)
 }
 
 /* The amount that may or may not have been charged. spend.c uses the same rule for all attempts. */
-static int64_t job_at_risk_usd_micros(enum job_state state, const struct store_attempt *attempt)
+int64_t job_at_risk_usd_micros(enum job_state state, const struct store_attempt *attempt)
 {
     bool is_ended_badly = attempt->task_id && attempt->finished_ms && state != JOB_SUCCEEDED;
     bool is_at_risk = attempt->actual_usd_micros < 0 && (state == JOB_UNKNOWN || is_ended_badly);

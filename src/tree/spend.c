@@ -317,6 +317,8 @@ int spend_sums_get(struct tree *tree, int64_t usd_micros[static SPEND_SUMS])
         usd_micros[i] = spend->total.past[STORE_SETTLED + i] + spend->total.now[STORE_SETTLED + i];
     if (r == 0)
         usd_micros[SPEND_HELD] = spend->held_usd_micros;
+    if (r == 0)
+        usd_micros[SPEND_WAITING] = spend->waiting_usd_micros;
     return r;
 }
 

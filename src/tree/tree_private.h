@@ -134,6 +134,7 @@ bool generated_has_response(const struct job *job, const struct job_detail *deta
 bool generated_is_wait_over(const struct job *job);
 int generated_render(struct tree *tree, const struct node *node, struct buf *out);
 /* What the attempt costs or may cost. *what says which of the two, in a few words. */
+int64_t job_at_risk_usd_micros(enum job_state state, const struct store_attempt *attempt);
 int64_t cost_get(const struct job *job, const struct store_attempt *attempt, const char **what);
 
 /* The files at the root: operations of nodes. */
@@ -146,8 +147,17 @@ int spend_size(struct tree *tree, const struct node *node, int64_t *size) NODISC
 void spend_forget(struct tree *tree);
 /* Like jobs_budget_get(). Asks the store again only when its answer may have changed. */
 int spend_budget_get(struct tree *tree, struct job_budget_state *out) NODISCARD;
-/* The sums over all attempts: settled, reserved, at risk. */
-enum { SPEND_HELD = 3, SPEND_SUMS, SPEND_LISTED = 1000, SPEND_REMOVED_LISTED = 10000 };
+/* The sums over all attempts, and the estimates of what is held and of what waits. */
+enum {
+    SPEND_SETTLED,
+    SPEND_RESERVED,
+    SPEND_AT_RISK,
+    SPEND_HELD,
+    SPEND_WAITING,
+    SPEND_SUMS,
+    SPEND_LISTED = 1000,
+    SPEND_REMOVED_LISTED = 10000
+};
 int spend_sums_get(struct tree *tree, int64_t usd_micros[static SPEND_SUMS]) NODISCARD;
 
 /* view_marks.c: what the views keep of each job. */

@@ -11,7 +11,8 @@ CREATE TEMP TABLE n AS WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 F
     SELECT i, $first + 3 * i AS job, $first + 3 * i + 1 AS attempt, $first + 3 * i + 2 AS file FROM n;
 CREATE TEMP TABLE j AS SELECT * FROM job WHERE name = 'model';
 CREATE TEMP TABLE a AS SELECT * FROM attempt WHERE id = (SELECT attempt_id FROM j);
-INSERT INTO job SELECT n.job, '${2:-clip-}' || n.i, NULL, NULL, j.state, NULL, j.created_ms, j.updated_ms,
+INSERT INTO job (id, name, removed_name, removed_ms, state, problem, created_ms, updated_ms, attempt_id, hold, picked_id)
+    SELECT n.job, '${2:-clip-}' || n.i, NULL, NULL, j.state, NULL, j.created_ms, j.updated_ms,
     n.attempt, 0, n.attempt FROM n, j;
 CREATE TEMP TABLE b AS SELECT n.attempt AS new_id, n.job AS new_job, a.* FROM n, a;
 UPDATE b SET id = new_id, job_id = new_job, task_id = task_id || '-' || new_id;

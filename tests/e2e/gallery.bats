@@ -32,9 +32,10 @@ make_jobs() {
     wait_ends sea
 }
 
-# S-INDEX-1: `index.html` at the root shows each job with its cover, a player, its prompt, status, cost and error, and
-#   which of its takes it shows, the latest request first. Of more than 1,000 jobs it shows the latest 1,000, and how
-#   many there are.
+# S-INDEX-1: `index.html` at the root shows each job with its cover in its own shape, its prompt, status, takes and cost
+#   ("$1.00", "≈ $1.00" or "$1.00 at risk"), from which jobs it was made and for which, the latest request first. Why a job
+#   stands still is said in a few bold words, and the whole text on demand. Of more than 1,000 jobs it shows the latest
+#   1,000, and how many there are.
 @test "S-INDEX-1: each job is shown with what there is to know, the latest first" {
     mount_fs
     make_jobs
@@ -96,12 +97,78 @@ make_jobs() {
     unmount_fs
 }
 
-# S-INDEX-5: Jobs can be filtered by status, and searched by name, prompt and error. All of it works with the
-#   keyboard.
+# S-INDEX-5: Jobs can be filtered by status, and searched by name, prompt and error, sorted by time, name ("shot-2" before
+#   "shot-10") and cost, and grouped: "shot-1" and "shot-2" belong to "shot". The URL says what was chosen. All of it works
+#   with the keyboard.
 @test "S-INDEX-5: jobs are shown by status and searched" {
     mount_fs
     make_jobs
     gallery filters
+}
+
+@test "S-INDEX-5: order and groups are in the URL" {
+    mount_fs
+    make_job cat
+    make_job shot-1
+    make_job shot-10
+    echo '{"prompt": "long", "duration": 8}' >"$MNT/jobs/shot-2/prompt.json"
+    wait_status shot-2 succeeded
+    make_job other
+    gallery orders
+}
+
+# S-INDEX-10: Above the jobs stand the money that was spent, and what is reserved, at risk, held and waiting, the budget and
+#   what is left of it, and one sentence for what holds up several jobs ("16 jobs wait for the budget").
+@test "S-INDEX-10: money, budget and banners" {
+    mount_fs --budget 2.50/day
+    make_job cat
+    for n in 1 2; do echo '{"prompt": "x", "duration": 10}' >"$MNT/jobs/dear-$n/prompt.json"; done
+    wait_until 10 bash -c "jq -es 'all(.reason_code == \"BUDGET\")' '$MNT'/jobs/dear-*/status.json"
+    gallery money
+}
+
+# S-INDEX-11: A video opens in a player that fills the window: ← and → go to the other videos on the page, space pauses, and
+#   "Play all in order" goes on by itself. A mouse that rests on a picture moves through the video; nothing of it is
+#   fetched before.
+@test "S-INDEX-11: from one video to the next, by keys and by itself" {
+    mount_fs
+    make_job cat
+    make_job sea
+    gallery lightbox
+}
+
+@test "S-INDEX-11: a mouse that rests on a picture moves through the video" {
+    mount_fs
+    make_job cat
+    wait_until 10 test -e "$MNT/jobs/cat/cover.jpg"
+    gallery previews
+}
+
+@test "S-INDEX-1: chains and takes lead to where they come from" {
+    mount_fs
+    make_job cat
+    echo take >"$MNT/jobs/cat/ctl"
+    wait_until 20 test -e "$MNT/jobs/cat/takes/2.mp4"
+    echo '{"prompt": "x", "hold": true, "video_url": "../cat/output.mp4"}' >"$MNT/jobs/next/prompt.json"
+    gallery chains
+}
+
+# S-INDEX-12: axe-core finds nothing to complain about, in light and dark and on a phone. Who wants less motion gets none.
+#   On paper stands what can be read there.
+@test "S-INDEX-12: for all who use it" {
+    local axe
+    axe=$("$ROOT/scripts/get-axe.sh") || skip "axe-core cannot be had from the npm registry"
+    mount_fs --budget 4
+    gallery accessible "$axe"
+    make_jobs
+    for n in 1 2; do echo '{"prompt": "x", "hold": true}' >"$MNT/jobs/held-$n/prompt.json"; done
+    gallery accessible "$axe"
+}
+
+@test "S-INDEX-12: on paper" {
+    mount_fs
+    make_jobs
+    gallery prints
 }
 
 # S-INDEX-6: An open page updates itself when something has changed: a video that plays keeps playing, and the chosen

@@ -26,7 +26,7 @@ CONTRAST = '''(() => {
     };
     let least = {ratio: 99};
     for (const element of document.querySelectorAll('body *')) {
-        if (element.closest('svg, a.media, [hidden], .visually-hidden') || ![...element.childNodes].some((n) =>
+        if (element.closest('svg, a.media, [hidden], .unseen, dialog:not([open])') || ![...element.childNodes].some((n) =>
             n.nodeType === 3 && n.data.trim()))
             continue;
         const [a, b] = [light(getComputedStyle(element).color), light(ground(element))].sort((x, y) => y - x);
@@ -44,12 +44,12 @@ def url(mount):
 
 def card(name):
     """An expression for the card of a job."""
-    return f'[...document.querySelectorAll(".job")].find((c) => c.querySelector("h2").textContent === {name!r})'
+    return f'[...document.querySelectorAll(".job")].find((c) => c.querySelector("h3").textContent === {name!r})'
 
 
 def shown(page):
     return page.js('[...document.querySelectorAll(".job")].filter((c) => c.offsetParent)'
-                   '.map((c) => c.querySelector("h2").textContent)')
+                   '.map((c) => c.querySelector("h3").textContent)')
 
 
 def expect(is_right, what):
@@ -72,10 +72,10 @@ def submit(mount, name, text):
 def contents(page, mount):
     page.open(url(mount))
     expect(shown(page) == ['later', 'wrong', 'doubt', 'failed', 'sea', 'cat'], shown(page))
-    for name, *parts in (('cat', 'succeeded', 'A cat surfing', '1.00 USD', '720p', '5 s'),
-                         ('sea', 'succeeded', '1.00 USD'), ('failed', 'failed', 'could not make the video'),
-                         ('doubt', 'unknown', 'What became of this?', 'adopt TASK_ID', '1.00 USD'),
-                         ('wrong', 'invalid', 'did you mean "duration"?'), ('later', 'draft')):
+    for name, *parts in (('cat', 'succeeded', 'A cat surfing', '$1.00', '720p', '5 s'),
+                         ('sea', 'succeeded', '$1.00'), ('failed', 'failed', 'The service could not make it', '$1.00 at risk'),
+                         ('doubt', 'unknown', 'What became of this?', 'It may have been charged', '$1.00 at risk'),
+                         ('wrong', 'invalid', 'A mistake in the prompt', 'line 1, column 21: duraton'), ('later', 'draft')):
         text = page.js(f'{card(name)}.innerText')
         for part in parts:
             expect(part in text, f'{name}: no "{part}" in {text}')
@@ -86,18 +86,183 @@ def contents(page, mount):
 
 def plays(page, mount):
     page.open(url(mount))
+    video = 'document.querySelector("#show video")'
     for name in ('cat', 'sea'):
         page.js(f'{card(name)}.querySelector("a.media").focus()')
         page.key('Enter', 13)
-        video = f'{card(name)}.querySelector("video")'
         page.wait(f'{video} && {video}.currentTime > 0.2')
         expect(page.js(f'{video}.videoWidth') > 400, 'no picture')
         expect(page.js(f'document.activeElement === {video}'), 'the keyboard has lost its place')
-    expect(page.js('[...document.querySelectorAll("video")].filter((v) => !v.paused).length') == 1, 'two play at once')
+        expect(page.js('document.querySelector("#lamp-name").textContent') == name, 'its name is not there')
+        page.key('Escape', 27)
+        page.wait('!document.querySelector("#lamp").open')
+        expect(page.js(f'document.activeElement === {card(name)}.querySelector("a.media")'), 'the keyboard has lost its place')
+    expect(not page.js('document.querySelector("video")'), 'a video goes on')
     # To the end, also from the middle: the bytes of the mount are those of a whole video.
+    page.js(f'{card("sea")}.querySelector("a.media").click()')
+    page.wait(f'{video} && {video}.currentTime > 0')
     page.js(f'{video}.currentTime = 4')
     page.wait(f'{video}.ended')
     is_clean(page)
+
+
+def lightbox(page, mount):
+    """From one video to the next, by keys and by itself."""
+    video = 'document.querySelector("#show video")'
+    name = 'document.querySelector("#lamp-name").textContent'
+    plays_ = lambda job: page.wait(f'{name} === "{job}" && {video}.currentSrc.includes("/{job}/") && {video}.duration > 0 && '
+                                   f'{video}.currentTime > 0 && !{video}.paused')
+    page.open(f'{url(mount)}#sort=name')
+    page.js('document.querySelector("#all").click()')
+    plays_('cat')
+    expect(page.js(f'{name} + document.querySelector("#lamp-of").textContent') == 'cat1 of 2', page.js(name))
+    page.key('ArrowRight', 39)
+    plays_('sea')
+    page.key('ArrowRight', 39)
+    expect(page.js(name) == 'sea', 'beyond the last one')
+    page.key(' ', 32)
+    page.wait(f'{video}.paused')
+    page.key('ArrowLeft', 37)
+    plays_('cat')
+    # By itself: in order, and then it is over.
+    page.js(f'{video}.currentTime = {video}.duration - 0.3')
+    plays_('sea')
+    page.js(f'{video}.currentTime = {video}.duration - 0.3')
+    page.wait(f'{video}.ended && document.querySelector("#lamp-all").getAttribute("aria-pressed") === "false"')
+    # Without that, the end of one is not the beginning of the next.
+    page.key('ArrowLeft', 37)
+    plays_('cat')
+    page.js(f'{video}.currentTime = {video}.duration - 0.3')
+    page.wait(f'{video}.ended')
+    time.sleep(0.3)
+    expect(page.js(name) == 'cat', 'goes on by itself')
+    # The mount goes on meanwhile.
+    submit(mount, 'new', 'A new one')
+    page.wait(f'{card("new")} && {card("new")}.dataset.state === "succeeded"')
+    expect(page.js(f'document.querySelector("#lamp").open && {name} === "cat"'), 'disturbed')
+    page.key('ArrowRight', 39)
+    page.wait(f'{name} === "new"')
+    page.key('Escape', 27)
+    page.wait('!document.querySelector("#lamp").open')
+    is_clean(page)
+
+
+def previews(page, mount):
+    """A pointer that rests on a picture moves through the video; before that nothing of it is asked for."""
+    page.open(url(mount))
+    page.wait(f'{card("cat")}.querySelector("img:not(.back)").naturalWidth > 0')
+    expect(not [u for u in page.requests if u.endswith('.mp4')], 'a video was asked for')
+    left, top, width, height = page.js(f'(() => {{ {card("cat")}.scrollIntoView({{block: "center"}}); const r = '
+                                       f'{card("cat")}.querySelector("a.media").getBoundingClientRect();'
+                                       'return [r.left, r.top, r.width, r.height]; })()')
+    move = lambda part: page.call('Input.dispatchMouseEvent', type='mouseMoved', x=left + width * part, y=top + height / 2)
+    video = f'{card("cat")}.querySelector("video")'
+    move(0.1)
+    page.wait(f'{video} && {video}.duration > 0')
+    for part in (0.2, 0.8):
+        move(part)
+        page.wait(f'Math.abs({video}.currentTime - {part} * {video}.duration) < 0.2')
+    expect(page.js(f'{video}.muted && {video}.paused'), 'it makes a noise')
+    page.call('Input.dispatchMouseEvent', type='mouseMoved', x=1, y=1)
+    page.wait('!document.querySelector("video")')
+    is_clean(page)
+
+
+def chains(page, mount):
+    """From the card of a job to those that it comes from and goes to, also when they are not shown."""
+    page.open(f'{url(mount)}#state=succeeded')
+    expect('next' not in shown(page), shown(page))
+    expect(page.js(f'{card("cat")}.querySelector(".chain").innerText') == 'for next', 'no chain')
+    page.js(f'{card("cat")}.querySelector(".chain a").click()')
+    page.wait(f'{card("next")}.classList.contains("found")')
+    expect('next' in shown(page) and page.js(f'{card("next")}.contains(document.activeElement)'), 'not led there')
+    page.js(f'{card("next")}.querySelector(".chain a").click()')
+    page.wait(f'{card("cat")}.classList.contains("found")')
+    # Another take of it plays, too.
+    expect(page.js(f'{card("cat")}.querySelector(".takes").innerText') == 'take 2 of 2 1', 'no takes')
+    page.js(f'{card("cat")}.querySelector("a.take").click()')
+    page.wait('document.querySelector("#show video")?.src.endsWith("/takes/1.mp4") && '
+              'document.querySelector("#show video").currentTime > 0')
+    is_clean(page)
+
+
+def orders(page, mount):
+    """Sorting and grouping, in the URL."""
+    names = lambda: page.js('[...document.querySelectorAll("#jobs > *")].filter((e) => !e.hidden).map((e) => '
+                            'e.localName === "h2" ? `[${e.firstChild.data}]` : e.querySelector("h3").textContent).join(" ")')
+    page.open(url(mount))
+    expect(names() == 'other shot-2 shot-10 shot-1 cat', names())
+    page.js('sort_ = document.querySelector("#sort"); sort_.value = "name"; sort_.dispatchEvent(new Event("change"))')
+    expect(names() == 'cat other shot-1 shot-2 shot-10', names())
+    expect(page.js('location.hash') == '#sort=name', page.js('location.hash'))
+    page.js('sort_.value = "cost"; sort_.dispatchEvent(new Event("change"))')
+    expect(names().startswith('shot-2 '), names())
+    page.js('document.querySelector("#group").click()')
+    expect(names() == '[shot] shot-2 shot-10 shot-1 [Others] other cat', names())
+    page.js('sort_.value = "name"; sort_.dispatchEvent(new Event("change"))')
+    # All of it is in the URL, and survives loading.
+    page.js('s_ = document.querySelector("#search"); s_.value = "shot"; s_.dispatchEvent(new Event("input"))')
+    expect(page.js('location.hash') == '#sort=name&group=1&q=shot', page.js('location.hash'))
+    page.js('window.isBefore = true; location.reload()')
+    page.wait('!window.isBefore && document.readyState === "complete" && document.querySelectorAll(".group").length === 1')
+    expect(names() == '[shot] shot-1 shot-2 shot-10', names())
+    expect(page.js('document.querySelector("#sort").value + document.querySelector("#search").value') == 'nameshot', 'not shown')
+    page.js('document.querySelector("#group").click()')
+    expect(names() == 'shot-1 shot-2 shot-10', names())
+    is_clean(page)
+
+
+def money(page, mount):
+    page.open(url(mount))
+    text = page.js('document.querySelector("#money").innerText.replace(/\\s+/g, " ")')
+    expect(text == 'Spent $1.00 Waiting $4.00 Budget today $1.50 left of $2.50', text)
+    expect(page.js('document.querySelector(".gauge rect:not(.all)").getAttribute("width")') == '400', 'not the part that is used')
+    text = page.js('document.querySelector("#banners").innerText')
+    expect(text.startswith('2 jobs wait for the budget.') and text.count('\n') < 3, text)
+    expect('Waits for the budget' in page.js(f'{card("dear-1")}.innerText'), 'the card does not say why')
+    expect('The budget of' not in page.js(f'{card("dear-1")}.innerText'), 'the card repeats it all')
+    page.js(f'{card("dear-1")}.querySelector("summary").click()')
+    expect('needs about 2.00 USD' in page.js(f'{card("dear-1")}.innerText'), page.js(f'{card("dear-1")}.innerText'))
+    is_clean(page)
+
+
+def accessible(page, mount, axe):
+    """axe-core finds nothing, in light and dark, on a phone, and in the player."""
+    with open(axe, encoding='utf-8') as file:
+        script = file.read()
+    page.open(url(mount))
+
+    def check(where):
+        page.js(f'{script}; 0')
+        found = page.js('axe.run(document, {resultTypes: ["violations"]}).then((r) => r.violations.map((v) => '
+                        '`${v.id}: ${v.nodes[0].html.slice(0, 200)} ${v.nodes[0].failureSummary}`).join("\\n"))')
+        expect(not found, f'{where}: {found}')
+        expect(page.js('axe.run(document).then((r) => r.passes.length)') > 10, 'axe-core has looked at nothing')
+
+    for scheme in ('light', 'dark'):
+        page.scheme(scheme)
+        for width in (320, 1280):
+            page.size(width, 800, mobile=width < 768)
+            check(f'{scheme}, {width} pixels')
+    page.js('document.querySelectorAll("details").forEach((d) => { d.open = true; }); document.querySelector("#group").click()')
+    check('with everything open')
+    if page.js('document.querySelector("a.media") !== null'):
+        page.js('document.querySelector("a.media").click()')
+        page.wait('document.querySelector("#lamp").open')
+        check('in the player')
+        # It would be noticed.
+        page.js('document.querySelector("#lamp-back").removeAttribute("aria-label"); '
+                'document.querySelector("#lamp-back").textContent = ""')
+        expect(page.js('axe.run(document).then((r) => r.violations.length)') > 0, 'a button without a name is not noticed')
+
+
+def prints(page, mount):
+    page.open(url(mount))
+    page.call('Emulation.setEmulatedMedia', media='print')
+    expect(not page.js('document.querySelector("#chips").offsetParent || document.querySelector(".acts").offsetParent'),
+           'what cannot be used on paper is there')
+    expect(len(shown(page)) == 6, shown(page))
+    expect(len(page.call('Page.printToPDF')['data']) > 10000, 'nothing is printed')
 
 
 def hostile(page, mount):
@@ -108,12 +273,13 @@ def hostile(page, mount):
     for name in names:
         page.wait(f'{card(name)}.scrollIntoView() || {card(name)}.querySelector("img").naturalWidth > 0')
         page.js(f'{card(name)}.querySelector("a.media").click()')
-        page.wait(f'{card(name)}.querySelector("video").currentTime > 0')
+        page.wait('document.querySelector("#show video")?.currentTime > 0')
+        page.js('document.querySelector("#lamp").close()')
     expect(page.js('document.querySelector(".prompt").textContent').startswith('</p></article><script>'),
            'the prompt is not as it was written')
     # No element that the page does not make itself; no handler, no style.
     tags = page.js('[...new Set([...document.querySelectorAll("main *")].map((e) => e.localName))].sort().join(" ")')
-    expect(tags == 'a article b br button code div h2 p span time video', tags)
+    expect(tags == 'a article b button code dd div dl dt h2 h3 img p pre section span svg time use', tags)
     expect(not page.js('[...document.querySelectorAll("main *")].flatMap((e) => [...e.attributes])'
                        '.filter((a) => /^(on|style|srcdoc)/.test(a.name)).map((a) => a.name).join()'), 'a handler')
     # The policy, should all that fail one day.
@@ -157,7 +323,7 @@ def filters(page, mount):
         expect(shown(page) == names, (words, shown(page)))
     expect(page.js('document.querySelector("#nothing").offsetParent !== null'), 'nothing is said')
     # Everything that can be used has a name for those who do not see it.
-    nameless = page.js('[...document.querySelectorAll("a, button, input")].filter((e) => !(e.getAttribute("aria-label") '
+    nameless = page.js('[...document.querySelectorAll("a, button, input, select")].filter((e) => !(e.getAttribute("aria-label") '
                        '|| e.textContent.trim())).map((e) => e.outerHTML).join()')
     expect(not nameless, nameless)
     is_clean(page)
@@ -169,27 +335,36 @@ def refreshes(page, mount):
     page.js(f'window.same = {card("cat")}; window.other = {card("sea")}')
     page.js('document.querySelector("[data-filter=succeeded]").click()')
     page.js('same.querySelector("a.media").click()')
-    page.wait('same.querySelector("video").currentTime > 0')
-    page.js('''same.querySelector("video").loop = true;
-               same.querySelector("video").addEventListener("pause", () => { window.disturbed = 1; });
-               scrollTo(0, 60); window.top_ = same.getBoundingClientRect().top''')
+    video = 'document.querySelector("#show video")'
+    page.wait(f'{video}?.currentTime > 0')
+    page.js(f'''{video}.loop = true; window.player = {video};
+               {video}.addEventListener("pause", () => {{ window.disturbed = 1; }});''')
     submit(mount, 'new', 'A new one')
     page.wait(f'{card("new")} && {card("new")}.dataset.state === "succeeded"')
+    expect(page.js(f'{video} === player && !window.disturbed && !player.paused'), 'the video was disturbed')
+    page.key('Escape', 27)
     expect(shown(page)[0] == 'new', 'the latest is not the first')
-    expect(page.js(f'{card("cat")} === same && same.isConnected && !window.disturbed'), 'the video was disturbed')
-    expect(page.js('!same.querySelector("video").paused'), 'the video has stopped')
-    expect(page.js(f'{card("sea")} === other'), 'what has not changed was made anew')
+    expect(page.js(f'{card("sea")} === other && {card("cat")} === same'), 'what has not changed was made anew')
     expect('draft' not in page.js('[...document.querySelectorAll(".job")].filter((c) => c.offsetParent)'
                                   '.map((c) => c.dataset.state)'), 'the chosen status was lost')
-    expect(page.js('location.hash') == '#succeeded', page.js('location.hash'))
+    expect(page.js('location.hash') == '#state=succeeded', page.js('location.hash'))
     expect(page.js('history.length') <= 3, 'each refresh is a step back')
-    # Of the playing one only the words change.
-    os.rename(f'{mount}/jobs/later', f'{mount}/jobs/later2')
-    page.wait(f'!!{card("later2")}')
-    os.unlink(f'{mount}/jobs/later2/note')
-    os.rmdir(f'{mount}/jobs/later2')
-    page.wait(f'!{card("later2")}')
-    expect(page.js('same.isConnected && !window.disturbed && !same.querySelector("video").paused'), 'disturbed')
+    # What the reader has opened stays open, and the place in the page, too.
+    page.js('document.querySelector("[data-filter=\\"\\"]").click(); scrollTo(0, 60)')
+    page.js(f'{card("doubt")}.querySelector("summary").focus(); {card("doubt")}.querySelector("details").open = true')
+    top = page.js('scrollY')
+    before = page.js('document.querySelector("#money").innerText')
+    os.rename(f'{mount}/jobs/doubt', f'{mount}/jobs/doubt2')
+    page.wait(f'!!{card("doubt2")}')
+    expect(page.js(f'{card("doubt2")}.querySelector("details").open'), 'closed what was open')
+    expect(page.js(f'document.activeElement === {card("doubt2")}.querySelector("summary")'), 'the keyboard has lost its place')
+    expect(page.js('scrollY') == top, 'the page has moved')
+    os.unlink(f'{mount}/jobs/later/note')
+    os.rmdir(f'{mount}/jobs/later')
+    page.wait(f'!{card("later")}')
+    # The money follows.
+    submit(mount, 'more', 'One more')
+    page.wait(f'document.querySelector("#money").innerText !== {before!r}')
     is_clean(page)
 
 
@@ -219,7 +394,7 @@ def looks(page, mount):
     for width in (320, 375, 768, 1280, 2560):
         page.size(width, 800, mobile=width < 768)
         expect(not page.js(SCROLLS_SIDEWAYS), f'{width} pixels are not enough')
-        cut = page.js('[...document.querySelectorAll(".text *, .error")].filter((e) => e.getBoundingClientRect().right > '
+        cut = page.js('[...document.querySelectorAll(".text *")].filter((e) => e.getBoundingClientRect().right > '
                       'e.closest(".job").getBoundingClientRect().right).map((e) => e.outerHTML).join()')
         expect(not cut, f'cut off at {width} pixels: {cut}')
         columns = page.js('new Set([...document.querySelectorAll(".job")].map((c) => c.offsetLeft)).size')

@@ -203,6 +203,9 @@ int job_progress_get(struct job *job, struct job_progress *out) NODISCARD;
  * error when its prompt is not a complete request, or too long to be looked at each time. */
 int job_estimate_get(struct job *job, struct store_attempt *out) NODISCARD;
 
+/* The same of a prompt that leaves everything else to the defaults of the mount. */
+int jobs_estimate_get(struct jobs *jobs, struct store_attempt *out) NODISCARD;
+
 /* The text of `error`, of a job whose detail is loaded; NULL: nothing is wrong. Lent. */
 const char *job_problem_get(const struct job *job);
 

@@ -129,7 +129,7 @@ static void test_index__names_are_text_in_html_and_in_urls(void **state UNUSED)
         gallery_init(&g);
         succeeded(&g, rows[i].name, "cgt-1");
         const char *card = card_of(&g, rows[i].name);
-        (void)snprintf(part, sizeof(part), "<a href=\"jobs/%s/\">%s</a></h2>", rows[i].url,
+        (void)snprintf(part, sizeof(part), "<a href=\"jobs/%s/\">%s</a></h3>", rows[i].url,
                        rows[i].html);
         assert_has(card, part);
         (void)snprintf(part, sizeof(part), "href=\"jobs/%s/output.mp4\" aria-label=\"Play %s\"",
@@ -187,7 +187,9 @@ static void test_index__each_state_says_what_is_to_be_known(void **state UNUSED)
     (void)user_write(job, JOB_PROMPT_NAME, "{\"prompt\": \"A dog\", \"duraton\": 8}");
     assert_has(card_of(&g, "mistaken"), "A dog</p>");
     assert_has(card_of(&g, "mistaken"), "did you mean &quot;duration&quot;?");
-    assert_has_not(card_of(&g, "mistaken"), "USD");
+    assert_has(card_of(&g, "mistaken"),
+               "<b>A mistake in the prompt</b> line 1, column 21: duraton");
+    assert_has_not(card_of(&g, "mistaken"), "$");
 
     job = job_make_named(&g.w, "text");
     (void)user_write(job, JOB_PROMPT_TEXT_NAME, " \n{\"prompt\": \"A <b>bird</b>\"}");
@@ -204,7 +206,8 @@ static void test_index__each_state_says_what_is_to_be_known(void **state UNUSED)
     assert_state(job, JOB_UNKNOWN);
     assert_has(card_of(&g, "sent"), "job doubt");
     assert_has(card_of(&g, "sent"), "echo &#39;adopt TASK_ID&#39; &gt; ctl");
-    assert_has(card_of(&g, "sent"), "<b>1.00 USD</b> estimated");
+    assert_has(card_of(&g, "sent"), "<b>$1.00</b> at risk");
+    assert_has(card_of(&g, "sent"), "<b>It may have been charged</b>");
     assert_has(card_of(&g, "sent"), "title=\"estimated; at risk\"");
 
     succeeded(&g, "done", "cgt-1");
@@ -213,8 +216,36 @@ static void test_index__each_state_says_what_is_to_be_known(void **state UNUSED)
     assert_has(card, "href=\"jobs/done/output.mp4\"");
     assert_has(card, "loading=\"lazy\"");
     assert_has(card, "<span class=\"length\">1:05</span>");
-    assert_has(card, "doubao-seedance-2.0 · 720p · 5 s");
-    assert_has(card, "<b>13.00 USD</b> by the video's length");
+    assert_has(card, "title=\"doubao-seedance-2.0\">720p · 65 s");
+    assert_has(card, "title=\"by the video's length\"><b>$13.00</b></span>");
+    assert_has(card, "href=\"videos/done.mp4\" download=\"done.mp4\"");
+    gallery_fini(&g);
+}
+
+/* What holds up many is said once; of the money what there is. */
+static void test_index__banners_and_money(void **state UNUSED)
+{
+    struct gallery g;
+    gallery_init(&g);
+    assert_has(page_of(&g), "<dt>Spent</dt><dd>$0.00</dd>");
+    assert_has_not(page_of(&g), "<dt>Held</dt>");
+    assert_has(page_of(&g), "This costs about $1.00 (doubao-seedance-2.0, 720p, 5 s).");
+    g.w.jobs->settings.is_hold_wanted = true;
+    static const char prompt[] = "{\"prompt\": \"A cat surfing at sunset\"}";
+    for (int i = 0; i < 3; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof(name), "held-%d", i);
+        if (i < 2)
+            assert_has_not(page_of(&g), "jobs are held");
+        assert_int_equal(user_write(job_make_named(&g.w, name), JOB_PROMPT_NAME, prompt), 0);
+        if (i == 1)
+            assert_has(page_of(&g), "<b>2 jobs are held: nothing of them was sent.</b>");
+    }
+    assert_has(page_of(&g), "<b>3 jobs are held: nothing of them was sent.</b>");
+    assert_has(page_of(&g), "<dt>Held</dt><dd>$3.00</dd>");
+    assert_has(card_of(&g, "held-1"), "<b>Held: nothing was sent</b>");
+    assert_has(card_of(&g, "held-1"), "<b>≈ $1.00</b>");
+    assert_has_not(page_of(&g), "This costs about");
     gallery_fini(&g);
 }
 
@@ -261,7 +292,7 @@ static void assert_order(struct gallery *g, const char *const names[], size_t co
     const char *place = page_of(g);
     for (size_t i = 0; i < count; i++) {
         char part[64];
-        (void)snprintf(part, sizeof(part), "\">%s</a></h2>", names[i]);
+        (void)snprintf(part, sizeof(part), "\">%s</a></h3>", names[i]);
         place = strstr(place, part);
         assert_non_null(place);
     }
@@ -386,7 +417,7 @@ static void test_index__long_texts_are_cut_between_characters(void **state UNUSE
     assert_true(text_is_utf8(card, strlen(card)));
     assert_has(card, "漢… <a href=\"jobs/a%20b/request.json\">all of it</a>");
     assert_has(card, "class=\"more\"");
-    assert_true(strlen(card) < 4000);
+    assert_true(strlen(card) < 9000 + 1500);
     buf_fini(&text);
     gallery_fini(&g);
 }
@@ -494,6 +525,7 @@ int main(void)
         cmocka_unit_test(test_index__names_are_text_in_html_and_in_urls),
         cmocka_unit_test(test_index__prompts_and_errors_are_text),
         cmocka_unit_test(test_index__each_state_says_what_is_to_be_known),
+        cmocka_unit_test(test_index__banners_and_money),
         cmocka_unit_test(test_index__nothing_secret_and_no_other_host_is_in_it),
         cmocka_unit_test(test_index__what_was_removed_is_not_linked),
         cmocka_unit_test(test_index__the_latest_request_comes_first),
