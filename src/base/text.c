@@ -147,6 +147,17 @@ void text_place_find(const char *text, size_t offset, unsigned *line, unsigned *
     }
 }
 
+size_t text_cut(const char *text, size_t max)
+{
+    size_t len = strlen(text);
+    if (len <= max)
+        return len;
+    len = max;
+    while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80)
+        len--;
+    return len;
+}
+
 int text_name_check(const char *name)
 {
     size_t len = strlen(name);

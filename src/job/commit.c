@@ -178,7 +178,7 @@ int jobs_estimate_get(struct jobs *jobs, struct store_attempt *out)
 static void warnings_keep(struct job *job, const struct prompt_report *report)
 {
     for (size_t i = 0; i < report->count; i++) {
-        char note[512];
+        char note[JOB_SENTENCE_MAX];
         if (!report->problems[i].is_warning)
             continue;
         (void)snprintf(note, sizeof(note), "warning: %s%s%s", report->problems[i].field,

@@ -45,7 +45,7 @@ static int ctl_refuse_writer(struct job *job, const char *command)
 static int ctl_order(struct job *job, struct job_file *file)
 {
     CLEANUP(job_inputs_fini) struct job_inputs inputs = {0};
-    CLEANUP(buf_fini) struct buf why = {.limit = JOB_CTL_LINE_MAX};
+    CLEANUP(buf_fini) struct buf why = {.limit = JOB_SENTENCE_MAX};
     int r = job_inputs_get(job, job->attempt_id, &inputs);
     if (r < 0)
         return r;

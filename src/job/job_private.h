@@ -60,6 +60,7 @@ enum {
     JOB_CTL_LINE_MAX = 512,
     JOB_RESPONSE_SIZE = API_MESSAGE_SIZE + 256,
     JOB_AGAIN_SIZE = 256,
+    JOB_SENTENCE_MAX = 4096, /* of one that names jobs or files */
 };
 
 /* The row of a take that was made by another attempt than the job's present one. */
@@ -603,7 +604,7 @@ struct input_reader {
     struct job *job;         /* whose prompt it is */
     struct job_inputs found; /* without what only the prompt knows */
     bool is_missing_allowed; /* what is not there may come yet, because the job is held */
-    char why[512];
+    char why[JOB_SENTENCE_MAX];
 };
 prompt_read_media_fn job_input_read;
 /* The inputs of an accepted prompt, in the order of its body. */

@@ -200,7 +200,7 @@ static int seen_save(struct media_check *check)
 static void price_update(struct media_check *check)
 {
     struct store_attempt *attempt = &check->job->detail->attempt;
-    CLEANUP(buf_fini) struct buf ignored = {.limit = 512};
+    CLEANUP(buf_fini) struct buf ignored = {.limit = JOB_SENTENCE_MAX};
     struct store_attempt before = *attempt;
     int r = job_cost_update(check->job, &check->inputs, &ignored);
     if (r < 0 && check->job->state != JOB_HELD) {
@@ -215,7 +215,7 @@ static void warnings_log(struct media_check *check)
     char *line;
     (void)buf_text(&check->warnings);
     while (rest && (line = strsep(&rest, "\n")) && *line) {
-        char note[512];
+        char note[JOB_SENTENCE_MAX];
         (void)snprintf(note, sizeof(note), "warning: %s", line);
         job_persist(check->job, note);
     }

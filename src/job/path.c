@@ -88,7 +88,7 @@ static int take_find(struct job *job, const char *name, struct job_path *out)
 static int video_find(struct jobs *jobs, const char *name, struct job_path *out)
 {
     char stem[TEXT_NAME_MAX + 1];
-    struct job *job = stem_get(name, stem) ? jobs_find(jobs, stem) : NULL;
+    struct job *job = stem_get(name, stem) ? jobs_find_by_stem(jobs, stem) : NULL;
     *out = (struct job_path){.form = JOB_INPUT_VIDEO, .job = job};
     return job ? 0 : -ENOENT;
 }

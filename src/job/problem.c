@@ -160,7 +160,7 @@ static void hold_explain(struct job_detail *detail)
 /* Made each time, because it tells how the other job is doing. */
 static void wait_explain(struct job_detail *detail)
 {
-    CLEANUP(buf_fini) struct buf text = {.limit = 1024};
+    CLEANUP(buf_fini) struct buf text = {.limit = JOB_SENTENCE_MAX};
     if (job_needs_to_text(detail->job, &text) == JOB_NEEDS_MET || text.error || text.len == 0)
         return;
     detail->is_waiting_for_input = true;
@@ -240,7 +240,7 @@ const char *job_prompt_problem_get(const struct job_detail *detail)
 
 void job_ctl_fail(struct job *job, const char *command, const char *why)
 {
-    char text[JOB_CTL_LINE_MAX + 256];
+    char text[JOB_SENTENCE_MAX + 256];
     (void)snprintf(text, sizeof(text), "%s: %s%s", command, why, text_full_stop(why));
     if (job_text_set(&job->detail->ctl_problem, text) < 0)
         job_text_clear(&job->detail->ctl_problem);

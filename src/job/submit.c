@@ -319,7 +319,7 @@ static int create_start(struct job *job, struct buf *why)
 /* What the request needs is gone, or it costs more than what was accepted: the user decides. */
 static int create_hold(struct job *job, enum job_hold hold, const char *why)
 {
-    char problem[1024];
+    char problem[JOB_SENTENCE_MAX + 256];
     (void)snprintf(problem, sizeof(problem),
                    "%s\nNothing was sent and nothing was charged. `echo submit > ctl` orders it as "
                    "it is now; or write %s anew.\n",
@@ -337,7 +337,7 @@ static int create_hold(struct job *job, enum job_hold hold, const char *why)
 static void job_create(struct job *job)
 {
     struct job_detail *detail = job->detail;
-    CLEANUP(buf_fini) struct buf why = {.limit = 512};
+    CLEANUP(buf_fini) struct buf why = {.limit = JOB_SENTENCE_MAX};
     const int64_t accepted = detail->attempt.estimated_usd_micros;
     const int64_t accepted_input_ms = detail->attempt.input_video_ms;
     int r = create_start(job, &why);
@@ -390,7 +390,7 @@ static bool needs_pass(struct job *job)
         }
         return true;
     }
-    CLEANUP(buf_fini) struct buf why = {.limit = 512};
+    CLEANUP(buf_fini) struct buf why = {.limit = JOB_SENTENCE_MAX};
     detail->is_waiting_for_input = needs == JOB_NEEDS_WAIT;
     if (needs == JOB_NEEDS_WAIT) {
         job_problem_clear(detail); /* of a gate that was closed meanwhile */

@@ -201,6 +201,41 @@ struct job *jobs_get(struct jobs *jobs, int64_t id)
     return job && job->id == id ? job : NULL;
 }
 
+/* If a job has just that name, one more tilde makes another one of it. */
+enum { STEM_TILDES_MAX = 100 };
+
+void jobs_stem_get(struct jobs *jobs, int64_t id, const char *name,
+                   char out[static JOB_STEM_MAX + 1])
+{
+    char end[JOB_STEM_MAX / 2] = "";
+    bool is_long = strlen(name) > JOB_STEM_MAX;
+    size_t tildes = 0;
+    do {
+        if (is_long) {
+            memset(end, '~', ++tildes);
+            (void)snprintf(end + tildes, sizeof(end) - tildes, "%lld", (long long)id);
+        }
+        (void)snprintf(out, JOB_STEM_MAX + 1, "%.*s%s",
+                       (int)text_cut(name, JOB_STEM_MAX - strlen(end)), name, end);
+    } while (is_long && tildes < STEM_TILDES_MAX && jobs_find(jobs, out));
+}
+
+struct job *jobs_find_by_stem(struct jobs *jobs, const char *stem)
+{
+    char canonical[JOB_STEM_MAX + 1];
+    const char *tilde = strrchr(stem, '~');
+    if (strlen(stem) > JOB_STEM_MAX)
+        return NULL;
+    struct job *job = jobs_find(jobs, stem);
+    if (job || !tilde)
+        return job;
+    job = jobs_get(jobs, strtoll(tilde + 1, NULL, 10));
+    if (!job || job->is_provisional || job->is_assets)
+        return NULL;
+    jobs_stem_get(jobs, job->id, job->name, canonical);
+    return strcmp(stem, canonical) == 0 ? job : NULL;
+}
+
 struct job *jobs_get_by_file(struct jobs *jobs, int64_t file_id)
 {
     int64_t job_id;

@@ -1,5 +1,7 @@
 #include "check.h"
 
+#include "seedancefs/base/text.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -99,12 +101,25 @@ void prompt_report_render(const struct prompt_report *report, const char *file_n
 static void problem_addv(struct check *c, struct prompt_problem *problem, const char *path,
                          const char *rule, const char *format, va_list arguments) PRINTF_LIKE(5, 0);
 
+/* Names make sentences long: one that was cut ends with a whole character. */
+static void sentence_cut(char *sentence)
+{
+    size_t len = strlen(sentence);
+    size_t last = len;
+    while (last > 0 && ((unsigned char)sentence[--last] & 0xc0) == 0x80)
+        continue;
+    if (len > 0 && text_utf8_step(sentence + last, len - last) < 0)
+        sentence[last] = '\0';
+}
+
 static void problem_addv(struct check *c, struct prompt_problem *problem, const char *path,
                          const char *rule, const char *format, va_list arguments)
 {
     problem->rule = rule;
     (void)snprintf(problem->field, sizeof(problem->field), "%s", path);
-    (void)vsnprintf(problem->sentence, sizeof(problem->sentence), format, arguments);
+    if (vsnprintf(problem->sentence, sizeof(problem->sentence), format, arguments) >=
+        (int)sizeof(problem->sentence))
+        sentence_cut(problem->sentence);
     int r = report_add(c->report, problem);
     if (r < 0 && c->error == 0)
         c->error = r;

@@ -79,7 +79,7 @@ static unsigned mark_of(const struct tree *tree, const struct job *job)
 PRINTF_LIKE(3, 4)
 static void emit(const struct tree *tree, enum tree_event kind, const char *format, ...)
 {
-    char path[512];
+    char path[1024]; /* of two names, and what the program calls itself */
     va_list arguments;
     if (!tree->settings.on_tree_event)
         return;
@@ -100,13 +100,15 @@ static void emit_files(const struct tree *tree, const struct job *job, unsigned 
 }
 
 /* Tells of the names in videos/, if the mark says that there is a video. */
-static void emit_video(const struct tree *tree, enum tree_event kind, unsigned mark,
+static void emit_video(const struct tree *tree, enum tree_event kind, unsigned mark, int64_t id,
                        const char *name)
 {
+    char stem[JOB_STEM_MAX + 1];
     if (!(mark & MARK_VIDEO))
         return;
-    emit(tree, kind, "videos/%s.mp4", name);
-    emit(tree, kind, "videos/%s.json", name);
+    jobs_stem_get(tree->settings.jobs, id, name, stem);
+    emit(tree, kind, "videos/%s.mp4", stem);
+    emit(tree, kind, "videos/%s.json", stem);
 }
 
 /* A name that was there and is there now stands for another take. */
@@ -118,7 +120,7 @@ static void emit_take(const struct tree *tree, const struct job *job, unsigned b
         if (before & now & event_files[i].mark & (MARK_VIDEO | MARK_COVER))
             emit(tree, TREE_EVENT_CONTENT, "jobs/%s/%s", job->name, event_files[i].name);
     }
-    emit_video(tree, TREE_EVENT_CONTENT, before & now, job->name);
+    emit_video(tree, TREE_EVENT_CONTENT, before & now, job->id, job->name);
 }
 
 /* What stands in takes/ of a job that has just succeeded. */
@@ -167,18 +169,19 @@ static void emit_root(const struct tree *tree, bool is_event)
 }
 
 /* Tells of the names in the views. True when the job's state or name has changed. */
-static bool emit_views(const struct tree *tree, unsigned before, const char *old_name, unsigned now,
-                       const char *name)
+static bool emit_views(const struct tree *tree, const struct job *job, unsigned before,
+                       const char *old_name, unsigned now)
 {
+    const char *name = job->name;
     bool is_renamed = strcmp(old_name, name) != 0;
     bool is_moved = is_renamed || ((before ^ now) & (MARK_STATE | MARK_KNOWN)) != 0;
     bool is_video_moved = is_renamed || ((before ^ now) & MARK_VIDEO) != 0;
     if (is_video_moved)
-        emit_video(tree, TREE_EVENT_GONE, before, old_name);
+        emit_video(tree, TREE_EVENT_GONE, before, job->id, old_name);
     if (is_moved)
         emit_status(tree, TREE_EVENT_GONE, before, old_name);
     if (is_video_moved)
-        emit_video(tree, TREE_EVENT_FILE, now, name);
+        emit_video(tree, TREE_EVENT_FILE, now, job->id, name);
     if (is_moved)
         emit_status(tree, TREE_EVENT_LINK, now, name);
     return is_moved;
@@ -209,7 +212,7 @@ void change_event_job_changed(struct tree *tree, struct job *job)
     emit_files(tree, job, before, now);
     emit_take(tree, job, before, now);
     emit_new_take(tree, job, before);
-    bool is_moved = emit_views(tree, before, job->name, now, job->name);
+    bool is_moved = emit_views(tree, job, before, job->name, now);
     emit_changes(tree, job, names_moved);
     emit_root(tree, is_moved);
 }
@@ -231,20 +234,20 @@ void change_event_file_unlinked(struct tree *tree, struct job *job)
     if (!(before & MARK_KNOWN))
         return;
     job->event_mark = now;
-    (void)emit_views(tree, before, job->name, now, job->name);
+    (void)emit_views(tree, job, before, job->name, now);
     emit_root(tree, false);
 }
 
 void change_event_job_gone(struct tree *tree, struct job *job)
 {
-    (void)emit_views(tree, job->event_mark, job->name, 0, job->name);
+    (void)emit_views(tree, job, job->event_mark, job->name, 0);
     job->event_mark = 0;
     emit_root(tree, true);
 }
 
 void change_event_job_renamed(struct tree *tree, struct job *job, const char *old_name)
 {
-    (void)emit_views(tree, job->event_mark, old_name, job->event_mark, job->name);
+    (void)emit_views(tree, job, job->event_mark, old_name, job->event_mark);
     emit_root(tree, true);
 }
 

@@ -66,7 +66,7 @@ struct node_child {
     int64_t next;     /* the offset after this child; the first child, after "." and "..", has 2 */
     bool is_unlisted; /* found only by its name: see watch.c */
     struct node node;
-    char name[TEXT_NAME_MAX + 8];
+    char name[TEXT_NAME_MAX + 1];
 };
 
 /* For a directory whose name does not change by itself; for a file at the root. */

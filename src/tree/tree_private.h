@@ -208,19 +208,6 @@ void change_event_directory_made(struct job *job);
 void watch_changed(struct tree *tree, const struct job *job);
 void watches_end(struct tree *tree);
 
-/* The length of the text, or if that is longer than `max` bytes, of its longest part of whole
- * characters. */
-static inline size_t text_cut(const char *text, size_t max)
-{
-    size_t len = strlen(text);
-    if (len <= max)
-        return len;
-    len = max;
-    while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80)
-        len--;
-    return len;
-}
-
 /* output.c */
 static inline bool job_hides(const struct job *job, ptrdiff_t bit)
 {

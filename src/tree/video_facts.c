@@ -75,11 +75,13 @@ static void write_length(struct json_writer *w, int64_t ms)
 static int facts_write(struct tree *tree, struct json_writer *w, struct job_take *take)
 {
     struct store_attempt *attempt;
-    char video[TEXT_NAME_MAX + 8];
+    char stem[JOB_STEM_MAX + 1];
+    char video[TEXT_NAME_MAX + 1];
     int r = job_take_attempt_get(take, &attempt);
     if (r < 0)
         return r;
-    (void)snprintf(video, sizeof(video), "%s.mp4", take->job->name);
+    jobs_stem_get(tree->settings.jobs, take->job->id, take->job->name, stem);
+    (void)snprintf(video, sizeof(video), "%s.mp4", stem);
     json_write_object_begin(w);
     json_write_member_int64(w, "schema", JOB_JSON_SCHEMA);
     json_write_member_string(w, "job", take->job->name);

@@ -2,7 +2,8 @@
  * Views: the same jobs in another order.
  *
  *   videos/NAME.mp4        the file jobs/NAME/output.mp4 once more, of each job that has one
- *   videos/NAME.json       what it was made from; see video_facts.c
+ *   videos/NAME.json       what it was made from; see video_facts.c. A long NAME is cut: see
+ *                          jobs_stem_get()
  *   by-status/STATUS/NAME  -> ../../jobs/NAME, one directory for each status word
  *
  * A lookup finds a name among the jobs. A listing walks all jobs in the order of their ids and
@@ -58,21 +59,22 @@ static int view_lookup(struct tree *tree, const struct node *view, const char *n
 {
     char job_name[TEXT_NAME_MAX + 1];
     size_t len = strlen(name);
+    if (len > TEXT_NAME_MAX)
+        return -ENAMETOOLONG;
     for (size_t i = 0; i < endings_count(view); i++) {
         const char *ending = endings(view)[i];
         size_t stem = len - min_size(len, strlen(ending));
         if (stem == 0 || strcmp(name + stem, ending) != 0)
             continue;
-        if (stem > TEXT_NAME_MAX)
-            return -ENAMETOOLONG;
         (void)snprintf(job_name, sizeof(job_name), "%.*s", (int)stem, name);
-        struct job *job = jobs_find(tree->settings.jobs, job_name);
+        struct job *job = is_videos(view) ? jobs_find_by_stem(tree->settings.jobs, job_name)
+                                          : jobs_find(tree->settings.jobs, job_name);
         if (!job || !view_has(view, job))
             return -ENOENT;
         *out = view_node(view, job, i);
         return 0;
     }
-    return len > TEXT_NAME_MAX + sizeof(".json") - 1 ? -ENAMETOOLONG : -ENOENT;
+    return -ENOENT;
 }
 
 /* Each job has as many offsets as names: job n has those from 2 + n * names on. */
@@ -89,7 +91,10 @@ static int view_next(struct tree *tree, const struct node *view, struct node_chi
     size_t ending = job->id == id ? (size_t)(at % names) : 0;
     child->node = view_node(view, job, ending);
     child->next = job->id * names + (int64_t)ending + 3;
-    (void)snprintf(child->name, sizeof(child->name), "%s%s", job->name, endings(view)[ending]);
+    char stem[JOB_STEM_MAX + 1];
+    jobs_stem_get(tree->settings.jobs, job->id, job->name, stem);
+    (void)snprintf(child->name, sizeof(child->name), "%s%s", is_videos(view) ? stem : job->name,
+                   endings(view)[ending]);
     return 1;
 }
 

@@ -598,12 +598,12 @@ for name in "mine", "prompt.json", "status", "":
     cmp "$DIR/out/output.mp4" "$J/dog/output.mp4"
 }
 
-# S-ATTR-9: `statfs` reports the disk of the data directory, with a name length of 128.
+# S-ATTR-9: `statfs` reports the disk of the data directory, with a name length of 255.
 @test "S-ATTR-9: statfs" {
     mount_fs
-    [ "$(stat -f -c %l "$MNT")" = 128 ]
+    [ "$(stat -f -c %l "$MNT")" = 255 ]
     [ "$(stat -f -c %S "$MNT")" = "$(stat -f -c %S "$DATA")" ]
     [ "$(stat -f -c %b "$J")" = "$(stat -f -c %b "$DATA")" ]
     df "$MNT" | grep -q seedancefs
-    python 'assert os.pathconf(M, "PC_NAME_MAX") == 128'
+    python 'assert os.pathconf(M, "PC_NAME_MAX") == 255'
 }

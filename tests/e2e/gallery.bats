@@ -58,7 +58,7 @@ make_jobs() {
     mount_fs
     local name text='</p></article><script>window.hacked=1</script><img src=x onerror=window.hacked=1>'
     for name in '<img src=x onerror=alert(1)>' "\" onclick=\"window.hacked=1" "' onerror='alert(1)" '100%25 #?&amp;é漢🐈' \
-        'javascript:alert(1)' '{{jobs}}' "$(printf 'x%.0s' {1..128})"; do
+        'javascript:alert(1)' '{{jobs}}' "$(printf 'x%.0s' {1..255})"; do
         echo "{\"prompt\": \"$text <svg onload=alert(1)> &lt;b&gt; {{revision}} $(printf 'word %.0s' {1..60})\"}" \
             >"$MNT/jobs/$name/prompt.json"
     done
@@ -202,7 +202,7 @@ SCRIPT
 @test "S-INDEX-7: it fits every width, and can be read in light and dark" {
     mount_fs
     make_jobs
-    make_job "$(printf 'x%.0s' {1..128})" "$(printf 'y%.0s' {1..300})"
+    make_job "$(printf 'x%.0s' {1..255})" "$(printf 'y%.0s' {1..300})"
     gallery looks
 }
 

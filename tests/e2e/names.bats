@@ -105,12 +105,12 @@ gives(errno.ENOENT, os.open, M + "jobs/z/sub/file", os.O_WRONLY | os.O_CREAT)'
     [ "$(cat "$J/x/status")" = draft ]
 }
 
-# S-NAME-4: NAME has 1 to 128 bytes of valid UTF-8 without control characters, and does not begin with a dot. Other
+# S-NAME-4: NAME has 1 to 255 bytes of valid UTF-8 without control characters, and does not begin with a dot. Other
 #   names fail: a longer one with ENAMETOOLONG, invalid UTF-8 with EILSEQ, control characters with EINVAL, a leading
 #   dot with EPERM.
 @test "S-NAME-4: the rules of NAME, each with its own error number" {
     python '
-for name in "a", "A cat, surfing (1)", "Katze-ä-猫-🐈", "a.b", "a" * 128, "猫" * 42 + "ab", "-rf", "~", "a\\b", "prompt.json":
+for name in "a", "A cat, surfing (1)", "Katze-ä-猫-🐈", "a.b", "a" * 128, "a" * 255, "猫" * 85, "-rf", "~", "a\\b", "prompt.json":
     os.mkdir(M + "jobs/" + name)
     assert name in os.listdir(M + "jobs"), name
     assert open(M + "jobs/" + name + "/status").read() == "draft\n"
@@ -122,8 +122,8 @@ def refused(name, number):
     os.mkdir(B + b"source")
     gives(number, os.rename, B + b"source", B + name)
     os.rmdir(B + b"source")
-refused(b"a" * 129, errno.ENAMETOOLONG)
-refused("猫".encode() * 43, errno.ENAMETOOLONG)
+for long in b"a" * 256, "猫".encode() * 85 + b"a", b"a" * 1000:
+    refused(long, errno.ENAMETOOLONG)
 for bad in b"\xff", b"a\xc3", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf5\x80\x80\x80":
     refused(bad, errno.EILSEQ)
 for control in b"\n", b"a\tb", b"\x1b[31m", b"\x7f", "\x85".encode():
@@ -131,6 +131,48 @@ for control in b"\n", b"a\tb", b"\x1b[31m", b"\x7f", "\x85".encode():
 for hidden in b".hidden", b"..a", b".prompt.json.swp":
     refused(hidden, errno.EPERM)
 assert os.listdir(M + "jobs") == []'
+}
+
+@test "S-NAME-4: the whole life of jobs with the longest names" {
+    own_world
+    mount_fs
+    local long other file stem
+    long=$(printf '猫%.0s' {1..85})
+    other=$(printf 'b%.0s' {1..255})
+    file=$(printf 'f%.0s' {1..255})
+    # Without mkdir, by a name that many others begin with.
+    echo '{"prompt": "A cat"}' >"$J/$long/prompt.json"
+    wait_status "$long" succeeded
+    echo note >"$J/$long/$file"
+    mkdir "$J/$other"
+    echo '{"prompt": "A bee", "video_urls": ["../'"$long"'/output.mp4"]}' >"$J/$other/prompt.json"
+    wait_status "$other" succeeded
+    [ "$(readlink "$MNT/by-status/succeeded/$long")" = "../../jobs/$long" ]
+    [ "$(find "$MNT/by-status/" -name "$other" | wc -l)" -eq 1 ]
+    ls -lR "$MNT" >/dev/null
+    # What names them in sentences and lists.
+    jq -e --arg name "$long" '.by_job[$name]' "$MNT/spend.json" >/dev/null
+    mv "$J/$long" "$J/${long%猫}cat"
+    mv "$J/${long%猫}cat" "$J/$long"
+    tail -n 1000 "$MNT/events" >"$DIR/events" # to the end, and not on
+    grep -qF "renamed from $long" "$DIR/events"
+    jq . "$DIR/events" >/dev/null
+    # In a sentence there is room for them.
+    echo '{"prompt": "x", "hold": true}' >"$J/$file/prompt.json"
+    echo '{"prompt": "y", "video_urls": ["../'"$file"'/output.mp4"]}' >"$J/${long#猫}/prompt.json"
+    wait_until 10 reason_has "${long#猫}" "Waits for $file (held)."
+    # Two of them in one sentence.
+    echo '{"prompt": "x", "hold": true, "video_urls": ["../'"${long#猫}"'/output.mp4"]}' >"$J/$file/prompt.json" || true
+    wait_until 10 test -s "$J/$file/error"
+    has "wait for each other: $file → ${long#猫} → $file" "$J/$file/error"
+    rm -r "$J/${long#猫}" "$J/$file"
+    restart_fs
+    [ "$(cat "$J/$long/$file")" = note ]
+    cmp "$J/$long/output.mp4" <(curl -sf "${API%/api/v1}/oracle/video/$(status_json "$long" .task_id)")
+    cp -r "$J/$long" "$DIR/copy"
+    cmp "$DIR/copy/$file" "$J/$long/$file"
+    rm -r "$J/$long" "$J/$other"
+    fails ls "$J/$long"
 }
 
 # S-NAME-5: Files cannot be created in `jobs/` or at the root, nor directories at the root, in a job or in `assets/`:
@@ -162,12 +204,15 @@ gives(errno.EPERM, os.rename, M + "jobs/cat/f", M + "jobs/f")'
     mkdir "$J/cat"
     python '
 J = M + "jobs/cat/"
-for name in "note", ".prompt.json.swp", ".#lock", "a" * 128, "ü.txt", "prompt.json~":
+for name in "note", ".prompt.json.swp", ".#lock", "a" * 255, "." + "猫" * 84 + "a", "ü.txt", "prompt.json~":
     with open(J + name, "w") as f: f.write(name)
     assert open(J + name).read() == name
     assert name in os.listdir(J)
 B = J.encode()
-gives(errno.ENAMETOOLONG, open, J + "a" * 129, "w")
+gives(errno.ENAMETOOLONG, open, J + "a" * 256, "w")
+gives(errno.ENAMETOOLONG, open, M + "assets/" + "a" * 256, "w")
+open(M + "assets/" + "a" * 255, "w").close()
+os.unlink(M + "assets/" + "a" * 255)
 gives(errno.EILSEQ, open, B + b"\xff", "w")
 gives(errno.EINVAL, open, J + "a\nb", "w")
 with open(J + "random", "wb+") as f:

@@ -43,6 +43,48 @@ mtime() { stat -c %.Y "$MNT/$1"; }
     [ "$(creates)" -eq 3 ]
 }
 
+# S-VIEW-10: In `videos` a NAME of more than 250 bytes is cut, so that the endings fit: its first characters, `~` and a
+#   number of the job's own. The name that this gives is no other job's, and `video` in NAME.json repeats it.
+@test "S-VIEW-10: videos of jobs with long names" {
+    local fits=$(printf 'a%.0s' {1..250}) long=$(printf '猫%.0s' {1..84})cat stem
+    make_job "$fits"
+    [ "$(names_in videos)" = "$fits.json $fits.mp4 " ]
+    make_job "$long"
+    make_job "${long%t}r"
+    [ "$(ls "$MNT/videos" | wc -l)" -eq 6 ]
+    [ "$(ls "$MNT/videos" | grep -c '^猫*~[0-9]*\.mp4$')" -eq 2 ]
+    for video in "$MNT/videos/"猫*.mp4; do
+        stem=${video##*/} stem=${stem%.mp4}
+        [ "$(jq -r .video "$MNT/videos/$stem.json")" = "$stem.mp4" ]
+        cmp "$video" "$J/$(jq -r .job "$MNT/videos/$stem.json")/output.mp4"
+        # As an input, too.
+        echo '{"prompt": "x", "video_urls": ["../../videos/'"$stem"'.mp4"]}' >"$J/next/prompt.json"
+        wait_status next succeeded
+        rm -r "$J/next"
+    done
+    ls "$MNT/videos" >"$DIR/before"
+    restart_fs
+    ls "$MNT/videos" | diff "$DIR/before" -
+    fails ls "$MNT/videos/$long.mp4"
+    has 'File name too long' "$DIR/fails.out"
+    # A job of the very name that was made by cutting gives up nothing, and takes nothing away.
+    make_job "$stem"
+    [ "$(ls "$MNT/videos" | wc -l)" -eq 8 ]
+    [ "$(ls "$MNT/videos" | sort -u | wc -l)" -eq 8 ]
+    cmp "$MNT/videos/$stem.mp4" "$J/$stem/output.mp4"
+    for name in "$J"/*; do
+        [ "$(jq -s --arg job "${name##*/}" '[.[] | select(.job == $job)] | length' "$MNT"/videos/*.json)" -eq 1 ]
+    done
+    # It is told of under that name.
+    inotifywait -q -t 60 -e delete --format %f "$MNT/videos" >"$DIR/told" 3>&- &
+    watcher=$!
+    watches() { grep -q "^inotify wd" /proc/$watcher/fdinfo/* 2>/dev/null; }
+    wait_until 10 watches
+    rm -r "$J/${long%t}r"
+    wait $watcher
+    grep -qE '^猫+~+[0-9]+\.(mp4|json)$' "$DIR/told" || { cat "$DIR/told" >&2; return 1; }
+}
+
 # S-VIEW-2: `by-status/STATUS/NAME` is a symbolic link to `../../jobs/NAME`. There is a directory for each status
 #   word, and each job is in one of them.
 @test "S-VIEW-2: by-status has a directory for each word, and each job in one of them" {

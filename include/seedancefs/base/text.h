@@ -17,7 +17,7 @@ struct buf;
 enum {
     TEXT_TIME_SIZE = 32,  /* fits "2026-11-23T08:00:00.123Z" and its NUL */
     TEXT_MONEY_SIZE = 32, /* fits any int64 of micro-dollars */
-    TEXT_NAME_MAX = 128,  /* bytes of a job's or file's name */
+    TEXT_NAME_MAX = 255,  /* bytes of a job's or file's name, as on other filesystems */
 };
 
 /* RFC 3339 in UTC with milliseconds. */
@@ -36,6 +36,10 @@ int text_size_parse(const char *text, int64_t *bytes) NODISCARD;
  * beginning of a valid one that the text cuts off. `len` >= 1. */
 int text_utf8_step(const char *p, size_t len);
 
+/* The length of the text, or if that is longer than `max` bytes, of its longest part of whole
+ * characters. */
+size_t text_cut(const char *text, size_t max);
+
 /* 0 to 15, or -1. */
 int text_hex_value(char c);
 
@@ -46,7 +50,7 @@ void text_place_find(const char *text, size_t offset, unsigned *line, unsigned *
 bool text_is_utf8(const char *bytes, size_t len);
 
 /*
- * Checks a name for a job or a file in it: 1 to 128 bytes of valid UTF-8, no control characters,
+ * Checks a name for a job or a file in it: 1 to 255 bytes of valid UTF-8, no control characters,
  * no '/', not "." or "..". 0, -EINVAL, -EILSEQ or -ENAMETOOLONG.
  */
 int text_name_check(const char *name) NODISCARD;

@@ -11,6 +11,7 @@
 #include "seedancefs/base/attributes.h"
 #include "seedancefs/base/buf.h"
 #include "seedancefs/base/clock.h"
+#include "seedancefs/base/text.h"
 #include "seedancefs/job/job.h"
 
 #include <stddef.h>
@@ -111,6 +112,14 @@ void jobs_key_changed(struct jobs *jobs);
 struct job *jobs_find(struct jobs *jobs, const char *name);
 struct job *jobs_find_provisional(struct jobs *jobs, const char *name);
 struct job *jobs_get(struct jobs *jobs, int64_t id); /* provisional ones, too */
+
+/* What the video of a job is called without its ending: as the job, unless its name is so long that
+ * the whole would have more than TEXT_NAME_MAX bytes. Then it is the beginning of the name, a tilde
+ * and the id of the job, which stays when the job is renamed. */
+enum { JOB_STEM_MAX = TEXT_NAME_MAX - sizeof(".json") + 1 };
+void jobs_stem_get(struct jobs *jobs, int64_t id, const char *name,
+                   char out[static JOB_STEM_MAX + 1]);
+struct job *jobs_find_by_stem(struct jobs *jobs, const char *stem);
 /* NULL also when the store cannot be read: */
 struct job_take *jobs_take_get(struct jobs *jobs, int64_t attempt_id);
 /* After 0 the result is certain: *out is NULL when the job was removed, or when the attempt has

@@ -65,11 +65,11 @@ struct prompt_settings {
  */
 struct prompt_problem {
     bool is_warning;
-    char field[96];     /* as users write it: "image_urls[2]"; "" for the whole file */
-    const char *rule;   /* one of the words above. Static storage */
-    unsigned line;      /* from 1; 0 when there is no place to point at */
-    unsigned column;    /* from 1, in code points */
-    char sentence[400]; /* what is wrong and what to do; full sentences */
+    char field[96];      /* as users write it: "image_urls[2]"; "" for the whole file */
+    const char *rule;    /* one of the words above. Static storage */
+    unsigned line;       /* from 1; 0 when there is no place to point at */
+    unsigned column;     /* from 1, in code points */
+    char sentence[1024]; /* what is wrong and what to do; full sentences */
 };
 
 struct prompt_report {

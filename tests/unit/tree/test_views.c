@@ -63,27 +63,94 @@ static void test_views__a_job_stands_in_the_directory_of_its_state_alone(void **
     forest_fini(&f);
 }
 
-static void test_views__names_of_the_greatest_length_have_a_video(void **state UNUSED)
+/* The names in videos/: first the video, then its facts, which the jobs of these tests have not. */
+static void video_names(struct forest *f, struct listing *rows)
+{
+    uint64_t videos = ino_of(f, TREE_ROOT_INO, "videos");
+    list(f, videos, 0, 64, rows);
+    for (size_t i = 2; i < rows->count; i++) { /* after . and .. */
+        const char *name = rows->rows[i].name;
+        struct tree_entry entry;
+        assert_true(strlen(name) <= TEXT_NAME_MAX && text_is_utf8(name, strlen(name)));
+        if (i % 2 == 1)
+            continue;
+        assert_int_equal(tree_lookup(f->tree, videos, name, &entry), 0);
+        assert_int_equal(entry.st.st_ino, rows->rows[i].ino);
+    }
+}
+
+static struct job *job_with_video(struct forest *f, const char *name, struct job_take *take)
+{
+    job_make_named(&f->w, name);
+    struct job *job = jobs_find(f->w.jobs, name);
+    *take = (struct job_take){.job = job, .id = job->id, .number = 1, .video_bytes = 10};
+    job->picked = take; /* it is enough that it looks so */
+    return job;
+}
+
+static void test_views__names_of_every_length_have_a_video(void **state UNUSED)
 {
     struct forest f;
-    forest_init(&f);
-    char name[TEXT_NAME_MAX + 6];
-    memset(name, 'n', sizeof(name));
-    name[TEXT_NAME_MAX] = '\0';
-    job_make_named(&f.w, name);
-    struct job *job = jobs_find(f.w.jobs, name);
-    struct job_take take = {.job = job, .id = 1, .number = 1, .video_bytes = 10};
-    job->picked = &take; /* it is enough that it looks so */
-    uint64_t videos = ino_of(&f, TREE_ROOT_INO, "videos");
     struct listing rows;
-    list(&f, videos, 0, 64, &rows);
-    assert_int_equal(rows.count, 4);
     struct tree_entry entry;
-    memcpy(name + TEXT_NAME_MAX, ".mp4", 5);
-    assert_int_equal(tree_lookup(f.tree, videos, name, &entry), 0);
-    memcpy(name + TEXT_NAME_MAX, "n.mp4", 6);
-    assert_int_equal(tree_lookup(f.tree, videos, name, &entry), -ENAMETOOLONG);
-    job->picked = NULL;
+    struct job_take take;
+    forest_init(&f);
+    for (size_t len = TEXT_NAME_MAX - 8; len <= TEXT_NAME_MAX; len++) {
+        char name[TEXT_NAME_MAX + 6];
+        char end[32];
+        memset(name, 'n', sizeof(name));
+        name[len] = '\0';
+        struct job *job = job_with_video(&f, name, &take);
+        video_names(&f, &rows);
+        assert_int_equal(rows.count, 4);
+        (void)snprintf(end, sizeof(end), "n~%lld.mp4", (long long)job->id);
+        assert_int_equal(strstr(rows.rows[2].name, end) != NULL, len > JOB_STEM_MAX);
+        memcpy(name + len, ".mp4", 5);
+        int r = tree_lookup(f.tree, ino_of(&f, TREE_ROOT_INO, "videos"), name, &entry);
+        assert_int_equal(r, len <= JOB_STEM_MAX        ? 0
+                            : len + 4 <= TEXT_NAME_MAX ? -ENOENT
+                                                       : -ENAMETOOLONG);
+        job->picked = NULL;
+        name[len] = '\0';
+        assert_int_equal(jobs_remove(job), 0);
+    }
+    forest_fini(&f);
+}
+
+static void test_views__long_names_are_cut_to_different_ones(void **state UNUSED)
+{
+    struct forest f;
+    struct listing rows;
+    struct job_take takes[3];
+    struct job *jobs[3];
+    char name[TEXT_NAME_MAX + 1] = "";
+    char stem[JOB_STEM_MAX + 1];
+    forest_init(&f);
+    for (int i = 0; i < 84; i++)
+        strcat(name, "\xe7\x8c\xab"); /* a cat of three bytes */
+    strcat(name, "a");
+    jobs[0] = job_with_video(&f, name, &takes[0]);
+    name[strlen(name) - 1] = 'b';
+    jobs[1] = job_with_video(&f, name, &takes[1]);
+    video_names(&f, &rows);
+    assert_int_equal(rows.count, 2 + 2 * 2);
+    assert_string_not_equal(rows.rows[2].name, rows.rows[4].name);
+    /* Another job has the very name. */
+    jobs_stem_get(f.w.jobs, jobs[0]->id, jobs[0]->name, stem);
+    jobs[2] = job_with_video(&f, stem, &takes[2]);
+    assert_ptr_equal(jobs_find_by_stem(f.w.jobs, stem), jobs[2]);
+    video_names(&f, &rows);
+    assert_int_equal(rows.count, 2 + 3 * 2);
+    for (size_t i = 2; i < rows.count; i++) {
+        for (size_t j = 2; j < i; j++)
+            assert_string_not_equal(rows.rows[i].name, rows.rows[j].name);
+    }
+    /* What only looks like one. */
+    assert_null(jobs_find_by_stem(f.w.jobs, "~1"));
+    assert_null(jobs_find_by_stem(f.w.jobs, "x~"));
+    assert_null(jobs_find_by_stem(f.w.jobs, "~"));
+    for (size_t i = 0; i < ARRAY_COUNT(jobs); i++)
+        jobs[i]->picked = NULL;
     forest_fini(&f);
 }
 
@@ -218,7 +285,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_views__a_job_stands_in_the_directory_of_its_state_alone),
-        cmocka_unit_test(test_views__names_of_the_greatest_length_have_a_video),
+        cmocka_unit_test(test_views__names_of_every_length_have_a_video),
+        cmocka_unit_test(test_views__long_names_are_cut_to_different_ones),
         cmocka_unit_test(test_views__a_listing_goes_on_after_the_last_name),
         cmocka_unit_test(test_views__times_change_when_a_name_comes_or_goes),
         cmocka_unit_test(test_views__the_time_of_jobs_changes_however_a_job_is_made),
