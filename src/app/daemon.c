@@ -7,10 +7,11 @@
  */
 #include "daemon.h"
 
+#include "config.h"
 #include "data_directory.h"
+#include "file_reader.h"
 #include "inotify_emitter.h"
 #include "key.h"
-#include "key_reader.h"
 #include "mountpoint.h"
 #include "notify.h"
 #include "stderr_relay.h"
@@ -55,7 +56,7 @@ enum {
 };
 
 struct daemon {
-    const struct options *options;
+    struct options *options;
     int ready_fd;
     bool is_ready;
     bool is_ending;
@@ -70,10 +71,11 @@ struct daemon {
     struct media *media;
     struct tree *tree;
     struct session *session;
-    struct inotify_emitter *emitter; /* NULL: no events for inotify */
-    struct key_reader *key_reader;   /* NULL: the key came from elsewhere */
-    struct unmounter *unmounter;     /* NULL: the session unmounts */
-    struct inspector *inspector;     /* NULL: callers cannot be inspected */
+    struct inotify_emitter *emitter;   /* NULL: no events for inotify */
+    struct file_reader *key_reader;    /* NULL: the key came from elsewhere */
+    struct file_reader *config_reader; /* NULL: there is no --config */
+    struct unmounter *unmounter;       /* NULL: the session unmounts */
+    struct inspector *inspector;       /* NULL: callers cannot be inspected */
     struct loop_watch inspector_watch;
     struct tools *tools; /* NULL: no other programs are run */
     struct loop_watch tools_watch;
@@ -150,10 +152,8 @@ static int log_put_aside(const void *context, int log_fd)
 
 static int log_open(const struct options *options, const struct data_directory *data)
 {
-    if (options->is_foreground) {
-        log_configure(options->log_level, STDERR_FILENO);
-        return 0;
-    }
+    if (options->is_foreground)
+        return 0; /* as it is since the start */
     int fd = log_file_open(data->fd);
     if (fd < 0)
         return fd;
@@ -265,6 +265,9 @@ static enum exit_code places_check(const struct options *options)
         return complain(options->api_key_file,
                         "the key file lies inside the mount point. Choose another "
                         "with --api-key-file FILE.");
+    if (options->config && is_in_mountpoint(options, options->config))
+        return complain(options->config, "the file of options lies inside the mount point. Choose "
+                                         "another with --config FILE.");
     return EXIT_DONE;
 }
 
@@ -295,15 +298,69 @@ static void on_key(void *context, const struct secret *key)
     jobs_key_changed(daemon->jobs);
 }
 
+static void on_key_text(void *context, const struct file_text *text)
+{
+    struct daemon *daemon = context;
+    struct secret key = {0};
+    const char *path = daemon->options->api_key_file;
+    if (!text)
+        log_warn("key.slow",
+                 "file=%s why=\"it is still being read; the old key is used meanwhile\"", path);
+    else if (key_text_take(path, text, &key) < 0)
+        log_warn("key.kept", "why=\"the new one cannot be used\"");
+    on_key(daemon, &key);
+    secret_fini(&key);
+}
+
 static void key_reload(struct daemon *daemon)
 {
     const struct secret none = {0};
-    if (daemon->key_reader && key_reader_start(daemon->key_reader) == 0)
+    if (daemon->key_reader && file_reader_start(daemon->key_reader) == 0)
         return;
     log_info("key.kept", "why=\"%s\"",
              daemon->key_reader ? "the process that reads the file has ended: start again"
                                 : "it came from the environment");
     on_key(daemon, &none);
+}
+
+/* What the options say that can change while the program runs. */
+static void options_apply(struct daemon *daemon)
+{
+    const struct options *options = daemon->options;
+    log_level_set(options->log_level);
+    jobs_limits_set(daemon->jobs, &options->budget, (unsigned)options->active_max);
+    jobs_hold_set(daemon->jobs, options->is_hold_wanted);
+    tree_options_changed(daemon->tree, options->archive);
+}
+
+static void on_config_text(void *context, const struct file_text *text)
+{
+    struct daemon *daemon = context;
+    struct options *options = daemon->options;
+    struct config_news news;
+    if (!text) {
+        log_warn("config.slow", "file=%s why=\"it is still being read; nothing changes meanwhile\"",
+                 options->config);
+        return;
+    }
+    int r = config_reload(text, options, &news);
+    if (r < 0) {
+        log_error("config.kept", "file=%s why=\"%s\"", options->config, news.why);
+        notify_send("STATUS=%s", news.why);
+        return;
+    }
+    log_info("config.read", "file=%s changed=\"%s\"", options->config, news.changed);
+    if (news.restart[0])
+        log_warn("config.restart", "file=%s options=\"%s\" why=\"they change at the next start\"",
+                 options->config, news.restart);
+    options_apply(daemon);
+}
+
+static void config_start_reload(struct daemon *daemon)
+{
+    if (daemon->config_reader && file_reader_start(daemon->config_reader) < 0)
+        log_error("config.kept", "file=%s why=\"the process that reads it has ended: start again\"",
+                  daemon->options->config);
 }
 
 static enum exit_code network_start(struct daemon *daemon)
@@ -376,6 +433,7 @@ static int layers_start(struct daemon *daemon)
                                  .data_directory = options->data_directory,
                                  .archive = options->archive,
                                  .is_shared = options->is_shared,
+                                 .group = options->group ? &options->group_shared : NULL,
                                  .event_context = &daemon->emitter,
                                  .on_tree_event = daemon->emitter ? emitter_add : NULL};
     return tree_new(&tree, &daemon->tree);
@@ -400,9 +458,14 @@ static int helpers_start(struct daemon *daemon)
 {
     const struct options *options = daemon->options;
     int r = 0;
-    if (options->api_key_file)
-        r = key_reader_new(daemon->loop, options->api_key_file, on_key, daemon,
-                           &daemon->key_reader);
+    const struct file_reader_settings key = {"seedancefs-key", options->api_key_file, on_key_text,
+                                             daemon};
+    const struct file_reader_settings config = {"seedancefs-conf", options->config, on_config_text,
+                                                daemon};
+    if (key.path)
+        r = file_reader_new(daemon->loop, &key, &daemon->key_reader);
+    if (r == 0 && config.path)
+        r = file_reader_new(daemon->loop, &config, &daemon->config_reader);
     /* If a service manager has lent the right to mount, the service manager unmounts. */
     if (r == 0 && privileges_has(CAP_SYS_ADMIN) && (geteuid() == 0 || options->user))
         r = unmounter_new(options->mountpoint, &daemon->unmounter);
@@ -604,9 +667,10 @@ static void on_signal(void *context, short revents UNUSED)
         if (info.ssi_signo == SIGHUP)
             log_reopen(daemon); /* first, so that no line about it is in the old file */
         log_info("signal.caught", "signal=%u", info.ssi_signo);
-        if (info.ssi_signo == SIGHUP)
+        if (info.ssi_signo == SIGHUP) {
+            config_start_reload(daemon);
             key_reload(daemon);
-        else if (info.ssi_signo == SIGUSR1)
+        } else if (info.ssi_signo == SIGUSR1)
             state_log(daemon);
         else if (info.ssi_signo == SIGUSR2)
             backup_begin(daemon);
@@ -658,6 +722,17 @@ static enum exit_code daemon_privileges_drop(const struct daemon *daemon)
                     "another with --data-dir DIR, or run as that user with -o setuid=USER.");
 }
 
+/* libfuse has said which one it is. */
+static enum exit_code fuse_option_complain(const struct options *options)
+{
+    char why[256];
+    const char *guess = options_guess(options->fuse_options);
+    if (!guess)
+        return complain("-o", "an option is not known to FUSE.");
+    (void)snprintf(why, sizeof(why), "an option is not known to FUSE; did you mean %s?", guess);
+    return complain("-o", why);
+}
+
 static enum exit_code session_start(struct daemon *daemon)
 {
     const struct options *options = daemon->options;
@@ -665,12 +740,13 @@ static enum exit_code session_start(struct daemon *daemon)
                                         .timers = loop_timers(daemon->loop),
                                         .inspector = daemon->inspector,
                                         .options = options->fuse_options,
+                                        .group = options->group ? &options->group_shared : NULL,
                                         .is_debug = options->is_debug,
                                         .context = daemon,
                                         .on_ready = on_ready};
     int r = session_new(&settings, &daemon->session);
     if (r < 0)
-        return complain("-o", r == -EINVAL ? "an option is not known to FUSE." : err_sentence(r));
+        return r == -EINVAL ? fuse_option_complain(options) : complain_err("-o", r);
     session_emitter_set(daemon->session, emitter_pid(daemon->emitter));
     r = session_mount(daemon->session, options->mountpoint);
     if (r < 0) {
@@ -702,7 +778,8 @@ static void daemon_stop(struct daemon *daemon)
         jobs_stop(daemon->jobs);
     mount_end(daemon);
     daemon->emitter = emitter_free(daemon->emitter);
-    daemon->key_reader = key_reader_free(daemon->key_reader);
+    daemon->key_reader = file_reader_free(daemon->key_reader);
+    daemon->config_reader = file_reader_free(daemon->config_reader);
     inspector_stop(daemon);
     /* If somebody had unmounted before the signal came, the end was requested twice: do not wait.
      * The program may notice an unmount only a moment later, because the emitter still holds the
@@ -765,7 +842,19 @@ static enum exit_code daemon_start(struct daemon *daemon)
     return code == EXIT_DONE ? session_start(daemon) : code;
 }
 
-enum exit_code daemon_run(const struct options *options, int ready_fd)
+/* $JOURNAL_STREAM names the journal's socket by its device and inode: systemd.exec(5). */
+static bool is_stderr_journal(void)
+{
+    struct stat st;
+    char text[64];
+    const char *stream = getenv("JOURNAL_STREAM");
+    if (!stream || fstat(STDERR_FILENO, &st) < 0)
+        return false;
+    (void)snprintf(text, sizeof(text), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+    return strcmp(text, stream) == 0;
+}
+
+enum exit_code daemon_run(struct options *options, int ready_fd)
 {
     struct daemon daemon = {
         .options = options,
@@ -775,6 +864,7 @@ enum exit_code daemon_run(const struct options *options, int ready_fd)
     };
     secure(options);
     (void)!descriptor_limit_raise(); /* on failure the limit stays as it is */
+    bool is_journal = options->is_foreground && is_stderr_journal();
     int r = options->is_foreground ? stderr_relay_start() : 0;
     if (r < 0)
         return complain_err("a process cannot be started", r);
@@ -785,6 +875,8 @@ enum exit_code daemon_run(const struct options *options, int ready_fd)
     (void)signal(SIGUSR2, SIG_IGN);
     /* In the background the log is a file of the data directory, which is not open yet. */
     log_configure(options->log_level, options->is_foreground ? STDERR_FILENO : -1);
+    if (is_journal)
+        log_priorities_add();
     daemon.code = daemon_start(&daemon);
     if (daemon.code == EXIT_DONE) {
         log_info("start", "version=%s mountpoint=%s data=%s jobs=%zu", SEEDANCEFS_VERSION,

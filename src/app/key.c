@@ -5,44 +5,21 @@
 #include "seedancefs/base/log.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 static const char key_variable[] = "TOKENHUB_API_KEY";
 
-void key_text_read(const char *path, struct key_text *out)
-{
-    struct stat st;
-    ssize_t n = 0;
-    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    out->len = 0;
-    out->result = fd < 0 || fstat(fd, &st) < 0 ? -errno : 0;
-    out->mode = out->result == 0 ? st.st_mode : 0;
-    while (out->result == 0 && out->len < sizeof(out->bytes)) {
-        n = read(fd, out->bytes + out->len, sizeof(out->bytes) - out->len);
-        if (n == 0)
-            break;
-        if (n > 0)
-            out->len += (size_t)n;
-        else if (errno != EINTR)
-            out->result = -errno;
-    }
-    if (out->result == 0 && out->len == sizeof(out->bytes))
-        out->result = -EFBIG;
-}
-
 /* Whoever can read the key can spend money with it. Such a key is not refused, because a mounted
  * secret may not have other modes. */
-static bool is_readable_by_others(const struct key_text *text)
+static bool is_readable_by_others(const struct file_text *text)
 {
     return (text->mode & (S_IRGRP | S_IROTH)) != 0;
 }
 
-int key_text_take(const char *path, const struct key_text *text, struct secret *out)
+int key_text_take(const char *path, const struct file_text *text, struct secret *out)
 {
     int r = text->result;
     if (r == 0)
@@ -56,8 +33,8 @@ int key_text_take(const char *path, const struct key_text *text, struct secret *
 
 static int key_from_file(const char *path, struct secret *out)
 {
-    struct key_text text;
-    key_text_read(path, &text);
+    struct file_text text;
+    file_text_read(path, &text);
     int r = key_text_take(path, &text, out);
     if (r == -EINVAL)
         (void)fprintf(stderr,

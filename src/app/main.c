@@ -3,6 +3,7 @@
  * until the mount replies, so that `seedancefs mnt && ls mnt` works. If the mount never replies,
  * the parent ends with the child's exit code.
  */
+#include "config.h"
 #include "daemon.h"
 #include "options.h"
 
@@ -34,7 +35,7 @@ static enum exit_code parent_wait(pid_t child, int ready_fd)
     return EXIT_FAILED;
 }
 
-static enum exit_code run_in_background(const struct options *options)
+static enum exit_code run_in_background(struct options *options)
 {
     int ready[2];
     if (pipe(ready) < 0) {
@@ -86,7 +87,7 @@ int main(int argc, char **argv)
     struct options options;
     descriptors_fill();
     (void)prctl(PR_SET_NAME, "seedancefs"); /* even if mount(8) calls it by another name */
-    enum options_result parsed = options_parse(&options, argc, argv);
+    enum options_result parsed = config_options_parse(&options, argc, argv);
     enum exit_code code = parsed == OPTIONS_DONE ? EXIT_DONE : EXIT_CONFIGURATION;
     if (parsed == OPTIONS_RUN)
         code = user_become(&options);

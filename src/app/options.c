@@ -8,6 +8,7 @@
 
 #include "seedancefs/base/cleanup.h"
 #include "seedancefs/base/json.h"
+#include "seedancefs/base/nearest.h"
 #include "seedancefs/base/text.h"
 #include "seedancefs/fuse/session.h"
 #include "seedancefs/net/http.h"
@@ -17,6 +18,7 @@
 #include <errno.h>
 #include <fuse_opt.h>
 #include <getopt.h>
+#include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +27,7 @@
 enum option_type {
     OPTION_TEXT,
     OPTION_PATH,
+    OPTION_CONFIG,
     OPTION_SIZE,
     OPTION_NUMBER,
     OPTION_BUDGET,
@@ -60,6 +63,9 @@ static const struct option_row option_rows[] = {
      "$XDG_DATA_HOME/seedancefs or ~/.local/share/seedancefs)"},
     {"model", 0, OPTION_TEXT, FIELD(model), "MODEL",
      "model for prompts that name none (default " MODEL_DEFAULT_NAME ")"},
+    {"config", 0, OPTION_CONFIG, FIELD(config), "FILE",
+     "file with one option a line (budget 5/day), read again at\n"
+     "SIGHUP; with - before its name it may be missing"},
     {"budget", 0, OPTION_BUDGET, FIELD(budget), "USD[/day|/month]",
      "never spend more than this, in all or per UTC day or month"},
     {"hold", 0, OPTION_FLAG, FIELD(is_hold_wanted), NULL,
@@ -88,6 +94,9 @@ static const struct option_row option_rows[] = {
     {"setuid", 0, OPTION_TEXT, FIELD(user), "USER",
      "for root: mount, then run as USER, who owns the jobs;\n"
      "USER must be able to read the key file"},
+    {"group", 0, OPTION_TEXT, FIELD(group), "GROUP",
+     "members of GROUP may do what the owner may, also spend;\nothers see nothing, unless -o "
+     "allow_other is given, too"},
     {"no-inotify", 0, OPTION_FLAG, FIELD(is_inotify_off), NULL,
      "raise no inotify events for what seedancefs changes"},
     {"allow-unknown", 0, OPTION_FLAG, FIELD(is_unknown_allowed), NULL,
@@ -107,6 +116,7 @@ static const struct option_row option_rows[] = {
 };
 
 enum { OPTION_COUNT = (int)ARRAY_COUNT(option_rows), OPTION_CODE = 1000 };
+_Static_assert(OPTION_COUNT <= 64, "each row has a bit");
 
 static void help_print(FILE *out)
 {
@@ -131,10 +141,12 @@ static void help_print(FILE *out)
     (void)fprintf(out, "\nModels:");
     for (size_t i = 0; i < model_count(); i++)
         (void)fprintf(out, "%s %s", i ? "," : "", model_at(i)->name);
-    (void)fprintf(out, ".\nUnmount with: fusermount3 -u MOUNTPOINT\n"
-                       "SIGHUP makes it read the API key file again and open its log anew.\n"
-                       "Exit codes: 0 done, 1 failure while running, 2 wrong usage or "
-                       "configuration.\n");
+    (void)fprintf(
+        out, ".\nUnmount with: fusermount3 -u MOUNTPOINT\n"
+             "SIGHUP makes it read the API key file and the file of options again, and open its\n"
+             "log anew.\n"
+             "Exit codes: 0 done, 1 failure while running, 2 wrong usage or "
+             "configuration.\n");
 }
 
 static void version_print(void)
@@ -182,6 +194,14 @@ static int path_replace(char **place, const char *value)
 static int path_parse(const char *text, void *out)
 {
     return *text ? path_replace(out, text) : -EINVAL;
+}
+
+/* "-" before the path: the file may be missing. */
+static int config_parse(const char *text, void *out)
+{
+    struct options *options = (struct options *)(void *)((char *)out - FIELD(config));
+    options->is_config_optional = *text == '-';
+    return path_parse(text + options->is_config_optional, out);
 }
 
 static int size_parse(const char *text, void *out)
@@ -267,27 +287,144 @@ static int flag_parse(const char *text UNUSED, void *out)
 static const struct {
     int (*parse)(const char *text, void *out);
     const char *rule;
+    size_t size; /* of the value */
 } option_types[] = {
-    [OPTION_TEXT] = {text_parse, "it is empty"},
-    [OPTION_PATH] = {path_parse, "it is empty"},
-    [OPTION_SIZE] = {size_parse, "a size is a number with K, M, G or T"},
-    [OPTION_NUMBER] = {number_parse, "a number from 1 to 1000000 is expected"},
-    [OPTION_BUDGET] = {budget_parse, "a budget is dollars above 0, as in 20, 7.50/day or 100/month "
-                                     "(to send nothing without your word: --hold)"},
-    [OPTION_ARCHIVE] = {archive_parse, "a policy is expiry, always or never"},
-    [OPTION_SECONDS] = {seconds_parse, "an interval is from 0.001 to 86400 seconds"},
-    [OPTION_SETTLE] = {settle_parse, "from 0 to 30 seconds are possible"},
-    [OPTION_LEVEL] = {level_parse, "a level is error, warn, info or debug"},
-    [OPTION_FLAG] = {flag_parse, NULL},
+    [OPTION_TEXT] = {text_parse, "it is empty", sizeof(char *)},
+    [OPTION_PATH] = {path_parse, "it is empty", sizeof(char *)},
+    [OPTION_CONFIG] = {config_parse, "it is empty", sizeof(char *)},
+    [OPTION_SIZE] = {size_parse, "a size is a number with K, M, G or T", sizeof(int64_t)},
+    [OPTION_NUMBER] = {number_parse, "a number from 1 to 1000000 is expected", sizeof(int64_t)},
+    [OPTION_BUDGET] = {budget_parse,
+                       "a budget is dollars above 0, as in 20, 7.50/day or 100/month "
+                       "(to send nothing without your word: --hold)",
+                       sizeof(struct job_budget)},
+    [OPTION_ARCHIVE] = {archive_parse, "a policy is expiry, always or never",
+                        sizeof(enum tree_archive)},
+    [OPTION_SECONDS] = {seconds_parse, "an interval is from 0.001 to 86400 seconds",
+                        sizeof(int64_t)},
+    [OPTION_SETTLE] = {settle_parse, "from 0 to 30 seconds are possible", sizeof(int64_t)},
+    [OPTION_LEVEL] = {level_parse, "a level is error, warn, info or debug", sizeof(enum log_level)},
+    [OPTION_FLAG] = {flag_parse, NULL, sizeof(bool)},
 };
 
-static int option_apply(struct options *options, const struct option_row *row, const char *value)
+static int option_apply(struct options *options, const struct option_row *row, const char *value,
+                        char why[static OPTIONS_WHY_SIZE])
 {
     int r = option_types[row->type].parse(value, (char *)options + row->offset);
-    if (r < 0 && r != -ENOMEM)
-        (void)fprintf(stderr, "seedancefs: --%s %s: %s. See seedancefs --help.\n", row->name,
-                      *value ? value : "''", option_types[row->type].rule);
+    if (r < 0)
+        (void)snprintf(why, OPTIONS_WHY_SIZE, "%s %s: %s", row->name, *value ? value : "''",
+                       r == -ENOMEM ? "there is not enough memory" : option_types[row->type].rule);
     return r;
+}
+
+static uint64_t row_bit(const struct option_row *row)
+{
+    return UINT64_C(1) << (row - option_rows);
+}
+
+/* Of the command line. */
+static int option_give(struct options *options, const struct option_row *row, const char *value)
+{
+    char why[OPTIONS_WHY_SIZE];
+    int r = option_apply(options, row, value, why);
+    options->given |= row_bit(row);
+    if (r < 0)
+        (void)fprintf(stderr, "seedancefs: --%s. See seedancefs --help.\n", why);
+    return r;
+}
+
+static const char *row_nearest(const char *name)
+{
+    const char *names[OPTION_COUNT + 1] = {NULL};
+    for (int i = 0; i < OPTION_COUNT; i++)
+        names[i] = option_rows[i].name;
+    return nearest_name(name, names);
+}
+
+int options_line_set(struct options *options, const char *name, const char *value,
+                     char why[static OPTIONS_WHY_SIZE])
+{
+    const struct option_row *row = NULL;
+    for (int i = 0; i < OPTION_COUNT && !row; i++)
+        row = strcmp(option_rows[i].name, name) == 0 ? &option_rows[i] : NULL;
+    const char *nearest = row ? NULL : row_nearest(name);
+    const char *wrong = !row ? "there is no such option"
+                        : row->type >= OPTION_FUSE || row->offset == FIELD(config)
+                            ? "this option belongs on the command line"
+                        : row->argument && !value ? "a value is missing"
+                        : !row->argument && value ? "it takes no value"
+                                                  : NULL;
+    if (wrong) {
+        (void)snprintf(why, OPTIONS_WHY_SIZE, "%s: %s%s%s%s", name, wrong,
+                       nearest ? "; did you mean " : "", nearest ? nearest : "",
+                       nearest ? "?" : "");
+        return -EINVAL;
+    }
+    options->configured |= row_bit(row);
+    return option_apply(options, row, value ? value : "", why);
+}
+
+/* What can change while the program runs. */
+static bool is_live(const struct option_row *row)
+{
+    static const size_t live[] = {FIELD(budget), FIELD(active_max), FIELD(is_hold_wanted),
+                                  FIELD(archive), FIELD(log_level)};
+    for (size_t i = 0; i < ARRAY_COUNT(live); i++) {
+        if (row->type < OPTION_FUSE && row->offset == live[i])
+            return true;
+    }
+    return false;
+}
+
+static bool is_equal(const struct option_row *row, const struct options *a, const struct options *b)
+{
+    const char *left = (const char *)a + row->offset;
+    const char *right = (const char *)b + row->offset;
+    if (row->type == OPTION_BUDGET) /* it has bytes between its members */
+        return a->budget.limit_usd_micros == b->budget.limit_usd_micros &&
+               a->budget.period == b->budget.period;
+    if (row->type > OPTION_PATH)
+        return memcmp(left, right, option_types[row->type].size) == 0;
+    const char *left_text = *(char *const *)left;
+    const char *right_text = *(char *const *)right;
+    return !left_text || !right_text ? left_text == right_text : strcmp(left_text, right_text) == 0;
+}
+
+static void name_add(char list[static OPTIONS_WHY_SIZE], const char *name)
+{
+    size_t len = strlen(list);
+    (void)snprintf(list + len, OPTIONS_WHY_SIZE - len, "%s%s", len ? " " : "", name);
+}
+
+void options_take(struct options *options, const struct options *fresh,
+                  char changed[static OPTIONS_WHY_SIZE], char restart[static OPTIONS_WHY_SIZE])
+{
+    changed[0] = restart[0] = '\0';
+    for (int i = 0; i < OPTION_COUNT; i++) {
+        const struct option_row *row = &option_rows[i];
+        uint64_t configured = options->configured | fresh->configured;
+        if (!(configured & row_bit(row)) || (options->given & row_bit(row)) ||
+            is_equal(row, options, fresh))
+            continue;
+        name_add(is_live(row) ? changed : restart, row->name);
+        if (is_live(row))
+            memcpy((char *)options + row->offset, (const char *)fresh + row->offset,
+                   option_types[row->type].size);
+    }
+    options->configured = fresh->configured;
+}
+
+const char *options_guess(const char *list)
+{
+    const char *guess = NULL;
+    while (list && *list && !guess) {
+        char name[64];
+        size_t len = strcspn(list, ",");
+        (void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(list, ",="), list);
+        guess = row_nearest(name);
+        list += len + (list[len] == ',');
+    }
+    return guess;
 }
 
 /* True for "api_key_file=/etc/key" and the row "api-key-file". */
@@ -317,7 +454,7 @@ static int option_item_apply(void *context, const char *item, int key UNUSED,
         if (!is_row_named(row, item, len))
             continue;
         if (!row->argument == !item[len])
-            return option_apply(options, row, row->argument ? item + len + 1 : "") < 0 ? -1 : 0;
+            return option_give(options, row, row->argument ? item + len + 1 : "") < 0 ? -1 : 0;
         (void)fprintf(stderr, "seedancefs: -o %s: %s.\n", item,
                       row->argument ? "a value is missing" : "it takes no value");
         return -1;
@@ -381,6 +518,18 @@ static int user_find(struct options *options, const char **home)
     return 0;
 }
 
+/* The kernel lets nobody else in without allow_other; the modes then leave out who is no member. */
+static int group_find(struct options *options)
+{
+    const struct group *entry = getgrnam(options->group);
+    if (!entry) {
+        (void)fprintf(stderr, "seedancefs: --group %s: there is no such group.\n", options->group);
+        return -EINVAL;
+    }
+    options->group_shared = entry->gr_gid;
+    return options->is_shared ? 0 : fuse_option_add(options, "allow_other");
+}
+
 /* mount(8) puts the source of its table before the mount point. There is no real source, so it must
  * be one of two words. The kernel shows it, and `mount -a` compares it. */
 static int source_take(struct options *options, int argc, char **argv)
@@ -395,7 +544,7 @@ static int source_take(struct options *options, int argc, char **argv)
     return 0;
 }
 
-static int options_complete(struct options *options, int argc, char **argv)
+int options_complete(struct options *options, int argc, char **argv)
 {
     int r = source_take(options, argc, argv);
     if (r < 0)
@@ -417,6 +566,8 @@ static int options_complete(struct options *options, int argc, char **argv)
     r = path_replace(&options->mountpoint, argv[optind]);
     if (r == 0 && options->user)
         r = user_find(options, &user_home);
+    if (r == 0 && options->group)
+        r = group_find(options);
     if (r == 0 && !options->data_directory)
         r = data_directory_default(options, user_home);
     options->is_foreground = options->is_foreground || options->is_debug;
@@ -455,7 +606,7 @@ static const struct option_row *row_of(int code)
  * means that the mount is only tried out; the others mean nothing here. This removes them from the
  * arguments. True: nothing shall be mounted.
  */
-static bool mount_arguments_take(int *argc, char **argv)
+bool options_mount_arguments_take(int *argc, char **argv)
 {
     const char *name = strrchr(argv[0], '/');
     bool is_fake = false;
@@ -476,23 +627,37 @@ static bool mount_arguments_take(int *argc, char **argv)
     return is_fake;
 }
 
-enum options_result options_parse(struct options *options, int argc, char **argv)
+int options_init(struct options *options)
+{
+    *options = (struct options){
+        .max_file_bytes = INT64_C(64) << 20, .settle_ms = 2000, .log_level = LOG_INFO};
+    int r = text_replace(&options->api_url, "https://tokenhub.store/api/v1");
+    return r < 0 ? r : text_replace(&options->model, MODEL_DEFAULT_NAME);
+}
+
+/* getopt has said what is wrong; this says what was perhaps meant. */
+static void unknown_explain(const char *word)
+{
+    char name[64];
+    bool is_long = optopt == 0 && strncmp(word, "--", 2) == 0;
+    (void)snprintf(name, sizeof(name), "%.*s", is_long ? (int)strcspn(word + 2, "=") : 0, word + 2);
+    const char *nearest = is_long ? row_nearest(name) : NULL;
+    if (nearest)
+        (void)fprintf(stderr, "seedancefs: did you mean --%s?\n", nearest);
+    (void)fprintf(stderr, "See seedancefs --help.\n");
+}
+
+enum options_result options_arguments_apply(struct options *options, int argc, char **argv)
 {
     struct option longs[OPTION_COUNT + 1];
     char shorts[2 * OPTION_COUNT + 1];
-    *options = (struct options){
-        .max_file_bytes = INT64_C(64) << 20, .settle_ms = 2000, .log_level = LOG_INFO};
-    if (mount_arguments_take(&argc, argv))
-        return OPTIONS_DONE;
-    getopt_tables_fill(longs, shorts);
-    if (text_replace(&options->api_url, "https://tokenhub.store/api/v1") < 0 ||
-        text_replace(&options->model, MODEL_DEFAULT_NAME) < 0)
-        return OPTIONS_WRONG;
     int code;
+    getopt_tables_fill(longs, shorts);
+    optind = 1;
     while ((code = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
         const struct option_row *row = row_of(code);
         if (!row) {
-            (void)fprintf(stderr, "See seedancefs --help.\n");
+            unknown_explain(argv[optind - 1]);
             return OPTIONS_WRONG;
         }
         if (row->type == OPTION_HELP) {
@@ -504,15 +669,16 @@ enum options_result options_parse(struct options *options, int argc, char **argv
             return OPTIONS_DONE;
         }
         int r = row->type == OPTION_FUSE ? option_list_apply(options, optarg)
-                                         : option_apply(options, row, optarg ? optarg : "");
+                                         : option_give(options, row, optarg ? optarg : "");
         if (r < 0)
             return OPTIONS_WRONG;
     }
-    return options_complete(options, argc, argv) < 0 ? OPTIONS_WRONG : OPTIONS_RUN;
+    return OPTIONS_RUN;
 }
 
 void options_fini(struct options *options)
 {
+    free(options->config);
     free(options->mountpoint);
     free(options->api_url);
     free(options->api_key_file);
@@ -520,6 +686,7 @@ void options_fini(struct options *options)
     free(options->model);
     free(options->upload_command);
     free(options->user);
+    free(options->group);
     free(options->fuse_options);
     *options = (struct options){0};
 }

@@ -17,6 +17,10 @@
 #include <sys/types.h>
 
 struct options {
+    char *config; /* a file of options, read again at SIGHUP; NULL: none */
+    bool is_config_optional;
+    uint64_t given;      /* bits of the rows that the command line has set: they go first */
+    uint64_t configured; /* bits of the rows that the file has set */
     char *mountpoint;
     char *api_url;
     char *api_key_file; /* NULL: from the environment */
@@ -40,14 +44,38 @@ struct options {
     char *user;         /* the user to switch to; NULL: none */
     uid_t user_id;      /* of `user` */
     gid_t group_id;     /* that user's */
+    char *group;        /* whose members may do what the owner may; NULL: none */
+    gid_t group_shared; /* the number of `group` */
     char *fuse_options; /* -o options that are not ours; NULL: none */
     bool is_shared;     /* allow_other is among them: others may use the mount, too */
 };
 
 enum options_result { OPTIONS_RUN, OPTIONS_DONE, OPTIONS_WRONG };
 
-/* Fills `options`. OPTIONS_DONE: --help or --version was given, and its text written. */
-enum options_result options_parse(struct options *options, int argc, char **argv);
+/* Removes from the arguments what only mount(8) understands. True: nothing shall be mounted. */
+bool options_mount_arguments_take(int *argc, char **argv);
+/* Sets what the command line says. OPTIONS_DONE: --help or --version was given, and its text
+ * written. It can be called again with other options. */
+enum options_result options_arguments_apply(struct options *options, int argc, char **argv);
+/* After that: the mount point, and what follows from the options. -errno. */
+int options_complete(struct options *options, int argc, char **argv) NODISCARD;
 void options_fini(struct options *options);
+
+enum { OPTIONS_WHY_SIZE = 512 };
+/* What every option is before anything is said. -ENOMEM. */
+int options_init(struct options *options) NODISCARD;
+/* Sets an option by its long name, as a line of the file of options does; `value` is NULL when the
+ * line has none. -EINVAL and a sentence; -ENOMEM. */
+int options_line_set(struct options *options, const char *name, const char *value,
+                     char why[static OPTIONS_WHY_SIZE]) NODISCARD;
+/*
+ * Takes over what `fresh` says otherwise and can change while the program runs, but for what the
+ * command line has set. The names of these options are added to `changed`, those that need a restart
+ * to `restart`, with blanks between them; both are emptied first.
+ */
+void options_take(struct options *options, const struct options *fresh,
+                  char changed[static OPTIONS_WHY_SIZE], char restart[static OPTIONS_WHY_SIZE]);
+/* The option that was perhaps meant by one of a list after -o; NULL: there is no guess. */
+const char *options_guess(const char *list);
 
 #endif

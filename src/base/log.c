@@ -14,12 +14,15 @@ enum { ROTATION_RETRY_BYTES = 64 * 1024 };
 
 static const char *const log_words[] = {"error", "warn", "info", "debug"};
 
+static const char *const log_priorities[] = {"<3>", "<4>", "<6>", "<7>"};
+
 static enum log_level log_threshold = LOG_WARN;
 static int log_fd = STDERR_FILENO;
 
 /* Lines that the descriptor did not take. The last of them may be written in part. */
 static unsigned long dropped_lines;
 static bool is_torn;
+static bool has_priorities;
 
 static struct {
     log_rotate_fn *fn; /* NULL: no rotation */
@@ -35,7 +38,13 @@ void log_configure(enum log_level level, int fd)
     log_fd = fd;
     dropped_lines = 0;
     is_torn = false;
+    has_priorities = false;
     rotation.fn = NULL;
+}
+
+void log_priorities_add(void)
+{
+    has_priorities = true;
 }
 
 static void file_measure(void)
@@ -58,6 +67,11 @@ void log_file_replace(int fd)
     (void)close(log_fd);
     log_fd = fd;
     file_measure();
+}
+
+void log_level_set(enum log_level level)
+{
+    log_threshold = level;
 }
 
 bool log_is_enabled(enum log_level level)
@@ -105,7 +119,8 @@ static size_t PRINTF_LIKE(5, 0)
     char when[TEXT_TIME_SIZE];
     text_time_rfc3339(clock_wall_ms(clock_system()), when);
     const size_t most = size - 1;
-    int n = snprintf(line, size, "%s level=%s event=%s ", when, log_words[level], event);
+    int n = snprintf(line, size, "%s%s level=%s event=%s ",
+                     has_priorities ? log_priorities[level] : "", when, log_words[level], event);
     size_t len = n < 0 ? 0 : min_size((size_t)n, most);
     n = vsnprintf(line + len, size - len, format, arguments);
     len = n < 0 ? len : min_size(len + (size_t)n, most);

@@ -56,7 +56,12 @@ struct fuse_entry_param entry_param(const struct tree_entry *entry);
 struct session *session_of(fuse_req_t req);
 struct tree *tree_of(fuse_req_t req);
 /* The caller of a request: a pointer that is valid for one call. */
-#define CALLER(req) (&(const struct tree_caller){fuse_req_ctx(req)->uid, fuse_req_ctx(req)->gid})
+#define CALLER(req)                                                                                \
+    (&(const struct tree_caller){fuse_req_ctx(req)->uid, fuse_req_ctx(req)->gid, is_member(req)})
+bool is_member(fuse_req_t req);
+/* Whether the caller may list a directory (R_OK) or look for names in it (X_OK): everybody may, unless
+ * there is a group that may do more than others. */
+int directory_check(fuse_req_t req, fuse_ino_t ino, int mask);
 bool is_emitter(fuse_req_t req);
 struct tree_handle *handle_of(const struct fuse_file_info *fi);
 

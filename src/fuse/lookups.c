@@ -80,7 +80,9 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
         reply_entry(req, "lookup", r, &entry);
         return;
     }
-    int r = tree_lookup(tree_of(req), parent, name, &entry);
+    int r = directory_check(req, parent, X_OK);
+    if (r == 0)
+        r = tree_lookup(tree_of(req), parent, name, &entry);
     /* A caller who may not create anything is not inspected. */
     if (r == -ENOENT && tree_provisional_check(tree_of(req), parent, CALLER(req)) == 0) {
         r = lookup_park(req, parent, name);

@@ -272,6 +272,16 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool
         fuse_reply_buf(req, bytes, listing.len);
 }
 
+/* The kernel does not ask for it by itself: see directory_check(). */
+static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    int r = directory_check(req, ino, R_OK);
+    if (r < 0)
+        reply_error(req, "opendir", r);
+    else
+        fuse_reply_open(req, fi);
+}
+
 static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
                        struct fuse_file_info *fi UNUSED)
 {
@@ -317,6 +327,7 @@ const struct fuse_lowlevel_ops session_ops = {
     .flush = op_flush,
     .fsync = op_fsync,
     .release = op_release,
+    .opendir = op_opendir,
     .readdir = op_readdir,
     .readdirplus = op_readdirplus,
     .statfs = op_statfs,

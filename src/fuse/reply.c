@@ -6,6 +6,8 @@
 #include "seedancefs/base/err.h"
 #include "seedancefs/base/log.h"
 
+#include <unistd.h>
+
 struct session *session_of(fuse_req_t req)
 {
     return fuse_req_userdata(req);
@@ -41,6 +43,31 @@ void reply_entry(fuse_req_t req, const char *operation, int r, const struct tree
     }
     struct fuse_entry_param param = entry_param(entry);
     fuse_reply_entry(req, &param);
+}
+
+/* Also one of the groups in /proc/TID/status, of a caller who is neither the owner nor root. Whose
+ * groups cannot be read is no member. */
+bool is_member(fuse_req_t req)
+{
+    enum { GROUPS_MAX = 1024 };
+    const gid_t *group = session_of(req)->settings.group;
+    const struct fuse_ctx *context = fuse_req_ctx(req);
+    gid_t groups[GROUPS_MAX];
+    if (!group || context->uid == 0 || context->uid == getuid())
+        return false;
+    if (context->gid == *group)
+        return true;
+    int count = fuse_req_getgroups(req, GROUPS_MAX, groups);
+    for (int i = 0; i < count && i < GROUPS_MAX; i++) {
+        if (groups[i] == *group)
+            return true;
+    }
+    return false;
+}
+
+int directory_check(fuse_req_t req, fuse_ino_t ino, int mask)
+{
+    return session_of(req)->settings.group ? tree_access(tree_of(req), ino, mask, CALLER(req)) : 0;
 }
 
 /* See session_emitter_set(). */

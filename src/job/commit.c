@@ -43,7 +43,8 @@ enum media_look { MEDIA_UNSEEN, MEDIA_UNREAD, MEDIA_READ };
 
 static bool is_blank(const struct buf *text)
 {
-    return strspn(buf_text(text), " \t\r\n") == text->len;
+    size_t mark = prompt_mark_bytes(buf_text(text), text->len);
+    return mark + strspn(buf_text(text) + mark, " \t\r\n") == text->len;
 }
 
 /* A single request above the whole budget could wait for ever, so it is refused when it is
@@ -89,9 +90,8 @@ static void cause_take(const struct prompt_report *report, int r, struct job_cau
 static int text_check(const struct job_file *file, const char *name, const struct buf *content,
                       const struct prompt_settings *settings, struct reading *reading)
 {
-    bool is_text = strcmp(name, JOB_PROMPT_TEXT_NAME) == 0;
-    int r = (is_text ? prompt_check_text : prompt_check)(buf_text(content), content->len, settings,
-                                                         &reading->prompt, &reading->report);
+    int r = (job_name_is_prompt_text(name) ? prompt_check_text : prompt_check)(
+        buf_text(content), content->len, settings, &reading->prompt, &reading->report);
     if (r == -ERR_JSON_INCOMPLETE || r == -ERR_PROMPT_INVALID) {
         CLEANUP(buf_fini) struct buf text = {.limit = 256 * 1024};
         prompt_report_render(&reading->report, file->name, &text);

@@ -6,6 +6,7 @@
 #include "job_private.h"
 
 #include "seedancefs/base/log.h"
+#include "seedancefs/base/nearest.h"
 #include "seedancefs/base/text.h"
 #include "seedancefs/job/ctl.h"
 
@@ -64,6 +65,16 @@ static int ctl_order(struct job *job, struct job_file *file)
     return r;
 }
 
+static int ctl_refuse_without_prompt(struct job *job)
+{
+    const char *guess = job_prompt_guess(job->detail);
+    if (!guess)
+        return ctl_refuse(job, -EINVAL, "submit", "there is no prompt.json and no prompt.txt.");
+    char why[TEXT_NAME_MAX + 64];
+    (void)snprintf(why, sizeof(why), "there is no prompt.json; did you mean %s?", guess);
+    return ctl_refuse(job, -EINVAL, "submit", why);
+}
+
 static int ctl_submit(struct job *job, const char *argument UNUSED)
 {
     struct job_detail *detail = job->detail;
@@ -89,7 +100,7 @@ static int ctl_submit(struct job *job, const char *argument UNUSED)
     if (job->state != JOB_DRAFT && job->state != JOB_INVALID)
         return ctl_refuse_state(job, "submit");
     if (!file)
-        return ctl_refuse(job, -EINVAL, "submit", "there is no prompt.json and no prompt.txt.");
+        return ctl_refuse_without_prompt(job);
     if (file->draft.writers)
         return ctl_refuse_writer(job, "submit");
     int r = job_prompt_commit(file, true);
@@ -365,6 +376,22 @@ int job_ctl_render(const struct job_detail *detail, struct buf *out)
     return out->error;
 }
 
+static int ctl_refuse_word(struct job *job, const char *word)
+{
+    const char *words[ARRAY_COUNT(ctl_commands) + 1] = {NULL};
+    char why[256];
+    for (size_t i = 0; i < ARRAY_COUNT(ctl_commands); i++)
+        words[i] = ctl_commands[i].word;
+    const char *nearest = nearest_name(word, words);
+    if (!nearest)
+        return ctl_refuse(job, -EINVAL, word,
+                          "unknown; the commands are submit, hold, retry, take, edit, pick NUMBER, "
+                          "adopt TASK_ID, refresh, fetch, evict.");
+    (void)snprintf(why, sizeof(why), "unknown; did you mean `%s`? `cat ctl` lists the commands.",
+                   nearest);
+    return ctl_refuse(job, -EINVAL, word, why);
+}
+
 int job_ctl_run(struct job *job, const char *bytes, size_t len)
 {
     struct job_detail *detail;
@@ -399,7 +426,5 @@ int job_ctl_run(struct job *job, const char *bytes, size_t len)
         jobs_changed(job);
         return r;
     }
-    return ctl_refuse(job, -EINVAL, word,
-                      "unknown; the commands are submit, hold, retry, take, edit, pick NUMBER, "
-                      "adopt TASK_ID, refresh, fetch, evict.");
+    return ctl_refuse_word(job, word);
 }

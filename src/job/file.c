@@ -32,22 +32,20 @@ static bool is_prompt_of(const struct job *job, const char *name)
     return job_name_is_prompt(name) && !job->is_assets;
 }
 
-/* A job has one prompt: prompt.json and prompt.txt may not exist side by side. `moved` is the file
+/* A job has one prompt: prompt.json, prompt.txt and prompt.md may not exist side by side. `moved` is the file
  * that is about to become the prompt; NULL: a new file is. */
 static int prompt_check_alone(struct job *job, const char *name, const struct job_file *moved)
 {
     struct job_detail *detail = job->detail;
-    bool is_text = strcmp(name, JOB_PROMPT_TEXT_NAME) == 0;
-    const char *other = is_text ? JOB_PROMPT_NAME : JOB_PROMPT_TEXT_NAME;
-    const struct job_file *found = is_prompt_of(job, name) ? job_file_find(detail, other) : NULL;
-    if (!found || found == moved)
+    const struct job_file *found = is_prompt_of(job, name) ? job_file_find_prompt(detail) : NULL;
+    if (!found || found == moved || strcmp(found->name, name) == 0)
         return 0;
     char why[256];
     (void)snprintf(
         why, sizeof(why),
         "%s cannot be created beside %s: a job has one prompt. Nothing was changed. Write "
         "into %s, or remove it first.\n",
-        name, other, other);
+        name, found->name, found->name);
     (void)!job_text_set(&detail->prompt_problem, why);
     jobs_changed(job);
     return -EEXIST;

@@ -7,6 +7,7 @@
 #include "job_private.h"
 
 #include "seedancefs/base/file.h"
+#include "seedancefs/base/nearest.h"
 #include "seedancefs/base/text.h"
 
 #include <errno.h>
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 struct job_file *job_files_get(const struct job_detail *detail)
@@ -21,14 +23,31 @@ struct job_file *job_files_get(const struct job_detail *detail)
     return detail ? detail->files : NULL;
 }
 
+/* In the order in which they are looked for; NULL ends them. */
+static const char *const prompt_names[] = {JOB_PROMPT_NAME, JOB_PROMPT_TEXT_NAME,
+                                           JOB_PROMPT_MARKDOWN_NAME, NULL};
+
 bool job_name_is_prompt(const char *name)
 {
-    return strcmp(name, JOB_PROMPT_NAME) == 0 || strcmp(name, JOB_PROMPT_TEXT_NAME) == 0;
+    return strcmp(name, JOB_PROMPT_NAME) == 0 || job_name_is_prompt_text(name);
+}
+
+bool job_name_is_prompt_text(const char *name)
+{
+    return strcmp(name, JOB_PROMPT_TEXT_NAME) == 0 || strcmp(name, JOB_PROMPT_MARKDOWN_NAME) == 0;
+}
+
+/* Before version 0.2.0 prompt.md was a file like any other, and is still one beside a prompt. */
+static bool is_old_note(const struct job_file *file)
+{
+    return strcmp(file->name, JOB_PROMPT_MARKDOWN_NAME) == 0 && file->job->detail &&
+           job_file_find_prompt(file->job->detail) != file;
 }
 
 bool job_file_is_prompt(const struct job_file *file)
 {
-    return job_name_is_prompt(file->name) && !file->is_unlinked && !file->job->is_assets;
+    return job_name_is_prompt(file->name) && !file->is_unlinked && !file->job->is_assets &&
+           !is_old_note(file);
 }
 
 struct job_file *job_file_find(const struct job_detail *detail, const char *name)
@@ -55,13 +74,47 @@ struct job_file *job_file_find_prompt(const struct job_detail *detail)
 {
     if (detail && detail->job->is_assets)
         return NULL;
-    struct job_file *file = job_file_find(detail, JOB_PROMPT_NAME);
-    return file ? file : job_file_find(detail, JOB_PROMPT_TEXT_NAME);
+    struct job_file *file = NULL;
+    for (size_t i = 0; prompt_names[i] && !file; i++)
+        file = job_file_find(detail, prompt_names[i]);
+    return file;
 }
 
 const char *job_prompt_name(const struct job_detail *detail)
 {
-    return job_file_find(detail, JOB_PROMPT_TEXT_NAME) ? JOB_PROMPT_TEXT_NAME : JOB_PROMPT_NAME;
+    const struct job_file *file = job_file_find_prompt(detail);
+    return file ? file->name : JOB_PROMPT_NAME;
+}
+
+static bool has_ending(const char *name, const char *ending)
+{
+    size_t len = strlen(name);
+    return len > strlen(ending) && strcasecmp(name + len - strlen(ending), ending) == 0;
+}
+
+/* 2: its name is like that of a prompt; 1: its content could be one. */
+static int guess_rank(const char *name)
+{
+    if (strncasecmp(name, "prompt", 6) == 0 || nearest_name(name, prompt_names))
+        return 2;
+    return has_ending(name, ".json") || has_ending(name, ".txt") || has_ending(name, ".md");
+}
+
+const char *job_prompt_guess(const struct job_detail *detail)
+{
+    const struct job_file *file;
+    const char *best = NULL;
+    int best_rank = 0;
+    bool is_alone = true;
+    DL_FOREACH (job_files_get(detail), file) {
+        int rank = file->is_unlinked ? 0 : guess_rank(file->name);
+        if (rank > 0 && rank >= best_rank) {
+            is_alone = rank > best_rank;
+            best_rank = rank;
+            best = file->name;
+        }
+    }
+    return is_alone || best_rank == 2 ? best : NULL;
 }
 
 bool job_file_is_frozen(const struct job_file *file)

@@ -238,6 +238,54 @@ void jobs_start(struct jobs *jobs)
     jobs_resume(jobs);
 }
 
+void jobs_limits_set(struct jobs *jobs, const struct job_budget *budget, unsigned active_max)
+{
+    struct job *job;
+    bool is_same = budget->limit_usd_micros == jobs->settings.budget.limit_usd_micros &&
+                   budget->period == jobs->settings.budget.period &&
+                   active_max == jobs->settings.active_max;
+    if (is_same)
+        return;
+    jobs->settings.budget = *budget;
+    jobs->settings.active_max = active_max;
+    jobs->counts.changes++; /* of what is left of the budget */
+    jobs_submit_soon(jobs);
+    JOBS_FOREACH (jobs, job) {
+        if (job->state == JOB_WAITING)
+            jobs_changed(job); /* its reason names the limits */
+    }
+}
+
+/* Nothing of it was sent. If that cannot be stored now, it is tried again, and the job is not sent
+ * before. */
+static void waiting_hold(struct job *job)
+{
+    struct job_detail *detail;
+    int r = job_detail_get(job, &detail);
+    if (r == 0 && detail->call) { /* it is being connected */
+        job_call_cancel(job);
+        job_response_unreserve(detail);
+        job_outgoing_drop(detail);
+    }
+    if (r == 0)
+        r = job_hold(job, JOB_HOLD_USER, "held: --hold was turned on", NULL);
+    job->is_resume_due = job->is_resume_due || r < 0;
+}
+
+void jobs_hold_set(struct jobs *jobs, bool is_hold_wanted)
+{
+    struct job *job;
+    bool is_new = is_hold_wanted && !jobs->settings.is_hold_wanted;
+    jobs->settings.is_hold_wanted = is_hold_wanted;
+    if (!is_new || !jobs->is_started)
+        return;
+    JOBS_FOREACH (jobs, job) {
+        if (job->state == JOB_WAITING && !job->is_removed && !job->is_provisional)
+            waiting_hold(job);
+    }
+    timer_set(jobs->settings.timers, &jobs->resume_timer, JOB_SAVE_AGAIN_MS, jobs_resume, jobs);
+}
+
 bool jobs_is_submitting(const struct jobs *jobs)
 {
     return jobs->creates > 0;

@@ -3,6 +3,7 @@
  */
 #include "check.h"
 
+#include "seedancefs/base/nearest.h"
 #include "seedancefs/base/number.h"
 #include "seedancefs/base/table.h"
 #include "seedancefs/prompt/defaults.h"

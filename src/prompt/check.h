@@ -155,7 +155,4 @@ bool expect_type(struct check *c, const struct json *node, const char *path, enu
 void check_unknown(struct check *c, const struct json *member, const char *path,
                    const char *const *known);
 
-/* The candidate that `name` probably means, or NULL. */
-const char *nearest_name(const char *name, const char *const *candidates);
-
 #endif

@@ -3,6 +3,8 @@
  */
 #include "check.h"
 
+#include "seedancefs/base/nearest.h"
+
 #include <stdio.h>
 #include <string.h>
 

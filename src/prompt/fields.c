@@ -60,6 +60,22 @@ static size_t count_words(const char *text)
     return words;
 }
 
+/* In UTF-8 the characters of these scripts begin with these two bytes: E1 84 to E1 87 (letters of
+ * Hangul), E2 BA to E2 BF (radicals), E3 81 to ED 9F (kana, ideographs, Hangul), EF A4 to EF AB and F0
+ * A0 to F0 B3 (more ideographs). E3 80, their punctuation, is left out. */
+static size_t count_cjk(const char *text)
+{
+    static const unsigned ranges[][2] = {
+        {0xe184, 0xe187}, {0xe2ba, 0xe2bf}, {0xe381, 0xed9f}, {0xefa4, 0xefab}, {0xf0a0, 0xf0b3}};
+    size_t count = 0;
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+        unsigned head = (unsigned)p[0] << 8 | p[1];
+        for (size_t i = 0; i < ARRAY_COUNT(ranges); i++)
+            count += head >= ranges[i][0] && head <= ranges[i][1];
+    }
+    return count;
+}
+
 /* Parameters that the service's older models take from the text of the prompt. */
 static const struct {
     const char *word;
@@ -99,6 +115,12 @@ static void check_text(struct check *c, const struct field *field, const struct 
         problem_add(c, SEVERITY_WARNING, node, field->name, "length",
                     "has %zu words; the service advises at most %d, and may overlook the rest.",
                     words, PROMPT_WORDS_MAX);
+    size_t characters = count_cjk(c->text);
+    if (characters > PROMPT_CJK_MAX)
+        problem_add(c, SEVERITY_WARNING, node, field->name, "length",
+                    "has %zu Chinese, Japanese or Korean characters; the service advises at most "
+                    "%d, and may overlook the rest.",
+                    characters, PROMPT_CJK_MAX);
     for (size_t i = 0; i < ARRAY_COUNT(text_parameters); i++) {
         const char *own = text_parameters[i].field;
         if (has_word(c->text, text_parameters[i].word))

@@ -68,15 +68,29 @@ static int report_json(struct prompt_report *report, int code, const struct json
     }
 }
 
+static const char byte_order_mark[] = "\xef\xbb\xbf";
+enum { MARK_BYTES = sizeof(byte_order_mark) - 1 };
+
+size_t prompt_mark_bytes(const char *bytes, size_t len)
+{
+    return len >= MARK_BYTES && memcmp(bytes, byte_order_mark, MARK_BYTES) == 0 ? MARK_BYTES : 0;
+}
+
+/* Of a byte order mark that is still being written. */
+static bool is_half_mark(const char *bytes, size_t len)
+{
+    return len < MARK_BYTES && memcmp(bytes, byte_order_mark, len) == 0;
+}
+
 /* Text that is not an object is refused at its first byte. True when `bytes` begin with something
- * else. A byte order mark is left to the parser, which has its own message for it. */
+ * else. */
 static bool is_no_object(const char *bytes, size_t len, struct json_error *place)
 {
     size_t at = 0;
     while (at < len && memchr(" \t\r\n", bytes[at], 4))
         at++;
     text_place_find(bytes, at, &place->line, &place->column);
-    return at < len && bytes[at] != '{' && bytes[at] != '\xef';
+    return at < len && bytes[at] != '{';
 }
 
 /* An incomplete buffer frees itself; the caller frees an incomplete prompt. */
@@ -199,6 +213,11 @@ int document_parse(const char *bytes, size_t len, const char *example,
                    struct json_document **document, struct prompt_report *report)
 {
     struct json_error error;
+    size_t mark = prompt_mark_bytes(bytes, len);
+    bytes += mark;
+    len -= mark;
+    if (is_half_mark(bytes, len))
+        len = 0;
     if (is_no_object(bytes, len, &error)) {
         char sentence[256];
         (void)snprintf(sentence, sizeof(sentence), "must be one JSON object, as in %s.", example);
@@ -266,10 +285,9 @@ int prompt_check_text(const char *text, size_t len, const struct prompt_settings
     if (memchr(text, '\0', len) || !text_is_utf8(text, len - cut))
         return report_one(report, "syntax", NULL, "the text is not valid UTF-8.",
                           -ERR_PROMPT_INVALID);
-    if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) { /* a byte order mark is skipped */
-        text += 3;
-        len -= 3;
-    }
+    size_t mark = prompt_mark_bytes(text, len);
+    text += mark;
+    len -= mark;
     while (len > 0 && is_text_blank(text[len - 1]))
         len--;
     for (; len > 0 && is_text_blank(text[0]); len--)

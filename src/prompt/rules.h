@@ -15,6 +15,7 @@ enum {
     INPUT_MIN_S = 2,      /* for each reference video and audio */
     INPUT_ALL_MAX_S = 15, /* for all reference videos together */
     PROMPT_WORDS_MAX = 1000,
+    PROMPT_CJK_MAX = 500, /* characters: what upstream advises for languages without spaces */
     IMAGE_BYTES_MAX = 30 * 1024 * 1024 - 1, /* "< 30 MB", read as the larger MiB */
     AUDIO_BYTES_MAX = 15 * 1024 * 1024,
     VIDEO_BYTES_MAX = 200 * 1024 * 1024, /* 50 MB in an older documentation */

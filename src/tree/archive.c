@@ -277,6 +277,16 @@ void archive_soon(struct tree *tree)
         timer_set(tree->settings.timers, &tree->archive_timer, 0, archive_look, tree);
 }
 
+void archive_policy_set(struct tree *tree, enum tree_archive archive)
+{
+    if (archive == tree->settings.archive)
+        return;
+    tree->settings.archive = archive;
+    tree->archive_walk.first_id = 0;
+    timer_cancel(tree->settings.timers, &tree->archive_timer);
+    archive_soon(tree);
+}
+
 void archive_take_again(struct tree *tree, struct job_take *take)
 {
     take->media_mark = ARCHIVE_UNSEEN;

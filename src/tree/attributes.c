@@ -159,7 +159,7 @@ int tree_xattr_set(struct tree *tree, uint64_t ino, const char *name,
     int r = node_get(tree, ino, &node);
     if (r == 0 && strncmp(name, prefix, strlen(prefix)) != 0)
         r = -EOPNOTSUPP;
-    if (r == 0 && caller->uid != 0 && caller->uid != tree->uid)
+    if (r == 0 && caller->uid != 0 && !node_is_owner(tree, caller))
         r = -EPERM;
     return r;
 }

@@ -1,5 +1,5 @@
 /*
- * Guests are users other than root and the one who runs the program. They may read, but must not
+ * Guests are users other than root, the one who runs the program, and the members of --group. They may read, but must not
  * use up what the others need. Each guest has a limit. All of them together have one, too, because
  * one user can have very many user ids (user_namespaces(7)).
  *
@@ -29,7 +29,7 @@ int guest_enter(struct tree *tree, const struct tree_caller *caller, struct gues
 {
     struct guest *guest = NULL;
     *out = NULL;
-    if (caller->uid == 0 || caller->uid == tree->uid)
+    if (caller->uid == 0 || node_is_owner(tree, caller))
         return 0;
     HASH_FIND(by_uid, tree->guests, &caller->uid, sizeof(uid_t), guest);
     if (tree->guests_use.handles >= GUESTS_HANDLES_MAX ||

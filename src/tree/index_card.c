@@ -128,20 +128,21 @@ static void request_parse(const struct buf *text, struct request *out)
 static void request_read(struct tree *tree, const struct job *job, const struct job_detail *detail,
                          struct buf *text, struct request *out)
 {
-    const struct job_file *file = job_file_find(detail, JOB_PROMPT_NAME);
-    const struct job_file *plain = job_file_find(detail, JOB_PROMPT_TEXT_NAME);
+    const struct job_file *file = job_file_find_prompt(detail);
     if (job->attempt_id) {
         out->name = "request.json";
         if (jobs_request_get(tree->settings.jobs, job, text) == 0)
             request_parse(text, out);
-    } else if (file) {
-        out->name = JOB_PROMPT_NAME;
-        if (job_file_read(file, text) == 0)
-            request_parse(text, out);
-    } else if (plain && job_file_read(plain, text) == 0) {
+        return;
+    }
+    if (!file || job_file_read(file, text) < 0)
+        return;
+    out->name = file->name;
+    if (job_name_is_prompt_text(file->name)) {
         const char *prompt = buf_text(text) + strspn(buf_text(text), " \t\r\n");
-        out->name = JOB_PROMPT_TEXT_NAME;
         out->prompt = *prompt && text_is_utf8(buf_text(text), text->len) ? prompt : NULL;
+    } else {
+        request_parse(text, out);
     }
 }
 

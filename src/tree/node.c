@@ -29,9 +29,23 @@ bool node_is_link(const struct node *node)
     return S_ISLNK(node->ops->mode);
 }
 
-static mode_t permissions(const struct node *node)
+static bool is_for_group_alone(const struct tree *tree)
 {
-    return node->ops->permissions ? node->ops->permissions(node) : node->ops->mode & 07777;
+    return tree->settings.group && !tree->settings.is_shared;
+}
+
+/* The bits of a group whose members may do what the owner may are those of the owner. */
+static mode_t permissions(const struct tree *tree, const struct node *node)
+{
+    mode_t mode = node->ops->permissions ? node->ops->permissions(node) : node->ops->mode & 07777;
+    if (tree->settings.group)
+        mode |= (mode & 0700) >> 3;
+    return is_for_group_alone(tree) ? mode & ~(mode_t)07 : mode;
+}
+
+bool node_is_owner(const struct tree *tree, const struct tree_caller *caller)
+{
+    return caller->uid == tree->uid || caller->is_member;
 }
 
 static void stat_fill(const struct tree *tree, struct stat *st, mode_t mode, int64_t size,
@@ -57,8 +71,10 @@ static int entry_fill(struct tree *tree, const struct node *node, int64_t size,
                          : node->job     ? node->job->updated_ms
                                          : tree->born_ms;
     *out = (struct tree_entry){.entry_s = ops->entry_s, .attr_s = ops->attr_s};
-    stat_fill(tree, &out->st, (ops->mode & S_IFMT) | permissions(node), size, changed_ms);
+    stat_fill(tree, &out->st, (ops->mode & S_IFMT) | permissions(tree, node), size, changed_ms);
     int r = ops->getattr ? ops->getattr(tree, node, out) : 0;
+    if (is_for_group_alone(tree)) /* each caller has to come by, not only the first one */
+        out->entry_s = 0;
     out->st.st_ino = node_ino(node->kind, node->id);
     return r;
 }
@@ -138,16 +154,16 @@ int node_render(struct tree *tree, const struct node *node, struct buf *out)
 
 int node_mode_bits(const struct tree *tree, mode_t mode, const struct tree_caller *caller)
 {
-    return (int)(caller->uid == tree->uid   ? mode >> 6
-                 : caller->gid == tree->gid ? mode >> 3
-                                            : mode) &
+    return (int)(node_is_owner(tree, caller) ? mode >> 6
+                 : caller->gid == tree->gid  ? mode >> 3
+                                             : mode) &
            7;
 }
 
 int node_access(struct tree *tree, const struct node *node, int mask,
                 const struct tree_caller *caller)
 {
-    mode_t mode = permissions(node);
+    mode_t mode = permissions(tree, node);
     /* This holds for root, too: nobody can change an accepted request. */
     if (node->file && (mask & W_OK) && job_file_is_frozen(node->file))
         return -ERR_PROMPT_FROZEN;

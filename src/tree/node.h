@@ -160,6 +160,8 @@ int node_render(struct tree *tree, const struct node *node, struct buf *out) NOD
 
 int node_access(struct tree *tree, const struct node *node, int mask,
                 const struct tree_caller *caller) NODISCARD;
+/* The user who runs the program, or a member of the group that may do the same. */
+bool node_is_owner(const struct tree *tree, const struct tree_caller *caller);
 /* What these permission bits allow this caller, as the bits of access(2). */
 int node_mode_bits(const struct tree *tree, mode_t mode, const struct tree_caller *caller);
 

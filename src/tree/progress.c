@@ -51,8 +51,21 @@ static void fetched_add(struct tree *tree, struct job *job, struct buf *out)
                  (long long)(cached_bytes * 100 / take->video_bytes));
 }
 
-int progress_render(struct tree *tree, struct job *job, struct job_detail *detail UNUSED,
-                    struct buf *out)
+/* What a draft lacks, as far as it can be seen. */
+static void draft_add(const struct job_detail *detail, struct buf *out)
+{
+    const struct job_file *prompt = job_file_find_prompt(detail);
+    const char *guess = prompt ? NULL : job_prompt_guess(detail);
+    struct stat st;
+    if (guess)
+        buf_addf(out, ": no prompt.json; did you mean %s?", guess);
+    else if (!prompt)
+        buf_add_text(out, ": no prompt.json yet");
+    else if (job_file_stat(prompt, &st) == 0 && st.st_size == 0)
+        buf_addf(out, ": %s is empty", prompt->name);
+}
+
+int progress_render(struct tree *tree, struct job *job, struct job_detail *detail, struct buf *out)
 {
     struct job_progress progress;
     int r = job_progress_get(job, &progress);
@@ -69,6 +82,8 @@ int progress_render(struct tree *tree, struct job *job, struct job_detail *detai
         buf_add_text(out, ": see error");
     else if (job->state == JOB_HELD)
         buf_add_text(out, ": nothing was sent, see cost");
+    else if (job->state == JOB_DRAFT)
+        draft_add(detail, out);
     return buf_add_char(out, '\n');
 }
 

@@ -22,7 +22,7 @@ int tree_new(const struct tree_settings *settings, struct tree **out)
         return -ENOMEM;
     tree->settings = *settings;
     tree->uid = getuid();
-    tree->gid = getgid();
+    tree->gid = settings->group ? *settings->group : getgid();
     tree->metrics_opened_ms = tree->born_ms = tree->jobs_changed_ms = tree->changed_ms =
         clock_wall_ms(settings->clock);
     buf_init(&tree->scratch, 128 * 1024 * 1024);
@@ -55,6 +55,12 @@ void tree_start(struct tree *tree)
     archive_soon(tree);
     removed_begin(tree);
     frames_begin(tree);
+}
+
+void tree_options_changed(struct tree *tree, enum tree_archive archive)
+{
+    archive_policy_set(tree, archive);
+    index_changed(tree);
 }
 
 void tree_stop(struct tree *tree)
@@ -173,7 +179,7 @@ int tree_setattr(struct tree *tree, uint64_t ino, const struct tree_change *chan
     int r = node_get(tree, ino, &node);
     if (r < 0)
         return r;
-    if (caller->uid != 0 && caller->uid != tree->uid)
+    if (caller->uid != 0 && !node_is_owner(tree, caller))
         return -EPERM;
     /* Everything belongs to the user who runs the program. Giving it to the same user again is no
      * change. */

@@ -283,6 +283,7 @@ int job_hide(struct tree *tree, struct job *job, ptrdiff_t bit);
 /* archive.c */
 void archive_soon(struct tree *tree); /* looks for what has to be saved */
 void archive_end(struct tree *tree);
+void archive_policy_set(struct tree *tree, enum tree_archive archive);
 /* 1: the file is complete and durable; 0: not yet; -errno: also if there is no such file. */
 int output_is_saved(struct tree *tree, struct job_take *take, enum media_kind kind) NODISCARD;
 void archive_job_changed(struct tree *tree, struct job *job);

@@ -294,3 +294,24 @@ has_lines() { [ "$(grep -cs "$2" "$3")" -eq "$1" ]; }
     [ "$(stat -c %a "$log" "$log.1" "$log.2.gz" | sort -u)" = 600 ]
     make_job cat
 }
+
+# S-LOG-5: With `-f` and a standard error that is the journal's ($JOURNAL_STREAM), each line begins with its priority, from
+#   "<3>" for an error to "<7>", so that `journalctl -p warning` shows what matters.
+@test "S-LOG-5: priorities for the journal" {
+    local lines="$DIR/stderr.log"
+    : >"$lines"
+    JOURNAL_STREAM=$(stat -c %d:%i "$lines") "$SEEDANCEFS" --foreground --log-level debug --api-url "$API" --api-key-file "$DIR/key" \
+        --data-dir "$DATA" --poll-interval 0.05 --settle 0 "$MNT" 2>>"$lines" 3>&- &
+    FS_PID=$!
+    wait_until 10 mountpoint -q "$MNT"
+    make_job cat
+    unmount_fs
+    grep -qE '^<6>20[^ ]* level=info event=start ' "$lines"
+    fails grep -vE '^<(3>20[^ ]* level=error|4>20[^ ]* level=warn|6>20[^ ]* level=info|7>20[^ ]* level=debug) ' "$lines"
+    # Another file than the journal's has none.
+    JOURNAL_STREAM=1:1 "$SEEDANCEFS" --foreground --api-url "$API" --api-key-file "$DIR/key" --data-dir "$DATA" "$MNT" 2>"$lines" 3>&- &
+    FS_PID=$!
+    wait_until 10 mountpoint -q "$MNT"
+    unmount_fs
+    fails grep '^<' "$lines"
+}

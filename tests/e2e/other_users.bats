@@ -215,3 +215,49 @@ assert said[0] is None and said[-1] == "EMFILE", said'
     [ "$(cat "$J/note120/note")" = changed ]
     [ "$(creates)" -eq 1 ]
 }
+
+# S-USER-5: With `--group GROUP` the members of that group (also those who have it as a supplementary group) may do what
+#   the owner may: make jobs, write prompts, give commands, spend and remove. Everything belongs to the user who runs the
+#   program and to that group, and the group has the owner's permissions on every file. Who is no member sees nothing,
+#   unless `-o allow_other` is given, too.
+@test "S-USER-5: --group: members do what the owner does, others see nothing" {
+    local group
+    group=$(getent group games | cut -d: -f3)
+    as_member() { setpriv --reuid=65533 --regid=65534 --groups="$group" --inh-caps=-all -- env -C / "$@"; }
+    mount_fs --group games
+    make_job cat
+    [ "$(stat -c '%a %G' "$J" "$J/cat" "$J/cat/prompt.json" "$J/cat/ctl" "$J/cat/output.url" "$MNT/spend.json" | tr '\n' ' ')" = \
+        '770 games 770 games 440 games 660 games 440 games 440 games ' ]
+    as_member bash -ec "umask 022; mkdir '$J/dog'; echo '{\"prompt\": \"A dog\"}' >'$J/dog/prompt.json'
+        [ -w '$J/dog/ctl' ] && [ -r '$J/cat/output.url' ]"
+    wait_status dog succeeded
+    as_member cmp "$J/dog/output.mp4" "$MNT/videos/dog.mp4"
+    as_member bash -ec "echo take >'$J/dog/ctl'"
+    wait_until 20 test -e "$J/dog/takes/2.mp4"
+    # What one has written the other can change, whatever the umask was.
+    as_member bash -ec "umask 077; mkdir '$J/both'; echo mine >'$J/both/note'; cp /etc/hostname '$J/both/name'"
+    echo ours >>"$J/both/note"
+    echo root >"$J/both/roots"
+    as_member bash -ec "echo more >>'$J/both/roots'; touch '$J/both/roots'; chmod 600 '$J/both/roots'; mv '$J/both/roots' '$J/both/old'
+        rm -r '$J/both'"
+    as_member bash -ec "echo '{\"duration\": 4}' >'$MNT/defaults.json'; echo x >'$MNT/assets/x'"
+    [ "$(creates)" -eq 3 ]
+    # Others.
+    local what
+    for what in "ls '$MNT'" "ls '$J'" "cat '$J/cat/status'" "cat '$MNT/README.txt'" "mkdir '$J/x'" "echo retry >'$J/cat/ctl'" \
+        "stat '$J/cat'" "cat '$MNT/videos/cat.mp4'"; do
+        fails as_other bash -c "$what"
+    done
+    unmount_fs
+    mount_fs --group games -o allow_other
+    as_other cat "$J/cat/status"
+    as_other cat "$MNT/videos/cat.mp4" >/dev/null
+    fails as_other mkdir "$J/x"
+    fails as_other bash -c "echo take >'$J/cat/ctl'"
+    as_member mkdir "$J/member"
+    [ "$(stat -c %a "$J" "$J/cat/ctl")" = $'775\n660' ]
+    [ "$(creates)" -eq 3 ]
+    unmount_fs
+    fails "$SEEDANCEFS" --group nobodys --api-key-file "$DIR/key" "$MNT"
+    has 'seedancefs: --group nobodys: there is no such group.' "$DIR/fails.out"
+}

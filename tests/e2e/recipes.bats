@@ -424,7 +424,7 @@ fake_systemctl() {
 set -eu
 service=${*: -1}
 name=${service#seedancefs} name=${name#@}
-UNIT=$UNITS/seedancefs${name:+@}.service told=$DIR/told$name CREDENTIALS_DIRECTORY=$DIR/credentials$name
+UNIT=$UNITS/seedancefs${name:+@}.service told=$DIR/told$name
 unit() { sed -nE "s/^$1=-?//p" "$UNIT" | sed "s|%h|$HOME|g; s|%E|$HOME/.config|g; s|%i|$name|g; s|@BINDIR@|${SEEDANCEFS%/*}|g"; }
 if [ "$*" = "--user reload $service" ]; then
     eval "$(unit ExecReload)"
@@ -432,14 +432,11 @@ if [ "$*" = "--user reload $service" ]; then
 fi
 [ "$*" = "--user enable --now $service" ]
 [ "$(unit Type)" = notify ]
-credential=$(unit LoadCredential)
-mkdir -p "$CREDENTIALS_DIRECTORY"
-install -m 400 "${credential#*:}" "$CREDENTIALS_DIRECTORY/${credential%%:*}"
 eval "$(unit ExecStartPre)"
-. "$(unit EnvironmentFile)" 2>/dev/null || OPTIONS=$(sed -n 's/^OPTIONS=//p' "$(unit EnvironmentFile)")
+OPTIONS=$(sed -n 's/^OPTIONS=//p' "$(unit EnvironmentFile)" 2>/dev/null) || true
 cd /
 # The address and the pace are what the test adds.
-OPTIONS="$OPTIONS --api-url $API --poll-interval 0.05 --settle 0" CREDENTIALS_DIRECTORY=$CREDENTIALS_DIRECTORY setsid "$PYTHON" "$ROOT/tests/e2e/notify.py" \
+OPTIONS="$OPTIONS --api-url $API --poll-interval 0.05 --settle 0" setsid "$PYTHON" "$ROOT/tests/e2e/notify.py" \
     "$DIR/notify$name" "$told" bash -c "exec $(unit ExecStart)" >"$DIR/journal$name" 2>&1 &
 for _ in {1..500}; do
     ! grep -qs READY=1 "$told" || exit 0
@@ -464,15 +461,14 @@ END
     FS_PID=$(daemon_pid)
     has jobs shown
     [ "$(stat -c %a "$HOME/.config/seedancefs/api-key")" = 600 ]
-    jq -e '.budget' "$MNT/spend.json"
-    has --budget <(tr '\0' ' ' <"/proc/$FS_PID/cmdline")
+    [ "$(jq -r '.budget.limit' "$MNT/spend.json")" = 20.00 ]
     make_job cat
     kill -TERM "$FS_PID"
     wait_until 10 process_is_gone "$FS_PID"
     has STOPPING=1 "$DIR/told"
     [ -z "$(ls -A "$MNT")" ]
     # The key, where the recipe takes it from and puts it, is in these two files alone.
-    rm "$HOME/key-from-the-mail" "$HOME/.config/seedancefs/api-key" "$DIR/credentials/tokenhub-api-key"
+    rm "$HOME/key-from-the-mail" "$HOME/.config/seedancefs/api-key"
 }
 
 # S-INSTALL-13: `systemctl --user enable --now seedancefs@NAME` mounts `~/seedance-NAME`, with a data directory, a key
@@ -501,20 +497,21 @@ END
     wait_until 10 grep -q 'refused the API key' "$HOME/seedance-work/jobs/fox/status.json"
     [ "$(ls "$MNT/jobs")" = cat ]
     [ "$(ls "$HOME/seedance-work/jobs")" = fox ]
-    asked=$(creates)
+    # The right key, and another budget, without a restart.
+    cp "$HOME/key-from-the-mail" "$HOME/.config/seedancefs/work.key"
+    echo 'budget 7' >"$HOME/.config/seedancefs/work.options"
     MAINPID=$work systemctl --user reload seedancefs@work
-    asked_again() { [ "$(creates)" -gt "$asked" ]; }
-    wait_until 10 asked_again
-    has key.kept "$DIR/journalwork"
-    [ -d "$HOME/seedance-work/jobs/fox" ]
+    wait_until 10 grep -q succeeded "$HOME/seedance-work/jobs/fox/status"
+    jq -e '.budget.limit == "7.00"' "$HOME/seedance-work/spend.json"
+    has key.changed "$DIR/journalwork"
     # The other one stays, too.
     MAINPID=$plain systemctl --user reload seedancefs
-    wait_until 10 grep -q key.kept "$DIR/journal"
+    wait_until 10 grep -q key.changed "$DIR/journal"
     [ "$(cat "$J/cat/status")" = succeeded ]
     kill "$plain" "$work"
     wait_until 10 process_is_gone "$plain"
     wait_until 10 process_is_gone "$work"
-    rm "$HOME/key-from-the-mail" "$HOME/.config/seedancefs/api-key"
+    rm "$HOME/key-from-the-mail" "$HOME/.config/seedancefs/api-key" "$HOME/.config/seedancefs/work.key"
 }
 
 @test "the bill is read first, then all of it is ordered" {

@@ -107,7 +107,7 @@ analyze() { SYSTEMD_UNIT_PATH="$DIR/prefix/lib/systemd/$1:" XDG_RUNTIME_DIR=$DIR
     for unit in "$SYSTEM" "$USER_UNIT" "$USER_TEMPLATE"; do
         fails grep -nE '^(Private(Tmp|Devices|Mounts|IPC|Users)|Protect(System|Home|Proc|ControlGroups|Kernel[A-Za-z]*)|ProcSubset|(ReadOnly|ReadWrite|Inaccessible|Exec|NoExec|Bind|BindReadOnly)Paths|TemporaryFileSystem|MountFlags|MountImages|ExtensionImages|Root(Directory|Image)|DynamicUser|LogNamespace)=' \
             "$unit"
-        for setting in Type=notify Restart=on-failure RestartPreventExitStatus=2 LoadCredential=tokenhub-api-key: \
+        for setting in Type=notify Restart=on-failure RestartPreventExitStatus=2 ' --config -' \
             'ExecReload=/bin/kill -HUP $MAINPID' ExecStopPost=; do
             has "$setting" "$unit"
         done
@@ -118,7 +118,7 @@ analyze() { SYSTEMD_UNIT_PATH="$DIR/prefix/lib/systemd/$1:" XDG_RUNTIME_DIR=$DIR
     done
     # The two of a user differ in what the name changes, and in nothing else.
     setting() { grep -v '^#' "$1" | sed "$2"; }
-    diff <(setting "$USER_UNIT" 's|api-key$|NAME.key|; s|service\.conf|NAME.conf|; s|~/seedance|&-NAME|; s|%h/seedance|&-NAME|; s|--foreground|& --data-dir %h/.local/share/seedancefs-NAME|') \
+    diff <(setting "$USER_UNIT" 's|seedancefs/api-key|seedancefs/NAME.key|; s|service\.conf|NAME.conf|; s|service\.options|NAME.options|; s|~/seedance|&-NAME|; s|%h/seedance|&-NAME|; s|NAME\.key |&--data-dir %h/.local/share/seedancefs-NAME |') \
         <(setting "$USER_TEMPLATE" 's|%i|NAME|g') >&2
 }
 
@@ -141,11 +141,10 @@ analyze() { SYSTEMD_UNIT_PATH="$DIR/prefix/lib/systemd/$1:" XDG_RUNTIME_DIR=$DIR
     read -r name code _ < <(systemd-analyze exit-status 243 | tail -n 1)
     has "status=$code/$name" "$ROOT/docs/TROUBLESHOOTING.md"
     # The files of which it speaks are those of the units.
-    grep -qx 'LoadCredential=tokenhub-api-key:%E/seedancefs/api-key' "$ROOT/scripts/packaging/systemd/user/seedancefs.service"
+    grep -q ' --api-key-file %E/seedancefs/api-key ' "$ROOT/scripts/packaging/systemd/user/seedancefs.service"
     grep -qx 'LoadCredential=tokenhub-api-key:/etc/seedancefs/%i.key' "$ROOT/scripts/packaging/systemd/system/seedancefs@.service"
-    grep -qx 'LoadCredential=tokenhub-api-key:%E/seedancefs/%i.key' "$ROOT/scripts/packaging/systemd/user/seedancefs@.service"
-    has '`~/.config/seedancefs/api-key`, `~/.config/seedancefs/NAME.key` for a user'"'"'s `seedancefs@NAME`' "$ROOT/docs/TROUBLESHOOTING.md"
-    has '`/etc/seedancefs/NAME.key` for the system'"'"'s' "$ROOT/docs/TROUBLESHOOTING.md"
+    grep -q ' --api-key-file %E/seedancefs/%i.key ' "$ROOT/scripts/packaging/systemd/user/seedancefs@.service"
+    has '`/etc/seedancefs/NAME.key`' "$ROOT/docs/TROUBLESHOOTING.md"
 }
 
 # as_service COMMAND...   as the system unit would run it: nobody, CAP_SYS_ADMIN to begin with, and no new privileges;

@@ -48,7 +48,7 @@ static inline void walk_require_json(const char *name, const struct buf *text)
 
 static inline void walk_file(struct tree *tree, uint64_t ino, const char *name)
 {
-    static const struct tree_caller root = {0, 0};
+    static const struct tree_caller root = {.uid = 0, .gid = 0};
     struct tree_open_result opened;
     struct tree_read_state *parked = NULL;
     struct walk_bytes read = {.result = 1};

@@ -25,6 +25,10 @@ enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
  * standard error. */
 void log_configure(enum log_level level, int fd);
 
+/* Lines begin with "<3>" to "<7>", as sd-daemon(3) has it, so that a journal knows how important they
+ * are. Until the next log_configure(). */
+void log_priorities_add(void);
+
 /* Renames the full file, whose descriptor is `fd`, and returns the descriptor of a new one, which
  * the log owns. On -errno the log uses the old file for a while longer. Must not log. */
 typedef int log_rotate_fn(const void *context, int fd);
@@ -36,6 +40,9 @@ void log_rotation_set(int64_t bytes_max, log_rotate_fn *fn, const void *context)
 /* Only after log_rotation_set(): the log continues in `fd`, which it then owns, and closes the file
  * before it. */
 void log_file_replace(int fd);
+
+/* From now on what is less important than this is left out. */
+void log_level_set(enum log_level level);
 
 bool log_is_enabled(enum log_level level);
 

@@ -24,6 +24,7 @@ struct session_settings {
     struct timers *timers;
     struct inspector *inspector; /* lent; NULL: callers cannot be looked at */
     const char *options;         /* FUSE mount options, comma separated; NULL: none */
+    const gid_t *group;          /* see tree_settings.group */
     bool is_debug;
     void *context;
     void (*on_ready)(void *context); /* FUSE_INIT is done: the mount answers */

@@ -20,6 +20,7 @@
 
 #define JOB_PROMPT_NAME "prompt.json"
 #define JOB_PROMPT_TEXT_NAME "prompt.txt"
+#define JOB_PROMPT_MARKDOWN_NAME "prompt.md" /* read as prompt.txt is */
 
 struct job_file {
     int64_t id;
@@ -40,10 +41,15 @@ struct job_file {
 struct job_file *job_file_find(const struct job_detail *detail, const char *name);
 struct job_file *job_file_get(const struct job_detail *detail, int64_t id);
 
-/* prompt.json or prompt.txt, whichever exists; NULL: neither. */
+/* prompt.json, prompt.txt or prompt.md, the first that exists; NULL: none. */
 struct job_file *job_file_find_prompt(const struct job_detail *detail);
 bool job_file_is_prompt(const struct job_file *file);
-/* The name of the prompt in messages: prompt.txt when the job has one. Static storage. */
+/* Only the text of the prompt, not a request. */
+bool job_name_is_prompt_text(const char *name);
+/* The user's file that was perhaps meant to be the prompt of a job that has none; NULL: none is like
+ * it. Lent. */
+const char *job_prompt_guess(const struct job_detail *detail);
+/* The name of the prompt in messages: that of the one which exists. Static storage. */
 const char *job_prompt_name(const struct job_detail *detail);
 
 /* True for the prompt of a job that does not take a new one now. */

@@ -108,6 +108,14 @@ void jobs_stop(struct jobs *jobs);
 /* There is a new key: what the service refused because of the old one may continue. */
 void jobs_key_changed(struct jobs *jobs);
 
+/* The user has changed them: what waits because of them continues at once. What is under way goes
+ * on. */
+void jobs_limits_set(struct jobs *jobs, const struct job_budget *budget, unsigned active_max);
+
+/* From now on what is accepted is held, or is not any more. What waits, and was not sent, is held
+ * now; what is held stays so. */
+void jobs_hold_set(struct jobs *jobs, bool is_hold_wanted);
+
 /* NULL when there is no job of this name or id; provisional jobs are found only where it says so. */
 struct job *jobs_find(struct jobs *jobs, const char *name);
 struct job *jobs_find_provisional(struct jobs *jobs, const char *name);

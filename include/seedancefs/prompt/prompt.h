@@ -141,6 +141,10 @@ int prompt_check(const char *bytes, size_t len, const struct prompt_settings *se
 int prompt_check_text(const char *text, size_t len, const struct prompt_settings *settings,
                       struct prompt **prompt, struct prompt_report *report) NODISCARD;
 
+/* The bytes of a byte order mark at the beginning, which editors of other systems write and
+ * everything here skips; 0: there is none. */
+size_t prompt_mark_bytes(const char *bytes, size_t len);
+
 /* Accepts NULL, returns NULL. */
 struct prompt *prompt_free(struct prompt *prompt);
 

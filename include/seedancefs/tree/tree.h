@@ -51,7 +51,8 @@ struct tree_settings {
     int directory_fd;           /* of the data directory, for statvfs; lent */
     const char *data_directory; /* its path, for messages; lent */
     enum tree_archive archive;
-    bool is_shared; /* others than the owner may look at the mount: allow_other */
+    bool is_shared;     /* others than the owner may look at the mount: allow_other */
+    const gid_t *group; /* its members may do what the owner may; lent; NULL: there is none */
     void *event_context;
     void (*on_tree_event)(void *context, enum tree_event kind, const char *path); /* NULL: nobody */
 };
@@ -61,6 +62,10 @@ struct tree *tree_free(struct tree *tree);
 
 /* From now on videos are saved automatically. Call it once jobs and media may be used. */
 void tree_start(struct tree *tree);
+
+/* The user has changed options: when videos are saved, or those of the jobs. What is being fetched
+ * goes on. */
+void tree_options_changed(struct tree *tree, enum tree_archive archive);
 
 /* Ends what the tree does by itself with jobs and media. Call it while they still exist. */
 void tree_stop(struct tree *tree);
@@ -76,6 +81,7 @@ void tree_media_hooks_fill(struct tree **slot, struct media_hooks *hooks);
 struct tree_caller {
     uid_t uid;
     gid_t gid;
+    bool is_member; /* of tree_settings.group */
 };
 
 struct tree_entry {

@@ -12,7 +12,7 @@
 
 enum { OWNER = 1000, OTHER = 2000 };
 
-static const struct tree_caller owner = {OWNER, OWNER};
+static const struct tree_caller owner = {.uid = OWNER, .gid = OWNER};
 
 struct forest {
     struct world w;

@@ -266,7 +266,7 @@ static void test_index__nothing_secret_and_no_other_host_is_in_it(void **state U
 
 static void test_index__what_was_removed_is_not_linked(void **state UNUSED)
 {
-    static const struct tree_caller root = {0, 0};
+    static const struct tree_caller root = {.uid = 0, .gid = 0};
     struct gallery g;
     struct tree_entry entry;
     gallery_init(&g);
@@ -424,7 +424,7 @@ static void test_index__long_texts_are_cut_between_characters(void **state UNUSE
 
 static void test_index__the_page_is_made_again_when_something_has_changed_alone(void **state UNUSED)
 {
-    static const struct tree_caller root = {0, 0};
+    static const struct tree_caller root = {.uid = 0, .gid = 0};
     struct gallery g;
     gallery_init(&g);
     succeeded(&g, "done", "cgt-1");

@@ -6,7 +6,7 @@
 
 static struct tree_handle *open_as(struct forest *f, uint64_t ino, uid_t uid, int expected)
 {
-    const struct tree_caller caller = {uid, uid};
+    const struct tree_caller caller = {.uid = uid, .gid = uid};
     struct tree_open_result opened = {.handle = NULL};
     assert_int_equal(tree_open(f->tree, ino, O_RDONLY, &caller, &opened), expected);
     return opened.handle;
@@ -105,7 +105,7 @@ static void test_guest__holds_so_many_bytes(void **state UNUSED)
     struct guest_holding *small = NULL;
     forest_init(&f);
     for (size_t i = 0; i < ARRAY_COUNT(guests); i++) {
-        const struct tree_caller caller = {OTHER + (uid_t)i, OTHER};
+        const struct tree_caller caller = {.uid = OTHER + (uid_t)i, .gid = OTHER};
         assert_int_equal(guest_enter(f.tree, &caller, &guests[i]), 0);
     }
     /* The first may be of any size. The same again costs nothing, another is too much. */

@@ -361,7 +361,8 @@ static void test_tree__who_may_do_what(void **state UNUSED)
         {UNLINK, "cat", "note", 0, 0, -EACCES},
         {UNLINK, "done", "prompt.json", 0, 0, -EACCES},
     };
-    static const struct tree_caller callers[] = {{0, 0}, {OWNER, OWNER}, {OTHER, OTHER}};
+    static const struct tree_caller callers[] = {
+        {.uid = 0}, {.uid = OWNER, .gid = OWNER}, {.uid = OTHER, .gid = OTHER}};
     for (size_t k = 0; k < ARRAY_COUNT(callers); k++) {
         struct forest f;
         forest_init(&f);
@@ -477,7 +478,7 @@ static void test_tree__signed_urls_of_a_prompt_are_shown_without_signature(void 
     assert_content(&f, cat, "prompt.json", prompt);
     assert_int_equal(tree_lookup(f.tree, cat, "prompt.json", &entry), 0);
     assert_int_equal(entry.st.st_mode & 0777, 0400);
-    const struct tree_caller other = {OTHER, OTHER};
+    const struct tree_caller other = {.uid = OTHER, .gid = OTHER};
     assert_false(can_read(&f, entry.st.st_ino, &other));
     assert_true(can_read(&f, ino_of(&f, cat, "request.json"), &other));
     forest_fini(&f);
@@ -584,7 +585,7 @@ static void test_tree__renames_stay_in_their_kind(void **state UNUSED)
                          rows[i].expected);
     assert_content(&f, job_ino(&f, "dog"), "note", "x");
     assert_int_equal(job_ino(&f, "bird"), cat);
-    static const struct tree_caller other = {OTHER, OTHER};
+    static const struct tree_caller other = {.uid = OTHER, .gid = OTHER};
     assert_int_equal(tree_rename(f.tree, jobs, "bird", jobs, "x", 0, &other), -EACCES);
     forest_fini(&f);
 }
@@ -754,7 +755,7 @@ static void test_tree__a_path_may_make_its_directory_on_the_way(void **state UNU
     struct tree_open_result opened;
     forest_init(&f);
     uint64_t jobs = jobs_ino(&f);
-    const struct tree_caller stranger = {owner.uid + 1, owner.gid + 1};
+    const struct tree_caller stranger = {.uid = owner.uid + 1, .gid = owner.gid + 1};
     assert_int_equal(tree_provisional_check(f.tree, jobs, &owner), 0);
     assert_int_equal(tree_provisional_check(f.tree, jobs, &stranger), -EACCES);
     assert_int_equal(tree_provisional_check(f.tree, TREE_ROOT_INO, &owner), -ENOENT);

@@ -9,7 +9,7 @@
 
 enum { OWNER = 1000 };
 
-static const struct tree_caller owner = {OWNER, OWNER};
+static const struct tree_caller owner = {.uid = OWNER, .gid = OWNER};
 
 struct forest {
     struct world w;

@@ -1,22 +1,24 @@
-#include "key_reader.h"
+#include "file_reader.h"
 
-#include "key.h"
 #include "seedancefs/base/child.h"
+#include "seedancefs/base/cleanup.h"
 #include "seedancefs/base/log.h"
 #include "seedancefs/base/privileges.h"
 #include "seedancefs/base/timer.h"
 #include "seedancefs/net/loop.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { PATIENCE_MS = 1000 };
 
-struct key_reader {
+struct file_reader {
     struct loop *loop;
     struct loop_watch watch;
     struct timer timer; /* set during the first second of a read */
@@ -25,16 +27,37 @@ struct key_reader {
     bool is_gone;
     bool is_reading;
     bool is_wanted_again; /* another SIGHUP came meanwhile */
-    key_reader_fn *fn;
+    file_reader_fn *fn;
     void *context;
 };
 
+void file_text_read(const char *path, struct file_text *out)
+{
+    struct stat st;
+    ssize_t n = 0;
+    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    out->len = 0;
+    out->result = fd < 0 || fstat(fd, &st) < 0 ? -errno : 0;
+    out->mode = out->result == 0 ? st.st_mode : 0;
+    while (out->result == 0 && out->len < sizeof(out->bytes)) {
+        n = read(fd, out->bytes + out->len, sizeof(out->bytes) - out->len);
+        if (n == 0)
+            break;
+        if (n > 0)
+            out->len += (size_t)n;
+        else if (errno != EINTR)
+            out->result = -errno;
+    }
+    if (out->result == 0 && out->len == sizeof(out->bytes))
+        out->result = -EFBIG;
+}
+
 static void child_work(void *context)
 {
-    static struct key_text text;
+    static struct file_text text;
     char byte;
     while (recv(CHILD_SOCKET_FD, &byte, 1, 0) == 1) {
-        key_text_read(context, &text);
+        file_text_read(context, &text);
         ssize_t n = send(CHILD_SOCKET_FD, &text, sizeof(text), MSG_NOSIGNAL);
         explicit_bzero(&text, sizeof(text));
         if (n < 0)
@@ -42,7 +65,7 @@ static void child_work(void *context)
     }
 }
 
-static void reader_died(struct key_reader *reader)
+static void reader_died(struct file_reader *reader)
 {
     reader->is_gone = true;
     reader->is_reading = false;
@@ -52,14 +75,11 @@ static void reader_died(struct key_reader *reader)
 
 static void on_impatience(void *context)
 {
-    struct key_reader *reader = context;
-    log_warn("key.slow", "file=%s why=\"it is still being read; the old key is used meanwhile\"",
-             reader->path);
-    const struct secret none = {0};
-    reader->fn(reader->context, &none);
+    struct file_reader *reader = context;
+    reader->fn(reader->context, NULL);
 }
 
-static int reader_ask(struct key_reader *reader)
+static int reader_ask(struct file_reader *reader)
 {
     if (send(reader->watch.fd, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
         return -errno;
@@ -69,48 +89,46 @@ static int reader_ask(struct key_reader *reader)
     return 0;
 }
 
-static void text_take(struct key_reader *reader, const struct key_text *text)
+static void text_take(struct file_reader *reader, const struct file_text *text)
 {
-    struct secret key = {0};
     reader->is_reading = false;
     timer_cancel(loop_timers(reader->loop), &reader->timer);
-    int r = key_text_take(reader->path, text, &key);
-    if (r < 0)
-        log_warn("key.kept", "why=\"the new one cannot be used\"");
-    reader->fn(reader->context, &key);
-    secret_fini(&key);
+    reader->fn(reader->context, text);
     if (reader->is_wanted_again && reader_ask(reader) < 0)
         reader_died(reader);
 }
 
 static void on_response(void *context, short revents UNUSED)
 {
-    struct key_reader *reader = context;
-    struct key_text text;
+    struct file_reader *reader = context;
+    struct file_text text;
     ssize_t n = recv(reader->watch.fd, &text, sizeof(text), MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n == (ssize_t)sizeof(text)) {
         text_take(reader, &text);
     } else {
-        log_warn("key.reader", "note=\"the process that reads the key file is gone\"");
+        log_warn("file.reader", "note=\"the process that reads %s is gone\"", reader->path);
         reader_died(reader);
     }
     explicit_bzero(&text, sizeof(text));
 }
 
-int key_reader_new(struct loop *loop, const char *path, key_reader_fn *fn, void *context,
-                   struct key_reader **out)
+int file_reader_new(struct loop *loop, const struct file_reader_settings *settings,
+                    struct file_reader **out)
 {
-    struct key_reader *reader = calloc(1, sizeof(*reader));
+    struct file_reader *reader = calloc(1, sizeof(*reader));
     if (!reader)
         return -ENOMEM;
-    *reader = (struct key_reader){.loop = loop, .fn = fn, .context = context, .path = strdup(path)};
+    *reader = (struct file_reader){.loop = loop,
+                                   .fn = settings->fn,
+                                   .context = settings->context,
+                                   .path = strdup(settings->path)};
     /* At the start root can read any file, so at SIGHUP it can, too. */
-    const struct child_settings settings = {
-        .name = "seedancefs-key", .kept_fd = -1, .capabilities = PRIVILEGE(CAP_DAC_READ_SEARCH)};
-    int r = reader->path ? child_start_with(&settings, child_work, reader->path, &reader->child)
-                         : -ENOMEM;
+    const struct child_settings child = {
+        .name = settings->name, .kept_fd = -1, .capabilities = PRIVILEGE(CAP_DAC_READ_SEARCH)};
+    int r =
+        reader->path ? child_start_with(&child, child_work, reader->path, &reader->child) : -ENOMEM;
     if (r < 0) {
         free(reader->path);
         free(reader);
@@ -121,14 +139,14 @@ int key_reader_new(struct loop *loop, const char *path, key_reader_fn *fn, void 
     r = loop_watch_add(loop, &reader->watch);
     if (r < 0) {
         reader->is_gone = true;
-        key_reader_free(reader);
+        file_reader_free(reader);
         return r;
     }
     *out = reader;
     return 0;
 }
 
-int key_reader_start(struct key_reader *reader)
+int file_reader_start(struct file_reader *reader)
 {
     if (reader->is_gone)
         return -EPIPE;
@@ -138,7 +156,7 @@ int key_reader_start(struct key_reader *reader)
     return 0;
 }
 
-struct key_reader *key_reader_free(struct key_reader *reader)
+struct file_reader *file_reader_free(struct file_reader *reader)
 {
     if (!reader)
         return NULL;
