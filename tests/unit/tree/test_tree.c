@@ -406,7 +406,7 @@ static void assert_readers(struct forest *f, const char *name, mode_t readers)
     static const char *const of_prompt[] = {"status.json", "request.json", "response.json", "log"};
     static const char *const of_all[] = {"status", "cost", "progress", "output.mp4"};
     static const struct tree_caller callers[] = {
-        {OTHER, OTHER}, {OTHER, OWNER}, {OWNER, OTHER}, {0, 0}};
+        {OTHER, OTHER, false}, {OTHER, OWNER, false}, {OWNER, OTHER, false}, {0, 0, false}};
     const bool may_read[] = {readers & 04, readers & 040, true, true};
     uint64_t job = job_ino(f, name);
     f->tree->gid = OWNER;
