@@ -38,9 +38,10 @@ struct input {
     bool has_bytes; /* the next three are known */
     char *content;
     uint64_t bytes;
-    uint64_t hash;          /* checksum_64() */
-    uint64_t width, height; /* of a PNG or JPEG; 0: unknown */
-    double seconds;         /* 0: unknown */
+    uint64_t hash;                 /* checksum_64() */
+    uint64_t width, height;        /* of a PNG or JPEG; 0: unknown */
+    double seconds;                /* 0: unknown */
+    const struct media_rule *rule; /* see models.h; set by the check */
 };
 
 struct inputs {

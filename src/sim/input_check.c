@@ -18,11 +18,6 @@
 #define DECLARED_SLACK 0.5
 #define RATE_SLACK 0.05
 
-enum { SECONDS_MIN = 2, SECONDS_MAX = 15, SIDE_MIN = 300, SIDE_MAX = 6000 };
-
-/* Largest file of a kind: image < 30 MiB, video <= 200 MiB, audio <= 15 MiB. */
-static const size_t bytes_max[] = {(30 << 20) - 1, 200 << 20, 15 << 20};
-
 static int refuse(struct response *error, const char *field, const char *format, ...)
     PRINTF_LIKE(3, 4);
 
@@ -40,10 +35,20 @@ static int refuse(struct response *error, const char *field, const char *format,
     return -EINVAL;
 }
 
-static int refuse_input(struct response *error, const struct input *input, const char *what)
+static int refuse_input(struct response *error, const struct input *input, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+
+static int refuse_input(struct response *error, const struct input *input, const char *format, ...)
 {
-    return refuse(error, input->field, "The %s at `%s` %s.", input_kind_name(input->kind),
-                  input->field, what);
+    struct buf what = SIM_BUF;
+    va_list arguments;
+    va_start(arguments, format);
+    (void)buf_addv(&what, format, arguments);
+    va_end(arguments);
+    int r = refuse(error, input->field, "The %s at `%s` %s.", input_kind_name(input->kind),
+                   input->field, text_whole(&what));
+    buf_fini(&what);
+    return r;
 }
 
 static int refuse_download(struct response *error, const struct input *input, int result)
@@ -80,18 +85,25 @@ static bool is_declared_type(const char *url, const char *type)
 static int check_sides(const struct input *input, uint64_t width, uint64_t height,
                        struct response *error)
 {
-    if (width < SIDE_MIN || height < SIDE_MIN || width > SIDE_MAX || height > SIDE_MAX)
-        return refuse_input(error, input, "must have sides of 300 to 6000 pixels");
-    if ((double)width < 0.4 * (double)height || (double)width > 2.5 * (double)height)
-        return refuse_input(error, input, "must have a ratio of width to height from 0.4 to 2.5");
+    const struct media_rule *rule = input->rule;
+    double x = (double)width;
+    double y = (double)height;
+    if (fmin(x, y) < rule->side_min || fmax(x, y) > rule->side_max)
+        return refuse_input(error, input, "must have sides of %g to %g pixels", rule->side_min,
+                            rule->side_max);
+    if (x < rule->ratio_min * y || x > rule->ratio_max * y)
+        return refuse_input(error, input, "must have a ratio of width to height from %g to %g",
+                            rule->ratio_min, rule->ratio_max);
     return 0;
 }
 
 static int check_seconds(const struct input *input, struct response *error)
 {
-    if (input->seconds < SECONDS_MIN - SECONDS_SLACK ||
-        input->seconds > SECONDS_MAX + SECONDS_SLACK)
-        return refuse_input(error, input, "must have a length of 2 to 15 seconds");
+    const struct media_rule *rule = input->rule;
+    if (input->seconds < rule->seconds_min - SECONDS_SLACK ||
+        input->seconds > rule->seconds_max + SECONDS_SLACK)
+        return refuse_input(error, input, "must have a length of %g to %g seconds",
+                            rule->seconds_min, rule->seconds_max);
     return 0;
 }
 
@@ -110,8 +122,10 @@ static int check_probe(struct input *input, const struct media_probe *probe, str
         return 0;
     if (strcmp(probe->codec, "h264") != 0 && strcmp(probe->codec, "hevc") != 0)
         return refuse_input(error, input, "must be H.264 or H.265");
-    if (probe->frames_per_s < 24 - RATE_SLACK || probe->frames_per_s > 60 + RATE_SLACK)
-        return refuse_input(error, input, "must have 24 to 60 frames per second");
+    if (probe->frames_per_s < input->rule->rate_min - RATE_SLACK ||
+        probe->frames_per_s > input->rule->rate_max + RATE_SLACK)
+        return refuse_input(error, input, "must have %g to %g frames per second",
+                            input->rule->rate_min, input->rule->rate_max);
     return 0;
 }
 
@@ -140,7 +154,7 @@ static int check_data(struct input *input, const struct input_source *source,
         return refuse_input(error, input, "must be a public URL");
     if (!input->has_bytes)
         return refuse_input(error, input, "is not valid base64");
-    if (input->bytes > bytes_max[input->kind])
+    if ((double)input->bytes > input->rule->bytes_max)
         return refuse_input(error, input, "is too large");
     return source->is_strict ? check_file(input, error) : 0;
 }
@@ -165,7 +179,7 @@ static int check_fetched(struct input *input, int64_t until_us, struct response 
     int64_t own_until_us = clock_monotonic_us() + (int64_t)FETCH_MAX_MS * 1000;
     struct buf body = SIM_BUF;
     input->form = INPUT_FETCHED;
-    int status = fetch_file(input->url, bytes_max[input->kind],
+    int status = fetch_file(input->url, (size_t)input->rule->bytes_max,
                             own_until_us < until_us ? own_until_us : until_us, &body);
     if (status == -EFBIG)
         return refuse_input(error, input, "is too large");
@@ -181,6 +195,7 @@ static int check_sum(const struct inputs *inputs, enum input_kind kind, const cJ
                      struct response *error)
 {
     double sum = 0;
+    double max = 0;
     int n = 0;
     const char *field = NULL;
     for (size_t i = 0; i < inputs->count; i++) {
@@ -190,12 +205,13 @@ static int check_sum(const struct inputs *inputs, enum input_kind kind, const cJ
         const cJSON *item = cJSON_GetArrayItem(declared, n++);
         if (field == NULL)
             field = input->field;
+        max = input->rule->seconds_sum_max;
         sum += input->seconds > 0 ? input->seconds : cJSON_IsNumber(item) ? item->valuedouble : 0;
     }
-    if (sum <= SECONDS_MAX + SECONDS_SLACK)
+    if (field == NULL || sum <= max + SECONDS_SLACK)
         return 0;
-    return refuse(error, field, "The %ss have %.1f seconds in all; at most 15 are allowed.",
-                  input_kind_name(kind), sum);
+    return refuse(error, field, "The %ss have %.1f seconds in all; at most %g are allowed.",
+                  input_kind_name(kind), sum, max);
 }
 
 /* What the client says about the lengths, which it pays for. */
@@ -226,13 +242,14 @@ static int check_declared(const struct inputs *inputs, const cJSON *root, struct
     return 0;
 }
 
-int inputs_check(struct inputs *inputs, const cJSON *root, const struct input_source *source,
-                 struct response *error)
+int inputs_check(struct inputs *inputs, const cJSON *root, const struct model *model,
+                 const struct input_source *source, struct response *error)
 {
     int64_t until_us = clock_monotonic_us() + (int64_t)FETCH_ALL_MAX_MS * 1000;
     for (size_t i = 0; i < inputs->count; i++) {
         struct input *input = &inputs->items[i];
         int r = 0;
+        input->rule = &model->media[input->kind];
         if (input->form == INPUT_DATA)
             r = check_data(input, source, error);
         else if (input->form == INPUT_OWN)

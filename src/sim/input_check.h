@@ -12,6 +12,7 @@
 #define SIM_INPUT_CHECK_H
 
 #include "sim/input.h"
+#include "sim/models.h"
 #include "sim/response.h"
 
 enum { FETCH_MAX_MS = 5000, FETCH_ALL_MAX_MS = 10000 };
@@ -24,8 +25,8 @@ struct input_source {
     double (*task_seconds)(void *context, const char *task_id, bool is_cover);
 };
 
-/* root is a body whose fields have the right types. */
-int inputs_check(struct inputs *inputs, const cJSON *root, const struct input_source *source,
-                 struct response *error) NODISCARD;
+/* root is a body whose fields have the right types, for this model. */
+int inputs_check(struct inputs *inputs, const cJSON *root, const struct model *model,
+                 const struct input_source *source, struct response *error) NODISCARD;
 
 #endif

@@ -1,3 +1,4 @@
+#include "sim/models.h"
 #include "sim/sim.h"
 
 #include <errno.h>
@@ -102,6 +103,8 @@ int main(int argc, char **argv)
         return r;
     if (sim.options.write_video != NULL)
         return write_video(&sim.options);
+    if (models_load(sim.options.models) < 0)
+        return 2;
     pid_t parent = getppid();
     if (sim.options.die_with_parent &&
         (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0 || getppid() != parent))

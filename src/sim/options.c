@@ -56,6 +56,7 @@ static const struct option_spec specs[] = {
     {"same-video", OPTION_FLAG, AT(same_video), NULL, "serve the same bytes for every task"},
     {"url-expires", OPTION_SECONDS, AT(url_expires_s), "SECONDS",
      "life of a signed URL (default 86400)"},
+    {"models", OPTION_TEXT, AT(models), "DIR", "more models, as seedancefs --models takes them"},
     {"strict-inputs", OPTION_FLAG, AT(strict_inputs), NULL,
      "look into data: files as the service does"},
     {"latency-ms", OPTION_NUMBER, AT(latency_ms), "N", "wait so long before every response"},

@@ -36,6 +36,7 @@ struct options {
     uint64_t port;
     uint64_t media_port;
     bool strict_inputs;
+    const char *models; /* a directory; NULL: none */
     const char *port_file;
     const char *data_file;
     const char *scenario_file;

@@ -1,5 +1,6 @@
 #include "sim/validate.h"
 
+#include "seedancefs/base/cleanup.h"
 #include "seedancefs/base/text.h"
 
 #include <cjson/cJSON.h>
@@ -8,24 +9,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* 15, and the frame by which each of three clips is longer than its duration. */
-#define SECONDS_MAX 15.2
+/* The frame by which each of three clips is longer than its duration. */
+#define SECONDS_SLACK 0.2
 
 /* How many inputs of each kind a request has, and the lengths that it declares. */
 struct input_counts {
+    const struct model *model;       /* of the request; of an unknown one the documented */
     unsigned images, videos, audios; /* references, or without a role */
     unsigned first_frames, last_frames;
     double video_seconds;      /* input_video_duration */
     double video_each_seconds; /* the sum of video_durations */
 };
-
-static bool is_member(const char *s, const char *const *list, size_t count)
-{
-    for (size_t i = 0; s != NULL && i < count; i++)
-        if (strcmp(s, list[i]) == 0)
-            return true;
-    return false;
-}
 
 static bool is_url(const cJSON *item, const char *data_prefix)
 {
@@ -44,22 +38,27 @@ static bool check_text(const cJSON *item, struct input_counts *inputs)
 
 static bool check_duration(const cJSON *item, struct input_counts *inputs)
 {
-    (void)inputs;
-    return cJSON_IsNumber(item) && item->valuedouble >= 4 && item->valuedouble <= 15;
+    const struct model *model = inputs->model;
+    double s = cJSON_IsNumber(item) ? item->valuedouble : 0;
+    return (s == -1 && model->is_auto) || (s >= model->duration_min && s <= model->duration_max);
 }
 
 static bool check_resolution(const cJSON *item, struct input_counts *inputs)
 {
-    (void)inputs;
-    static const char *const list[] = {"480p", "720p"};
-    return is_member(cJSON_GetStringValue(item), list, ARRAY_COUNT(list));
+    const char *s = cJSON_GetStringValue(item);
+    return s != NULL && cJSON_GetObjectItemCaseSensitive(inputs->model->resolutions, s) != NULL;
 }
 
 static bool check_ratio(const cJSON *item, struct input_counts *inputs)
 {
-    (void)inputs;
-    static const char *const list[] = {"adaptive", "16:9", "9:16", "1:1", "4:3", "3:4", "21:9"};
-    return is_member(cJSON_GetStringValue(item), list, ARRAY_COUNT(list));
+    const char *s = cJSON_GetStringValue(item);
+    const cJSON *one;
+    cJSON_ArrayForEach(one, inputs->model->ratios)
+    {
+        if (s != NULL && strcmp(s, one->valuestring) == 0)
+            return true;
+    }
+    return false;
 }
 
 static bool check_flag(const cJSON *item, struct input_counts *inputs)
@@ -171,9 +170,9 @@ static const struct {
 } parameters[] = {
     {"model", true, check_text, "a model's name is expected"},
     {"prompt", true, check_text, "a string that is not empty is expected"},
-    {"duration", false, check_duration, "a number from 4 to 15 is expected"},
-    {"resolution", false, check_resolution, "480p or 720p is expected"},
-    {"aspect_ratio", false, check_ratio, "adaptive or a known ratio is expected"},
+    {"duration", false, check_duration, "it is not a length of this model"},
+    {"resolution", false, check_resolution, "it is not a resolution of this model"},
+    {"aspect_ratio", false, check_ratio, "it is not a ratio of this model"},
     {"image_url", false, check_images, "a URL or a data: URL of an image is expected"},
     {"image_urls", false, check_images, "URLs or data: URLs of images are expected"},
     {"video_url", false, check_videos, "a public URL is expected"},
@@ -198,6 +197,10 @@ static int refuse(struct response *error, const char *code, const char *param, c
 
 static int check_combination(const struct input_counts *in, struct response *error)
 {
+    const struct media_rule *media = in->model->media;
+    double seconds_max = media[INPUT_VIDEO].seconds_sum_max + SECONDS_SLACK;
+    CLEANUP_FREE char *too_long =
+        mem_format("at most %g seconds are allowed", media[INPUT_VIDEO].seconds_sum_max);
     bool frames = in->first_frames > 0 || in->last_frames > 0;
     const struct {
         bool wrong;
@@ -206,11 +209,11 @@ static int check_combination(const struct input_counts *in, struct response *err
         {in->first_frames > 1, "content", "there can be one first_frame only"},
         {in->last_frames > 1, "content", "there can be one last_frame only"},
         {in->last_frames > in->first_frames, "content", "last_frame needs first_frame"},
-        {in->images > 9, "image_urls", "at most 9 images are allowed"},
-        {in->videos > 3, "video_urls", "at most 3 videos are allowed"},
-        {in->audios > 3, "audio_urls", "at most 3 audios are allowed"},
-        {in->video_seconds > SECONDS_MAX, "input_video_duration", "at most 15 seconds are allowed"},
-        {in->video_each_seconds > SECONDS_MAX, "video_durations", "at most 15 seconds are allowed"},
+        {in->images > media[INPUT_IMAGE].count_max, "image_urls", "there are too many images"},
+        {in->videos > media[INPUT_VIDEO].count_max, "video_urls", "there are too many videos"},
+        {in->audios > media[INPUT_AUDIO].count_max, "audio_urls", "there are too many audios"},
+        {in->video_seconds > seconds_max, "input_video_duration", too_long},
+        {in->video_each_seconds > seconds_max, "video_durations", too_long},
         {frames && in->images + in->videos + in->audios > 0, "content",
          "frames and references cannot be mixed"},
         {in->audios > 0 && in->images + in->videos == 0, "audio_urls",
@@ -222,9 +225,17 @@ static int check_combination(const struct input_counts *in, struct response *err
     return 0;
 }
 
+static const struct model *model_of(const cJSON *root)
+{
+    const cJSON *name = cJSON_GetObjectItemCaseSensitive(root, "model");
+    return model_find(cJSON_GetStringValue(name));
+}
+
 static int check_parameters(const cJSON *root, struct response *error)
 {
-    struct input_counts inputs = {0};
+    const struct model *model = model_of(root);
+    struct input_counts inputs = {.model =
+                                      model != NULL ? model : model_find("doubao-seedance-2.0")};
     for (size_t i = 0; i < ARRAY_COUNT(parameters); i++) {
         const char *name = parameters[i].name;
         const cJSON *item = cJSON_GetObjectItemCaseSensitive(root, name);
@@ -236,10 +247,9 @@ static int check_parameters(const cJSON *root, struct response *error)
     return check_combination(&inputs, error);
 }
 
-static int check_model(const char *model, struct response *error)
+static int check_model(const struct model *model, struct response *error)
 {
-    static const char *const models[] = {"doubao-seedance-2.0", "doubao-seedance-2.0-fast"};
-    if (is_member(model, models, ARRAY_COUNT(models)))
+    if (model != NULL)
         return 0;
     response_api_error(error, 404, "InvalidEndpointOrModel.NotFound",
                        "The model or endpoint does not exist or you do not have access to it.",
@@ -287,12 +297,17 @@ static int create_request_fill(struct create_request *out, const cJSON *root,
                                struct response *error)
 {
     const cJSON *duration = cJSON_GetObjectItemCaseSensitive(root, "duration");
+    const struct model *model = model_of(root);
     const char *prompt = cJSON_GetObjectItemCaseSensitive(root, "prompt")->valuestring;
     *out = (struct create_request){
         .model = mem_strdup(cJSON_GetObjectItemCaseSensitive(root, "model")->valuestring),
         .prompt = mem_strdup(prompt),
-        .duration_s = duration != NULL ? duration->valuedouble : 5,
+        .duration_s = duration != NULL ? duration->valuedouble : model->duration_default,
     };
+    if (out->duration_s < 0) /* as the prompt will have it */
+        out->duration_s = model->duration_min +
+                          (double)(text_hash(prompt, strlen(prompt)) %
+                                   (uint64_t)(model->duration_max - model->duration_min + 1));
     if (read_words(prompt, out) == 0)
         return 0;
     create_request_fini(out);
@@ -312,9 +327,9 @@ int create_request_parse(const struct buf *body, const struct input_source *sour
     inputs_collect(inputs, root);
     int r = check_parameters(root, error);
     if (r == 0)
-        r = check_model(cJSON_GetObjectItemCaseSensitive(root, "model")->valuestring, error);
+        r = check_model(model_of(root), error);
     if (r == 0)
-        r = inputs_check(inputs, root, source, error);
+        r = inputs_check(inputs, root, model_of(root), source, error);
     if (r == 0)
         r = create_request_fill(out, root, error);
     inputs_seal(inputs);

@@ -606,5 +606,7 @@ int main(void)
         cmocka_unit_test(test_inputs__a_fetched_video_is_what_ffprobe_says),
         cmocka_unit_test(test_inputs__what_cannot_be_fetched_is_refused),
     };
+    if (models_load(NULL) < 0)
+        return 1;
     return cmocka_run_group_tests(tests, tools_new, tools_free);
 }
