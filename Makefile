@@ -98,6 +98,7 @@ $(obj)/src/sim/clips.o: $(wildcard tests/media/*.mp4 tests/media/*.jpg)
 
 $(obj)/src/tree/index.o: src/tree/index.html
 $(obj)/src/tree/texts.o: $(wildcard src/tree/texts/* src/tree/texts/schema/*)
+$(obj)/src/prompt/model.o: $(wildcard src/prompt/models/*.json)
 
 define layer_archive
 $(obj)/lib$(1).a: $(call objects,$(1))

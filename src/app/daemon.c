@@ -398,6 +398,7 @@ static int layers_start(struct daemon *daemon)
                                  .data_directory = options->data_directory,
                                  .directory_fd = daemon->data.fd,
                                  .files_fd = daemon->data.files_fd,
+                                 .models = options->models,
                                  .default_model = options->model,
                                  .api_name = shown,
                                  .is_unknown_allowed = options->is_unknown_allowed,

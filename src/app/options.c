@@ -118,7 +118,13 @@ static const struct option_row option_rows[] = {
 enum { OPTION_COUNT = (int)ARRAY_COUNT(option_rows), OPTION_CODE = 1000 };
 _Static_assert(OPTION_COUNT <= 64, "each row has a bit");
 
-static void help_print(FILE *out)
+static void models_print(FILE *out, const struct models *models)
+{
+    for (size_t i = 0; i < models_count(models); i++)
+        (void)fprintf(out, "%s %s", i ? "," : "", models_at(models, i)->name);
+}
+
+static void help_print(FILE *out, const struct models *models)
 {
     (void)fprintf(out, "Usage: seedancefs [OPTION]... MOUNTPOINT\n"
                        "Generate videos with ByteDance Seedance 2.0 by working with files.\n\n");
@@ -139,8 +145,7 @@ static void help_print(FILE *out)
         (void)fputc('\n', out);
     }
     (void)fprintf(out, "\nModels:");
-    for (size_t i = 0; i < model_count(); i++)
-        (void)fprintf(out, "%s %s", i ? "," : "", model_at(i)->name);
+    models_print(out, models);
     (void)fprintf(
         out, ".\nUnmount with: fusermount3 -u MOUNTPOINT\n"
              "SIGHUP makes it read the API key file and the file of options again, and open its\n"
@@ -555,10 +560,12 @@ int options_complete(struct options *options, int argc, char **argv)
                                      : "only one mount point can be given");
         return -EINVAL;
     }
-    if (model_find(options->model) == NULL && !options->is_unknown_allowed) {
+    r = models_new(&options->models);
+    if (r < 0)
+        return no_memory();
+    if (!models_find(options->models, options->model) && !options->is_unknown_allowed) {
         (void)fprintf(stderr, "seedancefs: --model %s: unknown; the models are", options->model);
-        for (size_t i = 0; i < model_count(); i++)
-            (void)fprintf(stderr, "%s %s", i ? "," : "", model_at(i)->name);
+        models_print(stderr, options->models);
         (void)fprintf(stderr, ". (--allow-unknown sends others, too.)\n");
         return -EINVAL;
     }
@@ -661,7 +668,9 @@ enum options_result options_arguments_apply(struct options *options, int argc, c
             return OPTIONS_WRONG;
         }
         if (row->type == OPTION_HELP) {
-            help_print(stdout);
+            if (models_new(&options->models) < 0)
+                return OPTIONS_WRONG;
+            help_print(stdout, options->models);
             return OPTIONS_DONE;
         }
         if (row->type == OPTION_VERSION) {
@@ -684,6 +693,7 @@ void options_fini(struct options *options)
     free(options->api_key_file);
     free(options->data_directory);
     free(options->model);
+    models_free(options->models);
     free(options->upload_command);
     free(options->user);
     free(options->group);

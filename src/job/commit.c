@@ -123,7 +123,8 @@ static int content_parse(const struct job_file *file, const char *name, struct j
     if (is_blank(&content))
         return -ENODATA;
     reading->reader.job = job;
-    struct prompt_settings settings = {.default_model = jobs->default_model,
+    struct prompt_settings settings = {.models = jobs->settings.models,
+                                       .default_model = jobs->default_model,
                                        .allow_unknown = jobs->settings.is_unknown_allowed,
                                        .read_media = look != MEDIA_UNSEEN ? job_input_read : NULL,
                                        .media_context = &reading->reader,
@@ -134,7 +135,7 @@ static int content_parse(const struct job_file *file, const char *name, struct j
 
 static void estimate_take(struct prompt *prompt, struct store_attempt *out)
 {
-    *out = (struct store_attempt){.duration_ms = prompt->duration_s * 1000,
+    *out = (struct store_attempt){.duration_ms = job_length_ms(prompt),
                                   .input_video_ms = prompt->input_video_ms,
                                   .estimated_usd_micros = prompt->estimate_usd_micros,
                                   .actual_usd_micros = -1};
@@ -165,7 +166,8 @@ int jobs_estimate_get(struct jobs *jobs, struct store_attempt *out)
 {
     static const char any[] = "A cat surfing at sunset";
     CLEANUP(reading_fini) struct reading reading = {0};
-    struct prompt_settings settings = {.default_model = jobs->default_model,
+    struct prompt_settings settings = {.models = jobs->settings.models,
+                                       .default_model = jobs->default_model,
                                        .allow_unknown = jobs->settings.is_unknown_allowed};
     int r = jobs_defaults_get(jobs, &settings.defaults, &reading.problem);
     if (r == 0)

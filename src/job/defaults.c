@@ -60,7 +60,8 @@ static void problem_say(struct jobs *jobs, int r, const struct prompt_report *re
 static int text_check(struct jobs *jobs, const struct buf *text, struct prompt_defaults *out,
                       struct prompt_report *report)
 {
-    const struct prompt_settings settings = {.default_model = jobs->default_model,
+    const struct prompt_settings settings = {.models = jobs->settings.models,
+                                             .default_model = jobs->default_model,
                                              .allow_unknown = jobs->settings.is_unknown_allowed};
     return prompt_defaults_check(buf_text(text), text->len, &settings, out, report);
 }

@@ -68,7 +68,8 @@ static int64_t attempt_length_ms(const struct store_attempt *attempt)
 {
     if (attempt->output_ms > 0)
         return attempt->output_ms;
-    return attempt->duration_ms > 0 ? attempt->duration_ms : -1;
+    return attempt->duration_ms > 0 && !store_attempt_is_length_open(attempt) ? attempt->duration_ms
+                                                                              : -1;
 }
 
 static int take_length_get(struct job_take *take, int64_t *out)

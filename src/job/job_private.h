@@ -48,6 +48,7 @@
 #include "seedancefs/job/file.h"
 #include "seedancefs/job/job.h"
 #include "seedancefs/job/jobs.h"
+#include "seedancefs/prompt/model.h"
 #include "seedancefs/prompt/prompt.h"
 #include "seedancefs/store/store.h"
 
@@ -180,6 +181,12 @@ struct jobs {
     bool is_started;
     bool is_stopping;
 };
+
+/* As store_attempt.duration_ms. */
+static inline int64_t job_length_ms(const struct prompt *prompt)
+{
+    return prompt->longest_s * 1000 + (prompt->duration_s < 0 ? STORE_LENGTH_OPEN_MS : 0);
+}
 
 static inline int64_t jobs_wall_ms(const struct jobs *jobs)
 {
@@ -530,6 +537,15 @@ struct outgoing {
 int job_request_make(struct job *job, struct outgoing *out, struct buf *why) NODISCARD;
 
 /* The cost by the lengths of the videos that are known now. -ERR_BUDGET: see above. */
+/* models.c: the rules of the model of the job's attempt. */
+const struct model *job_rules(const struct job *job);
+
+/* What an attempt costs: at the model's present price, or, when --models does not have the model or
+ * the resolution any more, at the price at which the request was accepted. Otherwise as
+ * models_estimate_usd_micros(). */
+int64_t job_attempt_cost(const struct jobs *jobs, const struct store_attempt *attempt,
+                         int64_t output_ms, int64_t input_video_ms) NODISCARD;
+
 int job_cost_update(struct job *job, const struct job_inputs *inputs, struct buf *why) NODISCARD;
 
 /* media_check.c */

@@ -4,8 +4,8 @@
  * price. It runs in a child (base/tools) and the job waits for it, in WAITING or HELD; nothing else
  * does. What cannot be looked at, because ffprobe is missing or does not know the format, passes.
  *
- * The limits are the widest of the service's documentation ("Request"); what exceeds only the
- * narrower ones is a warning in `log`.
+ * The limits are those of the model (models/MODEL.json). What exceeds only what is advised is a
+ * warning in `log`.
  */
 #include "job_private.h"
 
@@ -23,17 +23,9 @@
 #include <unistd.h>
 
 enum {
-    SIDE_MIN = 300,
-    SIDE_MAX = 6000,
-    RATIO_MIN_PERCENT = 40,
-    RATIO_MAX_PERCENT = 250,
-    LENGTH_MIN_MS = 2000,
-    LENGTH_MAX_MS = 15000, /* of each, and of all of one kind */
     LENGTH_SLACK_MS = 150, /* a clip of n seconds has a frame more, and sound is padded */
-    FPS_MIN = 23900,       /* of 1,000 seconds; 23.976 is called 24 */
-    FPS_MAX = 60100,
+    FRAMES_SLACK = 100,    /* of 1,000 seconds; 23.976 is called 24 */
     CHECKS_AT_ONCE = 2,
-    VIDEO_ADVISED_BYTES = 50 * 1000 * 1000,
 };
 
 struct media_check {
@@ -84,49 +76,62 @@ static void problem_add(struct media_check *check, const char *format, ...)
     buf_add_text(&check->problems, "\n");
 }
 
+/* Of the model and the kind of media. */
+static const struct model_media *rules_get(const struct media_check *check)
+{
+    return &job_rules(check->job)->media[check->row->media];
+}
+
 static void picture_check(struct media_check *check, const struct tool_probe *probe)
 {
     if (probe->width == 0 || probe->height == 0)
         return;
     int64_t least = min_int64(probe->width, probe->height);
     int64_t most = max_int64(probe->width, probe->height);
-    int percent = (int)((int64_t)probe->width * 100 / probe->height);
-    if (least < SIDE_MIN || most > SIDE_MAX)
+    int64_t permille = (int64_t)probe->width * 1000 / probe->height;
+    const struct model_media *rules = rules_get(check);
+    if (least < rules->min_pixels || most > rules->max_pixels)
         problem_add(check,
-                    "has %d x %d pixels; the service takes sides from %d to %d. Scale it, then "
+                    "has %d x %d pixels; the service takes sides from %lld to %lld. Scale it, then "
                     "write the prompt again.",
-                    probe->width, probe->height, SIDE_MIN, SIDE_MAX);
-    else if (percent < RATIO_MIN_PERCENT || percent > RATIO_MAX_PERCENT)
+                    probe->width, probe->height, (long long)rules->min_pixels,
+                    (long long)rules->max_pixels);
+    else if (permille < rules->min_ratio_permille || permille > rules->max_ratio_permille)
         problem_add(check,
-                    "has %d x %d pixels; the service takes a width of 0.4 to 2.5 times the height. "
+                    "has %d x %d pixels; the service takes a width of %g to %g times the height. "
                     "Crop it, then write the prompt again.",
-                    probe->width, probe->height);
+                    probe->width, probe->height, (double)rules->min_ratio_permille / 1000,
+                    (double)rules->max_ratio_permille / 1000);
 }
 
 /* The length of this one; the sum is checked in the end. */
 static void length_check(struct media_check *check, const struct tool_probe *probe)
 {
     int64_t ms = probe->length_ms;
+    const struct model_media *rules = rules_get(check);
     if (ms < 0)
         return;
     check->row->length_ms = ms;
-    if (ms < LENGTH_MIN_MS - LENGTH_SLACK_MS || ms > LENGTH_MAX_MS + LENGTH_SLACK_MS)
+    if (ms < rules->min_ms - LENGTH_SLACK_MS || ms > rules->max_ms + LENGTH_SLACK_MS)
         problem_add(check,
-                    "is %g seconds long; the service takes 2 to 15 seconds. Cut it, then write the "
-                    "prompt again.",
-                    (double)ms / 1000);
+                    "is %g seconds long; the service takes %g to %g seconds. Cut it, then write "
+                    "the prompt again.",
+                    (double)ms / 1000, (double)rules->min_ms / 1000, (double)rules->max_ms / 1000);
 }
 
 static void video_check(struct media_check *check, const struct tool_probe *probe)
 {
     int fps = probe->frames_per_1000_s;
+    const struct model_media *rules = rules_get(check);
     picture_check(check, probe);
     length_check(check, probe);
-    if (fps > 0 && (fps < FPS_MIN || fps > FPS_MAX))
+    if (fps > 0 && (fps < rules->min_frames_per_1000_s - FRAMES_SLACK ||
+                    fps > rules->max_frames_per_1000_s + FRAMES_SLACK))
         problem_add(check,
-                    "has %g frames per second; the service takes 24 to 60. Convert it, then write "
+                    "has %g frames per second; the service takes %g to %g. Convert it, then write "
                     "the prompt again.",
-                    (double)fps / 1000);
+                    (double)fps / 1000, (double)rules->min_frames_per_1000_s / 1000,
+                    (double)rules->max_frames_per_1000_s / 1000);
     if (probe->codec[0] && strcmp(probe->codec, "h264") != 0 && strcmp(probe->codec, "hevc") != 0)
         problem_add(check,
                     "is encoded as %s; the service takes H.264 and H.265. Convert it, then write "
@@ -166,11 +171,13 @@ static void sums_check(struct media_check *check)
         count[row->media]++;
     }
     for (int media = PROMPT_VIDEO; media <= PROMPT_AUDIO; media++) {
-        if (count[media] > 1 && sums_ms[media] > LENGTH_MAX_MS + LENGTH_SLACK_MS * count[media])
+        int64_t max_ms = job_rules(check->job)->media[media].max_all_ms;
+        if (count[media] > 1 && sums_ms[media] > max_ms + LENGTH_SLACK_MS * count[media])
             buf_addf(&check->problems,
-                     "%s: the %s are %g seconds long together; the service takes at most 15.\n",
+                     "%s: the %s are %g seconds long together; the service takes at most %g.\n",
                      job_prompt_name(check->job->detail),
-                     media == PROMPT_VIDEO ? "videos" : "sounds", (double)sums_ms[media] / 1000);
+                     media == PROMPT_VIDEO ? "videos" : "sounds", (double)sums_ms[media] / 1000,
+                     (double)max_ms / 1000);
     }
 }
 
@@ -296,11 +303,12 @@ static int input_open(const struct media_check *check)
 static void size_check(struct media_check *check, int fd)
 {
     struct stat st;
-    if (check->row->media == PROMPT_VIDEO && fd >= 0 && fstat(fd, &st) == 0 &&
-        st.st_size > VIDEO_ADVISED_BYTES)
+    int64_t advised = job_rules(check->job)->media[PROMPT_VIDEO].advised_bytes;
+    if (check->row->media == PROMPT_VIDEO && fd >= 0 && fstat(fd, &st) == 0 && st.st_size > advised)
         buf_addf(&check->warnings,
-                 "%s: \"%s\" has %lld MB; the service may take no more than 50.\n",
-                 check->row->field, check->row->path, (long long)st.st_size / 1000000);
+                 "%s: \"%s\" has %lld MB; the service may take no more than %lld.\n",
+                 check->row->field, check->row->path, (long long)st.st_size / 1000000,
+                 (long long)advised / 1000000);
 }
 
 /* That it cannot be looked at is no reason to refuse it. Without ffprobe, or its process, it is not

@@ -27,7 +27,6 @@
 #include "poll_plan.h"
 #include "seedancefs/base/log.h"
 #include "seedancefs/base/text.h"
-#include "seedancefs/prompt/model.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -185,12 +184,13 @@ void job_poll_follow(struct job *job, int64_t delay_ms)
     job_poll_schedule(job, delay_ms < 0 ? poll_delay_ms(job) : delay_ms);
 }
 
-static int64_t attempt_cost(const struct store_attempt *attempt)
+static int64_t actual_cost(const struct job *job)
 {
+    const struct store_attempt *attempt = &job->detail->attempt;
     if (attempt->output_ms < 0)
         return -1;
-    int64_t cost = model_estimate_usd_micros(model_find(attempt->model), attempt->resolution,
-                                             attempt->output_ms, attempt->input_video_ms);
+    int64_t cost =
+        job_attempt_cost(job->jobs, attempt, attempt->output_ms, attempt->input_video_ms);
     return cost < 0 ? -1 : cost;
 }
 
@@ -239,7 +239,7 @@ static void task_succeeded(struct job *job, const struct api_task *task)
     }
     if (task->video_duration_ms >= 0)
         detail->attempt.output_ms = task->video_duration_ms;
-    detail->attempt.actual_usd_micros = attempt_cost(&detail->attempt);
+    detail->attempt.actual_usd_micros = actual_cost(job);
     job_poll_learn(job);
     job_text_clear(&detail->reason);
     job_persist(job, "the service has finished the video");

@@ -12,7 +12,6 @@
 #include "seedancefs/base/base64.h"
 #include "seedancefs/base/json.h"
 #include "seedancefs/base/text.h"
-#include "seedancefs/prompt/model.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -24,9 +23,8 @@
 enum {
     URL_LEFT_MS = 6 * 3600 * 1000, /* how long an address that is sent is good at least */
     UPLOAD_HOLDS_MS = 12 * 3600 * 1000,
-    FRAME_BYTES_MAX = 30 * 1024 * 1024 - 1, /* API.md, "Request" */
     PRICE_SLACK_PERCENT = 5,
-    VIDEOS_MAX_MS = 15 * 1000 + 500, /* of all; a clip of n seconds has a frame more */
+    VIDEOS_SLACK_MS = 500, /* of all; a clip of n seconds has a frame more */
 };
 
 /* One input, while it is made ready. */
@@ -332,8 +330,8 @@ int job_cost_update(struct job *job, const struct job_inputs *inputs, struct buf
     int64_t accepted = attempt->estimated_usd_micros;
     if (length_ms < 0)
         return 0;
-    int64_t cost = model_estimate_usd_micros(model_find(attempt->model), attempt->resolution,
-                                             attempt->duration_ms, length_ms);
+    int64_t cost =
+        job_attempt_cost(job->jobs, attempt, attempt->duration_ms / 1000 * 1000, length_ms);
     if (cost < 0)
         return (int)cost;
     attempt->input_video_ms = length_ms;
@@ -350,15 +348,16 @@ int job_cost_update(struct job *job, const struct job_inputs *inputs, struct buf
     return -ERR_BUDGET;
 }
 
-/* The service's documentation, "Request": 15 s in all. Of videos that were not there when the prompt
+/* Of videos that were not there when the prompt
  * was accepted, the lengths are known only now. */
-static int lengths_check(const struct job_inputs *inputs, struct buf *why)
+static int lengths_check(const struct job *job, const struct job_inputs *inputs, struct buf *why)
 {
     int64_t length_ms = videos_length_ms(inputs);
-    if (length_ms <= VIDEOS_MAX_MS)
+    int64_t max_ms = job_rules(job)->media[PROMPT_VIDEO].max_all_ms;
+    if (length_ms <= max_ms + VIDEOS_SLACK_MS)
         return 0;
-    buf_addf(why, "Its videos are %g seconds long together; the service takes at most 15.",
-             (double)length_ms / 1000);
+    buf_addf(why, "Its videos are %g seconds long together; the service takes at most %g.",
+             (double)length_ms / 1000, (double)max_ms / 1000);
     return -ERR_PROMPT_INVALID;
 }
 
@@ -382,9 +381,10 @@ static int lengths_add(const struct job_inputs *inputs, struct buf *out)
 static int frame_add(struct need *need, struct buf *out)
 {
     const struct job_hooks *hooks = &need->job->jobs->settings.hooks;
-    CLEANUP(buf_fini) struct buf picture = {.limit = FRAME_BYTES_MAX};
-    int r = hooks->on_frame_read(hooks->context, need->take, frame_of(need->row), FRAME_BYTES_MAX,
-                                 &picture);
+    size_t max_bytes = (size_t)job_rules(need->job)->media[PROMPT_IMAGE].max_bytes;
+    CLEANUP(buf_fini) struct buf picture = {.limit = max_bytes};
+    int r =
+        hooks->on_frame_read(hooks->context, need->take, frame_of(need->row), max_bytes, &picture);
     if (r < 0)
         return need_fail(need, r, "the picture cannot be read: %s.", err_sentence(r));
     buf_add_text(out, "\"data:image/png;base64,");
@@ -471,7 +471,7 @@ int job_request_make(struct job *job, struct outgoing *out, struct buf *why)
     if (r == 0)
         r = inputs_ready(job, &made.inputs, why);
     if (r == 0)
-        r = lengths_check(&made.inputs, why);
+        r = lengths_check(job, &made.inputs, why);
     if (r == 0)
         r = job_cost_update(job, &made.inputs, why);
     if (r == 0)

@@ -43,7 +43,6 @@
 
 #include "seedancefs/base/log.h"
 #include "seedancefs/base/text.h"
-#include "seedancefs/prompt/model.h"
 #include "seedancefs/prompt/prompt.h"
 
 #include <stdio.h>
@@ -176,7 +175,7 @@ int job_to_accepted(struct job *job, const struct prompt *prompt, struct job_inp
         r = attempt_init(&attempt, job, prompt->model, prompt->resolution);
     if (r < 0)
         return r;
-    attempt.duration_ms = prompt->duration_s * 1000;
+    attempt.duration_ms = job_length_ms(prompt);
     attempt.input_video_ms = prompt->input_video_ms;
     attempt.estimated_usd_micros = prompt->estimate_usd_micros;
     for (size_t i = 0; i < inputs->count; i++)
@@ -275,6 +274,11 @@ static int request_again(struct job *job, const struct store_attempt *from,
     if (r < 0)
         return r;
     attempt_copy_cost(&attempt, from);
+    /* The price may be another one than when the request was accepted. */
+    int64_t cost =
+        job_attempt_cost(job->jobs, from, from->duration_ms / 1000 * 1000, from->input_video_ms);
+    if (cost > 0)
+        attempt.estimated_usd_micros = cost;
     change.inputs = &inputs;
     change.to = JOB_WAITING;
     change.durability = STORE_DURABLE;
@@ -338,8 +342,9 @@ int job_to_picked(struct job *job, struct job_take *take)
 static int adopt_anew(struct job *job, const char *task_id, const struct store_attempt *known)
 {
     CLEANUP(store_attempt_fini) struct store_attempt attempt = {0};
-    int r = attempt_init(&attempt, job, known ? known->model : MODEL_DEFAULT_NAME,
-                         known ? known->resolution : MODEL_DEFAULT_RESOLUTION);
+    const struct model *rules = models_rules(job->jobs->settings.models, MODEL_DEFAULT_NAME);
+    int r = attempt_init(&attempt, job, known ? known->model : rules->name,
+                         known ? known->resolution : rules->resolution);
     if (r == 0)
         r = job_text_set(&attempt.task_id, task_id);
     if (r < 0)

@@ -18,26 +18,39 @@ enum {
     NAMES_MAX = 32,
 };
 
+/* The prompt's own, else that of defaults.json, else that of the mount. */
+static void model_choose(struct check *c)
+{
+    const struct prompt_settings *settings = c->settings;
+    const struct prompt_defaults *defaults = settings->defaults;
+    const struct json *node = json_member_get(c->root, "model");
+    c->model_name = node                          ? json_text_get(node)
+                    : defaults && defaults->model ? defaults->model
+                    : settings->default_model     ? settings->default_model
+                                                  : MODEL_DEFAULT_NAME;
+    c->model = c->model_name ? models_find(settings->models, c->model_name) : NULL;
+    c->rules = models_rules(settings->models, c->model_name);
+}
+
 void check_init(struct check *c, const struct json *root, const struct prompt_settings *settings,
                 struct prompt_report *report)
 {
+    const struct prompt_defaults *defaults = settings->defaults;
     *c = (struct check){
         .settings = settings,
         .report = report,
         .root = root,
-        .resolution = MODEL_DEFAULT_RESOLUTION,
-        .aspect_ratio = ASPECT_RATIO_DEFAULT,
-        .duration_s = DURATION_DEFAULT_S,
-        .generate_audio = true,
         .durations_ms = -1,
         .input_ms = -1,
     };
-    c->model_name = settings->default_model ? settings->default_model : MODEL_DEFAULT_NAME;
-    const struct prompt_defaults *defaults = settings->defaults;
+    model_choose(c);
+    c->resolution = c->rules->resolution;
+    c->aspect_ratio = c->rules->aspect_ratio;
+    c->duration_s = c->rules->duration_s;
+    c->generate_audio = c->rules->generate_audio;
+    c->watermark = c->rules->watermark;
     if (!defaults)
         return;
-    if (defaults->model)
-        c->model_name = defaults->model;
     if (defaults->resolution)
         c->resolution = defaults->resolution;
     if (defaults->aspect_ratio)
@@ -80,16 +93,14 @@ static void check_members(struct check *c)
 
 void check_model_known(struct check *c)
 {
-    if (!c->model_name)
-        return; /* its type was wrong */
-    c->model = model_find(c->model_name);
-    if (c->model)
-        return;
+    if (!c->model_name || c->model)
+        return; /* known, or reported because of its type */
+    const struct models *models = c->settings->models;
     const struct json *node = json_member_get(c->root, "model");
-    const char *names[NAMES_MAX] = {NULL};
-    char list[160] = "";
-    for (size_t i = 0; i < model_count() && i < NAMES_MAX - 1; i++) {
-        names[i] = model_at(i)->name;
+    const char *names[MODELS_MAX + 1] = {NULL};
+    char list[200] = "";
+    for (size_t i = 0; i < models_count(models) && i < MODELS_MAX; i++) {
+        names[i] = models_at(models, i)->name;
         size_t used = strlen(list);
         (void)snprintf(list + used, sizeof(list) - used, "%s\"%s\"", i ? ", " : "", names[i]);
     }
@@ -148,13 +159,14 @@ static void check_found(struct check *c, const struct json *durations, const str
 {
     size_t videos = c->counts[MEDIA_VIDEO];
     int64_t declared_ms = max_int64(c->input_ms, c->durations_ms);
+    int64_t max_ms = c->rules->media[MEDIA_VIDEO].max_all_ms;
     if (c->found_videos == 0 || c->found_videos < videos)
         return;
     bool is_known = c->found_lengths == videos;
-    if (is_known && c->found_ms > INPUT_ALL_MAX_S * 1000 + DECLARED_SLACK_MS * (int64_t)videos)
+    if (is_known && c->found_ms > max_ms + DECLARED_SLACK_MS * (int64_t)videos)
         problem_add(c, SEVERITY_ERROR, c->root, "video_urls", "range",
-                    "the videos are %g seconds long together; the service accepts at most %d.",
-                    (double)c->found_ms / 1000, INPUT_ALL_MAX_S);
+                    "the videos are %g seconds long together; the service accepts at most %g.",
+                    (double)c->found_ms / 1000, (double)max_ms / 1000);
     if (is_known && declared_ms >= 0 && llabs(declared_ms - c->found_ms) > FOUND_SLACK_MS)
         problem_add(c, SEVERITY_WARNING, durations ? durations : input,
                     durations ? "video_durations" : "input_video_duration", "value",
@@ -170,6 +182,7 @@ static void check_declared(struct check *c)
 {
     const struct json *durations = json_member_get(c->root, "video_durations");
     const struct json *input = json_member_get(c->root, "input_video_duration");
+    const struct model_media *rules = &c->rules->media[MEDIA_VIDEO];
     size_t videos = c->counts[MEDIA_VIDEO];
     if (videos == 0) {
         if (durations)
@@ -184,9 +197,10 @@ static void check_declared(struct check *c)
         problem_add(c, SEVERITY_ERROR, durations, "video_durations", "count",
                     "has %zu durations for %zu videos. Give one for each.",
                     json_child_count(durations), videos);
-    if (c->input_ms >= 0 && c->input_ms < (int64_t)videos * INPUT_MIN_S * 1000)
+    if (c->input_ms >= 0 && c->input_ms < (int64_t)videos * rules->min_ms)
         problem_add(c, SEVERITY_ERROR, input, "input_video_duration", "range",
-                    "is less than %d seconds for each of %zu videos.", INPUT_MIN_S, videos);
+                    "is less than %g seconds for each of %zu videos.", (double)rules->min_ms / 1000,
+                    videos);
     if (c->input_ms >= 0 && c->durations_ms >= 0 &&
         llabs(c->input_ms - c->durations_ms) > DECLARED_SLACK_MS)
         problem_add(c, SEVERITY_ERROR, input, "input_video_duration", "exclusive",
@@ -195,15 +209,16 @@ static void check_declared(struct check *c)
     check_found(c, durations, input);
     if (!durations && !input && c->found_lengths + c->coming_lengths < videos)
         problem_add(c, SEVERITY_WARNING, c->root, "input_video_duration", "estimate",
-                    "the length of the input video is not given; the estimate counts %d seconds, "
+                    "the length of the input video is not given; the estimate counts %g seconds, "
                     "the worst case. Give the length for a better estimate.",
-                    INPUT_ALL_MAX_S);
+                    (double)rules->max_all_ms / 1000);
 }
 
 void check_run(struct check *c)
 {
     check_members(c);
     check_model_known(c);
+    check_defaults_fit(c);
     if (!json_member_get(c->root, "prompt"))
         problem_add(c, SEVERITY_ERROR, c->root, "prompt", "missing",
                     "is missing. Describe the video: {\"prompt\": \"A cat surfing at sunset\"}.");

@@ -47,12 +47,13 @@ struct check {
     const struct json *root;
     int error;
 
-    const char *model_name;
+    const char *model_name;    /* NULL: of a wrong type */
     const struct model *model; /* NULL when unknown */
+    const struct model *rules; /* its own, or those for unknown ones */
     const char *text;
     const char *resolution;
     const char *aspect_ratio;
-    int64_t duration_s;
+    int64_t duration_s; /* -1: the model chooses */
     bool generate_audio;
     bool watermark;
     bool hold;
@@ -71,6 +72,7 @@ struct check {
     bool has_unread_media;
 };
 
+/* Chooses the model, whose rules and defaults the other fields need: JSON has no order. */
 void check_init(struct check *c, const struct json *root, const struct prompt_settings *settings,
                 struct prompt_report *report);
 void check_fini(struct check *c);
@@ -104,7 +106,11 @@ extern const size_t field_count;
 
 const struct field *field_find(const char *name);
 
-/* prompt.c: parses the text as one JSON object, or reports why it is none. `example` is one. */
+/* What defaults.json has instead of the prompt must fit the prompt's model as well. */
+void check_defaults_fit(struct check *c);
+
+/* document.c: parses the text as one JSON object, or reports why it is none. `example` is one. */
+extern const struct json_limits document_limits;
 int document_parse(const char *bytes, size_t len, const char *example,
                    struct json_document **document, struct prompt_report *report) NODISCARD;
 
@@ -139,6 +145,9 @@ void problem_add_at_key(struct check *c, enum severity severity, const struct js
 
 /* Adds directly to a report, for problems found before there is a tree; line 0: no place. */
 int report_add(struct prompt_report *report, const struct prompt_problem *problem) NODISCARD;
+/* The only problem of a text; `place` may be NULL. Returns `code`, or -ENOMEM. */
+int report_one(struct prompt_report *report, const char *rule, const struct json_error *place,
+               const char *sentence, int code) NODISCARD;
 void report_clear(struct prompt_report *report);
 void report_sort(struct prompt_report *report);
 

@@ -166,9 +166,10 @@ void check_content(struct check *c, const struct field *field, const struct json
         problem_add(c, SEVERITY_ERROR, node, field->name, "count",
                     "is empty. Put media into it, or leave the field out.");
     for (size_t i = 0; i < MEDIA_KINDS; i++) {
-        if (c->counts[i] > media_rules[i].max_count)
+        int64_t max_count = c->rules->media[i].max_count;
+        if (c->counts[i] > (size_t)max_count)
             problem_add(c, SEVERITY_ERROR, node, field->name, "count",
-                        "has %zu items of type %s; the service accepts at most %u.", c->counts[i],
-                        media_rules[i].one, media_rules[i].max_count);
+                        "has %zu items of type %s; the service accepts at most %lld.", c->counts[i],
+                        media_rules[i].one, (long long)max_count);
     }
 }

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <strings.h>
 
+enum { CHOICES_SIZE = 240 };
+
 static field_check_fn check_text, check_model, check_duration, check_resolution, check_ratio,
     check_one, check_many, check_durations, check_input, check_flag;
 
@@ -111,10 +113,10 @@ static void check_text(struct check *c, const struct field *field, const struct 
     if (words == 0)
         problem_add(c, SEVERITY_ERROR, node, field->name, "missing",
                     "is empty. Describe the video.");
-    if (words > PROMPT_WORDS_MAX)
+    if (words > (size_t)c->rules->advised_words)
         problem_add(c, SEVERITY_WARNING, node, field->name, "length",
-                    "has %zu words; the service advises at most %d, and may overlook the rest.",
-                    words, PROMPT_WORDS_MAX);
+                    "has %zu words; the service advises at most %lld, and may overlook the rest.",
+                    words, (long long)c->rules->advised_words);
     size_t characters = count_cjk(c->text);
     if (characters > PROMPT_CJK_MAX)
         problem_add(c, SEVERITY_WARNING, node, field->name, "length",
@@ -133,7 +135,19 @@ static void check_text(struct check *c, const struct field *field, const struct 
 
 static void check_model(struct check *c, const struct field *field, const struct json *node)
 {
-    c->model_name = expect_type(c, node, field->name, JSON_STRING) ? json_text_get(node) : NULL;
+    (void)expect_type(c, node, field->name, JSON_STRING); /* check_init() has chosen it */
+}
+
+static bool is_duration(const struct model *rules, double seconds)
+{
+    bool is_auto = seconds == -1 && rules->is_duration_auto; /* exactly so */
+    return is_auto ||
+           (seconds >= (double)rules->duration_min_s && seconds <= (double)rules->duration_max_s);
+}
+
+static const char *auto_words(const struct model *rules)
+{
+    return rules->is_duration_auto ? ", or -1 for a length that the model chooses" : "";
 }
 
 static void check_duration(struct check *c, const struct field *field, const struct json *node)
@@ -141,11 +155,12 @@ static void check_duration(struct check *c, const struct field *field, const str
     double number = 0;
     if (!expect_type(c, node, field->name, JSON_NUMBER) || !json_number_get(node, &number))
         return;
-    if (number < DURATION_MIN_S || number > DURATION_MAX_S)
+    if (!is_duration(c->rules, number))
         problem_add(c, SEVERITY_ERROR, node, field->name, "range",
-                    "must be from %d to %d seconds, but is %.15g. Choose a duration in between; "
-                    "longer videos are made of several jobs.",
-                    DURATION_MIN_S, DURATION_MAX_S, number);
+                    "must be from %lld to %lld seconds%s, but is %.15g. Choose a duration in "
+                    "between; longer videos are made of several jobs.",
+                    (long long)c->rules->duration_min_s, (long long)c->rules->duration_max_s,
+                    auto_words(c->rules), number);
     else if (!json_int64_get(node, &c->duration_s))
         problem_add(c, SEVERITY_ERROR, node, field->name, "integer",
                     "must be a whole number of seconds, but is %.15g. The service makes whole "
@@ -153,24 +168,67 @@ static void check_duration(struct check *c, const struct field *field, const str
                     number);
 }
 
-/* The word of `choices` that the node has; NULL after a problem was added. */
+static bool has_choice(const char *const *choices, const char *text)
+{
+    while (*choices && strcmp(*choices, text) != 0)
+        choices++;
+    return *choices != NULL;
+}
+
+static void list_choices(const char *const *choices, char list[static CHOICES_SIZE])
+{
+    list[0] = '\0';
+    for (size_t i = 0; choices[i]; i++) {
+        size_t used = strlen(list);
+        (void)snprintf(list + used, CHOICES_SIZE - used, "%s\"%s\"",
+                       i == 0           ? ""
+                       : choices[i + 1] ? ", "
+                                        : " or ",
+                       choices[i]);
+    }
+}
+
+void check_defaults_fit(struct check *c)
+{
+    const struct model *rules = c->rules;
+    char list[CHOICES_SIZE];
+    const struct {
+        const char *name;
+        const char *value;
+        const char *const *choices;
+        bool is_checked;
+    } words[] = {
+        {"resolution", c->resolution, rules->resolutions, true},
+        {"aspect_ratio", c->aspect_ratio, rules->aspect_ratios, !c->settings->allow_unknown},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(words); i++) {
+        if (!words[i].is_checked || json_member_get(c->root, words[i].name) ||
+            has_choice(words[i].choices, words[i].value))
+            continue;
+        list_choices(words[i].choices, list);
+        problem_add(c, SEVERITY_ERROR, c->root, words[i].name, "value",
+                    "is \"%s\" in defaults.json, but %s takes %s. Give this prompt one of its own.",
+                    words[i].value, rules->name, list);
+    }
+    if (!json_member_get(c->root, "duration") && !is_duration(rules, (double)c->duration_s))
+        problem_add(c, SEVERITY_ERROR, c->root, "duration", "range",
+                    "is %lld in defaults.json, but %s takes %lld to %lld seconds%s. Give this "
+                    "prompt one of its own.",
+                    (long long)c->duration_s, rules->name, (long long)rules->duration_min_s,
+                    (long long)rules->duration_max_s, auto_words(rules));
+}
+
+/* The word of the node, if it is one of `choices`; NULL after a problem was added. */
 static const char *check_choice(struct check *c, const struct field *field, const struct json *node,
                                 const char *const *choices, enum severity severity)
 {
     if (!expect_type(c, node, field->name, JSON_STRING))
         return NULL;
     const char *text = json_text_get(node);
-    char list[128] = "";
-    for (size_t i = 0; choices[i]; i++) {
-        if (strcmp(choices[i], text) == 0)
-            return choices[i];
-        size_t used = strlen(list);
-        (void)snprintf(list + used, sizeof(list) - used, "%s\"%s\"",
-                       i == 0           ? ""
-                       : choices[i + 1] ? ", "
-                                        : " or ",
-                       choices[i]);
-    }
+    char list[CHOICES_SIZE];
+    if (has_choice(choices, text))
+        return text;
+    list_choices(choices, list);
     char word[SHOWN_SIZE];
     if (severity == SEVERITY_WARNING)
         problem_add(c, severity, node, field->name, "value",
@@ -185,7 +243,7 @@ static const char *check_choice(struct check *c, const struct field *field, cons
 
 static void check_resolution(struct check *c, const struct field *field, const struct json *node)
 {
-    const char *choice = check_choice(c, field, node, resolutions, SEVERITY_ERROR);
+    const char *choice = check_choice(c, field, node, c->rules->resolutions, SEVERITY_ERROR);
     if (choice)
         c->resolution = choice;
 }
@@ -193,7 +251,7 @@ static void check_resolution(struct check *c, const struct field *field, const s
 static void check_ratio(struct check *c, const struct field *field, const struct json *node)
 {
     const char *choice =
-        check_choice(c, field, node, aspect_ratios,
+        check_choice(c, field, node, c->rules->aspect_ratios,
                      c->settings->allow_unknown ? SEVERITY_WARNING : SEVERITY_ERROR);
     if (choice)
         c->aspect_ratio = choice;
@@ -212,7 +270,7 @@ static void check_one(struct check *c, const struct field *field, const struct j
 
 static void check_many(struct check *c, const struct field *field, const struct json *node)
 {
-    const struct media_rule *rule = &media_rules[field->kind];
+    int64_t max_count = c->rules->media[field->kind].max_count;
     if (!expect_type(c, node, field->name, JSON_ARRAY))
         return;
     size_t count = json_child_count(node);
@@ -221,9 +279,10 @@ static void check_many(struct check *c, const struct field *field, const struct 
     if (count == 0)
         problem_add(c, SEVERITY_ERROR, node, field->name, "count",
                     "is empty. Put addresses into it, or leave the field out.");
-    else if (count > rule->max_count)
+    else if (count > (size_t)max_count)
         problem_add(c, SEVERITY_ERROR, node, field->name, "count",
-                    "has %zu addresses; the service accepts at most %u.", count, rule->max_count);
+                    "has %zu addresses; the service accepts at most %lld.", count,
+                    (long long)max_count);
     size_t index = 0;
     JSON_FOR_EACH (item, node) {
         char path[PATH_SIZE];
@@ -232,17 +291,18 @@ static void check_many(struct check *c, const struct field *field, const struct 
     }
 }
 
-/* A number of seconds in 2..15, as milliseconds, rounded up; -1 after a problem was added. */
-static int64_t check_seconds(struct check *c, const struct json *node, const char *path)
+/* A number of seconds, as milliseconds, rounded up; -1 after a problem was added. */
+static int64_t check_seconds(struct check *c, const struct json *node, const char *path,
+                             int64_t min_ms, int64_t max_ms)
 {
     double number = 0;
     if (!expect_type(c, node, path, JSON_NUMBER) || !json_number_get(node, &number))
         return -1;
-    if (number < INPUT_MIN_S || number > INPUT_ALL_MAX_S) {
+    if (number < (double)min_ms / 1000 || number > (double)max_ms / 1000) {
         problem_add(c, SEVERITY_ERROR, node, path, "range",
-                    "must be from %d to %d seconds, but is %.15g. The service accepts no other "
+                    "must be from %g to %g seconds, but is %.15g. The service accepts no other "
                     "input videos.",
-                    INPUT_MIN_S, INPUT_ALL_MAX_S, number);
+                    (double)min_ms / 1000, (double)max_ms / 1000, number);
         return -1;
     }
     int64_t ms = (int64_t)(number * 1000);
@@ -252,6 +312,7 @@ static int64_t check_seconds(struct check *c, const struct json *node, const cha
 
 static void check_durations(struct check *c, const struct field *field, const struct json *node)
 {
+    const struct model_media *rules = &c->rules->media[MEDIA_VIDEO];
     if (!expect_type(c, node, field->name, JSON_ARRAY))
         return;
     int64_t sum_ms = 0;
@@ -260,22 +321,23 @@ static void check_durations(struct check *c, const struct field *field, const st
     JSON_FOR_EACH (item, node) {
         char path[PATH_SIZE];
         (void)snprintf(path, sizeof(path), "%s[%zu]", field->name, index++);
-        int64_t ms = check_seconds(c, item, path);
+        int64_t ms = check_seconds(c, item, path, rules->min_ms, rules->max_ms);
         is_good = is_good && ms >= 0;
         sum_ms += ms;
     }
     if (!is_good)
         return;
     c->durations_ms = sum_ms;
-    if (sum_ms > INPUT_ALL_MAX_S * 1000)
+    if (sum_ms > rules->max_all_ms)
         problem_add(c, SEVERITY_ERROR, node, field->name, "range",
-                    "come to %g seconds; the service accepts %d seconds of input video in all.",
-                    (double)sum_ms / 1000, INPUT_ALL_MAX_S);
+                    "come to %g seconds; the service accepts %g seconds of input video in all.",
+                    (double)sum_ms / 1000, (double)rules->max_all_ms / 1000);
 }
 
 static void check_input(struct check *c, const struct field *field, const struct json *node)
 {
-    c->input_ms = check_seconds(c, node, field->name);
+    const struct model_media *rules = &c->rules->media[MEDIA_VIDEO];
+    c->input_ms = check_seconds(c, node, field->name, rules->min_all_ms, rules->max_all_ms);
 }
 
 static void check_flag(struct check *c, const struct field *field, const struct json *node)

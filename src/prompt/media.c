@@ -18,6 +18,12 @@
 #include <string.h>
 #include <strings.h>
 
+const struct media_rule media_rules[MEDIA_KINDS] = {
+    [MEDIA_IMAGE] = {"image", "image_url", "image_urls", true},
+    [MEDIA_VIDEO] = {"video", "video_url", "video_urls", false},
+    [MEDIA_AUDIO] = {"audio", "audio_url", "audio_urls", true},
+};
+
 enum form { FORM_HTTP, FORM_DATA, FORM_OTHER_SCHEME, FORM_LOCAL };
 
 /* RFC 3986, section 3.1: a letter, then letters, digits, '+', '-', '.'. */
@@ -100,11 +106,11 @@ static void check_http(struct check *c, const struct json *node, const char *pat
 static void check_size(struct check *c, enum reference_kind kind, const struct json *node,
                        const char *path, int64_t bytes)
 {
-    const struct media_rule *rule = &media_rules[kind];
-    if (bytes > rule->max_bytes)
+    int64_t max_bytes = c->rules->media[kind].max_bytes;
+    if (bytes > max_bytes)
         problem_add(c, SEVERITY_ERROR, node, path, "size",
-                    "the %s has %lld bytes, but the service accepts at most %d.", rule->noun,
-                    (long long)bytes, rule->max_bytes);
+                    "the %s has %lld bytes, but the service accepts at most %lld.",
+                    media_rules[kind].noun, (long long)bytes, (long long)max_bytes);
 }
 
 /* True when the bytes are of this kind. */
@@ -193,8 +199,10 @@ static void problem_unreadable(struct check *c, enum reference_kind kind, const 
         problem_add(c, SEVERITY_ERROR, node, path, "file", "%s", why);
     else if (r == -EFBIG)
         problem_add(c, SEVERITY_ERROR, node, path, "size",
-                    "the file \"%s\" is larger than %d bytes, the most the service accepts for %s.",
-                    shown(name, text), media_rules[kind].max_bytes, media_rules[kind].noun);
+                    "the file \"%s\" is larger than %lld bytes, the most the service accepts for "
+                    "%s.",
+                    shown(name, text), (long long)c->rules->media[kind].max_bytes,
+                    media_rules[kind].noun);
     else if (r == -EXDEV)
         problem_add(c, SEVERITY_ERROR, node, path, "file",
                     "\"%s\" leads out of this mount. Copy the file beside prompt.json or into "
@@ -269,7 +277,7 @@ static void read_local(struct check *c, enum reference_kind kind, const struct j
                        const char *path, const char *name)
 {
     const struct prompt_settings *settings = c->settings;
-    size_t max_bytes = (size_t)media_rules[kind].max_bytes;
+    size_t max_bytes = (size_t)c->rules->media[kind].max_bytes;
     CLEANUP(buf_fini) struct buf content = {.limit = max_bytes};
     struct prompt_found found = {.number = PROMPT_INLINE, .length_ms = -1};
     struct local_file file = {.node = node, .kind = kind, .number = PROMPT_INLINE};
@@ -340,6 +348,9 @@ void check_media(struct check *c, enum reference_kind kind, const struct json *n
 {
     if (c->error || !expect_type(c, node, path, JSON_STRING))
         return;
+    if (c->rules->media[kind].max_count == 0)
+        problem_add(c, SEVERITY_ERROR, node, path, "count", "%s takes no %s.", c->rules->name,
+                    media_rules[kind].noun);
     const char *url = json_text_get(node);
     switch (form_of(url)) {
     case FORM_HTTP:

@@ -55,6 +55,19 @@ int report_add(struct prompt_report *report, const struct prompt_problem *proble
     return 0;
 }
 
+int report_one(struct prompt_report *report, const char *rule, const struct json_error *place,
+               const char *sentence, int code)
+{
+    struct prompt_problem problem = {.rule = rule};
+    if (place) {
+        problem.line = place->line;
+        problem.column = place->column;
+    }
+    (void)snprintf(problem.sentence, sizeof(problem.sentence), "%s", sentence);
+    int r = report_add(report, &problem);
+    return r < 0 ? r : code;
+}
+
 static bool is_behind(const struct prompt_problem *a, const struct prompt_problem *b)
 {
     return a->line != b->line ? a->line > b->line : a->column > b->column;

@@ -12,12 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct json_limits prompt_limits = {
-    .max_bytes = PROMPT_BYTES_MAX,
-    .max_depth = 32,
-    .max_nodes = 4096,
-};
-
 /* The display form has the indentation on top of what the body may have. */
 enum { DISPLAY_BYTES_MAX = PROMPT_BYTES_MAX + PROMPT_BYTES_MAX / 2 };
 
@@ -36,61 +30,6 @@ struct prompt *prompt_free(struct prompt *prompt)
         free(prompt);
     }
     return NULL;
-}
-
-static int report_one(struct prompt_report *report, const char *rule,
-                      const struct json_error *place, const char *sentence, int code)
-{
-    struct prompt_problem problem = {.rule = rule};
-    if (place) {
-        problem.line = place->line;
-        problem.column = place->column;
-    }
-    (void)snprintf(problem.sentence, sizeof(problem.sentence), "%s", sentence);
-    int r = report_add(report, &problem);
-    return r < 0 ? r : code;
-}
-
-/* Turns the result of json_parse() into the words of the report. */
-static int report_json(struct prompt_report *report, int code, const struct json_error *error)
-{
-    char sentence[sizeof(error->sentence) + 32];
-    (void)snprintf(sentence, sizeof(sentence), "%s.", error->sentence);
-    switch (code) {
-    case -ERR_JSON_INCOMPLETE:
-        return report_one(report, "incomplete", error, sentence, code);
-    case -ERR_JSON_SYNTAX:
-        return report_one(report, "syntax", error, sentence, -ERR_PROMPT_INVALID);
-    case -ERR_JSON_LIMIT:
-        return report_one(report, "limit", error, sentence, -ERR_PROMPT_INVALID);
-    default:
-        return code;
-    }
-}
-
-static const char byte_order_mark[] = "\xef\xbb\xbf";
-enum { MARK_BYTES = sizeof(byte_order_mark) - 1 };
-
-size_t prompt_mark_bytes(const char *bytes, size_t len)
-{
-    return len >= MARK_BYTES && memcmp(bytes, byte_order_mark, MARK_BYTES) == 0 ? MARK_BYTES : 0;
-}
-
-/* Of a byte order mark that is still being written. */
-static bool is_half_mark(const char *bytes, size_t len)
-{
-    return len < MARK_BYTES && memcmp(bytes, byte_order_mark, len) == 0;
-}
-
-/* Text that is not an object is refused at its first byte. True when `bytes` begin with something
- * else. */
-static bool is_no_object(const char *bytes, size_t len, struct json_error *place)
-{
-    size_t at = 0;
-    while (at < len && memchr(" \t\r\n", bytes[at], 4))
-        at++;
-    text_place_find(bytes, at, &place->line, &place->column);
-    return at < len && bytes[at] != '{';
 }
 
 /* An incomplete buffer frees itself; the caller frees an incomplete prompt. */
@@ -117,7 +56,7 @@ static void count_input(struct prompt *prompt, const struct check *c)
         prompt->input_video_ms = c->found_ms;
     if (prompt->input_video_ms < 0) {
         prompt->input_video_is_unknown = true;
-        prompt->input_video_ms = INPUT_ALL_MAX_S * 1000;
+        prompt->input_video_ms = c->rules->media[MEDIA_VIDEO].max_all_ms;
     }
 }
 
@@ -174,8 +113,10 @@ static int prompt_fill(struct prompt *prompt, struct check *c)
     prompt->has_unread_media = c->has_unread_media;
     prompt->hold = hold_get(c);
     count_input(prompt, c);
-    prompt->estimate_usd_micros = model_estimate_usd_micros(
-        c->model, c->resolution, prompt->duration_s * 1000, prompt->input_video_ms);
+    prompt->longest_s = c->duration_s < 0 ? c->rules->duration_max_s : c->duration_s;
+    prompt->estimate_usd_micros =
+        models_estimate_usd_micros(c->settings->models, c->model, c->resolution,
+                                   prompt->longest_s * 1000, prompt->input_video_ms);
     if (prompt->estimate_usd_micros < 0)
         return (int)prompt->estimate_usd_micros;
 
@@ -207,24 +148,6 @@ static int prompt_make(struct check *c, struct prompt **prompt)
     }
     *prompt = made;
     return 0;
-}
-
-int document_parse(const char *bytes, size_t len, const char *example,
-                   struct json_document **document, struct prompt_report *report)
-{
-    struct json_error error;
-    size_t mark = prompt_mark_bytes(bytes, len);
-    bytes += mark;
-    len -= mark;
-    if (is_half_mark(bytes, len))
-        len = 0;
-    if (is_no_object(bytes, len, &error)) {
-        char sentence[256];
-        (void)snprintf(sentence, sizeof(sentence), "must be one JSON object, as in %s.", example);
-        return report_one(report, "type", &error, sentence, -ERR_PROMPT_INVALID);
-    }
-    int r = json_parse(bytes, len, &prompt_limits, document, &error);
-    return r < 0 ? report_json(report, r, &error) : 0;
 }
 
 int prompt_check(const char *bytes, size_t len, const struct prompt_settings *settings,
@@ -270,7 +193,7 @@ static bool is_text_blank(char c)
 static bool is_request(const char *text, size_t len)
 {
     struct json_document *document;
-    if (text[0] != '{' || json_parse(text, len, &prompt_limits, &document, NULL) < 0)
+    if (text[0] != '{' || json_parse(text, len, &document_limits, &document, NULL) < 0)
         return false;
     bool has_prompt = json_member_get(json_document_root(document), "prompt") != NULL;
     json_document_free(document);

@@ -219,7 +219,8 @@ static void price_add(const struct index *index, struct buf *out)
     html_add_text(out, attempt.model);
     buf_add_text(out, ", ");
     html_add_text(out, attempt.resolution);
-    buf_addf(out, ", %lld s).", (long long)(attempt.duration_ms / 1000));
+    buf_addf(out, ", %s%lld s).", store_attempt_is_length_open(&attempt) ? "at most " : "",
+             (long long)(attempt.duration_ms / 1000));
 }
 
 /* Most pictures are higher than wide: so are the places for them. */

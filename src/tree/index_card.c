@@ -324,7 +324,9 @@ static void facts_add(const struct job *job, const struct job_detail *detail, st
         buf_add_text(out, "\">");
         html_add_text(out, attempt->resolution ? attempt->resolution : "");
         int64_t ms = attempt->output_ms > 0 ? attempt->output_ms : attempt->duration_ms;
-        buf_addf(out, " · %lld s</span> ", (long long)((ms + 500) / 1000));
+        bool is_most = attempt->output_ms <= 0 && store_attempt_is_length_open(attempt);
+        buf_addf(out, " · %s%lld s</span> ", is_most ? "up to " : "",
+                 (long long)((ms + 500) / 1000));
     }
     text_time_rfc3339(job->updated_ms, when);
     buf_addf(out, "<time datetime=\"%s\">%.10s %.5s UTC</time></p>\n", when, when, when + 11);

@@ -4,30 +4,51 @@
  */
 #include "handle.h"
 
+#include "seedancefs/base/text.h"
 #include "seedancefs/job/models.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
-static int models_next(struct tree *tree UNUSED, const struct node *directory UNUSED,
+/* By its name, because other models may be there after the next start. The inode has 56 bits for
+ * it. */
+static int64_t model_id(const struct jobs *jobs, size_t index)
+{
+    const char *name = jobs_model_name(jobs, index);
+    return (int64_t)(text_hash(name, strlen(name)) >> 9);
+}
+
+static size_t model_find(const struct tree *tree, const struct node *node)
+{
+    const struct jobs *jobs = tree->settings.jobs;
+    size_t index = 0;
+    while (index < jobs_model_count(jobs) && model_id(jobs, index) != node->id)
+        index++;
+    return index;
+}
+
+static int models_next(struct tree *tree, const struct node *directory UNUSED,
                        struct node_child *child)
 {
-    int64_t index = child->next - 2;
-    if ((size_t)index >= jobs_model_count())
+    const struct jobs *jobs = tree->settings.jobs;
+    size_t index = (size_t)child->next - 2;
+    if (index >= jobs_model_count(jobs))
         return 0;
-    child->node = (struct node){.ops = &model_ops, .kind = NODE_MODEL, .id = index};
+    child->node = (struct node){.ops = &model_ops, .kind = NODE_MODEL, .id = model_id(jobs, index)};
     child->next++;
-    (void)snprintf(child->name, sizeof(child->name), "%s.json", jobs_model_name((size_t)index));
+    (void)snprintf(child->name, sizeof(child->name), "%s.json", jobs_model_name(jobs, index));
     return 1;
 }
 
-static int model_get(struct tree *tree UNUSED, struct node *node)
+static int model_get(struct tree *tree, struct node *node)
 {
-    return (uint64_t)node->id < jobs_model_count() ? 0 : -ESTALE;
+    return model_find(tree, node) < jobs_model_count(tree->settings.jobs) ? 0 : -ESTALE;
 }
 
-static int model_render(struct tree *tree UNUSED, const struct node *node, struct buf *out)
+static int model_render(struct tree *tree, const struct node *node, struct buf *out)
 {
-    return jobs_model_render((size_t)node->id, out);
+    return jobs_model_render(tree->settings.jobs, model_find(tree, node), out);
 }
 
 const struct node_ops models_ops = {DIRECTORY_OPS, .next = models_next};

@@ -29,7 +29,7 @@ enum node_kind {
     NODE_MODELS = 10,
     NODE_DEFAULTS = 11,
     NODE_STATUS = 12, /* id: the state */
-    NODE_MODEL = 13,  /* id: its index */
+    NODE_MODEL = 13,  /* id: of its name */
     NODE_DEFAULTS_ERROR = 14,
     NODE_AGENTS = 15,
     NODE_JOB = 16, /* id: the job; the generated files follow, in the order of their table */

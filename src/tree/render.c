@@ -260,8 +260,13 @@ static int render_cost(struct tree *tree UNUSED, struct job *job, struct job_det
     bool is_settled = attempt->actual_usd_micros >= 0;
     text_usd(cost_get(job, attempt, &what), usd);
     int64_t ms = is_settled ? attempt->output_ms : attempt->duration_ms;
-    buf_addf(out, "%s USD (%s; %lld.%03lld s of %s at %s", usd, what, (long long)(ms / 1000),
-             (long long)(ms % 1000), attempt->model, attempt->resolution);
+    bool is_most = !is_settled && store_attempt_is_length_open(attempt);
+    if (is_most)
+        ms -= STORE_LENGTH_OPEN_MS;
+    buf_addf(out, "%s USD (%s; %s%lld.%03lld s of %s at %s", usd, what, is_most ? "at most " : "",
+             (long long)(ms / 1000), (long long)(ms % 1000), attempt->model, attempt->resolution);
+    if (is_most)
+        buf_add_text(out, ", which chooses the length");
     if (attempt->input_video_ms > 0)
         buf_addf(out, " + %lld s of input video", (long long)(attempt->input_video_ms / 1000));
     buf_add_text(out, ")\n");

@@ -159,8 +159,9 @@ os.chown(M + "videos/cat.mp4", os.getuid(), -1, follow_symlinks=False)'
 }
 
 # S-VIEW-5: `models/MODEL.json` is one JSON object for each model: `model`, `is_default`, `currency`, `usd_per_second`
-#   (by resolution, decimal strings) and `parameters`, which says for each field of a request what is allowed
-#   (`values`, or `min`, `max` and `unit`, or `max_count`, `max_bytes` and `local_files`) and what its `default` is.
+#   (by resolution, decimal strings) and `parameters`, which says for each field of a request what is allowed (`values`,
+#   or `min`, `max`, `auto` and `unit`, or `max_count`, `max_bytes`, `local_files` and the limits of sides, ratios,
+#   frame rates and lengths) and what its `default` is.
 @test "S-VIEW-5: models say what they take and cost, and it is so" {
     [ "$(names_in models)" = 'doubao-seedance-2.0-fast.json doubao-seedance-2.0.json ' ]
     python '

@@ -7,6 +7,7 @@
 #include "seedancefs/base/err.h"
 #include "seedancefs/base/json.h"
 #include "seedancefs/prompt/defaults.h"
+#include "seedancefs/prompt/model.h"
 #include "seedancefs/prompt/prompt.h"
 
 enum { PROMPT_DEPTH_MAX = 32, RENDERED_MAX = 1 << 20 };
@@ -35,10 +36,27 @@ static int media_read(void *context UNUSED, const char *file_name, enum prompt_m
     return -ENOENT;
 }
 
-static const struct prompt_settings strict = {.default_model = NULL};
-static const struct prompt_settings lenient = {.default_model = "doubao-seedance-2.0-fast",
-                                               .allow_unknown = true};
-static const struct prompt_settings with_media = {.read_media = media_read};
+static struct prompt_settings strict = {.default_model = NULL};
+static struct prompt_settings lenient = {.default_model = "doubao-seedance-2.0-fast",
+                                         .allow_unknown = true};
+static struct prompt_settings with_media = {.read_media = media_read};
+
+/* The documented ones, and one that is a file. */
+static void models_make(void)
+{
+    static const char open[] =
+        "{\"usd_per_second\":{\"1080p\":\"0.5\"},\"parameters\":{\"duration\":{\"min\":2,"
+        "\"max\":30,\"auto\":true,\"default\":-1},\"audio_urls\":{\"max_count\":0}}}";
+    static struct models *models;
+    struct prompt_report report;
+    if (models)
+        return;
+    prompt_report_init(&report);
+    FUZZ_REQUIRE(models_new(&models) == 0, "no models");
+    FUZZ_REQUIRE(models_add(models, "open.json", open, strlen(open), &report) == 0, "no model");
+    prompt_report_fini(&report);
+    strict.models = lenient.models = with_media.models = models;
+}
 
 static size_t lines_count(const char *bytes, size_t len)
 {
@@ -102,8 +120,9 @@ static void require_prompt(const struct prompt *prompt, const struct prompt_sett
     struct prompt *again = NULL;
     FUZZ_REQUIRE(prompt->estimate_usd_micros > 0, "costs %lld",
                  (long long)prompt->estimate_usd_micros);
-    FUZZ_REQUIRE(prompt->duration_s >= 1 && prompt->duration_s <= 60, "lasts %lld s",
-                 (long long)prompt->duration_s);
+    FUZZ_REQUIRE(prompt->longest_s >= 1 && prompt->longest_s <= 60 &&
+                     (prompt->duration_s == prompt->longest_s || prompt->duration_s == -1),
+                 "lasts %lld s", (long long)prompt->duration_s);
     FUZZ_REQUIRE(prompt->input_video_ms >= 0, "%lld ms of input",
                  (long long)prompt->input_video_ms);
     FUZZ_REQUIRE(strlen(prompt->body) == prompt->body_len &&
@@ -204,6 +223,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct prompt *prompt;
     struct prompt *other;
+    models_make();
     const char *bytes = size ? (const char *)data : "";
     int r = check(prompt_check, bytes, size, &strict, &prompt);
     if (r == 0) {

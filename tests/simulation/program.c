@@ -263,8 +263,11 @@ void program_key_changed(void)
 
 static int program_open(void)
 {
+    static struct models *models; /* the same in all worlds */
     struct program *p = &world.program;
-    int r = store_open(world.directory_fd, world.directory, &p->store);
+    int r = models ? 0 : models_new(&models);
+    if (r == 0)
+        r = store_open(world.directory_fd, world.directory, &p->store);
     if (r < 0)
         return r;
     struct jobs_settings settings = {
@@ -274,6 +277,7 @@ static int program_open(void)
         .api = p->api,
         .directory_fd = world.directory_fd,
         .files_fd = world.files_fd,
+        .models = models,
         .api_name = "https://service.example/api/v1",
         .poll_interval_ms = p->poll_interval_ms,
         .budget = p->budget,

@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 struct api;
+struct models;
 struct store;
 struct tools;
 
@@ -71,11 +72,12 @@ struct jobs_settings {
     const struct clock *clock;
     struct store *store;
     struct api *api;
-    struct tools *tools;        /* NULL: no program can be run */
-    int directory_fd;           /* of the data directory, for defaults.json; lent */
-    const char *data_directory; /* its absolute path; lent */
-    int files_fd;               /* of JOB_FILES_DIRECTORY in it; lent */
-    const char *default_model;  /* copied; NULL: the prompt layer's default */
+    struct tools *tools;         /* NULL: no program can be run */
+    int directory_fd;            /* of the data directory, for defaults.json; lent */
+    const char *data_directory;  /* its absolute path; lent */
+    int files_fd;                /* of JOB_FILES_DIRECTORY in it; lent */
+    const struct models *models; /* lent */
+    const char *default_model;   /* copied; NULL: the prompt layer's default */
     const char *api_name;     /* what messages call the service, its URL without secrets. Copied */
     bool is_unknown_allowed;  /* pass unknown request fields through */
     bool is_hold_wanted;      /* hold what is accepted and what waits at the start */

@@ -1,6 +1,6 @@
 /*
  * What: the models of the service, which the prompt layer owns, for the layers above.
- * Lifetime: static storage.
+ * Lifetime: that of the table of models, which jobs_new() was given.
  */
 #ifndef SEEDANCEFS_JOB_MODELS_H
 #define SEEDANCEFS_JOB_MODELS_H
@@ -9,9 +9,11 @@
 
 #include <stddef.h>
 
-size_t jobs_model_count(void);
-const char *jobs_model_name(size_t index);
+struct jobs;
+
+size_t jobs_model_count(const struct jobs *jobs);
+const char *jobs_model_name(const struct jobs *jobs, size_t index);
 /* Parameters, ranges and rates as one JSON object. */
-int jobs_model_render(size_t index, struct buf *out);
+int jobs_model_render(const struct jobs *jobs, size_t index, struct buf *out);
 
 #endif

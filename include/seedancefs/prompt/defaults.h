@@ -18,7 +18,7 @@ struct prompt_defaults {
     char *model; /* NULL: none, as for the other texts */
     char *resolution;
     char *aspect_ratio;
-    int64_t duration_s; /* 0: none */
+    int64_t duration_s; /* 0: none; -1: the model chooses */
     bool has_generate_audio;
     bool generate_audio;
     bool has_watermark;

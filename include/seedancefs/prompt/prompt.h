@@ -23,6 +23,7 @@ enum {
     PROMPT_PROBLEMS_MAX = 64,
 };
 
+struct models;
 struct prompt_defaults;
 
 enum prompt_media { PROMPT_IMAGE, PROMPT_VIDEO, PROMPT_AUDIO };
@@ -47,8 +48,9 @@ typedef int prompt_read_media_fn(void *context, const char *path, enum prompt_me
                                  size_t max_bytes, struct buf *content, struct prompt_found *found);
 
 struct prompt_settings {
-    const char *default_model; /* where `defaults` has none; NULL: MODEL_DEFAULT_NAME */
-    bool allow_unknown;        /* unknown fields, models and aspect ratios only cause warnings */
+    const struct models *models; /* the known ones; lent. Always needed */
+    const char *default_model;   /* where `defaults` has none; NULL: MODEL_DEFAULT_NAME */
+    bool allow_unknown;          /* unknown fields, models and aspect ratios only cause warnings */
     /* NULL: only the form of the names of local files is checked, and the body has the names. */
     prompt_read_media_fn *read_media;
     void *media_context;
@@ -109,8 +111,9 @@ struct prompt {
     char *model;
     char *resolution;
     char *aspect_ratio;
-    char *text; /* the prompt itself */
-    int64_t duration_s;
+    char *text;                  /* the prompt itself */
+    int64_t duration_s;          /* -1: the model chooses, */
+    int64_t longest_s;           /* and this is the longest; it is counted for the estimate */
     int64_t input_video_ms;      /* as counted for the estimate; 0 without input video */
     bool input_video_is_unknown; /* its length was not declared: the worst case is counted */
     bool model_is_unknown;       /* passed by allow_unknown: counted at the dearest rate */

@@ -60,6 +60,10 @@ struct store_job {
 /* generation_ms of a task that was adopted: this program did not see its start. */
 enum { STORE_GENERATION_UNSEEN = -2 };
 
+/* duration_ms has this on top of the longest that the model may choose, when it chooses. No other
+ * length has a fraction of a second, so it needs no column, and an older program understands it. */
+enum { STORE_LENGTH_OPEN_MS = 1 };
+
 /* One attempt to have a request fulfilled: at most one create is ever sent for it. */
 struct store_attempt {
     int64_t id;
@@ -67,7 +71,7 @@ struct store_attempt {
     int64_t number; /* 1, 2, … within the job */
     char *model;
     char *resolution;
-    int64_t duration_ms;
+    int64_t duration_ms; /* whole seconds, as requested; see store_attempt_is_length_open() */
     int64_t input_video_ms;
     int64_t estimated_usd_micros;
     int64_t actual_usd_micros; /* -1: not settled */
@@ -93,6 +97,12 @@ struct store_attempt {
     char *take_problem;   /* what is wrong with its video; NULL: nothing */
     int64_t take_readers; /* who else may read its prompt: 044, 040, 004 or 0 */
 };
+
+/* The request leaves the length of the video to the model: duration_ms is the longest. */
+static inline bool store_attempt_is_length_open(const struct store_attempt *attempt)
+{
+    return attempt->duration_ms % 1000 == STORE_LENGTH_OPEN_MS;
+}
 
 /* Something of the mount that the request of an attempt needs. */
 struct store_input {

@@ -57,6 +57,7 @@ struct world {
     struct jobs *jobs;
     int64_t poll_interval_ms;
     uint64_t random_seed;
+    const struct models *models; /* NULL: the documented ones */
     void (*on_change)(struct world *w, struct job *job);
     unsigned changes, videos, urls, unwanted;
     int url_result;
@@ -218,6 +219,14 @@ static inline void world_disk_full(struct world *w, bool is_full)
     disk_limit(is_full);
 }
 
+static inline const struct models *world_models(void)
+{
+    static struct models *models;
+    if (!models)
+        assert_int_equal(models_new(&models), 0);
+    return models;
+}
+
 static inline int world_open_jobs(struct world *w)
 {
     struct jobs_settings settings = {
@@ -227,6 +236,7 @@ static inline int world_open_jobs(struct world *w)
         .api = &w->api,
         .directory_fd = w->directory_fd,
         .files_fd = w->files_fd,
+        .models = w->models ? w->models : world_models(),
         .api_name = "https://service.example/api/v1",
         .poll_interval_ms = w->poll_interval_ms,
         .file_bytes_max = 1 << 20,

@@ -272,6 +272,62 @@ static void test_spending__a_task_that_is_adopted_too_early_costs_what_it_costs(
     world_fini(&w);
 }
 
+static struct models *models_with(const char *text)
+{
+    struct models *models = NULL;
+    struct prompt_report report;
+    prompt_report_init(&report);
+    assert_int_equal(models_new(&models), 0);
+    if (text)
+        assert_int_equal(models_add(models, "new.json", text, strlen(text), &report), 0);
+    prompt_report_fini(&report);
+    return models;
+}
+
+/* A task is under way, and the next start finds other models. */
+static void
+test_spending__a_task_costs_something_sensible_whatever_became_of_its_model(void **state UNUSED)
+{
+    static const struct {
+        const char *after;
+        int64_t usd_micros; /* for 5 s */
+    } rows[] = {
+        {"{\"usd_per_second\": {\"1080p\": \"0.50\"}}", 2500000},
+        {"{\"usd_per_second\": {\"1080p\": \"0.80\"}}", 4000000}, /* its present price */
+        {"{\"usd_per_second\": {\"720p\": \"0.10\"}}", 2500000},  /* the accepted price, as now: */
+        {NULL, 2500000},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct models *before = models_with("{\"usd_per_second\": {\"1080p\": \"0.50\"}, "
+                                            "\"parameters\": {\"duration\": {\"auto\": true, "
+                                            "\"max\": 30}}}");
+        struct models *after = models_with(rows[i].after);
+        struct world w;
+        world_init(&w);
+        world_close(&w);
+        w.models = before;
+        world_open(&w);
+        jobs_start(w.jobs);
+        struct job *job =
+            job_write(&w, "cat", "{\"prompt\": \"x\", \"model\": \"new\", \"duration\": -1}");
+        const struct store_attempt *attempt = &detail_of(job)->attempt;
+        assert_int_equal(attempt->estimated_usd_micros, 15000000);
+        assert_int_equal(attempt->duration_ms, 30001);
+        assert_true(store_attempt_is_length_open(attempt));
+        create_accept(call_wait(&w, job), "cgt-1");
+        w.models = after;
+        world_restart(&w);
+        job = jobs_find(w.jobs, "cat");
+        job_finish(&w, job, "cgt-1");
+        attempt = &detail_of(job)->attempt;
+        assert_int_equal(attempt->output_ms, 5000);
+        assert_int_equal(attempt->actual_usd_micros, rows[i].usd_micros);
+        world_fini(&w);
+        models_free(before);
+        models_free(after);
+    }
+}
+
 /* A refusal that the disk did not take is still a reservation there; when it takes it, somebody has
  * to look. */
 static void test_spending__money_that_is_free_late_is_found(void **state UNUSED)
@@ -306,6 +362,8 @@ int main(void)
         cmocka_unit_test(test_spending__nothing_in_the_ledger_is_ever_changed),
         cmocka_unit_test(test_spending__a_waiting_row_that_no_transition_left_is_not_sent),
         cmocka_unit_test(test_spending__money_that_is_free_late_is_found),
+        cmocka_unit_test(
+            test_spending__a_task_costs_something_sensible_whatever_became_of_its_model),
         cmocka_unit_test(test_spending__a_task_that_is_adopted_too_early_costs_what_it_costs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -430,5 +430,6 @@ int main(void)
     };
     tzset(); /* gmtime_r() would do it, and keep what it allocates */
     prepare_backtrace();
+    (void)world_models(); /* the same for all worlds, and kept */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,12 +7,15 @@
 
 #include "seedancefs/base/err.h"
 #include "seedancefs/prompt/defaults.h"
+#include "seedancefs/prompt/model.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
-static const struct prompt_settings plain = {.default_model = NULL};
-static const struct prompt_settings lenient = {.allow_unknown = true};
+static struct models *models; /* made in main() */
+static struct prompt_settings plain = {.default_model = NULL};
+static struct prompt_settings lenient = {.allow_unknown = true};
 
 static void test_defaults__only_what_every_request_has_is_accepted(void **state UNUSED)
 {
@@ -98,7 +101,8 @@ static void test_defaults__a_prompt_has_the_last_word(void **state UNUSED)
             (void)snprintf(text, sizeof(text), "{\"%s\":%s}", fields[i].name, fields[i].user);
             assert_int_equal(prompt_defaults_check(text, strlen(text), &plain, &defaults, &report),
                              0);
-            struct prompt_settings settings = {.defaults = is_default ? &defaults : NULL};
+            struct prompt_settings settings = {.models = models,
+                                               .defaults = is_default ? &defaults : NULL};
             (void)snprintf(text, sizeof(text), "{\"prompt\":\"x\",\"%s\":%s}", fields[i].name,
                            fields[i].own);
             if (!is_own)
@@ -125,8 +129,8 @@ static void test_defaults__they_count_in_the_estimate_and_for_plain_text(void **
     prompt_report_init(&report);
     assert_int_equal(prompt_defaults_check(text, strlen(text), &plain, &defaults, &report), 0);
     /* The default of the command line is the weaker one, and stays where the file has none. */
-    struct prompt_settings settings = {.defaults = &defaults,
-                                       .default_model = "doubao-seedance-2.0-fast"};
+    struct prompt_settings settings = {
+        .models = models, .defaults = &defaults, .default_model = "doubao-seedance-2.0-fast"};
     assert_int_equal(prompt_check_text("A cat", 5, &settings, &prompt, &report), 0);
     assert_int_equal(prompt->estimate_usd_micros, 1000000);
     assert_int_equal(prompt->duration_s, 10);
@@ -143,5 +147,9 @@ int main(void)
         cmocka_unit_test(test_defaults__a_prompt_has_the_last_word),
         cmocka_unit_test(test_defaults__they_count_in_the_estimate_and_for_plain_text),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    assert(models_new(&models) == 0);
+    plain.models = lenient.models = models;
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    models_free(models);
+    return failed;
 }

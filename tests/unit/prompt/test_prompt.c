@@ -2,12 +2,14 @@
 #include "seedancefs/base/err.h"
 #include "seedancefs/base/file.h"
 #include "seedancefs/base/json.h"
+#include "seedancefs/prompt/model.h"
 #include "seedancefs/prompt/prompt.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 
+#include <assert.h>
 #include <cmocka.h>
 #include <dirent.h>
 #include <stdio.h>
@@ -56,9 +58,10 @@ static int read_media(void *context UNUSED, const char *name, enum prompt_media 
     return strcmp(name, "secret.png") == 0 ? -EACCES : -ENOENT;
 }
 
-static const struct prompt_settings plain = {.default_model = NULL};
-static const struct prompt_settings lenient = {.allow_unknown = true};
-static const struct prompt_settings with_media = {.read_media = read_media};
+static struct models *models; /* made in main() */
+static struct prompt_settings plain = {.default_model = NULL};
+static struct prompt_settings lenient = {.allow_unknown = true};
+static struct prompt_settings with_media = {.read_media = read_media};
 
 static const struct prompt_problem *problem_find(const struct prompt_report *report,
                                                  const char *field, const char *rule)
@@ -346,7 +349,8 @@ static void test_prompt__body_has_a_fixed_order_and_the_defaults(void **state UN
 {
     static const char text[] = "{\"zoom\": 1.50, \"watermark\": true, \"image_url\": \"first.png\","
                                " \"prompt\": \"A \\u732b\", \"extra\": {\"b\": [1]}}";
-    const struct prompt_settings settings = {.allow_unknown = true, .read_media = read_media};
+    const struct prompt_settings settings = {
+        .models = models, .allow_unknown = true, .read_media = read_media};
     struct prompt_report report;
     prompt_report_init(&report);
     struct prompt *prompt = NULL;
@@ -711,5 +715,9 @@ int main(void)
         cmocka_unit_test(test_prompt__fixtures_and_their_prefixes_get_the_right_verdict),
         cmocka_unit_test(test_prompt__no_mutation_crashes_and_accepted_bodies_are_stable),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    assert(models_new(&models) == 0);
+    plain.models = lenient.models = with_media.models = models;
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    models_free(models);
+    return failed;
 }
