@@ -328,8 +328,10 @@ int job_cost_update(struct job *job, const struct job_inputs *inputs, struct buf
     struct store_attempt *attempt = &job->detail->attempt;
     int64_t length_ms = job_inputs_find(inputs, JOB_INPUT_LENGTHS) ? videos_length_ms(inputs) : -1;
     int64_t accepted = attempt->estimated_usd_micros;
-    if (length_ms < 0)
-        return 0;
+    if (length_ms <
+        0) /* it may still cost something else: the model, at the start of the program */
+        length_ms = attempt->input_video_ms;
+    bool is_longer = length_ms > attempt->input_video_ms;
     int64_t cost =
         job_attempt_cost(job->jobs, attempt, attempt->duration_ms / 1000 * 1000, length_ms);
     if (cost < 0)
@@ -342,14 +344,18 @@ int job_cost_update(struct job *job, const struct job_inputs *inputs, struct buf
     char then[TEXT_MONEY_SIZE];
     text_usd(cost, now);
     text_usd(accepted, then);
-    buf_addf(why,
-             "It costs %s USD now that the lengths of its videos are known; %s USD were accepted.",
-             now, then);
+    if (is_longer)
+        buf_addf(why,
+                 "It costs %s USD now that the lengths of its videos are known; %s USD were "
+                 "accepted.",
+                 now, then);
+    else
+        buf_addf(why, "It costs %s USD by the present price of its model; %s USD were accepted.",
+                 now, then);
     return -ERR_BUDGET;
 }
 
-/* Of videos that were not there when the prompt
- * was accepted, the lengths are known only now. */
+/* Of videos that were not there when the prompt was accepted, the lengths are known only now. */
 static int lengths_check(const struct job *job, const struct job_inputs *inputs, struct buf *why)
 {
     int64_t length_ms = videos_length_ms(inputs);

@@ -328,6 +328,51 @@ test_spending__a_task_costs_something_sensible_whatever_became_of_its_model(void
     }
 }
 
+/* What waits when the program ends, and is dearer at the next start, is not sent at the new price
+ * without a word; less, or a little more, is no reason to ask. */
+static void test_spending__a_dearer_model_asks_again(void **state UNUSED)
+{
+    static const struct {
+        const char *after;
+        int64_t usd_micros;
+        enum job_state state;
+    } rows[] = {
+        {"{\"usd_per_second\": {\"720p\": \"0.80\"}}", 4000000, JOB_HELD},
+        {"{\"usd_per_second\": {\"720p\": \"0.52\"}}", 2600000, JOB_WAITING},
+        {"{\"usd_per_second\": {\"720p\": \"0.10\"}}", 500000, JOB_WAITING},
+        {NULL, 2500000, JOB_WAITING},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct models *before = models_with("{\"usd_per_second\": {\"720p\": \"0.50\"}}");
+        struct models *after = models_with(rows[i].after);
+        struct world w;
+        world_init(&w);
+        world_close(&w);
+        w.models = before;
+        w.api.has_key = false;
+        world_open(&w);
+        jobs_start(w.jobs);
+        struct job *job = job_write(&w, "cat", "{\"prompt\": \"x\", \"model\": \"new\"}");
+        world_run(&w, 0);
+        assert_state(job, JOB_WAITING);
+        assert_null(w.api.calls);
+        w.models = after;
+        w.api.has_key = true;
+        world_restart(&w);
+        world_run(&w, 0);
+        job = jobs_find(w.jobs, "cat");
+        assert_state(job, rows[i].state);
+        assert_int_equal(detail_of(job)->attempt.estimated_usd_micros, rows[i].usd_micros);
+        assert_int_equal(w.api.calls != NULL, rows[i].state == JOB_WAITING);
+        assert_int_equal(problem_has(job, "It costs 4.00 USD by the present price of its model; "
+                                          "2.50 USD were accepted."),
+                         rows[i].state == JOB_HELD);
+        world_fini(&w);
+        models_free(before);
+        models_free(after);
+    }
+}
+
 /* A refusal that the disk did not take is still a reservation there; when it takes it, somebody has
  * to look. */
 static void test_spending__money_that_is_free_late_is_found(void **state UNUSED)
@@ -362,6 +407,7 @@ int main(void)
         cmocka_unit_test(test_spending__nothing_in_the_ledger_is_ever_changed),
         cmocka_unit_test(test_spending__a_waiting_row_that_no_transition_left_is_not_sent),
         cmocka_unit_test(test_spending__money_that_is_free_late_is_found),
+        cmocka_unit_test(test_spending__a_dearer_model_asks_again),
         cmocka_unit_test(
             test_spending__a_task_costs_something_sensible_whatever_became_of_its_model),
         cmocka_unit_test(test_spending__a_task_that_is_adopted_too_early_costs_what_it_costs),
