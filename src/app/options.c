@@ -6,13 +6,14 @@
  */
 #include "options.h"
 
+#include "models.h"
+
 #include "seedancefs/base/cleanup.h"
 #include "seedancefs/base/json.h"
 #include "seedancefs/base/nearest.h"
 #include "seedancefs/base/text.h"
 #include "seedancefs/fuse/session.h"
 #include "seedancefs/net/http.h"
-#include "seedancefs/prompt/model.h"
 #include "seedancefs/store/store.h"
 
 #include <errno.h>
@@ -63,6 +64,9 @@ static const struct option_row option_rows[] = {
      "$XDG_DATA_HOME/seedancefs or ~/.local/share/seedancefs)"},
     {"model", 0, OPTION_TEXT, FIELD(model), "MODEL",
      "model for prompts that name none (default " MODEL_DEFAULT_NAME ")"},
+    {"models", 0, OPTION_PATH, FIELD(models_directory), "DIR",
+     "more models, or other prices and limits: files in the\n"
+     "format of the mount's models/MODEL.json"},
     {"config", 0, OPTION_CONFIG, FIELD(config), "FILE",
      "file with one option a line (budget 5/day), read again at\n"
      "SIGHUP; with - before its name it may be missing"},
@@ -560,9 +564,9 @@ int options_complete(struct options *options, int argc, char **argv)
                                      : "only one mount point can be given");
         return -EINVAL;
     }
-    r = models_new(&options->models);
+    r = models_load(options->models_directory, &options->models);
     if (r < 0)
-        return no_memory();
+        return r;
     if (!models_find(options->models, options->model) && !options->is_unknown_allowed) {
         (void)fprintf(stderr, "seedancefs: --model %s: unknown; the models are", options->model);
         models_print(stderr, options->models);
@@ -668,7 +672,7 @@ enum options_result options_arguments_apply(struct options *options, int argc, c
             return OPTIONS_WRONG;
         }
         if (row->type == OPTION_HELP) {
-            if (models_new(&options->models) < 0)
+            if (models_load(options->models_directory, &options->models) < 0)
                 return OPTIONS_WRONG;
             help_print(stdout, options->models);
             return OPTIONS_DONE;
@@ -693,6 +697,7 @@ void options_fini(struct options *options)
     free(options->api_key_file);
     free(options->data_directory);
     free(options->model);
+    free(options->models_directory);
     models_free(options->models);
     free(options->upload_command);
     free(options->user);

@@ -26,8 +26,9 @@ struct options {
     char *api_key_file; /* NULL: from the environment */
     char *data_directory;
     char *model;
-    struct models *models; /* the known ones */
-    char *upload_command;  /* NULL: none */
+    char *models_directory; /* NULL: only the documented models */
+    struct models *models;  /* what there is in all */
+    char *upload_command;   /* NULL: none */
     struct job_budget budget;
     int64_t active_max; /* 0: no limit */
     int64_t max_file_bytes;

@@ -239,6 +239,20 @@ pictures_are() {
     [ "$(sort -n sizes)" = $'640,90\n2400,90' ]
 }
 
+@test "another model, and another price" {
+    mount_or_skip
+    sh_block model.sh
+    unmount_fs
+    end_sim
+    start_sim --models "$HOME/seedance-models"
+    mount_fs --models "$HOME/seedance-models"
+    echo '{"prompt": "x", "model": "doubao-seedance-2.5", "duration": -1, "hold": true}' >"$J/a/prompt.json"
+    has '9.00 USD (estimated' "$J/a/cost"
+    has 'at most 30.000 s' "$J/a/cost"
+    make_job usual
+    has '1.25 USD' "$J/usual/cost"
+}
+
 @test "a Makefile whose targets are videos" {
     mount_or_skip
     block Makefile
