@@ -1,7 +1,7 @@
 # Turns `PROGRAM --help`, which the one table of options prints, into what else has to list the options:
 #   PROGRAM --help | awk -v form=mdoc|bash|zsh|names -v program=PROGRAM -v width=WIDTH -f options.awk
 # `width` is that of the column of options. An argument's name says what completes it: FILE, DIR, words between bars
-# (expiry|always|never), MODEL (the line "Models:" has them).
+# (expiry|always|never), MODEL (the line "Models:" has them; with --models DIR before it, the program is asked again).
 
 function trim(text) {
     gsub(/^ +| +$/, "", text)
@@ -41,8 +41,6 @@ is_row && /^      +[^ ]/ {
 { is_row = 0 }
 
 function words_of(i,    words) {
-    if (argument[i] == "MODEL")
-        return models
     if (argument[i] !~ /^[a-z]+(\|[a-z]+)+$/)
         return ""
     words = argument[i]
@@ -91,7 +89,38 @@ function mount_words(    i, word, all) {
     return substr(all, 2) " allow_other allow_root nodev nosuid noexec ro"
 }
 
+# What prints the models that a program with these arguments knows.
+function models_command(call) {
+    return call " --help 2>/dev/null | sed -n '/^Models: /{s///;s/\\.$//;s/,//g;p;}'"
+}
+
+function bash_models() {
+    print "_" me "_models() {"
+    print "    local i directory= known="
+    print "    for ((i = 1; i < COMP_CWORD; i++)); do"
+    print "        [ \"${COMP_WORDS[i]}\" = --models ] || continue"
+    print "        directory=${COMP_WORDS[i + 1]}"
+    print "        [ \"$directory\" != = ] || directory=${COMP_WORDS[i + 2]}"
+    print "    done"
+    print "    [ -z \"$directory\" ] ||"
+    print "        known=$(" models_command("\"${COMP_WORDS[0]}\" --models \"${directory/#\\~/$HOME}\"") ")"
+    print "    echo \"${known:-" models "}\""
+    print "}\n"
+}
+
+function zsh_models() {
+    print "_" me "_models() {"
+    print "    local directory=${(Q)opt_args[--models]} known="
+    print "    [[ -z $directory ]] ||"
+    print "        known=$(" models_command("${(Q)words[1]} --models ${directory/#\\~/$HOME}") ")"
+    print "    [[ -n $known ]] || known='" models "'"
+    print "    compadd -- ${=known}"
+    print "}"
+}
+
 function bash_action(i) {
+    if (argument[i] == "MODEL")
+        return "mapfile -t COMPREPLY < <(compgen -W \"$(_" me "_models)\" -- \"$current\")"
     if (argument[i] == "FILE")
         return "mapfile -t COMPREPLY < <(compgen -f -- \"$current\")"
     if (argument[i] == "DIR")
@@ -115,6 +144,8 @@ function bash(    i, all, pattern, others) {
         print "    compopt -o nospace 2>/dev/null"
         print "}\n"
     }
+    if (models != "")
+        bash_models()
     print "_" me "() {"
     print "    local current=${COMP_WORDS[COMP_CWORD]} option=${COMP_WORDS[COMP_CWORD - 1]}"
     print "    # --name=value arrives as three words."
@@ -160,6 +191,8 @@ function zsh_text(text) {
 }
 
 function zsh_action(i) {
+    if (argument[i] == "MODEL")
+        return "_" me "_models"
     if (argument[i] == "FILE")
         return "_files"
     if (argument[i] == "DIR")
@@ -179,8 +212,12 @@ function has_mount_options(    i) {
 }
 
 function zsh(    i, tail) {
+    me = program
+    gsub(/-/, "_", me)
     print "#compdef " program
     print "# zsh completion, made from its --help"
+    if (models != "")
+        zsh_models()
     print "local state line"
     print "local -A opt_args"
     print "_arguments -s \\"

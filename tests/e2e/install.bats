@@ -125,6 +125,13 @@ complete_bash() {
     [ "$(complete_bash seedancefs --archive = al)" = always ]
     [ "$(complete_bash seedancefs --archive =)" = "$(printf 'expiry\nalways\nnever')" ]
     [ "$(complete_bash seedancefs --model '')" = "$(printf 'doubao-seedance-2.0\ndoubao-seedance-2.0-fast')" ]
+    mkdir "$DIR/in/models"
+    echo '{"usd_per_second": {"720p": "1"}}' >"$DIR/in/models/seedance-3.json"
+    PATH=$ROOT/$BUILD:$PATH
+    [ "$(complete_bash seedancefs --models models --model seedance)" = seedance-3 ]
+    [ "$(complete_bash seedancefs --models = models --model = dou)" = "$(printf 'doubao-seedance-2.0\ndoubao-seedance-2.0-fast')" ]
+    [ "$(complete_bash seedancefs --models nowhere --model dou | wc -l)" -eq 2 ]
+    rm -r "$DIR/in/models"
     [ "$(complete_bash seedancefs --api-key-file some | sort)" = "$(printf 'some.key\nsomewhere')" ]
     [ "$(complete_bash seedancefs --data-dir so)" = somewhere ]
     [ "$(complete_bash seedancefs --arc)" = --archive ]
@@ -153,6 +160,12 @@ complete_bash() {
     [ "$(complete_zsh 'seedancefs --data-dir so')" = 'seedancefs --data-dir somewhere/' ]
     [ "$(complete_zsh 'seedancefs --api-key-file some.')" = 'seedancefs --api-key-file some.key' ]
     [ "$(complete_zsh 'seedancefs --log-level deb')" = 'seedancefs --log-level debug' ]
+    mkdir "$DIR/in/models"
+    echo '{"usd_per_second": {"720p": "1"}}' >"$DIR/in/models/seedance-3.json"
+    PATH=$ROOT/$BUILD:$PATH
+    [ "$(complete_zsh 'seedancefs --model doubao-seedance-2.0-')" = 'seedancefs --model doubao-seedance-2.0-fast' ]
+    [ "$(complete_zsh 'seedancefs --models=models --model see')" = 'seedancefs --models=models --model seedance-3' ]
+    [ "$(complete_zsh 'seedancefs --models models --model see')" = 'seedancefs --models models --model seedance-3' ]
     [ "$(complete_zsh 'seedancefs --foreg')" = 'seedancefs --foreground' ]
     [ "$(complete_zsh 'seedancefs -o budg')" = 'seedancefs -o budget=' ]
 }
