@@ -54,7 +54,7 @@ creates() { count_requests create; echo "$COUNT"; }
     body 2 | jq -e '.video_durations == [5]'
     jq -e '.video_url == "../shot-1/output.mp4" and has("video_durations") == false' "$J/shot-2/request.json"
     fails grep -q X-Tos "$J"/*/request.json "$J"/*/log
-    grep -q 'class="from">from <a href="#job-[0-9]*">shot-1</a>' "$MNT/index.html"
+    grep -q 'class="chain">from <a href="#job-[0-9]*">shot-1</a>' "$MNT/index.html"
     jq -e '.waiting == "0.00"' "$MNT/spend.json"
     fails grep -q follow "$J/shot-1/cost"
     [ ! -e "$J/shot-2/error" ]

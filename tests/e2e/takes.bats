@@ -62,7 +62,7 @@ spent() { jq -r '.attempts | length' "$MNT/spend.json"; }
     [ "$(stat -c %h "$J/cat/takes/1.mp4")" -eq 1 ]
     [ "$(jq -c '[.take, [.takes[].take]]' "$J/cat/status.json")" = '[2,[1,2]]' ]
     [ "$(spent)" -eq 2 ]
-    grep -q '· take 2 of 2' "$MNT/index.html"
+    grep -q '>take 2 of 2 <a class="take"' "$MNT/index.html"
     [ "$(body 1)" = "$(body 2)" ]
     # The same after a restart, and read anew.
     restart_fs
