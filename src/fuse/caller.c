@@ -16,6 +16,8 @@
 #include "seedancefs/base/cleanup.h"
 #include "seedancefs/base/number.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -118,6 +120,59 @@ bool caller_is_creating_below(const struct caller_open_call *call, const char *n
         component = rest;
     }
     return false;
+}
+
+/* The session of a process, from /proc/PID/stat: after the name in brackets come the state, the parent,
+ * the group and the session. -1: it is gone. */
+static long session_get(pid_t pid)
+{
+    char line[1024];
+    long session = -1;
+    const char *end = read_proc(pid, "stat", line, sizeof(line)) ? strrchr(line, ')') : NULL;
+    return end && sscanf(end + 1, " %*c %*d %*d %ld", &session) == 1 ? session : -1;
+}
+
+/* Whether a descriptor is of this inode. One that has been closed meanwhile is not. */
+static bool descriptor_is_of(int fdinfo, const char *number, uint64_t ino)
+{
+    char text[512];
+    CLEANUP_CLOSE int fd = openat(fdinfo, number, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+    if (n <= 0)
+        return false;
+    text[n] = '\0';
+    const char *line = strstr(text, "\nino:");
+    return !line || strtoull(line + strlen("\nino:"), NULL, 10) == ino;
+}
+
+static bool process_has_open(pid_t pid, long session, uint64_t ino)
+{
+    char path[64];
+    bool is_open = false;
+    (void)snprintf(path, sizeof(path), "/proc/%d/fdinfo", (int)pid);
+    DIR *descriptors = opendir(path);
+    if (!descriptors)
+        return (errno == EACCES || errno == EPERM) && session_get(pid) == session;
+    for (struct dirent *entry; !is_open && (entry = readdir(descriptors)) != NULL;)
+        is_open =
+            entry->d_name[0] != '.' && descriptor_is_of(dirfd(descriptors), entry->d_name, ino);
+    (void)closedir(descriptors);
+    return is_open;
+}
+
+bool caller_file_is_open(pid_t tid, uint64_t ino)
+{
+    long session = session_get(tid);
+    bool is_open = false;
+    DIR *processes = opendir("/proc");
+    if (!processes)
+        return true;
+    for (struct dirent *entry; !is_open && (entry = readdir(processes)) != NULL;) {
+        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+        is_open = pid > 0 && process_has_open(pid, session, ino);
+    }
+    (void)closedir(processes);
+    return is_open;
 }
 
 static uint64_t status_mask(const char *status, const char *key)

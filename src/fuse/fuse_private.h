@@ -3,6 +3,7 @@
  *   session.c  start, mounting, the queue of requests, end
  *   ops.c      one thin function per operation
  *   lookups.c  lookups, and those that wait until their caller is inspected
+ *   flushes.c  flushes, and those that wait until it is known whether they are the last
  *   opens.c    opens, and those that wait until their file is made
  *   reads.c    reads, and those that must wait
  *   xattrs.c   extended attributes
@@ -24,6 +25,7 @@
 struct request;
 struct lookup;
 struct opening;
+struct flush;
 struct poller;
 
 struct session {
@@ -35,6 +37,7 @@ struct session {
     struct request *requests; /* parked reads */
     struct lookup *lookups;   /* parked lookups */
     struct opening *openings; /* parked opens */
+    struct flush *flushes;    /* parked flushes */
     struct poller *pollers;   /* handles by which the kernel wakes pollers */
     pid_t emitter;            /* 0: none; see session_emitter_set() */
     uint64_t raising_parent;
@@ -66,6 +69,7 @@ bool is_emitter(fuse_req_t req);
 struct tree_handle *handle_of(const struct fuse_file_info *fi);
 
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
+void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void file_info_fill(struct fuse_file_info *fi, const struct tree_open_result *opened);
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi);
@@ -87,6 +91,7 @@ void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
 void parked_state_log(const struct session *session, const char *kind, fuse_ino_t ino,
                       int64_t began_ms);
 int64_t session_now_ms(const struct session *session);
+void flushes_state_log(const struct session *session);
 void opens_state_log(const struct session *session);
 void reads_state_log(const struct session *session);
 void lookups_state_log(const struct session *session);
@@ -104,5 +109,7 @@ enum dropped_kind dropped_request_kind(const void *request, size_t len, uint64_t
 void opens_end(struct session *session);
 void reads_end(struct session *session);
 void lookups_end(struct session *session);
+/* Replies success to every parked flush: the release has the verdict. */
+void flushes_end(struct session *session);
 
 #endif

@@ -13,14 +13,21 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-typedef void inspection_fn(void *context, bool is_creating);
+/* What is asked about a thread. */
+struct inspection_question {
+    pid_t tid;
+    const char *name; /* ino 0: is it about to create something below this name? Lent */
+    uint64_t
+        ino; /* has it just closed the last descriptor of this file? See caller_file_is_open() */
+};
+
+typedef void inspection_fn(void *context, bool is_so);
 
 struct inspection {
     struct inspector *inspector; /* NULL: not under way */
     uint64_t id;
-    pid_t tid;
-    const char *name; /* lent */
-    bool is_asked;    /* the question was sent to the process */
+    struct inspection_question question;
+    bool is_asked; /* the question was sent to the process */
     inspection_fn *fn;
     void *context;
     struct timer deadline;
@@ -28,11 +35,11 @@ struct inspection {
     struct inspection *prev;
 };
 
-/* Asks whether `tid` is about to create something below `name`, which is lent until the result
- * comes. On failure (also if `inspector` is NULL) the answer cannot be known, and fn is not
- * called. */
-int inspection_start(struct inspection *inspection, struct inspector *inspector, pid_t tid,
-                     const char *name, inspection_fn *fn, void *context) NODISCARD;
+/* The name is lent until the result comes. On failure (also if `inspector` is NULL) the answer cannot
+ * be known, and fn is not called. An answer that does not come in time is no. */
+int inspection_start(struct inspection *inspection, struct inspector *inspector,
+                     const struct inspection_question *question, inspection_fn *fn,
+                     void *context) NODISCARD;
 
 /* Does nothing when it is not under way. */
 void inspection_cancel(struct inspection *inspection);

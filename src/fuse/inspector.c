@@ -42,13 +42,14 @@ enum {
 
 struct question {
     uint64_t id;
+    uint64_t ino; /* see struct inspection_question */
     pid_t tid;
     char name[TEXT_NAME_MAX + 1]; /* sent up to its terminating NUL */
 };
 
 struct result {
     uint64_t id;
-    bool is_creating;
+    bool is_so;
 };
 
 struct inspector {
@@ -59,22 +60,24 @@ struct inspector {
     struct inspection *inspections; /* under way */
 };
 
-static void result_send(uint64_t id, bool is_creating)
+static void result_send(uint64_t id, bool is_so)
 {
     struct result result;
     memset(&result, 0, sizeof(result)); /* also the padding */
     result.id = id;
-    result.is_creating = is_creating;
+    result.is_so = is_so;
     (void)send(CHILD_SOCKET_FD, &result, sizeof(result), MSG_NOSIGNAL);
 }
 
+/* `call` is NULL for a question about a file. */
 static _Noreturn void look(const struct question *question, const struct caller_open_call *call,
                            pid_t parent)
 {
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)alarm(LOOK_S);
     if (getppid() == parent)
-        result_send(question->id, caller_is_creating_below(call, question->name));
+        result_send(question->id, call ? caller_is_creating_below(call, question->name)
+                                       : !caller_file_is_open(question->tid, question->ino));
     _exit(0);
 }
 
@@ -109,9 +112,10 @@ static void child_work(void *context UNUSED)
     if (!child_signals_prepare(&waiting))
         return;
     while (question_wait(&question, &looks, &waiting)) {
-        pid_t pid = caller_open_call_get(question.tid, &call) ? fork() : -1;
+        bool is_file = question.ino != 0;
+        pid_t pid = is_file || caller_open_call_get(question.tid, &call) ? fork() : -1;
         if (pid == 0)
-            look(&question, &call, self);
+            look(&question, is_file ? NULL : &call, self);
         if (pid < 0)
             result_send(question.id, false);
         else
@@ -119,10 +123,10 @@ static void child_work(void *context UNUSED)
     }
 }
 
-static void inspection_end(struct inspection *inspection, bool is_creating)
+static void inspection_end(struct inspection *inspection, bool is_so)
 {
     inspection_cancel(inspection);
-    inspection->fn(inspection->context, is_creating);
+    inspection->fn(inspection->context, is_so);
 }
 
 static struct inspection *inspection_find(const struct inspector *inspector, uint64_t id)
@@ -135,11 +139,13 @@ static struct inspection *inspection_find(const struct inspector *inspector, uin
 static bool question_send(const struct inspector *inspector, const struct inspection *inspection)
 {
     struct question question;
-    size_t bytes = strlen(inspection->name) + 1;
+    const struct inspection_question *asked = &inspection->question;
+    size_t bytes = strlen(asked->name) + 1;
     memset(&question, 0, offsetof(struct question, name));
     question.id = inspection->id;
-    question.tid = inspection->tid;
-    memcpy(question.name, inspection->name, bytes);
+    question.ino = asked->ino;
+    question.tid = asked->tid;
+    memcpy(question.name, asked->name, bytes);
     bytes += offsetof(struct question, name);
     return send(inspector->child.socket_fd, &question, bytes, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
 }
@@ -164,7 +170,7 @@ static bool results_take(struct inspector *inspector)
            (ssize_t)sizeof(result)) {
         struct inspection *inspection = inspection_find(inspector, result.id);
         if (inspection) /* otherwise it is late */
-            inspection_end(inspection, result.is_creating);
+            inspection_end(inspection, result.is_so);
     }
     bool is_alive = n < 0 && (errno == EAGAIN || errno == EINTR);
     questions_send(inspector);
@@ -193,17 +199,16 @@ void inspection_cancel(struct inspection *inspection)
     inspection->inspector = NULL;
 }
 
-int inspection_start(struct inspection *inspection, struct inspector *inspector, pid_t tid,
-                     const char *name, inspection_fn *fn, void *context)
+int inspection_start(struct inspection *inspection, struct inspector *inspector,
+                     const struct inspection_question *question, inspection_fn *fn, void *context)
 {
     if (!inspector || inspector->is_gone)
         return -EPIPE;
-    if (tid <= 0 || strlen(name) > TEXT_NAME_MAX)
+    if (question->tid <= 0 || strlen(question->name) > TEXT_NAME_MAX)
         return -EINVAL;
     *inspection = (struct inspection){.inspector = inspector,
                                       .id = ++inspector->last_id,
-                                      .tid = tid,
-                                      .name = name,
+                                      .question = *question,
                                       .fn = fn,
                                       .context = context};
     DL_APPEND(inspector->inspections, inspection);

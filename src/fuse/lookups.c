@@ -60,8 +60,10 @@ static int lookup_park(fuse_req_t req, fuse_ino_t parent, const char *name)
     lookup->parent = parent;
     lookup->began_ms = session_now_ms(session);
     memcpy(lookup->name, name, len + 1);
-    if (inspection_start(&lookup->inspection, session->settings.inspector, fuse_req_ctx(req)->pid,
-                         lookup->name, lookup_end, lookup) < 0) {
+    const struct inspection_question question = {.tid = fuse_req_ctx(req)->pid,
+                                                 .name = lookup->name};
+    if (inspection_start(&lookup->inspection, session->settings.inspector, &question, lookup_end,
+                         lookup) < 0) {
         free(lookup);
         return -ENOENT;
     }

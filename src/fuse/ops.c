@@ -211,12 +211,6 @@ static void op_write(fuse_req_t req, fuse_ino_t ino UNUSED, const char *bytes, s
         fuse_reply_write(req, size);
 }
 
-static void op_flush(fuse_req_t req, fuse_ino_t ino UNUSED, struct fuse_file_info *fi)
-{
-    session_of(req)->is_request_taken = true;
-    reply_error(req, "flush", tree_flush(handle_of(fi)));
-}
-
 static void op_fsync(fuse_req_t req, fuse_ino_t ino UNUSED, int is_data_only UNUSED,
                      struct fuse_file_info *fi)
 {

@@ -71,6 +71,7 @@ void session_state_log(const struct session *session)
     opens_state_log(session);
     reads_state_log(session);
     lookups_state_log(session);
+    flushes_state_log(session);
     polls_state_log(session);
 }
 
@@ -129,6 +130,7 @@ bool session_disconnect(struct session *session)
     opens_end(session);
     reads_end(session);
     lookups_end(session);
+    flushes_end(session);
     /* libfuse takes this end of a pipe for a dead connection, and does not unmount
      * (fuse_kern_unmount()). Without the pipe libfuse tries to unmount in vain, and says so. */
     if (pipe2(ends, O_CLOEXEC) < 0)
@@ -146,6 +148,7 @@ struct session *session_free(struct session *session)
     opens_end(session);
     reads_end(session);
     lookups_end(session);
+    flushes_end(session);
     metrics_end(session);
     if (session->is_mounted)
         fuse_session_unmount(session->fuse);

@@ -348,5 +348,6 @@ int job_prompt_report(struct job_file *file, const char *name, struct job *shown
         r = -ERR_PROMPT_INVALID;
     if (r == -ERR_PROMPT_INVALID || r == -ERR_BUDGET)
         report_show(shown, &reading);
-    return r == -ERR_JSON_INCOMPLETE || r == -ENODATA ? 0 : r;
+    bool is_told = r == -ERR_JSON_INCOMPLETE && when == JOB_REPORT_CLOSE;
+    return (r == -ERR_JSON_INCOMPLETE && !is_told) || r == -ENODATA ? 0 : r;
 }

@@ -188,7 +188,7 @@ static int text_judge(struct jobs *jobs, const struct buf *text, bool is_final)
     CLEANUP(prompt_report_fini) struct prompt_report report = {0};
     int r = text_check(jobs, text, &values, &report);
     if (r == -ERR_JSON_INCOMPLETE && !is_final)
-        return 0;
+        return r;
     if (r == 0 && is_final)
         r = defaults_replace(jobs, text, &values);
     if (r < 0)
@@ -239,11 +239,12 @@ static int bytes_write(struct draft *draft, const void *bytes, size_t len, int64
     return r;
 }
 
-static int bytes_report(struct draft *draft, bool is_closing UNUSED)
+static int bytes_report(struct draft *draft, bool is_closing)
 {
     struct jobs *jobs = draft->owner;
-    return draft->write_result ? draft->write_result
-                               : text_judge(jobs, &jobs->defaults->bytes, false);
+    int r =
+        draft->write_result ? draft->write_result : text_judge(jobs, &jobs->defaults->bytes, false);
+    return r == -ERR_JSON_INCOMPLETE && !is_closing ? 0 : r;
 }
 
 static int bytes_sync(struct draft *draft)

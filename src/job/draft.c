@@ -89,11 +89,13 @@ int draft_flush(struct draft *draft)
     if (is_verdict(r))
         return r; /* the release will come to the same verdict */
     /* The commit happens at the release, which cannot report an error any more. */
-    if (r == 0)
+    bool is_incomplete = r == -ERR_JSON_INCOMPLETE;
+    if (r == 0 || is_incomplete)
         r = draft->ops->sync(draft);
     /* A writer that was told that its close failed will write again. The text must not be used
      * until then. */
-    return draft->flush_result = r;
+    draft->flush_result = r;
+    return r == 0 && is_incomplete ? -ERR_JSON_INCOMPLETE : r;
 }
 
 void draft_write_dropped(struct draft *draft, bool is_flush)

@@ -400,10 +400,11 @@ static int rename_check(struct job_file *file, struct job *job, const char *name
     if (r < 0)
         return r;
     /* A file that is still being written is judged when it is closed. */
-    if (is_prompt_of(job, name))
-        return job_prompt_report(file, name, job,
-                                 file->draft.writers ? JOB_REPORT_CLOSE : JOB_REPORT_COMPLETE);
-    return 0;
+    r = is_prompt_of(job, name)
+            ? job_prompt_report(file, name, job,
+                                file->draft.writers ? JOB_REPORT_CLOSE : JOB_REPORT_COMPLETE)
+            : 0;
+    return r == -ERR_JSON_INCOMPLETE ? 0 : r;
 }
 
 static int file_order(const struct job_file *a, const struct job_file *b)

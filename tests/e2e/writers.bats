@@ -760,3 +760,40 @@ open(sys.argv[1], "wb").write(text)' "$DIR/large"
     wait_status job succeeded
     sent 1 '.duration == 6'
 }
+
+# S-WRITE-21: When the last descriptor of prompt.json or defaults.json is closed and the JSON in it ends too early, close(2)
+#   fails with EINVAL where the kernel shows that no process has another descriptor of it (/proc/PID/fdinfo, Linux 5.14 and
+#   later). Closing one of several never fails because of that.
+@test "S-WRITE-21: the last close of an incomplete text fails" {
+    local J=$MNT/jobs
+    fails /bin/sh -c "exec /bin/echo '{\"prompt\": \"x\"' >'$J/one/prompt.json'"
+    has 'the text ends too early' "$J/one/error"
+    fails cp <(echo '{"prompt"') "$J/two/prompt.json"
+    fails bash -c "set -o pipefail; echo '{\"prompt\"' | tee '$J/three/prompt.json'"
+    fails "$PYTHON" -c "with open('$J/four/prompt.json', 'w') as file: file.write('{')"
+    fails dd if=<(echo '{') of="$J/five/prompt.json" status=none
+    fails /bin/sh -c "exec /bin/echo '{\"duration\"' >'$MNT/defaults.json'"
+    for job in one two three four five; do [ "$(cat "$J/$job/status")" = invalid ]; done
+    # One of several: in the same process, in its parent, in a child that outlives it.
+    { /bin/echo '{'; /bin/echo '"prompt": "a"'; /bin/echo '}'; } >"$J/a/prompt.json"
+    exec 7>"$J/b/prompt.json"
+    /bin/echo '{"prompt":' >&7
+    /bin/echo '"b"}' >&7
+    exec 7>&-
+    "$PYTHON" -c '
+import os, sys, time
+fd = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT)
+os.write(fd, b"{\"prompt\": ")
+other = os.dup(fd)
+os.close(fd)
+if os.fork() == 0:
+    time.sleep(0.3)
+    os.write(other, b"\"c\"}")
+    os.close(other)
+    os._exit(0)
+os.close(other)' "$J/c/prompt.json"
+    for job in a b c; do wait_status $job succeeded; done
+    # Written again, it is an order.
+    echo '{"prompt": "x"}' >"$J/one/prompt.json"
+    wait_status one succeeded
+}

@@ -1,7 +1,8 @@
 /*
  * What: a child process that looks at the thread behind a request and finds out whether it is about
- * to create something below a name. It reads the thread's memory, and a caller can make that block
- * for ever.
+ * to create something below a name, or whether it has closed the last descriptor of a file. It reads
+ * the thread's memory, and a caller can make that block for ever; and it goes through the descriptors
+ * of all processes, which takes milliseconds.
  * Lifetime: inspector_new() before the mount is made and before the key is read;
  * inspector_process() whenever inspector_fd() is readable; inspector_free() after the session that
  * uses it. The process ends with the program, however the program ends.

@@ -27,7 +27,7 @@ struct draft_ops {
     int (*write)(struct draft *draft, const void *bytes, size_t len, int64_t offset);
     int (*resize)(struct draft *draft, int64_t size);
     /* -ERR_PROMPT_INVALID or -ERR_BUDGET, and shown to the user, when no further byte can make the
-     * text right. */
+     * text right. When it is being closed, -ERR_JSON_INCOMPLETE if more bytes can. */
     int (*report)(struct draft *draft, bool is_closing);
     /* Finds out whether the disk takes what the commit will write. */
     int (*sync)(struct draft *draft);
@@ -54,7 +54,8 @@ void draft_begin(struct draft *draft, int64_t end);
 int draft_write(struct draft *draft, const void *bytes, size_t len, int64_t offset) NODISCARD;
 /* Without a writer this is a whole writing. */
 int draft_truncate(struct draft *draft, int64_t size) NODISCARD;
-/* What close(2) should report. Never commits: one open file sees several. */
+/* What close(2) should report. Never commits: one open file sees several. -ERR_JSON_INCOMPLETE: it
+ * should if this was the last one. */
 int draft_flush(struct draft *draft) NODISCARD;
 /* A write or a flush failed with -ENOMEM before it came here. */
 void draft_write_dropped(struct draft *draft, bool is_flush);

@@ -663,9 +663,32 @@ static void test_file__a_directory_made_anew_proves_nothing(void **state UNUSED)
     directory_remove(elsewhere);
 }
 
+/* One of several writers has not written all yet; of the last one the layer above finds out whether it
+ * has another descriptor. */
+static void test_file__a_flush_says_that_the_text_ends_too_early(void **state UNUSED)
+{
+    struct world w;
+    world_init(&w);
+    struct job *job = job_make_named(&w, "cat");
+    struct job_file *file = file_made(job, JOB_PROMPT_NAME);
+    assert_int_equal(job_file_open(file, true, false), 0);
+    assert_int_equal(job_file_flush(file), 0); /* nothing was written */
+    assert_int_equal(file_put(file, "{\"prompt\": ", 0), 0);
+    assert_int_equal(job_file_flush(file), 0);
+    job_file_close(file, true);
+    assert_int_equal(job_file_flush(file), -ERR_JSON_INCOMPLETE);
+    assert_null(job_problem_get(job));
+    assert_int_equal(file_put(file, "\"x\"}", 11), 0); /* it was not the last one */
+    assert_int_equal(job_file_flush(file), 0);
+    job_file_close(file, true);
+    assert_state(job, JOB_WAITING);
+    world_fini(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_file__a_flush_says_that_the_text_ends_too_early),
         cmocka_unit_test(test_file__what_a_closed_prompt_holds_decides_the_state),
         cmocka_unit_test(test_file__nothing_is_sent_before_the_last_writer_has_closed),
         cmocka_unit_test(test_file__opening_reading_and_syncing_never_submit),
