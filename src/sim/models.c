@@ -82,6 +82,7 @@ static int model_add(const char *name, const char *text)
         return -EINVAL;
     struct model *model = &models[place];
     *model = (struct model){.name = name,
+                            .tree = root,
                             .is_auto = cJSON_IsTrue(parameter(root, "duration", "auto")),
                             .resolutions = prices,
                             .ratios = listed != NULL ? listed : cJSON_Parse(ratios)};

@@ -18,6 +18,7 @@ enum { MODEL_KINDS = 3 };
 
 struct model {
     const char *name;
+    const cJSON *tree; /* of the file, in which the next two lie */
     double duration_min, duration_max, duration_default;
     bool is_auto; /* the duration -1: the service chooses */
     const cJSON *resolutions;
