@@ -14,7 +14,7 @@ progress() { cat "$J/$1/progress"; }
 @test "S-PROGRESS-1 S-PROGRESS-2: a line for people, numbers for scripts, in every state" {
     mount_fs
     mkdir "$J/draft"
-    [ "$(progress draft)" = '[--------------------]   0 %  draft' ]
+    [ "$(progress draft)" = '[--------------------]   0 %  draft: no prompt.json yet' ]
     # Nothing was ever seen, so it is what the service's users say: minutes.
     echo '{"prompt": "long [[seconds=30]]"}' >"$J/long/prompt.json"
     wait_status long running
