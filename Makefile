@@ -2,7 +2,7 @@
 # Variants live side by side under build/: `make V=asan`, `make V=clang`, `make V=checked`.
 # SHOW=1 shows the commands.
 
-VERSION := 0.1.0
+VERSION := 0.2.0
 V       ?= release
 PREFIX  ?= /usr/local
 DESTDIR ?=

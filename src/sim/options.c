@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SIM_VERSION "0.1.0"
+#define SIM_VERSION SEEDANCEFS_VERSION
 
 enum option_kind {
     OPTION_FLAG,

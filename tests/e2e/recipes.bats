@@ -637,3 +637,68 @@ END
     done
     [ "$(creates)" -eq 2 ]
 }
+
+@test "README: play with the simulator" {
+    DOCUMENT=$ROOT/README.md
+    export HOME=$DIR/home
+    mkdir -p "$HOME"
+    block play.sh
+    ln -s "${SEEDANCEFS%/*}" build
+    # Another port, because somebody may use that one; time to start; and an end.
+    sed -i "s/8080/$((20000 + $$ % 20000))/g; s/seedance-sim /seedance-sim --die-with-parent /
+        s/--generation-seconds 5 &/--generation-seconds 0.5 --queue-seconds 0 \& sleep 1/; s/--budget/--settle 0 --budget/" play.sh
+    echo 'cat ~/seedance-play/jobs/cat/cost; fusermount3 -u ~/seedance-play; kill $!' >>play.sh
+    run dash play.sh 3>&-
+    echo "$output" >&2; [[ $output == *succeeded* ]]
+    [[ $output == *'1.00 USD (by the video'* ]]
+}
+
+@test "RUNNING: undo of rm" {
+    DOCUMENT=$ROOT/docs/RUNNING.md
+    mount_fs
+    make_job cat
+    rm -r "$J/cat"
+    sh_block undo-rm.sh >shown
+    grep -q '^cat cgt-' shown
+    wait_status cat succeeded
+    [ "$(creates)" -eq 1 ]
+}
+
+@test "RUNNING: the mount over HTTP, without addresses and commands" {
+    command -v rclone >/dev/null || skip "rclone is not installed"
+    DOCUMENT=$ROOT/docs/RUNNING.md
+    mount_fs
+    make_job cat
+    wait_until 10 test -e "$J/cat/cover.jpg"
+    block http.sh
+    local port=$((20000 + ($$ + 7) % 20000))
+    sed -i "s/8088/$port/; 1s/^/exec /" http.sh
+    dash http.sh >served 2>&1 3>&- &
+    RCLONE_PID=$!
+    local url=http://127.0.0.1:$port
+    wait_until 20 curl -sf -o page "$url/index.html"
+    grep -q 'data-state="succeeded"' page
+    curl -sf -o video "$url/jobs/cat/output.mp4"
+    cmp video "$J/cat/output.mp4"
+    [ "$(curl -s -o part -w '%{http_code}' -r 100-199 "$url/videos/cat.mp4")" = 206 ]
+    cmp part <(tail -c +101 "$J/cat/output.mp4" | head -c 100)
+    for file in jobs/cat/output.url jobs/cat/ctl jobs/cat/wait events; do
+        [ "$(curl -s -o /dev/null -w '%{http_code}' -m 10 "$url/$file")" = 404 ]
+    done
+    [ "$(curl -s -o /dev/null -w '%{http_code}' -X PUT -d x "$url/jobs/x/prompt.json")" != 200 ]
+    fails curl -sf -X DELETE "$url/jobs/cat/output.mp4"
+    [ -e "$J/cat/output.mp4" ]
+    kill "$RCLONE_PID"
+    wait "$RCLONE_PID" || true
+    [ "$(creates)" -eq 1 ]
+}
+
+@test "a film is watched in its order" {
+    command -v mpv >/dev/null || skip "mpv is not installed"
+    mount_fs
+    for n in 10 2 1; do make_job "shot-$n"; done
+    block watch.sh
+    sed -i 's/mpv /mpv --no-config --vo=null --ao=null --speed=50 /' watch.sh
+    dash watch.sh >shown
+    [ "$(sed -n 's|^Playing: .*/||p' shown | tr '\n' ' ')" = 'shot-1.mp4 shot-2.mp4 shot-10.mp4 ' ]
+}
