@@ -8,7 +8,7 @@ build="gcc libc6-dev make pkg-config libfuse3-dev fuse3 libcurl4-openssl-dev lib
        libsqlite3-dev uthash-dev libxxhash-dev libmicrohttpd-dev"
 check="libcmocka-dev bats curl jq ffmpeg file vim-tiny rsync procps util-linux strace sqlite3 git python3"
 tests="$check clang libclang-rt-14-dev clang-format clang-tidy cppcheck
-       zsh dash nano sudo patch e2fsprogs fio openssl python3-prometheus-client man-db mandoc bsdextrautils dpkg-dev systemd
+       zsh fish mpv dash nano sudo patch e2fsprogs fio openssl python3-prometheus-client man-db mandoc bsdextrautils dpkg-dev systemd
        chromium-headless-shell ffmpegthumbnailer zip inotify-tools attr python3-jsonschema xvfb pcmanfm thunar xdotool xclip
        x11-apps dbus-daemon rclone"
 # Samba's server and Prometheus, which has promtool, would be started, for everybody in the network to see, plocate's timer,

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Makes what is installed beside the programs, from the programs themselves:
 #   build-share.sh OUT SHARE BINDIR      OUT has the programs, SHARE gets the rest, BINDIR is where they will be
-# Man pages (their OPTIONS are what --help prints, the table of errors that of docs/SEMANTICS.md), completions for bash
-# and zsh, systemd units.
+# Man pages (their OPTIONS are what --help prints, the table of errors that of docs/SEMANTICS.md), completions for bash,
+# zsh and fish, systemd units.
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
 here=$root/scripts/packaging
@@ -10,7 +10,7 @@ out=$1
 share=$2
 bindir=$3
 rm -rf "$share"
-mkdir -p "$share/man" "$share/bash" "$share/zsh" "$share/systemd/system" "$share/systemd/user"
+mkdir -p "$share/man" "$share/bash" "$share/zsh" "$share/fish" "$share/systemd/system" "$share/systemd/user"
 
 # options FORM PROGRAM   in that form. The widths are those of the programs' columns of options.
 options() {
@@ -37,6 +37,7 @@ done
 for program in seedancefs seedance-sim; do
     options bash $program >"$share/bash/$program"
     options zsh $program >"$share/zsh/_$program"
+    options fish $program >"$share/fish/$program.fish"
 done
 for unit in "$here"/systemd/*/*.service; do
     [ -e "$unit" ] || continue

@@ -25,6 +25,8 @@ table() {
 644 $share/bash/seedance-sim $PREFIX/share/bash-completion/completions
 644 $share/zsh/_seedancefs $ZSHDIR
 644 $share/zsh/_seedance-sim $ZSHDIR
+644 $share/fish/seedancefs.fish $PREFIX/share/fish/vendor_completions.d
+644 $share/fish/seedance-sim.fish $PREFIX/share/fish/vendor_completions.d
 644 $share/systemd/system/seedancefs@.service $PREFIX/lib/systemd/system
 644 $share/systemd/user/seedancefs.service $PREFIX/lib/systemd/user
 644 $share/systemd/user/seedancefs@.service $PREFIX/lib/systemd/user

@@ -1,5 +1,5 @@
 # Turns `PROGRAM --help`, which the one table of options prints, into what else has to list the options:
-#   PROGRAM --help | awk -v form=mdoc|bash|zsh|names -v program=PROGRAM -v width=WIDTH -f options.awk
+#   PROGRAM --help | awk -v form=mdoc|bash|zsh|fish|names -v program=PROGRAM -v width=WIDTH -f options.awk
 # `width` is that of the column of options. An argument's name says what completes it: FILE, DIR, words between bars
 # (expiry|always|never), MODEL (the line "Models:" has them; with --models DIR before it, the program is asked again).
 
@@ -244,8 +244,52 @@ function zsh(    i, tail) {
     }
 }
 
+function fish_text(text) {
+    gsub(/\\/, "\\\\", text)
+    gsub(/'/, "\\'", text)
+    return "'" text "'"
+}
+
+# A line for each option; -x: its argument is no file, -r: it may be one, -f: nothing else is one.
+function fish(    i, line) {
+    me = program
+    gsub(/-/, "_", me)
+    print "# fish completion for " program ", made from its --help"
+    if (models != "") {
+        print "function __" me "_models"
+        print "    set -l words (commandline -opc)"
+        print "    set -l at (contains -i -- --models $words)"
+        print "    set -l directory (string replace -f -- --models= '' $words)"
+        print "    test -n \"$at\"; and set directory $words[(math $at + 1)]"
+        print "    set -l known"
+        print "    test -n \"$directory\""
+        print "    and set known (eval $words[1] --models (string escape -- $directory[1]) --help 2>/dev/null | string match -rg '^Models: (.*)\\.$')"
+        print "    test -n \"$known\"; or set known " fish_text(models)
+        print "    string split -n ' ' -- (string replace -a , '' -- $known)"
+        print "end"
+    }
+    for (i = 1; i <= rows; i++) {
+        line = "complete -c " program (letter[i] != "" ? " -s " letter[i] : "") " -l " name[i]
+        if (argument[i] == "MODEL")
+            line = line " -x -a '(__" me "_models)'"
+        else if (argument[i] == "FILE")
+            line = line " -r -F"
+        else if (argument[i] == "DIR")
+            line = line " -x -a '(__fish_complete_directories)'"
+        else if (words_of(i) != "")
+            line = line " -x -a " fish_text(words_of(i))
+        else if (letter[i] == "o")
+            line = line " -x -a '(__fish_append , " mount_words() ")'"
+        else if (argument[i] != "")
+            line = line " -x"
+        print line " -d " fish_text(help[i])
+    }
+    print "complete -c " program " -f" (usage ~ /MOUNTPOINT/ ? " -a '(__fish_complete_directories)'" : "")
+}
+
 END {
     if (form == "mdoc") mdoc()
+    else if (form == "fish") fish()
     else if (form == "bash") bash()
     else if (form == "zsh") zsh()
     else names()

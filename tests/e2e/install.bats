@@ -88,7 +88,7 @@ same() { diff "$1" "$2" >&2 || { echo "$1 and $2 differ" >&2; return 1; }; }
     asked --package | grep -x dpkg-dev
 }
 
-# S-INSTALL-2: The man pages, the completions for bash and zsh and `--help` list the same options.
+# S-INSTALL-2: The man pages, the completions for bash, zsh and fish and `--help` list the same options.
 @test "S-INSTALL-2: --help, man page and completions list the same options" {
     share
     for program in seedancefs seedance-sim; do
@@ -104,6 +104,8 @@ same() { diff "$1" "$2" >&2 || { echo "$1 and $2 differ" >&2; return 1; }; }
         zsh -fc '_arguments() { print -rl -- "$@" }; . "$1"' - "$DIR/share/zsh/_$program" 2>/dev/null |
             sed -nE 's/^(\*|\([^)]*\))?(--?[A-Za-z][a-z-]*)[=+]?\[.*/\2/p' | sort >"$DIR/zsh"
         same "$DIR/help" "$DIR/zsh"
+        sed -nE "s/^complete -c $program( -s (.))? -l ([a-z-]+) .*/-\2\n--\3/p" "$DIR/share/fish/$program.fish" | grep -vx -- - | sort >"$DIR/fish"
+        same "$DIR/help" "$DIR/fish"
     done
 }
 
@@ -149,6 +151,30 @@ complete_bash() {
             [[ $output == *'mount point is missing'* ]]
         fi
     done
+}
+
+@test "S-INSTALL-2: what fish completes" {
+    command -v fish >/dev/null || skip "fish is not installed"
+    share
+    export HOME=$DIR/home
+    mkdir -p "$DIR/in/somewhere" "$DIR/in/models" "$HOME"
+    touch "$DIR/in/some.key"
+    echo '{"model": "seedance-3", "usd_per_second": {"720p": "0.30"}}' >"$DIR/in/models/seedance-3.json"
+    cd "$DIR/in"
+    fish_completes() {
+        PATH=${SEEDANCEFS%/*}:$PATH fish --no-config -c 'source $argv[1]; complete -C $argv[2]' "$DIR/share/fish/$1.fish" "$1 $2" |
+            cut -f1 | tr '\n' ' '
+    }
+    [ "$(fish_completes seedancefs --archive=al)" = '--archive=always ' ]
+    [ "$(fish_completes seedancefs '--data-dir so')" = 'somewhere/ ' ]
+    [ "$(fish_completes seedancefs '--api-key-file some.')" = 'some.key ' ]
+    [ "$(fish_completes seedancefs '--log-level deb')" = 'debug ' ]
+    [ "$(fish_completes seedancefs '--model doubao-seedance-2.0-')" = 'doubao-seedance-2.0-fast ' ]
+    [ "$(fish_completes seedancefs '--models models --model see')" = 'seedance-3 ' ]
+    [ "$(fish_completes seedancefs --foreg)" = '--foreground ' ]
+    [ "$(fish_completes seedancefs '-o budg')" = 'budget= ' ]
+    [ "$(fish_completes seedancefs some)" = 'somewhere/ ' ]
+    [ "$(fish_completes seedance-sim --generation)" = '--generation-seconds ' ]
 }
 
 @test "S-INSTALL-2: what zsh completes" {
