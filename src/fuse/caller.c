@@ -132,44 +132,61 @@ static long session_get(pid_t pid)
     return end && sscanf(end + 1, " %*c %*d %*d %ld", &session) == 1 ? session : -1;
 }
 
-/* Whether a descriptor is of this inode. One that has been closed meanwhile is not. */
-static bool descriptor_is_of(int fdinfo, const char *number, uint64_t ino)
+/* The name that the kernel knows for a descriptor: the last component of its link. */
+static bool descriptor_is_named(int descriptors, const char *number, const char *name)
 {
-    char text[512];
-    CLEANUP_CLOSE int fd = openat(fdinfo, number, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+    char path[PATH_MAX];
+    ssize_t n = readlinkat(descriptors, number, path, sizeof(path) - 1);
     if (n <= 0)
         return false;
-    text[n] = '\0';
+    path[n] = '\0';
+    const char *last = strrchr(path, '/');
+    return last && strcmp(last + 1, name) == 0;
+}
+
+/* One that has been closed meanwhile is not of it. */
+static bool descriptor_is_of(pid_t pid, const char *number, uint64_t ino)
+{
+    char file[sizeof("fdinfo/") + 16];
+    char text[512];
+    (void)snprintf(file, sizeof(file), "fdinfo/%.16s", number);
+    if (!read_proc(pid, file, text, sizeof(text)))
+        return false;
     const char *line = strstr(text, "\nino:");
     return !line || strtoull(line + strlen("\nino:"), NULL, 10) == ino;
 }
 
-static bool process_has_open(pid_t pid, long session, uint64_t ino)
+struct open_search {
+    const char *name;
+    uint64_t ino;
+    long session; /* of the caller */
+};
+
+static bool process_has_open(pid_t pid, const struct open_search *search)
 {
     char path[64];
     bool is_open = false;
-    (void)snprintf(path, sizeof(path), "/proc/%d/fdinfo", (int)pid);
+    (void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
     DIR *descriptors = opendir(path);
     if (!descriptors)
-        return (errno == EACCES || errno == EPERM) && session_get(pid) == session;
+        return (errno == EACCES || errno == EPERM) && session_get(pid) == search->session;
     for (struct dirent *entry; !is_open && (entry = readdir(descriptors)) != NULL;)
-        is_open =
-            entry->d_name[0] != '.' && descriptor_is_of(dirfd(descriptors), entry->d_name, ino);
+        is_open = descriptor_is_named(dirfd(descriptors), entry->d_name, search->name) &&
+                  descriptor_is_of(pid, entry->d_name, search->ino);
     (void)closedir(descriptors);
     return is_open;
 }
 
-bool caller_file_is_open(pid_t tid, uint64_t ino)
+bool caller_file_is_open(pid_t tid, const char *name, uint64_t ino)
 {
-    long session = session_get(tid);
+    const struct open_search search = {.name = name, .ino = ino, .session = session_get(tid)};
     bool is_open = false;
     DIR *processes = opendir("/proc");
     if (!processes)
         return true;
     for (struct dirent *entry; !is_open && (entry = readdir(processes)) != NULL;) {
         pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
-        is_open = pid > 0 && process_has_open(pid, session, ino);
+        is_open = pid > 0 && process_has_open(pid, &search);
     }
     (void)closedir(processes);
     return is_open;

@@ -31,14 +31,14 @@ bool caller_open_call_get(pid_t tid, struct caller_open_call *out);
 bool caller_is_creating_below(const struct caller_open_call *call, const char *name);
 
 /*
- * True when a process may have the file of this inode number open, after thread `tid` has closed a
+ * True when a process may have the file of this name and inode number open, after thread `tid` has closed a
  * descriptor of it: another descriptor in the same process, or in a child. The descriptors are those
  * of /proc/PID/fdinfo, whose line "ino:" came with Linux 5.14 (proc_pid_fdinfo(5)); without it the
  * result is true. So it is where a process of the caller's session does not show its descriptors.
- * Another file of this number somewhere else counts, too. Takes milliseconds: do not call it in the
+ * A file of another mount with the same name and number counts, too. Takes milliseconds: do not call it in the
  * loop.
  */
-bool caller_file_is_open(pid_t tid, uint64_t ino);
+bool caller_file_is_open(pid_t tid, const char *name, uint64_t ino);
 
 /* True when thread `tid` is gone, or has a pending signal that will end it. */
 bool caller_is_dying(pid_t tid);

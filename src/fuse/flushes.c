@@ -11,8 +11,10 @@
 
 #include "seedancefs/base/err.h"
 #include "seedancefs/base/table.h"
+#include "seedancefs/base/text.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 struct flush {
@@ -21,6 +23,7 @@ struct flush {
     fuse_req_t req;
     fuse_ino_t ino;
     int64_t began_ms;
+    char name[TEXT_NAME_MAX + 1];
     struct flush *next;
     struct flush *prev;
 };
@@ -41,7 +44,7 @@ static void flush_end(void *context, bool is_last)
 }
 
 /* 0 when the flush is parked. */
-static int flush_park(fuse_req_t req, fuse_ino_t ino)
+static int flush_park(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
     struct session *session = session_of(req);
     struct flush *flush = calloc(1, sizeof(*flush));
@@ -51,8 +54,9 @@ static int flush_park(fuse_req_t req, fuse_ino_t ino)
     flush->req = req;
     flush->ino = ino;
     flush->began_ms = session_now_ms(session);
+    (void)snprintf(flush->name, sizeof(flush->name), "%s", name);
     const struct inspection_question question = {
-        .tid = fuse_req_ctx(req)->pid, .name = "", .ino = ino};
+        .tid = fuse_req_ctx(req)->pid, .name = flush->name, .ino = ino};
     int r = inspection_start(&flush->inspection, session->settings.inspector, &question, flush_end,
                              flush);
     if (r < 0) {
@@ -67,7 +71,7 @@ void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     session_of(req)->is_request_taken = true;
     int r = tree_flush(handle_of(fi));
-    if (r == -ERR_JSON_INCOMPLETE && flush_park(req, ino) == 0)
+    if (r == -ERR_JSON_INCOMPLETE && flush_park(req, ino, tree_handle_name(handle_of(fi))) == 0)
         return;
     reply_error(req, "flush", r == -ERR_JSON_INCOMPLETE ? 0 : r);
 }

@@ -16,9 +16,10 @@
 /* What is asked about a thread. */
 struct inspection_question {
     pid_t tid;
-    const char *name; /* ino 0: is it about to create something below this name? Lent */
-    uint64_t
-        ino; /* has it just closed the last descriptor of this file? See caller_file_is_open() */
+    const char *name; /* lent */
+    /* 0: is it about to create something below that name? Else: has it just closed the last
+     * descriptor of the file with that name and this number? See caller_file_is_open(). */
+    uint64_t ino;
 };
 
 typedef void inspection_fn(void *context, bool is_so);

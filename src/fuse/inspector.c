@@ -76,8 +76,9 @@ static _Noreturn void look(const struct question *question, const struct caller_
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)alarm(LOOK_S);
     if (getppid() == parent)
-        result_send(question->id, call ? caller_is_creating_below(call, question->name)
-                                       : !caller_file_is_open(question->tid, question->ino));
+        result_send(question->id,
+                    call ? caller_is_creating_below(call, question->name)
+                         : !caller_file_is_open(question->tid, question->name, question->ino));
     _exit(0);
 }
 

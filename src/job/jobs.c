@@ -258,7 +258,7 @@ void jobs_limits_set(struct jobs *jobs, const struct job_budget *budget, unsigne
 
 /* Nothing of it was sent. If that cannot be stored now, it is tried again, and the job is not sent
  * before. */
-static void waiting_hold(struct job *job)
+static void unsent_hold(struct job *job)
 {
     struct job_detail *detail;
     int r = job_detail_get(job, &detail);
@@ -281,7 +281,7 @@ void jobs_hold_set(struct jobs *jobs, bool is_hold_wanted)
         return;
     JOBS_FOREACH (jobs, job) {
         if (job->state == JOB_WAITING && !job->is_removed && !job->is_provisional)
-            waiting_hold(job);
+            unsent_hold(job);
     }
     timer_set(jobs->settings.timers, &jobs->resume_timer, JOB_SAVE_AGAIN_MS, jobs_resume, jobs);
 }

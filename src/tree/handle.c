@@ -325,6 +325,11 @@ int tree_flush(struct tree_handle *handle)
     return handle->is_writer ? handle->ops->flush(handle) : 0;
 }
 
+const char *tree_handle_name(const struct tree_handle *handle)
+{
+    return handle->node.file ? handle->node.file->name : DEFAULTS_NAME;
+}
+
 void tree_write_dropped(struct tree_handle *handle, bool is_flush)
 {
     if (handle->ops->write_dropped)

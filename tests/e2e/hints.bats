@@ -57,12 +57,16 @@ progress_is() { [ "$(cat "$J/$1/progress")" = "$2" ] || { cat "$J/$1/progress" >
     [ "$(creates)" -eq 1 ]
     # As an earlier version has left it.
     echo note >"$J/dog/note"
+    fails bash -c "echo '{\"prompt\": 1}' >'$J/fox/prompt.json'"
+    echo note >"$J/fox/note"
     unmount_fs
     sqlite3 "$DATA/jobs.sqlite" "UPDATE file SET name = 'prompt.md' WHERE name = 'note'"
     mount_fs
     status_is dog held
     echo 'another note' >"$J/dog/prompt.md"
+    echo 'another note' >"$J/fox/prompt.md"
     status_is dog held
+    status_is fox invalid
     [ "$(cat "$J/dog/prompt.md")" = 'another note' ]
     sleep 1
     [ "$(creates)" -eq 1 ]

@@ -237,6 +237,10 @@ int tree_xattr_set(struct tree *tree, uint64_t ino, const char *name,
 typedef void tree_metrics_fn(void *context, struct buf *out);
 void tree_metrics_set(struct tree *tree, tree_metrics_fn *fn, void *context);
 
+/* The last component of the path of a file that is written: of the user's file, or defaults.json. Lent
+ * until the next request. */
+const char *tree_handle_name(const struct tree_handle *handle);
+
 int tree_statfs(struct tree *tree, struct statvfs *out) NODISCARD;
 
 #endif

@@ -83,11 +83,47 @@ static void test_hold__an_order_that_cannot_be_stored_sends_nothing(void **state
     world_fini(&w);
 }
 
+/* SIGHUP turns --hold on: what is being connected, what waits for a place, what is sent already. */
+static void test_hold__turning_it_on_holds_what_was_not_sent(void **state UNUSED)
+{
+    for (int is_refused = 0; is_refused < 2; is_refused++) {
+        struct world w;
+        world_init(&w);
+        struct job *sent = job_submitted(&w, "sent");
+        assert_int_equal(call_send(call_of(&w, sent)), 0);
+        struct job *connected = job_submitted(&w, "connected");
+        struct job *settling = job_settling(&w, "settling");
+        unsigned begun = w.api.creates;
+        disk_limit(is_refused);
+        jobs_hold_set(w.jobs, true);
+        assert_null(detail_of(connected)->call);
+        for (int i = 0; i < 3; i++) {
+            jobs_key_changed(w.jobs);
+            world_run(&w, HOUR_MS);
+        }
+        assert_int_equal(w.api.creates, begun);
+        disk_limit(false);
+        world_run(&w, 60 * 1000);
+        assert_state(connected, JOB_HELD);
+        assert_state(settling, JOB_HELD);
+        assert_state(sent, JOB_SUBMITTING);
+        assert_int_equal(w.api.creates, begun);
+        /* Turned off, it orders nothing. */
+        jobs_hold_set(w.jobs, false);
+        world_run(&w, HOUR_MS);
+        assert_state(connected, JOB_HELD);
+        assert_int_equal(w.api.creates, begun);
+        create_accept(call_of(&w, sent), "cgt-1");
+        world_fini(&w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hold__a_copy_that_cannot_be_held_is_not_sent),
         cmocka_unit_test(test_hold__what_a_start_could_not_hold_is_not_sent_by_a_new_key),
+        cmocka_unit_test(test_hold__turning_it_on_holds_what_was_not_sent),
         cmocka_unit_test(test_hold__an_order_that_cannot_be_stored_sends_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
