@@ -117,7 +117,9 @@ int config_reload(const struct file_text *text, struct options *options, struct 
     *out = (struct config_news){.why = ""};
     int r = options_init(&fresh);
     if (r == 0)
-        r = text_apply(options->config, options->is_config_optional, text, &fresh, out->why);
+        /* That it cannot be found now does not take back what it said before. */
+        r = text_apply(options->config, options->is_config_optional && options->configured == 0,
+                       text, &fresh, out->why);
     if (r == -ENOMEM)
         (void)snprintf(out->why, sizeof(out->why), "%s: there is not enough memory.",
                        options->config);

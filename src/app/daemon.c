@@ -343,6 +343,7 @@ static void on_config_text(void *context, const struct file_text *text)
                  options->config);
         return;
     }
+    bool had_budget = options->budget.limit_usd_micros != 0;
     int r = config_reload(text, options, &news);
     if (r < 0) {
         log_error("config.kept", "file=%s why=\"%s\"", options->config, news.why);
@@ -350,6 +351,9 @@ static void on_config_text(void *context, const struct file_text *text)
         return;
     }
     log_info("config.read", "file=%s changed=\"%s\"", options->config, news.changed);
+    if (had_budget && options->budget.limit_usd_micros == 0)
+        log_warn("config.budget", "file=%s why=\"it names no budget any more: there is none now\"",
+                 options->config);
     if (news.restart[0])
         log_warn("config.restart", "file=%s options=\"%s\" why=\"they change at the next start\"",
                  options->config, news.restart);

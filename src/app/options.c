@@ -361,6 +361,8 @@ int options_line_set(struct options *options, const char *name, const char *valu
                         : row->type >= OPTION_FUSE || row->offset == FIELD(config)
                             ? "this option belongs on the command line"
                         : row->argument && !value ? "a value is missing"
+                        : row->type == OPTION_PATH && *value != '/'
+                            ? "in a file a path begins with /"
                         : !row->argument && value ? "it takes no value"
                                                   : NULL;
     if (wrong) {

@@ -26,18 +26,32 @@ static void prompt_problem_clear(struct job *job)
     jobs_changed(job);
 }
 
-/* Whether a file of this name is a prompt there: in `assets` it is a file like any other. */
-static bool is_prompt_of(const struct job *job, const char *name)
+/*
+ * Whether a file that gets this name there becomes a prompt. `moved` is that file; NULL: a new one. In
+ * `assets` it is a file like any other. So is prompt.md beside another prompt, in a job that takes no
+ * prompt now, and in the place of one that is such a file: a note must never become an order. Its
+ * detail is loaded.
+ */
+static bool is_prompt_of(const struct job *job, const char *name, const struct job_file *moved)
 {
-    return job_name_is_prompt(name) && !job->is_assets;
+    if (!job_name_is_prompt(name) || job->is_assets)
+        return false;
+    if (strcmp(name, JOB_PROMPT_MARKDOWN_NAME) != 0)
+        return true;
+    const struct job_file *there = job_file_find(job->detail, name);
+    const struct job_file *prompt = job_file_find_prompt(job->detail);
+    if (there && there != moved)
+        return !there->is_note;
+    return (!prompt || prompt == moved) && job_is_editable(job);
 }
 
-/* A job has one prompt: prompt.json, prompt.txt and prompt.md may not exist side by side. `moved` is the file
- * that is about to become the prompt; NULL: a new file is. */
+/* A job has one prompt: prompt.json and prompt.txt do not exist side by side, nor beside a prompt.md
+ * that is the prompt. `moved` is the file that is about to become the prompt; NULL: a new file is. */
 static int prompt_check_alone(struct job *job, const char *name, const struct job_file *moved)
 {
     struct job_detail *detail = job->detail;
-    const struct job_file *found = is_prompt_of(job, name) ? job_file_find_prompt(detail) : NULL;
+    const struct job_file *found =
+        is_prompt_of(job, name, moved) ? job_file_find_prompt(detail) : NULL;
     if (!found || found == moved || strcmp(found->name, name) == 0)
         return 0;
     char why[256];
@@ -98,7 +112,8 @@ int job_file_create(struct job *job, const char *name, mode_t mode, struct job_f
     r = job_detail_get(job, &detail);
     if (r < 0)
         return r;
-    if (is_prompt_of(job, name) && !job_is_editable(job))
+    bool is_prompt = is_prompt_of(job, name, NULL);
+    if (is_prompt && !job_is_editable(job))
         return prompt_refuse_frozen(job);
     if (job_file_find(detail, name))
         return -EEXIST;
@@ -109,6 +124,7 @@ int job_file_create(struct job *job, const char *name, mode_t mode, struct job_f
         r = file_new(job, name, mode, &file);
     if (r < 0)
         return r;
+    file->is_note = job_name_is_prompt(name) && !job->is_assets && !is_prompt;
     r = file_make_on_disk(file);
     if (r < 0) {
         job_file_free(file);
@@ -390,20 +406,21 @@ static int rename_check(struct job_file *file, struct job *job, const char *name
     int r = text_name_check(name);
     if (r < 0)
         return r;
-    if (is_prompt_of(job, name) && !job_is_editable(job))
+    const struct job_file *moved = file->job == job ? file : NULL;
+    bool is_prompt = is_prompt_of(job, name, moved);
+    if (is_prompt && !job_is_editable(job))
         return prompt_refuse_frozen(job);
     if (job_file_is_frozen(file))
         return -ERR_PROMPT_FROZEN;
     if (target && !is_replace_allowed)
         return -EEXIST;
-    r = prompt_check_alone(job, name, file->job == job ? file : NULL);
+    r = prompt_check_alone(job, name, moved);
     if (r < 0)
         return r;
     /* A file that is still being written is judged when it is closed. */
-    r = is_prompt_of(job, name)
-            ? job_prompt_report(file, name, job,
-                                file->draft.writers ? JOB_REPORT_CLOSE : JOB_REPORT_COMPLETE)
-            : 0;
+    r = is_prompt ? job_prompt_report(file, name, job,
+                                      file->draft.writers ? JOB_REPORT_CLOSE : JOB_REPORT_COMPLETE)
+                  : 0;
     return r == -ERR_JSON_INCOMPLETE ? 0 : r;
 }
 
@@ -442,11 +459,17 @@ int job_file_rename(struct job_file *file, struct job *job, const char *name,
     r = rename_check(file, job, name, target, is_replace_allowed);
     if (r == 0)
         r = job_settle(job);
-    if (r == 0)
-        r = rename_save(file, job, name, target);
     if (r < 0)
         return r;
     bool was_prompt = job_file_is_prompt(file);
+    bool was_note = file->is_note;
+    file->is_note = job_name_is_prompt(name) && !job->is_assets &&
+                    !is_prompt_of(job, name, file->job == job ? file : NULL);
+    r = rename_save(file, job, name, target);
+    if (r < 0) {
+        file->is_note = was_note;
+        return r;
+    }
     if (target)
         job_file_detach(target);
     file_move(file, job, TAKE_POINTER(copy));

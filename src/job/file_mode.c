@@ -46,7 +46,9 @@ mode_t job_readers_get(struct job *job)
     if (job_detail_get(job, &detail) < 0)
         return 0;
     const struct job_file *prompt = job_file_find_prompt(detail);
-    mode_t readers = prompt ? prompt->mode & 044 : has_request(job) ? 0 : 044;
+    /* One that was made after the request is not that of the request. Ids grow. */
+    bool is_other = !prompt || (job->attempt_id && prompt->id > job->attempt_id);
+    mode_t readers = is_other && has_request(job) ? 0 : prompt ? prompt->mode & 044 : 044;
     /* What is shown may be of an earlier prompt, too. */
     const struct job_take *take;
     LL_FOREACH (job->takes, take) {

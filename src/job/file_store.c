@@ -37,17 +37,10 @@ bool job_name_is_prompt_text(const char *name)
     return strcmp(name, JOB_PROMPT_TEXT_NAME) == 0 || strcmp(name, JOB_PROMPT_MARKDOWN_NAME) == 0;
 }
 
-/* Before version 0.2.0 prompt.md was a file like any other, and is still one beside a prompt. */
-static bool is_old_note(const struct job_file *file)
-{
-    return strcmp(file->name, JOB_PROMPT_MARKDOWN_NAME) == 0 && file->job->detail &&
-           job_file_find_prompt(file->job->detail) != file;
-}
-
 bool job_file_is_prompt(const struct job_file *file)
 {
-    return job_name_is_prompt(file->name) && !file->is_unlinked && !file->job->is_assets &&
-           !is_old_note(file);
+    return job_name_is_prompt(file->name) && !file->is_note && !file->is_unlinked &&
+           !file->job->is_assets;
 }
 
 struct job_file *job_file_find(const struct job_detail *detail, const char *name)
@@ -75,8 +68,10 @@ struct job_file *job_file_find_prompt(const struct job_detail *detail)
     if (detail && detail->job->is_assets)
         return NULL;
     struct job_file *file = NULL;
-    for (size_t i = 0; prompt_names[i] && !file; i++)
+    for (size_t i = 0; prompt_names[i] && !file; i++) {
         file = job_file_find(detail, prompt_names[i]);
+        file = file && file->is_note ? NULL : file;
+    }
     return file;
 }
 
@@ -149,8 +144,12 @@ int job_file_load(void *context, struct store_file *row)
     struct job_file *file = calloc(1, sizeof(*file));
     if (!file)
         return -ENOMEM;
-    *file = (struct job_file){
-        .id = row->id, .job = detail->job, .name = row->name, .mode = (mode_t)row->mode, .fd = -1};
+    *file = (struct job_file){.id = row->id,
+                              .job = detail->job,
+                              .name = row->name,
+                              .mode = (mode_t)row->mode,
+                              .fd = -1,
+                              .is_note = row->is_note != 0};
     row->name = NULL;
     DL_APPEND(detail->files, file);
     return 0;
@@ -358,7 +357,11 @@ void job_files_detach(struct job_detail *detail)
 int job_file_row_save(const struct job_file *file, int64_t job_id, const char *name)
 {
     CLEANUP_FREE char *copy = strdup(name);
-    struct store_file row = {file->id, job_id, copy, file->mode};
+    struct store_file row = {.id = file->id,
+                             .job_id = job_id,
+                             .name = copy,
+                             .mode = file->mode,
+                             .is_note = file->is_note};
     return copy ? store_file_save(file->job->jobs->settings.store, &row) : -ENOMEM;
 }
 

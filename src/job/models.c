@@ -47,7 +47,9 @@ int64_t job_attempt_cost(const struct jobs *jobs, const struct store_attempt *at
     int64_t product = 0;
     int64_t cost =
         models_estimate_usd_micros(models, model, attempt->resolution, output_ms, input_video_ms);
-    if ((model && cost >= 0) || rate == 0 || output_ms < 0 || input_video_ms < 0)
+    /* A task costs what its request was accepted at, whatever the prices are now. */
+    bool is_priced = !attempt->task_id && model && cost >= 0;
+    if (is_priced || rate == 0 || output_ms < 0 || input_video_ms < 0)
         return cost;
     if (__builtin_add_overflow(output_ms, input_video_ms, &all_ms) ||
         __builtin_mul_overflow(all_ms, rate, &product) || product > INT64_MAX - 999)

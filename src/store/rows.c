@@ -104,9 +104,10 @@ int store_job_problem_get(struct store *store, int64_t id, struct store_problem 
 
 int store_file_save(struct store *store, const struct store_file *row)
 {
-    return store_run(store, store_query(store, SQL_FILE_SAVE,
-                                        VALUES(AS_INTEGER(row->id), AS_INTEGER(row->job_id),
-                                               AS_TEXT(row->name), AS_INTEGER(row->mode))));
+    return store_run(
+        store, store_query(store, SQL_FILE_SAVE,
+                           VALUES(AS_INTEGER(row->id), AS_INTEGER(row->job_id), AS_TEXT(row->name),
+                                  AS_INTEGER(row->mode), AS_INTEGER(row->is_note))));
 }
 
 int store_file_remove(struct store *store, int64_t id)
@@ -168,6 +169,7 @@ int store_file_each(struct store *store, int64_t job_id, store_file_fn *fn, void
             .id = sqlite3_column_int64(statement, 0),
             .job_id = sqlite3_column_int64(statement, 1),
             .mode = sqlite3_column_int64(statement, 3),
+            .is_note = sqlite3_column_int64(statement, 4) != 0,
         };
         bool is_sound =
             store_is_within(row.id, 1, STORE_ID_MAX) && store_is_within(row.mode, 0, 07777);

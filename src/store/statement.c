@@ -145,13 +145,15 @@ static const char *const store_sql[SQL_COUNT] = {
     [SQL_DISPLAY_GET] = "SELECT display FROM exchange WHERE attempt_id = ?1",
     [SQL_PROMPT_GET] = "SELECT text FROM take_prompt WHERE attempt_id = ?1",
     [SQL_RESPONSE_GET] = "SELECT response FROM exchange WHERE attempt_id = ?1",
-    [SQL_FILE_SAVE] = "INSERT INTO file (id, job_id, name, mode) VALUES (?1, ?2, ?3, ?4) "
-                      "ON CONFLICT (id) DO UPDATE SET job_id = ?2, name = ?3, mode = ?4",
+    [SQL_FILE_SAVE] =
+        "INSERT INTO file (id, job_id, name, mode, is_note) VALUES (?1, ?2, ?3, ?4, ?5) "
+        "ON CONFLICT (id) DO UPDATE SET job_id = ?2, name = ?3, mode = ?4, is_note = ?5",
     /* Proof: the caller of store_file_remove() has it. */
     [SQL_FILE_REMOVE] = "DELETE FROM file WHERE id = ?1",
     [SQL_FILE_OLDEST] = "SELECT id FROM file WHERE id > ?1 ORDER BY id LIMIT 1",
     [SQL_FILE_JOB] = "SELECT job_id FROM file WHERE id = ?1",
-    [SQL_FILE_EACH] = "SELECT id, job_id, name, mode FROM file WHERE job_id = ?1 ORDER BY id",
+    [SQL_FILE_EACH] =
+        "SELECT id, job_id, name, mode, is_note FROM file WHERE job_id = ?1 ORDER BY id",
     [SQL_EVENT_ADD] = "INSERT INTO event VALUES "
                       "(ifnull((SELECT max(end_bytes) FROM event), 0) + ?2, ?1)",
     [SQL_EVENTS_SIZE] = "SELECT ifnull(max(end_bytes), 0) FROM event",

@@ -138,7 +138,10 @@ static const char *const store_migrations[STORE_SCHEMA_VERSION] = {
     "ALTER TABLE job ADD COLUMN problem_code TEXT;"
     "ALTER TABLE job ADD COLUMN problem_field TEXT;"
     "ALTER TABLE job ADD COLUMN problem_line INTEGER NOT NULL DEFAULT 0;"
-    "ALTER TABLE job ADD COLUMN problem_column INTEGER NOT NULL DEFAULT 0;",
+    "ALTER TABLE job ADD COLUMN problem_column INTEGER NOT NULL DEFAULT 0;"
+    /* Until then prompt.md was a file like any other: what there is stays what it was. */
+    "ALTER TABLE file ADD COLUMN is_note INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE file SET is_note = 1 WHERE name = 'prompt.md';",
 };
 
 static int store_id_next(struct store *store, int64_t *next)

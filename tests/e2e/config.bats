@@ -76,6 +76,9 @@ END
     reload
     [[ "$(last kept)" == *'cannot be read'* ]]
     [ "$(jq -r .budget.limit "$MNT/spend.json")" = 5.00 ]
+    echo 'data-dir somewhere' >"$CONFIG"
+    reload
+    [[ "$(last kept)" == *'data-dir: in a file a path begins with /'* ]]
     # What the command line says stays; what needs a restart is named.
     printf 'budget 5/day\narchive always\nmodel doubao-seedance-2.0-fast\n' >"$CONFIG"
     reload
@@ -97,6 +100,7 @@ END
     : >"$CONFIG"
     reload
     [ "$(jq -r .budget "$MNT/spend.json")" = null ]
+    logged config.budget # not without a word
     status_is bird held
     make_job whale
     [ "$(creates)" -eq 3 ]
@@ -113,6 +117,21 @@ END
     reload
     for n in 1 2 3; do wait_status long-$n running; done
     wait_until 10 bash -c "jq -e .output.archived '$J/first/status.json'"
+}
+
+@test "S-CONF-2: an optional file that cannot be found takes nothing back" {
+    printf 'budget 1/day\nhold\nmax-active 1\n' >"$CONFIG"
+    mount_fs --config "-$CONFIG"
+    mv "$CONFIG" "$CONFIG.away"
+    reload
+    [[ "$(last kept)" == *'cannot be read'* ]]
+    [ "$(jq -r .budget.limit "$MNT/spend.json")" = 1.00 ]
+    echo '{"prompt": "x"}' >"$J/cat/prompt.json"
+    status_is cat held
+    mv "$CONFIG.away" "$CONFIG"
+    reload
+    status_is cat held
+    [ "$(creates)" -eq 0 ]
 }
 
 # S-CONF-3: Neither a file of options that cannot be opened nor one that does not respond (a FIFO) holds up the mount at

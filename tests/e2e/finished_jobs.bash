@@ -24,7 +24,7 @@ INSERT INTO exchange SELECT n.attempt, e.body, e.display, e.response
 INSERT INTO ledger (attempt_id, time_ms, kind, usd_micros, task_id)
     SELECT n.attempt, l.time_ms, l.kind, l.usd_micros, l.task_id || '-' || n.attempt
     FROM n, ledger l WHERE l.attempt_id = (SELECT id FROM a);
-INSERT INTO file SELECT n.file, n.job, 'prompt.json', 420 FROM n;
+INSERT INTO file (id, job_id, name, mode) SELECT n.file, n.job, 'prompt.json', 420 FROM n;
 INSERT INTO history (job_id, time_ms, text) SELECT n.job, h.time_ms, h.text
     FROM n, history h WHERE h.job_id = (SELECT id FROM j);
 UPDATE meta SET value = $first + 3 * $1 WHERE key = 'id_next';

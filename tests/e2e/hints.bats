@@ -38,38 +38,66 @@ progress_is() { [ "$(cat "$J/$1/progress")" = "$2" ] || { cat "$J/$1/progress" >
     [ "$(creates)" -eq 1 ]
 }
 
-# S-HINT-2: `prompt.md` is read as `prompt.txt` is: its text is the prompt. A job has one of prompt.json, prompt.txt and
-#   prompt.md; creating another fails with EEXIST. A prompt.md that stands beside another prompt from before version 0.2.0
-#   is a file like any other.
+# S-HINT-2: `prompt.md` is read as `prompt.txt` is: its text is the prompt. Creating prompt.json or prompt.txt beside it then
+#   fails with EEXIST. A prompt.md that is made beside another prompt, or was there before version 0.2.0, is a file like any
+#   other, and stays one when it is written, replaced, or left alone: a note never becomes an order.
 @test "S-HINT-2: prompt.md" {
     mount_fs
     printf '# A cat\n\nsurfing at *sunset*\n' >"$J/cat/prompt.md"
     wait_status cat succeeded
     [ "$(jq -r .prompt "$J/cat/request.json")" = $'# A cat\n\nsurfing at *sunset*' ]
     fails bash -c "echo y >'$J/cat/prompt.md'"
-    echo '{"prompt": "x", "hold": true}' >"$J/dog/prompt.json"
-    fails touch "$J/dog/prompt.md"
-    has 'prompt.md cannot be created beside prompt.json: a job has one prompt.' "$J/dog/error"
-    : >"$J/bird/prompt.txt"
-    fails touch "$J/bird/prompt.md" "$J/bird/prompt.json"
-    touch "$J/bird/words.txt"
-    fails mv "$J/bird/words.txt" "$J/bird/prompt.md"
+    : >"$J/owl/prompt.md"
+    fails touch "$J/owl/prompt.json" "$J/owl/prompt.txt"
+    has 'cannot be created beside prompt.md: a job has one prompt.' "$J/owl/error"
     [ "$(creates)" -eq 1 ]
+    # Beside another one.
+    echo '{"prompt": "x", "hold": true}' >"$J/dog/prompt.json"
+    echo note >"$J/dog/prompt.md"
+    status_is dog held
+    : >"$J/bird/prompt.txt"
+    touch "$J/bird/words"
+    mv "$J/bird/words" "$J/bird/prompt.md"
+    echo note >"$J/bird/prompt.md"
+    status_is bird draft
+    echo note >"$J/cat/notes"
+    fails mv "$J/cat/notes" "$J/cat/prompt.md" # that one is the accepted prompt
     # As an earlier version has left it.
-    echo note >"$J/dog/note"
     fails bash -c "echo '{\"prompt\": 1}' >'$J/fox/prompt.json'"
     echo note >"$J/fox/note"
     unmount_fs
-    sqlite3 "$DATA/jobs.sqlite" "UPDATE file SET name = 'prompt.md' WHERE name = 'note'"
+    sqlite3 "$DATA/jobs.sqlite" "UPDATE file SET name = 'prompt.md', is_note = 1 WHERE name = 'note'"
     mount_fs
+    for job in dog fox; do
+        echo 'another note' >"$J/$job/prompt.md"
+        sed -i s/another/third/ "$J/$job/prompt.md"
+        [ "$(cat "$J/$job/prompt.md")" = 'third note' ]
+        mv "$J/$job/prompt.md" "$J/$job/prompt.md~"
+        echo new >"$J/$job/prompt.md"
+        cp "$J/$job/prompt.md~" "$J/$job/prompt.md"
+        # The prompt goes while the note is being written.
+        exec 7>>"$J/$job/prompt.md"
+        echo 'my secret note' >&7
+        mv "$J/$job/prompt.json" "$J/$job/prompt.json~"
+        exec 7>&-
+        status_is $job draft
+        fails bash -c "echo submit >'$J/$job/ctl'"
+        has 'there is no prompt.json; did you mean' "$J/$job/ctl"
+        echo 'once more' >>"$J/$job/prompt.md"
+    done
+    # Backups of the prompt work beside it.
+    mv "$J/dog/prompt.json~" "$J/dog/prompt.json"
+    sed -i.bak s/x/y/ "$J/dog/prompt.json"
     status_is dog held
-    echo 'another note' >"$J/dog/prompt.md"
-    echo 'another note' >"$J/fox/prompt.md"
-    status_is dog held
-    status_is fox invalid
-    [ "$(cat "$J/dog/prompt.md")" = 'another note' ]
+    [ "$(jq -r .prompt "$J/dog/request.json")" = y ]
     sleep 1
     [ "$(creates)" -eq 1 ]
+    # Who wants it to be the prompt says so: under another name it is a file, and under this one an order.
+    mv "$J/fox/prompt.md" "$J/fox/idea"
+    rm "$J/fox/prompt.json~"
+    mv "$J/fox/idea" "$J/fox/prompt.md"
+    wait_status fox succeeded
+    [ "$(creates)" -eq 2 ]
 }
 
 # S-HINT-3: A byte order mark at the beginning of prompt.json, prompt.txt, prompt.md and defaults.json is skipped.

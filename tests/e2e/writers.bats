@@ -763,7 +763,8 @@ open(sys.argv[1], "wb").write(text)' "$DIR/large"
 
 # S-WRITE-21: When the last descriptor of prompt.json or defaults.json is closed and the JSON in it ends too early, close(2)
 #   fails with EINVAL where the kernel shows that no process has another descriptor of it (/proc/PID/fdinfo, Linux 5.14 and
-#   later). Closing one of several never fails because of that.
+#   later). Closing one of several that it shows never fails because of
+#   that; one that is on its way to another process (SCM_RIGHTS) is not shown.
 @test "S-WRITE-21: the last close of an incomplete text fails" {
     local J=$MNT/jobs
     fails /bin/sh -c "exec /bin/echo '{\"prompt\": \"x\"' >'$J/one/prompt.json'"

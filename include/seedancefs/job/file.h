@@ -31,6 +31,9 @@ struct job_file {
     unsigned handles;
     struct draft draft;
     bool is_unlinked;
+    /* It is called prompt.md and is no prompt, because it was made when the job had another one, or
+     * before prompt.md meant anything. It stays so until it is removed or gets another name. */
+    bool is_note;
     bool is_searched;    /* its content has been searched for secrets since it changed last: */
     bool has_url_secret; /* see job_file_mode_get() */
     struct job_file *next;

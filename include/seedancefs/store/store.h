@@ -140,7 +140,8 @@ struct store_file {
     int64_t id;
     int64_t job_id;
     char *name;
-    int64_t mode; /* permission bits */
+    int64_t mode;    /* permission bits */
+    int64_t is_note; /* 1: its name is that of a prompt, and it is none; the job layer says why */
 };
 
 void store_job_fini(struct store_job *row);

@@ -424,6 +424,7 @@ static void test_store__a_database_from_before_takes_gets_them(void **state UNUS
         "TABLE job DROP COLUMN picked_id;"
         "ALTER TABLE job DROP COLUMN problem_code; ALTER TABLE job DROP COLUMN problem_field;"
         "ALTER TABLE job DROP COLUMN problem_line; ALTER TABLE job DROP COLUMN problem_column;"
+        "ALTER TABLE file DROP COLUMN is_note;"
         "UPDATE job SET state = 'succeeded', attempt_id = 12 WHERE id = 1;"
         "PRAGMA user_version = 4;"; /* 5 makes the view again, and 6 what the next line removes */
     static const char without_hold[] = "DROP INDEX job_held; ALTER TABLE job DROP COLUMN hold;";
@@ -723,7 +724,7 @@ static int file_save(struct store *store, int64_t id, int64_t job_id, const char
 {
     char copy[16];
     (void)snprintf(copy, sizeof(copy), "%s", name);
-    struct store_file row = {id, job_id, copy, mode};
+    struct store_file row = {.id = id, .job_id = job_id, .name = copy, .mode = mode};
     return store_file_save(store, &row);
 }
 
