@@ -212,9 +212,14 @@ static void short_add(const struct job *job, const struct job_detail *detail, in
     buf_add_text(out, "</p>\n");
 }
 
-static void texts_add(const char *const *texts, size_t count, struct buf *out)
+/* `name`: of the job, where it is not said by the card around it. */
+static void texts_add(const char *name, const char *const *texts, size_t count, struct buf *out)
 {
     buf_add_text(out, "<details><summary>Details</summary><pre>");
+    if (name) {
+        html_add_text(out, name);
+        buf_add_text(out, ": ");
+    }
     for (size_t i = 0; i < count; i++) {
         if (texts[i])
             html_add(out, texts[i], text_cut(texts[i], ERROR_BYTES_MAX));
@@ -222,7 +227,7 @@ static void texts_add(const char *const *texts, size_t count, struct buf *out)
     buf_add_text(out, "</pre></details>\n");
 }
 
-/* Why it stands still, and what is wrong. */
+/* Why it stands still, and what is wrong. `out` is NULL when not everybody may know: it is counted. */
 static void why_add(const struct job *job, struct job_detail *detail, struct index_reasons *reasons,
                     struct buf *out)
 {
@@ -234,46 +239,64 @@ static void why_add(const struct job *job, struct job_detail *detail, struct ind
     size_t row = reason_row_find(code);
     if (!is_wrong && !reason)
         return;
-    if (row < ARRAY_COUNT(reason_rows) && reasons->count[row]++ == 0)
-        reasons->job_id[row] = job->id;
+    if (row < ARRAY_COUNT(reason_rows)) {
+        reasons->count[row]++;
+        if (out && !reasons->job_id[row])
+            reasons->job_id[row] = job->id;
+    }
+    if (!out)
+        return;
     short_add(job, detail, code, reason, out);
     if (!is_wrong)
-        texts_add(&reason, reason_row_find(code) < ARRAY_COUNT(reason_rows) ? 1 : 0, out);
+        texts_add(NULL, &reason, row < ARRAY_COUNT(reason_rows) ? 1 : 0, out);
     else
-        texts_add(texts, ARRAY_COUNT(texts), out);
+        texts_add(NULL, texts, ARRAY_COUNT(texts), out);
 }
 
 struct links_add {
     struct tree *tree;
     struct buf *out;
-    mode_t readers; /* see write_links() of render.c; 0: no difference is made */
+    mode_t readers;    /* see write_links() of render.c; 0: no difference is made */
+    unsigned left_out; /* for want of room */
 };
 
 static void link_add(void *context, const struct job *job)
 {
-    const struct links_add *add = context;
+    struct links_add *add = context;
     struct jobs *jobs = add->tree->settings.jobs;
     if (add->readers && (add->readers & ~job_readers_get(jobs_get(jobs, job->id))))
         return;
+    if (add->out->len > LINKS_BYTES_MAX) {
+        add->left_out++;
+        return;
+    }
     buf_addf(add->out, " <a href=\"#job-%lld\">", (long long)job->id);
     html_add_text(add->out, job->name);
     buf_add_text(add->out, "</a>");
 }
 
+static void links_end(const struct links_add *add, const char *word, struct buf *out)
+{
+    if (add->out->len == 0)
+        return;
+    buf_addf(out, "<p class=\"chain\">%s%s", word, buf_text(add->out));
+    if (add->left_out)
+        buf_addf(out, " and %u more", add->left_out);
+    buf_add_text(out, "</p>\n");
+}
+
 /* Where it comes from and where it goes; a click leads to the card of that job. */
 static void chain_add(struct tree *tree, struct job *job, struct buf *out)
 {
-    CLEANUP(buf_fini) struct buf from = {.limit = LINKS_BYTES_MAX};
-    CLEANUP(buf_fini) struct buf to = {.limit = LINKS_BYTES_MAX};
+    CLEANUP(buf_fini) struct buf from = {.limit = out->limit};
+    CLEANUP(buf_fini) struct buf to = {.limit = out->limit};
     struct links_add add = {.tree = tree, .out = &from};
     job_depends_on_each(job, link_add, &add);
-    add.out = &to;
+    links_end(&add, "from", out);
+    add = (struct links_add){.tree = tree, .out = &to};
     add.readers = tree->settings.is_shared ? job_readers_get(job) : 0;
     job_needed_by_each(job, link_add, &add);
-    if (from.len > 0 && !from.error)
-        buf_addf(out, "<p class=\"chain\">from%s</p>\n", buf_text(&from));
-    if (to.len > 0 && !to.error)
-        buf_addf(out, "<p class=\"chain\">for%s</p>\n", buf_text(&to));
+    links_end(&add, "for", out);
 }
 
 /* The picked one is where a click on the picture leads. */
@@ -332,6 +355,16 @@ static void facts_add(const struct job *job, const struct job_detail *detail, st
     buf_addf(out, "<time datetime=\"%s\">%.10s %.5s UTC</time></p>\n", when, when, when + 11);
 }
 
+/* What is copied is what is shown: a prompt that is shown in part, or with signs in the place of
+ * control characters, is not copied as something else. */
+static bool is_shown_as_it_is(const char *text)
+{
+    size_t len = strlen(text);
+    CLEANUP(buf_fini) struct buf shown = {.limit = REQUEST_BYTES_MAX};
+    return len <= PROMPT_BYTES_MAX && text_add_shown(&shown, text, len) == 0 && shown.len == len &&
+           memcmp(shown.data, text, len) == 0;
+}
+
 /* What can be done with it here. Where scripts do not run, the links work all the same. */
 static void acts_add(const struct job *job, const struct request *request, bool has_video,
                      struct buf *out)
@@ -346,7 +379,7 @@ static void acts_add(const struct job *job, const struct request *request, bool 
         html_add_text(out, job->name);
         buf_add_text(out, "\">Download</a> ");
     }
-    if (request->prompt && strlen(request->prompt) <= PROMPT_BYTES_MAX) {
+    if (request->prompt && *request->prompt && is_shown_as_it_is(request->prompt)) {
         buf_add_text(out,
                      "<button class=\"copies\" type=\"button\" aria-label=\"Copy the prompt of ");
         html_add_text(out, job->name);
@@ -462,10 +495,13 @@ void index_card_add(struct tree *tree, struct job *job, struct index_reasons *re
     if (is_hidden) {
         buf_add_text(out, "<p class=\"quiet\">Its prompt is not for everybody, and not shown "
                           "here.</p>\n");
+        why_add(job, detail, reasons, NULL);
     } else {
         prompt_add(job, &request, out);
         why_add(job, detail, reasons, out);
         chain_add(tree, job, out);
+        /* Asking who may read those jobs has loaded their details, perhaps in the place of this one's. */
+        detail = job_detail_get(job, &loaded) == 0 ? loaded : NULL;
     }
     takes_add(job, out);
     facts_add(job, detail, out);
@@ -480,10 +516,11 @@ static void banner_add(unsigned count, size_t row, struct job *job, struct buf *
     const char *reason = job && job_detail_get(job, &detail) == 0 ? job_reason_get(detail) : NULL;
     buf_addf(out, "<div class=\"banner\"><p><b>%u jobs %s.</b></p>", count, reason_rows[row].many);
     if (is_held)
-        buf_add_text(out, "<p>Each <code>cost</code> has its price. To order them all: "
-                          "<code>echo submit | tee jobs/*/ctl</code></p>");
+        /* Which of them to order is for the user to say: others are held because they are copies. */
+        buf_add_text(out, "<p>The file <code>cost</code> of each has its price. To order one: "
+                          "<code>echo submit &gt; jobs/NAME/ctl</code></p>");
     else if (reason && reason_rows[row].code != -ERR_HELD_COPY)
-        texts_add(&reason, 1, out);
+        texts_add(job->name, &reason, 1, out);
     buf_add_text(out, "</div>\n");
 }
 

@@ -12,7 +12,7 @@
 enum { INDEX_REASONS = 32 };
 struct index_reasons {
     unsigned count[INDEX_REASONS]; /* of cards, by the row of reason_rows */
-    int64_t job_id[INDEX_REASONS]; /* of one of them */
+    int64_t job_id[INDEX_REASONS]; /* of one of them whose text everybody may read; 0: none */
     unsigned tall;                 /* cards whose picture is higher than wide */
     unsigned wide;
 };

@@ -183,6 +183,7 @@ def chains(page, mount):
     page.js(f'{card("cat")}.querySelector("a.take").click()')
     page.wait('document.querySelector("#show video")?.src.endsWith("/takes/1.mp4") && '
               'document.querySelector("#show video").currentTime > 0')
+    expect(page.js('document.querySelector("#lamp-name").textContent') == 'cat, take 1', 'not said which take it is')
     is_clean(page)
 
 
@@ -199,6 +200,8 @@ def orders(page, mount):
     expect(names().startswith('shot-2 '), names())
     page.js('document.querySelector("#group").click()')
     expect(names() == '[shot] shot-2 shot-10 shot-1 [Others] other cat', names())
+    heads = page.js('[...document.querySelectorAll(".group span")].map((e) => e.textContent)')
+    expect(heads == ['3 jobs, $3.60', '2 jobs, $2.00'], heads)
     page.js('sort_.value = "name"; sort_.dispatchEvent(new Event("change"))')
     # All of it is in the URL, and survives loading.
     page.js('s_ = document.querySelector("#search"); s_.value = "shot"; s_.dispatchEvent(new Event("input"))')
@@ -316,7 +319,9 @@ def filters(page, mount):
               'document.querySelectorAll("#chips button").length === 6')
     expect(shown(page) == ['doubt'], 'the choice does not survive loading')
     page.js('document.querySelector("[data-filter=\\"\\"]").click()')
-    for words, names in (('surfing', ['cat']), ('DID YOU MEAN', ['wrong']), ('nowhere', [])):
+    # What is searched is what the jobs say, and not the words of the page.
+    for words, names in (('surfing', ['cat']), ('DID YOU MEAN', ['wrong']), ('surfing  cat', ['cat']), ('download', []),
+                         ('nowhere', [])):
         page.js(f'const s = document.querySelector("#search"); s.value = {words!r}; s.dispatchEvent(new Event("input"))'
                 if words == 'surfing' else
                 f's.value = {words!r}; s.dispatchEvent(new Event("input"))')

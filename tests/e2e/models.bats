@@ -308,8 +308,8 @@ does_not_start() {
     wait_status d succeeded
 }
 
-# S-MODEL-6: A task whose model, or the price of whose resolution, is gone at a later start is followed all the same,
-#   and costs what was accepted for a second of it.
+# S-MODEL-6: A task that was sent costs what was accepted for a second of it, whatever its model costs at a later start.
+#   It is followed also when its model, or the price of its resolution, is gone.
 @test "S-MODEL-6: a model that is gone" {
     mount_fs --models "$MODELS"
     for job in a b; do

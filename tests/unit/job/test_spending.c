@@ -293,8 +293,9 @@ test_spending__a_task_costs_something_sensible_whatever_became_of_its_model(void
         int64_t usd_micros; /* for 5 s */
     } rows[] = {
         {"{\"usd_per_second\": {\"1080p\": \"0.50\"}}", 2500000},
-        {"{\"usd_per_second\": {\"1080p\": \"0.80\"}}", 4000000}, /* its present price */
-        {"{\"usd_per_second\": {\"720p\": \"0.10\"}}", 2500000},  /* the accepted price, as now: */
+        {"{\"usd_per_second\": {\"1080p\": \"0.80\"}}",
+         2500000}, /* what was accepted, as everywhere */
+        {"{\"usd_per_second\": {\"720p\": \"0.10\"}}", 2500000},
         {NULL, 2500000},
     };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {

@@ -519,6 +519,66 @@ static void test_index__a_page_for_others_has_no_words_of_a_private_prompt(void 
     gallery_fini(&g);
 }
 
+static void all_may_read(struct job *job, bool may)
+{
+    struct job_file *prompt = job_file_find(detail_of(job), JOB_PROMPT_NAME);
+    assert_int_equal(job_file_mode_set(prompt, may ? 0644 : 0600), 0);
+}
+
+/* Others see which jobs are private, and how many wait for what, and not a word of why. To know who
+ * may read the jobs behind one, their details are loaded: more than are kept. */
+static void test_index__a_shared_page_of_many_jobs_behind_one(void **state UNUSED)
+{
+    enum { FOLLOWERS = 400 };
+    struct gallery g;
+    gallery_init(&g);
+    g.tree->settings.is_shared = true;
+    all_may_read(job_write(&g.w, "cat", PROMPT), true);
+    job_finish(&g.w, jobs_find(g.w.jobs, "cat"), "cgt-1");
+    g.w.jobs->settings.is_hold_wanted = true;
+    for (int i = 0; i < FOLLOWERS; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof(name), "behind-%03d", i);
+        struct job *job = job_write(&g.w, name, FROM("../cat/output.mp4"));
+        assert_state(job, JOB_HELD);
+        all_may_read(job, i % 2 == 0);
+    }
+    index_changed(g.tree);
+    const char *card = card_of(&g, "cat");
+    assert_has(card, ">behind-002</a>");
+    assert_has_not(card, ">behind-003</a>");
+    assert_has(card, " more</p>");
+    assert_has(card, "A cat surfing");
+    assert_has(page_of(&g), "<b>400 jobs are held: nothing of them was sent.</b>");
+    assert_has_not(card_of(&g, "behind-003"), "Held:");
+    gallery_fini(&g);
+}
+
+/* Of several jobs that wait, the one whose reason all may read lends it to the banner. */
+static void test_index__a_banner_has_the_words_of_a_job_that_all_may_read(void **state UNUSED)
+{
+    struct gallery g;
+    gallery_init(&g);
+    g.tree->settings.is_shared = true;
+    for (int i = 0; i < 3; i++) {
+        char words[32];
+        struct job *job = job_submitted(&g.w, (const char *const[]){"a", "b", "c"}[i]);
+        all_may_read(job, i == 1);
+        (void)snprintf(words, sizeof(words), "words of %s", job->name);
+        job_reason_set(detail_of(job), -ERR_BUDGET, "%s", words);
+    }
+    index_changed(g.tree);
+    assert_has(page_of(&g), "<b>3 jobs wait for the budget.</b>");
+    assert_has(page_of(&g), "<pre>b: words of b</pre>");
+    assert_has_not(page_of(&g), "words of a");
+    assert_has_not(page_of(&g), "words of c");
+    all_may_read(jobs_find(g.w.jobs, "b"), false);
+    index_changed(g.tree);
+    assert_has(page_of(&g), "<b>3 jobs wait for the budget.</b>");
+    assert_has_not(page_of(&g), "words of");
+    gallery_fini(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -536,6 +596,8 @@ int main(void)
         cmocka_unit_test(test_index__each_run_has_a_key_of_its_own),
         cmocka_unit_test(test_index__a_damaged_row_costs_its_own_card_alone),
         cmocka_unit_test(test_index__a_page_for_others_has_no_words_of_a_private_prompt),
+        cmocka_unit_test(test_index__a_shared_page_of_many_jobs_behind_one),
+        cmocka_unit_test(test_index__a_banner_has_the_words_of_a_job_that_all_may_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
