@@ -95,8 +95,8 @@ for bad, place, words in (
     assert place in error and words in error and "is in force" in error, error
     assert os.stat(M + "defaults.error").st_size == len(error.encode())
     assert "defaults.error" in os.listdir(M)
-with open(M + "defaults.json", "w") as f:
-    f.write("{\"duration\": 8")
+bad = "{\"duration\": 8"
+gives(errno.EINVAL, write)
 assert "too early" in open(M + "defaults.error").read()
 assert open(M + "defaults.json").read() == good
 # Two writers, and a prompt between them.

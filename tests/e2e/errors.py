@@ -474,8 +474,13 @@ class Sweep:
             with open(mount.job('draft', name), 'wb') as file:
                 file.write(self.random.randbytes(size))
         os.mkdir(mount.job('invalid'))
-        with open(mount.job('invalid', 'prompt.json'), 'w', encoding='ascii') as file:
-            file.write('{"prompt": "x"')
+        try:
+            with open(mount.job('invalid', 'prompt.json'), 'w', encoding='ascii') as file:
+                file.write('{"prompt": "x"')
+            raise AssertionError('an incomplete prompt was closed without an error')
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
         for i in range(FILLERS):
             os.mkdir(mount.job(f'filler-{i}'))
         with open(mount.job('kept', 'mine.txt'), 'wb') as file:

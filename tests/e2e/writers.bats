@@ -527,7 +527,7 @@ attempt(b"[1, ", b"2", b"]", fails_at=0)              # not an object
 attempt(b"{\"prompt\":", b" 1", b"}", b"\n", fails_at=2)
 attempt(b"{\"prompt\": \"\xff\"", fails_at=0)         # not UTF-8
 attempt(b"{\"prompt\": \"x\", \"image_url\": \"no.png\"}", fails_at="close")
-attempt(b"{\"prompt\": ", fails_at=None)              # incomplete is no error
+attempt(b"{\"prompt\": ", fails_at="close")           # nobody is there who could complete it
 '
     [ "$(creates)" -eq 0 ]
     [ "$(cat "$MNT/jobs/job/status")" = invalid ]
