@@ -11,10 +11,10 @@ tests="$check clang libclang-rt-14-dev clang-format clang-tidy cppcheck
        zsh fish mpv dash nano sudo patch e2fsprogs fio openssl python3-prometheus-client man-db mandoc bsdextrautils dpkg-dev systemd
        chromium-headless-shell ffmpegthumbnailer zip inotify-tools attr python3-jsonschema xvfb pcmanfm thunar xdotool xclip
        x11-apps dbus-daemon rclone"
-# Samba's server and Prometheus, which has promtool, would be started, for everybody in the network to see, plocate's timer,
-# which goes through the disk each day, and logrotate's, wherever installing a package may start services.
+# Samba's server, nfs-ganesha and Prometheus, which has promtool, would be started, for everybody in the network to see,
+# plocate's timer, which goes through the disk each day, and logrotate's, wherever installing a package may start services.
 if [ -x /usr/sbin/policy-rc.d ] && ! /usr/sbin/policy-rc.d smbd start >/dev/null 2>&1; then
-    tests="$tests samba smbclient plocate logrotate prometheus"
+    tests="$tests samba smbclient nfs-ganesha nfs-ganesha-vfs libnfs-utils plocate logrotate prometheus"
 fi
 packages="$build $tests"
 [ "${1:-}" = --build ] && packages=$build

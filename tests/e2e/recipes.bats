@@ -17,6 +17,7 @@ teardown() {
     [ -n "${DIR:-}" ] || return 0
     cd /
     end_smbd || true
+    end_ganesha || true
     [ ! -e "$DIR/bin/systemctl" ] || unmount_all "$HOME"
     end_world
 }
@@ -347,6 +348,94 @@ END
 # smb SHARE COMMANDS
 smb() {
     timeout 30 smbclient -s "$DIR/samba/smb.conf" -p "$PORT" -U "$(id -un)%secret" "//127.0.0.1/$1" -c "$2" 2>&1
+}
+
+# What nfs-ganesha needs for being one of many on a machine, on the loopback address alone. Nobody waits here for clients of
+# an earlier server, which this one gives 90 seconds.
+start_ganesha() {
+    block ganesha.conf
+    [ -n "${NFS_PORT:-}" ] ||
+        NFS_PORT=$("$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    sed "s|/srv/seedance/alice|$MNT|; s|192.168.1.0/24|127.0.0.1|
+        s/Anonymous_Uid = 1000/Anonymous_Uid = $(id -u)/; s/Anonymous_Gid = 1000/Anonymous_Gid = $(id -g)/
+        s/Enable_NLM = false;/& NFS_Port = $NFS_PORT; Bind_addr = 127.0.0.1;/
+        s/Only_Numeric_Owners = true;/& Graceless = true;/" ganesha.conf >"$DIR/ganesha.conf"
+    mkdir -p /var/lib/nfs/ganesha
+    ganesha.nfsd -F -f "$DIR/ganesha.conf" -L "$DIR/ganesha.log" -p "$DIR/ganesha.pid" 3>&- &
+    GANESHA=$!
+}
+end_ganesha() {
+    [ -n "${GANESHA:-}" ] || return 0
+    kill "$GANESHA" 2>/dev/null
+    wait "$GANESHA" || true
+    GANESHA=
+}
+nfs() {
+    PYTHONPATH=$ROOT/tests/e2e timeout 60 "$PYTHON" -c '
+import os, sys, time
+import nfs_client
+nfs = nfs_client.connect(int(sys.argv[1]), "/seedance")
+MOUNT = sys.argv[2]
+def status(job):
+    return nfs.read(f"jobs/{job}/status").decode().strip()
+def wait(what, is_there):
+    end = time.monotonic() + 30
+    while not is_there():
+        assert time.monotonic() < end, what
+        time.sleep(0.05)
+'"$1" "$NFS_PORT" "$MNT"
+}
+
+@test "for other machines, with nfs-ganesha" {
+    [ "$(id -u)" = 0 ] || skip "a server of NFS needs root"
+    command -v ganesha.nfsd >/dev/null && command -v nfs-ls >/dev/null || skip "nfs-ganesha is not installed"
+    [ -n "$(ls /usr/lib/*/ganesha/libfsalvfs.so 2>/dev/null)" ] || skip "nfs-ganesha-vfs is not installed"
+    mount_fs -o allow_other
+    make_job there
+    start_ganesha
+    nfs '
+nfs.mkdir("jobs/cat")
+nfs.write("jobs/cat/prompt.json", b"{\"prompt\": \"from afar\"}")
+wait("cat", lambda: status("cat") == "succeeded")
+# What is still being written is not sent, however long it takes: of words, each part could be a prompt.
+nfs.mkdir("jobs/slow")
+handle = nfs.open("jobs/slow/prompt.txt", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+nfs.write_to(handle, b"the first half")
+time.sleep(4)
+assert status("slow") == "draft", status("slow")
+nfs.write_to(handle, b" and the second")
+nfs.close(handle)
+wait("slow", lambda: status("slow") == "succeeded")
+# A mistake is explained.
+nfs.mkdir("jobs/wrong")
+try:
+    nfs.write("jobs/wrong/prompt.json", b"{\"prompt\": \"x\", \"duraton\": 3}")
+except OSError:
+    pass
+wait("wrong", lambda: status("wrong") == "invalid")
+assert b"did you mean" in nfs.read("jobs/wrong/error")
+# Commands, names, and files of the user.
+handle = nfs.open("jobs/cat/ctl", os.O_WRONLY)
+nfs.write_to(handle, b"take\n")
+nfs.close(handle)
+wait("take", lambda: os.path.exists(f"{MOUNT}/jobs/cat/takes/2.mp4"))
+nfs.rename("jobs/cat", "jobs/tiger")
+nfs.write("jobs/tiger/notes.txt", b"x" * 300000)
+assert nfs.read("jobs/tiger/notes.txt") == b"x" * 300000
+nfs.unlink("jobs/tiger/notes.txt")
+nfs.mkdir("jobs/empty")
+nfs.rmdir("jobs/empty")
+with open(f"{MOUNT}/jobs/tiger/output.mp4", "rb") as file:
+    assert nfs.read("videos/tiger.mp4") == file.read()
+'
+    jq -se '[.[] | select(.kind == "create").body | fromjson.prompt] | length == 4 and .[2] == "the first half and the second"' "$LOG"
+    # It is stopped before the mount, and started after it.
+    end_ganesha
+    unmount_fs
+    mount_fs -o allow_other
+    start_ganesha
+    nfs 'assert status("tiger") == "succeeded"'
+    [ "$(creates)" -eq 4 ]
 }
 
 @test "for other machines, with Samba" {
