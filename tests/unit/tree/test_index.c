@@ -242,6 +242,9 @@ static void test_index__banners_and_money(void **state UNUSED)
             assert_has(page_of(&g), "<b>2 jobs are held: nothing of them was sent.</b>");
     }
     assert_has(page_of(&g), "<b>3 jobs are held: nothing of them was sent.</b>");
+    /* One line that orders all jobs would order copies, too. */
+    assert_has(page_of(&g), "<code>echo submit &gt; jobs/NAME/ctl</code>");
+    assert_has_not(page_of(&g), "jobs/*");
     assert_has(page_of(&g), "<dt>Held</dt><dd>$3.00</dd>");
     assert_has(card_of(&g, "held-1"), "<b>Held: nothing was sent</b>");
     assert_has(card_of(&g, "held-1"), "<b>≈ $1.00</b>");
