@@ -569,6 +569,10 @@ void job_submit_schedule(struct job *job, int64_t delay_ms);
  * next job_submit_schedule(). */
 int job_hold(struct job *job, enum job_hold hold, const char *note, const char *problem) NODISCARD;
 timer_fn job_submit_due;
+/* Takes back a create that is still being connected; false: there is none. Proof that nothing of it
+ * was sent: the state is `submitting` before the first byte (create_send()). The body is made anew
+ * from the prompt. */
+bool job_connect_cancel(struct job *job);
 /* See look_again of struct jobs. */
 void job_look_again(struct job *job);
 /* The same for a copy; if it cannot be written down, it is tried again, and nothing is sent. */

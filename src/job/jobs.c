@@ -262,11 +262,7 @@ static void unsent_hold(struct job *job)
 {
     struct job_detail *detail;
     int r = job_detail_get(job, &detail);
-    if (r == 0 && detail->call) { /* it is being connected */
-        job_call_cancel(job);
-        job_response_unreserve(detail);
-        job_outgoing_drop(detail);
-    }
+    (void)job_connect_cancel(job);
     if (r == 0)
         r = job_hold(job, JOB_HOLD_USER, "held: --hold was turned on", NULL);
     job->is_resume_due = job->is_resume_due || r < 0;

@@ -403,6 +403,17 @@ static bool needs_pass(struct job *job)
     return false;
 }
 
+bool job_connect_cancel(struct job *job)
+{
+    struct job_detail *detail = job->detail;
+    if (!detail || !detail->call || job->state != JOB_WAITING)
+        return false;
+    job_call_cancel(job);
+    job_response_unreserve(detail);
+    job_outgoing_drop(detail);
+    return true;
+}
+
 void job_look_again(struct job *job)
 {
     struct job_detail *detail = job->detail;
@@ -411,12 +422,8 @@ void job_look_again(struct job *job)
     bool is_met = job_needs_get(job) == JOB_NEEDS_MET;
     if (is_met && (detail->is_queued || detail->call))
         return;
-    if (detail->call) { /* it is being connected, and must not be sent */
-        job_call_cancel(job);
-        job_response_unreserve(detail);
-        job_outgoing_drop(detail);
+    if (job_connect_cancel(job)) /* it must not be sent */
         jobs_submit_soon(job->jobs);
-    }
     job_unqueue(job);
     job_submit_schedule(job, 0);
 }
