@@ -10,18 +10,19 @@ SHOW    ?= 0
 Q       := $(if $(filter 1,$(SHOW)),,@)
 say     = $(if $(filter 1,$(SHOW)),@:,@printf '  %-7s %s\n')
 
-LAYERS := base net prompt api store job media tree fuse app
+LAYERS := base net objects prompt api store job media tree fuse app
 # Which layers a layer's unit tests may link: the table of docs/ARCHITECTURE.md, lowest last.
 below_base   := base
 below_net    := net base
+below_objects := objects net base
 below_prompt := prompt base
 below_api    := api net base
 below_store  := store base
 below_media  := media net base
 below_job    := job prompt api store net base
-below_tree   := tree job media prompt api store net base
-below_fuse   := fuse tree job media prompt api store net base
-below_app    := app fuse tree job media prompt api store net base
+below_tree   := tree job media objects prompt api store net base
+below_fuse   := fuse tree job media objects prompt api store net base
+below_app    := app fuse tree job media objects prompt api store net base
 below_sim    := sim base
 
 out := $(if $(filter release,$(V)),build,build/$(V))
@@ -52,7 +53,7 @@ unit_flags = -O0 -g1 $(filter -fno-omit% -DSEEDANCEFS%,$(FLAGS_$(V))) \
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes \
             -Wmissing-prototypes -Wundef -Wformat=2 -Wvla -Wcast-qual -Wwrite-strings \
             -Wswitch-enum -Wpointer-arith -Wimplicit-fallthrough
-packages := fuse3 libcurl libcjson sqlite3
+packages := fuse3 libcurl libcjson sqlite3 libcrypto
 # Asked once, and only where something is compiled.
 has_packages = $(shell pkg-config --exists $(packages) 2>/dev/null && echo yes)
 pkg_cflags = $(if $(has_packages),,$(error libraries are missing: run 'make deps' first, which \
@@ -115,7 +116,7 @@ $(out)/seedancefs: $(call objects,app) $(call archives,$(filter-out app,$(below_
 $(out)/seedance-sim: $(call objects,sim) $(call archives,base)
 	$(say) LD $@
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(all_ldflags) -o $@ $^ -lmicrohttpd -lcjson -lpthread -lm
+	$(Q)$(CC) $(all_ldflags) -o $@ $^ -lmicrohttpd -lcjson -lcrypto -lpthread -lm
 
 define unit_layer
 $(out)/unit/$(1)/%: $(obj)/tests/unit/$(1)/%.o $(call archives,$(below_$(1)))

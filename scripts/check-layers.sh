@@ -6,13 +6,14 @@ cd "$(dirname "$0")/.." || exit 1
 
 # layer: layers it may use
 table='
-app:    app fuse tree job media prompt api store net base
+app:    app fuse tree job media objects prompt api store net base
 fuse:   fuse tree base
-tree:   tree job media store base
+tree:   tree job media objects store base
 job:    job prompt api store base
 media:  media net base
 prompt: prompt base
 api:    api net base
+objects: objects net base
 net:    net base
 store:  store base
 base:   base
@@ -22,6 +23,8 @@ sim:    base
 includers='
 curl/curl.h:net
 sqlite3.h:store
+openssl/evp.h:objects
+openssl/hmac.h:objects
 cjson/cJSON.h:base
 fuse_lowlevel.h:fuse
 fuse_opt.h:app

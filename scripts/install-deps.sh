@@ -5,7 +5,7 @@
 set -eu
 
 build="gcc libc6-dev make pkg-config libfuse3-dev fuse3 libcurl4-openssl-dev libcjson-dev
-       libsqlite3-dev uthash-dev libxxhash-dev libmicrohttpd-dev"
+       libsqlite3-dev libssl-dev uthash-dev libxxhash-dev libmicrohttpd-dev"
 check="libcmocka-dev bats curl jq ffmpeg file vim-tiny rsync procps util-linux strace sqlite3 git python3"
 tests="$check clang libclang-rt-14-dev clang-format clang-tidy cppcheck
        zsh fish mpv dash nano sudo patch e2fsprogs fio openssl python3-prometheus-client man-db mandoc bsdextrautils dpkg-dev systemd
@@ -20,7 +20,7 @@ packages="$build $tests"
 [ "${1:-}" = --build ] && packages=$build
 [ "${1:-}" = --check ] && packages="$build $check"
 [ "${1:-}" = --package ] && packages="$build dpkg-dev"
-[ "${1:-}" = --matrix ] && packages="debootstrap git rsync curl gcc libfuse3-dev libcurl4-openssl-dev libcjson-dev libsqlite3-dev pkg-config"
+[ "${1:-}" = --matrix ] && packages="debootstrap git rsync curl gcc libfuse3-dev libcurl4-openssl-dev libcjson-dev libsqlite3-dev libssl-dev pkg-config"
 [ "${1:-}" = --bench ] && packages="$build curl jq sqlite3 procps python3 ffmpeg nginx-light rclone mpv
     chromium-headless-shell"
 

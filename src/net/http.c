@@ -72,6 +72,8 @@ static enum log_level transfer_log_level(const struct http_transfer *transfer, i
 
 static void transfer_log(const struct http_transfer *transfer, int result)
 {
+    static const char *const methods[] = {
+        [HTTP_GET] = "GET", [HTTP_POST] = "POST", [HTTP_PUT] = "PUT", [HTTP_DELETE] = "DELETE"};
     char url[256];
     enum log_level level = transfer_log_level(transfer, result);
     if (!log_is_enabled(level))
@@ -80,8 +82,8 @@ static void transfer_log(const struct http_transfer *transfer, int result)
     log_event(level, "http.done",
               "method=%s url=%s result=%s status=%d sent=%d bytes=%" PRId64 " ms=%" PRId64
               " curl=\"%s\"",
-              transfer->request.method == HTTP_POST ? "POST" : "GET", url, err_name(result),
-              transfer->response.status, transfer->response.is_sent, transfer->response.body_bytes,
+              methods[transfer->request.method], url, err_name(result), transfer->response.status,
+              transfer->response.is_sent, transfer->response.body_bytes,
               now_ms(transfer) - transfer->started_ms, transfer->response.failure);
 }
 
@@ -293,6 +295,7 @@ int http_start(struct http *http, const struct http_request *request, struct htt
     transfer->request.url = transfer->url;
     transfer->request.bearer = NULL;
     transfer->request.content_type = NULL;
+    transfer->request.headers = NULL;
     DL_PREPEND(http->transfers, transfer);
     http_wake(http);
     *out = transfer;

@@ -100,6 +100,17 @@ static int on_request_ready(void *context, char *remote_ip, char *local_ip, int 
     return transfer->failure ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
+static ssize_t body_part_get(const struct http_request *request, int64_t offset, void *out,
+                             size_t size)
+{
+    if (size == 0)
+        return 0;
+    if (request->on_body_wanted)
+        return request->on_body_wanted(request->context, offset, out, size);
+    memcpy(out, (const char *)request->body + offset, size);
+    return (ssize_t)size;
+}
+
 /* This callback hands out the body instead of CURLOPT_POSTFIELDS, so that nobody reads the lent
  * bytes once the transfer is cancelled. */
 static size_t on_body_wanted(char *out, size_t size, size_t count, void *context)
@@ -108,16 +119,18 @@ static size_t on_body_wanted(char *out, size_t size, size_t count, void *context
     if (is_over(transfer))
         return CURL_READFUNC_ABORT;
     touch(transfer);
-    size_t room = size * count;
     size_t left = transfer->request.body_len - transfer->body_sent_bytes;
-    size_t len = min_size(left, room);
-    if (len > 0)
-        memcpy(out, (const char *)transfer->request.body + transfer->body_sent_bytes, len);
-    transfer->body_sent_bytes += len;
-    return len;
+    ssize_t n = body_part_get(&transfer->request, (int64_t)transfer->body_sent_bytes, out,
+                              min_size(left, size * count));
+    if (n < 0) {
+        fail(transfer, (int)n);
+        return CURL_READFUNC_ABORT;
+    }
+    transfer->body_sent_bytes += (size_t)n;
+    return (size_t)n;
 }
 
-/* curl calls this only when it repeats a POST on another connection. */
+/* curl calls this only when it repeats a POST or PUT on another connection. */
 static int on_body_rewind(void *context, curl_off_t offset, int origin)
 {
     struct http_transfer *transfer = context;
@@ -286,6 +299,8 @@ static int headers_add(struct http_transfer *transfer)
                        last);
         r = header_add(transfer, line);
     }
+    for (const char *const *more = request->headers; r == 0 && more && *more; more++)
+        r = header_add(transfer, *more);
     if (r == 0 && request->bearer && secret_is_set(request->bearer))
         r = header_add_bearer(transfer, request->bearer);
     return r;
@@ -392,6 +407,28 @@ static int set_functions(CURL *easy)
 #endif
 }
 
+static int set_method(CURL *easy, const struct http_request *request)
+{
+    curl_off_t len = (curl_off_t)request->body_len;
+    switch (request->method) {
+    case HTTP_GET:
+        return 0;
+    case HTTP_POST:
+        return curl_easy_setopt(easy, CURLOPT_POST, 1L) ||
+                       curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, len)
+                   ? -EINVAL
+                   : 0;
+    case HTTP_PUT:
+        return curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L) ||
+                       curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, len)
+                   ? -EINVAL
+                   : 0;
+    case HTTP_DELETE:
+        return set_pointer(easy, CURLOPT_CUSTOMREQUEST, "DELETE");
+    }
+    return -EINVAL;
+}
+
 _Static_assert(sizeof(((struct http_response *)0)->failure) >= CURL_ERROR_SIZE,
                "libcurl writes up to that much there");
 
@@ -407,13 +444,7 @@ int http_easy_open(struct http_transfer *transfer)
         r = set_pointers(transfer);
     if (r == 0)
         r = set_functions(transfer->easy);
-    if (r == 0 && transfer->request.method == HTTP_POST) {
-        r = set_long(transfer->easy, CURLOPT_POST, 1);
-        if (r == 0 && curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDSIZE_LARGE,
-                                       (curl_off_t)transfer->request.body_len) != CURLE_OK)
-            r = -EINVAL;
-    }
-    return r;
+    return r < 0 ? r : set_method(transfer->easy, &transfer->request);
 }
 
 void http_easy_close(struct http_transfer *transfer)

@@ -213,6 +213,11 @@ static int64_t date_parse_ms(const char *text)
     return seconds < 0 || seconds > DATE_MAX_S ? -1 : (int64_t)seconds * 1000;
 }
 
+int64_t http_date_ms(const struct http_response *response)
+{
+    return response->date[0] ? date_parse_ms(response->date) : -1;
+}
+
 int64_t http_retry_after_ms(const struct http_response *response, int64_t wall_ms)
 {
     const char *text = response->retry_after;
@@ -234,7 +239,7 @@ int64_t http_retry_after_ms(const struct http_response *response, int64_t wall_m
     if (until_ms < 0)
         return -1;
     /* Both dates come from the server's clock, so ours may be wrong. */
-    int64_t now_ms = response->date[0] ? date_parse_ms(response->date) : -1;
+    int64_t now_ms = http_date_ms(response);
     wait_ms = until_ms - (now_ms > 0 ? now_ms : wall_ms);
     return clamp_int64(wait_ms, 0, RETRY_AFTER_MAX_MS);
 }

@@ -47,6 +47,10 @@
     X(MEDIA_EXPIRED, EIO, false, "the video's URL has expired and could not be renewed")           \
     X(MEDIA_GONE, EIO, false, "the service no longer has this video")                              \
     X(MEDIA_DAMAGED, EIO, false, "the video on disk is damaged")                                   \
+    X(OBJECT_REFUSED, EACCES, false, "the object store refused the request")                       \
+    X(OBJECT_STATUS, EIO, true, "the object store could not answer")                               \
+    X(OBJECT_UNFIT, EIO, false, "the object store does not heed If-None-Match")                    \
+    X(OBJECT_DIFFERS, EIO, false, "the object store has other bytes under this name")              \
     X(ACCOUNT_REFUSED, EACCES, false, "the service refused the account")                           \
     X(QUOTA, EDQUOT, false, "a quota of the account is used up")                                   \
     X(THROTTLED, EAGAIN, true, "the service asked to wait")                                        \

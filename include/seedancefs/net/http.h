@@ -26,11 +26,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct http;
 struct http_transfer;
 
-enum http_method { HTTP_GET, HTTP_POST };
+enum http_method { HTTP_GET, HTTP_POST, HTTP_PUT, HTTP_DELETE };
 
 /* What is known of the response. Texts are NUL-terminated, empty when the header is absent. */
 struct http_response {
@@ -56,7 +57,8 @@ struct http_request {
     const char *url;             /* copied */
     const struct secret *bearer; /* NULL: no Authorization header. Copied */
     const char *content_type;    /* of the body; NULL without one */
-    const void *body;            /* lent until on_done or http_cancel() */
+    const char *const *headers;  /* more lines, "Name: value", then NULL; NULL: none. Copied */
+    const void *body;            /* of POST and PUT; lent until on_done or http_cancel() */
     size_t body_len;
     int64_t range_first; /* Range: bytes=first-last; -1: no Range header */
     int64_t range_last;  /* inclusive; -1: open end */
@@ -76,6 +78,9 @@ struct http_request {
     bool is_for_reader;
     void *context;
     int (*on_send)(void *context); /* may be NULL; < 0 ends it, unsent */
+    /* Gives bytes of the body from `offset` on, instead of `body`, and returns how many; at least
+     * one. NULL: there is `body`; < 0 ends the transfer. */
+    ssize_t (*on_body_wanted)(void *context, int64_t offset, void *out, size_t size);
     int (*on_headers)(void *context,
                       const struct http_response *response);      /* may be NULL; < 0 ends it */
     int (*on_body)(void *context, const void *bytes, size_t len); /* < 0 ends it */
@@ -106,5 +111,9 @@ void http_pause(struct http_transfer *transfer, bool is_paused);
 /* Milliseconds to wait according to Retry-After (seconds or HTTP date, RFC 9110 section 10.2.3), at
  * least 0, at most one hour; -1 when it is absent or invalid. */
 int64_t http_retry_after_ms(const struct http_response *response, int64_t wall_ms);
+
+/* The server's clock: its Date (RFC 9110, section 6.6.1) as Unix milliseconds; -1 when it is absent
+ * or invalid. */
+int64_t http_date_ms(const struct http_response *response);
 
 #endif
