@@ -14,6 +14,7 @@
 #include "key.h"
 #include "mountpoint.h"
 #include "notify.h"
+#include "object_store.h"
 #include "stderr_relay.h"
 #include "unmounter.h"
 
@@ -58,7 +59,8 @@ enum {
 struct daemon {
     struct options *options;
     int ready_fd;
-    bool is_ready;
+    bool is_ready;   /* the kernel has sent INIT */
+    bool is_probing; /* the object store: the start is not announced yet */
     bool is_ending;
     bool is_unmounted; /* when the ending signal came, somebody had unmounted already */
     dev_t device;      /* of the mount */
@@ -67,15 +69,17 @@ struct daemon {
     struct loop *loop;
     struct http *http;
     struct api *api;
+    struct object_store object_store;
     struct jobs *jobs;
     struct media *media;
     struct tree *tree;
     struct session *session;
-    struct inotify_emitter *emitter;   /* NULL: no events for inotify */
-    struct file_reader *key_reader;    /* NULL: the key came from elsewhere */
-    struct file_reader *config_reader; /* NULL: there is no --config */
-    struct unmounter *unmounter;       /* NULL: the session unmounts */
-    struct inspector *inspector;       /* NULL: callers cannot be inspected */
+    struct inotify_emitter *emitter;    /* NULL: no events for inotify */
+    struct file_reader *key_reader;     /* NULL: the key came from elsewhere */
+    struct file_reader *config_reader;  /* NULL: there is no --config */
+    struct file_reader *objects_reader; /* NULL: there is no --objects-credentials */
+    struct unmounter *unmounter;        /* NULL: the session unmounts */
+    struct inspector *inspector;        /* NULL: callers cannot be inspected */
     struct loop_watch inspector_watch;
     struct tools *tools; /* NULL: no other programs are run */
     struct loop_watch tools_watch;
@@ -265,6 +269,10 @@ static enum exit_code places_check(const struct options *options)
         return complain(options->api_key_file,
                         "the key file lies inside the mount point. Choose another "
                         "with --api-key-file FILE.");
+    if (options->objects_credentials && is_in_mountpoint(options, options->objects_credentials))
+        return complain(options->objects_credentials,
+                        "the file of credentials lies inside the mount point. Choose another with "
+                        "--objects-credentials FILE.");
     if (options->config && is_in_mountpoint(options, options->config))
         return complain(options->config, "the file of options lies inside the mount point. Choose "
                                          "another with --config FILE.");
@@ -321,6 +329,42 @@ static void key_reload(struct daemon *daemon)
              daemon->key_reader ? "the process that reads the file has ended: start again"
                                 : "it came from the environment");
     on_key(daemon, &none);
+}
+
+/* Takes the credentials from the environment, after the processes have been forked that may need them:
+ * an upload command. */
+static enum exit_code objects_start(struct daemon *daemon)
+{
+    const struct options *options = daemon->options;
+    const struct object_store_settings settings = {.loop = daemon->loop,
+                                                   .http = daemon->http,
+                                                   .place = options->objects,
+                                                   .credentials_file =
+                                                       options->objects_credentials};
+    char why[OBJECTS_WHY_SIZE] = "";
+    if (!options->objects && options->objects_credentials)
+        return complain("--objects-credentials", "it is of no use without --objects.");
+    if (!options->objects)
+        return EXIT_DONE;
+    int r = object_store_start(&daemon->object_store, &settings, why);
+    return r == 0        ? EXIT_DONE
+           : why[0] == 0 ? complain_err("--objects", r)
+                         : complain("--objects", why);
+}
+
+static void on_credentials_text(void *context, const struct file_text *text)
+{
+    struct daemon *daemon = context;
+    object_store_credentials_take(&daemon->object_store, daemon->options->objects_credentials,
+                                  text);
+}
+
+static void credentials_start_reload(const struct daemon *daemon)
+{
+    if (daemon->objects_reader && file_reader_start(daemon->objects_reader) < 0)
+        log_error("objects.kept",
+                  "file=%s why=\"the process that reads it has ended: start again\"",
+                  daemon->options->objects_credentials);
 }
 
 /* What the options say that can change while the program runs. */
@@ -430,6 +474,7 @@ static int layers_start(struct daemon *daemon)
     struct tree_settings tree = {.jobs = daemon->jobs,
                                  .store = daemon->store,
                                  .media = daemon->media,
+                                 .objects = daemon->object_store.objects,
                                  .timers = timers,
                                  .clock = clock_system(),
                                  .tools = daemon->tools,
@@ -467,7 +512,11 @@ static int helpers_start(struct daemon *daemon)
                                              daemon};
     const struct file_reader_settings config = {"seedancefs-conf", options->config, on_config_text,
                                                 daemon};
-    if (key.path)
+    const struct file_reader_settings credentials = {"seedancefs-s3", options->objects_credentials,
+                                                     on_credentials_text, daemon};
+    if (credentials.path)
+        r = file_reader_new(daemon->loop, &credentials, &daemon->objects_reader);
+    if (r == 0 && key.path)
         r = file_reader_new(daemon->loop, &key, &daemon->key_reader);
     if (r == 0 && config.path)
         r = file_reader_new(daemon->loop, &config, &daemon->config_reader);
@@ -616,12 +665,9 @@ static void jobs_begin(void *context)
     tree_start(daemon->tree);
 }
 
-/* The kernel has sent INIT. From here on errors go to the log. */
-static void on_ready(void *context)
+/* The mount answers, and the object store can be used. From here on errors go to the log. */
+static void announce(struct daemon *daemon)
 {
-    struct daemon *daemon = context;
-    daemon->is_ready = true;
-    emitter_begin(daemon->emitter, daemon->device);
     timer_set(loop_timers(daemon->loop), &daemon->start_timer, 0, jobs_begin, daemon);
     notify_send("READY=1\nSTATUS=Mounted on %s, %zu jobs.", daemon->options->mountpoint,
                 jobs_count(daemon->jobs));
@@ -635,6 +681,43 @@ static void on_ready(void *context)
     (void)!chdir("/");
     (void)!write(daemon->ready_fd, "", 1);
     (void)close(daemon->ready_fd);
+}
+
+/* The kernel has sent INIT. */
+static void on_ready(void *context)
+{
+    struct daemon *daemon = context;
+    daemon->is_ready = true;
+    emitter_begin(daemon->emitter, daemon->device);
+    if (!daemon->is_probing)
+        announce(daemon);
+}
+
+static void on_objects_probed(void *context, const char *why, bool is_final)
+{
+    struct daemon *daemon = context;
+    daemon->is_probing = false;
+    if (why && !is_final)
+        (void)fprintf(stderr,
+                      "seedancefs: warning: the object store cannot be used at the moment, and is "
+                      "tried again: %s\n",
+                      why);
+    if (why && is_final) {
+        daemon->code = complain("--objects", why);
+        daemon_end(daemon);
+    } else if (daemon->is_ready) {
+        announce(daemon);
+    }
+}
+
+/* Once the privileges are given up: it uses the network. The mount answers meanwhile. */
+static enum exit_code objects_probe_start(struct daemon *daemon)
+{
+    if (!daemon->object_store.objects)
+        return EXIT_DONE;
+    int r = object_store_probe(&daemon->object_store, on_objects_probed, daemon);
+    daemon->is_probing = r == 0;
+    return r < 0 ? complain_err("--objects", r) : EXIT_DONE;
 }
 
 static void on_session(void *context, short revents UNUSED)
@@ -674,6 +757,7 @@ static void on_signal(void *context, short revents UNUSED)
         log_info("signal.caught", "signal=%u", info.ssi_signo);
         if (info.ssi_signo == SIGHUP) {
             config_start_reload(daemon);
+            credentials_start_reload(daemon);
             key_reload(daemon);
         } else if (info.ssi_signo == SIGUSR1)
             state_log(daemon);
@@ -785,6 +869,7 @@ static void daemon_stop(struct daemon *daemon)
     daemon->emitter = emitter_free(daemon->emitter);
     daemon->key_reader = file_reader_free(daemon->key_reader);
     daemon->config_reader = file_reader_free(daemon->config_reader);
+    daemon->objects_reader = file_reader_free(daemon->objects_reader);
     inspector_stop(daemon);
     /* If somebody had unmounted before the signal came, the end was requested twice: do not wait.
      * The program may notice an unmount only a moment later, because the emitter still holds the
@@ -806,6 +891,7 @@ static void daemon_stop(struct daemon *daemon)
     daemon->tree = tree_free(daemon->tree);
     daemon->jobs = jobs_free(daemon->jobs);
     daemon->api = api_free(daemon->api);
+    object_store_stop(&daemon->object_store);
     daemon->http = http_free(daemon->http);
     tools_stop(daemon);
     if (daemon->signal_watch.fn) {
@@ -837,6 +923,8 @@ static enum exit_code daemon_start(struct daemon *daemon)
         tools_start_helper(daemon);
     }
     if (code == EXIT_DONE)
+        code = objects_start(daemon);
+    if (code == EXIT_DONE)
         code = store_start(daemon);
     if (code != EXIT_DONE)
         return code;
@@ -844,7 +932,9 @@ static enum exit_code daemon_start(struct daemon *daemon)
     if (r < 0)
         return complain_err(daemon->options->data_directory, r);
     code = key_start(daemon);
-    return code == EXIT_DONE ? session_start(daemon) : code;
+    if (code == EXIT_DONE)
+        code = session_start(daemon);
+    return code == EXIT_DONE ? objects_probe_start(daemon) : code;
 }
 
 /* $JOURNAL_STREAM names the journal's socket by its device and inode: systemd.exec(5). */

@@ -92,6 +92,12 @@ static const struct option_row option_rows[] = {
     {"upload-command", 0, OPTION_TEXT, FIELD(upload_command), "CMD",
      "how a video of your own gets an address: the command gets\n"
      "its path as an argument and prints an https:// address"},
+    {"objects", 0, OPTION_TEXT, FIELD(objects), "S3-URL",
+     "keep every video in a bucket: s3://BUCKET/PREFIX?\n"
+     "endpoint=https://HOST&region=REGION"},
+    {"objects-credentials", 0, OPTION_PATH, FIELD(objects_credentials), "FILE",
+     "the bucket's keys, as in ~/.aws/credentials; without it\n"
+     "$AWS_ACCESS_KEY_ID and $AWS_SECRET_ACCESS_KEY"},
     {"poll-interval", 0, OPTION_SECONDS, FIELD(poll_interval_ms), "SECONDS",
      "ask the service at this interval (fractions allowed)\n"
      "instead of the adaptive schedule"},
@@ -702,6 +708,8 @@ void options_fini(struct options *options)
     free(options->models_directory);
     models_free(options->models);
     free(options->upload_command);
+    free(options->objects);
+    free(options->objects_credentials);
     free(options->user);
     free(options->group);
     free(options->fuse_options);

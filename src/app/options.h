@@ -26,9 +26,11 @@ struct options {
     char *api_key_file; /* NULL: from the environment */
     char *data_directory;
     char *model;
-    char *models_directory; /* NULL: only the documented models */
-    struct models *models;  /* what there is in all */
-    char *upload_command;   /* NULL: none */
+    char *models_directory;    /* NULL: only the documented models */
+    struct models *models;     /* what there is in all */
+    char *upload_command;      /* NULL: none */
+    char *objects;             /* the object store; NULL: none */
+    char *objects_credentials; /* NULL: from the environment */
     struct job_budget budget;
     int64_t active_max; /* 0: no limit */
     int64_t max_file_bytes;

@@ -137,11 +137,12 @@ static int video_read(struct input_reader *reader, const struct job_file *file, 
                               .kept_id = file->id, /* until there is one that is kept */
                               .length_ms = -1,
                               .is_seen = !tools_has(jobs->settings.tools, TOOL_PROBE)};
-    if (!tools_has(jobs->settings.tools, TOOL_UPLOAD))
+    if (!job_can_upload(jobs))
         return refuse(reader, found, -ENOTSUP,
                       "the service takes a video of your own by its address only. Start seedancefs "
-                      "with --upload-command CMD, which uploads it and prints the address; or "
-                      "upload it yourself and write its https:// address.");
+                      "with --objects, a bucket of yours into which it is put, or with "
+                      "--upload-command CMD, which uploads it and prints the address; or upload it "
+                      "yourself and write its https:// address.");
     if (content) {
         char head[HEAD_BYTES];
         CLEANUP_CLOSE int fd = job_file_bytes_open(file, O_RDONLY);

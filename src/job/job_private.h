@@ -399,6 +399,8 @@ struct preparation {
     char *why;         /* of a failure: a sentence; NULL: the result says it */
     UT_hash_handle by_key;
 };
+/* There is an upload command or an object store: a video of the user's can get an address. */
+bool job_can_upload(const struct jobs *jobs);
 /* What is under way, or was done and still holds; NULL: neither. */
 struct preparation *preparation_find(struct jobs *jobs, enum preparation_kind kind, int64_t id);
 /* Begins it anew; NULL: no memory. */

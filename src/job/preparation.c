@@ -60,6 +60,13 @@ static void old_forget(struct jobs *jobs)
     }
 }
 
+bool job_can_upload(const struct jobs *jobs)
+{
+    const struct job_hooks *hooks = &jobs->settings.hooks;
+    return tools_has(jobs->settings.tools, TOOL_UPLOAD) ||
+           (hooks->has_objects && hooks->has_objects(hooks->context));
+}
+
 struct preparation *preparation_begin(struct jobs *jobs, enum preparation_kind kind, int64_t id)
 {
     struct preparation *found = find(jobs, kind, id);

@@ -14,6 +14,7 @@
 #include "seedancefs/base/text.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +25,7 @@ enum {
     URL_LEFT_MS = 6 * 3600 * 1000, /* how long an address that is sent is good at least */
     UPLOAD_HOLDS_MS = 12 * 3600 * 1000,
     PRICE_SLACK_PERCENT = 5,
+    URL_BYTES_MAX = 8 * 1024,
     VIDEOS_SLACK_MS = 500, /* of all; a clip of n seconds has a frame more */
 };
 
@@ -47,8 +49,9 @@ static int need_fail(const struct need *need, int r, const char *format, ...)
     return r;
 }
 
-static const char no_upload[] = "it cannot be uploaded: there is no upload command, or its process "
-                                "has ended. Start seedancefs (again) with --upload-command CMD.";
+static const char no_upload[] =
+    "it cannot be uploaded: there is no object store and no upload command, or its process has "
+    "ended. Start seedancefs (again) with --objects or --upload-command CMD.";
 
 /* The job looks again when this one has ended. */
 static int need_wait(const struct need *need, enum preparation_kind kind, int64_t id,
@@ -128,33 +131,78 @@ static int upload_begin(const struct need *need, int64_t id, const char *path)
     return need_wait(need, PREPARE_UPLOAD, id, waits_for[PREPARE_UPLOAD]);
 }
 
+void jobs_uploaded(struct jobs *jobs, int64_t kept_id, int result, const char *text)
+{
+    struct preparation *preparation = preparation_find(jobs, PREPARE_UPLOAD, kept_id);
+    if (!preparation || preparation->is_done)
+        return;
+    if (result < 0)
+        job_text_keep(&preparation->why, text);
+    else
+        result = job_text_set(&preparation->url, text);
+    preparation_end(jobs, preparation, result, UPLOAD_HOLDS_MS);
+}
+
+/* An upload command goes before the object store: the user has named it for this alone. */
+static int object_upload(const struct need *need)
+{
+    struct jobs *jobs = need->job->jobs;
+    const struct job_hooks *hooks = &jobs->settings.hooks;
+    int64_t id = need->row->kept_id;
+    if (!preparation_begin(jobs, PREPARE_UPLOAD, id))
+        return -ENOMEM;
+    int fd =
+        openat(jobs->settings.files_fd, job_bytes_name(id).text, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int r = fd < 0 ? -errno : hooks->on_upload(hooks->context, id, fd);
+    if (r == 0)
+        return need_wait(need, PREPARE_UPLOAD, id, waits_for[PREPARE_UPLOAD]);
+    jobs_prepared(jobs, PREPARE_UPLOAD, id, r);
+    return need_fail(need, r, "it cannot be uploaded: %s.", err_sentence(r));
+}
+
 static int file_ready(const struct need *need)
 {
     struct jobs *jobs = need->job->jobs;
     const struct preparation *upload = preparation_find(jobs, PREPARE_UPLOAD, need->row->kept_id);
     if (upload)
         return prepared_result(need, upload);
-    if (!tools_has(jobs->settings.tools, TOOL_UPLOAD))
+    if (!job_can_upload(jobs))
         return need_fail(need, -ENOTSUP, "%s", no_upload);
     if (faccessat(jobs->settings.files_fd, job_bytes_name(need->row->kept_id).text, F_OK, 0) < 0 &&
         errno == ENOENT)
         return need_fail(need, -ERR_PROMPT_INVALID, "the file went with the job that was removed.");
+    if (!tools_has(jobs->settings.tools, TOOL_UPLOAD))
+        return object_upload(need);
     CLEANUP(buf_fini) struct buf path = {.limit = PATH_MAX};
     buf_addf(&path, "%s/" JOB_FILES_DIRECTORY "/%s", jobs->settings.data_directory,
              job_bytes_name(need->row->kept_id).text);
     return path.error ? path.error : upload_begin(need, need->row->kept_id, buf_text(&path));
 }
 
-/* The service does not have the video any more, or will not say where: what is on disk is
- * uploaded. */
+/* The address of the take's video in the object store; -ENOENT: it is not there. */
+static int stored_url(const struct need *need, struct buf *url)
+{
+    const struct job_hooks *hooks = &need->job->jobs->settings.hooks;
+    return hooks->on_stored_url ? hooks->on_stored_url(hooks->context, need->take, url) : -ENOENT;
+}
+
+/* The service does not have the video any more, or will not say where: it is read from the object
+ * store, or what is on disk is uploaded. */
 static int video_upload(const struct need *need)
 {
     struct jobs *jobs = need->job->jobs;
     const struct job_hooks *hooks = &jobs->settings.hooks;
     const struct preparation *upload = preparation_find(jobs, PREPARE_UPLOAD, need->take->id);
     CLEANUP(buf_fini) struct buf path = {.limit = PATH_MAX};
+    CLEANUP(buf_fini) struct buf url = {.limit = URL_BYTES_MAX};
     if (upload)
         return prepared_result(need, upload);
+    if (stored_url(need, &url) == 0) {
+        if (!preparation_begin(jobs, PREPARE_UPLOAD, need->take->id))
+            return -ENOMEM;
+        jobs_uploaded(jobs, need->take->id, 0, buf_text(&url));
+        return 0;
+    }
     int r =
         hooks->on_video_path ? hooks->on_video_path(hooks->context, need->take, &path) : -ENOENT;
     if (r < 0)
@@ -167,11 +215,12 @@ static int video_upload(const struct need *need)
     return upload_begin(need, need->take->id, buf_text(&path));
 }
 
-static bool is_on_disk(const struct need *need)
+static bool is_at_hand(const struct need *need)
 {
     const struct job_hooks *hooks = &need->job->jobs->settings.hooks;
     CLEANUP(buf_fini) struct buf path = {.limit = PATH_MAX};
-    return hooks->on_video_path && hooks->on_video_path(hooks->context, need->take, &path) >= 0;
+    return need->take->is_stored ||
+           (hooks->on_video_path && hooks->on_video_path(hooks->context, need->take, &path) >= 0);
 }
 
 static int video_ready(const struct need *need)
@@ -190,9 +239,9 @@ static int video_ready(const struct need *need)
         return prepared_result(need, renewal);
     if (renewal && is_usable) /* the service gives no longer ones, or none now */
         return 0;
-    /* What is on disk is as good; if it is not, the service is asked again. */
+    /* What is on disk or in the object store is as good; if it is not, the service is asked again. */
     bool is_final = renewal && (renewal->result == 0 || renewal->result == -ERR_MEDIA_GONE);
-    if (renewal && (is_final || is_on_disk(need)))
+    if (renewal && (is_final || is_at_hand(need)))
         return video_upload(need);
     if (renewal)
         return prepared_result(need, renewal);

@@ -50,6 +50,7 @@ int job_take_load(void *context, const struct store_take *row)
     take->url_expires_ms = row->url_expires_ms;
     take->hidden = (unsigned char)row->hidden;
     take->readers = (unsigned char)(row->readers & 044);
+    take->is_stored = row->is_stored;
     if (row->is_picked || !job->picked)
         job->picked = take;
     job_takes_append(take);

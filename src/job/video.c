@@ -310,6 +310,23 @@ void jobs_video_saved(struct job_take *take)
     job_take_persist(take, NULL);
 }
 
+void jobs_upload_failed(struct job_take *take, const char *why)
+{
+    CLEANUP(buf_fini) struct buf note = {.limit = 1024};
+    if (buf_addf(&note, "the video cannot be put into the object store: %s", why) == 0)
+        job_take_persist(take, buf_text(&note));
+}
+
+void jobs_video_stored(struct job_take *take)
+{
+    struct store_attempt *attempt;
+    if (job_take_attempt_get(take, &attempt) < 0)
+        return; /* the next upload finds it there */
+    attempt->stored_ms = jobs_wall_ms(take->job->jobs);
+    take->is_stored = true;
+    job_take_persist(take, "the video is in the object store");
+}
+
 void jobs_command_failed(struct job *job, const char *command, int result)
 {
     struct job_detail *detail;

@@ -104,7 +104,7 @@ int item_start(struct media_item *item, enum transfer_purpose purpose, int64_t f
     struct transfer *transfer;
     if (item->cache.load_error)
         return cache_error(item->cache.load_error); /* the disk may have the bytes */
-    if (media_now_ms(item->media) < item->refused_until_ms)
+    if (media_now_ms(item->media) < item->refused_until_ms && !item_copy_is_usable(item))
         return item->refused_result;
     DL_FOREACH (item->media->transfers, transfer) {
         bool is_over = item->size > RANGE_CLIP_BYTES_MAX || transfer->end <= end;
@@ -262,7 +262,27 @@ void item_changed(struct media_item *item)
 void item_url_refused(struct media_item *item, int result)
 {
     item->refused_until_ms = media_now_ms(item->media) + ITEM_REFUSED_MS;
-    item->refused_result = result;
+    item->refused_result = item_loss(item, result);
+}
+
+bool item_copy_is_usable(const struct media_item *item)
+{
+    return item->has_copy && item->size >= 0 && item->is_listed &&
+           media_now_ms(item->media) >= item->copy_refused_until_ms;
+}
+
+void item_copy_failed(struct media_item *item, int result)
+{
+    item->copy_refused_until_ms = media_now_ms(item->media) + ITEM_COPY_REFUSED_MS;
+    item->copy_result = result;
+    log_warn("media.copy", "id=%" PRId64 " kind=%" PRId64 " result=%s", item->key.id,
+             item->key.kind, err_name(result));
+}
+
+int item_loss(const struct media_item *item, int result)
+{
+    bool is_url_lost = result == -ERR_MEDIA_EXPIRED || result == -ERR_MEDIA_GONE;
+    return is_url_lost && item->copy_result < 0 ? item->copy_result : result;
 }
 
 /* The renewal has succeeded or failed. The next planning pass resumes or fails

@@ -50,6 +50,7 @@ enum {
     ITEM_PERSIST_BYTES = 8 * 1024 * 1024,
     ITEM_PERSIST_AGAIN_MS = 30 * 1000, /* after a failure */
     ITEM_REFUSED_MS = 1000,            /* how long the owner is not asked after a failed renewal */
+    ITEM_COPY_REFUSED_MS = 10 * 1000,  /* how long the copy is not asked after it failed */
 };
 
 enum read_queue { READ_IDLE, READ_PARKED, READ_READY };
@@ -65,6 +66,10 @@ struct media_item {
     char *url;      /* NULL: not known */
     int64_t url_expires_ms;
     uint32_t url_generation;
+    uint32_t dead_generation; /* of a URL that was refused while there was a copy; 0: none */
+    bool has_copy;
+    int64_t copy_refused_until_ms; /* monotonic */
+    int copy_result;               /* of its last failure; 0: it works, as far as is known */
     /* A renewal of the URL is under way: wanted, requested, or received but not yet used. */
     bool is_url_asked;
     bool is_url_wanted;   /* the next planning pass calls request_url */
@@ -124,12 +129,14 @@ struct transfer {
     int attempts;       /* failed in a row, without progress */
     int hops;
     uint32_t url_generation;
-    int64_t began_ms; /* monotonic: start of the current HTTP request */
-    bool is_renewed;  /* a new URL was requested since the last progress */
-    bool is_judged;   /* the response head has arrived, `finding` is valid */
-    bool is_whole;    /* the response body is the whole file */
-    bool is_paused;   /* RUNNING, and held back at `allowed` */
-    bool is_busy;     /* in a callback of http; freed when that ends */
+    int64_t began_ms;    /* monotonic: start of the current HTTP request */
+    bool is_renewed;     /* a new URL was requested since the last progress */
+    bool is_from_copy;   /* the current request goes to the copy */
+    bool is_copy_wanted; /* the media host has failed: the next request goes there */
+    bool is_judged;      /* the response head has arrived, `finding` is valid */
+    bool is_whole;       /* the response body is the whole file */
+    bool is_paused;      /* RUNNING, and held back at `allowed` */
+    bool is_busy;        /* in a callback of http; freed when that ends */
     bool is_ended;
     bool is_trimmed;        /* we ended it because its end was moved */
     int result;             /* of the last failure */
@@ -238,6 +245,10 @@ int item_size_known(struct media_item *item, int64_t size, const char *etag) NOD
 void item_changed(struct media_item *item);
 void item_unlist(struct media_item *item); /* another item may use its file names now */
 void item_url_refused(struct media_item *item, int result);
+bool item_copy_is_usable(const struct media_item *item);
+void item_copy_failed(struct media_item *item, int result);
+/* Why nothing came, if the URL gave `result`: where there is a copy, the copy's failure. */
+int item_loss(const struct media_item *item, int result);
 void item_url_received(struct media_item *item, int result);
 void item_allow_all(struct media_item *item); /* releases all transfers that are held back */
 void item_stop_transfers(struct media_item *item);

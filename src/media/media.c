@@ -249,6 +249,7 @@ int media_item_open(struct media *media, const struct media_record *record, stru
         r = item_set_url(item, record->url, record->url_expires_ms);
     if (r < 0)
         return r;
+    item->has_copy = item->has_copy || record->has_copy;
     media_item_ref(item);
     if (item->cache.load_error)
         (void)item_load(item);
@@ -307,6 +308,13 @@ void media_url_set(struct media *media, int64_t id, enum media_kind kind, const 
     }
     item->refused_until_ms = 0;
     item_url_received(item, 0);
+}
+
+void media_copy_made(struct media *media, int64_t id, enum media_kind kind)
+{
+    struct media_item *item = media_find(media, id, kind);
+    if (item)
+        item->has_copy = true;
 }
 
 void media_url_failed(struct media *media, int64_t id, enum media_kind kind, int result)

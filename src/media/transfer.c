@@ -8,6 +8,10 @@
  *                    │  URL refused, once                 │
  *                    └─response▶ begin       given up: those who wait for its bytes fail
  *
+ * Where there is a copy (media.h), it is asked when the URL is not known, has expired, or was refused,
+ * and when the media host has brought nothing. When the copy brings nothing either, a URL is asked for
+ * as if there were none, and the copy is left alone for a while.
+ *
  * A transfer may make three attempts in a row that bring no byte, and only while the collection's
  * budget of retries lasts. A transfer that broke off after many bytes goes on at once. Each attempt
  * starts from the item's URL: the target of a redirect may be as short-lived as the connection.
@@ -18,6 +22,8 @@
  * call may end this very transfer, which is then freed in transfer_leave().
  */
 #include "media/item.h"
+#include "seedancefs/base/buf.h"
+#include "seedancefs/base/cleanup.h"
 #include "seedancefs/base/err.h"
 #include "seedancefs/base/log.h"
 #include "seedancefs/net/url.h"
@@ -98,6 +104,7 @@ static void transfer_log(const struct transfer *transfer, int result)
 static void transfer_abandon(struct transfer *transfer, int result)
 {
     struct media_item *item = transfer->item;
+    result = item_loss(item, result);
     enum transfer_purpose purpose = transfer->purpose;
     int64_t first = transfer->position;
     int64_t end = transfer->end;
@@ -147,11 +154,38 @@ static void transfer_attempt_again(void *context)
     transfer_leave(transfer);
 }
 
+static void transfer_begin_again(struct transfer *transfer)
+{
+    transfer_forget_redirects(transfer);
+    int r = transfer_begin(transfer);
+    if (r < 0)
+        transfer_abandon(transfer, r);
+}
+
+/* The copy has brought nothing. */
+static void transfer_copy_failed(struct transfer *transfer, int result)
+{
+    transfer->is_copy_wanted = false;
+    transfer->result = result;
+    item_copy_failed(transfer->item, result);
+    transfer_begin_again(transfer);
+}
+
 static void transfer_failed(struct transfer *transfer, int result, bool is_retryable)
 {
     struct media_item *item = transfer->item;
     struct media *media = item->media;
     int64_t gained = transfer->gained;
+    if (transfer->is_from_copy && gained == 0) {
+        transfer_copy_failed(transfer, result);
+        return;
+    }
+    if (gained == 0 && item_copy_is_usable(item)) {
+        transfer->is_copy_wanted = true;
+        transfer->result = result;
+        transfer_begin_again(transfer);
+        return;
+    }
     transfer->attempts = gained > 0 ? 1 : transfer->attempts + 1;
     transfer->result = result;
     transfer_forget_redirects(transfer);
@@ -198,6 +232,12 @@ static void transfer_refused(struct transfer *transfer, int result)
 {
     struct media_item *item = transfer->item;
     bool is_outdated = transfer->url_generation != item->url_generation;
+    if (!is_outdated && item_copy_is_usable(item)) {
+        item->dead_generation = item->url_generation;
+        transfer->result = result;
+        transfer_begin_again(transfer);
+        return;
+    }
     if (!is_outdated && (transfer->is_renewed || is_url_on_trial(item))) {
         item_url_refused(item, result);
         transfer_abandon(transfer, result);
@@ -344,6 +384,29 @@ static int transfer_learn_size(struct transfer *transfer, const struct http_resp
     return r;
 }
 
+/* What a response about the copy means: as long as it is not the bytes, the copy has failed. */
+static struct range_check copy_finding(struct range_check found)
+{
+    int result = found.result;
+    switch (found.verdict) {
+    case RANGE_PART:
+    case RANGE_WHOLE:
+        return found;
+    case RANGE_REDIRECT:
+    case RANGE_REFUSED:
+        result = -ERR_OBJECT_REFUSED;
+        break;
+    case RANGE_CHANGED:
+        result = -ERR_OBJECT_DIFFERS;
+        break;
+    case RANGE_RETRY:
+    case RANGE_FAILED:
+        result = -ERR_OBJECT_STATUS;
+        break;
+    }
+    return (struct range_check){.verdict = RANGE_FAILED, .result = result, .size = -1};
+}
+
 static int transfer_on_headers(void *context, const struct http_response *response)
 {
     struct transfer *transfer = context;
@@ -352,7 +415,8 @@ static int transfer_on_headers(void *context, const struct http_response *respon
         .first = transfer->position,
         .last = transfer->request_end - 1,
         .size = item->size,
-        .etag = item->etag,
+        .etag =
+            transfer->is_from_copy ? "" : item->etag, /* the object store has ETags of its own */
     };
     transfer_enter(transfer);
     transfer->finding = range_check_response(&wish, response);
@@ -361,7 +425,9 @@ static int transfer_on_headers(void *context, const struct http_response *respon
     int r = 0;
     if (transfer->finding.verdict == RANGE_PART)
         item->is_whole_only = false;
-    if (transfer->finding.verdict == RANGE_REDIRECT) {
+    if (transfer->is_from_copy) {
+        transfer->finding = copy_finding(transfer->finding);
+    } else if (transfer->finding.verdict == RANGE_REDIRECT) {
         int redirected = transfer_redirect(transfer, response->location);
         if (redirected < 0)
             transfer->finding = (struct range_check){.verdict = RANGE_FAILED, .result = redirected};
@@ -412,6 +478,8 @@ static int transfer_take(struct transfer *transfer, const void *bytes, size_t le
     }
     transfer->position = end;
     transfer->is_renewed = false;
+    if (transfer->is_from_copy)
+        item->copy_result = 0;
     if (item->cache.dirty_bytes >= ITEM_PERSIST_BYTES || cache_is_complete(&item->cache))
         item_persist_soon(item);
     reads_wake(item, first, end);
@@ -451,6 +519,18 @@ static void transfer_came(struct transfer *transfer, int result)
         transfer_failed(transfer, -ERR_HTTP_BROKEN, true);
 }
 
+/* The URL shows another version. A file that has a copy stays what it is. */
+static void transfer_changed(struct transfer *transfer)
+{
+    struct media_item *item = transfer->item;
+    if (!item->has_copy) {
+        item_changed(item);
+        return;
+    }
+    item->dead_generation = item->url_generation;
+    transfer_begin_again(transfer);
+}
+
 static void transfer_judged(struct transfer *transfer, int result)
 {
     int r;
@@ -471,10 +551,13 @@ static void transfer_judged(struct transfer *transfer, int result)
         transfer_failed(transfer, transfer->finding.result, true);
         break;
     case RANGE_CHANGED:
-        item_changed(transfer->item);
+        transfer_changed(transfer);
         break;
     case RANGE_FAILED:
-        transfer_abandon(transfer, transfer->finding.result);
+        if (transfer->is_from_copy)
+            transfer_copy_failed(transfer, transfer->finding.result);
+        else
+            transfer_abandon(transfer, transfer->finding.result);
         break;
     }
 }
@@ -502,7 +585,8 @@ static int transfer_request(struct transfer *transfer, const char *url)
 {
     struct media_item *item = transfer->item;
     struct media *media = item->media;
-    bool is_loopback_allowed = media->settings.is_loopback_allowed;
+    /* The user has named the host of the copies. */
+    bool is_loopback_allowed = media->settings.is_loopback_allowed || transfer->is_from_copy;
     int64_t body_limit = item->size >= 0 ? item->size : 2 * RANGE_END_BYTES;
     int r = url_check(url, is_loopback_allowed);
     if (r < 0)
@@ -534,7 +618,7 @@ static int transfer_request(struct transfer *transfer, const char *url)
     transfer->retry_after_ms = -1;
     transfer_watch_set(transfer);
     r = http_start(media->settings.http, &request, &transfer->http);
-    item->requests += r == 0;
+    item->requests += r == 0 && !transfer->is_from_copy; /* of the signed URL */
     media->counts.requests += r == 0;
     return r;
 }
@@ -542,8 +626,27 @@ static int transfer_request(struct transfer *transfer, const char *url)
 static bool url_is_usable(const struct transfer *transfer)
 {
     const struct media_item *item = transfer->item;
+    if (item->dead_generation != 0 && item->dead_generation == item->url_generation)
+        return false;
     return item->url && (transfer->is_renewed || item->url_expires_ms < 0 ||
                          media_wall_ms(item->media) < item->url_expires_ms);
+}
+
+static int transfer_request_copy(struct transfer *transfer)
+{
+    const struct media_hooks *hooks = &transfer->item->media->settings.hooks;
+    const struct cache_key *key = &transfer->item->key;
+    CLEANUP(buf_fini) struct buf url = {.limit = URL_MAX};
+    int r = hooks->copy_url
+                ? hooks->copy_url(hooks->context, key->id, (enum media_kind)key->kind, &url)
+                : -ENOENT;
+    if (r == 0) {
+        transfer->is_from_copy = true;
+        r = transfer_request(transfer, buf_text(&url));
+    }
+    if (url.data)
+        explicit_bzero(url.data, url.len);
+    return r;
 }
 
 /* Starts the request, or holds the transfer until there is a URL. On failure nothing
@@ -555,9 +658,18 @@ static int transfer_begin(struct transfer *transfer)
         transfer_finish(transfer);
         return 0;
     }
+    transfer->is_from_copy = false;
     if (transfer->location)
         return transfer_request(transfer, transfer->location);
-    if (!item->is_url_asked && url_is_usable(transfer))
+    bool is_usable = !item->is_url_asked && url_is_usable(transfer);
+    if (item_copy_is_usable(item) && (transfer->is_copy_wanted || !is_usable)) {
+        int r = transfer_request_copy(transfer);
+        if (r == 0)
+            return 0;
+        transfer->is_from_copy = transfer->is_copy_wanted = false;
+        item_copy_failed(item, r);
+    }
+    if (is_usable)
         return transfer_request(transfer, item->url);
     if (!item->is_url_asked && transfer->is_renewed)
         return -ERR_MEDIA_EXPIRED;

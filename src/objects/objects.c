@@ -190,7 +190,7 @@ static void probe_object_delete(struct objects *objects, const char *key)
         call_free(call);
 }
 
-static void probe_judge(struct objects *objects);
+static void probe_decide(struct objects *objects);
 
 static void probe_end(struct objects_call *call, const struct call_answer *answer)
 {
@@ -207,7 +207,7 @@ static void probe_end(struct objects_call *call, const struct call_answer *answe
     }
     call_free(call);
     if (--probe->under_way == 0)
-        probe_judge(objects);
+        probe_decide(objects);
 }
 
 static int probe_put(struct objects *objects)
@@ -228,7 +228,7 @@ static int probe_put(struct objects *objects)
     return r;
 }
 
-static void probe_judge(struct objects *objects)
+static void probe_decide(struct objects *objects)
 {
     struct objects_probe *probe = objects->probe;
     int r = probe->result;

@@ -228,6 +228,13 @@ static bool set_task_id(struct change *change, void *target UNUSED, const cJSON 
     return set_task_member(change, "id", item);
 }
 
+static bool set_conflict(struct change *change, void *target UNUSED, const cJSON *item)
+{
+    if (cJSON_IsTrue(item))
+        change->status = 409;
+    return cJSON_IsBool(item);
+}
+
 #define AT(member) offsetof(struct change, member)
 
 /* A setter checks the value; `target` is the row's place in the change. */
@@ -271,6 +278,10 @@ static const struct {
     {"video_url", set_string, AT(video_url)},
     {"cover_image_url", set_string, AT(cover_image_url)},
     {"gzip", set_bool, AT(gzip)},
+    {"lost", set_bool, AT(lost)},
+    {"ignore_condition", set_bool, AT(ignore_condition)},
+    {"versioned", set_bool, AT(ignore_condition)},
+    {"conflict", set_conflict, 0},
 };
 
 /* A task is created if the response, or its beginning, says so; otherwise with accept:true. */
@@ -290,7 +301,7 @@ char *change_parse(const cJSON *response, struct change *change)
     const cJSON *item;
     cJSON_ArrayForEach(item, response)
     {
-        if (strcmp(item->string, "accept") == 0) {
+        if (strcmp(item->string, "accept") == 0 || strcmp(item->string, "keep") == 0) {
             accept = item;
             continue;
         }
@@ -308,6 +319,10 @@ char *change_parse(const cJSON *response, struct change *change)
         change->fault = FAULT_CUT;
         change->stage = STAGE_BODY;
     }
+    if (accept != NULL && !cJSON_IsBool(accept))
+        return mem_format("wrong value of \"%s\" in response", accept->string);
+    if (change->stage == STAGE_REQUEST && accept != NULL && strcmp(accept->string, "keep") == 0)
+        return mem_strdup("at \"request\" there is nothing to keep yet");
     change->accept = accept != NULL ? cJSON_IsTrue(accept) : accepts_by_default(change);
     return NULL;
 }

@@ -1,4 +1,5 @@
 #include "sim/log.h"
+#include "sim/s3.h"
 
 #include "seedancefs/base/base64.h"
 #include "seedancefs/base/json.h"
@@ -7,8 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const kind_names[KIND_COUNT] = {"create", "poll",  "video",
-                                                   "cover",  "other", "connection"};
+static const char *const kind_names[KIND_COUNT] = {
+    "create",     "poll",       "video",      "cover",         "other",
+    "connection", "object_put", "object_get", "object_delete", "object_list"};
 
 size_t kind_index(enum kind kind)
 {
@@ -49,9 +51,11 @@ static void log_outside_text(struct json_writer *w, const char *key, const char 
 /* Logs the URI without the value of the signature. */
 static void log_uri(struct json_writer *w, const char *uri)
 {
-    static const char secret[] = "X-Tos-Signature=";
-    const char *at = strstr(uri, secret);
-    size_t head = at != NULL ? (size_t)(at - uri) + sizeof(secret) - 1 : strlen(uri);
+    const char *name = strstr(uri, "X-Tos-Signature=");
+    if (name == NULL)
+        name = strstr(uri, "X-Amz-Signature=");
+    const char *at = name != NULL ? strchr(name, '=') : NULL;
+    size_t head = at != NULL ? (size_t)(at - uri) + 1 : strlen(uri);
     char *clean = mem_format("%.*s%s", (int)head, uri,
                              at != NULL ? uri + head + strcspn(uri + head, "&") : "");
     log_outside_text(w, "path", clean);
@@ -74,6 +78,33 @@ static void log_body(struct json_writer *w, const struct request *q)
     base64_encode(&base64, body->data, body->len);
     json_write_member_string(w, "body_base64", text_whole(&base64));
     buf_fini(&base64);
+}
+
+/* The status that the client gets. */
+static void log_status(struct json_writer *w, const struct request *q)
+{
+    const struct change *change = q->change;
+    int64_t status = q->response.status;
+    if (change != NULL && change->status != 0)
+        status = change->status;
+    bool is_raw = change != NULL && (change->raw[0].data != NULL || change->raw[1].data != NULL);
+    bool is_begun = change == NULL || change->fault == FAULT_NONE || change->stage >= STAGE_HEADERS;
+    json_write_key(w, "status");
+    if (is_begun && !is_raw && status != 0)
+        json_write_int64(w, status);
+    else
+        json_write_null(w);
+}
+
+static void log_s3(struct json_writer *w, const struct request *q)
+{
+    const struct s3_call *call = q->s3;
+    json_write_member_string(w, "key", *call->key != '\0' ? call->key : NULL);
+    log_status(w, q);
+    json_write_member_string(w, "signature", s3_verdict_name(call->verdict));
+    json_write_member_bool(w, "conditional", call->is_conditional);
+    json_write_member_int64(w, "bytes",
+                            (int64_t)(q->body.len > 0 ? q->body.len : call->body_bytes));
 }
 
 void log_request(struct request *q)
@@ -99,6 +130,8 @@ void log_request(struct request *q)
     log_body(&w, q);
     if (q->kind == KIND_CREATE)
         inputs_log(&w, &q->inputs);
+    if (q->s3 != NULL)
+        log_s3(&w, q);
     json_write_member_string(&w, "created", q->created != NULL ? q->created->id : NULL);
     json_write_key(&w, "rule");
     if (q->rule != NULL)

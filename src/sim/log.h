@@ -13,6 +13,12 @@
  *   task           own: the task whose video or cover it is
  *   bytes hash     data and fetched: size, and checksum_64() in hex of the bytes themselves
  *   width height   data and fetched, of a PNG or JPEG
+ * The line of a request to the object store has:
+ *   key            of the object; null: the bucket
+ *   status         what the response will say; null: it is not even begun, or `raw`
+ *   signature      good, or why not: see s3_verdict_name(). `authorized` is true if it is good
+ *   conditional    it has If-None-Match
+ *   bytes          of the request's body, as far as it was received
  * Lifetime: none.
  * Errors: if the log cannot be written, the program ends.
  */

@@ -56,6 +56,10 @@ static const struct option_spec specs[] = {
     {"same-video", OPTION_FLAG, AT(same_video), NULL, "serve the same bytes for every task"},
     {"url-expires", OPTION_SECONDS, AT(url_expires_s), "SECONDS",
      "life of a signed URL (default 86400)"},
+    {"bucket", OPTION_TEXT, AT(bucket), "NAME",
+     "bucket of the S3 object store on the API port (default seedance)"},
+    {"s3-key", OPTION_TEXT, AT(s3_key), "KEY", "its access key id (default SIMKEY)"},
+    {"s3-secret", OPTION_TEXT, AT(s3_secret), "SECRET", "its secret key (default sim-secret)"},
     {"models", OPTION_TEXT, AT(models), "DIR", "more models, as seedancefs --models takes them"},
     {"strict-inputs", OPTION_FLAG, AT(strict_inputs), NULL,
      "look into data: files as the service does"},
@@ -64,7 +68,7 @@ static const struct option_spec specs[] = {
     {"scenario", OPTION_TEXT, AT(scenario_file), "FILE", "faults to play; SIGHUP reads it again"},
     {"log", OPTION_TEXT, AT(log_file), "FILE", "one JSON line per request"},
     {"log-headers", OPTION_FLAG, AT(log_headers), NULL, "log the request headers, too"},
-    {"data", OPTION_TEXT, AT(data_file), "FILE", "keep the tasks in this file"},
+    {"data", OPTION_TEXT, AT(data_file), "FILE", "keep the tasks in this file, but no objects"},
     {"die-with-parent", OPTION_FLAG, AT(die_with_parent), NULL, "end when the parent ends"},
     {"write-video", OPTION_TEXT, AT(write_video), "FILE", "write a task's video and exit"},
     {"task-seed", OPTION_NUMBER, AT(task_seed), "N", "number of that task (default 1)"},
@@ -84,8 +88,10 @@ static void print_help(void)
     }
     printf("\nWords in a prompt that steer its task: [[fail]] [[nocover]] [[seconds=N]] "
            "[[video_bytes=N]]\n"
-           "On the API port, for tests: GET /oracle/tasks, /oracle/counters, /oracle/video/ID;\n"
-           "PUT /oracle/scenario. The scenario's fields: src/sim/scenario.h\n");
+           "On the API port, for tests: GET /oracle/tasks, /oracle/counters, /oracle/video/ID,\n"
+           "/oracle/objects, /oracle/objects/KEY; DELETE the last two, which no log mentions;\n"
+           "PUT /oracle/scenario. The scenario's fields: src/sim/scenario.h\n"
+           "The object store takes presigned requests to /BUCKET/KEY, and keeps all in memory.\n");
 }
 
 static int parse_seconds(const char *s, double *out)
@@ -203,12 +209,28 @@ static void options_default(struct options *options)
         .time_scale = 1,
         .seed = 1,
         .url_expires_s = 86400,
+        .bucket = "seedance",
+        .s3_key = "SIMKEY",
+        .s3_secret = "sim-secret",
         .task_seed = 1,
     };
 }
 
+/* Names of buckets (docs.aws.amazon.com, "Bucket naming rules"), but not the paths of others. */
+static bool bucket_is_good(const char *name)
+{
+    static const char good[] = "abcdefghijklmnopqrstuvwxyz0123456789.-";
+    size_t len = strlen(name);
+    return len >= 3 && len <= 63 && strspn(name, good) == len && name[0] != '.' &&
+           strcmp(name, "api") != 0 && strcmp(name, "oracle") != 0;
+}
+
 static int options_check(struct options *options)
 {
+    if (!bucket_is_good(options->bucket)) {
+        fputs("seedance-sim: --bucket is no name of a bucket\n", stderr);
+        return 2;
+    }
     if (options->key_count == 0)
         options->keys[options->key_count++] = "th-simulator";
     for (size_t i = 0; options->clip_count == i && i < clip_embedded_count(); i++)

@@ -36,6 +36,9 @@ struct options {
     uint64_t port;
     uint64_t media_port;
     bool strict_inputs;
+    const char *bucket; /* of the object store */
+    const char *s3_key;
+    const char *s3_secret;
     const char *models; /* a directory; NULL: none */
     const char *port_file;
     const char *data_file;

@@ -83,9 +83,64 @@ static void oracle_video(struct request *q, const char *id)
     q->response.body.size = task->video.size;
 }
 
+static void oracle_objects(struct request *q)
+{
+    struct sim *sim = q->sim;
+    cJSON *list = cJSON_CreateArray();
+    pthread_mutex_lock(&sim->lock);
+    for (size_t i = 0; i < sim->objects.count; i++) {
+        const struct object *object = sim->objects.sorted[i];
+        cJSON *entry = cJSON_CreateObject();
+        cJSON_AddItemToArray(list, entry);
+        cJSON_AddStringToObject(entry, "key", object->key);
+        cJSON_AddNumberToObject(entry, "bytes", (double)object->len);
+        cJSON_AddStringToObject(entry, "md5", object->md5_hex);
+        cJSON_AddNumberToObject(entry, "puts", (double)object->puts);
+        cJSON_AddStringToObject(entry, "content_type", object->content_type);
+    }
+    pthread_mutex_unlock(&sim->lock);
+    response_object(q, list);
+}
+
+static void oracle_object(struct request *q, const char *key)
+{
+    pthread_mutex_lock(&q->sim->lock);
+    const struct object *object = object_find(&q->sim->objects, key);
+    if (object != NULL)
+        response_set_body(&q->response, object->data, object->len, 1);
+    pthread_mutex_unlock(&q->sim->lock);
+    if (object == NULL) {
+        response_default_api_error(&q->response, 404);
+        return;
+    }
+    response_set_header(&q->response, "Content-Type", "application/octet-stream");
+    q->response.status = 200;
+}
+
+/* Behind the client's back. key NULL: all objects. */
+static void oracle_forget(struct request *q, const char *key)
+{
+    bool is_known = true;
+    pthread_mutex_lock(&q->sim->lock);
+    if (key == NULL)
+        object_remove_all(&q->sim->objects);
+    else
+        is_known = object_remove(&q->sim->objects, key);
+    pthread_mutex_unlock(&q->sim->lock);
+    if (is_known)
+        response_json(&q->response, 200, "{}");
+    else
+        response_default_api_error(&q->response, 404);
+}
+
 void oracle_response(struct request *q)
 {
     static const char video[] = "/oracle/video/";
+    static const char objects[] = "/oracle/objects";
+    const char *key = strncmp(q->path, "/oracle/objects/", sizeof(objects)) == 0
+                          ? q->path + sizeof(objects)
+                          : NULL;
+    bool deletes = strcmp(q->method, "DELETE") == 0;
     bool gets = strcmp(q->method, "GET") == 0;
     if (gets && strcmp(q->path, "/oracle/tasks") == 0)
         oracle_tasks(q);
@@ -93,6 +148,12 @@ void oracle_response(struct request *q)
         oracle_counters(q);
     else if (gets && strncmp(q->path, video, sizeof(video) - 1) == 0)
         oracle_video(q, q->path + sizeof(video) - 1);
+    else if (gets && strcmp(q->path, objects) == 0)
+        oracle_objects(q);
+    else if (gets && key != NULL)
+        oracle_object(q, key);
+    else if (deletes && (key != NULL || strcmp(q->path, objects) == 0))
+        oracle_forget(q, key);
     else if (strcmp(q->method, "PUT") == 0 && strcmp(q->path, "/oracle/scenario") == 0)
         oracle_scenario(q);
     else

@@ -1,4 +1,5 @@
 #include "sim/log.h"
+#include "sim/s3.h"
 #include "sim/validate.h"
 
 #include "seedancefs/base/json.h"
@@ -30,6 +31,7 @@ void request_free(struct request *q)
         log_sent(q);
     }
     scenario_unref(q->scenario);
+    s3_call_free(q->s3);
     pthread_mutex_unlock(&q->sim->lock);
     create_request_fini(&q->create_request);
     inputs_fini(&q->inputs);
@@ -51,6 +53,10 @@ static void request_classify(struct request *q)
     q->kind = KIND_OTHER;
     if (q->port == PORT_API) {
         q->is_oracle = strncmp(path, "/oracle/", 8) == 0;
+        if (!q->is_oracle)
+            s3_classify(q);
+        if (q->s3 != NULL)
+            return;
         if (strncmp(path, collection, sizeof(collection) - 1) != 0)
             return;
         path += sizeof(collection) - 1;
@@ -112,6 +118,8 @@ static void request_read_headers(struct request *q)
     q->is_authorized = is_authorized(q, authorization);
     q->range = header_dup(q, "Range");
     q->if_range = header_dup(q, "If-Range");
+    if (q->s3 != NULL)
+        s3_read_headers(q);
     if (!q->sim->options.log_headers)
         return;
     struct buf json = SIM_BUF;
@@ -136,6 +144,8 @@ static bool request_match(struct request *q, bool early)
         .task_number = q->task != NULL ? q->task->number : 0,
         .prompt = q->task != NULL ? q->task->prompt : NULL,
     };
+    if (q->s3 != NULL)
+        subject.key = s3_subject(q->s3);
     if (q->kind == KIND_CREATE) {
         subject.task_number = sim->tasks.count + 1;
         subject.prompt = q->is_parsed ? q->create_request.prompt : NULL;
@@ -160,6 +170,7 @@ static void request_count(struct request *q)
 bool request_begin(struct request *q)
 {
     q->is_begun = true;
+    q->response.is_head = strcmp(q->method, "HEAD") == 0;
     request_classify(q);
     request_read_headers(q);
     if (q->is_oracle)
@@ -184,7 +195,9 @@ static void change_status(struct request *q, int status)
     }
     for (size_t i = 0; i < ARRAY_COUNT(of_files); i++)
         response_set_header(&q->response, of_files[i], NULL);
-    if (q->port == PORT_API)
+    if (q->s3 != NULL)
+        s3_default_error(&q->response, status);
+    else if (q->port == PORT_API)
         response_default_api_error(&q->response, status);
     else
         response_media_error(&q->response, status, "ScenarioError", response_reason(status));
@@ -213,6 +226,14 @@ static void request_change(struct request *q)
     }
 }
 
+static void request_respond(struct request *q)
+{
+    if (q->port == PORT_API)
+        api_response(q);
+    else
+        media_response(q);
+}
+
 void request_decide(struct request *q)
 {
     if (q->is_oracle) {
@@ -220,16 +241,18 @@ void request_decide(struct request *q)
         return;
     }
     api_parse(q);
+    if (q->s3 != NULL)
+        s3_prepare(q);
     pthread_mutex_lock(&q->sim->lock);
     (void)request_match(q, false);
     request_count(q);
     api_create(q);
+    if (q->s3 != NULL)
+        s3_perform(q);
     log_request(q);
     pthread_mutex_unlock(&q->sim->lock);
-    if (q->port == PORT_API)
-        api_response(q);
-    else
-        media_response(q);
+    if (q->s3 == NULL)
+        request_respond(q);
     if (q->change != NULL)
         request_change(q);
 }

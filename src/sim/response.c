@@ -51,6 +51,12 @@ void response_set_body(struct response *a, const void *data, size_t len, uint64_
         .kind = BODY_TEXT, .data = copy, .data_len = len, .size = len * count, .flip_at = -1};
 }
 
+void response_lend_body(struct response *a, const void *data, size_t len)
+{
+    free(a->body.data);
+    a->body = (struct body){.kind = BODY_LENT, .lent = data, .size = len, .flip_at = -1};
+}
+
 void response_json(struct response *a, int status, const char *json)
 {
     a->status = status;
@@ -58,8 +64,8 @@ void response_json(struct response *a, int status, const char *json)
     response_set_body(a, json, strlen(json), 1);
 }
 
-/* The service puts this id only at the end of the message. */
-static char *request_id(void)
+/* The API puts this id only at the end of the message. */
+char *response_request_id(void)
 {
     static atomic_uint counter;
     return mem_format("0217%010lld%06x", (long long)(clock_now_ms() / 1000),
@@ -69,7 +75,7 @@ static char *request_id(void)
 void response_api_error(struct response *a, int status, const char *code, const char *message,
                         const char *param)
 {
-    char *id = request_id();
+    char *id = response_request_id();
     char *whole = mem_format("%s Request id: %s", message, id);
     struct buf json = SIM_BUF;
     struct json_writer w;
@@ -115,6 +121,8 @@ static const struct known_status {
     {408, "Request Timeout", "RequestTimeout", "The request took too long."},
     {409, "Conflict", "Conflict", "The request conflicts with another."},
     {410, "Gone", "ResourceGone", "The specified resource is gone."},
+    {411, "Length Required", NULL, NULL},
+    {412, "Precondition Failed", NULL, NULL},
     {413, "Content Too Large", "RequestTooLarge", "The request body is larger than 64 MB."},
     {415, "Unsupported Media Type", "UnsupportedMediaType", "The body must be JSON."},
     {416, "Range Not Satisfiable", "InvalidRange", "The range is not satisfiable."},
@@ -122,6 +130,7 @@ static const struct known_status {
     {429, "Too Many Requests", "RateLimitExceeded.EndpointRPMExceeded",
      "The requests per minute exceed the limit."},
     {500, "Internal Server Error", "InternalServiceError", "The service failed unexpectedly."},
+    {501, "Not Implemented", NULL, NULL},
     {502, "Bad Gateway", "InternalServiceError", "A gateway could not reach the service."},
     {503, "Service Unavailable", "ServerOverloaded", "The service is overloaded."},
     {504, "Gateway Timeout", "InternalServiceError", "The service did not answer in time."},
@@ -150,9 +159,18 @@ void response_default_api_error(struct response *a, int status)
         response_api_error(a, status, known->code, known->message, NULL);
 }
 
+static const char *header_value(const struct response *a, const char *name)
+{
+    for (size_t i = 0; i < a->header_count; i++)
+        if (strcasecmp(a->headers[i].name, name) == 0)
+            return a->headers[i].value;
+    return NULL;
+}
+
 void response_media_error(struct response *a, int status, const char *code, const char *message)
 {
-    char *id = request_id();
+    const char *known = header_value(a, "x-amz-request-id");
+    char *id = known != NULL ? mem_strdup(known) : response_request_id();
     char *xml = mem_format("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
                            "<Error><Code>%s</Code><Message>%s</Message>"
                            "<RequestId>%s</RequestId><HostId>simulator</HostId></Error>\n",
@@ -169,6 +187,8 @@ void body_read(const struct body *body, uint64_t at, unsigned char *buf, size_t 
     uint64_t from = body->offset + at;
     if (body->kind == BODY_VIDEO) {
         video_read(&body->video, from, buf, len);
+    } else if (body->kind == BODY_LENT) {
+        memcpy(buf, body->lent + from, len);
     } else {
         for (size_t done = 0; done < len;) {
             size_t in = (size_t)((from + done) % body->data_len);

@@ -3,6 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+    KINDS_OF_OBJECTS = KIND_OBJECT_PUT | KIND_OBJECT_GET | KIND_OBJECT_DELETE | KIND_OBJECT_LIST,
+};
+
 static const struct {
     const char *name;
     unsigned kinds;
@@ -14,9 +18,15 @@ static const struct {
     {"cover", KIND_COVER, PORT_MEDIA},
     {"other", KIND_OTHER, PORT_API | PORT_MEDIA},
     {"connection", KIND_CONNECTION, PORT_API | PORT_MEDIA},
-    {"api", KIND_CREATE | KIND_POLL | KIND_OTHER, PORT_API},
+    {"object_put", KIND_OBJECT_PUT, PORT_API},
+    {"object_get", KIND_OBJECT_GET, PORT_API},
+    {"object_delete", KIND_OBJECT_DELETE, PORT_API},
+    {"object_list", KIND_OBJECT_LIST, PORT_API},
+    {"object", KINDS_OF_OBJECTS, PORT_API},
+    {"api", KIND_CREATE | KIND_POLL | KIND_OTHER | KINDS_OF_OBJECTS, PORT_API},
     {"media", KIND_VIDEO | KIND_COVER | KIND_OTHER, PORT_MEDIA},
-    {"any", KIND_CREATE | KIND_POLL | KIND_VIDEO | KIND_COVER | KIND_OTHER, PORT_API | PORT_MEDIA},
+    {"any", KIND_CREATE | KIND_POLL | KIND_VIDEO | KIND_COVER | KIND_OTHER | KINDS_OF_OBJECTS,
+     PORT_API | PORT_MEDIA},
 };
 
 static char *rule_kind(struct rule *rule, const cJSON *item)
@@ -29,7 +39,8 @@ static char *rule_kind(struct rule *rule, const cJSON *item)
             return NULL;
         }
     }
-    return mem_strdup("kind: create, poll, video, cover, other, connection, api, media or any");
+    return mem_strdup("kind: create, poll, video, cover, other, connection, object, object_put, "
+                      "object_get, object_delete, object_list, api, media or any");
 }
 
 static char *rule_port(struct rule *rule, const cJSON *item)
@@ -92,6 +103,10 @@ static char *rule_field(struct rule *rule, const cJSON *item)
         rule->prompt_contains = mem_strdup(cJSON_GetStringValue(item));
         return rule->prompt_contains != NULL ? NULL : mem_strdup("prompt_contains: a string");
     }
+    if (strcmp(name, "key_contains") == 0) {
+        rule->key_contains = mem_strdup(cJSON_GetStringValue(item));
+        return rule->key_contains != NULL ? NULL : mem_strdup("key_contains: a string");
+    }
     return rule_number(rule, item);
 }
 
@@ -119,6 +134,11 @@ static char *rule_parse(struct rule *rule, const cJSON *object)
         return mem_strdup("the kind connection needs the stage \"connect\"");
     if (rule->change.stage == STAGE_REQUEST && rule->prompt_contains != NULL)
         return mem_strdup("at \"request\" the prompt is not known yet");
+    bool is_of_objects = (rule->kinds & KINDS_OF_OBJECTS) != 0;
+    if (!is_of_objects && rule->key_contains != NULL)
+        return mem_strdup("key_contains needs a kind of objects");
+    if (!is_of_objects && (rule->change.lost || rule->change.ignore_condition))
+        return mem_strdup("lost, ignore_condition and versioned need a kind of objects");
     return NULL;
 }
 
@@ -170,6 +190,7 @@ void scenario_unref(struct scenario *s)
     for (size_t i = 0; i < s->rule_count; i++) {
         free(s->rules[i].task_id);
         free(s->rules[i].prompt_contains);
+        free(s->rules[i].key_contains);
         change_fini(&s->rules[i].change);
     }
     free(s->rules);
@@ -185,6 +206,9 @@ static bool rule_is_concerned(const struct rule *rule, const struct subject *sub
         (subject->task_id == NULL || strcmp(rule->task_id, subject->task_id) != 0))
         return false;
     if (rule->task_number != 0 && rule->task_number != subject->task_number)
+        return false;
+    if (rule->key_contains != NULL &&
+        (subject->key == NULL || strstr(subject->key, rule->key_contains) == NULL))
         return false;
     return rule->prompt_contains == NULL ||
            (subject->prompt != NULL && strstr(subject->prompt, rule->prompt_contains) != NULL);

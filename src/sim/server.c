@@ -112,7 +112,8 @@ static enum MHD_Result deliver(struct request *q)
 
 static void collect_body(struct request *q, const char *data, size_t len)
 {
-    if (q->body.len + len > REQUEST_BODY_MAX) {
+    size_t max = q->kind == KIND_OBJECT_PUT ? OBJECT_BYTES_MAX : REQUEST_BODY_MAX;
+    if (q->body.len + len > max) {
         q->is_too_long = true;
         buf_fini(&q->body);
     }

@@ -3,7 +3,8 @@
  *
  * What: the shared state under one lock, and what a thread knows about the request it serves. The
  * steps of a request: begin (header read) → parse (create only, no lock) → decide (locked: rule,
- * task, log line) → response (no lock) → change (what the rule wants) → deliver.
+ * task, log line) → response (no lock) → change (what the rule wants) → deliver. A request to the
+ * object store has steps of its own there, see s3.h.
  * Lifetime: struct sim lives as long as the program; a request from its first line to the end of
  * its response. Tasks are never freed, so a request may keep a pointer.
  * Errors: if a log or data file cannot be written, the program ends: an oracle must not lie.
@@ -12,6 +13,7 @@
 #define SIM_SIM_H
 
 #include "sim/input.h"
+#include "sim/object.h"
 #include "sim/options.h"
 #include "sim/response.h"
 #include "sim/scenario.h"
@@ -23,7 +25,9 @@
 
 #define API_GENERATIONS "/api/v1/videos/generations"
 
-enum { REQUEST_BODY_MAX = 80 << 20, CONNECTIONS_MAX = 2000, KIND_COUNT = 6 };
+enum { REQUEST_BODY_MAX = 80 << 20, CONNECTIONS_MAX = 2000, KIND_COUNT = 10 };
+
+struct s3_call; /* s3.h */
 
 struct sim {
     struct options options;
@@ -33,6 +37,7 @@ struct sim {
     pthread_mutex_t lock;
     /* Everything below needs the lock. */
     struct task_table tasks;
+    struct object_table objects;
     struct scenario *scenario;
     uint64_t sequence;
     uint64_t url_nonce;
@@ -55,6 +60,7 @@ struct request {
     char *headers_json; /* --log-headers */
     enum kind kind;
     bool is_oracle;
+    struct s3_call *s3; /* NULL: not for the object store */
     bool is_begun;
     bool is_logged;
     bool is_aborted; /* the client closed before its request was complete */

@@ -187,15 +187,17 @@ static bool header_is_special(const struct header_change *header)
 
 bool wire_is_needed(const struct response *response, const struct change *change)
 {
-    if (response->status < 200 || response->status == 204 || response->status == 304)
+    bool has_no_body = response->status == 204 || response->status == 304;
+    if (response->status < 200)
         return true;
     if (change == NULL)
         return false;
     for (size_t i = 0; i < change->header_count; i++)
         if (header_is_special(&change->headers[i]))
             return true;
-    return change->reason != NULL || change->fault != FAULT_NONE || change->header_rate > 0 ||
-           change->content_length != NULL || change->chunked != CHUNKED_NO;
+    return has_no_body || change->reason != NULL || change->fault != FAULT_NONE ||
+           change->header_rate > 0 || change->content_length != NULL ||
+           change->chunked != CHUNKED_NO;
 }
 
 static const struct header *header_find(const struct response *response, const char *name)
@@ -284,7 +286,7 @@ void wire_response(int fd, const struct response *response, const struct change 
     bool good = wire_write_paced(fd, header.data, header_len, &header_pacer);
     buf_fini(&header);
     if (good && stage != STAGE_HEADERS) {
-        uint64_t limit = response->body.size;
+        uint64_t limit = response->is_head ? 0 : response->body.size;
         if (fault != FAULT_NONE && stage == STAGE_BODY) {
             uint64_t cut =
                 change->cut_after_bytes >= 0 ? (uint64_t)change->cut_after_bytes : limit / 2;

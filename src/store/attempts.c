@@ -35,6 +35,7 @@ static const struct column integer_columns[] = {
     {27, offsetof(struct store_attempt, take), 0, INT32_MAX},
     {28, offsetof(struct store_attempt, take_hidden), 0, INT32_MAX},
     {30, offsetof(struct store_attempt, take_readers), 0, 0777},
+    {31, offsetof(struct store_attempt, stored_ms), 0, STORE_TIME_MAX_MS},
 };
 
 static const struct column text_columns[] = {
@@ -111,6 +112,24 @@ int store_attempt_update(struct store *store, const struct store_attempt *row)
     return attempt_write(store, SQL_ATTEMPT_UPDATE, row);
 }
 
+int store_attempt_uid_get(struct store *store, int64_t id, char out[static STORE_UID_SIZE])
+{
+    CLEANUP_RESET sqlite3_stmt *statement =
+        store_query(store, SQL_ATTEMPT_UID, VALUES(AS_INTEGER(id)));
+    int r = store_step(store, statement);
+    if (r <= 0)
+        return r < 0 ? r : -ENOENT;
+    r = 0;
+    CLEANUP_FREE char *uid = store_column_text(statement, 0, &r);
+    if (r < 0)
+        return r;
+    if (!uid || strlen(uid) != STORE_UID_SIZE - 1 ||
+        strspn(uid, "0123456789abcdef") != STORE_UID_SIZE - 1)
+        return -ERR_STORE_CORRUPT;
+    memcpy(out, uid, STORE_UID_SIZE);
+    return 0;
+}
+
 int store_attempt_get(struct store *store, int64_t id, struct store_attempt *out)
 {
     CLEANUP_RESET sqlite3_stmt *statement =
@@ -166,6 +185,7 @@ int store_take_each(struct store *store, store_take_fn *fn, void *context)
             .url_expires_ms = sqlite3_column_int64(statement, 7),
             .is_picked = sqlite3_column_int(statement, 8) != 0,
             .readers = sqlite3_column_int64(statement, 9),
+            .is_stored = sqlite3_column_int64(statement, 10) != 0,
         };
         r = take_is_sound(&row) ? fn(context, &row) : -ERR_STORE_CORRUPT;
         if (r < 0)

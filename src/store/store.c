@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { STORE_SCHEMA_VERSION = 9, STORE_ID_BATCH = 1024 };
+enum { STORE_SCHEMA_VERSION = 10, STORE_ID_BATCH = 1024 };
 
 /* The file `events`, one row per line. A line that has been read never moves. Lines about the time
  * before this table existed say less, but none is missing. */
@@ -142,6 +142,10 @@ static const char *const store_migrations[STORE_SCHEMA_VERSION] = {
     /* Until then prompt.md was a file like any other: what there is stays what it was. */
     "ALTER TABLE file ADD COLUMN is_note INTEGER NOT NULL DEFAULT 0;"
     "UPDATE file SET is_note = 1 WHERE name = 'prompt.md';",
+    /* Ids are drawn again after a database was put back; these are not. */
+    "ALTER TABLE attempt ADD COLUMN uid TEXT;"
+    "UPDATE attempt SET uid = lower(hex(randomblob(16)));"
+    "ALTER TABLE attempt ADD COLUMN stored_ms INTEGER NOT NULL DEFAULT 0;",
 };
 
 static int store_id_next(struct store *store, int64_t *next)

@@ -8,6 +8,10 @@
  *   always  a video is fetched right at success, and nothing is evicted
  *   never   nothing is fetched by itself
  *
+ * Where there is an object store, every video is put there as soon as it is finished, by way of the
+ * disk; `expiry` fetches it at once for that. From then on the cache may evict it at any time, but not
+ * with `always`. A cover stays on disk, as it did before.
+ *
  * The policy has no state on disk: the media layer knows what is complete and durable, and the
  * attempt has the time when its URL expires. archive_look() goes through the jobs, starts the
  * fetches that are due, ARCHIVE_MAX at a time, and comes back when the next one is due, or within
@@ -44,7 +48,11 @@ enum {
     ARCHIVE_RETRY_MS = 1000,
     ARCHIVE_RETRY_DOUBLINGS = 11, /* up to half an hour */
     ARCHIVE_GONE_FAILURES = 2,
+    ARCHIVE_UPLOADS_MAX = 2, /* that are begun */
 };
+
+/* Besides enum media_kind: what is tried again is to put the video into the object store. */
+enum { ARCHIVE_UPLOAD = MEDIA_COVER + 1 };
 
 /* The values of take->media_mark. */
 enum archive_mark { ARCHIVE_UNSEEN, ARCHIVE_WANTED, ARCHIVE_SAVED };
@@ -71,15 +79,15 @@ static int64_t monotonic_ms(const struct tree *tree)
     return clock_monotonic_ms(tree->settings.clock);
 }
 
-static struct archive_file *file_find(struct tree *tree, int64_t attempt_id, enum media_kind kind)
+static struct archive_file *file_find(struct tree *tree, int64_t attempt_id, int64_t kind)
 {
-    struct archive_key key = {.attempt_id = attempt_id, .kind = (int64_t)kind};
+    struct archive_key key = {.attempt_id = attempt_id, .kind = kind};
     struct archive_file *file;
     HASH_FIND(hh, tree->archive_files, &key, sizeof(key), file);
     return file;
 }
 
-static struct archive_file *file_get(struct tree *tree, int64_t attempt_id, enum media_kind kind)
+static struct archive_file *file_get(struct tree *tree, int64_t attempt_id, int64_t kind)
 {
     struct archive_file *file = file_find(tree, attempt_id, kind);
     if (file)
@@ -87,7 +95,7 @@ static struct archive_file *file_get(struct tree *tree, int64_t attempt_id, enum
     file = calloc(1, sizeof(*file));
     if (!file)
         return NULL;
-    file->key = (struct archive_key){.attempt_id = attempt_id, .kind = (int64_t)kind};
+    file->key = (struct archive_key){.attempt_id = attempt_id, .kind = kind};
     HASH_ADD(hh, tree->archive_files, key, sizeof(file->key), file);
     if (TABLE_HAS(file, hh))
         return file;
@@ -99,6 +107,14 @@ static void file_idle(struct tree *tree, struct archive_file *file)
 {
     tree->archive_active -= file->is_active;
     file->is_active = false;
+}
+
+/* It is tried again, ever later. */
+static void file_failed(const struct tree *tree, struct archive_file *file, int64_t attempt_id)
+{
+    int64_t delay_ms = (int64_t)ARCHIVE_RETRY_MS
+                       << min_int64(file->failures++, ARCHIVE_RETRY_DOUBLINGS);
+    file->retry_ms = monotonic_ms(tree) + delay_ms + attempt_id % 8 * delay_ms / 32;
 }
 
 static void file_drop(struct tree *tree, struct archive_file *file)
@@ -124,7 +140,7 @@ static int64_t lead_ms(const struct job_take *take)
 
 static int64_t due_ms(const struct tree *tree, const struct job_take *take)
 {
-    if (tree->settings.archive == TREE_ARCHIVE_ALWAYS)
+    if (tree->settings.archive == TREE_ARCHIVE_ALWAYS || tree->settings.objects)
         return 0;
     int64_t lead = lead_ms(take);
     uint64_t spread = (uint64_t)take->id * UINT64_C(0x9e3779b97f4a7c15) >> 33;
@@ -147,10 +163,18 @@ static bool cover_is_settled(struct tree *tree, struct job_take *take)
            output_is_saved(tree, take, MEDIA_COVER) > 0;
 }
 
+/* Nothing more is to be fetched of the video. */
+static bool video_is_settled(struct tree *tree, struct job_take *take)
+{
+    bool is_stored = stored_is_there(tree, take) && tree->settings.archive != TREE_ARCHIVE_ALWAYS;
+    return is_stored || output_is_saved(tree, take, MEDIA_VIDEO) > 0;
+}
+
 static void take_examine(struct tree *tree, struct job_take *take)
 {
-    bool is_saved = output_is_saved(tree, take, MEDIA_VIDEO) > 0 && cover_is_settled(tree, take);
-    take->media_mark = is_saved ? ARCHIVE_SAVED : ARCHIVE_WANTED;
+    bool is_settled = video_is_settled(tree, take) && cover_is_settled(tree, take) &&
+                      (!tree->settings.objects || take->is_stored);
+    take->media_mark = is_settled ? ARCHIVE_SAVED : ARCHIVE_WANTED;
 }
 
 static int output_fetch(struct tree *tree, struct job_take *take, enum media_kind kind,
@@ -171,13 +195,50 @@ static int output_fetch(struct tree *tree, struct job_take *take, enum media_kin
     return r;
 }
 
-/* Returns how long until this job has to be looked at again. Starts its fetch if that is due. */
-static int64_t take_archive(struct tree *tree, struct job_take *take)
+static void upload_ended(struct tree *tree, int64_t take_id, int result, const char *why)
 {
-    int64_t wait_ms = due_ms(tree, take) - clock_wall_ms(tree->settings.clock);
-    if (wait_ms > 0)
-        return wait_ms;
-    enum media_kind kind = output_is_saved(tree, take, MEDIA_VIDEO) > 0 ? MEDIA_COVER : MEDIA_VIDEO;
+    struct job_take *take = jobs_take_get(tree->settings.jobs, take_id);
+    struct archive_file *file = file_find(tree, take_id, ARCHIVE_UPLOAD);
+    tree->archive_uploads--;
+    if (take && result == 0) {
+        jobs_video_stored(take);
+        media_copy_made(tree->settings.media, take_id, MEDIA_VIDEO);
+        archive_take_again(tree, take);
+    }
+    if (!take || result == 0) {
+        file_drop(tree, file);
+        return;
+    }
+    log_warn("upload.failed", "job=%s error=%s why=\"%s\"", take->job->name, err_name(result), why);
+    if (file && file->failures == 0)
+        jobs_upload_failed(take, why);
+    if (file)
+        file_failed(tree, file, take_id);
+    archive_soon(tree);
+}
+
+/* Puts the video, which is on disk, into the object store. Returns how long until it has to be looked
+ * at again. */
+static int64_t take_upload(struct tree *tree, struct job_take *take)
+{
+    const struct archive_file *tried = file_find(tree, take->id, ARCHIVE_UPLOAD);
+    int64_t now_ms = monotonic_ms(tree);
+    if (tried && tried->retry_ms > now_ms)
+        return tried->retry_ms - now_ms;
+    /* The end of an upload brings the next look. */
+    if (upload_is_under_way(tree, take->id) || tree->archive_uploads >= ARCHIVE_UPLOADS_MAX)
+        return ARCHIVE_LOOK_MS;
+    /* Of what failed the file keeps the count. Without memory nothing is begun. */
+    if (!file_get(tree, take->id, ARCHIVE_UPLOAD) || upload_take(tree, take, upload_ended) < 0)
+        return ARCHIVE_RETRY_MS;
+    tree->archive_uploads++;
+    return ARCHIVE_LOOK_MS;
+}
+
+/* Returns how long until this job has to be looked at again. Starts its fetch if that is due. */
+static int64_t take_fetch_due(struct tree *tree, struct job_take *take)
+{
+    enum media_kind kind = video_is_settled(tree, take) ? MEDIA_COVER : MEDIA_VIDEO;
     const struct archive_file *file = file_find(tree, take->id, kind);
     if (file && !file->is_active && file->retry_ms > monotonic_ms(tree))
         return file->retry_ms - monotonic_ms(tree);
@@ -191,9 +252,27 @@ static int64_t take_archive(struct tree *tree, struct job_take *take)
     return ARCHIVE_LOOK_MS;
 }
 
-static bool take_is_archivable(const struct job_take *take)
+/* The same for all that is to be done. */
+static int64_t take_archive(struct tree *tree, struct job_take *take)
 {
-    return take->video_bytes >= 0 && take->url_expires_ms >= 0 && take->media_mark != ARCHIVE_SAVED;
+    int64_t next_ms = ARCHIVE_LOOK_MS;
+    int64_t wait_ms = due_ms(tree, take) - clock_wall_ms(tree->settings.clock);
+    if (wait_ms > 0)
+        return wait_ms;
+    if (tree->settings.objects && !take->is_stored && output_is_saved(tree, take, MEDIA_VIDEO) > 0)
+        next_ms = take_upload(tree, take);
+    bool is_settled = video_is_settled(tree, take) && cover_is_settled(tree, take);
+    if (take->url_expires_ms >= 0 && !is_settled)
+        next_ms = min_int64(next_ms, take_fetch_due(tree, take));
+    return next_ms;
+}
+
+/* Something can still be done: there is a URL, or an object store that lacks the video. */
+static bool take_is_archivable(const struct tree *tree, const struct job_take *take)
+{
+    bool is_unstored = tree->settings.objects && !take->is_stored;
+    return take->video_bytes >= 0 && (take->url_expires_ms >= 0 || is_unstored) &&
+           take->media_mark != ARCHIVE_SAVED;
 }
 
 static void walk_begins_with(struct archive_walk *walk, const struct job *job)
@@ -206,7 +285,7 @@ static bool archive_walk_take(struct tree *tree, struct job_take *take, unsigned
                               int64_t *wait_ms)
 {
     struct archive_walk *walk = &tree->archive_walk;
-    if (!take_is_archivable(take))
+    if (!take_is_archivable(tree, take))
         return true;
     if (take->media_mark == ARCHIVE_UNSEEN) {
         if ((*examined)++ == ARCHIVE_BATCH) {
@@ -214,7 +293,7 @@ static bool archive_walk_take(struct tree *tree, struct job_take *take, unsigned
             return false;
         }
         take_examine(tree, take);
-        if (!take_is_archivable(take))
+        if (!take_is_archivable(tree, take))
             return true;
     }
     walk_begins_with(walk, take->job);
@@ -343,10 +422,9 @@ void archive_fetch_failed(struct tree *tree, int64_t attempt_id, enum media_kind
     file->is_commanded = false;
     bool is_expired = clock_wall_ms(tree->settings.clock) >= expires_ms(take);
     file->refusals = is_expired && is_refusal(result) ? file->refusals + 1 : 0;
-    int64_t delay_ms = (int64_t)ARCHIVE_RETRY_MS
-                       << min_int64(file->failures++, ARCHIVE_RETRY_DOUBLINGS);
-    file->retry_ms = monotonic_ms(tree) + delay_ms + take->id % 8 * delay_ms / 32;
-    if (file->refusals >= ARCHIVE_GONE_FAILURES) {
+    file_failed(tree, file, take->id);
+    /* What is in the object store is not gone, even if that cannot be reached. */
+    if (file->refusals >= ARCHIVE_GONE_FAILURES && !take->is_stored) {
         file->retry_ms = INT64_MAX;
         take->media_mark = ARCHIVE_UNSEEN;
         /* No byte on disk is touched. Proof that the rest cannot be had: the URL has expired, and
@@ -364,15 +442,30 @@ void archive_forget(struct tree *tree, int64_t attempt_id)
 {
     file_drop(tree, file_find(tree, attempt_id, MEDIA_VIDEO));
     file_drop(tree, file_find(tree, attempt_id, MEDIA_COVER));
+    file_drop(tree, file_find(tree, attempt_id, ARCHIVE_UPLOAD));
+    if (upload_is_under_way(tree, attempt_id)) {
+        upload_forget(tree, attempt_id);
+        tree->archive_uploads--;
+    }
     archive_soon(tree);
+}
+
+static unsigned failing_count(const struct tree *tree, int64_t kind)
+{
+    unsigned count = 0;
+    for (const struct archive_file *file = tree->archive_files; file; file = file->hh.next)
+        count += file->key.kind == kind && file->failures > 0;
+    return count;
 }
 
 unsigned archive_failing_count(const struct tree *tree)
 {
-    unsigned count = 0;
-    for (const struct archive_file *file = tree->archive_files; file; file = file->hh.next)
-        count += file->key.kind == MEDIA_VIDEO && file->failures > 0;
-    return count;
+    return failing_count(tree, MEDIA_VIDEO);
+}
+
+unsigned archive_uploads_failing_count(const struct tree *tree)
+{
+    return failing_count(tree, ARCHIVE_UPLOAD);
 }
 
 void archive_end(struct tree *tree)
@@ -380,14 +473,15 @@ void archive_end(struct tree *tree)
     struct archive_file *file;
     struct archive_file *next;
     timer_cancel(tree->settings.timers, &tree->archive_timer);
+    uploads_end(tree);
     HASH_ITER (hh, tree->archive_files, file, next) {
         file_drop(tree, file);
     }
 }
 
-/* True when evicted bytes could be fetched again, and not in a hurry. If the clock was set back, it
- * does not say how long a URL still lives. */
-static bool take_is_refetchable(const struct tree *tree, const struct job_take *take)
+/* True when evicted bytes could be fetched again by the URL, and not in a hurry. If the clock was set
+ * back, it does not say how long a URL still lives. */
+static bool url_is_lasting(const struct tree *tree, const struct job_take *take)
 {
     int64_t now_ms = clock_wall_ms(tree->settings.clock);
     bool is_clock_right = now_ms >= take->finished_ms && now_ms >= tree->changed_ms;
@@ -395,36 +489,48 @@ static bool take_is_refetchable(const struct tree *tree, const struct job_take *
            now_ms < expires_ms(take) - lead_ms(take);
 }
 
+static bool take_is_refetchable(const struct tree *tree, const struct job_take *take,
+                                enum media_kind kind)
+{
+    return (kind == MEDIA_VIDEO && stored_is_there(tree, take)) || url_is_lasting(tree, take);
+}
+
 /* False when the job goes on, or has gone on, with another attempt: what it has is kept, whatever
  * --archive says. */
-static bool take_is_left_to_policy(const struct tree *tree, const struct job_take *take)
+static bool take_is_left_to_policy(const struct tree *tree, const struct job_take *take,
+                                   enum media_kind kind)
 {
-    return tree->settings.archive != TREE_ARCHIVE_ALWAYS && !take->is_kept && !take->next &&
-           take->job->attempt_id == take->id;
+    if (tree->settings.archive == TREE_ARCHIVE_ALWAYS)
+        return false;
+    if (kind == MEDIA_VIDEO && stored_is_there(tree, take))
+        return true;
+    return !take->is_kept && !take->next && take->job->attempt_id == take->id;
 }
 
 /* If no job has the attempt as a take, its files were left behind by a removed job. */
-bool archive_is_refetchable(struct tree *tree, int64_t attempt_id)
+bool archive_is_refetchable(struct tree *tree, int64_t attempt_id, enum media_kind kind)
 {
     struct job_take *take;
     return jobs_take_find(tree->settings.jobs, attempt_id, &take) == 0 &&
-           (!take || take_is_refetchable(tree, take));
+           (!take || take_is_refetchable(tree, take, kind));
 }
 
-bool archive_is_evictable(struct tree *tree, int64_t attempt_id)
+bool archive_is_evictable(struct tree *tree, int64_t attempt_id, enum media_kind kind)
 {
     struct job_take *take;
     return jobs_take_find(tree->settings.jobs, attempt_id, &take) == 0 &&
-           (!take || (take_is_left_to_policy(tree, take) && take_is_refetchable(tree, take)));
+           (!take ||
+            (take_is_left_to_policy(tree, take, kind) && take_is_refetchable(tree, take, kind)));
 }
 
 static int take_fetch(struct tree *tree, struct job_take *take, bool is_commanded)
 {
     take_examine(tree, take);
-    if (take->media_mark == ARCHIVE_SAVED)
+    bool is_saved = output_is_saved(tree, take, MEDIA_VIDEO) > 0;
+    if (take->media_mark == ARCHIVE_SAVED && is_saved)
         return 0;
     walk_begins_with(&tree->archive_walk, take->job);
-    enum media_kind kind = output_is_saved(tree, take, MEDIA_VIDEO) > 0 ? MEDIA_COVER : MEDIA_VIDEO;
+    enum media_kind kind = is_saved ? MEDIA_COVER : MEDIA_VIDEO;
     int r = output_fetch(tree, take, kind, is_commanded);
     if (r == 0 && kind == MEDIA_VIDEO && take->cover_bytes >= 0)
         r = output_fetch(tree, take, MEDIA_COVER, false);
@@ -442,6 +548,8 @@ int archive_fetch(struct tree *tree, struct job_take *take, const char **why)
 int archive_save(struct tree *tree, struct job_take *take, const char **why)
 {
     static char text[256];
+    if (stored_is_there(tree, take))
+        return 0;
     take->is_kept = true; /* or the cache would let it go as soon as it is there */
     if (output_is_saved(tree, take, MEDIA_VIDEO) > 0)
         return 0;
@@ -464,7 +572,7 @@ int archive_save(struct tree *tree, struct job_take *take, const char **why)
 int archive_evict(struct tree *tree, struct job_take *take, const char **why)
 {
     bool is_kept = tree->settings.archive == TREE_ARCHIVE_ALWAYS;
-    if (is_kept || !take_is_refetchable(tree, take)) {
+    if (is_kept || !take_is_refetchable(tree, take, MEDIA_VIDEO)) {
         *why = is_kept
                    ? "--archive=always keeps every video."
                    : "its bytes could not be fetched again: the URL of the video has expired, or "
@@ -475,7 +583,7 @@ int archive_evict(struct tree *tree, struct job_take *take, const char **why)
     take->is_kept = false;
     for (int kind = MEDIA_VIDEO; kind <= MEDIA_COVER && result == 0; kind++) {
         CLEANUP(output_close) struct media_item *item = NULL;
-        if (kind == MEDIA_COVER && take->cover_bytes < 0)
+        if (kind == MEDIA_COVER && (take->cover_bytes < 0 || !url_is_lasting(tree, take)))
             continue;
         result = output_open(tree, take, (enum media_kind)kind, &item);
         /* Proof: the user said `evict`, the bytes can be fetched again (asked above), and nobody

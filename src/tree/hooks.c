@@ -207,14 +207,20 @@ static void on_fetch_failed(void *context, int64_t id, enum media_kind kind, int
     archive_fetch_failed(tree_of(context), id, kind, result);
 }
 
-static bool is_evictable(void *context, int64_t id, enum media_kind kind UNUSED)
+static bool is_evictable(void *context, int64_t id, enum media_kind kind)
 {
-    return archive_is_evictable(tree_of(context), id);
+    return archive_is_evictable(tree_of(context), id, kind);
 }
 
-static bool is_refetchable(void *context, int64_t id, enum media_kind kind UNUSED)
+static bool is_refetchable(void *context, int64_t id, enum media_kind kind)
 {
-    return archive_is_refetchable(tree_of(context), id);
+    return archive_is_refetchable(tree_of(context), id, kind);
+}
+
+static int copy_url(void *context, int64_t id, enum media_kind kind UNUSED, struct buf *out)
+{
+    struct tree *tree = tree_of(context);
+    return stored_url_get(tree, jobs_take_get(tree->settings.jobs, id), false, out);
 }
 
 /* A cover image that cannot be read is no error. */
@@ -277,6 +283,26 @@ static int on_frame_read(void *context, struct job_take *take, enum job_frame fr
     return frame_read(tree_of(context), take, frame, max_bytes, out);
 }
 
+static bool has_objects(void *context)
+{
+    return tree_of(context)->settings.objects != NULL;
+}
+
+static void file_uploaded(struct tree *tree, int64_t kept_id, int result, const char *text)
+{
+    jobs_uploaded(tree->settings.jobs, kept_id, result, text);
+}
+
+static int on_upload(void *context, int64_t kept_id, int fd)
+{
+    return upload_file(tree_of(context), kept_id, fd, file_uploaded);
+}
+
+static int on_stored_url(void *context, struct job_take *take, struct buf *out)
+{
+    return stored_url_get(tree_of(context), take, true, out);
+}
+
 static bool has_frames(void *context)
 {
     return frames_can_be_made(tree_of(context));
@@ -297,6 +323,9 @@ void tree_job_hooks_fill(struct tree **slot, struct job_hooks *hooks)
     hooks->on_frame = on_frame;
     hooks->on_frame_read = on_frame_read;
     hooks->has_frames = has_frames;
+    hooks->has_objects = has_objects;
+    hooks->on_upload = on_upload;
+    hooks->on_stored_url = on_stored_url;
 }
 
 void tree_media_hooks_fill(struct tree **slot, struct media_hooks *hooks)
@@ -307,6 +336,7 @@ void tree_media_hooks_fill(struct tree **slot, struct media_hooks *hooks)
     hooks->on_progress = on_progress;
     hooks->is_evictable = is_evictable;
     hooks->is_refetchable = is_refetchable;
+    hooks->copy_url = copy_url;
     hooks->on_damage = on_damage;
     hooks->on_probe_failed = on_probe_failed;
     hooks->on_fetch_failed = on_fetch_failed;

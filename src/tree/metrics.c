@@ -19,6 +19,7 @@
 #include "seedancefs/base/descriptor.h"
 #include "seedancefs/base/number.h"
 #include "seedancefs/base/text.h"
+#include "seedancefs/objects/objects.h"
 
 #include <stdio.h>
 #include <sys/statvfs.h>
@@ -158,6 +159,23 @@ static void add_media(const struct tree *tree, struct buf *out)
         (int64_t)jobs->videos_damaged);
 }
 
+/* The families are always there, because series that come and go would break rates. */
+static void add_objects(const struct tree *tree, struct buf *out)
+{
+    struct objects_counts counts = {0};
+    if (tree->settings.objects)
+        objects_counts_get(tree->settings.objects, &counts);
+    one(out, "object_puts_total", METRIC_COUNTER, "Objects that were put into the object store.",
+        counts.puts);
+    one(out, "object_put_bytes_total", METRIC_COUNTER, "Their bytes.", counts.put_bytes);
+    one(out, "object_failures_total", METRIC_COUNTER,
+        "Requests to the object store that have failed, without reads of videos.", counts.failures);
+    one(out, "videos_upload_failing", METRIC_GAUGE,
+        "Videos that could not be put into the object store at the last attempt, and are tried "
+        "again.",
+        archive_uploads_failing_count(tree));
+}
+
 /* What the program needs of the machine. */
 static void add_resources(const struct tree *tree, struct buf *out)
 {
@@ -192,6 +210,7 @@ int metrics_render(struct tree *tree, const struct node *node UNUSED, struct buf
     add_jobs(tree, out);
     int r = add_money(tree, out);
     add_media(tree, out);
+    add_objects(tree, out);
     add_resources(tree, out);
     if (tree->add_metrics)
         tree->add_metrics(tree->add_metrics_context, out);

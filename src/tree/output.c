@@ -59,6 +59,7 @@ int output_open(struct tree *tree, struct job_take *take, enum media_kind kind,
         .url_expires_ms = attempt->url_expires_ms > 0 ? attempt->url_expires_ms : -1,
         .size = is_video ? attempt->video_bytes : attempt->cover_bytes,
         .etag = is_video ? attempt->video_etag : attempt->cover_etag,
+        .has_copy = is_video && stored_is_there(tree, take),
     };
     return media_item_open(tree->settings.media, &record, out);
 }

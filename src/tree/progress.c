@@ -46,6 +46,8 @@ static void fetched_add(struct tree *tree, struct job *job, struct buf *out)
     bool is_complete = media_item_is_complete(item);
     if (is_complete)
         buf_add_text(out, ", video on disk");
+    else if (stored_is_there(tree, take))
+        buf_add_text(out, ", video in the object store");
     else if (cached_bytes >= 0)
         buf_addf(out, ", %lld %% of the video on disk",
                  (long long)(cached_bytes * 100 / take->video_bytes));

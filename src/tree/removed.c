@@ -6,6 +6,7 @@
  */
 #include "tree_private.h"
 
+#include "seedancefs/base/cleanup.h"
 #include "seedancefs/base/log.h"
 #include "seedancefs/base/number.h"
 
@@ -81,8 +82,18 @@ static int video_is_whole(struct tree *tree, int64_t attempt_id)
     return r;
 }
 
+static bool video_is_stored(const struct tree *tree, int64_t attempt_id)
+{
+    CLEANUP(store_attempt_fini) struct store_attempt attempt = {0};
+    return tree->settings.objects &&
+           store_attempt_get(tree->settings.store, attempt_id, &attempt) == 0 &&
+           attempt.stored_ms != 0;
+}
+
 bool removed_video_is_whole(struct tree *tree, int64_t attempt_id)
 {
+    if (video_is_stored(tree, attempt_id))
+        return true;
     return video_is_whole(tree, attempt_id) != 0; /* what is not known is not given up */
 }
 

@@ -10,6 +10,7 @@
 #include "seedancefs/base/json.h"
 #include "seedancefs/base/text.h"
 #include "seedancefs/job/ctl.h"
+#include "seedancefs/objects/objects.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -67,6 +68,19 @@ static void write_error(struct json_writer *w, const struct job *job,
     json_write_object_end(w);
 }
 
+/* When its video was in the object store, and where it is there. */
+static void write_stored(const struct tree *tree, struct json_writer *w, struct job_take *take)
+{
+    struct store_attempt *attempt;
+    struct stored_key key;
+    CLEANUP(buf_fini) struct buf place = {.limit = 4096};
+    bool is_known = take->is_stored && job_take_attempt_get(take, &attempt) == 0;
+    bool is_placed = stored_is_there(tree, take) && stored_key_get(tree, take->id, &key) == 0 &&
+                     buf_addf(&place, "%s%s", objects_name(tree->settings.objects), key.text) == 0;
+    write_time(w, "stored_at", is_known ? attempt->stored_ms : 0);
+    json_write_member_string(w, "stored_as", is_placed ? buf_text(&place) : NULL);
+}
+
 static void write_output(struct tree *tree, struct json_writer *w, struct job_take *take)
 {
     json_write_key(w, "output");
@@ -90,6 +104,7 @@ static void write_output(struct tree *tree, struct json_writer *w, struct job_ta
         json_write_null(w);
     else
         json_write_bool(w, is_archived);
+    write_stored(tree, w, take);
     json_write_object_end(w);
 }
 

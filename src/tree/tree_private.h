@@ -17,12 +17,14 @@
  *   guest.c       how much other users may use
  *   archive.c     saving videos
  *   removed.c     videos of removed jobs
+ *   upload.c      puts files into the object store
  *   frames.c      first and last pictures of videos
  *   change_events.c  what others are told of
  *   index.c, metrics.c, spend.c, texts.c  the files at the root
  *   render.c      the generated files of a job
  *   progress.c    how far a job is
  *   output.c      a job's video and cover
+ *   stored.c      where a video is in the object store
  *   json_fields.c  members of status.json and spend.json
  *   node.c        attributes, rights, and what else all kinds of nodes have in common
  */
@@ -76,6 +78,8 @@ struct tree {
     } frames;
     struct archive_file *archive_files;
     int archive_active; /* files that are being fetched */
+    struct upload *uploads;
+    int archive_uploads; /* those of takes */
     bool is_started;
     struct buf scratch;     /* for sizes of generated files */
     struct buf index_page;  /* empty: something has changed since the last page */
@@ -237,6 +241,31 @@ void removed_end(struct tree *tree);
 void removed_video(struct tree *tree, int64_t attempt_id); /* its job was removed just now */
 bool removed_video_is_whole(struct tree *tree, int64_t attempt_id); /* true: not known */
 
+/* upload.c: the object store. Only where there is one (settings.objects). */
+/* The end of an upload. `text`: of a user's file the address; with result < 0 a sentence. */
+typedef void upload_done_fn(struct tree *tree, int64_t id, int result, const char *text);
+/* Puts the take's video, which is on disk, there. `done` is not called from within. */
+int upload_take(struct tree *tree, const struct job_take *take, upload_done_fn *done) NODISCARD;
+bool upload_is_under_way(const struct tree *tree, int64_t take_id);
+void upload_forget(struct tree *tree, int64_t take_id); /* nobody wants it any more */
+/* Puts a user's file there. Takes the descriptor, also when it fails. */
+int upload_file(struct tree *tree, int64_t kept_id, int fd, upload_done_fn *done) NODISCARD;
+void uploads_end(struct tree *tree); /* while the media still exist */
+
+/* stored.c */
+enum { STORED_LIFE_LONG_MS = 48 * 3600 * 1000 }; /* of an address for the service */
+/* The video can be read from there. */
+bool stored_is_there(const struct tree *tree, const struct job_take *take);
+struct stored_key {
+    char text[48];
+};
+/* "media/UID.mp4" */
+int stored_key_get(const struct tree *tree, int64_t take_id, struct stored_key *out) NODISCARD;
+/* Appends the address of the take's video there, good for an hour, or for the service two days.
+ * -ENOENT: it is not there. `take` may be NULL. */
+int stored_url_get(const struct tree *tree, const struct job_take *take, bool is_for_service,
+                   struct buf *out) NODISCARD;
+
 /* frames.c: the pictures of a take. -ENOENT: the picture is not there (yet). */
 int frame_size_get(const struct tree *tree, int64_t take_id, enum job_frame frame,
                    int64_t *size) NODISCARD;
@@ -293,13 +322,16 @@ void archive_progress(struct tree *tree, int64_t attempt_id, enum media_kind kin
 void archive_fetch_failed(struct tree *tree, int64_t attempt_id, enum media_kind kind, int result);
 void archive_forget(struct tree *tree, int64_t attempt_id);
 /* False also when it is not known. */
-bool archive_is_refetchable(struct tree *tree, int64_t attempt_id);
-bool archive_is_evictable(struct tree *tree, int64_t attempt_id); /* and is not to be kept */
+bool archive_is_refetchable(struct tree *tree, int64_t attempt_id, enum media_kind kind);
+/* And is not to be kept. */
+bool archive_is_evictable(struct tree *tree, int64_t attempt_id, enum media_kind kind);
 /* The commands; on failure *why is a sentence. */
 int archive_fetch(struct tree *tree, struct job_take *take, const char **why) NODISCARD;
 int archive_evict(struct tree *tree, struct job_take *take, const char **why) NODISCARD;
 /* How many videos could not be saved at the last attempt, and are tried again. */
 unsigned archive_failing_count(const struct tree *tree);
+/* The same for putting them into the object store. */
+unsigned archive_uploads_failing_count(const struct tree *tree);
 /* 0: the video is saved, or the rest of it cannot be had. -EBUSY: it is being fetched. */
 int archive_save(struct tree *tree, struct job_take *take, const char **why) NODISCARD;
 

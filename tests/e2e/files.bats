@@ -65,9 +65,9 @@ for name in os.listdir(J):
 # S-FILE-2: `status.json` is one JSON object with the members schema, name, state, reason, reason_code, task_id, model,
 #   resolution, duration_s, attempt, created_at, submitted_at, finished_at, updated_at, progress (fraction, eta_s), cost
 #   (currency, estimated, actual, at_risk), error (code, message, field, line, column, http_status, request_id), output
-#   (bytes, cached_bytes, url_expires_at, archived), take (the number of the picked one), takes (of each take, bytes,
-#   finished_at, hidden), depends_on, needed_by and inputs_changed (S-LINK-9). Times are RFC 3339 in UTC, money is a
-#   decimal string, and a value that is not known is null.
+#   (bytes, cached_bytes, url_expires_at, archived, stored_at, stored_as), take (the number of the picked one), takes (of
+#   each take, bytes, finished_at, hidden), depends_on, needed_by and inputs_changed (S-LINK-9). Times are RFC 3339 in
+#   UTC, money is a decimal string, and a value that is not known is null.
 @test "S-FILE-2: status.json" {
     mount_fs
     mkdir "$J/draft"

@@ -695,6 +695,25 @@ END
     sent 3 '.audio_url | startswith("data:audio/")'
 }
 
+@test "a bucket for every video" {
+    end_sim
+    start_sim --bucket films
+    mkdir -p "$DIR/bin"
+    printf '#!/bin/sh\nexec "%s" --api-url "%s" --api-key-file "%s" --data-dir "%s" --poll-interval 0.05 --settle 0 "$@"\n' \
+        "$SEEDANCEFS" "$API" "$DIR/key" "$DATA" >"$DIR/bin/seedancefs"
+    chmod +x "$DIR/bin/seedancefs"
+    export BUCKET_KEY=SIMKEY BUCKET_SECRET=sim-secret BUCKET_HOST=http://127.0.0.1:$API_PORT
+    block bucket.sh
+    PATH=$DIR/bin:$PATH dash bucket.sh 3>&-
+    find_daemon
+    [ "$(stat -c %a ~/.seedance-bucket)" = 600 ]
+    make_job harbour
+    is_stored() { member_of harbour .output.stored_at && [ "$MEMBER" != null ]; }
+    wait_until 20 is_stored
+    [[ $(sh_block bucket-where.sh | head -n 1) =~ ^s3://films/2026/media/[0-9a-f]{32}\.mp4$ ]]
+    dash bucket-where.sh | tail -n +2 | jq -e '.prompt == "harbour"'
+}
+
 @test "a video of one's own, uploaded with rclone and with curl" {
     local way
     with_ffmpeg

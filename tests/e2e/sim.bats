@@ -2,6 +2,7 @@
 # The simulator is the oracle of the other tests; these tests are what it promises.
 
 load sim_helper
+load s3
 
 setup() { sim_setup; }
 teardown() { sim_teardown; }
@@ -674,6 +675,349 @@ END
     printf '{%s,"image_url":"https://a/","audio_url":"data:audio/wav;base64,%s"}' "$GOOD" "$(base64 -w 0 short.wav)" >short
     [ "$(create_status @short)" = 400 ]
     jq -e '.error.message | contains("2 to 15 seconds")' body
+}
+
+@test "objects: PUT, GET, HEAD and DELETE, with any key" {
+    sim_start
+    head -c 300000 /dev/urandom >file
+    local key='a b/ü+(1)&=%.png' md5=$(md5sum <file | cut -c1-32)
+    [ "$(s3_put "$key" file -- -H 'Content-Type: image/png')" = 200 ]
+    [ "$(header ETag)" = "\"$md5\"" ]
+    [ ! -s body ]
+    [ "$(s3 GET "$key")" = 200 ]
+    cmp body file
+    [ "$(header ETag)" = "\"$md5\"" ]
+    [ "$(header Content-Type)" = image/png ]
+    [ "$(s3 HEAD "$key")" = 200 ]
+    [ "$(header Content-Length)" = 300000 ]
+    [ "$(header Content-Type)" = image/png ]
+    objects | jq -e --arg key "$key" --arg md5 "$md5" \
+        '. == [{key: $key, bytes: 300000, md5: $md5, puts: 1, content_type: "image/png"}]'
+    [ "$(s3 DELETE "$key")" = 204 ]
+    [ "$(s3 DELETE "$key")" = 204 ]
+    refused 404 NoSuchKey s3 GET "$key"
+    [ "$(s3 HEAD "$key")" = 404 ]
+    : >empty
+    [ "$(s3_put empty empty)" = 200 ]
+    [ "$(s3 GET empty)" = 200 ]
+    [ ! -s body ]
+    [ "$(header Content-Type)" = binary/octet-stream ]
+    jq -se --arg key "$key" 'map([.kind, .method, .key == $key, .status, .signature, .bytes]) == [
+        ["object_put", "PUT", true, 200, "good", 300000], ["object_get", "GET", true, 200, "good", 0],
+        ["object_get", "HEAD", true, 200, "good", 0], ["object_delete", "DELETE", true, 204, "good", 0],
+        ["object_delete", "DELETE", true, 204, "good", 0], ["object_get", "GET", true, 404, "good", 0],
+        ["object_get", "HEAD", true, 404, "good", 0], ["object_put", "PUT", false, 200, "good", 0],
+        ["object_get", "GET", false, 200, "good", 0]] and all(.authorized and .conditional == false)' log
+    fails grep -E 'Signature=[0-9a-f]' log
+}
+
+@test "objects: every response has Date and an id, which errors repeat; connections are kept alive" {
+    sim_start
+    s3_put k "$SIM" >/dev/null
+    s3 HEAD k >/dev/null
+    date -d "$(header Date)"
+    date -d "$(header Last-Modified)"
+    [ -n "$(header x-amz-request-id)" ]
+    s3 GET none >/dev/null
+    date -d "$(header Date)"
+    grep -q "<RequestId>$(header x-amz-request-id)</RequestId>" body
+    s3 DELETE k >/dev/null
+    date -d "$(header Date)"
+    [ -n "$(header x-amz-request-id)" ]
+    local url=$(presign DELETE /seedance/k)
+    [ "$(curl -sS -X DELETE -o a "$url" -o b "$url" -w '%{num_connects}')" = 10 ]
+}
+
+@test "objects: ranges" {
+    sim_start
+    head -c 1000 /dev/urandom >file
+    s3_put k file >/dev/null
+    [ "$(s3 GET k -- -r 10-19)" = 206 ]
+    [ "$(header Content-Range)" = 'bytes 10-19/1000' ]
+    cmp body <(tail -c +11 file | head -c 10)
+    [ "$(s3 GET k -- -r -7)" = 206 ]
+    cmp body <(tail -c 7 file)
+    [ "$(s3 HEAD k -- -r 990-)" = 206 ]
+    [ "$(header Content-Length)" = 10 ]
+    refused 416 InvalidRange s3 GET k -- -r 1000-
+    [ "$(header Content-Range)" = 'bytes */1000' ]
+    [ "$(s3 GET k -- -r 0-1,4-5)" = 200 ]
+}
+
+@test "objects: a large one has no limit of a create" {
+    sim_start
+    truncate -s 100M file
+    [ "$(s3_put large file)" = 200 ]
+    objects | jq -e '.[0].bytes == 104857600'
+    [ "$(s3 GET large -- -r 104857599-)" = 206 ]
+    [ "$(wc -c <body)" = 1 ]
+}
+
+@test "objects: If-None-Match: * makes an object, and never replaces one" {
+    sim_start
+    echo one >one
+    echo two >two
+    [ "$(s3_put k one 'if-none-match: *')" = 200 ]
+    refused 412 PreconditionFailed s3_put k two 'if-none-match: *'
+    curl -sS "$ORACLE/objects/k" | cmp - one
+    [ "$(s3_put k two)" = 200 ]
+    curl -sS "$ORACLE/objects/k" | cmp - two
+    objects | jq -e '.[0].puts == 2'
+    s3 DELETE k >/dev/null
+    [ "$(s3_put k one 'if-none-match: *')" = 200 ]
+    refused 501 NotImplemented s3_put k two 'if-none-match: "etag"'
+    [ "$(log_count '.conditional and .status == 412')" = 1 ]
+}
+
+@test "objects: of 8 conditional PUTs at once exactly one wins" {
+    sim_start
+    local n round url pids
+    for n in 1 2 3 4 5 6 7 8; do
+        head -c 200000 /dev/urandom >"file$n"
+    done
+    for round in 1 2 3; do
+        url=$(presign PUT "/seedance/race$round" '' 'if-none-match: *')
+        pids=()
+        for n in 1 2 3 4 5 6 7 8; do
+            curl -s -m 20 -o /dev/null -w '%{http_code}' -H 'if-none-match: *' -T "file$n" "$url" >"status$n" 3>&- &
+            pids+=($!)
+        done
+        wait "${pids[@]}"
+        [ "$(grep -l 200 status? | wc -l)" = 1 ]
+        [ "$(grep -l 412 status? | wc -l)" = 7 ]
+        n=$(grep -l 200 status?)
+        curl -sS "$ORACLE/objects/race$round" | cmp - "file${n#status}"
+    done
+    objects | jq -e 'map(.puts) == [1, 1, 1]'
+}
+
+@test "objects: what is not signed as it should be is refused, and does nothing" {
+    sim_start
+    echo a >file
+    refused 403 AccessDenied http_status "http://127.0.0.1:$API_PORT/seedance/k" -T file
+    KEY_ID=other refused 403 InvalidAccessKeyId s3_put k file
+    SECRET=wrong refused 403 SignatureDoesNotMatch s3_put k file
+    refused 403 SignatureDoesNotMatch http_status -T file "$(presign GET /seedance/k)"
+    refused 403 SignatureDoesNotMatch http_status -T file "$(presign PUT /seedance/j | sed s,/j,/k,)"
+    refused 403 SignatureDoesNotMatch http_status -H 'Host: localhost' -T file "$(presign PUT /seedance/k)"
+    AGE=601 refused 403 AccessDenied s3_put k file
+    grep -q 'Request has expired' body
+    AGE=-1000 refused 403 RequestTimeTooSkewed s3_put k file
+    EXPIRES=604801 refused 400 AuthorizationQueryParametersError s3_put k file
+    local name
+    for name in 'If-None-Match: *' "Content-MD5: $(md5_base64 file)" 'X-Amz-Acl: private'; do
+        refused 403 AccessDenied http_status -H "$name" -T file "$(presign PUT /seedance/k)"
+        grep -q 'headers present in the request which were not signed' body
+    done
+    refused 400 InvalidArgument http_status -H "$KEY" -T file "$(presign PUT /seedance/k)"
+    BUCKET=other refused 404 NoSuchBucket s3_put k file
+    refused 405 MethodNotAllowed s3 POST k -- -d x
+    [ "$(objects)" = '[]' ]
+    jq -sr 'map(.signature) | .[0:9] + .[9:12] | join(" ")' log | diff - <(echo unsigned unknown_key forged forged \
+        forged forged expired skewed malformed header_unsigned header_unsigned header_unsigned)
+    [ "$(log_count '.authorized')" = 3 ]
+    # Both ends of its life.
+    AGE=590 s3_put k file | grep -x 200
+    AGE=-800 s3_put k file | grep -x 200
+    AGE=604000 EXPIRES=604800 s3_put k file | grep -x 200
+}
+
+@test "objects: a damaged upload is refused" {
+    sim_start
+    echo a >file
+    echo b >other
+    refused 400 BadDigest s3_put k file "content-md5: $(md5_base64 other)"
+    refused 400 InvalidDigest s3_put k file 'content-md5: nonsense'
+    refused 400 InvalidDigest s3_put k file 'content-md5: YQ=='
+    refused 411 MissingContentLength s3 PUT k -- -T - <file
+    refused 400 KeyTooLongError s3_put "$(printf 'k%.0s' {1..1025})" file
+    refused 400 InvalidURI http_status --path-as-is -T file "http://127.0.0.1:$API_PORT/seedance/%ff"
+    # A client that goes away leaves nothing.
+    local url=$(presign PUT /seedance/k)
+    exec 9<>"/dev/tcp/127.0.0.1/$API_PORT"
+    printf 'PUT %s HTTP/1.1\r\nHost: 127.0.0.1:%s\r\nContent-Length: 99\r\n\r\nhalf' "${url#*:*:"$API_PORT"}" "$API_PORT" >&9
+    exec 9>&-
+    wait_until grep -q aborted log
+    tail -n 1 log | jq -e '.aborted and .key == "k" and .status == null and .signature == "good" and .bytes == 4'
+    [ "$(objects)" = '[]' ]
+    [ "$(s3_put k file "content-md5: $(md5_base64 file)")" = 200 ]
+}
+
+@test "objects: a list is in order, and goes on where it was cut" {
+    sim_start
+    echo a >file
+    local key token=''
+    for key in b/3 b/1 a 'b/2 ü&' c; do
+        s3_put "$key" file >/dev/null
+    done
+    [ "$(s3_list '')" = 200 ]
+    grep -q '<KeyCount>5</KeyCount>' body
+    [ "$(keys | tr '\n' ' ')" = 'a b/1 b/2 ü&#x26; b/3 c ' ]
+    s3_list 'prefix=b/&start-after=b/1' >/dev/null
+    [ "$(keys | tr '\n' ' ')" = 'b/2 ü&#x26; b/3 ' ]
+    for key in a b/1 'b/2 ü&#x26;' b/3; do
+        s3_list "max-keys=1$token" >/dev/null
+        [ "$(keys)" = "$key" ]
+        grep -q '<IsTruncated>true<' body
+        token="&continuation-token=$(sed -n 's/.*<NextContinuationToken>\([^<]*\)<.*/\1/p' body)"
+    done
+    s3_list "max-keys=1$token" >/dev/null
+    [ "$(keys)" = c ]
+    grep -q '<IsTruncated>false<' body
+    refused 400 InvalidArgument s3_list 'continuation-token=x'
+    refused 400 InvalidArgument http_status "$(presign GET /seedance/)"
+    [ "$(log_count '.kind == "object_list"')" = 9 ]
+}
+
+@test "objects: the oracle removes them behind the client's back" {
+    sim_start
+    echo a >file
+    for key in a/1 a/2 a/3; do
+        s3_put "$key" file >/dev/null
+    done
+    [ "$(http_status -X DELETE "$ORACLE/objects/a/2")" = 200 ]
+    [ "$(http_status -X DELETE "$ORACLE/objects/a/2")" = 404 ]
+    [ "$(http_status "$ORACLE/objects/a/2")" = 404 ]
+    refused 404 NoSuchKey s3 GET a/2
+    objects | jq -e 'map(.key) == ["a/1", "a/3"]'
+    [ "$(http_status -X DELETE "$ORACLE/objects")" = 200 ]
+    [ "$(objects)" = '[]' ]
+    [ "$(log_count '.method == "DELETE"')" = 0 ]
+    curl -sS "$ORACLE/counters" | jq -e '.object_put == 3 and .object_get == 1 and .object_delete == 0'
+}
+
+@test "objects: --bucket, --s3-key and --s3-secret" {
+    sim_start --bucket films --s3-key a/key --s3-secret else
+    echo a >file
+    KEY_ID=a/key SECRET=else BUCKET=films s3_put k file | grep -x 200
+    BUCKET=films refused 403 InvalidAccessKeyId s3_put k file
+    KEY_ID=a/key SECRET=else refused 404 NoSuchBucket s3_put k file
+    local name
+    for name in api oracle A x 'a b'; do
+        run "$SIM" --bucket "$name"
+        [ "$status" -eq 2 ]
+    done
+}
+
+@test "objects, scenario: lies about what is kept" {
+    sim_start_with '{"kind":"object_put","key_contains":"ignore","response":{"ignore_condition":true}}' \
+        '{"kind":"object_put","key_contains":"version","response":{"versioned":true}}' \
+        '{"kind":"object","key_contains":"lost","response":{"lost":true}}' \
+        '{"kind":"object_put","key_contains":"conflict","n":1,"response":{"conflict":true}}'
+    echo one >one
+    echo two >two
+    local key
+    for key in ignored versions; do
+        [ "$(s3_put "$key" one 'if-none-match: *')" = 200 ]
+        [ "$(s3_put "$key" two 'if-none-match: *')" = 200 ]
+        [ "$(s3 GET "$key")" = 200 ]
+        cmp body two
+    done
+    [ "$(s3_put lost one 'if-none-match: *')" = 200 ]
+    [ "$(header ETag)" = "\"$(md5sum <one | cut -c1-32)\"" ]
+    refused 404 NoSuchKey s3 GET lost
+    refused 409 ConditionalRequestConflict s3_put conflict one 'if-none-match: *'
+    refused 404 NoSuchKey s3 GET conflict
+    [ "$(s3_put conflict one 'if-none-match: *')" = 200 ]
+    refused 412 PreconditionFailed s3_put conflict two 'if-none-match: *'
+    objects | jq -e 'map([.key, .puts]) == [["conflict", 1], ["ignored", 2], ["versions", 2]]'
+    [ "$(log_count '.status == 409 and .rule == 3')" = 1 ]
+    # A DELETE can lie, too.
+    curl -sS -T - "$ORACLE/scenario" <<<'{"rules":[{"kind":"object_delete","response":{"lost":true}}]}'
+    [ "$(s3 DELETE conflict)" = 204 ]
+    [ "$(s3 GET conflict)" = 200 ]
+}
+
+@test "objects, scenario: keep keeps the object although the response is lost" {
+    local stage
+    sim_start_with '{"kind":"object_put","key_contains":"kept-reset","response":{"reset_at":"request_body","keep":true}}' \
+        '{"kind":"object_put","key_contains":"kept-silent","response":{"silence_at":"request_body","keep":true}}' \
+        '{"kind":"object_put","key_contains":"kept-header","response":{"silence_at":"headers"}}' \
+        '{"kind":"object_put","key_contains":"kept-503","response":{"status":503,"keep":true}}' \
+        '{"kind":"object_put","key_contains":"gone-reset","response":{"reset_at":"request_body"}}' \
+        '{"kind":"object_put","key_contains":"gone-early","response":{"reset_at":"request"}}' \
+        '{"kind":"object_put","key_contains":"gone-header","response":{"silence_at":"headers","keep":false}}' \
+        '{"kind":"object_put","key_contains":"gone-503","response":{"status":503}}' \
+        '{"kind":"object_delete","key_contains":"kept-503","response":{"status":500}}'
+    echo a >file
+    put_fails() { curl_fails "$1" -m 0.5 -T file "$(presign PUT "/seedance/$2")"; }
+    put_fails 56 kept-reset
+    put_fails 28 kept-silent
+    put_fails 28 kept-header
+    refused 503 SlowDown s3_put kept-503 file
+    put_fails 56 gone-reset
+    put_fails 56 gone-early
+    put_fails 28 gone-header
+    refused 503 SlowDown s3_put gone-503 file
+    refused 500 InternalError s3 DELETE kept-503
+    objects | jq -e 'map(.key) == ["kept-503", "kept-header", "kept-reset", "kept-silent"]'
+    jq -se 'map(.status) == [null, null, 200, 503, null, null, 200, 503, 500]' log
+}
+
+@test "objects, scenario: responses can be changed as all others" {
+    sim_start_with '{"kind":"object_get","n":1,"response":{"flip_byte":12}}' \
+        '{"kind":"object_get","n":2,"response":{"cut_after_bytes":10}}' \
+        '{"kind":"object_get","n":3,"response":{"etag":"\"other\"","headers":{"Date":"Thu, 01 Jan 1970 00:00:00 GMT"}}}' \
+        '{"kind":"object_get","n":4,"response":{"status":307,"headers":{"Location":"http://127.0.0.1:{{api_port}}/elsewhere"}}}' \
+        '{"kind":"object_get","n":5,"response":{"body":"another"}}' \
+        '{"kind":"object_get","n":6,"response":{"ignore_range":true}}' \
+        '{"kind":"object_get","n":7,"response":{"raw":"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"}}' \
+        '{"kind":"object_get","n":8,"response":{"headers":{"Date":null}}}' \
+        '{"kind":"object_list","response":{"status":503,"body":"busy"}}' \
+        '{"kind":"object_put","n":2,"response":{"etag":"\"else\"","delay_ms":300}}' \
+        '{"kind":"object_delete","response":{"status":204,"reason":"Gone"}}'
+    head -c 1000 /dev/urandom >file
+    s3_put k file >/dev/null
+    s3 GET k >/dev/null
+    [ "$(cmp -l body file | wc -l)" = 1 ]
+    curl_fails 18 "$(presign GET /seedance/k)"
+    cmp body <(head -c 10 file)
+    s3 GET k >/dev/null
+    cmp body file
+    [ "$(header ETag)" = '"other"' ]
+    [ "$(header Date)" = 'Thu, 01 Jan 1970 00:00:00 GMT' ]
+    refused 307 TemporaryRedirect s3 GET k
+    [ "$(header Location)" = "http://127.0.0.1:$API_PORT/elsewhere" ]
+    s3 GET k >/dev/null
+    [ "$(<body)" = another ]
+    [ "$(s3 GET k -- -r 0-9)" = 200 ]
+    s3 GET k >/dev/null
+    [ "$(<body)" = hi ]
+    # The body of a HEAD is not sent, whoever writes the response.
+    local url=$(presign HEAD /seedance/k)
+    exec 9<>"/dev/tcp/127.0.0.1/$API_PORT"
+    printf 'HEAD %s HTTP/1.1\r\nHost: 127.0.0.1:%s\r\n\r\n' "${url#*:*:"$API_PORT"}" "$API_PORT" >&9
+    cat <&9 >headers
+    exec 9>&-
+    [ "$(header Content-Length)" = 1000 ]
+    tail -c 4 headers | cmp - <(printf '\r\n\r\n')
+    [ "$(s3_list '')" = 503 ]
+    [ "$(<body)" = busy ]
+    local from=$(milliseconds)
+    s3_put k file >/dev/null
+    (($(milliseconds) - from >= 300))
+    [ "$(header ETag)" = '"else"' ]
+    [ "$(s3 DELETE k)" = 204 ]
+    grep -q '^HTTP/1.1 204 Gone' headers
+    [ "$(objects)" = '[]' ]
+}
+
+@test "objects, scenario: any, api and mistakes" {
+    sim_start_with '{"kind":"any","key_contains":"x","response":{"status":500}}' \
+        '{"kind":"api","n":3,"response":{"status":503}}'
+    echo a >file
+    refused 500 InternalError s3_put x file
+    [ "$(s3_put k file)" = 200 ]
+    refused 503 SlowDown s3 GET k
+    [ "$(create_status "{$GOOD}")" = 200 ]
+    local wrong
+    for wrong in '"kind":"create","key_contains":"a"' '"kind":"create","response":{"lost":true}' \
+        '"kind":"object_put","response":{"lost":1}' '"kind":"object_put","response":{"keep":1}' \
+        '"kind":"object_put","response":{"keep":true,"reset_at":"request"}' \
+        '"kind":"object_put","key_contains":1' '"kind":"object_post"' \
+        '"kind":"object_put","response":{"loss":true}'; do
+        [ "$(http_status -T - "$ORACLE/scenario" <<<"{\"rules\":[{$wrong}]}")" = 400 ]
+    done
 }
 
 @test "upload server: it stores what comes whole, fails as told, and counts" {

@@ -144,3 +144,35 @@ fails() {
 milliseconds() {
     date +%s%3N
 }
+
+# s3_list QUERY: the status of a list, which `keys` then reads.
+s3_list() {
+    curl -s -m 20 -o body -w '%{http_code}' "$(presign GET "/seedance" "list-type=2&$1")"
+}
+
+keys() {
+    grep -o '<Key>[^<]*' body | cut -c6-
+}
+
+# error_code: of the last refusal, which has the form of S3's.
+error_code() {
+    grep -q '^<?xml version="1.0"' body
+    sed -n 's|^<Error><Code>\([^<]*\)</Code><Message>[^<]\+</Message>.*</Error>$|\1|p' body
+}
+
+# refused STATUS CODE COMMAND...: the command's status and the code in `body`.
+refused() {
+    local status
+    status=$("${@:3}")
+    [[ $status = "$1" && $(error_code) = "$2" ]] || { echo "$status $(<body)" >&2; return 1; }
+}
+
+md5_base64() { # md5_base64 FILE
+    /usr/bin/python3 -c 'import base64, hashlib, sys
+print(base64.b64encode(hashlib.md5(open(sys.argv[1], "rb").read()).digest()).decode())' "$1"
+}
+
+# objects: the oracle's list.
+objects() {
+    curl -sS "$ORACLE/objects"
+}

@@ -163,7 +163,8 @@ spent() { jq -r '.attempts | length' "$MNT/spend.json"; }
 }
 
 # S-TAKE-5: Before `take`, `edit` and `adopt` the present video is saved on disk, whatever `--archive` says. Until that
-#   is done they fail with EBUSY, and ctl says so. From then on it is not evicted by itself.
+#   is done they fail with EBUSY, and ctl says so. From then on it is not evicted by itself. (One that is in the object
+#   store is safe already: S-OBJECT-4.)
 @test "S-TAKE-5: the present video is saved first, also with --archive=never" {
     slow_video cat
     J=$MNT/jobs

@@ -36,8 +36,8 @@ creates() { count_requests create; echo "$COUNT"; }
 # S-REF-6: A video of your own (`.mp4`, `.mov`) goes to the service by an address. With `--upload-command CMD` the
 #   program runs `CMD` with the path of the file as its argument and the file's name in `SEEDANCEFS_NAME`; it prints one
 #   https:// address that is good for a day at least. What it writes to standard error is in `log`. It has ten minutes. If
-#   it fails, the job is `waiting`, says so, and it is tried again. An upload is used for twelve hours. Without the option
-#   such a prompt is a mistake, and `error` names the ways.
+#   it fails, the job is `waiting`, says so, and it is tried again. An upload is used for twelve hours. Without the option,
+#   and without an object store (S-OBJECT-7), such a prompt is a mistake, and `error` names the ways.
 # S-REF-7: What was accepted is what is uploaded: the bytes are those at the time of the close, whatever becomes of the
 #   file. The upload command does not get the API key.
 # S-REF-8: The lengths of videos that a prompt leaves out are filled in: of another job's video as the service states it,

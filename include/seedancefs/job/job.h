@@ -94,6 +94,7 @@ struct job_take {
     unsigned char readers; /* who else may read its prompt: see job_readers_get() */
     bool is_frames_seen;   /* the layer above has looked for its pictures */
     bool is_kept;          /* it must stay on disk: the job goes on from it */
+    bool is_stored;        /* its video is in the object store */
 };
 
 struct job {

@@ -45,7 +45,7 @@ struct job_hooks {
     int (*on_save)(void *context, struct job_take *take, const char **why);
     /* Appends the absolute path of the take's video, if all of it is on disk. */
     int (*on_video_path)(void *context, struct job_take *take, struct buf *out);
-    /* The video of an attempt whose job was removed is on disk, and complete. */
+    /* The video of an attempt whose job was removed is on disk, and complete, or in the object store. */
     bool (*is_video_whole)(void *context, int64_t attempt_id);
     /* A picture of the take as a file. 0: it is there, and on_frame_read() reads it. -EBUSY: it is
      * being made from now on (the video is fetched first), and jobs_frame_done() follows. Otherwise
@@ -55,6 +55,14 @@ struct job_hooks {
     int (*on_frame_read)(void *context, struct job_take *take, enum job_frame frame,
                          size_t max_bytes, struct buf *out);
     bool (*has_frames)(void *context); /* ffmpeg is installed */
+    /* There is an object store, which gives addresses to videos of users. */
+    bool (*has_objects)(void *context);
+    /* Begins to put the file, which is kept under this number, into the object store;
+     * jobs_uploaded() tells how that ended, and is not called from within. Takes the descriptor, also
+     * when it fails. */
+    int (*on_upload)(void *context, int64_t kept_id, int fd);
+    /* Appends the address of the take's video in the object store. -ENOENT: it is not there. */
+    int (*on_stored_url)(void *context, struct job_take *take, struct buf *url);
 };
 
 /* What may be spent, in all or in each day or month of UTC. */
@@ -239,6 +247,12 @@ struct job_video_damage {
 void jobs_video_damaged(struct job_take *take, const struct job_video_damage *damage);
 /* The whole video is on disk: nothing is wrong with it any more. */
 void jobs_video_saved(struct job_take *take);
+/* The end of what on_upload has begun. `text` is the address, or with result < 0 a sentence. */
+void jobs_uploaded(struct jobs *jobs, int64_t kept_id, int result, const char *text);
+/* It could not be put into the object store, and is tried again: a line of `log` says why. */
+void jobs_upload_failed(struct job_take *take, const char *why);
+/* The whole video is in the object store, and that is certain. */
+void jobs_video_stored(struct job_take *take);
 /* The media host has shown another version too many times, and the program stops asking it. The
  * commands `refresh` and `fetch` reset take->video_changes; on_url and on_fetch follow. */
 void jobs_video_unsteady(struct job_take *take);

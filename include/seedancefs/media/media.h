@@ -10,7 +10,7 @@
  * callbacks are called from the loop and from within the functions below; they may call any
  * function of this header except media_free().
  * Errors: -errno or codes of base/err: MEDIA_RESPONSE, MEDIA_STATUS, MEDIA_CHANGED, MEDIA_EXPIRED,
- * MEDIA_GONE, HTTP_*, URL_REFUSED. Every parked read is answered once, by its deadline, unless it
+ * MEDIA_GONE, HTTP_*, URL_REFUSED; of a copy OBJECT_REFUSED, OBJECT_STATUS, OBJECT_DIFFERS. Every parked read is answered once, by its deadline, unless it
  * is cancelled.
  */
 #ifndef SEEDANCEFS_MEDIA_MEDIA_H
@@ -23,6 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct buf;
 struct http;
 struct loop;
 struct media;
@@ -43,6 +44,7 @@ struct media_record {
     int64_t url_expires_ms; /* wall time; -1: not known */
     int64_t size;           /* -1 until probed */
     const char *etag;       /* NULL or "": none */
+    bool has_copy;          /* all bytes are also at the address that copy_url gives */
 };
 
 /* Bytes on the disk that cannot be used. None of them was deleted. */
@@ -61,6 +63,10 @@ struct media_hooks {
     /* The URL is missing, expired or refused: ask the service once, then call media_url_set() or
      * media_url_failed(), now or later. Not called again before that. */
     void (*request_url)(void *context, int64_t id, enum media_kind kind);
+
+    /* Appends the address of the copy, good for a while. NULL: there are no copies. Must not change
+     * the collection. */
+    int (*copy_url)(void *context, int64_t id, enum media_kind kind, struct buf *out);
 
     /* Size and ETag became known (size >= 0), or the file changed on the server (size -1, no
      * ETag: the cached bytes are deleted, and items that are open now return MEDIA_CHANGED for
@@ -125,6 +131,10 @@ void media_release(struct media *media, int64_t id, enum media_kind kind);
 void media_url_set(struct media *media, int64_t id, enum media_kind kind, const char *url,
                    int64_t url_expires_ms);
 void media_url_failed(struct media *media, int64_t id, enum media_kind kind, int result);
+
+/* From now on the file has a copy (see struct media_record). While it is read, another version at its
+ * URL changes nothing any more. Nothing happens when the item is not open. */
+void media_copy_made(struct media *media, int64_t id, enum media_kind kind);
 
 /* Finds or makes the item and takes a reference. If the item is open already, only the URL of
  * `record` is used. -ENOMEM, or -EINVAL for an impossible size. A cache directory that cannot be

@@ -96,6 +96,7 @@ struct store_attempt {
     int64_t take_hidden;  /* which names of the take the user has removed, as bits */
     char *take_problem;   /* what is wrong with its video; NULL: nothing */
     int64_t take_readers; /* who else may read its prompt: 044, 040, 004 or 0 */
+    int64_t stored_ms; /* when its video was in the object store; 0: it is not known to be there */
 };
 
 /* The request leaves the length of the video to the model: duration_ms is the longest. */
@@ -132,6 +133,7 @@ struct store_take {
     int64_t cover_bytes;    /* -1: not known */
     int64_t url_expires_ms; /* 0: not known; -1: no URL */
     bool is_picked;         /* its video is that of the job */
+    bool is_stored;         /* in the object store */
 };
 
 /* A file that a user keeps in a job's directory; its bytes lie in files/ID of the data directory.
@@ -204,6 +206,11 @@ int store_attempt_insert(struct store *store, const struct store_attempt *row, c
 int store_attempt_update(struct store *store, const struct store_attempt *row) NODISCARD;
 int store_attempt_get(struct store *store, int64_t id, struct store_attempt *out) NODISCARD;
 int store_attempt_job_get(struct store *store, int64_t id, int64_t *job_id) NODISCARD;
+/* The name of the attempt in the world: 128 random bits in hexadecimal digits, drawn when its row was
+ * inserted, and never changed. */
+enum { STORE_UID_SIZE = 33 };
+int store_attempt_uid_get(struct store *store, int64_t id,
+                          char out[static STORE_UID_SIZE]) NODISCARD;
 int store_attempt_number_next(struct store *store, int64_t job_id, int64_t *out) NODISCARD;
 /* In the order of jobs and numbers; not of removed jobs. */
 typedef int store_take_fn(void *context, const struct store_take *row); /* < 0 ends */

@@ -23,6 +23,7 @@ struct tree_handle;
 struct buf;
 struct jobs;
 struct media;
+struct objects;
 struct job;
 struct tools;
 
@@ -44,6 +45,7 @@ struct tree_settings {
     struct jobs *jobs; /* lent, as are store, media, timers and clock */
     struct store *store;
     struct media *media;
+    struct objects *objects; /* lent; NULL: there is no object store */
     struct timers *timers;
     const struct clock *clock;
     struct tools *tools;        /* lent; NULL: no pictures are made of videos */

@@ -6,6 +6,7 @@
 #define TESTS_UNIT_MEDIA_MEDIA_HARNESS_H
 
 #include "../net/raw_server.h"
+#include "seedancefs/base/buf.h"
 #include "seedancefs/base/clock.h"
 #include "seedancefs/base/err.h"
 #include "seedancefs/base/log.h"
@@ -254,7 +255,8 @@ struct harness {
     char damage_kept[64];
     int probe_result;
     int fetch_result;
-    uint64_t version; /* of the bytes that reads expect */
+    uint64_t version;    /* of the bytes that reads expect */
+    struct server *copy; /* NULL: there are no copies */
 };
 
 struct checked_read {
@@ -339,6 +341,13 @@ static void on_fetch_failed(void *context, int64_t id, enum media_kind kind, int
     ((struct harness *)context)->fetch_result = result;
 }
 
+static int copy_url(void *context, int64_t id, enum media_kind kind, struct buf *out)
+{
+    const struct harness *h = context;
+    (void)id, (void)kind;
+    return h->copy ? buf_addf(out, "http://127.0.0.1:%d/copy?token=0", h->copy->raw.port) : -ENOENT;
+}
+
 static void harness_open_media(struct harness *h)
 {
     struct media_settings settings = {
@@ -350,6 +359,7 @@ static void harness_open_media(struct harness *h)
         .cache_bytes_max = h->cache_bytes_max,
         .hooks = {.context = h,
                   .request_url = on_request_url,
+                  .copy_url = copy_url,
                   .on_record = on_record,
                   .on_progress = on_progress,
                   .is_evictable = is_refetchable,
@@ -398,7 +408,8 @@ static inline struct media_item *harness_item_of(struct harness *h, int64_t id, 
                                   .url = url,
                                   .url_expires_ms = -1,
                                   .size = size,
-                                  .etag = etag};
+                                  .etag = etag,
+                                  .has_copy = h->copy != NULL};
     assert_int_equal(media_item_open(h->media, &record, &item), 0);
     return item;
 }

@@ -412,6 +412,15 @@ static int take_add(void *context, const struct store_take *row)
     return 0;
 }
 
+static void assert_uids_differ(struct store *store, int64_t first, int64_t second)
+{
+    char a[STORE_UID_SIZE];
+    char b[STORE_UID_SIZE];
+    assert_int_equal(store_attempt_uid_get(store, first, a), 0);
+    assert_int_equal(store_attempt_uid_get(store, second, b), 0);
+    assert_string_not_equal(a, b);
+}
+
 /* A job that had succeeded before there were takes has one. */
 static void test_store__a_database_from_before_takes_gets_them(void **state UNUSED)
 {
@@ -425,6 +434,7 @@ static void test_store__a_database_from_before_takes_gets_them(void **state UNUS
         "ALTER TABLE job DROP COLUMN problem_code; ALTER TABLE job DROP COLUMN problem_field;"
         "ALTER TABLE job DROP COLUMN problem_line; ALTER TABLE job DROP COLUMN problem_column;"
         "ALTER TABLE file DROP COLUMN is_note;"
+        "ALTER TABLE attempt DROP COLUMN uid; ALTER TABLE attempt DROP COLUMN stored_ms;"
         "UPDATE job SET state = 'succeeded', attempt_id = 12 WHERE id = 1;"
         "PRAGMA user_version = 4;"; /* 5 makes the view again, and 6 what the next line removes */
     static const char without_hold[] = "DROP INDEX job_held; ALTER TABLE job DROP COLUMN hold;";
@@ -459,6 +469,8 @@ static void test_store__a_database_from_before_takes_gets_them(void **state UNUS
     assert_int_equal(takes[1].video_bytes, 77);
     assert_true(takes[1].is_picked);
     assert_int_equal(takes[2].id, 0); /* the attempt before has made none */
+    assert_false(takes[1].is_stored);
+    assert_uids_differ(f.store, 11, 12);
     teardown(&f);
 }
 
@@ -600,6 +612,32 @@ static void test_store__every_column_of_an_attempt_comes_back_where_it_went(void
     store_attempt_fini(&first);
     store_attempt_fini(&second);
     store_attempt_fini(&first);
+    teardown(&f);
+}
+
+/* It names what is kept elsewhere, so that it never changes. */
+static void test_store__the_uid_of_an_attempt_stays(void **state UNUSED)
+{
+    struct fixture f;
+    struct store_attempt row = {0};
+    char before[STORE_UID_SIZE];
+    char after[STORE_UID_SIZE];
+    setup(&f);
+    assert_int_equal(job_add(f.store, STORE_LAZY, 1, "a"), 0);
+    attempt_fill(&row, 20000000);
+    assert_int_equal(store_attempt_insert(f.store, &row, "B", 1, "D", 1), 0);
+    assert_int_equal(store_attempt_uid_get(f.store, row.id, before), 0);
+    assert_int_equal(store_attempt_update(f.store, &row), 0);
+    reopen(&f);
+    assert_int_equal(store_attempt_uid_get(f.store, row.id, after), 0);
+    assert_string_equal(before, after);
+    assert_int_equal(store_attempt_uid_get(f.store, row.id + 1, after), -ENOENT);
+    int64_t first = row.id++;
+    row.number++;
+    row.take++;
+    assert_int_equal(store_attempt_copy(f.store, &row, first), 0);
+    assert_uids_differ(f.store, first, row.id);
+    store_attempt_fini(&row);
     teardown(&f);
 }
 
@@ -883,6 +921,7 @@ int main(void)
         cmocka_unit_test(test_store__a_newer_database_is_left_alone),
         cmocka_unit_test(test_store__a_damaged_database_is_told_and_not_used),
         cmocka_unit_test(test_store__every_column_of_an_attempt_comes_back_where_it_went),
+        cmocka_unit_test(test_store__the_uid_of_an_attempt_stays),
         cmocka_unit_test(test_store__a_number_that_cannot_be_is_damage),
         cmocka_unit_test(test_store__blobs_come_back_byte_for_byte),
         cmocka_unit_test(test_store__history_is_told_in_the_order_of_writing),

@@ -73,13 +73,13 @@ static void test_archive__expiry_fetches_in_the_last_two_hours_once(void **state
     struct archive_world a;
     archive_init(&a, TREE_ARCHIVE_EXPIRY);
     struct job *job = finished(&a, "cat", 24 * HOUR_MS);
-    assert_true(archive_is_refetchable(a.tree, job->attempt_id));
+    assert_true(archive_is_refetchable(a.tree, job->attempt_id, MEDIA_VIDEO));
     world_run(&a.w, 22 * HOUR_MS - 60 * 1000);
     assert_int_equal(a.media.fetched, 0);
-    assert_true(archive_is_refetchable(a.tree, job->attempt_id));
+    assert_true(archive_is_refetchable(a.tree, job->attempt_id, MEDIA_VIDEO));
     world_run(&a.w, HOUR_MS + 60 * 1000); /* each at its own time of the first of the two hours */
     assert_int_equal(a.media.fetched, 1);
-    assert_false(archive_is_refetchable(a.tree, job->attempt_id));
+    assert_false(archive_is_refetchable(a.tree, job->attempt_id, MEDIA_VIDEO));
     a.media.is_durable = true;
     fetch_ends(&a, job, 0);
     world_run(&a.w, 48 * HOUR_MS);
@@ -97,8 +97,8 @@ static void test_archive__always_and_never_are_as_they_say(void **state UNUSED)
         world_run(&a.w, 10);
         bool is_always = policies[i] == TREE_ARCHIVE_ALWAYS;
         assert_int_equal(a.media.fetched, is_always ? 1 : 0);
-        assert_int_equal(archive_is_evictable(a.tree, job->attempt_id), !is_always);
-        assert_true(archive_is_refetchable(a.tree, job->attempt_id));
+        assert_int_equal(archive_is_evictable(a.tree, job->attempt_id, MEDIA_VIDEO), !is_always);
+        assert_true(archive_is_refetchable(a.tree, job->attempt_id, MEDIA_VIDEO));
         world_run(&a.w, 48 * HOUR_MS);
         assert_int_equal(a.media.fetched, is_always ? 1 : 0);
         archive_fini(&a);
@@ -164,7 +164,7 @@ static void test_archive__failures_back_off_until_the_video_is_gone(void **state
     unsigned fetched = a.media.fetched;
     world_run(&a.w, 48 * HOUR_MS);
     assert_int_equal(a.media.fetched, fetched);
-    assert_false(archive_is_refetchable(a.tree, job->attempt_id));
+    assert_false(archive_is_refetchable(a.tree, job->attempt_id, MEDIA_VIDEO));
     archive_fini(&a);
 }
 
@@ -268,17 +268,20 @@ static void test_archive__only_what_is_known_can_be_fetched_again(void **state U
     archive_init(&a, TREE_ARCHIVE_EXPIRY);
     struct job *job = finished(&a, "cat", 24 * HOUR_MS);
     int64_t id = job->attempt_id;
-    assert_true(archive_is_refetchable(a.tree, id) && archive_is_evictable(a.tree, id));
-    assert_false(archive_is_refetchable(a.tree, id + 1000) ||
-                 archive_is_evictable(a.tree, id + 1000));
+    assert_true(archive_is_refetchable(a.tree, id, MEDIA_VIDEO) &&
+                archive_is_evictable(a.tree, id, MEDIA_VIDEO));
+    assert_false(archive_is_refetchable(a.tree, id + 1000, MEDIA_VIDEO) ||
+                 archive_is_evictable(a.tree, id + 1000, MEDIA_VIDEO));
     /* The clock was set back: the URL may have expired long ago. */
     a.w.clock.wall_ms -= 23 * HOUR_MS;
-    assert_false(archive_is_refetchable(a.tree, id) || archive_is_evictable(a.tree, id));
+    assert_false(archive_is_refetchable(a.tree, id, MEDIA_VIDEO) ||
+                 archive_is_evictable(a.tree, id, MEDIA_VIDEO));
     a.w.clock.wall_ms += 23 * HOUR_MS;
-    assert_true(archive_is_refetchable(a.tree, id));
+    assert_true(archive_is_refetchable(a.tree, id, MEDIA_VIDEO));
     /* The user has removed it. */
     assert_int_equal(jobs_remove(job), 0);
-    assert_true(archive_is_refetchable(a.tree, id) && archive_is_evictable(a.tree, id));
+    assert_true(archive_is_refetchable(a.tree, id, MEDIA_VIDEO) &&
+                archive_is_evictable(a.tree, id, MEDIA_VIDEO));
     archive_fini(&a);
 }
 
@@ -297,13 +300,15 @@ static void test_archive__a_take_is_kept_whatever_the_job_does_next(void **state
         assert_state(job, JOB_QUEUED);
         job->picked->is_kept = false; /* as after a restart */
         /* It could be fetched again, but the program may not run when that is due. */
-        assert_true(archive_is_refetchable(a.tree, first));
-        assert_false(archive_is_evictable(a.tree, first));
+        assert_true(archive_is_refetchable(a.tree, first, MEDIA_VIDEO));
+        assert_false(archive_is_evictable(a.tree, first, MEDIA_VIDEO));
         fake_clock_advance(&a.w.clock, 11 * HOUR_MS);
-        assert_false(archive_is_refetchable(a.tree, first) || archive_is_evictable(a.tree, first));
+        assert_false(archive_is_refetchable(a.tree, first, MEDIA_VIDEO) ||
+                     archive_is_evictable(a.tree, first, MEDIA_VIDEO));
         poll_status(call_wait(&a.w, job), "failed");
         assert_state(job, JOB_FAILED);
-        assert_false(archive_is_refetchable(a.tree, first) || archive_is_evictable(a.tree, first));
+        assert_false(archive_is_refetchable(a.tree, first, MEDIA_VIDEO) ||
+                     archive_is_evictable(a.tree, first, MEDIA_VIDEO));
         archive_fini(&a);
     }
 }
@@ -321,7 +326,7 @@ static void test_archive__a_take_is_saved_before_the_next_is_ordered(void **stat
         assert_state(job, JOB_SUCCEEDED);
         assert_int_equal(a.media.fetched, fetched + 1);
         /* Nor does the cache let it go before the command is written again. */
-        assert_false(archive_is_evictable(a.tree, job->attempt_id));
+        assert_false(archive_is_evictable(a.tree, job->attempt_id, MEDIA_VIDEO));
         a.media.is_durable = true;
         assert_int_equal(job_ctl_run(job, commands[i], strlen(commands[i])), 0);
         assert_int_equal(job->picked->number, 1);
