@@ -80,7 +80,7 @@ unit_tests   := $(patsubst tests/unit/%.c,$(out)/unit/%,$(unit_sources)) $(out)/
 fuzz_sources := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 fuzz_targets := $(patsubst tests/fuzz/%.c,$(out)/%,$(fuzz_sources))
 
-.PHONY: all demo test check unit unit-build simulate fuzz fuzz-build fuzz-targets e2e bench campaign matrix broken
+.PHONY: all demo test test-studio check unit unit-build simulate fuzz fuzz-build fuzz-targets e2e bench campaign matrix broken
 .PHONY: warnings asan lint share deb install uninstall clean deps check-deps test-deps format
 .SECONDARY:
 .DEFAULT_GOAL := all
@@ -173,6 +173,12 @@ demo: deps
 
 test: test-deps
 	$(Q)scripts/run-tests.sh
+
+# The object store of Ceph, and what else needs servers that are too heavy for `make test`.
+test-studio: test-deps
+	$(Q)scripts/install-deps.sh --studio
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)scripts/run-e2e.sh $(out) tests/studio/*.bats
 
 # What a developer runs before each commit.
 check: check-deps

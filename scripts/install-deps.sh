@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs what building and testing need from Debian or Ubuntu packages; does nothing, and asks the
 # network for nothing, when all is there. `--build`: only what building needs; `--check`, `--package`, `--bench`: and what
-# `make check`, `make deb` or `make bench` needs beside; `--matrix`: what `make matrix` needs on this machine.
+# `make check`, `make deb` or `make bench` needs beside; `--matrix`: what `make matrix` needs on this machine;
+# `--studio`: what `make test-studio` needs beside, where that can be had and starting its services can be forbidden.
 set -eu
 
 build="gcc libc6-dev make pkg-config libfuse3-dev fuse3 libcurl4-openssl-dev libcjson-dev
@@ -20,6 +21,15 @@ packages="$build $tests"
 [ "${1:-}" = --build ] && packages=$build
 [ "${1:-}" = --check ] && packages="$build $check"
 [ "${1:-}" = --package ] && packages="$build dpkg-dev"
+# Ceph's services would be started wherever installing a package may start some; the tests start their own, and are skipped
+# without these.
+if [ "${1:-}" = --studio ]; then
+    packages=
+    if [ -x /usr/sbin/policy-rc.d ] && ! /usr/sbin/policy-rc.d ceph start >/dev/null 2>&1 &&
+        apt-cache show radosgw >/dev/null 2>&1; then
+        packages="ceph-mon ceph-mgr ceph-osd radosgw"
+    fi
+fi
 [ "${1:-}" = --matrix ] && packages="debootstrap git rsync curl gcc libfuse3-dev libcurl4-openssl-dev libcjson-dev libsqlite3-dev libssl-dev pkg-config"
 [ "${1:-}" = --bench ] && packages="$build curl jq sqlite3 procps python3 ffmpeg nginx-light rclone mpv
     chromium-headless-shell"
