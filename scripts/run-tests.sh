@@ -10,7 +10,7 @@ profile=${1:-test}
 # host (tables of hundreds), the data directory, requests and defaults of users, and an ordinary job. The others run the
 # same code on fewer odd bytes; `make campaign PARTS=asan` takes all of them. What parses is also replayed from the
 # corpus of fuzzing and run in the unit tests, both under the sanitizers.
-from_outside="faults_responses faults_read cache_errors prompt_text defaults first"
+from_outside="faults_responses faults_read cache_errors prompt_text defaults first objects"
 # One of each kind: money, bytes, names, writing, states, keeping, starting.
 smoke="first spending editing names prompt_text readers cache_errors start views full_disk"
 passed=0

@@ -355,8 +355,9 @@ static enum exit_code objects_start(struct daemon *daemon)
 static void on_credentials_text(void *context, const struct file_text *text)
 {
     struct daemon *daemon = context;
-    object_store_credentials_take(&daemon->object_store, daemon->options->objects_credentials,
-                                  text);
+    if (object_store_credentials_take(&daemon->object_store, daemon->options->objects_credentials,
+                                      text))
+        jobs_uploads_forget(daemon->jobs);
 }
 
 static void credentials_start_reload(const struct daemon *daemon)
@@ -448,6 +449,9 @@ static int layers_start(struct daemon *daemon)
                                  .files_fd = daemon->data.files_fd,
                                  .models = options->models,
                                  .default_model = options->model,
+                                 .object_store = daemon->object_store.objects
+                                                     ? objects_id(daemon->object_store.objects)
+                                                     : NULL,
                                  .api_name = shown,
                                  .is_unknown_allowed = options->is_unknown_allowed,
                                  .is_hold_wanted = options->is_hold_wanted,
@@ -471,21 +475,23 @@ static int layers_start(struct daemon *daemon)
     r = media_new(&media, &daemon->media);
     if (r < 0)
         return r;
-    struct tree_settings tree = {.jobs = daemon->jobs,
-                                 .store = daemon->store,
-                                 .media = daemon->media,
-                                 .objects = daemon->object_store.objects,
-                                 .timers = timers,
-                                 .clock = clock_system(),
-                                 .tools = daemon->tools,
-                                 .frames_fd = daemon->data.frames_fd,
-                                 .directory_fd = daemon->data.fd,
-                                 .data_directory = options->data_directory,
-                                 .archive = options->archive,
-                                 .is_shared = options->is_shared,
-                                 .group = options->group ? &options->group_shared : NULL,
-                                 .event_context = &daemon->emitter,
-                                 .on_tree_event = daemon->emitter ? emitter_add : NULL};
+    struct tree_settings tree = {
+        .jobs = daemon->jobs,
+        .store = daemon->store,
+        .media = daemon->media,
+        .objects = daemon->object_store.objects,
+        .is_store_public = object_store_is_public(&daemon->object_store, options->api_url),
+        .timers = timers,
+        .clock = clock_system(),
+        .tools = daemon->tools,
+        .frames_fd = daemon->data.frames_fd,
+        .directory_fd = daemon->data.fd,
+        .data_directory = options->data_directory,
+        .archive = options->archive,
+        .is_shared = options->is_shared,
+        .group = options->group ? &options->group_shared : NULL,
+        .event_context = &daemon->emitter,
+        .on_tree_event = daemon->emitter ? emitter_add : NULL};
     return tree_new(&tree, &daemon->tree);
 }
 

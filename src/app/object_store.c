@@ -5,6 +5,7 @@
 #include "seedancefs/base/log.h"
 #include "seedancefs/base/text.h"
 #include "seedancefs/net/loop.h"
+#include "seedancefs/net/url.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -115,9 +116,8 @@ static void probe_done(struct object_store *store, const char *why, bool is_fina
 static void on_probe(void *context, int result, const char *why)
 {
     char advised[OBJECTS_WHY_SIZE + 128];
-    bool is_refused = result == -ERR_OBJECT_REFUSED || result == -ENOENT;
-    bool is_final = is_refused || result == -ERR_OBJECT_UNFIT || result == -ERR_URL_REFUSED ||
-                    result == -ERR_HTTP_TLS;
+    bool is_refused = result == -ERR_OBJECT_REFUSED;
+    bool is_final = is_refused || result == -ERR_OBJECT_UNFIT || result == -ERR_URL_REFUSED;
     (void)snprintf(advised, sizeof(advised), "%s%s%s", why, text_full_stop(why),
                    is_refused ? " Check the bucket's name, its region, the credentials, and that "
                                 "they may put and get objects there."
@@ -142,7 +142,12 @@ int object_store_probe(struct object_store *store, object_store_probed_fn *on_pr
     return r;
 }
 
-void object_store_credentials_take(struct object_store *store, const char *path,
+bool object_store_is_public(const struct object_store *store, const char *api_url)
+{
+    return store->objects && (!objects_is_loopback(store->objects) || url_is_loopback(api_url));
+}
+
+bool object_store_credentials_take(struct object_store *store, const char *path,
                                    const struct file_text *text)
 {
     struct objects_credentials credentials = {0};
@@ -150,14 +155,15 @@ void object_store_credentials_take(struct object_store *store, const char *path,
     if (!text) {
         log_warn("objects.slow",
                  "file=%s why=\"it is still being read; the old ones are used meanwhile\"", path);
-        return;
+        return false;
     }
     if (file_take(path, text, &credentials, why) < 0) {
         log_warn("objects.kept", "file=%s why=\"%s\"", path, why);
-        return;
+        return false;
     }
     objects_credentials_set(store->objects, &credentials);
     log_info("objects.credentials", "file=%s", path);
+    return true;
 }
 
 void object_store_stop(struct object_store *store)

@@ -50,8 +50,11 @@ int object_store_start(struct object_store *store, const struct object_store_set
 int object_store_probe(struct object_store *store, object_store_probed_fn *on_probed,
                        void *context) NODISCARD;
 
-/* New credentials, from the file. */
-void object_store_credentials_take(struct object_store *store, const char *path,
+/* Whether a service at this address can read addresses in it. */
+bool object_store_is_public(const struct object_store *store, const char *api_url);
+
+/* New credentials, from the file. False: it has the old ones still. */
+bool object_store_credentials_take(struct object_store *store, const char *path,
                                    const struct file_text *text);
 
 void object_store_stop(struct object_store *store);

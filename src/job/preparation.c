@@ -134,6 +134,16 @@ void jobs_preparations_again(struct jobs *jobs)
     }
 }
 
+void jobs_uploads_forget(struct jobs *jobs)
+{
+    struct preparation *preparation;
+    struct preparation *next;
+    HASH_ITER (by_key, jobs->preparations, preparation, next) {
+        if (preparation->is_done && preparation->key.kind == PREPARE_UPLOAD)
+            preparation->until_ms = 0;
+    }
+}
+
 void jobs_preparations_free(struct jobs *jobs)
 {
     struct preparation *preparation;

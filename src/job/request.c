@@ -143,17 +143,19 @@ void jobs_uploaded(struct jobs *jobs, int64_t kept_id, int result, const char *t
     preparation_end(jobs, preparation, result, UPLOAD_HOLDS_MS);
 }
 
-/* An upload command goes before the object store: the user has named it for this alone. */
-static int object_upload(const struct need *need)
+/* Takes the descriptor (or -1 and errno). An upload command goes before the object store: the user has
+ * named it for this alone. */
+static int object_upload(const struct need *need, int64_t id, int fd)
 {
     struct jobs *jobs = need->job->jobs;
     const struct job_hooks *hooks = &jobs->settings.hooks;
-    int64_t id = need->row->kept_id;
-    if (!preparation_begin(jobs, PREPARE_UPLOAD, id))
+    int r = fd < 0 ? -errno : 0;
+    if (!preparation_begin(jobs, PREPARE_UPLOAD, id)) {
+        cleanup_close(&fd);
         return -ENOMEM;
-    int fd =
-        openat(jobs->settings.files_fd, job_bytes_name(id).text, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    int r = fd < 0 ? -errno : hooks->on_upload(hooks->context, id, fd);
+    }
+    if (r == 0)
+        r = hooks->on_upload(hooks->context, id, fd);
     if (r == 0)
         return need_wait(need, PREPARE_UPLOAD, id, waits_for[PREPARE_UPLOAD]);
     jobs_prepared(jobs, PREPARE_UPLOAD, id, r);
@@ -172,7 +174,10 @@ static int file_ready(const struct need *need)
         errno == ENOENT)
         return need_fail(need, -ERR_PROMPT_INVALID, "the file went with the job that was removed.");
     if (!tools_has(jobs->settings.tools, TOOL_UPLOAD))
-        return object_upload(need);
+        return object_upload(need, need->row->kept_id,
+                             openat(jobs->settings.files_fd,
+                                    job_bytes_name(need->row->kept_id).text,
+                                    O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
     CLEANUP(buf_fini) struct buf path = {.limit = PATH_MAX};
     buf_addf(&path, "%s/" JOB_FILES_DIRECTORY "/%s", jobs->settings.data_directory,
              job_bytes_name(need->row->kept_id).text);
@@ -201,7 +206,8 @@ static int video_upload(const struct need *need)
         if (!preparation_begin(jobs, PREPARE_UPLOAD, need->take->id))
             return -ENOMEM;
         jobs_uploaded(jobs, need->take->id, 0, buf_text(&url));
-        return 0;
+        upload = preparation_find(jobs, PREPARE_UPLOAD, need->take->id);
+        return upload ? prepared_result(need, upload) : -ENOMEM;
     }
     int r =
         hooks->on_video_path ? hooks->on_video_path(hooks->context, need->take, &path) : -ENOENT;
@@ -209,9 +215,12 @@ static int video_upload(const struct need *need)
         return need_fail(need, r,
                          "the service has no address for this video any more, and it is not on "
                          "disk as a whole.");
-    if (!tools_has(jobs->settings.tools, TOOL_UPLOAD))
+    if (!job_can_upload(jobs))
         return need_fail(need, -ENOTSUP,
                          "the service has no address for this video any more, and %s", no_upload);
+    if (!tools_has(jobs->settings.tools, TOOL_UPLOAD))
+        return object_upload(need, need->take->id,
+                             open(buf_text(&path), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
     return upload_begin(need, need->take->id, buf_text(&path));
 }
 

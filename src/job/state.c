@@ -408,7 +408,7 @@ int job_to_regained(struct job *job, struct store_attempt *attempt)
     take->video_bytes = attempt->video_bytes;
     take->cover_bytes = attempt->cover_bytes;
     take->url_expires_ms = attempt->video_url ? attempt->url_expires_ms : -1;
-    take->is_stored = attempt->stored_ms != 0;
+    take->is_stored = jobs_attempt_is_stored(job->jobs, attempt);
     take->readers = (unsigned char)(attempt->take_readers & 044);
     CLEANUP_FREE char *prompt = NULL;
     size_t len = 0;

@@ -33,6 +33,12 @@ void job_takes_append(struct job_take *take)
     LL_APPEND(take->job->takes, take);
 }
 
+bool jobs_attempt_is_stored(const struct jobs *jobs, const struct store_attempt *attempt)
+{
+    const char *place = jobs->settings.object_store;
+    return place && attempt->stored_in && strcmp(attempt->stored_in, place) == 0;
+}
+
 int job_take_load(void *context, const struct store_take *row)
 {
     struct jobs *jobs = context;
@@ -50,7 +56,8 @@ int job_take_load(void *context, const struct store_take *row)
     take->url_expires_ms = row->url_expires_ms;
     take->hidden = (unsigned char)row->hidden;
     take->readers = (unsigned char)(row->readers & 044);
-    take->is_stored = row->is_stored;
+    take->is_stored = jobs->settings.object_store && row->stored_in &&
+                      strcmp(row->stored_in, jobs->settings.object_store) == 0;
     if (row->is_picked || !job->picked)
         job->picked = take;
     job_takes_append(take);

@@ -312,19 +312,53 @@ void jobs_video_saved(struct job_take *take)
 
 void jobs_upload_failed(struct job_take *take, const char *why)
 {
+    struct store_attempt *attempt;
     CLEANUP(buf_fini) struct buf note = {.limit = 1024};
-    if (buf_addf(&note, "the video cannot be put into the object store: %s", why) == 0)
+    if (job_take_attempt_get(take, &attempt) == 0 &&
+        buf_addf(&note, "the video cannot be put into the object store: %s", why) == 0)
         job_take_persist(take, buf_text(&note));
 }
 
-void jobs_video_stored(struct job_take *take)
+static int stored_save(struct job *job, const struct store_attempt *attempt)
 {
+    struct store *store = job->jobs->settings.store;
+    int r = job_save_again(job); /* a row is saved as a whole */
+    if (r == 0)
+        r = store_begin(store, STORE_DURABLE);
+    if (r < 0)
+        return r;
+    r = store_attempt_update(store, attempt);
+    if (r == 0)
+        r = store_history_add(store, job->id, jobs_wall_ms(job->jobs),
+                              "the video is in the object store");
+    return store_end(store, r);
+}
+
+/* Durable before anybody may evict what is on disk. */
+int jobs_video_stored(struct job_take *take)
+{
+    struct job *job = take->job;
     struct store_attempt *attempt;
-    if (job_take_attempt_get(take, &attempt) < 0)
-        return; /* the next upload finds it there */
-    attempt->stored_ms = jobs_wall_ms(take->job->jobs);
+    int r = job_take_attempt_get(take, &attempt);
+    if (r < 0)
+        return r;
+    char *place = strdup(job->jobs->settings.object_store);
+    if (!place)
+        return -ENOMEM;
+    struct store_attempt changed = *attempt;
+    changed.stored_ms = jobs_wall_ms(job->jobs);
+    changed.stored_in = place;
+    r = stored_save(job, &changed);
+    if (r < 0) {
+        free(place);
+        return r;
+    }
+    free(attempt->stored_in);
+    attempt->stored_ms = changed.stored_ms;
+    attempt->stored_in = place;
     take->is_stored = true;
-    job_take_persist(take, "the video is in the object store");
+    jobs_changed(job);
+    return 0;
 }
 
 void jobs_command_failed(struct job *job, const char *command, int result)

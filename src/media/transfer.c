@@ -168,7 +168,10 @@ static void transfer_copy_failed(struct transfer *transfer, int result)
     transfer->is_copy_wanted = false;
     transfer->result = result;
     item_copy_failed(transfer->item, result);
-    transfer_begin_again(transfer);
+    if (++transfer->attempts >= TRANSFER_ATTEMPTS_MAX)
+        transfer_abandon(transfer, result);
+    else
+        transfer_begin_again(transfer);
 }
 
 static void transfer_failed(struct transfer *transfer, int result, bool is_retryable)
@@ -180,14 +183,14 @@ static void transfer_failed(struct transfer *transfer, int result, bool is_retry
         transfer_copy_failed(transfer, result);
         return;
     }
-    if (gained == 0 && item_copy_is_usable(item)) {
+    transfer->attempts = gained > 0 ? 1 : transfer->attempts + 1;
+    transfer->result = result;
+    if (gained == 0 && item_copy_is_usable(item) && transfer->attempts < TRANSFER_ATTEMPTS_MAX &&
+        transfer_is_wanted(transfer)) {
         transfer->is_copy_wanted = true;
-        transfer->result = result;
         transfer_begin_again(transfer);
         return;
     }
-    transfer->attempts = gained > 0 ? 1 : transfer->attempts + 1;
-    transfer->result = result;
     transfer_forget_redirects(transfer);
     if (!is_retryable || transfer->attempts >= TRANSFER_ATTEMPTS_MAX ||
         !transfer_is_wanted(transfer) ||
@@ -393,8 +396,10 @@ static struct range_check copy_finding(struct range_check found)
     case RANGE_WHOLE:
         return found;
     case RANGE_REDIRECT:
-    case RANGE_REFUSED:
         result = -ERR_OBJECT_REFUSED;
+        break;
+    case RANGE_REFUSED:
+        result = result == -ERR_MEDIA_GONE ? -ERR_OBJECT_MISSING : -ERR_OBJECT_REFUSED;
         break;
     case RANGE_CHANGED:
         result = -ERR_OBJECT_DIFFERS;
@@ -667,6 +672,7 @@ static int transfer_begin(struct transfer *transfer)
         if (r == 0)
             return 0;
         transfer->is_from_copy = transfer->is_copy_wanted = false;
+        timer_cancel(media_timers(item->media), &transfer->timer);
         item_copy_failed(item, r);
     }
     if (is_usable)

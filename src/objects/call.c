@@ -7,6 +7,7 @@
 #include "seedancefs/base/cleanup.h"
 #include "seedancefs/base/err.h"
 #include "seedancefs/base/log.h"
+#include "seedancefs/base/number.h"
 #include "seedancefs/base/table.h"
 #include "seedancefs/base/text.h"
 
@@ -18,6 +19,8 @@
 enum {
     CALL_CONNECT_MS = 10 * 1000,
     CALL_STALL_MS = 30 * 1000,
+    CALL_TOTAL_MS = 60 * 1000,
+    CALL_SLOWEST = 32,            /* bytes per millisecond */
     CALL_SIGNED_MS = 3600 * 1000, /* the signature is looked at when the request begins */
     CLOCK_SLACK_MS = 60 * 1000,   /* a Date has whole seconds, and travels */
     CODE_SIZE = 64,
@@ -79,11 +82,51 @@ static void element_copy(const char *body, const char *tag, char *out, size_t si
     (void)snprintf(out, size, "%s", buf_text(&shown));
 }
 
+int64_t call_clock_ms(const struct objects *objects)
+{
+    const struct clock *clock = loop_clock(objects->loop);
+    return objects->clock_ahead_ms ? clock_monotonic_ms(clock) + objects->clock_ahead_ms
+                                   : clock_wall_ms(clock);
+}
+
+static bool is_about(int64_t a_ms, int64_t b_ms)
+{
+    return a_ms - b_ms <= CLOCK_SLACK_MS && b_ms - a_ms <= CLOCK_SLACK_MS;
+}
+
+/* From the head of a response: its body may take hours. */
+static void clock_learn(struct objects *objects, const struct http_response *response)
+{
+    const struct clock *clock = loop_clock(objects->loop);
+    int64_t theirs_ms = http_date_ms(response);
+    if (theirs_ms < 0 || (objects->clock_ahead_ms && is_about(theirs_ms, call_clock_ms(objects))))
+        return;
+    if (!is_about(theirs_ms, clock_wall_ms(clock)))
+        log_warn("objects.clock", "ahead_s=%lld",
+                 (long long)(theirs_ms - clock_wall_ms(clock)) / 1000);
+    objects->clock_ahead_ms = theirs_ms - clock_monotonic_ms(clock);
+}
+
+/* The request was signed by another time than is known now. */
+static bool is_signed_wrongly(const struct objects_call *call)
+{
+    const struct clock *clock = loop_clock(call->objects->loop);
+    int64_t since_ms = clock_monotonic_ms(clock) - call->begun_ms;
+    return !is_about(call->signed_ms + since_ms, call_clock_ms(call->objects));
+}
+
+/* Of a compare the head is enough where the size is wrong, or is all that counts. */
 static int on_headers(void *context, const struct http_response *response)
 {
     struct objects_call *call = context;
     call->status = response->status;
-    return 0;
+    clock_learn(call->objects, response);
+    if (!call->digest || response->status != 200 || response->content_length < 0)
+        return 0;
+    call->is_size_right = response->content_length == call->compare.bytes;
+    if (!call->is_size_right)
+        return -ERR_OBJECT_DIFFERS;
+    return call->md5 ? 0 : -ECANCELED;
 }
 
 static int on_body(void *context, const void *bytes, size_t len)
@@ -100,28 +143,13 @@ static ssize_t on_body_wanted(void *context, int64_t offset, void *out, size_t s
     return call->put.on_body_wanted(call->put.context, offset, out, size);
 }
 
-static void clock_learn(struct objects *objects, const struct http_response *response)
-{
-    int64_t theirs_ms = http_date_ms(response);
-    int64_t ours_ms = clock_wall_ms(loop_clock(objects->loop));
-    if (theirs_ms < 0)
-        return;
-    int64_t wrong_ms = theirs_ms - (ours_ms + objects->clock_ahead_ms);
-    if (wrong_ms >= -CLOCK_SLACK_MS && wrong_ms <= CLOCK_SLACK_MS)
-        return;
-    log_warn("objects.clock", "ahead_s=%lld", (long long)(theirs_ms - ours_ms) / 1000);
-    objects->clock_ahead_ms = theirs_ms - ours_ms;
-}
-
 static void on_done(void *context, int result, const struct http_response *response)
 {
     struct objects_call *call = context;
     char code[CODE_SIZE];
     char message[MESSAGE_SIZE];
     call->transfer = NULL;
-    clock_learn(call->objects, response);
-    bool is_other_clock = call->signed_ahead_ms != call->objects->clock_ahead_ms;
-    if (is_other_clock && response->status == 403 && !call->is_signed_again) {
+    if (response->status == 403 && !call->is_signed_again && is_signed_wrongly(call)) {
         call->is_signed_again = true;
         result = call_begin(call);
         if (result == 0)
@@ -177,7 +205,7 @@ static int url_make(const struct objects_call *call, const struct sign_header *h
         .path = buf_text(&path),
         .headers = headers,
         .header_count = count,
-        .wall_ms = clock_wall_ms(loop_clock(objects->loop)) + objects->clock_ahead_ms,
+        .wall_ms = call->signed_ms,
         .life_ms = CALL_SIGNED_MS,
     };
     return r < 0 ? r : sign_url_add(out, &objects->place, &objects->credentials, &request);
@@ -192,7 +220,8 @@ int call_begin(struct objects_call *call)
     header_lines_make(headers, count, &lines);
     buf_clear(&call->body);
     call->status = 0;
-    call->signed_ahead_ms = call->objects->clock_ahead_ms;
+    call->begun_ms = clock_monotonic_ms(loop_clock(call->objects->loop));
+    call->signed_ms = call_clock_ms(call->objects);
     int r = url_make(call, headers, count, &url);
     if (r < 0)
         return r;
@@ -207,6 +236,7 @@ int call_begin(struct objects_call *call)
         .range_last = -1,
         .connect_ms = CALL_CONNECT_MS,
         .stall_ms = CALL_STALL_MS,
+        .total_ms = CALL_TOTAL_MS + max_int64(call->put.bytes, call->compare.bytes) / CALL_SLOWEST,
         .body_limit = call->digest ? (size_t)OBJECTS_BYTES_MAX : OBJECTS_ANSWER_MAX,
         .is_private_address_allowed = true, /* the user has named the endpoint */
         .context = call,
@@ -244,7 +274,8 @@ static int status_result(const struct call_answer *answer)
     /* The bytes were damaged on their way, so that they are sent again. */
     if (strcmp(answer->code, "BadDigest") == 0)
         return -ERR_OBJECT_STATUS;
-    return answer->status >= 500 ? -ERR_OBJECT_STATUS : -ERR_OBJECT_REFUSED;
+    /* Whatever stands between us and the store may have said it, unless it is in the store's words. */
+    return answer->status >= 500 || !answer->code[0] ? -ERR_OBJECT_STATUS : -ERR_OBJECT_REFUSED;
 }
 
 int call_result(const struct objects_call *call, const struct call_answer *answer,

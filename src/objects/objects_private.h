@@ -24,7 +24,10 @@ struct objects {
     struct objects_place place;
     struct objects_credentials credentials;
     char *name;
-    int64_t clock_ahead_ms; /* of the store, as its responses say */
+    char *id;
+    /* The store's clock less ours that no one sets (clock_monotonic_ms); 0: not known. The wall clock
+     * may be wrong, and be set right. */
+    int64_t clock_ahead_ms;
     enum objects_fitness fitness;
     struct objects_probe *probe; /* NULL: none is under way */
     struct objects_call *calls;
@@ -56,6 +59,8 @@ int sign_url_add(struct buf *out, const struct objects_place *place,
 int place_path_add(struct buf *out, const struct objects_place *place, const char *key);
 
 /* call.c */
+/* The time by which requests are signed. */
+int64_t call_clock_ms(const struct objects *objects);
 struct call_answer {
     int result; /* of the transfer; < 0: there is no status */
     int status;
@@ -77,9 +82,11 @@ struct objects_call {
     struct http_transfer *transfer; /* NULL: it waits for the probe */
     struct buf body;                /* of an error */
     int status;
-    int64_t signed_ahead_ms; /* clock_ahead_ms when it was signed */
-    bool is_signed_again;    /* because that was wrong */
+    int64_t begun_ms;     /* monotonic */
+    int64_t signed_ms;    /* the time by which it was signed */
+    bool is_signed_again; /* because that was wrong */
     bool is_of_probe;
+    bool is_size_right; /* of a compare: what the head says */
     call_end_fn *end;
     struct objects_call *next;
     struct objects_call *prev;

@@ -50,6 +50,7 @@ static const struct column text_columns[] = {
     {23, offsetof(struct store_attempt, video_etag), 0, 0},
     {25, offsetof(struct store_attempt, cover_etag), 0, 0},
     {29, offsetof(struct store_attempt, take_problem), 0, 0},
+    {32, offsetof(struct store_attempt, stored_in), 0, 0},
 };
 
 /* memcpy, because the tables know no types: casts would break aliasing and drop qualifiers. */
@@ -185,7 +186,7 @@ int store_take_each(struct store *store, store_take_fn *fn, void *context)
             .url_expires_ms = sqlite3_column_int64(statement, 7),
             .is_picked = sqlite3_column_int(statement, 8) != 0,
             .readers = sqlite3_column_int64(statement, 9),
-            .is_stored = sqlite3_column_int64(statement, 10) != 0,
+            .stored_in = (const char *)sqlite3_column_text(statement, 10),
         };
         r = take_is_sound(&row) ? fn(context, &row) : -ERR_STORE_CORRUPT;
         if (r < 0)

@@ -14,7 +14,7 @@
     "actual_usd_micros, intent_ms, submitted_ms, finished_ms, task_id, http_status, request_id, "  \
     "error_code, error_message, video_url, cover_url, url_expires_ms, output_ms, video_bytes, "    \
     "video_etag, cover_bytes, cover_etag, generation_ms, take, take_hidden, "                      \
-    "take_problem, take_readers, stored_ms"
+    "take_problem, take_readers, stored_ms, stored_in"
 
 #define INPUT_COLUMNS                                                                              \
     "attempt_id, number, form, media, body_offset, job_id, take_id, kept_id, length_ms, is_seen, " \
@@ -54,7 +54,8 @@ static const char *const store_sql[SQL_COUNT] = {
     [SQL_ATTEMPT_INSERT] =
         "INSERT INTO attempt (" ATTEMPT_COLUMNS ", uid) VALUES (?1, ?2, ?3, ?4, ?5, "
         "?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, "
-        "?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, lower(hex(randomblob(16))))",
+        "?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, "
+        "lower(hex(randomblob(16))))",
     [SQL_EXCHANGE_INSERT] = "INSERT INTO exchange (attempt_id, body, display) VALUES (?1, ?2, ?3)",
     [SQL_ATTEMPT_UPDATE] =
         "UPDATE attempt SET model = ?4, resolution = ?5, "
@@ -64,7 +65,7 @@ static const char *const store_sql[SQL_COUNT] = {
         "error_message = ?17, video_url = ?18, cover_url = ?19, url_expires_ms = ?20, "
         "output_ms = ?21, video_bytes = ?22, video_etag = ?23, cover_bytes = ?24, "
         "cover_etag = ?25, generation_ms = ?26, take = ?27, take_hidden = ?28, take_problem = ?29, "
-        "take_readers = ?30, stored_ms = ?31 WHERE id = ?1",
+        "take_readers = ?30, stored_ms = ?31, stored_in = ?32 WHERE id = ?1",
     [SQL_ATTEMPT_GET] = "SELECT " ATTEMPT_COLUMNS " FROM attempt WHERE id = ?1",
     [SQL_ATTEMPT_JOB] = "SELECT job_id FROM attempt WHERE id = ?1",
     [SQL_ATTEMPT_UID] = "SELECT uid FROM attempt WHERE id = ?1",
@@ -77,7 +78,7 @@ static const char *const store_sql[SQL_COUNT] = {
     [SQL_TAKE_EACH] =
         "SELECT attempt.id, job_id, take, take_hidden, finished_ms, video_bytes, "
         "cover_bytes, CASE WHEN video_url IS NULL THEN -1 ELSE url_expires_ms END, "
-        "picked_id = attempt.id, take_readers, stored_ms FROM attempt JOIN job ON job.id = job_id "
+        "picked_id = attempt.id, take_readers, stored_in FROM attempt JOIN job ON job.id = job_id "
         "WHERE take > 0 AND name IS NOT NULL ORDER BY job_id, take",
     [SQL_REMOVED_EACH] =
         "SELECT attempt.id, removed_ms FROM job CROSS JOIN attempt ON attempt.job_id = job.id "

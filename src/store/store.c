@@ -145,7 +145,8 @@ static const char *const store_migrations[STORE_SCHEMA_VERSION] = {
     /* Ids are drawn again after a database was put back; these are not. */
     "ALTER TABLE attempt ADD COLUMN uid TEXT;"
     "UPDATE attempt SET uid = lower(hex(randomblob(16)));"
-    "ALTER TABLE attempt ADD COLUMN stored_ms INTEGER NOT NULL DEFAULT 0;",
+    "ALTER TABLE attempt ADD COLUMN stored_ms INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE attempt ADD COLUMN stored_in TEXT;",
 };
 
 static int store_id_next(struct store *store, int64_t *next)

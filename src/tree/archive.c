@@ -48,14 +48,20 @@ enum {
     ARCHIVE_RETRY_MS = 1000,
     ARCHIVE_RETRY_DOUBLINGS = 11, /* up to half an hour */
     ARCHIVE_GONE_FAILURES = 2,
-    ARCHIVE_UPLOADS_MAX = 2, /* that are begun */
+    ARCHIVE_UPLOADS_MAX = 2,    /* that are begun */
+    ARCHIVE_HOLD_DOUBLINGS = 6, /* about a minute */
 };
 
 /* Besides enum media_kind: what is tried again is to put the video into the object store. */
 enum { ARCHIVE_UPLOAD = MEDIA_COVER + 1 };
 
 /* The values of take->media_mark. */
-enum archive_mark { ARCHIVE_UNSEEN, ARCHIVE_WANTED, ARCHIVE_SAVED };
+enum archive_mark {
+    ARCHIVE_UNSEEN,
+    ARCHIVE_WANTED,
+    ARCHIVE_FETCHED, /* it is only to be put into the object store */
+    ARCHIVE_SAVED
+};
 
 /* A file that is being fetched, or whose fetch failed. */
 struct archive_key {
@@ -71,6 +77,7 @@ struct archive_file {
     int64_t retry_ms;  /* monotonic; INT64_MAX: never again */
     bool is_active;
     bool is_commanded;
+    bool is_missed; /* of a video: the object store does not have it */
     UT_hash_handle hh;
 };
 
@@ -172,9 +179,13 @@ static bool video_is_settled(struct tree *tree, struct job_take *take)
 
 static void take_examine(struct tree *tree, struct job_take *take)
 {
-    bool is_settled = video_is_settled(tree, take) && cover_is_settled(tree, take) &&
-                      (!tree->settings.objects || take->is_stored);
-    take->media_mark = is_settled ? ARCHIVE_SAVED : ARCHIVE_WANTED;
+    bool is_fetched = video_is_settled(tree, take) && cover_is_settled(tree, take);
+    bool is_unstored = tree->settings.objects && !take->is_stored;
+    take->media_mark = ARCHIVE_WANTED;
+    if (is_fetched)
+        take->media_mark = is_unstored ? ARCHIVE_FETCHED : ARCHIVE_SAVED;
+    else if (take->url_expires_ms < 0 && output_is_saved(tree, take, MEDIA_VIDEO) == 0)
+        take->media_mark = ARCHIVE_SAVED; /* nothing of it can be had */
 }
 
 static int output_fetch(struct tree *tree, struct job_take *take, enum media_kind kind,
@@ -195,18 +206,40 @@ static int output_fetch(struct tree *tree, struct job_take *take, enum media_kin
     return r;
 }
 
+static int take_stored(struct tree *tree, struct job_take *take, const char **why)
+{
+    int r = jobs_video_stored(take);
+    if (r < 0) {
+        *why = err_sentence(r);
+        return r;
+    }
+    media_copy_made(tree->settings.media, take->id, MEDIA_VIDEO);
+    archive_take_again(tree, take);
+    return 0;
+}
+
+/* While the store is away one upload at a time finds that out, not each of a thousand. */
+static void uploads_hold(struct tree *tree, int result)
+{
+    bool is_away = err_is_network(result) || result == -ERR_OBJECT_STATUS ||
+                   result == -ERR_OBJECT_REFUSED || result == -ERR_OBJECT_UNFIT;
+    tree->upload_failures = is_away ? tree->upload_failures + 1 : 0;
+    int64_t delay_ms = (int64_t)ARCHIVE_RETRY_MS
+                       << min_int64(tree->upload_failures, ARCHIVE_HOLD_DOUBLINGS);
+    tree->uploads_hold_ms = is_away ? monotonic_ms(tree) + delay_ms : 0;
+}
+
 static void upload_ended(struct tree *tree, int64_t take_id, int result, const char *why)
 {
     struct job_take *take = jobs_take_get(tree->settings.jobs, take_id);
     struct archive_file *file = file_find(tree, take_id, ARCHIVE_UPLOAD);
     tree->archive_uploads--;
-    if (take && result == 0) {
-        jobs_video_stored(take);
-        media_copy_made(tree->settings.media, take_id, MEDIA_VIDEO);
-        archive_take_again(tree, take);
-    }
+    if (take && result == 0)
+        result = take_stored(tree, take, &why);
+    uploads_hold(tree, result);
     if (!take || result == 0) {
         file_drop(tree, file);
+        archive_soon(tree);
         return;
     }
     log_warn("upload.failed", "job=%s error=%s why=\"%s\"", take->job->name, err_name(result), why);
@@ -214,19 +247,24 @@ static void upload_ended(struct tree *tree, int64_t take_id, int result, const c
         jobs_upload_failed(take, why);
     if (file)
         file_failed(tree, file, take_id);
+    /* What is there does not change by itself, nor does the size. */
+    if (file && (result == -ERR_OBJECT_DIFFERS || result == -EFBIG))
+        file->retry_ms = INT64_MAX;
     archive_soon(tree);
 }
 
-/* Puts the video, which is on disk, into the object store. Returns how long until it has to be looked
+/* Puts the video, if it is on disk, into the object store. Returns how long until it has to be looked
  * at again. */
 static int64_t take_upload(struct tree *tree, struct job_take *take)
 {
     const struct archive_file *tried = file_find(tree, take->id, ARCHIVE_UPLOAD);
     int64_t now_ms = monotonic_ms(tree);
-    if (tried && tried->retry_ms > now_ms)
-        return tried->retry_ms - now_ms;
+    int64_t from_ms = max_int64(tried ? tried->retry_ms : 0, tree->uploads_hold_ms);
+    if (from_ms > now_ms)
+        return min_int64(from_ms - now_ms, ARCHIVE_LOOK_MS);
     /* The end of an upload brings the next look. */
-    if (upload_is_under_way(tree, take->id) || tree->archive_uploads >= ARCHIVE_UPLOADS_MAX)
+    if (tree->archive_uploads >= ARCHIVE_UPLOADS_MAX || upload_is_under_way(tree, take->id) ||
+        output_is_saved(tree, take, MEDIA_VIDEO) <= 0)
         return ARCHIVE_LOOK_MS;
     /* Of what failed the file keeps the count. Without memory nothing is begun. */
     if (!file_get(tree, take->id, ARCHIVE_UPLOAD) || upload_take(tree, take, upload_ended) < 0)
@@ -259,10 +297,10 @@ static int64_t take_archive(struct tree *tree, struct job_take *take)
     int64_t wait_ms = due_ms(tree, take) - clock_wall_ms(tree->settings.clock);
     if (wait_ms > 0)
         return wait_ms;
-    if (tree->settings.objects && !take->is_stored && output_is_saved(tree, take, MEDIA_VIDEO) > 0)
+    if (tree->settings.objects && !take->is_stored)
         next_ms = take_upload(tree, take);
-    bool is_settled = video_is_settled(tree, take) && cover_is_settled(tree, take);
-    if (take->url_expires_ms >= 0 && !is_settled)
+    if (take->url_expires_ms >= 0 && take->media_mark == ARCHIVE_WANTED &&
+        !(video_is_settled(tree, take) && cover_is_settled(tree, take)))
         next_ms = min_int64(next_ms, take_fetch_due(tree, take));
     return next_ms;
 }
@@ -362,6 +400,14 @@ void archive_policy_set(struct tree *tree, enum tree_archive archive)
         return;
     tree->settings.archive = archive;
     tree->archive_walk.first_id = 0;
+    for (struct job *job = jobs_next(tree->settings.jobs, 0); job;
+         job = jobs_next(tree->settings.jobs, job->id)) {
+        struct job_take *take;
+        LL_FOREACH (job->takes, take) {
+            if (take->is_stored) /* `always` wants it on disk, too */
+                take->media_mark = ARCHIVE_UNSEEN;
+        }
+    }
     timer_cancel(tree->settings.timers, &tree->archive_timer);
     archive_soon(tree);
 }
@@ -396,13 +442,45 @@ void archive_progress(struct tree *tree, int64_t attempt_id, enum media_kind kin
             jobs_video_saved(take);
     }
     /* It is saved now, or no longer (rotten, or evicted). */
-    if (is_complete != (take->media_mark == ARCHIVE_SAVED))
+    bool is_had = take->media_mark >= ARCHIVE_FETCHED;
+    bool is_read_from_store =
+        stored_is_there(tree, take) && tree->settings.archive != TREE_ARCHIVE_ALWAYS;
+    if (is_complete != is_had && !(is_had && is_read_from_store))
         archive_take_again(tree, take);
 }
 
 static bool is_refusal(int r)
 {
     return r == -ERR_MEDIA_GONE || r == -ERR_MEDIA_EXPIRED;
+}
+
+static void look_ended(struct tree *tree, int64_t take_id, int result, const char *why)
+{
+    struct job_take *take = jobs_take_get(tree->settings.jobs, take_id);
+    struct archive_file *file = file_find(tree, take_id, MEDIA_VIDEO);
+    tree->archive_uploads--;
+    if (take && result == 0)
+        result = take_stored(tree, take, &why);
+    log_info("archive.looked", "job=%s error=%s", take ? take->job->name : "",
+             result < 0 ? err_name(result) : "ok");
+    if (file)
+        file->is_missed = result == -ENOENT || result == -ERR_OBJECT_DIFFERS;
+    archive_soon(tree);
+}
+
+/* Whether the object store has the video, or may have it: it is not gone then. One that was put there
+ * by a program whose database is not here any more is found by its name, which is why it is looked for
+ * before anybody says that it is gone. */
+static bool take_is_elsewhere(struct tree *tree, struct job_take *take, struct archive_file *file)
+{
+    struct store_attempt *attempt;
+    if (take->is_stored || job_take_attempt_get(take, &attempt) < 0 || attempt->stored_ms != 0)
+        return true;
+    if (!tree->settings.objects || file->is_missed || file->refusals < ARCHIVE_GONE_FAILURES)
+        return false;
+    if (!upload_is_under_way(tree, take->id) && upload_look(tree, take, look_ended) == 0)
+        tree->archive_uploads++;
+    return true;
 }
 
 void archive_fetch_failed(struct tree *tree, int64_t attempt_id, enum media_kind kind, int result)
@@ -424,7 +502,8 @@ void archive_fetch_failed(struct tree *tree, int64_t attempt_id, enum media_kind
     file->refusals = is_expired && is_refusal(result) ? file->refusals + 1 : 0;
     file_failed(tree, file, take->id);
     /* What is in the object store is not gone, even if that cannot be reached. */
-    if (file->refusals >= ARCHIVE_GONE_FAILURES && !take->is_stored) {
+    bool is_elsewhere = kind == MEDIA_VIDEO && take_is_elsewhere(tree, take, file);
+    if (file->refusals >= ARCHIVE_GONE_FAILURES && !is_elsewhere) {
         file->retry_ms = INT64_MAX;
         take->media_mark = ARCHIVE_UNSEEN;
         /* No byte on disk is touched. Proof that the rest cannot be had: the URL has expired, and
@@ -495,6 +574,13 @@ static bool take_is_refetchable(const struct tree *tree, const struct job_take *
     return (kind == MEDIA_VIDEO && stored_is_there(tree, take)) || url_is_lasting(tree, take);
 }
 
+/* It is put into the object store as soon as it is on disk. */
+static bool take_is_to_be_stored(const struct tree *tree, const struct job_take *take)
+{
+    return tree->settings.objects && tree->settings.archive != TREE_ARCHIVE_NEVER &&
+           !take->is_stored;
+}
+
 /* False when the job goes on, or has gone on, with another attempt: what it has is kept, whatever
  * --archive says. */
 static bool take_is_left_to_policy(const struct tree *tree, const struct job_take *take,
@@ -504,6 +590,8 @@ static bool take_is_left_to_policy(const struct tree *tree, const struct job_tak
         return false;
     if (kind == MEDIA_VIDEO && stored_is_there(tree, take))
         return true;
+    if (take_is_to_be_stored(tree, take) && kind == MEDIA_VIDEO)
+        return false; /* it would be fetched again for that */
     return !take->is_kept && !take->next && take->job->attempt_id == take->id;
 }
 
@@ -527,7 +615,7 @@ static int take_fetch(struct tree *tree, struct job_take *take, bool is_commande
 {
     take_examine(tree, take);
     bool is_saved = output_is_saved(tree, take, MEDIA_VIDEO) > 0;
-    if (take->media_mark == ARCHIVE_SAVED && is_saved)
+    if (take->media_mark >= ARCHIVE_FETCHED && is_saved)
         return 0;
     walk_begins_with(&tree->archive_walk, take->job);
     enum media_kind kind = is_saved ? MEDIA_COVER : MEDIA_VIDEO;
@@ -572,6 +660,10 @@ int archive_save(struct tree *tree, struct job_take *take, const char **why)
 int archive_evict(struct tree *tree, struct job_take *take, const char **why)
 {
     bool is_kept = tree->settings.archive == TREE_ARCHIVE_ALWAYS;
+    if (!is_kept && take_is_to_be_stored(tree, take)) {
+        *why = "it is not in the object store yet.";
+        return -EINVAL;
+    }
     if (is_kept || !take_is_refetchable(tree, take, MEDIA_VIDEO)) {
         *why = is_kept
                    ? "--archive=always keeps every video."

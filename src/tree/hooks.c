@@ -285,7 +285,8 @@ static int on_frame_read(void *context, struct job_take *take, enum job_frame fr
 
 static bool has_objects(void *context)
 {
-    return tree_of(context)->settings.objects != NULL;
+    const struct tree *tree = tree_of(context);
+    return tree->settings.objects && tree->settings.is_store_public;
 }
 
 static void file_uploaded(struct tree *tree, int64_t kept_id, int result, const char *text)
@@ -300,6 +301,8 @@ static int on_upload(void *context, int64_t kept_id, int fd)
 
 static int on_stored_url(void *context, struct job_take *take, struct buf *out)
 {
+    if (!has_objects(context))
+        return -ENOENT;
     return stored_url_get(tree_of(context), take, true, out);
 }
 

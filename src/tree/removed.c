@@ -85,9 +85,8 @@ static int video_is_whole(struct tree *tree, int64_t attempt_id)
 static bool video_is_stored(const struct tree *tree, int64_t attempt_id)
 {
     CLEANUP(store_attempt_fini) struct store_attempt attempt = {0};
-    return tree->settings.objects &&
-           store_attempt_get(tree->settings.store, attempt_id, &attempt) == 0 &&
-           attempt.stored_ms != 0;
+    return store_attempt_get(tree->settings.store, attempt_id, &attempt) == 0 &&
+           jobs_attempt_is_stored(tree->settings.jobs, &attempt);
 }
 
 bool removed_video_is_whole(struct tree *tree, int64_t attempt_id)

@@ -65,6 +65,9 @@ void tree_options_changed(struct tree *tree, enum tree_archive archive)
 
 void tree_stop(struct tree *tree)
 {
+    tree->is_started = false;
+    timer_cancel(tree->settings.timers, &tree->archive_timer);
+    uploads_end(tree);
     frames_end(tree);
 }
 

@@ -79,7 +79,9 @@ struct tree {
     struct archive_file *archive_files;
     int archive_active; /* files that are being fetched */
     struct upload *uploads;
-    int archive_uploads; /* those of takes */
+    int archive_uploads;      /* those of takes */
+    unsigned upload_failures; /* in a row, of the object store as a whole */
+    int64_t uploads_hold_ms;  /* monotonic: none is begun before */
     bool is_started;
     struct buf scratch;     /* for sizes of generated files */
     struct buf index_page;  /* empty: something has changed since the last page */
@@ -246,6 +248,8 @@ bool removed_video_is_whole(struct tree *tree, int64_t attempt_id); /* true: not
 typedef void upload_done_fn(struct tree *tree, int64_t id, int result, const char *text);
 /* Puts the take's video, which is on disk, there. `done` is not called from within. */
 int upload_take(struct tree *tree, const struct job_take *take, upload_done_fn *done) NODISCARD;
+/* Looks whether the take's video is there, by its size. -ENOENT in `done`: it is not. */
+int upload_look(struct tree *tree, const struct job_take *take, upload_done_fn *done) NODISCARD;
 bool upload_is_under_way(const struct tree *tree, int64_t take_id);
 void upload_forget(struct tree *tree, int64_t take_id); /* nobody wants it any more */
 /* Puts a user's file there. Takes the descriptor, also when it fails. */

@@ -38,6 +38,7 @@ struct upload {
     struct tree *tree;
     int64_t id; /* of the take, or of the user's file */
     bool is_take;
+    bool is_look; /* only whether it is there */
     bool is_begun;
     struct media_item *item; /* of a take */
     struct media_read read;
@@ -98,7 +99,8 @@ static bool take_is_the_same(const struct upload *upload)
 static void upload_succeed(struct upload *upload)
 {
     CLEANUP(buf_fini) struct buf url = {.limit = 8192};
-    int r = upload->is_take && !take_is_the_same(upload) ? -ERR_MEDIA_CHANGED : 0;
+    bool is_other = upload->is_take && !upload->is_look && !take_is_the_same(upload);
+    int r = is_other ? -ERR_MEDIA_CHANGED : 0;
     if (r == 0 && !upload->is_take)
         r = objects_url(upload->tree->settings.objects, upload->key, STORED_LIFE_LONG_MS, &url);
     if (r < 0)
@@ -120,7 +122,7 @@ static void on_compared(void *context, int result, const char *why)
 static int compare_begin(struct upload *upload)
 {
     const struct objects_compare compare = {.key = upload->key,
-                                            .md5 = upload->sums.md5,
+                                            .md5 = upload->is_look ? NULL : upload->sums.md5,
                                             .bytes = upload->size,
                                             .context = upload,
                                             .on_done = on_compared};
@@ -288,14 +290,32 @@ static int upload_begin(struct upload *upload)
         r = take ? output_open(tree, take, MEDIA_VIDEO, &upload->item) : -ECANCELED;
         upload->size = r < 0 ? r : media_item_size(upload->item);
     }
+    if (upload->size > OBJECTS_BYTES_MAX)
+        return -EFBIG;
     return upload->size < 0 ? (int)upload->size : 0;
+}
+
+/* Whether the take's video is there, though nobody has written that down. */
+static int look_begin(struct upload *upload)
+{
+    struct stored_key key;
+    const struct job_take *take = jobs_take_get(upload->tree->settings.jobs, upload->id);
+    upload->is_begun = true;
+    if (!take)
+        return -ECANCELED;
+    int r = stored_key_get(upload->tree, upload->id, &key);
+    if (r < 0)
+        return r;
+    (void)snprintf(upload->key, sizeof(upload->key), "%s", key.text);
+    upload->size = take->video_bytes;
+    return compare_begin(upload);
 }
 
 static void upload_step(void *context)
 {
     struct upload *upload = context;
-    int r = upload->is_begun ? 0 : upload_begin(upload);
-    if (r == 0)
+    int r = upload->is_begun ? 0 : upload->is_look ? look_begin(upload) : upload_begin(upload);
+    if (r == 0 && !upload->is_look)
         r = upload->offset < upload->size ? slice_begin(upload) : upload_read(upload);
     if (r < 0)
         upload_fail(upload, r);
@@ -327,6 +347,13 @@ static int upload_add(struct tree *tree, const struct upload *wish)
 int upload_take(struct tree *tree, const struct job_take *take, upload_done_fn *done)
 {
     const struct upload wish = {.id = take->id, .is_take = true, .fd = -1, .done = done};
+    return upload_add(tree, &wish);
+}
+
+int upload_look(struct tree *tree, const struct job_take *take, upload_done_fn *done)
+{
+    const struct upload wish = {
+        .id = take->id, .is_take = true, .is_look = true, .fd = -1, .done = done};
     return upload_add(tree, &wish);
 }
 

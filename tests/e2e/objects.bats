@@ -45,8 +45,8 @@ evict() {
 # S-OBJECT-1: With `--objects s3://BUCKET/PREFIX?endpoint=URL&region=REGION` each video is put into that bucket as soon
 #   as it is finished, by way of the disk: as `media/UID.mp4`, with what `videos/NAME.json` says of it in
 #   `media/UID.json`, where UID is 128 random bits. `stored_at` in status.json says when it was there, and `stored_as`
-#   under which name. Videos that were on disk before are put there, too. With `--archive=never` nothing is put there by
-#   itself.
+#   under which name. Videos that were on disk before are put there, too, and so is everything that is on disk when
+#   another bucket, prefix or endpoint is named. With `--archive=never` nothing is put there by itself.
 @test "S-OBJECT-1: a video is put there when it is finished, with what it was made from" {
     mount_with_objects
     made cat
@@ -81,6 +81,22 @@ evict() {
     wait_until 20 all_are_there
 }
 
+@test "S-OBJECT-1: another prefix is another store" {
+    mount_with_objects
+    made cat
+    right cat
+    wait_until 20 is_stored cat
+    scenario '{"kind": "object_put", "key_contains": "other/media", "response": {"status": 503}}'
+    restart_fs --objects "s3://seedance/other?endpoint=http://127.0.0.1:$API_PORT"
+    fails is_stored cat
+    fails sh -c "echo evict >'$J/cat/ctl'"
+    json_is cat .output.archived true
+    scenario
+    wait_until 30 is_stored cat
+    keys | grep "^other/media/$(uid cat).mp4"
+    is_right cat
+}
+
 @test "S-OBJECT-1: never puts nothing there by itself" {
     mount_with_objects --archive never
     made cat
@@ -92,7 +108,8 @@ evict() {
 
 # S-OBJECT-2: No object is ever overwritten, and none is deleted. Where the key is taken (an answer was lost, or the
 #   program ended before it wrote down that the video is there), the object is read and compared: it counts if it has
-#   the same bytes. Otherwise `log` says so, and the video stays on disk.
+#   the same bytes. Otherwise `log` says so, the video stays on disk, and it is not tried again before the next start. A
+#   video that was put there by a program whose database is gone is found there before the program says that it is lost.
 @test "S-OBJECT-2: an answer is lost, after the object was kept: it is compared, and there once" {
     scenario '{"kind": "object_put", "key_contains": "mp4", "times": 1, "response": {"reset_at": "headers"}}'
     mount_with_objects
@@ -108,7 +125,7 @@ evict() {
     made cat
     wait_until 20 is_stored cat
     kill_fs
-    sqlite3 "$DATA/jobs.sqlite" 'UPDATE attempt SET stored_ms = 0'
+    sqlite3 "$DATA/jobs.sqlite" 'UPDATE attempt SET stored_ms = 0, stored_in = NULL'
     mount_with_objects
     wait_until 20 is_stored cat
     oracle objects | jq -e 'map(select(.key | endswith("mp4"))) | length == 1 and .[0].puts == 1'
@@ -129,6 +146,24 @@ evict() {
     oracle "objects/$key" | cmp - "$DIR/other"
     json_is cat .output.archived true
     is_right cat
+    # Once, and its head alone was read.
+    sleep 3
+    [ "$(jq -s 'map(select(.kind == "object_put" and .key == "'"$key"'")) | length' "$LOG")" -eq 2 ]
+}
+
+@test "S-OBJECT-2: a database from before it was put there" {
+    mount_with_objects
+    made cat
+    right cat
+    wait_until 20 is_stored cat
+    echo evict >"$J/cat/ctl"
+    unmount_fs
+    sqlite3 "$DATA/jobs.sqlite" "UPDATE attempt SET stored_ms = 0, stored_in = NULL, url_expires_ms = 1000"
+    forget_everything
+    mount_with_objects
+    wait_until 30 is_stored cat
+    is_right cat
+    [ ! -e "$J/cat/error" ]
 }
 
 # S-OBJECT-3: A video that is there is read from there when it is not on disk, and its URL is not known, has expired or
@@ -166,6 +201,17 @@ evict() {
     wait_until 20 is_right cat
 }
 
+@test "S-OBJECT-3: an object that is not there any more is EIO, not a permission" {
+    mount_with_objects
+    made cat
+    wait_until 20 is_stored cat
+    oracle "objects/$(key cat)" -X DELETE
+    forget_everything
+    evict cat
+    fails cat "$J/cat/output.mp4"
+    has 'Input/output error' "$DIR/fails.out"
+}
+
 # Other bytes than those of the video: at least their number shows it.
 @test "S-OBJECT-3: an object of another size is not read" {
     mount_with_objects
@@ -182,8 +228,8 @@ evict() {
 }
 
 # S-OBJECT-4: What is there may be evicted at any time: by the cache, also when its URL has expired, and by `evict`;
-#   with `--archive=always` it is kept on disk as well. `take` and `edit` do not wait for such a video. Covers stay on
-#   disk.
+#   with `--archive=always` it is kept on disk as well. What is still to be put there is not evicted. `take` and `edit`
+#   do not wait for a video that is there. Covers stay on disk.
 @test "S-OBJECT-4: the cache keeps its size when all URLs have expired" {
     end_sim
     start_sim --video-bytes 700K --url-expires 2
@@ -216,6 +262,18 @@ evict() {
     wait_until 20 json_is cat .output.archived true
 }
 
+@test "S-OBJECT-4: always from now on brings all of them back to the disk" {
+    echo "archive expiry" >"$DIR/config"
+    mount_with_objects --config "$DIR/config"
+    made cat
+    wait_until 20 is_stored cat
+    echo evict >"$J/cat/ctl"
+    json_is cat .output.archived false
+    echo "archive always" >"$DIR/config"
+    kill -HUP "$FS_PID"
+    wait_until 20 json_is cat .output.archived true
+}
+
 @test "S-OBJECT-4: always keeps it on disk, too" {
     mount_with_objects --archive always
     made cat
@@ -224,8 +282,9 @@ evict() {
     fails sh -c "echo evict >'$J/cat/ctl'"
 }
 
-# S-OBJECT-5: While the object store is away nothing else changes. Putting a video there is tried again, ever later, up
-#   to half an hour; `log` says once why, and `videos_upload_failing` in `metrics` counts such videos.
+# S-OBJECT-5: While the object store is away nothing else changes, but that `--cache-size` may be exceeded by what is to
+#   be put there. It is tried again, ever later, up to half an hour; `log` says once why, and `videos_upload_failing` in
+#   `metrics` counts such videos.
 @test "S-OBJECT-5: the object store is away for a while" {
     mount_with_objects
     scenario '{"kind": "object", "response": {"status": 503}}'
@@ -241,6 +300,33 @@ evict() {
     metric_is videos_upload_failing 0
     metric_is object_puts_total 2
     [ "$(grep -c 'cannot be put' "$J/cat/log")" -eq 1 ]
+}
+
+# More jobs than are kept in memory as a whole.
+@test "S-OBJECT-5: the object store is away, and there are a hundred jobs" {
+    mount_with_objects
+    scenario '{"kind": "object", "response": {"status": 503}}'
+    for n in {1..90}; do
+        mkdir "$J/j$n"
+        echo '{"prompt": "a", "duration": 5}' >"$J/j$n/prompt.json"
+    done
+    for n in {1..90}; do wait_status "j$n" succeeded 60; done
+    wait_until 30 grep -q 'cannot be put' "$J"/j*/log
+    scenario
+    all_are_there() { [ "$(keys | grep -c mp4)" -eq 90 ]; }
+    wait_until 120 all_are_there
+}
+
+@test "S-OBJECT-5: the program ends while it uploads" {
+    mount_with_objects
+    scenario '{"kind": "object_put", "response": {"silence_at": "headers"}}'
+    made cat
+    wait_until 20 grep -q '"kind":"object_put".*json' "$LOG"
+    unmount_fs
+    sanitizers_are_quiet
+    scenario
+    mount_with_objects
+    wait_until 20 is_stored cat
 }
 
 @test "S-OBJECT-5: bytes that are damaged on the way are not kept" {
@@ -320,9 +406,10 @@ evict() {
     made cat
 }
 
-# S-OBJECT-7: A video of your own that a prompt names is put there as `input/SHA256`, unless there is an upload
-#   command, and the service gets an address that is good for two days. The same bytes are put there once. Of a job's
-#   video that the service has no address for any more it gets the address there.
+# S-OBJECT-7: A video of your own that a prompt names is put there as `input/SHA256`, unless there is an upload command,
+#   and the service gets an address that is good for two days. The same bytes are put there once. Of a job's video that
+#   the service has no address for any more it gets the address there, or what is on disk is put there for it. A store
+#   on a loopback address is for a service on one alone.
 @test "S-OBJECT-7: a video of one's own, twice" {
     with_ffmpeg
     mount_with_objects
@@ -379,6 +466,19 @@ evict() {
     jq -se '[.[] | select(.kind == "create")][1].inputs[0].form == "fetched"' "$LOG"
 }
 
+@test "S-OBJECT-7: a job goes on from a video that is on disk alone" {
+    mount_with_objects --archive never
+    made first
+    cat "$J/first/output.mp4" >/dev/null
+    wait_until 10 json_is first .output.archived true
+    unmount_fs
+    sqlite3 "$DATA/jobs.sqlite" "UPDATE attempt SET video_url = NULL, cover_url = NULL, url_expires_ms = 0"
+    mount_with_objects --archive never
+    scenario '{"kind": "poll", "task": 1, "response": {"status": 404}}'
+    made second '"video_url": "../first/output.mp4"'
+    body 2 | grep -F "/seedance/films/input/"
+}
+
 # S-OBJECT-8: The credentials come from `--objects-credentials FILE`, which SIGHUP reads again, or from the
 #   environment, which is then wiped. They are in no argument, no log and no file of the mount, nor are the addresses
 #   made with them. A clock that is wrong, here or there, does no harm.
@@ -418,6 +518,26 @@ evict() {
         wait_until 20 is_stored "at$ms"
         unmount_fs
     done
+}
+
+@test "S-OBJECT-8: a clock that is set right while the program runs" {
+    cc -shared -fPIC -O1 -o "$DIR/clock_shim.so" "$ROOT/tests/e2e/clock_shim.c"
+    ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0
+    clock() { "$PYTHON" -c 'import struct, sys; f = open(sys.argv[1], "r+b"); f.write(struct.pack("=qq", int(sys.argv[2]), 0))' \
+        "$DIR/clock" "$1"; }
+    head -c 16 /dev/zero >"$DIR/clock"
+    clock -86400000
+    RUN_FS="env CLOCK_FILE=$DIR/clock LD_PRELOAD=$DIR/clock_shim.so" mount_with_objects
+    made cat
+    right cat
+    wait_until 20 is_stored cat
+    clock 0
+    forget_everything
+    echo evict >"$J/cat/ctl"
+    drop_cache() { dd if="$J/cat/output.mp4" iflag=nocache count=0 status=none; }
+    drop_cache
+    is_right cat
+    jq -se 'map(select(.kind == "object_get")) | length > 0 and all(.signature == "good")' "$LOG"
 }
 
 # S-OBJECT-9: The video of a removed job stays there: `adopt` with its task id brings it back, also after a week, as

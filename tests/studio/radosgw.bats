@@ -54,7 +54,7 @@ right() { curl -sSf "http://127.0.0.1:$API_PORT/oracle/video/$(status_json "$1" 
     make_job cat
     wait_until 30 is_stored cat
     unmount_fs
-    sqlite3 "$DATA/jobs.sqlite" 'UPDATE attempt SET stored_ms = 0'
+    sqlite3 "$DATA/jobs.sqlite" 'UPDATE attempt SET stored_ms = 0, stored_in = NULL'
     mount_fs --objects "$(place films)"
     wait_until 30 is_stored cat
     [ "$(rclone lsf r:films/media | grep -c mp4)" -eq 1 ]

@@ -48,6 +48,7 @@
     X(MEDIA_GONE, EIO, false, "the service no longer has this video")                              \
     X(MEDIA_DAMAGED, EIO, false, "the video on disk is damaged")                                   \
     X(OBJECT_REFUSED, EACCES, false, "the object store refused the request")                       \
+    X(OBJECT_MISSING, EIO, false, "the object store does not have this video")                     \
     X(OBJECT_STATUS, EIO, true, "the object store could not answer")                               \
     X(OBJECT_UNFIT, EIO, false, "the object store does not heed If-None-Match")                    \
     X(OBJECT_DIFFERS, EIO, false, "the object store has other bytes under this name")              \

@@ -85,6 +85,7 @@ struct jobs_settings {
     const char *data_directory;  /* its absolute path; lent */
     int files_fd;                /* of JOB_FILES_DIRECTORY in it; lent */
     const struct models *models; /* lent */
+    const char *object_store;    /* its name, by which it is known again; lent; NULL: none */
     const char *default_model;   /* copied; NULL: the prompt layer's default */
     const char *api_name;     /* what messages call the service, its URL without secrets. Copied */
     bool is_unknown_allowed;  /* pass unknown request fields through */
@@ -249,10 +250,15 @@ void jobs_video_damaged(struct job_take *take, const struct job_video_damage *da
 void jobs_video_saved(struct job_take *take);
 /* The end of what on_upload has begun. `text` is the address, or with result < 0 a sentence. */
 void jobs_uploaded(struct jobs *jobs, int64_t kept_id, int result, const char *text);
-/* It could not be put into the object store, and is tried again: a line of `log` says why. */
+/* It could not be put into the object store: a line of `log` says why. */
 void jobs_upload_failed(struct job_take *take, const char *why);
-/* The whole video is in the object store, and that is certain. */
-void jobs_video_stored(struct job_take *take);
+/* The whole video is in the object store, and that is certain. On disk when it returns 0; otherwise
+ * nothing has changed. */
+int jobs_video_stored(struct job_take *take) NODISCARD;
+/* Whether the attempt's video is in the object store that there is now. */
+bool jobs_attempt_is_stored(const struct jobs *jobs, const struct store_attempt *attempt);
+/* Addresses in the object store that were made with other credentials are used no more. */
+void jobs_uploads_forget(struct jobs *jobs);
 /* The media host has shown another version too many times, and the program stops asking it. The
  * commands `refresh` and `fetch` reset take->video_changes; on_url and on_fetch follow. */
 void jobs_video_unsteady(struct job_take *take);

@@ -77,6 +77,10 @@ void objects_credentials_set(struct objects *objects, struct objects_credentials
 
 /* Lends "s3://bucket/prefix", for messages. */
 const char *objects_name(const struct objects *objects);
+/* Lends "https://host/bucket/prefix": what was put there is there only as long as this is the same. */
+const char *objects_id(const struct objects *objects);
+/* The endpoint is this machine: nobody else can read its addresses. */
+bool objects_is_loopback(const struct objects *objects);
 
 /* The address by which anybody can read the object, for so long. */
 int objects_url(const struct objects *objects, const char *key, int64_t life_ms,
@@ -115,10 +119,11 @@ struct objects_put {
 int objects_put(struct objects *objects, const struct objects_put *put,
                 struct objects_call **out) NODISCARD;
 
-/* Reads the object: 0 when it has these bytes, else -ERR_OBJECT_DIFFERS, -ENOENT, … */
+/* Reads the object: 0 when it has these bytes (without md5: so many), else -ERR_OBJECT_DIFFERS,
+ * -ENOENT, … */
 struct objects_compare {
     const char *key;
-    const char *md5; /* base64 */
+    const char *md5; /* base64; NULL: the size will do */
     int64_t bytes;
     void *context;
     objects_done_fn *on_done;

@@ -96,7 +96,8 @@ struct store_attempt {
     int64_t take_hidden;  /* which names of the take the user has removed, as bits */
     char *take_problem;   /* what is wrong with its video; NULL: nothing */
     int64_t take_readers; /* who else may read its prompt: 044, 040, 004 or 0 */
-    int64_t stored_ms; /* when its video was in the object store; 0: it is not known to be there */
+    int64_t stored_ms; /* when its video was in an object store; 0: it is not known to be in one */
+    char *stored_in;   /* in which one; NULL: in none */
 };
 
 /* The request leaves the length of the video to the model: duration_ms is the longest. */
@@ -133,7 +134,7 @@ struct store_take {
     int64_t cover_bytes;    /* -1: not known */
     int64_t url_expires_ms; /* 0: not known; -1: no URL */
     bool is_picked;         /* its video is that of the job */
-    bool is_stored;         /* in the object store */
+    const char *stored_in;  /* the object store that has its video; NULL: none. Lent */
 };
 
 /* A file that a user keeps in a job's directory; its bytes lie in files/ID of the data directory.

@@ -46,6 +46,7 @@ struct tree_settings {
     struct store *store;
     struct media *media;
     struct objects *objects; /* lent; NULL: there is no object store */
+    bool is_store_public;    /* the service can read addresses in it */
     struct timers *timers;
     const struct clock *clock;
     struct tools *tools;        /* lent; NULL: no pictures are made of videos */

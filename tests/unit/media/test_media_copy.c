@@ -103,7 +103,7 @@ static void test_media_copy__the_error_is_that_of_the_copy(void **state)
         enum server_fault fault;
         int result;
     } rows[] = {{SERVER_FORBIDDEN, -ERR_OBJECT_REFUSED},
-                {SERVER_GONE, -ERR_OBJECT_REFUSED},
+                {SERVER_GONE, -ERR_OBJECT_MISSING},
                 {SERVER_BUSY, -ERR_OBJECT_STATUS},
                 {SERVER_NO_RESPONSE, -ERR_HTTP_BROKEN},
                 {SERVER_LOOP, -ERR_OBJECT_REFUSED}};

@@ -242,6 +242,7 @@ static void test_objects__what_a_store_may_say(void **state)
          -ERR_OBJECT_REFUSED, "NoSuchBucket"},
         {HEAD("501 Not Implemented") "0\r\n\r\n", -ERR_OBJECT_UNFIT, "If-None-Match"},
         {HEAD("503 Slow Down") "0\r\n\r\n", -ERR_OBJECT_STATUS, "503"},
+        {HEAD("403 Forbidden") "5\r\n\r\nlogin", -ERR_OBJECT_STATUS, "403"},
         {"nonsense", -ERR_HTTP_MALFORMED, "HTTP"},
     };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
