@@ -51,6 +51,8 @@ static const char *const store_sql[SQL_COUNT] = {
                      "WHERE name IS NOT NULL ORDER BY job.id",
     [SQL_JOB_PROBLEM] = "SELECT problem, problem_code, problem_field, problem_line, "
                         "problem_column FROM job WHERE id = ?1",
+    /* Within the transaction that gives the job its new name. No job can have such a name. */
+    [SQL_NAME_GIVE_UP] = "UPDATE job SET name = '/' || id WHERE id = ?1 AND name IS ?2",
     [SQL_ATTEMPT_INSERT] =
         "INSERT INTO attempt (" ATTEMPT_COLUMNS ", uid) VALUES (?1, ?2, ?3, ?4, ?5, "
         "?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, "

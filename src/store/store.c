@@ -324,6 +324,7 @@ struct store *store_close(struct store *store)
     /* Closing copies the log into the database. A log that may have a hole must not be copied. */
     if (store->db && store_wal_rewrite(store) < 0)
         (void)sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    store_changes_end(store);
     for (size_t i = 0; i < SQL_COUNT; i++)
         (void)sqlite3_finalize(store->statements[i]);
     (void)sqlite3_close(store->db);

@@ -24,6 +24,7 @@ enum statement {
     SQL_JOB_REMOVE,
     SQL_JOB_EACH,
     SQL_JOB_PROBLEM,
+    SQL_NAME_GIVE_UP,
     SQL_ATTEMPT_INSERT,
     SQL_EXCHANGE_INSERT,
     SQL_ATTEMPT_UPDATE,
@@ -79,6 +80,7 @@ struct store {
     sqlite3 *backup_db;     /* see backup.c; NULL: none is being made */
     sqlite3_backup *backup; /* the same */
     sqlite3_stmt *statements[SQL_COUNT];
+    struct sqlite3_session *session; /* see changes.c; NULL: nothing is recorded */
     char *directory;
     int directory_fd; /* lent */
     int lock_fd;

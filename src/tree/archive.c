@@ -463,7 +463,9 @@ static void look_ended(struct tree *tree, int64_t take_id, int result, const cha
         result = take_stored(tree, take, &why);
     log_info("archive.looked", "job=%s error=%s", take ? take->job->name : "",
              result < 0 ? err_name(result) : "ok");
-    if (file)
+    if (result == 0)
+        file_drop(tree, file);
+    else if (file)
         file->is_missed = result == -ENOENT || result == -ERR_OBJECT_DIFFERS;
     archive_soon(tree);
 }

@@ -74,7 +74,9 @@ assert b"".join(os.pread(fd, 1, i) for i in range(300)) == whole[:300]
         ALTER TABLE attempt DROP COLUMN take_hidden; ALTER TABLE attempt DROP COLUMN take_problem;
         ALTER TABLE attempt DROP COLUMN take_readers; DROP TABLE take_prompt; DROP TABLE input; DROP TABLE sent; DROP INDEX job_waiting;
         ALTER TABLE job DROP COLUMN problem_code; ALTER TABLE job DROP COLUMN problem_field;
-        ALTER TABLE job DROP COLUMN problem_line; ALTER TABLE job DROP COLUMN problem_column; ALTER TABLE file DROP COLUMN is_note; PRAGMA user_version = 3'
+        ALTER TABLE job DROP COLUMN problem_line; ALTER TABLE job DROP COLUMN problem_column; ALTER TABLE file DROP COLUMN is_note;
+        ALTER TABLE attempt DROP COLUMN uid; ALTER TABLE attempt DROP COLUMN stored_ms; ALTER TABLE attempt DROP COLUMN stored_in;
+        PRAGMA user_version = 3'
     mount_fs
     history | jq -es --arg odd "$odd" 'map(.state) == ["draft", "waiting", "submitting", "queued", "running", "succeeded"] and
         (map(.previous) == [null] + map(.state)[:-1]) and all(.job == $odd and .id == 1) and

@@ -17,7 +17,7 @@ share() { "$ROOT/scripts/packaging/build-share.sh" "$ROOT/$BUILD" "$DIR/share" /
 
 # The options of a program, sorted, as --help prints them: found here without scripts/packaging.
 help_options() {
-    "$ROOT/$BUILD/$1" --help | grep -oE '^  +(-[A-Za-z], )?--[a-z-]+' | grep -oE -- '--?[A-Za-z][a-z-]*' | sort
+    "$ROOT/$BUILD/$1" --help | grep -oE '^  +(-[A-Za-z], )?--[a-z0-9-]+' | grep -oE -- '--?[A-Za-z][a-z0-9-]*' | sort
 }
 same() { diff "$1" "$2" >&2 || { echo "$1 and $2 differ" >&2; return 1; }; }
 
@@ -96,15 +96,15 @@ same() { diff "$1" "$2" >&2 || { echo "$1 and $2 differ" >&2; return 1; }; }
         [ "$(wc -l <"$DIR/help")" -ge 20 ]
         LC_ALL=C.UTF-8 MAN_KEEP_FORMATTING='' MANWIDTH=200 man -l -E ascii "$DIR/share/man/$program.1" | col -bx |
             sed -n '/^OPTIONS/,/^[A-Z]/p' | grep -oE '^ {5}-.*' |
-            grep -oE -- '(^ +|, )--?[A-Za-z][a-z-]*' | grep -oE -- '--?[A-Za-z][a-z-]*' | sort >"$DIR/man"
+            grep -oE -- '(^ +|, )--?[A-Za-z][a-z0-9-]*' | grep -oE -- '--?[A-Za-z][a-z0-9-]*' | sort >"$DIR/man"
         same "$DIR/help" "$DIR/man"
         complete_bash $program - | sort >"$DIR/bash"
         same "$DIR/help" "$DIR/bash"
         # _arguments is given all specifications: --name=[…], '(-f --foreground)-f[…]', '*--api-key=[…]'.
         zsh -fc '_arguments() { print -rl -- "$@" }; . "$1"' - "$DIR/share/zsh/_$program" 2>/dev/null |
-            sed -nE 's/^(\*|\([^)]*\))?(--?[A-Za-z][a-z-]*)[=+]?\[.*/\2/p' | sort >"$DIR/zsh"
+            sed -nE 's/^(\*|\([^)]*\))?(--?[A-Za-z][a-z0-9-]*)[=+]?\[.*/\2/p' | sort >"$DIR/zsh"
         same "$DIR/help" "$DIR/zsh"
-        sed -nE "s/^complete -c $program( -s (.))? -l ([a-z-]+) .*/-\2\n--\3/p" "$DIR/share/fish/$program.fish" | grep -vx -- - | sort >"$DIR/fish"
+        sed -nE "s/^complete -c $program( -s (.))? -l ([a-z0-9-]+) .*/-\2\n--\3/p" "$DIR/share/fish/$program.fish" | grep -vx -- - | sort >"$DIR/fish"
         same "$DIR/help" "$DIR/fish"
     done
 }

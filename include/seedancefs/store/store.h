@@ -334,6 +334,25 @@ typedef int store_file_fn(void *context, struct store_file *row);
 int store_file_each(struct store *store, int64_t job_id, store_file_fn *fn,
                     void *context) NODISCARD;
 
+/* What transactions have changed, to make the same of a database that is a copy of this one. */
+struct store_changes {
+    void *bytes;
+    size_t len; /* 0: nothing was changed */
+};
+void store_changes_fini(struct store_changes *changes);
+/* Whether the SQLite that is there can do it. If not, the others return -ENOTSUP. */
+bool store_changes_can_be_recorded(void);
+/* From now on changes are recorded, but for the numbers of store_number_set(). What was recorded before
+ * is forgotten. -EBUSY within a transaction. */
+int store_changes_begin(struct store *store) NODISCARD;
+void store_changes_end(struct store *store);
+/* What has been committed since then, or since the last call; owned by the caller. On failure it stays
+ * recorded. -EBUSY within a transaction. */
+int store_changes_take(struct store *store, struct store_changes *out) NODISCARD;
+/* Makes the same changes here, all or none, in a transaction of its own. -ERR_STORE_CORRUPT: a row is
+ * not as it was there before, so that this is no copy (any more), or the bytes are damaged. */
+int store_changes_apply(struct store *store, const struct store_changes *changes) NODISCARD;
+
 int store_history_add(struct store *store, int64_t job_id, int64_t time_ms,
                       const char *text) NODISCARD;
 typedef void store_history_fn(void *context, int64_t time_ms, const char *text);
