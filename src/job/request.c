@@ -228,7 +228,9 @@ static bool is_at_hand(const struct need *need)
 {
     const struct job_hooks *hooks = &need->job->jobs->settings.hooks;
     CLEANUP(buf_fini) struct buf path = {.limit = PATH_MAX};
-    return need->take->is_stored ||
+    bool is_stored =
+        need->take->is_stored && hooks->has_objects && hooks->has_objects(hooks->context);
+    return is_stored ||
            (hooks->on_video_path && hooks->on_video_path(hooks->context, need->take, &path) >= 0);
 }
 

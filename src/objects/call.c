@@ -258,7 +258,10 @@ static int status_result(const struct call_answer *answer)
     case 204:
         return 0;
     case 404:
-        return strcmp(answer->code, "NoSuchBucket") == 0 ? -ERR_OBJECT_REFUSED : -ENOENT;
+        /* Only the store itself knows what it does not have. */
+        return strcmp(answer->code, "NoSuchKey") == 0      ? -ENOENT
+               : strcmp(answer->code, "NoSuchBucket") == 0 ? -ERR_OBJECT_REFUSED
+                                                           : -ERR_OBJECT_STATUS;
     case 412:
         return -EEXIST;
     case 501:

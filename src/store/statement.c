@@ -52,7 +52,11 @@ static const char *const store_sql[SQL_COUNT] = {
     [SQL_JOB_PROBLEM] = "SELECT problem, problem_code, problem_field, problem_line, "
                         "problem_column FROM job WHERE id = ?1",
     /* Within the transaction that gives the job its new name. No job can have such a name. */
-    [SQL_NAME_GIVE_UP] = "UPDATE job SET name = '/' || id WHERE id = ?1 AND name IS ?2",
+    [SQL_NAME_GIVE_UP] =
+        "UPDATE job SET name = '/' || id WHERE id = ?1 AND (?2 IS NULL OR name IS ?2)",
+    [SQL_FILE_NAME_GIVE_UP] =
+        "UPDATE file SET name = '/' || id WHERE id = ?1 AND (?2 IS NULL OR name IS ?2)",
+    [SQL_ID_NEXT_RAISE] = "UPDATE meta SET value = max(value, ?1) WHERE key = 'id_next'",
     [SQL_ATTEMPT_INSERT] =
         "INSERT INTO attempt (" ATTEMPT_COLUMNS ", uid) VALUES (?1, ?2, ?3, ?4, ?5, "
         "?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, "

@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { STORE_SCHEMA_VERSION = 10, STORE_ID_BATCH = 1024 };
+enum { STORE_ID_BATCH = 1024 };
 
 /* The file `events`, one row per line. A line that has been read never moves. Lines about the time
  * before this table existed say less, but none is missing. */

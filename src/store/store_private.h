@@ -25,6 +25,8 @@ enum statement {
     SQL_JOB_EACH,
     SQL_JOB_PROBLEM,
     SQL_NAME_GIVE_UP,
+    SQL_FILE_NAME_GIVE_UP,
+    SQL_ID_NEXT_RAISE,
     SQL_ATTEMPT_INSERT,
     SQL_EXCHANGE_INSERT,
     SQL_ATTEMPT_UPDATE,
@@ -74,6 +76,8 @@ enum statement {
     SQL_HISTORY_EACH,
     SQL_COUNT,
 };
+
+enum { STORE_SCHEMA_VERSION = 10 };
 
 struct store {
     sqlite3 *db;

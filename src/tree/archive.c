@@ -466,7 +466,7 @@ static void look_ended(struct tree *tree, int64_t take_id, int result, const cha
     if (result == 0)
         file_drop(tree, file);
     else if (file)
-        file->is_missed = result == -ENOENT || result == -ERR_OBJECT_DIFFERS;
+        file->is_missed = result == -ENOENT;
     archive_soon(tree);
 }
 
@@ -476,8 +476,14 @@ static void look_ended(struct tree *tree, int64_t take_id, int result, const cha
 static bool take_is_elsewhere(struct tree *tree, struct job_take *take, struct archive_file *file)
 {
     struct store_attempt *attempt;
-    if (take->is_stored || job_take_attempt_get(take, &attempt) < 0 || attempt->stored_ms != 0)
+    if (take->is_stored || job_take_attempt_get(take, &attempt) < 0)
         return true;
+    if (attempt->stored_ms != 0) {
+        /* In a store that is not named now: nothing more can be had before the next start. */
+        if (file->refusals >= ARCHIVE_GONE_FAILURES)
+            file->retry_ms = INT64_MAX;
+        return true;
+    }
     if (!tree->settings.objects || file->is_missed || file->refusals < ARCHIVE_GONE_FAILURES)
         return false;
     if (!upload_is_under_way(tree, take->id) && upload_look(tree, take, look_ended) == 0)
@@ -535,7 +541,8 @@ static unsigned failing_count(const struct tree *tree, int64_t kind)
 {
     unsigned count = 0;
     for (const struct archive_file *file = tree->archive_files; file; file = file->hh.next)
-        count += file->key.kind == kind && file->failures > 0;
+        count += file->key.kind == kind && file->failures > 0 &&
+                 (kind != MEDIA_VIDEO || file->retry_ms != INT64_MAX);
     return count;
 }
 

@@ -346,11 +346,13 @@ bool store_changes_can_be_recorded(void);
  * is forgotten. -EBUSY within a transaction. */
 int store_changes_begin(struct store *store) NODISCARD;
 void store_changes_end(struct store *store);
-/* What has been committed since then, or since the last call; owned by the caller. On failure it stays
- * recorded. -EBUSY within a transaction. */
+/* What has been committed since then, or since the last call; owned by the caller. -EBUSY within a
+ * transaction. After another failure the next call says whether anything is recorded still (-EINVAL:
+ * nothing is, and a new copy has to be made). */
 int store_changes_take(struct store *store, struct store_changes *out) NODISCARD;
 /* Makes the same changes here, all or none, in a transaction of its own. -ERR_STORE_CORRUPT: a row is
- * not as it was there before, so that this is no copy (any more), or the bytes are damaged. */
+ * not as it was there before, so that this is no copy (any more), or the bytes are damaged. -ERR_STORE_VERSION: one of the
+ * two has another schema; what a migration does is no change, so that it needs a new copy. */
 int store_changes_apply(struct store *store, const struct store_changes *changes) NODISCARD;
 
 int store_history_add(struct store *store, int64_t job_id, int64_t time_ms,

@@ -66,7 +66,7 @@ static bool store_respond(void *context, int fd, const char *request)
     size_t len = strcspn(request, " ");
     (void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(request + len + 1, "?"),
                    request + len + 1);
-    const char *answer = ERROR("404 Not Found", "NoSuchKey");
+    const char *answer = HEAD("404 Not Found") "36\r\n\r\n<Error><Code>NoSuchKey</Code></Error>";
     (void)pthread_mutex_lock(&store->lock);
     char late[512];
     (void)snprintf(late, sizeof(late),
@@ -237,7 +237,8 @@ static void test_objects__what_a_store_may_say(void **state)
         const char *words;
     } rows[] = {
         {ERROR("403 Forbidden", "AccessDenied!"), -ERR_OBJECT_REFUSED, "AccessDenied!"},
-        {ERROR("404 Not Found", "NoSuchBucket!"), -ENOENT, "404"},
+        {ERROR("404 Not Found", "NoSuchPlaces"), -ERR_OBJECT_STATUS, "404"},
+        {HEAD("404 Not Found") "0\r\n\r\n", -ERR_OBJECT_STATUS, "404"},
         {HEAD("404 Not Found") "39\r\n\r\n<Error><Code>NoSuchBucket</Code></Error>",
          -ERR_OBJECT_REFUSED, "NoSuchBucket"},
         {HEAD("501 Not Implemented") "0\r\n\r\n", -ERR_OBJECT_UNFIT, "If-None-Match"},

@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include "seedancefs/base/checksum.h"
 #include "seedancefs/base/err.h"
 #include "seedancefs/base/random.h"
 #include "seedancefs/store/store.h"
@@ -303,6 +304,98 @@ static void test_changes__a_name_goes_from_one_job_to_another(void **state)
     assert_same(pair);
 }
 
+static int file_save(struct store *store, int64_t id, int64_t job_id, const char *name)
+{
+    char *copy = strdup(name);
+    const struct store_file row = {.id = id, .job_id = job_id, .name = copy, .mode = 0644};
+    int r = store_file_save(store, &row);
+    free(copy);
+    return r;
+}
+
+static void test_changes__files_change_their_names(void **state)
+{
+    struct pair *pair = *state;
+    if (!pair)
+        skip();
+    struct store *store = pair->ours.store;
+    assert_int_equal(store_begin(store, STORE_LAZY), 0);
+    assert_int_equal(job_save(store, 1, "a", 0), 0);
+    assert_int_equal(file_save(store, 11, 1, "x"), 0);
+    assert_int_equal(file_save(store, 12, 1, "y"), 0);
+    assert_int_equal(store_commit(store), 0);
+    changes_move(pair);
+    assert_int_equal(store_begin(store, STORE_LAZY), 0);
+    assert_int_equal(file_save(store, 11, 1, "t"), 0);
+    assert_int_equal(file_save(store, 12, 1, "x"), 0);
+    assert_int_equal(file_save(store, 11, 1, "y"), 0);
+    assert_int_equal(store_commit(store), 0);
+    changes_move(pair);
+    assert_same(pair);
+}
+
+/* What is the same but for its name is renamed; what is not is another database. */
+static void test_changes__a_renamed_job_must_be_the_same_otherwise(void **state)
+{
+    struct pair *pair = *state;
+    struct store_changes changes;
+    if (!pair)
+        skip();
+    struct store *store = pair->ours.store;
+    assert_int_equal(store_begin(store, STORE_LAZY), 0);
+    assert_int_equal(job_save(store, 1, "a", 0), 0);
+    assert_int_equal(store_commit(store), 0);
+    changes_move(pair);
+    assert_int_equal(store_begin(pair->copy.store, STORE_LAZY), 0);
+    assert_int_equal(job_save(pair->copy.store, 1, "a", 77), 0);
+    assert_int_equal(store_commit(pair->copy.store), 0);
+    assert_int_equal(store_begin(store, STORE_LAZY), 0);
+    assert_int_equal(job_save(store, 1, "z", 5), 0);
+    assert_int_equal(store_commit(store), 0);
+    assert_int_equal(store_changes_take(store, &changes), 0);
+    assert_int_equal(store_changes_apply(pair->copy.store, &changes), -ERR_STORE_CORRUPT);
+    store_changes_fini(&changes);
+}
+
+/* SQLite would leave out what the copy has no column for. */
+static void test_changes__another_schema_is_refused(void **state)
+{
+    struct pair *pair = *state;
+    struct store_changes changes;
+    if (!pair)
+        skip();
+    struct store *store = pair->ours.store;
+    assert_int_equal(store_begin(store, STORE_LAZY), 0);
+    assert_int_equal(job_save(store, 1, "a", 0), 0);
+    assert_int_equal(store_commit(store), 0);
+    assert_int_equal(store_changes_take(store, &changes), 0);
+    unsigned char *bytes = changes.bytes;
+    bytes[8]++; /* the version */
+    uint64_t sum = checksum_64(bytes + 8, changes.len - 8);
+    for (size_t i = 0; i < 8; i++)
+        bytes[i] = (unsigned char)(sum >> 8 * i);
+    assert_int_equal(store_changes_apply(pair->copy.store, &changes), -ERR_STORE_VERSION);
+    store_changes_fini(&changes);
+}
+
+static void test_changes__ids_are_not_used_again_by_the_copy(void **state)
+{
+    struct pair *pair = *state;
+    int64_t ours;
+    int64_t copy;
+    if (!pair)
+        skip();
+    for (int i = 0; i < 3000; i++)
+        assert_int_equal(store_id_take(pair->ours.store, &ours), 0);
+    assert_int_equal(store_begin(pair->ours.store, STORE_LAZY), 0);
+    assert_int_equal(job_save(pair->ours.store, 1, "a", 0), 0);
+    assert_int_equal(store_commit(pair->ours.store), 0);
+    assert_int_equal(store_id_take(pair->copy.store, &copy), 0);
+    changes_move(pair);
+    assert_int_equal(store_id_take(pair->copy.store, &copy), 0);
+    assert_true(copy > ours);
+}
+
 static void test_changes__what_is_rolled_back_is_no_change(void **state)
 {
     struct pair *pair = *state;
@@ -387,6 +480,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_changes__any_history_is_the_same_in_the_copy),
         TEST(test_changes__a_name_goes_from_one_job_to_another),
+        TEST(test_changes__files_change_their_names),
+        TEST(test_changes__a_renamed_job_must_be_the_same_otherwise),
+        TEST(test_changes__another_schema_is_refused),
+        TEST(test_changes__ids_are_not_used_again_by_the_copy),
         TEST(test_changes__what_is_rolled_back_is_no_change),
         TEST(test_changes__another_database_is_left_as_it_is),
         TEST(test_changes__nothing_is_recorded_unasked),
