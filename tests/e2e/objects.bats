@@ -27,7 +27,7 @@ metric_is() { grep -q "^seedancefs_$1 *$2\$" "$MNT/metrics"; }
 refused() {
     local code=0
     "$SEEDANCEFS" --api-url "$API" --api-key-file "$DIR/key" --data-dir "$DATA" "$@" "$MNT" >"$DIR/refused" 2>&1 3>&- || code=$?
-    [ "$code" -eq 2 ] || { echo "exit code $code" >&2; cat "$DIR/refused" >&2; return 1; }
+    [ "$code" -eq 2 ] || { find_daemon || true; echo "exit code $code" >&2; cat "$DIR/refused" >&2; return 1; }
     wait_until 10 test -z "$(awk -v m="$MNT" '$2 == m' /proc/self/mounts)"
 }
 made() { echo "{\"prompt\": \"$1\"${2:+, $2}}" >"$J/$1/prompt.json" && wait_status "$1" succeeded; }

@@ -75,7 +75,8 @@ right() { curl -sSf "http://127.0.0.1:$API_PORT/oracle/video/$(status_json "$1" 
         local code=0
         "$SEEDANCEFS" --api-url "$API" --api-key-file "$DIR/key" --data-dir "$DATA" --objects "$(place "$1")" "$MNT" \
             >"$DIR/refused" 2>&1 3>&- || code=$?
-        [ "$code" -eq 2 ] && has "$2" "$DIR/refused"
+        [ "$code" -eq 2 ] || { find_daemon || true; return 1; }
+        has "$2" "$DIR/refused"
     }
     rclone mkdir r:versions
     rclone backend versioning r:versions Enabled
