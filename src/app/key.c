@@ -14,7 +14,7 @@ static const char key_variable[] = "TOKENHUB_API_KEY";
 
 /* Whoever can read the key can spend money with it. Such a key is not refused, because a mounted
  * secret may not have other modes. */
-static bool is_readable_by_others(const struct file_text *text)
+bool file_text_is_exposed(const struct file_text *text)
 {
     return (text->mode & (S_IRGRP | S_IROTH)) != 0;
 }
@@ -26,7 +26,7 @@ int key_text_take(const char *path, const struct file_text *text, struct secret 
         r = secret_init(out, text->bytes, text->len);
     if (r < 0)
         log_warn("key.unreadable", "file=%s error=%s", path, err_name(r));
-    else if (is_readable_by_others(text))
+    else if (file_text_is_exposed(text))
         log_warn("key.readable", "file=%s mode=%04o", path, (unsigned)text->mode & 07777);
     return r;
 }
@@ -44,7 +44,7 @@ static int key_from_file(const char *path, struct secret *out)
     else if (r < 0)
         (void)fprintf(stderr, "seedancefs: %s: the API key cannot be read: %s.\n", path,
                       err_sentence(r));
-    else if (is_readable_by_others(&text))
+    else if (file_text_is_exposed(&text))
         (void)fprintf(stderr,
                       "seedancefs: warning: others can read the API key in %s. Forbid that with: "
                       "chmod 600 %s\n",
@@ -53,28 +53,26 @@ static int key_from_file(const char *path, struct secret *out)
     return r;
 }
 
+int secret_variable_take(const char *name, struct secret *out)
+{
+    char *value = getenv(name);
+    int r = value ? secret_init(out, value, strlen(value)) : -ENOENT;
+    while ((value = getenv(name)) != NULL) {
+        explicit_bzero(value, strlen(value));
+        (void)unsetenv(name);
+    }
+    return r;
+}
+
 static int key_from_environment(struct secret *out)
 {
-    const char *value = getenv(key_variable);
-    if (!value)
-        return -ENOENT;
-    int r = secret_init(out, value, strlen(value));
-    if (r < 0)
+    int r = secret_variable_take(key_variable, out);
+    if (r == -EINVAL)
         (void)fprintf(stderr,
                       "seedancefs: $%s is not an API key: visible characters without "
                       "blanks are expected, like th-....\n",
                       key_variable);
     return r;
-}
-
-/* Wipes it in any case, used or not. */
-static void environment_key_wipe(void)
-{
-    char *value;
-    while ((value = getenv(key_variable)) != NULL) {
-        explicit_bzero(value, strlen(value));
-        (void)unsetenv(key_variable);
-    }
 }
 
 static int key_find(const char *key_file, struct secret *out)
@@ -93,7 +91,8 @@ static int key_find(const char *key_file, struct secret *out)
 
 int key_read(const char *key_file, struct secret *out)
 {
+    CLEANUP(secret_fini) struct secret unused = {0};
     int r = key_find(key_file, out);
-    environment_key_wipe();
+    (void)!secret_variable_take(key_variable, &unused); /* also when it was not needed */
     return r;
 }

@@ -1,5 +1,7 @@
 #include "object_store.h"
 
+#include "key.h"
+
 #include "seedancefs/base/cleanup.h"
 #include "seedancefs/base/err.h"
 #include "seedancefs/base/log.h"
@@ -11,19 +13,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum { PROBE_DEADLINE_MS = 5 * 1000 };
 
 static const char no_credentials[] =
     "there are no credentials for the object store: set AWS_ACCESS_KEY_ID and "
     "AWS_SECRET_ACCESS_KEY in the environment, or name a file with --objects-credentials FILE";
-
-int object_store_place_check(const char *place, char why[static OBJECTS_WHY_SIZE])
-{
-    CLEANUP(objects_place_fini) struct objects_place parsed = {0};
-    return objects_place_parse(place, &parsed, why);
-}
 
 static int file_take(const char *path, const struct file_text *text,
                      struct objects_credentials *out, char why[static OBJECTS_WHY_SIZE])
@@ -40,28 +35,16 @@ static int file_take(const char *path, const struct file_text *text,
         (void)snprintf(why, OBJECTS_WHY_SIZE,
                        "%.256s: the credentials of the object store cannot be read: %s", path,
                        err_sentence(r));
-    else if ((text->mode & (S_IRGRP | S_IROTH)) != 0)
+    else if (file_text_is_exposed(text))
         log_warn("objects.readable", "file=%s mode=%04o", path, (unsigned)text->mode & 07777);
-    return r;
-}
-
-/* Others must not find it in /proc/PID/environ, nor children in their environment. */
-static int variable_take(const char *name, struct secret *out)
-{
-    char *value = getenv(name);
-    int r = value ? secret_init(out, value, strlen(value)) : -ENOENT;
-    while ((value = getenv(name)) != NULL) {
-        explicit_bzero(value, strlen(value));
-        (void)unsetenv(name);
-    }
     return r;
 }
 
 static int environment_take(struct objects_credentials *out, char why[static OBJECTS_WHY_SIZE])
 {
-    int id = variable_take("AWS_ACCESS_KEY_ID", &out->key_id);
-    int secret = variable_take("AWS_SECRET_ACCESS_KEY", &out->secret);
-    int token = variable_take("AWS_SESSION_TOKEN", &out->token);
+    int id = secret_variable_take("AWS_ACCESS_KEY_ID", &out->key_id);
+    int secret = secret_variable_take("AWS_SECRET_ACCESS_KEY", &out->secret);
+    int token = secret_variable_take("AWS_SESSION_TOKEN", &out->token);
     if (id == 0 && secret == 0 && (token == 0 || token == -ENOENT))
         return 0;
     objects_credentials_fini(out);

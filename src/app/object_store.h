@@ -39,9 +39,6 @@ struct object_store_settings {
     const char *credentials_file; /* NULL: from the environment */
 };
 
-/* Whether the text of --objects can be used. -EINVAL and a sentence; -ENOMEM. */
-int object_store_place_check(const char *place, char why[static OBJECTS_WHY_SIZE]) NODISCARD;
-
 /* Reads the credentials, and wipes the variables. -EINVAL and a sentence in `why`; -ENOMEM. */
 int object_store_start(struct object_store *store, const struct object_store_settings *settings,
                        char why[static OBJECTS_WHY_SIZE]) NODISCARD;

@@ -79,6 +79,14 @@ int file_read_all_at(int directory_fd, const char *name, struct buf *out)
     return read_all(openat(directory_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), out);
 }
 
+int file_open_again(int fd)
+{
+    char path[64];
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    int again = open(path, O_RDONLY | O_CLOEXEC);
+    return again < 0 ? -errno : again;
+}
+
 ssize_t file_read_full(int fd, void *bytes, size_t len, int64_t offset)
 {
     size_t done = 0;

@@ -19,6 +19,13 @@ void http_library_version(char out[static HTTP_VERSION_SIZE])
                    info->ssl_version ? info->ssl_version : "no TLS");
 }
 
+const char *http_method_name(enum http_method method)
+{
+    static const char *const names[] = {
+        [HTTP_GET] = "GET", [HTTP_POST] = "POST", [HTTP_PUT] = "PUT", [HTTP_DELETE] = "DELETE"};
+    return names[method];
+}
+
 static int64_t now_ms(const struct http_transfer *transfer)
 {
     return clock_monotonic_ms(loop_clock(transfer->http->loop));
@@ -72,8 +79,6 @@ static enum log_level transfer_log_level(const struct http_transfer *transfer, i
 
 static void transfer_log(const struct http_transfer *transfer, int result)
 {
-    static const char *const methods[] = {
-        [HTTP_GET] = "GET", [HTTP_POST] = "POST", [HTTP_PUT] = "PUT", [HTTP_DELETE] = "DELETE"};
     char url[256];
     enum log_level level = transfer_log_level(transfer, result);
     if (!log_is_enabled(level))
@@ -82,8 +87,8 @@ static void transfer_log(const struct http_transfer *transfer, int result)
     log_event(level, "http.done",
               "method=%s url=%s result=%s status=%d sent=%d bytes=%" PRId64 " ms=%" PRId64
               " curl=\"%s\"",
-              methods[transfer->request.method], url, err_name(result), transfer->response.status,
-              transfer->response.is_sent, transfer->response.body_bytes,
+              http_method_name(transfer->request.method), url, err_name(result),
+              transfer->response.status, transfer->response.is_sent, transfer->response.body_bytes,
               now_ms(transfer) - transfer->started_ms, transfer->response.failure);
 }
 

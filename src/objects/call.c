@@ -28,9 +28,6 @@ enum {
     URL_LIMIT = 8 * 1024,
 };
 
-static const char *const method_names[] = {
-    [HTTP_GET] = "GET", [HTTP_POST] = "POST", [HTTP_PUT] = "PUT", [HTTP_DELETE] = "DELETE"};
-
 struct objects_call *call_free(struct objects_call *call)
 {
     if (!call)
@@ -201,7 +198,7 @@ static int url_make(const struct objects_call *call, const struct sign_header *h
     CLEANUP(buf_fini) struct buf path = {.limit = URL_LIMIT};
     int r = place_path_add(&path, &objects->place, call->key);
     const struct sign_request request = {
-        .method = method_names[call->method],
+        .method = http_method_name(call->method),
         .path = buf_text(&path),
         .headers = headers,
         .header_count = count,

@@ -16,6 +16,12 @@ struct objects_digest {
     EVP_MD_CTX *sha256;
 };
 
+void hex_write(const unsigned char *bytes, size_t len, char *out)
+{
+    for (size_t i = 0; i < len; i++)
+        (void)snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+}
+
 struct objects_digest *objects_digest_free(struct objects_digest *digest)
 {
     if (!digest)
@@ -64,7 +70,6 @@ int objects_digest_end(struct objects_digest *digest, struct objects_sums *out)
         return -EIO;
     base64_encode(&text, (const char *)md5, sizeof(md5));
     (void)snprintf(out->md5, sizeof(out->md5), "%s", buf_text(&text));
-    for (size_t i = 0; i < sizeof(sha256); i++)
-        (void)snprintf(out->sha256 + 2 * i, 3, "%02x", sha256[i]);
+    hex_write(sha256, sizeof(sha256), out->sha256);
     return text.error;
 }

@@ -25,7 +25,6 @@
 enum { PROBE_RACERS = 5, PROBE_KEY_SIZE = 48 };
 
 struct objects_probe {
-    struct objects *objects;
     char key[PROBE_KEY_SIZE];
     int under_way;
     int made;     /* 200 */
@@ -279,10 +278,9 @@ int objects_probe(struct objects *objects, void *context, objects_done_fn *on_do
     struct objects_probe *probe = calloc(1, sizeof(*probe));
     if (!probe)
         return -ENOMEM;
-    *probe = (struct objects_probe){.objects = objects, .context = context, .on_done = on_done};
-    char *to = probe->key + snprintf(probe->key, sizeof(probe->key), "probe/");
-    for (size_t i = 0; i < sizeof(random); i++)
-        to += snprintf(to, 3, "%02x", random[i]);
+    *probe = (struct objects_probe){.context = context, .on_done = on_done};
+    int len = snprintf(probe->key, sizeof(probe->key), "probe/");
+    hex_write(random, sizeof(random), probe->key + len);
     objects->probe = probe;
     int r = 0;
     for (int i = 0; i < PROBE_RACERS && r == 0; i++)

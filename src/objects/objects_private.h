@@ -34,6 +34,10 @@ struct objects {
     struct objects_counts counts;
 };
 
+/* digest.c */
+/* Writes two digits for each byte, and a NUL. */
+void hex_write(const unsigned char *bytes, size_t len, char *out);
+
 /* sign.c */
 struct sign_header {
     const char *name; /* lower case; in the order of the alphabet, "host" among them */

@@ -56,12 +56,6 @@ static int hmac(const void *key, size_t key_len, const char *text, struct hash *
                : -EINVAL;
 }
 
-static void hex(const struct hash *hash, char out[static HEX_SIZE])
-{
-    for (size_t i = 0; i < HASH_BYTES; i++)
-        (void)snprintf(out + 2 * i, 3, "%02x", hash->bytes[i]);
-}
-
 static int scope_make(const struct objects_place *place, int64_t wall_ms, struct scope *out)
 {
     time_t seconds = (time_t)(wall_ms / 1000);
@@ -135,7 +129,7 @@ static int canonical_request_hash(const struct sign_request *request, const char
         return text.error;
     if (!EVP_Digest(buf_text(&text), text.len, hash.bytes, NULL, EVP_sha256(), NULL))
         return -EINVAL;
-    hex(&hash, out);
+    hex_write(hash.bytes, HASH_BYTES, out);
     return 0;
 }
 
@@ -154,7 +148,7 @@ static int signature_make(const struct objects_place *place,
         r = hmac(key.bytes, HASH_BYTES, buf_text(&to_sign), &signature);
     explicit_bzero(&key, sizeof(key));
     if (r == 0)
-        hex(&signature, out);
+        hex_write(signature.bytes, HASH_BYTES, out);
     return r;
 }
 

@@ -281,7 +281,6 @@ static void picture_begin(struct frame_making *making)
  * reading alone. */
 static int video_take(struct frame_making *making, const struct media_bytes *bytes)
 {
-    char path[64];
     if (bytes->fd < 0)
         return -ENOSPC; /* in memory, because the cache disk takes no more */
     making->size = media_item_size(making->item); /* the job may not know it yet */
@@ -290,9 +289,8 @@ static int video_take(struct frame_making *making, const struct media_bytes *byt
     /* Some of it is in memory, or was evicted meanwhile: this file has holes. */
     if (!media_item_is_complete(making->item))
         return -EIO;
-    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", bytes->fd);
-    making->video_fd = open(path, O_RDONLY | O_CLOEXEC);
-    return making->video_fd < 0 ? -errno : 0;
+    making->video_fd = file_open_again(bytes->fd);
+    return making->video_fd < 0 ? making->video_fd : 0;
 }
 
 static void on_bytes(void *context, int result, const struct media_bytes *bytes)

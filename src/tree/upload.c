@@ -17,12 +17,12 @@
 #include "tree_private.h"
 
 #include "seedancefs/base/cleanup.h"
+#include "seedancefs/base/file.h"
 #include "seedancefs/base/log.h"
 #include "seedancefs/base/number.h"
 #include "seedancefs/base/table.h"
 #include "seedancefs/objects/objects.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -215,29 +215,21 @@ static void upload_step(void *context);
 static int slice_digest(struct upload *upload, int fd, int64_t offset, size_t len)
 {
     CLEANUP_FREE char *bytes = malloc(len);
-    size_t done = 0;
-    if (!bytes)
-        return -ENOMEM;
-    while (done < len) {
-        ssize_t n = pread(fd, bytes + done, len - done, offset + (int64_t)done);
-        if (n <= 0)
-            return n < 0 ? -errno : -EIO;
-        done += (size_t)n;
-    }
-    return objects_digest_add(upload->digest, bytes, len);
+    ssize_t n = bytes ? file_read_full(fd, bytes, len, offset) : -ENOMEM;
+    if (n < 0)
+        return (int)n;
+    return (size_t)n < len ? -EIO : objects_digest_add(upload->digest, bytes, len);
 }
 
 /* The PUT reads the same file; it is opened anew, for reading alone. */
 static int take_file_open(struct upload *upload, int fd)
 {
-    char path[64];
     if (upload->offset < upload->size)
         return 0;
     if (!media_item_is_complete(upload->item))
         return -EIO; /* some of it was evicted meanwhile */
-    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    upload->fd = open(path, O_RDONLY | O_CLOEXEC);
-    return upload->fd < 0 ? -errno : 0;
+    upload->fd = file_open_again(fd);
+    return upload->fd < 0 ? upload->fd : 0;
 }
 
 static void on_bytes(void *context, int result, const struct media_bytes *bytes)

@@ -31,6 +31,8 @@ refused() {
     wait_until 10 test -z "$(awk -v m="$MNT" '$2 == m' /proc/self/mounts)"
 }
 made() { echo "{\"prompt\": \"$1\"${2:+, $2}}" >"$J/$1/prompt.json" && wait_status "$1" succeeded; }
+# made_and_stored JOB   and $DIR/right.JOB has its bytes
+made_and_stored() { made "$1" && right "$1" && wait_until 20 is_stored "$1"; }
 forget_everything() {
     scenario '{"kind": "poll", "response": {"status": 404}}' '{"kind": "video", "response": {"status": 404}}' \
         '{"kind": "cover", "response": {"status": 404}}' "$@"
@@ -83,9 +85,7 @@ evict() {
 
 @test "S-OBJECT-1: another prefix is another store" {
     mount_with_objects
-    made cat
-    right cat
-    wait_until 20 is_stored cat
+    made_and_stored cat
     scenario '{"kind": "object_put", "key_contains": "other/media", "response": {"status": 503}}'
     restart_fs --objects "s3://seedance/other?endpoint=http://127.0.0.1:$API_PORT"
     fails is_stored cat
@@ -153,9 +153,7 @@ evict() {
 
 @test "S-OBJECT-2: a database from before it was put there" {
     mount_with_objects
-    made cat
-    right cat
-    wait_until 20 is_stored cat
+    made_and_stored cat
     echo evict >"$J/cat/ctl"
     unmount_fs
     sqlite3 "$DATA/jobs.sqlite" "UPDATE attempt SET stored_ms = 0, stored_in = NULL, url_expires_ms = 1000"
@@ -172,9 +170,7 @@ evict() {
 #   the next read tries again.
 @test "S-OBJECT-3: it is read from there when the service has forgotten it" {
     mount_with_objects
-    made cat
-    right cat
-    wait_until 20 is_stored cat
+    made_and_stored cat
     forget_everything
     evict cat
     has 'video in the object store' "$J/cat/progress"
@@ -188,9 +184,7 @@ evict() {
 
 @test "S-OBJECT-3: neither can be reached: EIO, and the next read tries again" {
     mount_with_objects
-    made cat
-    right cat
-    wait_until 20 is_stored cat
+    made_and_stored cat
     forget_everything '{"kind": "object_get", "response": {"status": 503}}'
     evict cat
     for _ in 1 2 3; do fails cat "$J/cat/output.mp4"; done
@@ -215,9 +209,7 @@ evict() {
 # Other bytes than those of the video: at least their number shows it.
 @test "S-OBJECT-3: an object of another size is not read" {
     mount_with_objects
-    made cat
-    right cat
-    wait_until 20 is_stored cat
+    made_and_stored cat
     oracle "objects/$(key cat)" -X DELETE
     (cd "$DIR" && head -c 716801 /dev/urandom >other && [ "$(s3_put "$(key cat)" other)" = 200 ])
     forget_everything
@@ -245,9 +237,7 @@ evict() {
 
 @test "S-OBJECT-4: take goes on at once, and fetch brings it back" {
     mount_with_objects
-    made cat
-    right cat
-    wait_until 20 is_stored cat
+    made_and_stored cat
     forget_everything
     evict cat
     scenario '{"kind": "video", "task": 1, "response": {"status": 404}}'
@@ -528,9 +518,7 @@ evict() {
     head -c 16 /dev/zero >"$DIR/clock"
     clock -86400000
     RUN_FS="env CLOCK_FILE=$DIR/clock LD_PRELOAD=$DIR/clock_shim.so" mount_with_objects
-    made cat
-    right cat
-    wait_until 20 is_stored cat
+    made_and_stored cat
     clock 0
     forget_everything
     echo evict >"$J/cat/ctl"
@@ -544,9 +532,7 @@ evict() {
 #   long as the data directory knows the attempt.
 @test "S-OBJECT-9: a removed job's video is adopted from there" {
     mount_with_objects
-    made cat
-    right cat
-    wait_until 20 is_stored cat
+    made_and_stored cat
     local task
     task=$(status_json cat .task_id)
     evict cat

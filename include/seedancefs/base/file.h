@@ -34,6 +34,10 @@ int file_read_all_at(int directory_fd, const char *name, struct buf *out) NODISC
 ssize_t file_read_full(int fd, void *bytes, size_t len, int64_t offset) NODISCARD;
 int file_write_full(int fd, const void *bytes, size_t len, int64_t offset) NODISCARD;
 
+/* Opens the file of a descriptor anew, for reading alone, and at an offset of its own. Returns a descriptor,
+ * owned by the caller. */
+int file_open_again(int fd) NODISCARD;
+
 /* Replaces `name` by a file with these bytes: after a crash or a power cut there is the old file or
  * the new one, and the new one once this has returned 0. Uses `name`.new. */
 int file_replace(int directory_fd, const char *name, const void *bytes, size_t len,

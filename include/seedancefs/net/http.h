@@ -33,6 +33,8 @@ struct http_transfer;
 
 enum http_method { HTTP_GET, HTTP_POST, HTTP_PUT, HTTP_DELETE };
 
+const char *http_method_name(enum http_method method);
+
 /* What is known of the response. Texts are NUL-terminated, empty when the header is absent. */
 struct http_response {
     int status;   /* 0 until the status line came */

@@ -152,6 +152,13 @@ static int job_save(struct store *store, int64_t id, const char *name, int64_t a
     return r;
 }
 
+static void job_commit(struct store *store, int64_t id, const char *name, int64_t attempt_id)
+{
+    assert_int_equal(store_begin(store, STORE_LAZY), 0);
+    assert_int_equal(job_save(store, id, name, attempt_id), 0);
+    assert_int_equal(store_commit(store), 0);
+}
+
 static void changes_move(struct pair *pair)
 {
     struct store_changes changes;
@@ -342,16 +349,10 @@ static void test_changes__a_renamed_job_must_be_the_same_otherwise(void **state)
     if (!pair)
         skip();
     struct store *store = pair->ours.store;
-    assert_int_equal(store_begin(store, STORE_LAZY), 0);
-    assert_int_equal(job_save(store, 1, "a", 0), 0);
-    assert_int_equal(store_commit(store), 0);
+    job_commit(store, 1, "a", 0);
     changes_move(pair);
-    assert_int_equal(store_begin(pair->copy.store, STORE_LAZY), 0);
-    assert_int_equal(job_save(pair->copy.store, 1, "a", 77), 0);
-    assert_int_equal(store_commit(pair->copy.store), 0);
-    assert_int_equal(store_begin(store, STORE_LAZY), 0);
-    assert_int_equal(job_save(store, 1, "z", 5), 0);
-    assert_int_equal(store_commit(store), 0);
+    job_commit(pair->copy.store, 1, "a", 77);
+    job_commit(store, 1, "z", 5);
     assert_int_equal(store_changes_take(store, &changes), 0);
     assert_int_equal(store_changes_apply(pair->copy.store, &changes), -ERR_STORE_CORRUPT);
     store_changes_fini(&changes);
@@ -365,9 +366,7 @@ static void test_changes__another_schema_is_refused(void **state)
     if (!pair)
         skip();
     struct store *store = pair->ours.store;
-    assert_int_equal(store_begin(store, STORE_LAZY), 0);
-    assert_int_equal(job_save(store, 1, "a", 0), 0);
-    assert_int_equal(store_commit(store), 0);
+    job_commit(store, 1, "a", 0);
     assert_int_equal(store_changes_take(store, &changes), 0);
     unsigned char *bytes = changes.bytes;
     bytes[8]++; /* the version */
@@ -387,9 +386,7 @@ static void test_changes__ids_are_not_used_again_by_the_copy(void **state)
         skip();
     for (int i = 0; i < 3000; i++)
         assert_int_equal(store_id_take(pair->ours.store, &ours), 0);
-    assert_int_equal(store_begin(pair->ours.store, STORE_LAZY), 0);
-    assert_int_equal(job_save(pair->ours.store, 1, "a", 0), 0);
-    assert_int_equal(store_commit(pair->ours.store), 0);
+    job_commit(pair->ours.store, 1, "a", 0);
     assert_int_equal(store_id_take(pair->copy.store, &copy), 0);
     changes_move(pair);
     assert_int_equal(store_id_take(pair->copy.store, &copy), 0);
@@ -423,9 +420,7 @@ static void test_changes__another_database_is_left_as_it_is(void **state)
     if (!pair)
         skip();
     struct store *store = pair->ours.store;
-    assert_int_equal(store_begin(store, STORE_LAZY), 0);
-    assert_int_equal(job_save(store, 1, "a", 0), 0);
-    assert_int_equal(store_commit(store), 0);
+    job_commit(store, 1, "a", 0);
     assert_int_equal(store_changes_take(store, &first), 0);
     assert_int_equal(store_begin(store, STORE_LAZY), 0);
     assert_int_equal(job_save(store, 2, "b", 0), 0);
