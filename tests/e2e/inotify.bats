@@ -34,7 +34,7 @@ has_helper() { [ -n "$(helpers)" ]; }
 #   index.html or spend.json have changed, and for progress and status.json while a video is fetched.
 @test "S-NOTIFY-1: what comes to be there, and what changes" {
     mount_fs
-    mkdir "$J/cat"
+    mkdir "$J/cat" "$J/owl" # what is told of owl's beginning comes before all that is waited for here
     watch "$MNT" "$J/cat" "$MNT/videos" "$MNT/by-status/succeeded" "$MNT/by-status/running"
     echo '{"prompt": "x [[seconds=1]]"}' >"$J/cat/prompt.json"
     wait_until 20 seen "CREATE $J/cat/output.mp4"
@@ -53,7 +53,6 @@ has_helper() { [ -n "$(helpers)" ]; }
     cmp "$J/cat/output.mp4" "$MNT/videos/cat.mp4"
     # Each of them for a file that is watched by itself, as `tail -F` and editors do it.
     unwatch
-    mkdir "$J/owl"
     watch "$J/owl/status" "$J/owl/progress"
     printf '{"prompt": "y", "resolution": "480p"}' >"$J/dog/prompt.json"
     wait_status dog succeeded
