@@ -165,9 +165,12 @@ static int prompt_touch(struct job_file *file)
 static int bytes_begin(struct draft *draft, int64_t size)
 {
     struct job_file *file = draft->owner;
+    int r = store_write_check(file->job->jobs->settings.store);
+    if (r < 0)
+        return r;
     if (size > file_size_max(file))
         return -EFBIG;
-    int r = job_file_is_prompt(file) ? prompt_touch(file) : 0;
+    r = job_file_is_prompt(file) ? prompt_touch(file) : 0;
     if (r < 0)
         return r;
     draft->is_dirty = true;
@@ -214,6 +217,7 @@ static int bytes_sync(struct draft *draft)
 static int bytes_commit(struct draft *draft)
 {
     struct job_file *file = draft->owner;
+    job_file_touched(file);
     if (job_file_is_prompt(file) && !file->job->is_removed)
         (void)job_prompt_commit(file, false);
     return 0;
@@ -238,9 +242,12 @@ void job_file_begin(struct job_file *file)
 int job_file_open(struct job_file *file, bool is_writer, bool is_truncating)
 {
     bool is_changing = is_writer || is_truncating;
+    int r = is_changing ? store_write_check(file->job->jobs->settings.store) : 0;
+    if (r < 0)
+        return r;
     if (is_changing && job_file_is_frozen(file))
         return -ERR_PROMPT_FROZEN;
-    int r = is_changing && file->draft.writers == 0 ? job_file_unshare(file, is_truncating) : 0;
+    r = is_changing && file->draft.writers == 0 ? job_file_unshare(file, is_truncating) : 0;
     if (r < 0)
         return r;
     if (file->fd < 0) {

@@ -7,6 +7,7 @@
 #include "job_private.h"
 
 #include "seedancefs/base/file.h"
+#include "seedancefs/base/log.h"
 #include "seedancefs/base/nearest.h"
 #include "seedancefs/base/text.h"
 
@@ -217,12 +218,26 @@ int job_file_read(const struct job_file *file, struct buf *out)
     return r < 0 ? bytes_error(-r) : r;
 }
 
+void job_file_touched(const struct job_file *file)
+{
+    int r = file->is_unlinked ? 0 : store_file_touch(file->job->jobs->settings.store, file->id);
+    if (r < 0)
+        log_error("file.untold", "job=%s name=%s error=%s", file->job->name, file->name,
+                  err_name(r));
+}
+
 int job_file_times_set(struct job_file *file, const struct timespec times[2])
 {
-    int r = file->fd >= 0 ? futimens(file->fd, times)
-                          : utimensat(files_fd(file), job_bytes_name(file->id).text, times,
-                                      AT_SYMLINK_NOFOLLOW);
-    return r < 0 ? bytes_error(errno) : 0;
+    int r = store_write_check(file->job->jobs->settings.store);
+    if (r < 0)
+        return r;
+    r = file->fd >= 0
+            ? futimens(file->fd, times)
+            : utimensat(files_fd(file), job_bytes_name(file->id).text, times, AT_SYMLINK_NOFOLLOW);
+    if (r < 0)
+        return bytes_error(errno);
+    job_file_touched(file);
+    return 0;
 }
 
 enum { COPIED_AT_ONCE = 64 * 1024 * 1024 };

@@ -252,6 +252,9 @@ bool job_file_is_gone(const struct job_file *file);
  * copy unless all of it is going to be truncated. -ENOSPC and the like: nothing has changed. */
 int job_file_unshare(struct job_file *file, bool is_truncating) NODISCARD;
 
+/* Its bytes or their times are others now: other hosts get them. */
+void job_file_touched(const struct job_file *file);
+
 /* Saves the file's row as it is going to be; within a transaction, or in one of its own. */
 int job_file_row_save(const struct job_file *file, int64_t job_id, const char *name) NODISCARD;
 int job_file_row_save_now(const struct job_file *file) NODISCARD;

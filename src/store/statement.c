@@ -52,11 +52,6 @@ static const char *const store_sql[SQL_COUNT] = {
     [SQL_JOB_PROBLEM] = "SELECT problem, problem_code, problem_field, problem_line, "
                         "problem_column FROM job WHERE id = ?1",
     /* Within the transaction that gives the job its new name. No job can have such a name. */
-    [SQL_NAME_GIVE_UP] =
-        "UPDATE job SET name = '/' || id WHERE id = ?1 AND (?2 IS NULL OR name IS ?2)",
-    [SQL_FILE_NAME_GIVE_UP] =
-        "UPDATE file SET name = '/' || id WHERE id = ?1 AND (?2 IS NULL OR name IS ?2)",
-    [SQL_ID_NEXT_RAISE] = "UPDATE meta SET value = max(value, ?1) WHERE key = 'id_next'",
     [SQL_ATTEMPT_INSERT] =
         "INSERT INTO attempt (" ATTEMPT_COLUMNS ", uid) VALUES (?1, ?2, ?3, ?4, ?5, "
         "?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, "
@@ -119,8 +114,11 @@ static const char *const store_sql[SQL_COUNT] = {
     [SQL_WAITING] = "SELECT ifnull(sum(estimated_usd_micros), 0) FROM job "
                     "JOIN attempt ON attempt.id = job.attempt_id "
                     "WHERE state = 'waiting' AND name IS NOT NULL",
-    [SQL_INPUT_SAVE] = "INSERT OR REPLACE INTO input (" INPUT_COLUMNS ") VALUES "
-                       "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+    [SQL_INPUT_SAVE] =
+        "INSERT INTO input (" INPUT_COLUMNS ") VALUES "
+        "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT (attempt_id, number) "
+        "DO UPDATE SET form = ?3, media = ?4, body_offset = ?5, job_id = ?6, take_id = ?7, "
+        "kept_id = ?8, length_ms = ?9, is_seen = ?10, field = ?11, path = ?12",
     [SQL_INPUTS_GET] = "SELECT " INPUT_COLUMNS " FROM input WHERE attempt_id = ?1 ORDER BY number",
     [SQL_INPUT_EACH] = "SELECT job.id FROM input JOIN job ON job.attempt_id = input.attempt_id "
                        "WHERE name IS NOT NULL GROUP BY job.id ORDER BY job.id",
@@ -128,7 +126,8 @@ static const char *const store_sql[SQL_COUNT] = {
         "UPDATE input SET length_ms = ?3, is_seen = 1 WHERE attempt_id = ?1 AND number = ?2",
     /* Proof: the task's id, or the refusal, is written in the same transaction. */
     [SQL_SENT_FORGET] = "DELETE FROM sent WHERE attempt_id = ?1",
-    [SQL_SENT_SAVE] = "INSERT OR REPLACE INTO sent (attempt_id, body) VALUES (?1, ?2)",
+    [SQL_SENT_SAVE] = "INSERT INTO sent (attempt_id, body) VALUES (?1, ?2) "
+                      "ON CONFLICT (attempt_id) DO UPDATE SET body = ?2",
     [SQL_KEPT_EACH] = "SELECT DISTINCT kept_id FROM attempt CROSS JOIN input "
                       "ON attempt_id = attempt.id WHERE attempt.job_id = ?1 AND kept_id != 0",
     [SQL_TASK_FIND] = "SELECT id FROM attempt WHERE task_id = ?1 ORDER BY id DESC LIMIT 1",
@@ -169,6 +168,17 @@ static const char *const store_sql[SQL_COUNT] = {
     [SQL_EVENTS_EACH] = "SELECT end_bytes, line FROM event WHERE end_bytes > ?1 ORDER BY end_bytes",
     [SQL_HISTORY_ADD] = "INSERT INTO history (job_id, time_ms, text) VALUES (?1, ?2, ?3)",
     [SQL_HISTORY_EACH] = "SELECT time_ms, text FROM history WHERE job_id = ?1 ORDER BY id",
+    [SQL_SHARE_GET] = "SELECT role, seq, cluster, incarnation, tag FROM share WHERE id = 1",
+    [SQL_SHARE_SET] = "UPDATE share SET role = ?1, seq = ?2, cluster = ?3, incarnation = ?4, "
+                      "tag = ?5 WHERE id = 1",
+    [SQL_OUTBOX_ADD] = "INSERT INTO outbox (entry, file_id) VALUES (?1, ?2)",
+    [SQL_OUTBOX_NEXT] = "SELECT number, entry, file_id FROM outbox WHERE number > ?1 "
+                        "ORDER BY number LIMIT 1",
+    /* Proof: the caller of store_outbox_done() has it. */
+    [SQL_OUTBOX_DONE] = "DELETE FROM outbox WHERE number <= ?1",
+    /* Proof: entries of everything that there is follow in the same transaction. */
+    [SQL_OUTBOX_CLEAR] = "DELETE FROM outbox",
+    [SQL_OUTBOX_FILES] = "INSERT INTO outbox (file_id) SELECT id FROM file",
 };
 
 struct store_result_row {
@@ -199,6 +209,9 @@ int store_result(struct store *store, int rc)
         bool is_full = errno == ENOSPC || errno == EDQUOT || known == ENOSPC || known == EDQUOT;
         return is_full ? -ENOSPC : -EIO;
     }
+    /* A row that another one refers to is missing, or two have one name: this is no copy. */
+    if ((rc & 0xff) == SQLITE_CONSTRAINT && store->is_applying)
+        return -ERR_STORE_CORRUPT;
     for (size_t i = 0; i < ARRAY_COUNT(store_results); i++) {
         if (store_results[i].rc == (rc & 0xff))
             return store_results[i].result;

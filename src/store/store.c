@@ -147,6 +147,21 @@ static const char *const store_migrations[STORE_SCHEMA_VERSION] = {
     "UPDATE attempt SET uid = lower(hex(randomblob(16)));"
     "ALTER TABLE attempt ADD COLUMN stored_ms INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE attempt ADD COLUMN stored_in TEXT;",
+    /* Several hosts: see outbox.c. The rows of every shared table have numbers. */
+    "CREATE TABLE share (id INTEGER PRIMARY KEY, role INTEGER NOT NULL, seq INTEGER NOT NULL,"
+    "  cluster TEXT NOT NULL, incarnation TEXT NOT NULL, tag TEXT NOT NULL) STRICT;"
+    "INSERT INTO share VALUES (1, 0, 0, '', '', '');"
+    /* AUTOINCREMENT: no number comes again, so that what is done is never taken for another one. */
+    "CREATE TABLE outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, entry TEXT,"
+    "  file_id INTEGER NOT NULL DEFAULT 0) STRICT;"
+    "ALTER TABLE input RENAME TO input_before;"
+    "CREATE TABLE input (id INTEGER PRIMARY KEY, attempt_id INTEGER NOT NULL REFERENCES"
+    "  attempt(id), number INTEGER NOT NULL, form INTEGER NOT NULL, media INTEGER NOT NULL,"
+    "  body_offset INTEGER NOT NULL, job_id INTEGER NOT NULL, take_id INTEGER NOT NULL,"
+    "  kept_id INTEGER NOT NULL, length_ms INTEGER NOT NULL, is_seen INTEGER NOT NULL,"
+    "  field TEXT NOT NULL, path TEXT NOT NULL, UNIQUE (attempt_id, number)) STRICT;"
+    "INSERT INTO input SELECT NULL, * FROM input_before;"
+    "DROP TABLE input_before;",
 };
 
 static int store_id_next(struct store *store, int64_t *next)
@@ -161,6 +176,9 @@ static int store_id_next(struct store *store, int64_t *next)
  * of a batch. */
 int store_id_take(struct store *store, int64_t *out)
 {
+    int writable = store_write_check(store);
+    if (writable < 0)
+        return writable;
     if (!store->is_in_transaction)
         store_rollback(store); /* an earlier transaction whose end failed */
     if (store->id_next == store->id_end) {
@@ -282,6 +300,12 @@ static int store_connect(struct store *store)
         r = store_migrate(store);
     if (r == 0)
         store_log_empty(store);
+    struct store_share share = {.role = STORE_ALONE};
+    if (r == 0)
+        r = store_share_get(store, &share);
+    store->role = share.role;
+    if (r == 0 && share.role == STORE_LEADER)
+        outbox_begin(store);
     /* Comes last, because the steps before may have freed space. */
     if (r == 0)
         store_reserve_open(store);
@@ -324,7 +348,8 @@ struct store *store_close(struct store *store)
     /* Closing copies the log into the database. A log that may have a hole must not be copied. */
     if (store->db && store_wal_rewrite(store) < 0)
         (void)sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-    store_changes_end(store);
+    outbox_end(store);
+    shared_statements_end(store);
     for (size_t i = 0; i < SQL_COUNT; i++)
         (void)sqlite3_finalize(store->statements[i]);
     (void)sqlite3_close(store->db);

@@ -24,9 +24,6 @@ enum statement {
     SQL_JOB_REMOVE,
     SQL_JOB_EACH,
     SQL_JOB_PROBLEM,
-    SQL_NAME_GIVE_UP,
-    SQL_FILE_NAME_GIVE_UP,
-    SQL_ID_NEXT_RAISE,
     SQL_ATTEMPT_INSERT,
     SQL_EXCHANGE_INSERT,
     SQL_ATTEMPT_UPDATE,
@@ -74,17 +71,63 @@ enum statement {
     SQL_EVENTS_EACH,
     SQL_HISTORY_ADD,
     SQL_HISTORY_EACH,
+    SQL_SHARE_GET,
+    SQL_SHARE_SET,
+    SQL_OUTBOX_ADD,
+    SQL_OUTBOX_NEXT,
+    SQL_OUTBOX_DONE,
+    SQL_OUTBOX_CLEAR,
+    SQL_OUTBOX_FILES,
     SQL_COUNT,
 };
 
-enum { STORE_SCHEMA_VERSION = 10 };
+enum { STORE_SCHEMA_VERSION = 11 };
+
+/* A table that copies have as well; see shared_table.c. */
+struct shared_table {
+    const char *name;
+    const char *owner;   /* SQL: the job that a row belongs to; NULL: nobody shows it with one */
+    const char *give_up; /* SQL: a row is about to get other unique names; NULL: it has none */
+    const char *
+        changing; /* the only column that ever changes, of rows with megabytes; NULL: several may */
+    bool is_append_only;
+};
+enum { SHARED_TABLE_COUNT = 10 };
+enum shared_statement {
+    SHARED_ROW_GET,
+    SHARED_ROW_DELETE,
+    SHARED_ROW_AFTER,
+    SHARED_OWNER,
+    SHARED_GIVE_UP,
+    SHARED_STATEMENT_COUNT
+};
+
+/* What the present transaction has changed; see outbox.c. */
+struct changed_row {
+    int table;
+    int64_t id;
+    bool is_inserted;
+};
+struct outbox {
+    struct changed_row *rows;
+    size_t count;
+    size_t room;
+    bool is_incomplete; /* there was no memory for one */
+    bool has_news;      /* this transaction leaves an entry */
+    store_entry_fn *on_entry;
+    void *context;
+};
 
 struct store {
     sqlite3 *db;
     sqlite3 *backup_db;     /* see backup.c; NULL: none is being made */
     sqlite3_backup *backup; /* the same */
     sqlite3_stmt *statements[SQL_COUNT];
-    struct sqlite3_session *session; /* see changes.c; NULL: nothing is recorded */
+    enum store_role role;
+    bool is_applying; /* a replica may be written to now */
+    struct outbox outbox;
+    sqlite3_stmt *shared[SHARED_TABLE_COUNT][SHARED_STATEMENT_COUNT];
+    sqlite3_stmt *shared_put; /* see replica.c */
     char *directory;
     int directory_fd; /* lent */
     int lock_fd;
@@ -162,6 +205,27 @@ void store_log_watch(struct store *store);
 int store_wal_rewrite(struct store *store) NODISCARD;
 /* Copies the log into the database, then truncates the log. Outside transactions only. */
 void store_log_empty(struct store *store);
+
+/* shared_table.c: the tables that copies have, by their number; -1: it is none of them. */
+extern const struct shared_table shared_tables[SHARED_TABLE_COUNT];
+int shared_table_find(const char *name);
+/* As store_statement(), store_query() with one integer. */
+sqlite3_stmt *shared_statement(struct store *store, int table, enum shared_statement which);
+sqlite3_stmt *shared_query(struct store *store, int table, enum shared_statement which, int64_t id);
+void shared_statements_end(struct store *store);
+/* share.c: within a transaction. */
+int share_row_set(struct store *store, const struct store_share *share) NODISCARD;
+
+/* outbox.c: from now on it is written down what each transaction changes; until outbox_end(). */
+void outbox_begin(struct store *store);
+void outbox_end(struct store *store);
+/* The end of a transaction: writes the entry, within it; tells of it, once it is committed; forgets what
+ * was changed, once it is rolled back. */
+int outbox_write(struct store *store) NODISCARD;
+void outbox_announce(struct store *store);
+void outbox_forget(struct store *store);
+/* Within a transaction: everything that there is, as entries, in place of those that wait. */
+int outbox_fill(struct store *store) NODISCARD;
 
 /* Returns an owned copy of a column, NULL for NULL. On failure sets *r: -ENOMEM, or
  * -ERR_STORE_CORRUPT for a text with a NUL in it, which would be cut there. */

@@ -46,6 +46,8 @@ static int store_synchronous_set(struct store *store, enum store_durability dura
 void store_rollback(struct store *store)
 {
     store->is_in_transaction = false;
+    store->outbox.has_news = false;
+    outbox_forget(store);
     /* Nothing is lost: a rolled-back change was never reported as done. If this fails, the next
      * transaction or the next id tries again. */
     if (!sqlite3_get_autocommit(store->db))
@@ -127,6 +129,9 @@ int store_begin(struct store *store, enum store_durability durability)
 {
     if (store->is_in_transaction)
         return -EIO; /* a bug in the caller */
+    int writable = store_write_check(store);
+    if (writable < 0)
+        return writable;
     /* If the end of the last transaction failed, it must not include what comes next. */
     store_rollback(store);
     int r = durability == STORE_DURABLE ? store_wal_rewrite(store) : 0;
@@ -140,7 +145,9 @@ int store_begin(struct store *store, enum store_durability durability)
 
 int store_commit(struct store *store)
 {
-    int r = store_run(store, store_statement(store, SQL_COMMIT));
+    int r = outbox_write(store);
+    if (r == 0)
+        r = store_run(store, store_statement(store, SQL_COMMIT));
     if (r == 0)
         store_reserve_fill(store); /* there may be space again */
     bool is_sync = r < 0 && sqlite3_extended_errcode(store->db) == SQLITE_IOERR_FSYNC;
@@ -151,6 +158,8 @@ int store_commit(struct store *store)
         store->wal_maybe_unsynced = true;
         (void)!store_wal_rewrite(store); /* now, or else before the next promise */
     }
+    if (r == 0)
+        outbox_announce(store);
     return r;
 }
 

@@ -76,6 +76,7 @@ assert b"".join(os.pread(fd, 1, i) for i in range(300)) == whole[:300]
         ALTER TABLE job DROP COLUMN problem_code; ALTER TABLE job DROP COLUMN problem_field;
         ALTER TABLE job DROP COLUMN problem_line; ALTER TABLE job DROP COLUMN problem_column; ALTER TABLE file DROP COLUMN is_note;
         ALTER TABLE attempt DROP COLUMN uid; ALTER TABLE attempt DROP COLUMN stored_ms; ALTER TABLE attempt DROP COLUMN stored_in;
+        DROP TABLE share; DROP TABLE outbox;
         PRAGMA user_version = 3'
     mount_fs
     history | jq -es --arg odd "$odd" 'map(.state) == ["draft", "waiting", "submitting", "queued", "running", "succeeded"] and

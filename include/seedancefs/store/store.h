@@ -334,26 +334,61 @@ typedef int store_file_fn(void *context, struct store_file *row);
 int store_file_each(struct store *store, int64_t job_id, store_file_fn *fn,
                     void *context) NODISCARD;
 
-/* What transactions have changed, to make the same of a database that is a copy of this one. */
-struct store_changes {
-    void *bytes;
-    size_t len; /* 0: nothing was changed */
+/*
+ * Several hosts. The leader's database is as without them, and keeps entries of what its transactions
+ * change, until the log has them. A replica is made of those entries alone: whatever else is going to be
+ * written there fails with -EROFS, a transaction as well as an id.
+ */
+enum store_role { STORE_ALONE, STORE_LEADER, STORE_REPLICA };
+struct store_share {
+    enum store_role role;
+    int64_t seq; /* the last entry of the log that is pushed, or applied; 0: none */
+    char cluster[STORE_UID_SIZE]; /* whose log it is; "": none yet */
+    char incarnation
+        [STORE_UID_SIZE];     /* what the last run of this program was called; "": none yet */
+    char tag[STORE_UID_SIZE]; /* of the entry `seq` */
 };
-void store_changes_fini(struct store_changes *changes);
-/* Whether the SQLite that is there can do it. If not, the others return -ENOTSUP. */
-bool store_changes_can_be_recorded(void);
-/* From now on changes are recorded, but for the numbers of store_number_set(). What was recorded before
- * is forgotten. -EBUSY within a transaction. */
-int store_changes_begin(struct store *store) NODISCARD;
-void store_changes_end(struct store *store);
-/* What has been committed since then, or since the last call; owned by the caller. -EBUSY within a
- * transaction. After another failure the next call says whether anything is recorded still (-EINVAL:
- * nothing is, and a new copy has to be made). */
-int store_changes_take(struct store *store, struct store_changes *out) NODISCARD;
-/* Makes the same changes here, all or none, in a transaction of its own. -ERR_STORE_CORRUPT: a row is
- * not as it was there before, so that this is no copy (any more), or the bytes are damaged. -ERR_STORE_VERSION: one of the
- * two has another schema; what a migration does is no change, so that it needs a new copy. */
-int store_changes_apply(struct store *store, const struct store_changes *changes) NODISCARD;
+enum store_role store_role_get(const struct store *store);
+int store_share_get(struct store *store, struct store_share *out) NODISCARD;
+/* A leader with seq 0 also leaves entries of everything that there is. -EEXIST: what has jobs of its own
+ * does not become a replica. */
+int store_share_set(struct store *store, const struct store_share *share) NODISCARD;
+/* 0, or -EROFS: this is a replica. For what is written beside the database. */
+int store_write_check(const struct store *store) NODISCARD;
+
+/* Called after each commit that leaves an entry. It must not change the store. */
+typedef void store_entry_fn(void *context);
+void store_outbox_watch(struct store *store, store_entry_fn *fn, void *context);
+struct store_entry {
+    int64_t number;
+    int64_t file_id; /* the bytes of this file are others now; `text` is NULL. 0: */
+    char *text;      /* JSON, owned by the caller */
+    size_t len;
+};
+/* The first after this number: 1, or 0 when there is none. */
+int store_outbox_next(struct store *store, int64_t after, struct store_entry *out) NODISCARD;
+/* The entries up to this number are in the log, for good; that is where it stands. */
+int store_outbox_done(struct store *store, int64_t number,
+                      const struct store_share *share) NODISCARD;
+/* The bytes of this user's file are others now, of which the database knows nothing. Within a transaction,
+ * or in one of its own; does nothing without other hosts. */
+int store_file_touch(struct store *store, int64_t file_id) NODISCARD;
+
+/* A row that an entry changes; told before and after the change, within the transaction. */
+struct store_row {
+    const char *kind; /* its table */
+    int64_t id;
+    int64_t job_id; /* that it belongs to now; 0: to none */
+    bool is_before;
+    bool is_gone; /* the entry says that there is no such row any more */
+};
+typedef int store_row_fn(void *context, const struct store_row *row); /* < 0 undoes everything */
+/* Makes the rows what the entry says, all or none. `share`: where in the log that is; NULL: it stays as it
+ * was. `fn` may be NULL. -ERR_STORE_CORRUPT: this is no copy (any more), or the entry cannot be read. */
+int store_replica_apply(struct store *store, const char *text, size_t len,
+                        const struct store_share *share, store_row_fn *fn, void *context) NODISCARD;
+/* Throws the rows of the replica away: the log is another one than that of which they were made. */
+int store_replica_clear(struct store *store, const struct store_share *share) NODISCARD;
 
 int store_history_add(struct store *store, int64_t job_id, int64_t time_ms,
                       const char *text) NODISCARD;

@@ -259,7 +259,7 @@ static void test_inputs__links_that_were_unreadable_are_read_later(void **state 
                   "\"last_frame\":\"../shot-1/last_frame.png\"}");
     create_accept(call_wait(&w, first), "t-1");
     struct api_call *call = call_wait(&w, first);
-    sql(&w, "CREATE TEMP TRIGGER bad AFTER INSERT ON input BEGIN UPDATE input SET length_ms = -9 "
+    sql(&w, "CREATE TEMP TRIGGER bad AFTER UPDATE ON input BEGIN UPDATE input SET length_ms = -9 "
             "WHERE attempt_id = NEW.attempt_id; END");
     command(second, "submit", 0);
     sql(&w, "DROP TRIGGER bad; UPDATE input SET length_ms = -1");

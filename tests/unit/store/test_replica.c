@@ -1,11 +1,10 @@
-/* Changes of one database, made in a copy of it: after any history both have the same rows. */
+/* What a leader writes down, made in a replica: after any history both have the same rows. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 
 #include <cmocka.h>
 
-#include "seedancefs/base/checksum.h"
 #include "seedancefs/base/err.h"
 #include "seedancefs/base/random.h"
 #include "seedancefs/store/store.h"
@@ -40,7 +39,7 @@ static int remove_one(const char *path, const struct stat *st UNUSED, int kind U
 static void place_open(struct place *place)
 {
     const char *parent = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-    (void)snprintf(place->directory, sizeof(place->directory), "%s/seedancefs-changes-XXXXXX",
+    (void)snprintf(place->directory, sizeof(place->directory), "%s/seedancefs-replica-XXXXXX",
                    parent);
     assert_non_null(mkdtemp(place->directory));
     place->directory_fd = open(place->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -55,15 +54,20 @@ static void place_remove(struct place *place)
     assert_int_equal(nftw(place->directory, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
 }
 
+static void role_set(struct place *place, enum store_role role)
+{
+    const struct store_share share = {.role = role};
+    assert_int_equal(store_share_set(place->store, &share), 0);
+}
+
 static int setup(void **state)
 {
     static struct pair pair;
-    if (!store_changes_can_be_recorded())
-        return 0;
     place_open(&pair.ours);
     place_open(&pair.copy);
     pair.random = 1;
-    assert_int_equal(store_changes_begin(pair.ours.store), 0);
+    role_set(&pair.ours, STORE_LEADER);
+    role_set(&pair.copy, STORE_REPLICA);
     *state = &pair;
     return 0;
 }
@@ -71,8 +75,6 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct pair *pair = *state;
-    if (!pair)
-        return 0;
     place_remove(&pair->ours);
     place_remove(&pair->copy);
     return 0;
@@ -98,7 +100,8 @@ static void text_add(char **text, size_t *len, const char *more)
 static char *rows_of(struct place *place)
 {
     static const char tables[] = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name "
-                                 "NOT LIKE 'sqlite_%' AND name != 'meta' ORDER BY name";
+                                 "NOT LIKE 'sqlite_%' AND name NOT IN "
+                                 "('meta', 'outbox', 'share') ORDER BY name";
     char path[96];
     char sql[128];
     sqlite3 *db;
@@ -138,7 +141,6 @@ static void assert_same(struct pair *pair)
     assert_non_null(strstr(ours, "job|"));
     free(ours);
     free(copy);
-    assert_int_equal(store_changes_begin(pair->ours.store), 0);
 }
 
 static int job_save(struct store *store, int64_t id, const char *name, int64_t attempt_id)
@@ -159,12 +161,31 @@ static void job_commit(struct store *store, int64_t id, const char *name, int64_
     assert_int_equal(store_commit(store), 0);
 }
 
+/* Makes what has happened since the last call in the copy; some of it twice, as after a lost answer. */
+static int entries_move(struct pair *pair, store_row_fn *fn, void *context)
+{
+    struct store_share share;
+    struct store_entry entry;
+    int64_t number = 0;
+    int r = 0;
+    assert_int_equal(store_share_get(pair->copy.store, &share), 0);
+    while (r == 0 && store_outbox_next(pair->ours.store, number, &entry) == 1) {
+        number = entry.number;
+        share.seq++;
+        for (int left = dice(pair, 4) ? 1 : 2; r == 0 && entry.text && left > 0; left--)
+            r = store_replica_apply(pair->copy.store, entry.text, entry.len, &share, fn, context);
+        free(entry.text);
+    }
+    if (r == 0) {
+        share.role = STORE_LEADER;
+        assert_int_equal(store_outbox_done(pair->ours.store, number, &share), 0);
+    }
+    return r;
+}
+
 static void changes_move(struct pair *pair)
 {
-    struct store_changes changes;
-    assert_int_equal(store_changes_take(pair->ours.store, &changes), 0);
-    assert_int_equal(store_changes_apply(pair->copy.store, &changes), 0);
-    store_changes_fini(&changes);
+    assert_int_equal(entries_move(pair, NULL, NULL), 0);
 }
 
 /* Two jobs change names; the store itself needs a third name for that. */
@@ -253,13 +274,11 @@ static int one_change(struct pair *pair, int64_t *next_id, const int64_t *attemp
     }
 }
 
-static void test_changes__any_history_is_the_same_in_the_copy(void **state)
+static void test_replica__any_history_is_the_same_in_the_copy(void **state)
 {
     struct pair *pair = *state;
     int64_t attempts[JOBS + 1];
     int64_t next_id = 1000;
-    if (!pair)
-        skip();
     assert_int_equal(store_begin(pair->ours.store, STORE_LAZY), 0);
     for (int64_t id = 1; id <= JOBS; id++) {
         char name[16];
@@ -284,11 +303,9 @@ static void test_changes__any_history_is_the_same_in_the_copy(void **state)
     }
 }
 
-static void test_changes__a_name_goes_from_one_job_to_another(void **state)
+static void test_replica__a_name_goes_from_one_job_to_another(void **state)
 {
     struct pair *pair = *state;
-    if (!pair)
-        skip();
     struct store *store = pair->ours.store;
     assert_int_equal(store_end(store, store_begin(store, STORE_LAZY)), 0);
     assert_int_equal(store_begin(store, STORE_LAZY), 0);
@@ -320,11 +337,9 @@ static int file_save(struct store *store, int64_t id, int64_t job_id, const char
     return r;
 }
 
-static void test_changes__files_change_their_names(void **state)
+static void test_replica__files_change_their_names(void **state)
 {
     struct pair *pair = *state;
-    if (!pair)
-        skip();
     struct store *store = pair->ours.store;
     assert_int_equal(store_begin(store, STORE_LAZY), 0);
     assert_int_equal(job_save(store, 1, "a", 0), 0);
@@ -341,147 +356,247 @@ static void test_changes__files_change_their_names(void **state)
     assert_same(pair);
 }
 
-/* What is the same but for its name is renamed; what is not is another database. */
-static void test_changes__a_renamed_job_must_be_the_same_otherwise(void **state)
+static void test_replica__nothing_else_is_written_there(void **state)
 {
     struct pair *pair = *state;
-    struct store_changes changes;
-    if (!pair)
-        skip();
-    struct store *store = pair->ours.store;
-    job_commit(store, 1, "a", 0);
-    changes_move(pair);
-    job_commit(pair->copy.store, 1, "a", 77);
-    job_commit(store, 1, "z", 5);
-    assert_int_equal(store_changes_take(store, &changes), 0);
-    assert_int_equal(store_changes_apply(pair->copy.store, &changes), -ERR_STORE_CORRUPT);
-    store_changes_fini(&changes);
-}
-
-/* SQLite would leave out what the copy has no column for. */
-static void test_changes__another_schema_is_refused(void **state)
-{
-    struct pair *pair = *state;
-    struct store_changes changes;
-    if (!pair)
-        skip();
-    struct store *store = pair->ours.store;
-    job_commit(store, 1, "a", 0);
-    assert_int_equal(store_changes_take(store, &changes), 0);
-    unsigned char *bytes = changes.bytes;
-    bytes[8]++; /* the version */
-    uint64_t sum = checksum_64(bytes + 8, changes.len - 8);
-    for (size_t i = 0; i < 8; i++)
-        bytes[i] = (unsigned char)(sum >> 8 * i);
-    assert_int_equal(store_changes_apply(pair->copy.store, &changes), -ERR_STORE_VERSION);
-    store_changes_fini(&changes);
-}
-
-static void test_changes__ids_are_not_used_again_by_the_copy(void **state)
-{
-    struct pair *pair = *state;
-    int64_t ours;
-    int64_t copy;
-    if (!pair)
-        skip();
-    for (int i = 0; i < 3000; i++)
-        assert_int_equal(store_id_take(pair->ours.store, &ours), 0);
+    struct store *copy = pair->copy.store;
+    int64_t id;
     job_commit(pair->ours.store, 1, "a", 0);
-    assert_int_equal(store_id_take(pair->copy.store, &copy), 0);
     changes_move(pair);
-    assert_int_equal(store_id_take(pair->copy.store, &copy), 0);
-    assert_true(copy > ours);
+    assert_int_equal(store_begin(copy, STORE_LAZY), -EROFS);
+    assert_int_equal(store_id_take(copy, &id), -EROFS);
+    assert_int_equal(store_sync(copy), -EROFS);
+    assert_int_equal(store_write_check(copy), -EROFS);
+    assert_int_equal(store_write_check(pair->ours.store), 0);
+    assert_int_equal(store_file_touch(copy, 1), 0); /* nobody asks a replica what it has */
+    assert_same(pair);
+    assert_int_equal(store_role_get(pair->copy.store),
+                     STORE_REPLICA); /* also when it is opened anew */
+    assert_int_equal(store_begin(pair->copy.store, STORE_LAZY), -EROFS);
 }
 
-static void test_changes__what_is_rolled_back_is_no_change(void **state)
+static int entry_apply(struct pair *pair, const char *entry)
+{
+    return store_replica_apply(pair->copy.store, entry, strlen(entry), NULL, NULL, NULL);
+}
+
+/* All or nothing. */
+static void test_replica__what_does_not_fit_is_refused(void **state)
 {
     struct pair *pair = *state;
-    struct store_changes changes;
-    if (!pair)
-        skip();
+    static const char *const entries[] = {
+        "{\"rows\":[[\"job\",1",
+        "{\"rows\":{}}",
+        "{\"rows\":[[\"job\",1,7]]}",
+        "{\"rows\":[[\"file\",8,null],[\"job\",\"1\",null]]}",
+        /* an attempt of a job that is not there; a name that another one has; a part of no row */
+        "{\"rows\":[[\"take_prompt\",55,{\"attempt_id\":55,\"text\":\"x\"}]]}",
+        "{\"rows\":[[\"file\",9,{\"id\":9,\"job_id\":1,\"name\":\"x\",\"mode\":420,\"is_note\":0}]]"
+        "}",
+        "{\"rows\":[[\"exchange\",77,{\"response\":\"x\"},true]]}",
+        "{\"rows\":[[\"attempt\",101,null]]}",
+        "{\"rows\":[[\"job\",1,{\"nothing\":1}]]}",
+        "{\"rows\":[[\"job\",1,{\"id\":1,\"state\":{\"base64\":\"?\"}}]]}",
+    };
+    assert_int_equal(store_begin(pair->ours.store, STORE_LAZY), 0);
+    assert_int_equal(job_save(pair->ours.store, 1, "a", 101), 0);
+    assert_int_equal(attempt_save(pair, 1, 101, true), 0);
+    assert_int_equal(file_save(pair->ours.store, 8, 1, "x"), 0);
+    assert_int_equal(store_commit(pair->ours.store), 0);
+    changes_move(pair);
+    for (size_t i = 0; i < sizeof(entries) / sizeof(entries[0]); i++)
+        assert_int_equal(entry_apply(pair, entries[i]), -ERR_STORE_CORRUPT);
+    assert_same(pair);
+}
+
+/* A newer program there has more tables and columns. */
+static void test_replica__what_it_does_not_know_is_left_out(void **state)
+{
+    struct pair *pair = *state;
+    job_commit(pair->ours.store, 1, "a", 0);
+    changes_move(pair);
+    assert_int_equal(entry_apply(pair, "{\"schema\":99,\"rows\":[[\"mood\",1,{\"id\":1}],"
+                                       "[\"job\",1,{\"id\":1,\"color\":\"red\",\"name\":\"a\"},"
+                                       "true]],\"weather\":null}"),
+                     0);
+    assert_same(pair);
+}
+
+static void test_replica__what_is_rolled_back_is_no_entry(void **state)
+{
+    struct pair *pair = *state;
+    struct store_entry entry;
+    struct store *store = pair->ours.store;
+    changes_move(pair);
+    assert_int_equal(store_begin(store, STORE_LAZY), 0);
+    assert_int_equal(job_save(store, 1, "a", 0), 0);
+    store_rollback(store);
+    assert_int_equal(store_sync(store), 0);
+    assert_int_equal(store_outbox_next(store, 0, &entry), 0);
+    /* Nor does it come with the next one. */
+    job_commit(store, 2, "b", 0);
+    assert_int_equal(store_outbox_next(store, 0, &entry), 1);
+    assert_non_null(strstr(entry.text, "\"job\",2"));
+    assert_null(strstr(entry.text, "\"job\",1"));
+    free(entry.text);
+}
+
+static void count(void *context)
+{
+    ++*(int *)context;
+}
+
+/* Whatever ends the program: it is there at the next start, and told of. */
+static void test_replica__entries_wait_until_the_log_has_them(void **state)
+{
+    struct pair *pair = *state;
+    struct store_entry entry;
+    int told = 0;
+    changes_move(pair);
+    store_outbox_watch(pair->ours.store, count, &told);
+    job_commit(pair->ours.store, 1, "a", 0);
+    assert_int_equal(told, 1);
+    assert_int_equal(store_file_touch(pair->ours.store, 33), 0);
+    assert_int_equal(told, 2);
+    free(rows_of(&pair->ours)); /* opens it anew */
+    assert_int_equal(store_outbox_next(pair->ours.store, 0, &entry), 1);
+    int64_t number = entry.number;
+    free(entry.text);
+    assert_int_equal(store_outbox_next(pair->ours.store, number, &entry), 1);
+    assert_int_equal(entry.file_id, 33);
+    assert_null(entry.text);
+    changes_move(pair);
+    assert_int_equal(store_outbox_next(pair->ours.store, 0, &entry), 0);
+    assert_same(pair);
+}
+
+/* A database that has a history becomes a leader; and one whose log has begun anew. */
+static void test_replica__a_log_begins_with_everything(void **state)
+{
+    struct pair *pair = *state;
+    struct place other;
+    const struct store_share replica = {.role = STORE_REPLICA};
+    place_open(&other);
+    assert_int_equal(store_begin(other.store, STORE_LAZY), 0);
+    for (int64_t id = 1; id <= 1200; id++) {
+        char name[16];
+        (void)snprintf(name, sizeof(name), "n%d", (int)id);
+        assert_int_equal(job_save(other.store, id, name, 0), 0);
+    }
+    assert_int_equal(file_save(other.store, 2000, 7, "x"), 0);
+    assert_int_equal(store_commit(other.store), 0);
+    assert_int_equal(store_share_set(other.store, &replica), -EEXIST);
+    struct pair next = {.ours = other, .copy = pair->copy, .random = 1};
+    role_set(&next.ours, STORE_LEADER);
+    /* What the copy had of another log is gone. */
+    job_commit(pair->ours.store, 77, "of another", 0);
+    changes_move(pair);
+    changes_move(&next);
+    assert_same(&next);
+    /* Again, with what was removed since. */
+    assert_int_equal(store_begin(next.ours.store, STORE_LAZY), 0);
+    assert_int_equal(store_file_remove(next.ours.store, 2000), 0);
+    assert_int_equal(store_end(next.ours.store, attempt_save(&next, 5, 3000, true)), 0);
+    role_set(&next.ours, STORE_LEADER);
+    changes_move(&next);
+    assert_same(&next);
+    pair->copy = next.copy;
+    place_remove(&next.ours);
+}
+
+/* Inputs had no numbers of their own before several hosts could have them. */
+static void test_replica__a_database_from_before_keeps_its_inputs(void **state)
+{
+    struct pair *pair = *state;
+    struct place *ours = &pair->ours;
+    static const char to_version_10[] =
+        "DROP TABLE share; DROP TABLE outbox; ALTER TABLE input RENAME TO later;"
+        "CREATE TABLE input (attempt_id INTEGER NOT NULL REFERENCES attempt(id),"
+        "  number INTEGER NOT NULL, form INTEGER NOT NULL, media INTEGER NOT NULL,"
+        "  body_offset INTEGER NOT NULL, job_id INTEGER NOT NULL, take_id INTEGER NOT NULL,"
+        "  kept_id INTEGER NOT NULL, length_ms INTEGER NOT NULL, is_seen INTEGER NOT NULL,"
+        "  field TEXT NOT NULL, path TEXT NOT NULL, PRIMARY KEY (attempt_id, number)) STRICT,"
+        "  WITHOUT ROWID;"
+        "INSERT INTO input SELECT attempt_id, number, form, media, body_offset, job_id, take_id,"
+        "  kept_id, length_ms, is_seen, field, path FROM later; DROP TABLE later;"
+        "PRAGMA user_version = 10;";
+    char field[] = "image_url";
+    char path[] = "a.png";
+    char database[96];
+    sqlite3 *db;
+    struct store_input row = {
+        .attempt_id = 101, .field = field, .path = path, .kept_id = 6, .length_ms = 7000};
+    assert_int_equal(store_begin(ours->store, STORE_LAZY), 0);
+    assert_int_equal(job_save(ours->store, 1, "a", 101), 0);
+    assert_int_equal(attempt_save(pair, 1, 101, true), 0);
+    for (row.number = 0; row.number < 3; row.number++)
+        assert_int_equal(store_input_save(ours->store, &row), 0);
+    assert_int_equal(store_commit(ours->store), 0);
+    char *before = rows_of(ours);
+    ours->store = store_close(ours->store);
+    (void)snprintf(database, sizeof(database), "%s/jobs.sqlite", ours->directory);
+    assert_int_equal(sqlite3_open(database, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, to_version_10, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    assert_int_equal(store_open(ours->directory_fd, ours->directory, &ours->store), 0);
+    assert_int_equal(store_role_get(ours->store), STORE_ALONE);
+    char *after = rows_of(ours);
+    assert_string_equal(before, after);
+    free(before);
+    free(after);
+}
+
+struct told {
+    char text[512];
+    size_t len;
+};
+
+static int tell(void *context, const struct store_row *row)
+{
+    struct told *told = context;
+    told->len += (size_t)snprintf(told->text + told->len, sizeof(told->text) - told->len,
+                                  "%s%s %d %d%s;", row->is_before ? "<" : ">", row->kind,
+                                  (int)row->id, (int)row->job_id, row->is_gone ? " gone" : "");
+    return 0;
+}
+
+static void test_replica__a_row_is_told_with_its_jobs(void **state)
+{
+    struct pair *pair = *state;
+    struct told told = {.len = 0};
     struct store *store = pair->ours.store;
     assert_int_equal(store_begin(store, STORE_LAZY), 0);
     assert_int_equal(job_save(store, 1, "a", 0), 0);
-    assert_int_equal(store_changes_take(store, &changes), -EBUSY);
-    assert_int_equal(store_changes_begin(store), -EBUSY);
-    store_rollback(store);
-    assert_int_equal(store_sync(store), 0);
-    assert_int_equal(store_changes_take(store, &changes), 0);
-    assert_int_equal(changes.len, 0);
-    store_changes_fini(&changes);
-}
-
-/* All or nothing, and never into a database that is another one. */
-static void test_changes__another_database_is_left_as_it_is(void **state)
-{
-    struct pair *pair = *state;
-    struct store_changes first;
-    struct store_changes second;
-    if (!pair)
-        skip();
-    struct store *store = pair->ours.store;
-    job_commit(store, 1, "a", 0);
-    assert_int_equal(store_changes_take(store, &first), 0);
-    assert_int_equal(store_begin(store, STORE_LAZY), 0);
     assert_int_equal(job_save(store, 2, "b", 0), 0);
-    assert_int_equal(store_history_add(store, 1, 1, "created"), 0);
-    assert_int_equal(job_save(store, 1, "z", 0), 0);
+    assert_int_equal(file_save(store, 8, 1, "x"), 0);
+    assert_int_equal(file_save(store, 9, 1, "y"), 0);
     assert_int_equal(store_commit(store), 0);
-    assert_int_equal(store_changes_take(store, &second), 0);
-    char *before = rows_of(&pair->copy);
-    /* One is missing; one comes twice; one is cut off; one is no changes. */
-    assert_int_equal(store_changes_apply(pair->copy.store, &second), -ERR_STORE_CORRUPT);
-    char *after = rows_of(&pair->copy);
-    assert_string_equal(before, after);
-    free(after);
-    assert_int_equal(store_changes_apply(pair->copy.store, &first), 0);
-    free(before);
-    before = rows_of(&pair->copy);
-    assert_int_equal(store_changes_apply(pair->copy.store, &first), -ERR_STORE_CORRUPT);
-    for (size_t len = 1; len < second.len; len++) {
-        char *cut = malloc(len); /* so that reading beyond it is seen */
-        memcpy(cut, second.bytes, len);
-        const struct store_changes part = {cut, len};
-        assert_true(store_changes_apply(pair->copy.store, &part) < 0);
-        free(cut);
-    }
-    char noise[] = "no changes at all";
-    const struct store_changes none = {noise, sizeof(noise)};
-    assert_true(store_changes_apply(pair->copy.store, &none) < 0);
-    after = rows_of(&pair->copy);
-    assert_string_equal(before, after);
-    assert_int_equal(store_changes_apply(pair->copy.store, &second), 0);
-    assert_same(pair);
-    free(before);
-    free(after);
-    store_changes_fini(&first);
-    store_changes_fini(&second);
+    changes_move(pair);
+    assert_int_equal(store_begin(store, STORE_LAZY), 0);
+    assert_int_equal(file_save(store, 8, 2, "x"), 0);
+    assert_int_equal(store_file_remove(store, 9), 0);
+    assert_int_equal(store_commit(store), 0);
+    pair->random = 0;
+    while (entries_move(pair, tell, &told) < 0)
+        ;
+    assert_non_null(strstr(told.text, "<file 8 1;<file 9 1 gone;>file 8 2;>file 9 0 gone;"));
 }
-
-static void test_changes__nothing_is_recorded_unasked(void **state)
-{
-    struct pair *pair = *state;
-    struct store_changes changes;
-    if (!pair)
-        skip();
-    store_changes_end(pair->ours.store);
-    assert_int_equal(store_changes_take(pair->ours.store, &changes), -EINVAL);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_changes__any_history_is_the_same_in_the_copy),
-        TEST(test_changes__a_name_goes_from_one_job_to_another),
-        TEST(test_changes__files_change_their_names),
-        TEST(test_changes__a_renamed_job_must_be_the_same_otherwise),
-        TEST(test_changes__another_schema_is_refused),
-        TEST(test_changes__ids_are_not_used_again_by_the_copy),
-        TEST(test_changes__what_is_rolled_back_is_no_change),
-        TEST(test_changes__another_database_is_left_as_it_is),
-        TEST(test_changes__nothing_is_recorded_unasked),
+        TEST(test_replica__any_history_is_the_same_in_the_copy),
+        TEST(test_replica__a_name_goes_from_one_job_to_another),
+        TEST(test_replica__files_change_their_names),
+        TEST(test_replica__nothing_else_is_written_there),
+        TEST(test_replica__what_does_not_fit_is_refused),
+        TEST(test_replica__what_it_does_not_know_is_left_out),
+        TEST(test_replica__what_is_rolled_back_is_no_entry),
+        TEST(test_replica__entries_wait_until_the_log_has_them),
+        TEST(test_replica__a_log_begins_with_everything),
+        TEST(test_replica__a_database_from_before_keeps_its_inputs),
+        TEST(test_replica__a_row_is_told_with_its_jobs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
