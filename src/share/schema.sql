@@ -41,6 +41,13 @@ declare
 begin
     -- Two that run this at the same time: one after the other.
     perform pg_advisory_xact_lock(hashtextextended('seedance schema', 0));
+    -- Who owns a schema may exchange everything in it.
+    if exists (select from pg_namespace as n
+               where n.nspname = 'seedance' and not pg_has_role(current_user, n.nspowner, 'USAGE')) then
+        raise exception using errcode = 'SD003',
+            message = 'The schema seedance belongs to another role than the one that runs this script.',
+            hint = 'Run this script as the owner of that schema.';
+    end if;
     if to_regclass('seedance.cluster') is not null then
         execute 'select max(version) from seedance.cluster' into there;
         if there > 1 then
@@ -48,13 +55,6 @@ begin
                 message = format('The database has version %s of the seedance schema, and this program has version 1.', there),
                 hint = 'Use a newer seedancefs. Nothing was changed.';
         end if;
-    end if;
-    -- Who owns a schema may exchange everything in it.
-    if exists (select from pg_namespace as n
-               where n.nspname = 'seedance' and not pg_has_role(current_user, n.nspowner, 'USAGE')) then
-        raise exception using errcode = 'SD003',
-            message = 'The schema seedance belongs to another role than the one that runs this script.',
-            hint = 'Run this script as the owner of that schema.';
     end if;
 end
 $$;

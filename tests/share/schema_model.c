@@ -585,6 +585,12 @@ static const char *const malformed_rows[] = {
 
 #define CHOOSE(array) (array)[random_below((int)(sizeof(array) / sizeof((array)[0])))]
 
+/* One with hundreds of entries would be wrong nearly always. */
+static bool push_may_be_wrong(const struct push *push)
+{
+    return push->count < ENTRIES_MAX;
+}
+
 /* One row of an entry, applied to the push's mirror. */
 static void push_row(struct push *push, FILE *out)
 {
@@ -597,7 +603,7 @@ static void push_row(struct push *push, FILE *out)
     for (int i = 0; i < FIELDS; i++)
         data.fields[i] = random_is(50) ? random_below(1000) : ABSENT;
     /* A merge into what is not there is to be seldom enough. */
-    bool is_partial = choice < 4 && (row->is_there || random_is(10));
+    bool is_partial = choice < 4 && (row->is_there || (push_may_be_wrong(push) && random_is(10)));
     fprintf(out, "[\"%s\", %" PRId64 ", ", kind_names[kind], ids[id]);
     if (choice >= 8) {
         row->is_there = false;
@@ -620,7 +626,7 @@ static void push_rows(struct push *push, FILE *out, int count)
     fprintf(out, "[");
     for (int i = 0; i < count; i++) {
         fprintf(out, "%s", i ? ", " : "");
-        if (random_below(200) == 0) {
+        if (push_may_be_wrong(push) && random_below(200) == 0) {
             push->is_malformed = true;
             fprintf(out, "%s", CHOOSE(malformed_rows));
         } else {
@@ -633,7 +639,7 @@ static void push_rows(struct push *push, FILE *out, int count)
 static void push_entry(struct push *push, FILE *out, int number)
 {
     size_t size;
-    if (random_below(100) == 0 && push->count < 10) {
+    if (push_may_be_wrong(push) && random_below(100) == 0) {
         push->is_malformed = true;
         fprintf(out, "%s", CHOOSE(malformed_entries));
         return;
@@ -664,7 +670,7 @@ static void push_choose(struct push *push, int host, int is_wrong)
         push->epoch += random_below(3) - 1;
     if (random_is(is_wrong))
         push->seq = random_is(70) ? push->seq + random_below(3) - 1 : seq_choose();
-    push->count = random_below(120) == 0 ? ENTRIES_MAX : random_below(4);
+    push->count = random_below(100) == 0 ? ENTRIES_MAX : random_below(4);
     FILE *out = must(open_memstream(&push->entries, &size));
     if (random_is(2)) {
         static const char *const others[] = {"null", "{}", "1", "\"[]\""};
@@ -889,7 +895,7 @@ static void operate(void)
         take_lead();
     else if (choice < 970)
         push();
-    else if (choice < 993)
+    else if (choice < 996)
         race();
     else
         changes_age();
