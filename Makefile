@@ -10,7 +10,7 @@ SHOW    ?= 0
 Q       := $(if $(filter 1,$(SHOW)),,@)
 say     = $(if $(filter 1,$(SHOW)),@:,@printf '  %-7s %s\n')
 
-LAYERS := base net objects prompt api store job media tree fuse app
+LAYERS := base net objects prompt api store share job media tree fuse app
 # Which layers a layer's unit tests may link: the table of docs/ARCHITECTURE.md, lowest last.
 below_base   := base
 below_net    := net base
@@ -18,11 +18,12 @@ below_objects := objects net base
 below_prompt := prompt base
 below_api    := api net base
 below_store  := store base
+below_share  := share store net base
 below_media  := media net base
 below_job    := job prompt api store net base
 below_tree   := tree job media objects prompt api store net base
 below_fuse   := fuse tree job media objects prompt api store net base
-below_app    := app fuse tree job media objects prompt api store net base
+below_app    := app fuse tree job media share objects prompt api store net base
 below_sim    := sim base
 
 out := $(if $(filter release,$(V)),build,build/$(V))
@@ -54,6 +55,9 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Ws
             -Wmissing-prototypes -Wundef -Wformat=2 -Wvla -Wcast-qual -Wwrite-strings \
             -Wswitch-enum -Wpointer-arith -Wimplicit-fallthrough
 packages := fuse3 libcurl libcjson sqlite3 libcrypto
+# Its header alone: the library is loaded when several hosts share a tree.
+has_libpq    := $(shell pkg-config --exists libpq 2>/dev/null && echo yes)
+libpq_cflags := $(if $(has_libpq),$(shell pkg-config --cflags libpq | sed 's/-I/-isystem /g'))
 # Asked once, and only where something is compiled.
 has_packages = $(shell pkg-config --exists $(packages) 2>/dev/null && echo yes)
 pkg_cflags = $(if $(has_packages),,$(error libraries are missing: run 'make deps' first, which \
@@ -64,14 +68,16 @@ pkg_libs   = $(eval pkg_libs := $(shell pkg-config --libs $(packages)) -lm)$(pkg
 CFLAGS  ?=
 LDFLAGS ?=
 all_cflags = -std=c17 -D_GNU_SOURCE -DSEEDANCEFS_VERSION='"$(VERSION)"' -DFUSE_USE_VERSION=35 \
-             -Iinclude -Isrc $(pkg_cflags) $(WARNINGS) $(flags) \
+             -Iinclude -Isrc $(pkg_cflags) $(libpq_cflags) $(WARNINGS) $(flags) \
              -fstack-protector-strong -fPIE -MMD -MP $(CFLAGS)
 all_ldflags = $(filter -fsanitize%,$(FLAGS_$(V))) -pie -Wl,-z,relro,-z,now $(LDFLAGS)
 
 # Links the many test programs in half the time; Debian 12 has it with the compiler.
 gold = $(if $(wildcard /usr/bin/ld.gold),-fuse-ld=gold)
 
-objects  = $(patsubst %.c,$(obj)/%.o,$(sort $(wildcard src/$(1)/*.c)))
+# Without libpq's header its layer is one file, which says so.
+left_out = $(if $(has_libpq),src/share/without.c,$(filter-out src/share/without.c,$(wildcard src/share/*.c)))
+objects  = $(patsubst %.c,$(obj)/%.o,$(filter-out $(left_out),$(sort $(wildcard src/$(1)/*.c))))
 archives = $(patsubst %,$(obj)/lib%.a,$(1))
 
 unit_sources := $(sort $(wildcard tests/unit/*/test_*.c))
@@ -97,6 +103,7 @@ $(obj)/%.o: %.c
 # The embedded clips are read by the assembler, which -MMD does not see.
 $(obj)/src/sim/clips.o: $(wildcard tests/media/*.mp4 tests/media/*.jpg)
 
+$(obj)/src/share/schema.o: src/share/schema.sql
 $(obj)/src/tree/index.o: src/tree/index.html
 $(obj)/src/tree/texts.o: $(wildcard src/tree/texts/* src/tree/texts/schema/*)
 $(obj)/src/prompt/model.o: $(wildcard src/prompt/models/*.json)

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.." || exit 1
 
 # layer: layers it may use
 table='
-app:    app fuse tree job media objects prompt api store net base
+app:    app fuse tree job media share objects prompt api store net base
 fuse:   fuse tree base
 tree:   tree job media objects store base
 job:    job prompt api store base
@@ -16,6 +16,7 @@ api:    api net base
 objects: objects net base
 net:    net base
 store:  store base
+share:  share store net base
 base:   base
 sim:    base
 '
@@ -25,6 +26,7 @@ curl/curl.h:net
 sqlite3.h:store
 openssl/evp.h:objects
 openssl/hmac.h:objects
+libpq-fe.h:share
 cjson/cJSON.h:base
 fuse_lowlevel.h:fuse
 fuse_opt.h:app

@@ -6,7 +6,7 @@
 set -eu
 
 build="gcc libc6-dev make pkg-config libfuse3-dev fuse3 libcurl4-openssl-dev libcjson-dev
-       libsqlite3-dev libssl-dev uthash-dev libxxhash-dev libmicrohttpd-dev"
+       libsqlite3-dev libssl-dev libpq-dev uthash-dev libxxhash-dev libmicrohttpd-dev"
 check="libcmocka-dev bats curl jq ffmpeg file vim-tiny rsync procps util-linux strace sqlite3 git python3"
 tests="$check clang libclang-rt-14-dev clang-format clang-tidy cppcheck
        zsh fish mpv dash nano sudo patch e2fsprogs fio openssl python3-prometheus-client man-db mandoc bsdextrautils dpkg-dev systemd
@@ -16,6 +16,10 @@ tests="$check clang libclang-rt-14-dev clang-format clang-tidy cppcheck
 # plocate's timer, which goes through the disk each day, and logrotate's, wherever installing a package may start services.
 if [ -x /usr/sbin/policy-rc.d ] && ! /usr/sbin/policy-rc.d smbd start >/dev/null 2>&1; then
     tests="$tests samba smbclient nfs-ganesha nfs-ganesha-vfs libnfs-utils plocate logrotate prometheus"
+fi
+# PostgreSQL as well, and its package would make a cluster of its own beside.
+if [ -x /usr/sbin/policy-rc.d ] && ! /usr/sbin/policy-rc.d postgresql start >/dev/null 2>&1; then
+    tests="$tests postgresql postgresql-client"
 fi
 packages="$build $tests"
 [ "${1:-}" = --build ] && packages=$build

@@ -147,7 +147,7 @@ create table if not exists seedance.mirror (
 --
 -- is_known is false if somebody else has said hello as this host since p_previous: the data directory was copied, or two
 -- programs use one role. Then nothing is stored. With p_previous null the host is taken as new, and the incarnation that
--- was stored before is known no more.
+-- was stored before is known no more; unless the host leads: then this is another program that uses its role.
 --
 -- place: 'same'   reading on after p_seq is possible
 --        'old'    p_seq is older than the changes that are kept: copy mirror
@@ -168,7 +168,10 @@ begin
 
     if p_previous is null then
         insert into seedance.host as h (name, incarnation, program, seen)
-        values (session_user, p_incarnation, p_program, clock_timestamp())
+        select session_user, p_incarnation, p_program, clock_timestamp()
+        from seedance.lease as l
+        where l.host is distinct from session_user::text
+            or l.incarnation is not distinct from p_incarnation -- CHECK: leads elsewhere
         on conflict (name) do update
             set incarnation = excluded.incarnation, program = excluded.program, seen = excluded.seen;
     else
@@ -234,7 +237,11 @@ $$;
 -- p_entries is an array, and may be empty; each entry is
 --     {"tag": "32 hex digits", "rows": [[kind, id, data], …], …}
 -- data null deletes the row; otherwise it is the whole row. With a fourth member true, [kind, id, data, true], data is
--- merged into the row, which must be there. Rows are applied in order. Other members of the entry are kept with it.
+-- merged into the row, which must be there. Rows are applied in order. Other members of the entry are kept with it. With
+-- the member "begin" true, which only the first entry may have, everything that was in mirror is void.
+--
+-- The bytes of users' files are rows of the kind bytes, with ids from the file's id times 4096: the first part says how
+-- many there are, and those behind them go, as do all of them with the row of the file.
 --
 -- Changes are kept for 30 days; each push removes at most 1000 of the older ones.
 --
@@ -298,6 +305,10 @@ begin
         end, false)
         limit 1;
     end if;
+    if problem is null and exists (select from jsonb_array_elements(p_entries) with ordinality as e (entry, number)
+                                   where e.number > 1 and e.entry -> 'begin' = 'true') then
+        problem := 'An entry that begins anew is not the first.';
+    end if;
     if problem is not null then
         raise exception using errcode = 'SD024', message = problem;
     end if;
@@ -306,6 +317,9 @@ begin
     select p_seq + e.number, p_epoch, e.entry ->> 'tag', session_user, e.entry - 'tag'
     from jsonb_array_elements(p_entries) with ordinality as e (entry, number);
 
+    if p_entries -> 0 -> 'begin' = 'true' then -- CHECK: begin
+        delete from seedance.mirror;
+    end if;
     -- One after the other: a later row may change what an earlier one has made.
     for change_row in
         select r.cells ->> 0 as kind, (r.cells -> 1)::bigint as id, r.cells -> 2 as data,
@@ -316,6 +330,10 @@ begin
     loop
         if jsonb_typeof(change_row.data) = 'null' then
             delete from seedance.mirror as m where m.kind = change_row.kind and m.id = change_row.id;
+            if change_row.kind = 'file' then -- CHECK: bytes of a removed file
+                delete from seedance.mirror as m
+                where m.kind = 'bytes' and m.id between change_row.id * 4096 and change_row.id * 4096 + 4095;
+            end if;
         elsif change_row.is_partial then
             update seedance.mirror as m set data = m.data || change_row.data
             where m.kind = change_row.kind and m.id = change_row.id;
@@ -327,6 +345,11 @@ begin
             insert into seedance.mirror as m (kind, id, data)
             values (change_row.kind, change_row.id, change_row.data)
             on conflict (kind, id) do update set data = excluded.data;
+            if change_row.kind = 'bytes' and (change_row.data -> 'part') = '0' then -- CHECK: bytes beyond the last part
+                delete from seedance.mirror as m
+                where m.kind = 'bytes' and m.id > change_row.id
+                    and m.id between change_row.id + (change_row.data ->> 'parts')::bigint and change_row.id + 4095;
+            end if;
         end if;
     end loop;
 

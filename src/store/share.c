@@ -17,8 +17,8 @@ int store_share_get(struct store *store, struct store_share *out)
         return r < 0 ? r : -ERR_STORE_CORRUPT;
     *out = (struct store_share){.seq = sqlite3_column_int64(statement, 1)};
     int64_t role = sqlite3_column_int64(statement, 0);
-    char *const texts[] = {out->cluster, out->incarnation, out->tag};
-    for (int i = 0; i < 3; i++) {
+    char *const texts[] = {out->cluster, out->incarnation, out->incarnation_next, out->tag};
+    for (int i = 0; i < 4; i++) {
         const char *text = (const char *)sqlite3_column_text(statement, i + 2);
         (void)snprintf(texts[i], STORE_UID_SIZE, "%s", text ? text : "");
     }
@@ -30,10 +30,11 @@ int store_share_get(struct store *store, struct store_share *out)
 
 int share_row_set(struct store *store, const struct store_share *share)
 {
-    return store_run(store, store_query(store, SQL_SHARE_SET,
-                                        VALUES(AS_INTEGER(share->role), AS_INTEGER(share->seq),
-                                               AS_TEXT(share->cluster), AS_TEXT(share->incarnation),
-                                               AS_TEXT(share->tag))));
+    return store_run(store,
+                     store_query(store, SQL_SHARE_SET,
+                                 VALUES(AS_INTEGER(share->role), AS_INTEGER(share->seq),
+                                        AS_TEXT(share->cluster), AS_TEXT(share->incarnation),
+                                        AS_TEXT(share->incarnation_next), AS_TEXT(share->tag))));
 }
 
 static int emptiness_check(struct store *store)
@@ -46,15 +47,18 @@ static int emptiness_check(struct store *store)
 
 int store_share_set(struct store *store, const struct store_share *share)
 {
-    enum store_role before = store->role;
-    int r = before == STORE_ALONE && share->role == STORE_REPLICA ? emptiness_check(store) : 0;
+    struct store_share before;
+    int r = store_share_get(store, &before);
+    if (r == 0 && before.role == STORE_ALONE && share->role == STORE_REPLICA)
+        r = emptiness_check(store);
     if (r < 0)
         return r;
     store->is_applying = true;
     r = store_begin(store, STORE_DURABLE);
     if (r == 0) {
         r = share_row_set(store, share);
-        if (r == 0 && share->role == STORE_LEADER && share->seq == 0)
+        if (r == 0 && share->role == STORE_LEADER &&
+            (before.role != STORE_LEADER || (share->seq == 0 && before.seq != 0)))
             r = outbox_fill(store);
         r = store_end(store, r);
     }

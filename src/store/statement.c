@@ -168,9 +168,11 @@ static const char *const store_sql[SQL_COUNT] = {
     [SQL_EVENTS_EACH] = "SELECT end_bytes, line FROM event WHERE end_bytes > ?1 ORDER BY end_bytes",
     [SQL_HISTORY_ADD] = "INSERT INTO history (job_id, time_ms, text) VALUES (?1, ?2, ?3)",
     [SQL_HISTORY_EACH] = "SELECT time_ms, text FROM history WHERE job_id = ?1 ORDER BY id",
-    [SQL_SHARE_GET] = "SELECT role, seq, cluster, incarnation, tag FROM share WHERE id = 1",
+    [SQL_SHARE_GET] = "SELECT role, seq, cluster, incarnation, incarnation_next, tag FROM share "
+                      "WHERE id = 1",
     [SQL_SHARE_SET] = "UPDATE share SET role = ?1, seq = ?2, cluster = ?3, incarnation = ?4, "
-                      "tag = ?5 WHERE id = 1",
+                      "incarnation_next = ?5, "
+                      "tag = ?6 WHERE id = 1",
     [SQL_OUTBOX_ADD] = "INSERT INTO outbox (entry, file_id) VALUES (?1, ?2)",
     [SQL_OUTBOX_NEXT] = "SELECT number, entry, file_id FROM outbox WHERE number > ?1 "
                         "ORDER BY number LIMIT 1",

@@ -149,8 +149,9 @@ static const char *const store_migrations[STORE_SCHEMA_VERSION] = {
     "ALTER TABLE attempt ADD COLUMN stored_in TEXT;",
     /* Several hosts: see outbox.c. The rows of every shared table have numbers. */
     "CREATE TABLE share (id INTEGER PRIMARY KEY, role INTEGER NOT NULL, seq INTEGER NOT NULL,"
-    "  cluster TEXT NOT NULL, incarnation TEXT NOT NULL, tag TEXT NOT NULL) STRICT;"
-    "INSERT INTO share VALUES (1, 0, 0, '', '', '');"
+    "  cluster TEXT NOT NULL, incarnation TEXT NOT NULL, incarnation_next TEXT NOT NULL,"
+    "  tag TEXT NOT NULL) STRICT;"
+    "INSERT INTO share VALUES (1, 0, 0, '', '', '', '');"
     /* AUTOINCREMENT: no number comes again, so that what is done is never taken for another one. */
     "CREATE TABLE outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, entry TEXT,"
     "  file_id INTEGER NOT NULL DEFAULT 0) STRICT;"

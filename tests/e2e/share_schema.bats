@@ -357,6 +357,8 @@ model;push by any incarnation;s/or held.incarnation is distinct from p_incarnati
 model;push in any epoch;s/or held.epoch is distinct from p_epoch -- CHECK: epoch//
 model;push after any seq;s/latest is distinct from p_seq then -- CHECK: seq/false then/
 model;merge into nothing;s/if not found then -- CHECK: merge/if false then/
+model;nothing begins anew;s/= 'true' then -- CHECK: begin/= 'false' then/
+model;the role of the leader for two;s/or l.incarnation is not distinct from p_incarnation -- CHECK: leads elsewhere/or true/
 model;merge the wrong way;s/m.data || change_row.data/change_row.data || m.data/
 model;rows in the wrong order;s/order by e.number, r.number/order by e.number desc, r.number desc/
 model;any tag in an entry;s/e.entry ->> 'tag' ~ '^\[0-9a-f\]{32}\$'/true/
@@ -376,11 +378,24 @@ rights;functions for everybody;/^revoke all on all functions/d
 rights;tables for readers;s/^grant select on seedance.cluster/grant select on seedance.mirror to seedance_reader; &/
 rights;a schema for everybody;s/^grant usage on schema/grant create on schema seedance to seedance_reader; &/"
 
+@test "schema: the bytes of a file go with it, and those beyond its last part" {
+    local tag=0123456789abcdef0123456789abcdef
+    push_rows() { as ws0 "select seedance.push('i', (select epoch from seedance.lease), (select coalesce(max(seq), 0) from seedance.change), '[{\"tag\":\"$tag\",\"rows\":[$1]}]')" >/dev/null; }
+    part() { echo "[\"bytes\",$(($1 * 4096 + $2)),{\"file\":$1,\"part\":$2,\"parts\":$3}]"; }
+    as ws0 "select seedance.hello('i', null, 'p', 1, 0, null)" "select seedance.take_lead('i', 0, 0)" >/dev/null
+    push_rows "[\"file\",7,{}],[\"file\",8,{}],$(part 7 0 3),$(part 7 1 3),$(part 7 2 3),$(part 8 0 1),$(part 6 0 1)"
+    is "24576 28672 28673 28674 32768" admin "select string_agg(id::text, ' ' order by id) from seedance.mirror where kind = 'bytes'"
+    push_rows "$(part 7 0 2)"
+    is "24576 28672 28673 32768" admin "select string_agg(id::text, ' ' order by id) from seedance.mirror where kind = 'bytes'"
+    push_rows '["file",7,null]'
+    is "24576 32768" admin "select string_agg(id::text, ' ' order by id) from seedance.mirror where kind = 'bytes'"
+}
+
 @test "schema: each broken copy is caught" {
     local witness name expression copy=$BATS_TEST_TMPDIR/broken.sql
     as admin 'create database broken'
     export PGDATABASE=broken
-    by_model() { model 11 && model 12; }
+    by_model() { model 13 && model 14; }
     by_rights() { reader_is_held && forbidden desk "create table seedance.own (a integer)"; }
     make_schema
     by_model

@@ -429,9 +429,12 @@ static void hello(void)
         hello_refused(&call);
         return;
     }
-    bool is_known =
-        !previous || (stored->is_there && (strcmp(previous, stored->incarnation) == 0 ||
-                                           strcmp(incarnation, stored->incarnation) == 0));
+    bool leads_elsewhere =
+        model.leader == host && strcmp(model.leader_incarnation, incarnation) != 0;
+    bool is_known = !previous
+                        ? !leads_elsewhere
+                        : (stored->is_there && (strcmp(previous, stored->incarnation) == 0 ||
+                                                strcmp(incarnation, stored->incarnation) == 0));
     PGresult *result = call_run(&call, "");
     bool is_led = model.leader >= 0;
     const char *can = version >= 1 ? "t" : "f";
@@ -646,12 +649,16 @@ static void push_entry(struct push *push, FILE *out, int number)
     }
     FILE *stored = must(open_memstream(&push->stored[number], &size));
     int note = random_below(100);
+    bool is_begin = random_is(number == 0 ? 10 : push_may_be_wrong(push) ? 1 : 0);
+    if (is_begin && number == 0)
+        memset(push->mirror, 0, sizeof(push->mirror));
+    push->is_malformed = push->is_malformed || (is_begin && number > 0);
     fprintf(stored, "{");
     if (note < 50)
         fprintf(stored, "\"note\": %d, ", note);
     fprintf(stored, "\"rows\": ");
     push_rows(push, stored, random_below(ROWS_MAX + 1));
-    fprintf(stored, "}");
+    fprintf(stored, "%s}", is_begin ? ", \"begin\": true" : "");
     fclose(stored);
     random_digits(push->tags[number]);
     fprintf(out, "{\"tag\": \"%s\", %s", push->tags[number], push->stored[number] + 1);

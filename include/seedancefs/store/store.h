@@ -343,14 +343,15 @@ enum store_role { STORE_ALONE, STORE_LEADER, STORE_REPLICA };
 struct store_share {
     enum store_role role;
     int64_t seq; /* the last entry of the log that is pushed, or applied; 0: none */
-    char cluster[STORE_UID_SIZE]; /* whose log it is; "": none yet */
-    char incarnation
-        [STORE_UID_SIZE];     /* what the last run of this program was called; "": none yet */
-    char tag[STORE_UID_SIZE]; /* of the entry `seq` */
+    char cluster[STORE_UID_SIZE];     /* whose log it is; "": none yet */
+    char incarnation[STORE_UID_SIZE]; /* of a run of this program that the log knows; "": none */
+    char incarnation_next[STORE_UID_SIZE]; /* of a later one, which it may know; "": none */
+    char tag[STORE_UID_SIZE];              /* of the entry `seq` */
 };
 enum store_role store_role_get(const struct store *store);
 int store_share_get(struct store *store, struct store_share *out) NODISCARD;
-/* A leader with seq 0 also leaves entries of everything that there is. -EEXIST: what has jobs of its own
+/* What becomes a leader, or has a seq of 0 now and had another one before, also leaves entries of
+ * everything that there is, in place of those that wait. -EEXIST: what has jobs of its own
  * does not become a replica. */
 int store_share_set(struct store *store, const struct store_share *share) NODISCARD;
 /* 0, or -EROFS: this is a replica. For what is written beside the database. */

@@ -391,8 +391,7 @@ static void test_replica__what_does_not_fit_is_refused(void **state)
         "{\"rows\":[[\"file\",8,null],[\"job\",\"1\",null]]}",
         /* an attempt of a job that is not there; a name that another one has; a part of no row */
         "{\"rows\":[[\"take_prompt\",55,{\"attempt_id\":55,\"text\":\"x\"}]]}",
-        "{\"rows\":[[\"file\",9,{\"id\":9,\"job_id\":1,\"name\":\"x\",\"mode\":420,\"is_note\":0}]]"
-        "}",
+        "{\"rows\":[[\"file\",9,{\"id\":9,\"job_id\":1,\"name\":\"x\",\"mode\":0,\"is_note\":0}]]}",
         "{\"rows\":[[\"exchange\",77,{\"response\":\"x\"},true]]}",
         "{\"rows\":[[\"attempt\",101,null]]}",
         "{\"rows\":[[\"job\",1,{\"nothing\":1}]]}",

@@ -1,0 +1,214 @@
+/*
+ * The bytes of users' files, which are no rows of the store: parts of a MiB, each a row ["bytes", id, data] of
+ * an entry of its own. On a follower the parts of a larger file are collected beside it, so that nobody reads
+ * half of it; a file of one part is written in one go.
+ *
+ * What is larger than BYTES_PARTS_MAX parts stays on its host. Elsewhere it has no bytes, and opening it fails.
+ */
+#include "share_private.h"
+
+#include "seedancefs/base/base64.h"
+#include "seedancefs/base/file.h"
+#include "seedancefs/base/json.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { NAME_SIZE = 40, ENTRY_MAX = 2 * BYTES_PART + 4096 };
+
+struct bytes_reader {
+    int fd;
+    int64_t file_id;
+    int64_t size;
+    struct timespec time;
+    int64_t parts;
+    int64_t part; /* the next one */
+    char bytes[BYTES_PART];
+};
+
+struct bytes_row {
+    int64_t file_id;
+    int64_t part;
+    int64_t parts;
+    int64_t size;
+    int64_t time_s;
+    int64_t time_ns;
+    const char *base64;
+};
+
+int bytes_reader_new(int files_fd, int64_t file_id, struct bytes_reader **out)
+{
+    char name[NAME_SIZE];
+    struct stat st;
+    (void)snprintf(name, sizeof(name), "%lld", (long long)file_id);
+    CLEANUP_CLOSE int fd = openat(files_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return -errno;
+    struct bytes_reader *reader = calloc(1, sizeof(*reader));
+    if (!reader)
+        return -ENOMEM;
+    int64_t parts = (st.st_size + BYTES_PART - 1) / BYTES_PART;
+    reader->fd = take_fd(&fd);
+    reader->file_id = file_id;
+    reader->size = st.st_size;
+    reader->time = st.st_mtim;
+    reader->parts = st.st_size == 0 ? 1 : parts > BYTES_PARTS_MAX ? 0 : parts;
+    *out = reader;
+    return 0;
+}
+
+struct bytes_reader *bytes_reader_free(struct bytes_reader *reader)
+{
+    if (!reader)
+        return NULL;
+    (void)close(reader->fd);
+    free(reader);
+    return NULL;
+}
+
+int bytes_part_write(struct bytes_reader *reader, const char *tag, struct buf *out)
+{
+    struct json_writer w;
+    CLEANUP(buf_fini) struct buf base64 = {.limit = ENTRY_MAX};
+    bool is_too_large = reader->parts == 0;
+    if (reader->part >= reader->parts && !(is_too_large && reader->part == 0))
+        return 0;
+    ssize_t n = 0;
+    if (!is_too_large) {
+        n = file_read_full(reader->fd, reader->bytes, BYTES_PART, reader->part * BYTES_PART);
+        if (n < 0)
+            return (int)n;
+    }
+    base64_encode(&base64, reader->bytes, (size_t)n);
+    json_writer_init(&w, out, JSON_COMPACT);
+    json_write_object_begin(&w);
+    json_write_member_string(&w, "tag", tag);
+    json_write_key(&w, "rows");
+    json_write_array_begin(&w);
+    json_write_array_begin(&w);
+    json_write_string(&w, "bytes");
+    json_write_int64(&w, reader->file_id * BYTES_ROWS_PER_FILE + reader->part);
+    json_write_object_begin(&w);
+    json_write_member_int64(&w, "file", reader->file_id);
+    json_write_member_int64(&w, "part", reader->part);
+    json_write_member_int64(&w, "parts", reader->parts);
+    json_write_member_int64(&w, "size", reader->size);
+    json_write_member_int64(&w, "time_s", reader->time.tv_sec);
+    json_write_member_int64(&w, "time_ns", reader->time.tv_nsec);
+    json_write_key(&w, "bytes");
+    json_write_text(&w, buf_text(&base64), base64.len);
+    json_write_object_end(&w);
+    json_write_array_end(&w);
+    json_write_array_end(&w);
+    json_write_object_end(&w);
+    reader->part++;
+    int r = base64.error ? base64.error : out->error;
+    return r < 0 ? r : 1;
+}
+
+static int row_read(const struct json *data, struct bytes_row *out)
+{
+    const struct {
+        const char *name;
+        int64_t *value;
+        int64_t max;
+    } numbers[] = {
+        {"file", &out->file_id, STORE_ID_MAX},   {"part", &out->part, BYTES_PARTS_MAX},
+        {"parts", &out->parts, BYTES_PARTS_MAX}, {"size", &out->size, STORE_BYTES_MAX},
+        {"time_s", &out->time_s, INT64_MAX},     {"time_ns", &out->time_ns, 999999999},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(numbers); i++) {
+        if (!json_int64_get(json_member_get(data, numbers[i].name), numbers[i].value) ||
+            *numbers[i].value < 0 || *numbers[i].value > numbers[i].max)
+            return -EPROTO;
+    }
+    out->base64 = json_text_get(json_member_get(data, "bytes"));
+    return out->base64 && (out->part < out->parts || out->part == 0) ? 0 : -EPROTO;
+}
+
+static int part_put(int fd, const struct bytes_row *row)
+{
+    static char bytes[BYTES_PART];
+    int64_t len = base64_decode(row->base64, strlen(row->base64), bytes, sizeof(bytes));
+    if (len < 0 || len > BYTES_PART)
+        return -EPROTO;
+    return file_write_full(fd, bytes, (size_t)len, row->part * BYTES_PART);
+}
+
+static int size_and_times_set(int fd, const struct bytes_row *row)
+{
+    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
+                                      {.tv_sec = row->time_s, .tv_nsec = row->time_ns}};
+    return ftruncate(fd, row->size) < 0 || futimens(fd, times) < 0 ? -errno : 0;
+}
+
+/* Into the file that is there, whose descriptors others may have. Nobody reads in between: what is served
+ * is served by this loop. */
+static int whole_put(int files_fd, const char *name, const struct bytes_row *row)
+{
+    CLEANUP_CLOSE int fd = openat(files_fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return -errno;
+    int r = part_put(fd, row);
+    return r < 0 ? r : size_and_times_set(fd, row);
+}
+
+static int parts_move(int files_fd, const char *name, const char *parts_name, int from,
+                      const struct bytes_row *row)
+{
+    CLEANUP_CLOSE int fd = openat(files_fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return -errno;
+    off_t at = 0;
+    off_t to = 0;
+    while (at < row->size) {
+        ssize_t n = copy_file_range(from, &at, fd, &to, (size_t)(row->size - at), 0);
+        if (n <= 0)
+            return n < 0 ? -errno : -EIO; /* a part is missing */
+    }
+    int r = size_and_times_set(fd, row);
+    /* Proof: made by this function's caller, and all of it is in the file now. */
+    return r < 0 || unlinkat(files_fd, parts_name, 0) == 0 ? r : -errno;
+}
+
+static int document_apply(int files_fd, const struct json *data, int64_t *file_id)
+{
+    struct bytes_row row;
+    char name[NAME_SIZE];
+    char parts_name[NAME_SIZE];
+    *file_id = 0;
+    int r = row_read(data, &row);
+    if (r < 0 || row.parts == 0)
+        return r;
+    (void)snprintf(name, sizeof(name), "%lld", (long long)row.file_id);
+    (void)snprintf(parts_name, sizeof(parts_name), "%lld.part", (long long)row.file_id);
+    if (row.parts == 1) {
+        r = whole_put(files_fd, name, &row);
+    } else {
+        int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | (row.part == 0 ? O_TRUNC : 0);
+        CLEANUP_CLOSE int fd = openat(files_fd, parts_name, flags, 0600);
+        r = fd < 0 ? -errno : part_put(fd, &row);
+        if (r == 0 && row.part + 1 == row.parts)
+            r = parts_move(files_fd, name, parts_name, fd, &row);
+    }
+    if (r == 0 && row.part + 1 == row.parts)
+        *file_id = row.file_id;
+    return r;
+}
+
+int bytes_apply(int files_fd, const char *data, size_t len, int64_t *file_id)
+{
+    static const struct json_limits limits = {
+        .max_bytes = ENTRY_MAX, .max_depth = 4, .max_nodes = 64};
+    struct json_document *document;
+    struct json_error error;
+    int r = json_parse(data, len, &limits, &document, &error);
+    if (r < 0)
+        return r == -ENOMEM ? r : -EPROTO;
+    r = document_apply(files_fd, json_document_root(document), file_id);
+    (void)json_document_free(document);
+    return r;
+}
