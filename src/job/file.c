@@ -431,17 +431,16 @@ static int rename_check(struct job_file *file, struct job *job, const char *name
     return r == -ERR_JSON_INCOMPLETE ? 0 : r;
 }
 
-static int file_order(const struct job_file *a, const struct job_file *b)
+int job_file_order(const struct job_file *a, const struct job_file *b)
 {
     return a->id < b->id ? -1 : a->id > b->id;
 }
 
-/* The store has moved the file; now everything that points to it follows. */
-static void file_move(struct job_file *file, struct job *job, char *name)
+void job_file_move(struct job_file *file, struct job *job, char *name)
 {
     struct job *old_job = file->job;
     DL_DELETE(old_job->detail->files, file);
-    DL_INSERT_INORDER(job->detail->files, file, file_order); /* listings continue after an id */
+    DL_INSERT_INORDER(job->detail->files, file, job_file_order); /* listings continue after an id */
     for (unsigned i = 0; i < file->handles; i++) {
         job_ref(job);
         job_unref(old_job);
@@ -479,7 +478,7 @@ int job_file_rename(struct job_file *file, struct job *job, const char *name,
     }
     if (target)
         job_file_detach(target);
-    file_move(file, job, TAKE_POINTER(copy));
+    job_file_move(file, job, TAKE_POINTER(copy));
     job_quiet_touch(job);
     if (!job_file_is_prompt(file))
         job_copy_check_again(job);

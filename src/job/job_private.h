@@ -32,6 +32,7 @@
  *   names.c        mkdir, rename, rmdir; the directory `assets`
  *   file.c         what the user does with files
  *   file_mode.c    who may read them
+ *   reload.c       follows what somebody else has changed in the store
  *   jobs.c         the life of the collection: created, resumed, stopped, freed
  *   ctl.c          the user's commands
  *   models.c       the service's models, for the layers above
@@ -222,6 +223,8 @@ struct poll_learned;
 void job_poll_learned_get(struct job *job, struct poll_learned *out);
 void job_poll_learn(struct job *job); /* its task has succeeded just now */
 void jobs_poll_kinds_free(struct jobs *jobs);
+/* The store may know more of tasks like this one: it is asked again. */
+void jobs_poll_forget(struct jobs *jobs, const struct store_attempt *attempt);
 
 /* file_store.c */
 /* The name of a file's bytes in JOB_FILES_DIRECTORY. */
@@ -239,6 +242,11 @@ void job_file_free(struct job_file *file);
  * or replaced the file, and the store has removed its row. */
 void job_file_detach(struct job_file *file);
 void job_files_detach(struct job_detail *detail);
+/* The same for a file whose bytes are not this call's to remove. */
+void job_file_leave(struct job_file *file);
+/* Somebody else may have put other bytes in their place: who reads them sees those from now on. What
+ * is being written here stays. */
+void job_file_bytes_again(struct job_file *file);
 /* Opens the bytes with these flags. Returns a descriptor, or -EIO when they are not found. */
 int job_file_bytes_open(const struct job_file *file, int flags) NODISCARD;
 /* Only when the user has removed or replaced the file, or when the caller created the bytes just
@@ -271,6 +279,12 @@ int job_new(struct jobs *jobs, int64_t id, char *name, /* taken on success */
             struct job **out) NODISCARD;
 void job_free(struct job *job);
 void job_detail_drop(struct job *job);
+/* Reads the detail of a job that perhaps stands in no table: it is no job's yet, and
+ * job_detail_adopt() makes it that of one that has none. */
+int job_detail_read(struct job *job, struct job_detail **out) NODISCARD;
+void job_detail_adopt(struct job *job, struct job_detail *detail);
+void job_detail_free(struct job_detail *detail); /* of one that was not adopted; accepts NULL */
+int job_link(struct job *job) NODISCARD;         /* puts it into both tables */
 /* Removes the job from both tables, in which every job is from job_new() on. */
 void job_unlink(struct job *job);
 int job_name_check(const char *name) NODISCARD;                 /* 0: a job may have this name */
@@ -284,6 +298,10 @@ void job_call_cancel(struct job *job); /* of a create that was not sent, or of a
 /* take.c */
 int job_take_new(struct job *job, int64_t attempt_id, struct job_take **out) NODISCARD;
 int job_take_load(void *context, const struct store_take *row) NODISCARD; /* into jobs */
+int job_take_read(void *context, const struct store_take *row) NODISCARD; /* into a job */
+/* What the row says becomes true of the take. */
+void job_take_follow(struct job_take *take, const struct job_take *row);
+struct job_take *job_take_find(const struct job *job, int64_t attempt_id); /* NULL: none */
 /* The take that the job's attempt has made; NULL: it has made none. */
 struct job_take *job_take_of_attempt(const struct job *job);
 int32_t job_take_number_next(const struct job *job);
@@ -559,6 +577,9 @@ int job_cost_update(struct job *job, const struct job_inputs *inputs, struct buf
 int job_media_check(struct job *job) NODISCARD;
 void jobs_media_checks_free(struct jobs *jobs);
 
+/* progress.c */
+int64_t job_start_ms(const struct job *job); /* monotonic: when its task began, by the wall clock */
+
 /* poll.c */
 /* Follows a task that exists: polls in `delay_ms`, or when the plan says (< 0: the task was created
  * just now). */
@@ -638,8 +659,23 @@ int job_inputs_make(struct input_reader *reader, const struct prompt *prompt,
 /* Removes the files that were kept for inputs just now, because the prompt was not accepted. */
 void job_inputs_unkeep(struct jobs *jobs, struct job_inputs *inputs);
 
+/* file.c */
+int job_file_order(const struct job_file *a, const struct job_file *b); /* of a job's files */
+/* The store has moved the file; now everything that points to it follows. Takes the name. */
+void job_file_move(struct job_file *file, struct job *job, char *name);
+
+/* reload.c */
+/* Makes a job of its row, in no table yet. -ERR_STORE_CORRUPT. */
+int job_from_row(struct jobs *jobs, struct store_job *row, struct job **out) NODISCARD;
+/* Puts it into the tables; on failure it is still the caller's. */
+int job_enter(struct job *job) NODISCARD;
+
 /* names.c */
 #define JOB_ASSETS_NAME ".assets"          /* of its row: no job can have this name */
 int job_settle(struct job *job) NODISCARD; /* a provisional job becomes a real one */
+/* It was removed from the store and from the tables: everything else lets go of it. */
+void job_leave(struct job *job);
+/* A provisional job whose name or number another one has. */
+void job_give_way(struct job *job);
 
 #endif

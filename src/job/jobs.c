@@ -11,36 +11,14 @@
 
 static int job_load(void *context, struct store_job *row)
 {
-    struct jobs *jobs = context;
     struct job *job;
-    enum job_state state;
-    int r = job_state_parse(row->state, &state);
-    if (r < 0) {
-        log_error("store.state", "job=%s word=%s", row->name, row->state);
-        return -ERR_STORE_CORRUPT;
-    }
-    bool is_assets = strcmp(row->name, JOB_ASSETS_NAME) == 0;
-    if (!is_assets && job_name_check(row->name) < 0) {
-        log_error("store.name", "id=%lld name=\"%s\"", (long long)row->id, row->name);
-        return -ERR_STORE_CORRUPT;
-    }
-    r = job_new(jobs, row->id, row->name, &job);
+    int r = job_from_row(context, row, &job);
     if (r < 0)
         return r;
-    row->name = NULL;
-    job->is_assets = is_assets;
-    jobs->assets = is_assets ? job : jobs->assets;
-    job->state = state;
-    job->created_ms = row->created_ms;
-    job->updated_ms = row->updated_ms;
-    job->attempt_id = row->attempt_id;
-    bool is_hold_known = row->hold >= JOB_HOLD_NONE && row->hold < JOB_HOLD_COUNT;
-    job->hold = is_hold_known ? (enum job_hold)row->hold : JOB_HOLD_USER;
-    job->has_problem = row->has_problem;
-    job->had_response = row->has_response;
-    if (job_is_following(job))
-        jobs->following++;
-    return 0;
+    r = job_enter(job);
+    if (r < 0)
+        job_free(job);
+    return r;
 }
 
 /* Something has ended, or was written at last: there may be a place or money for a waiting job. */
@@ -117,20 +95,21 @@ const struct jobs_counts *jobs_counts_get(struct jobs *jobs)
     return &jobs->counts;
 }
 
-/* Jobs of these states have their detail all the time. */
-void jobs_waits_get(const struct jobs *jobs, struct jobs_waits *out)
+/* Once the work has been resumed, jobs of these states have their detail all the time. Where others
+ * do it, those that nobody has looked at get it here. */
+void jobs_waits_get(struct jobs *jobs, struct jobs_waits *out)
 {
-    const struct job_detail *detail;
+    struct job *job;
+    struct job_detail *detail;
     *out = (struct jobs_waits){.for_budget = 0};
-    DL_FOREACH (jobs->details, detail) {
-        int64_t *oldest_ms = &out->intent_ms[detail->job->state];
-        int64_t job_ms = detail->attempt.intent_ms;
-        if (job_state_class(detail->job->state) != JOB_CLASS_ACTIVE || detail->job->is_removed)
+    JOBS_FOREACH (jobs, job) {
+        int64_t *oldest_ms = &out->intent_ms[job->state];
+        if (job_state_class(job->state) != JOB_CLASS_ACTIVE || job_detail_get(job, &detail) < 0)
             continue;
+        int64_t job_ms = detail->attempt.intent_ms;
         if (job_ms > 0 && (*oldest_ms == 0 || job_ms < *oldest_ms))
             *oldest_ms = job_ms;
-        out->for_budget +=
-            detail->job->state == JOB_WAITING && job_reason_code_get(detail) == -ERR_BUDGET;
+        out->for_budget += job->state == JOB_WAITING && job_reason_code_get(detail) == -ERR_BUDGET;
     }
 }
 

@@ -242,7 +242,8 @@ static void need_changed(struct job_link *link)
     struct job *job = link->job;
     if (job->are_links_unread) /* its timer reads them; that frees links, also the caller's next */
         return;
-    bool is_unsent = job->state == JOB_WAITING && !job->is_removed;
+    /* Before the start, and where others do the work, nothing is sent. */
+    bool is_unsent = job->state == JOB_WAITING && !job->is_removed && job->jobs->is_started;
     if (is_unsent && need_get(link) != JOB_NEEDS_WAIT)
         job->jobs->look_again(job);
     else
@@ -349,15 +350,16 @@ void job_followers_get(struct job *job, struct job_followers *out)
         DL_FOREACH2 (at->needed_by, link, on_next) {
             struct job *follower = link->job;
             struct job_links *node = links_find(follower);
-            if (follower->state != JOB_WAITING || !follower->detail || !node ||
-                node->visit == visit)
+            struct job_detail *detail;
+            if (follower->state != JOB_WAITING || !node || node->visit == visit ||
+                job_detail_get(follower, &detail) < 0)
                 continue;
             node->visit = visit;
             node->queued = NULL;
             last->queued = node;
             last = node;
             out->count++;
-            out->usd_micros += follower->detail->attempt.estimated_usd_micros;
+            out->usd_micros += detail->attempt.estimated_usd_micros;
         }
     }
 }

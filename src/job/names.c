@@ -272,6 +272,37 @@ static void kept_unlink(struct job *job)
         log_warn("input.left", "job=%s error=%s", job->name, err_name(r));
 }
 
+void job_leave(struct job *job)
+{
+    struct jobs *jobs = job->jobs;
+    struct job_detail *detail = job->detail;
+    if (job_is_following(job))
+        jobs->following--;
+    job->is_removed = true;
+    if (detail)
+        job_unqueue(job);
+    /* A create goes on until its response is written down. Any other call is of no use any more. */
+    if (detail && job->state != JOB_SUBMITTING) {
+        timer_cancel(jobs->settings.timers, &detail->timer);
+        if (detail->call)
+            job_call_cancel(job);
+    }
+    job_refreshes_cancel(job);
+    (void)job_links_read(job); /* it needs nothing any more */
+    job_source_changed(job);
+    jobs->wake(jobs); /* it may have had a place, or held up the queue behind it */
+    media_unwanted(job);
+}
+
+void job_give_way(struct job *job)
+{
+    job_unlink(job);
+    job->is_removed = true;
+    if (job->detail)
+        timer_cancel(job->jobs->settings.timers, &job->detail->timer);
+    job_unref(job_ref(job));
+}
+
 int jobs_remove(struct job *job)
 {
     struct jobs *jobs = job->jobs;
@@ -289,21 +320,7 @@ int jobs_remove(struct job *job)
              job_state_to_text(job->state));
     job_unlink(job);
     jobs->counts.changes++;
-    if (job_is_following(job))
-        jobs->following--;
-    job->is_removed = true;
-    job_unqueue(job);
-    /* A create goes on until its response is written down. Any other call is of no use any more. */
-    if (job->state != JOB_SUBMITTING) {
-        timer_cancel(jobs->settings.timers, &detail->timer);
-        if (detail->call)
-            job_call_cancel(job);
-    }
-    job_refreshes_cancel(job);
-    (void)job_links_read(job); /* it needs nothing any more */
-    job_source_changed(job);
     kept_unlink(job);
-    jobs->wake(jobs); /* it may have had a place, or held up the queue behind it */
-    media_unwanted(job);
+    job_leave(job);
     return 0;
 }

@@ -174,12 +174,7 @@ static void poll_resume(struct job *job)
 
 void job_poll_follow(struct job *job, int64_t delay_ms)
 {
-    const struct store_attempt *attempt = &job->detail->attempt;
-    /* The wall clock may have been set since. Whatever it says, the task is between new and
-     * forgotten. */
-    const int64_t oldest_ms = INT64_C(7) * 86400 * 1000;
-    int64_t age_ms = jobs_wall_ms(job->jobs) - attempt->submitted_ms;
-    job->detail->start_ms = monotonic_ms(job->jobs) - clamp_int64(age_ms, 0, oldest_ms);
+    job->detail->start_ms = job_start_ms(job);
     job->detail->last_seen_active_ms = delay_ms < 0 ? monotonic_ms(job->jobs) : -1;
     job_poll_schedule(job, delay_ms < 0 ? poll_delay_ms(job) : delay_ms);
 }

@@ -44,12 +44,18 @@ static struct poll_kind *kind_load(struct jobs *jobs, const struct store_attempt
     return NULL;
 }
 
+static void key_make(const struct store_attempt *attempt, char out[static KEY_SIZE])
+{
+    memset(out, 0, KEY_SIZE);
+    (void)snprintf(out, KEY_SIZE, "%s %s %lld", attempt->model ? attempt->model : "",
+                   attempt->resolution ? attempt->resolution : "", (long long)attempt->duration_ms);
+}
+
 static struct poll_kind *kind_get(struct jobs *jobs, const struct store_attempt *attempt)
 {
-    char key[KEY_SIZE] = "";
+    char key[KEY_SIZE];
     struct poll_kind *kind;
-    (void)snprintf(key, sizeof(key), "%s %s %lld", attempt->model ? attempt->model : "",
-                   attempt->resolution ? attempt->resolution : "", (long long)attempt->duration_ms);
+    key_make(attempt, key);
     HASH_FIND(by_key, jobs->poll_kinds, key, strlen(key), kind);
     if (kind || HASH_CNT(by_key, jobs->poll_kinds) >= KINDS_MAX)
         return kind;
@@ -82,6 +88,20 @@ void job_poll_learn(struct job *job)
     detail->attempt.generation_ms = took_ms;
     if (kind)
         poll_learned_add(&kind->learned, took_ms);
+}
+
+void jobs_poll_forget(struct jobs *jobs, const struct store_attempt *attempt)
+{
+    struct poll_kind *kind;
+    char key[KEY_SIZE];
+    if (attempt->generation_ms < 0)
+        return;
+    key_make(attempt, key);
+    HASH_FIND(by_key, jobs->poll_kinds, key, strlen(key), kind);
+    if (!kind)
+        return;
+    HASH_DELETE(by_key, jobs->poll_kinds, kind);
+    free(kind);
 }
 
 void jobs_poll_kinds_free(struct jobs *jobs)

@@ -9,11 +9,22 @@
 
 enum { PERMILLE_MAX = 990 }; /* until the job has succeeded */
 
+int64_t job_start_ms(const struct job *job)
+{
+    /* The wall clock may have been set since. Whatever it says, the task is between new and
+     * forgotten. */
+    const int64_t oldest_ms = INT64_C(7) * 86400 * 1000;
+    int64_t age_ms = jobs_wall_ms(job->jobs) - job->detail->attempt.submitted_ms;
+    return clock_monotonic_ms(job->jobs->settings.clock) - clamp_int64(age_ms, 0, oldest_ms);
+}
+
 static void progress_of_running(struct job *job, struct job_progress *out)
 {
     struct job_detail *detail = job->detail;
     struct poll_learned learned;
-    int64_t age_ms = clock_monotonic_ms(job->jobs->settings.clock) - detail->start_ms;
+    /* start_ms is 0 until somebody here follows the task. */
+    int64_t age_ms = clock_monotonic_ms(job->jobs->settings.clock) -
+                     (detail->start_ms ? detail->start_ms : job_start_ms(job));
     if (age_ms < 0)
         age_ms = 0;
     job_poll_learned_get(job, &learned);
@@ -38,8 +49,7 @@ int job_progress_get(struct job *job, struct job_progress *out)
         *out = (struct job_progress){.permille = 1000, .eta_ms = 0};
     else if (job->attempt_id == 0 || job_state_class(job->state) == JOB_CLASS_ACTIVE)
         out->permille = 0;
-    /* start_ms is 0 until the job is resumed at the start of the program. */
-    if (job_is_following(job) && detail->start_ms != 0)
+    if (job_is_following(job))
         progress_of_running(job, out);
     return 0;
 }

@@ -41,8 +41,10 @@ void job_outgoing_drop(struct job_detail *detail)
     detail->outgoing = NULL;
 }
 
-static void detail_free(struct job_detail *detail)
+void job_detail_free(struct job_detail *detail)
 {
+    if (!detail)
+        return;
     struct job_file *file;
     struct job_file *next;
     struct take_row *row;
@@ -76,7 +78,9 @@ void job_detail_drop(struct job *job)
     DL_DELETE(job->jobs->details, detail);
     job->jobs->details_count--;
     job->detail = NULL;
-    detail_free(detail);
+    job->had_response =
+        job->attempt_id && (detail->attempt.http_status != 0 || detail->attempt.task_id);
+    job_detail_free(detail);
 }
 
 void job_free(struct job *job)
@@ -131,7 +135,7 @@ void job_unlink(struct job *job)
     HASH_DELETE(by_name, jobs->by_name, job);
 }
 
-static int job_link(struct job *job)
+int job_link(struct job *job)
 {
     struct jobs *jobs = job->jobs;
     if (jobs->count == jobs->room) {
@@ -265,6 +269,13 @@ size_t jobs_count(const struct jobs *jobs)
     return jobs->count - (jobs->assets != NULL);
 }
 
+/* In a transaction of its own: a host that does not decide refuses it. */
+static int file_row_drop(struct store *store, int64_t id)
+{
+    int r = store_begin(store, STORE_LAZY);
+    return r < 0 ? r : store_end(store, store_file_remove(store, id));
+}
+
 /* A file's bytes are unlinked right after its row is removed, but after a power cut perhaps only
  * the unlinking has reached the disk. Such a row is removed now, if it is proven that the bytes are
  * gone. Otherwise the row stays, and opening the file fails until its bytes are found. */
@@ -275,7 +286,7 @@ static void files_without_bytes_drop(struct job_detail *detail)
     DL_FOREACH_SAFE (detail->files, file, next) {
         if (!job_file_is_gone(file))
             continue;
-        int r = store_file_remove(detail->job->jobs->settings.store, file->id);
+        int r = file_row_drop(detail->job->jobs->settings.store, file->id);
         log_warn("file.gone", "job=%s name=%s result=%s", detail->job->name, file->name,
                  r < 0 ? err_name(r) : "removed");
         if (r < 0)
@@ -367,25 +378,39 @@ static void details_trim(struct jobs *jobs)
     }
 }
 
-static int detail_make(struct job *job)
+int job_detail_read(struct job *job, struct job_detail **out)
 {
-    struct jobs *jobs = job->jobs;
     struct job_detail *detail = calloc(1, sizeof(*detail));
     if (!detail)
         return -ENOMEM;
     detail->job = job;
     int r = detail_load(detail);
-    if (r < 0) {
-        detail_free(detail);
-        return r;
-    }
+    if (r < 0)
+        job_detail_free(detail);
+    else
+        *out = detail;
+    return r;
+}
+
+void job_detail_adopt(struct job *job, struct job_detail *detail)
+{
+    struct jobs *jobs = job->jobs;
+    detail->job = job;
     job->detail = detail;
     DL_PREPEND(jobs->details, detail);
     jobs->details_count++;
     job->references++; /* so that the trimming that makes room for it does not drop it */
     details_trim(jobs);
     job->references--;
-    return 0;
+}
+
+static int detail_make(struct job *job)
+{
+    struct job_detail *detail;
+    int r = job_detail_read(job, &detail);
+    if (r == 0)
+        job_detail_adopt(job, detail);
+    return r;
 }
 
 int job_detail_get(struct job *job, struct job_detail **out)

@@ -41,11 +41,15 @@ bool jobs_attempt_is_stored(const struct jobs *jobs, const struct store_attempt 
 
 int job_take_load(void *context, const struct store_take *row)
 {
-    struct jobs *jobs = context;
-    struct job *job = jobs_get(jobs, row->job_id);
+    struct job *job = jobs_get(context, row->job_id);
+    return job ? job_take_read(job, row) : -ERR_STORE_CORRUPT;
+}
+
+int job_take_read(void *context, const struct store_take *row)
+{
+    struct job *job = context;
+    const struct jobs *jobs = job->jobs;
     struct job_take *take;
-    if (!job)
-        return -ERR_STORE_CORRUPT;
     int r = job_take_new(job, row->id, &take);
     if (r < 0)
         return r;
@@ -64,7 +68,19 @@ int job_take_load(void *context, const struct store_take *row)
     return 0;
 }
 
-static struct job_take *take_find(const struct job *job, int64_t attempt_id)
+void job_take_follow(struct job_take *take, const struct job_take *row)
+{
+    take->number = row->number;
+    take->finished_ms = row->finished_ms;
+    take->video_bytes = row->video_bytes;
+    take->cover_bytes = row->cover_bytes;
+    take->url_expires_ms = row->url_expires_ms;
+    take->hidden = row->hidden;
+    take->readers = row->readers;
+    take->is_stored = row->is_stored;
+}
+
+struct job_take *job_take_find(const struct job *job, int64_t attempt_id)
 {
     struct job_take *take;
     LL_SEARCH_SCALAR(job->takes, take, id, attempt_id);
@@ -80,7 +96,7 @@ struct job_take *job_take_get(const struct job *job, int64_t number)
 
 struct job_take *job_take_of_attempt(const struct job *job)
 {
-    return take_find(job, job->attempt_id);
+    return job_take_find(job, job->attempt_id);
 }
 
 int32_t job_take_number_next(const struct job *job)
@@ -106,7 +122,7 @@ int jobs_take_find(struct jobs *jobs, int64_t attempt_id, struct job_take **out)
     if (r < 0)
         return r;
     const struct job *job = jobs_get(jobs, job_id);
-    struct job_take *take = job ? take_find(job, attempt_id) : NULL;
+    struct job_take *take = job ? job_take_find(job, attempt_id) : NULL;
     if (!take && job && job->sizing && job->sizing->id == attempt_id)
         take = job->sizing;
     *out = take;

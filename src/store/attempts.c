@@ -170,9 +170,9 @@ static bool take_is_sound(const struct store_take *row)
            store_is_within(row->url_expires_ms, -1, 2 * STORE_TIME_MAX_MS);
 }
 
-int store_take_each(struct store *store, store_take_fn *fn, void *context)
+static int takes_read(struct store *store, sqlite3_stmt *statement, store_take_fn *fn,
+                      void *context)
 {
-    CLEANUP_RESET sqlite3_stmt *statement = store_statement(store, SQL_TAKE_EACH);
     int r;
     while ((r = store_step(store, statement)) > 0) {
         struct store_take row = {
@@ -193,6 +193,19 @@ int store_take_each(struct store *store, store_take_fn *fn, void *context)
             return r;
     }
     return r;
+}
+
+int store_take_each(struct store *store, store_take_fn *fn, void *context)
+{
+    CLEANUP_RESET sqlite3_stmt *statement = store_statement(store, SQL_TAKE_EACH);
+    return takes_read(store, statement, fn, context);
+}
+
+int store_job_takes(struct store *store, int64_t job_id, store_take_fn *fn, void *context)
+{
+    CLEANUP_RESET sqlite3_stmt *statement =
+        store_query(store, SQL_JOB_TAKES, VALUES(AS_INTEGER(job_id)));
+    return takes_read(store, statement, fn, context);
 }
 
 int store_removed_each(struct store *store, int64_t after_ms, int64_t until_ms,

@@ -54,23 +54,46 @@ static bool job_is_sound(const struct store_job *row)
            store_is_within(row->attempt_id, 0, STORE_ID_MAX);
 }
 
+/* *row belongs to the caller, also on failure. */
+static int job_read(sqlite3_stmt *statement, struct store_job *row)
+{
+    *row = (struct store_job){
+        .id = sqlite3_column_int64(statement, 0),
+        .created_ms = sqlite3_column_int64(statement, 4),
+        .updated_ms = sqlite3_column_int64(statement, 5),
+        .attempt_id = sqlite3_column_int64(statement, 6),
+        .has_problem = sqlite3_column_int(statement, 3) != 0,
+        .has_response = sqlite3_column_int(statement, 7) != 0,
+        .hold = sqlite3_column_int64(statement, 8),
+    };
+    int r = job_is_sound(row) ? 0 : -ERR_STORE_CORRUPT;
+    row->name = store_column_text(statement, 1, &r);
+    row->state = store_column_text(statement, 2, &r);
+    return r;
+}
+
+int store_job_get(struct store *store, int64_t id, struct store_job *out)
+{
+    CLEANUP_RESET sqlite3_stmt *statement = store_query(store, SQL_JOB_GET, VALUES(AS_INTEGER(id)));
+    struct store_job row;
+    int r = store_step(store, statement);
+    if (r <= 0)
+        return r < 0 ? r : -ENOENT;
+    r = job_read(statement, &row);
+    if (r < 0)
+        store_job_fini(&row);
+    else
+        *out = row;
+    return r;
+}
+
 int store_job_each(struct store *store, store_job_fn *fn, void *context)
 {
     CLEANUP_RESET sqlite3_stmt *statement = store_statement(store, SQL_JOB_EACH);
     int r;
     while ((r = store_step(store, statement)) > 0) {
-        struct store_job row = {
-            .id = sqlite3_column_int64(statement, 0),
-            .created_ms = sqlite3_column_int64(statement, 4),
-            .updated_ms = sqlite3_column_int64(statement, 5),
-            .attempt_id = sqlite3_column_int64(statement, 6),
-            .has_problem = sqlite3_column_int(statement, 3) != 0,
-            .has_response = sqlite3_column_int(statement, 7) != 0,
-            .hold = sqlite3_column_int64(statement, 8),
-        };
-        r = job_is_sound(&row) ? 0 : -ERR_STORE_CORRUPT;
-        row.name = store_column_text(statement, 1, &r);
-        row.state = store_column_text(statement, 2, &r);
+        struct store_job row;
+        r = job_read(statement, &row);
         if (r == 0)
             r = fn(context, &row);
         store_job_fini(&row);

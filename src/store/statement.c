@@ -20,6 +20,16 @@
     "attempt_id, number, form, media, body_offset, job_id, take_id, kept_id, length_ms, is_seen, " \
     "field, path"
 
+/* Without the text of the problem. */
+#define JOB_SELECT                                                                                 \
+    "SELECT job.id, name, state, problem IS NOT NULL, created_ms, updated_ms, attempt_id, "        \
+    "ifnull(http_status, 0) <> 0 OR task_id IS NOT NULL, hold FROM job "                           \
+    "LEFT JOIN attempt ON attempt.id = attempt_id "
+#define TAKE_SELECT                                                                                \
+    "SELECT attempt.id, job_id, take, take_hidden, finished_ms, video_bytes, cover_bytes, "        \
+    "CASE WHEN video_url IS NULL THEN -1 ELSE url_expires_ms END, picked_id = attempt.id, "        \
+    "take_readers, stored_in FROM attempt JOIN job ON job.id = job_id "
+
 static const char *const store_sql[SQL_COUNT] = {
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
     [SQL_COMMIT] = "COMMIT",
@@ -44,11 +54,8 @@ static const char *const store_sql[SQL_COUNT] = {
     [SQL_JOB_REMOVE] = "UPDATE job SET removed_name = name, name = NULL, removed_ms = ?2 "
                        "WHERE id = ?1",
     /* Leaves out the text of the problem, which is read on demand. */
-    [SQL_JOB_EACH] = "SELECT job.id, name, state, problem IS NOT NULL, created_ms, updated_ms, "
-                     "attempt_id, "
-                     "ifnull(http_status, 0) <> 0 OR task_id IS NOT NULL, hold FROM job "
-                     "LEFT JOIN attempt ON attempt.id = attempt_id "
-                     "WHERE name IS NOT NULL ORDER BY job.id",
+    [SQL_JOB_EACH] = JOB_SELECT "WHERE name IS NOT NULL ORDER BY job.id",
+    [SQL_JOB_GET] = JOB_SELECT "WHERE job.id = ?1",
     [SQL_JOB_PROBLEM] = "SELECT problem, problem_code, problem_field, problem_line, "
                         "problem_column FROM job WHERE id = ?1",
     /* Within the transaction that gives the job its new name. No job can have such a name. */
@@ -76,11 +83,8 @@ static const char *const store_sql[SQL_COUNT] = {
     [SQL_PROMPT_COPY] = "INSERT INTO take_prompt SELECT ?1, text FROM take_prompt "
                         "WHERE attempt_id = ?2",
     [SQL_ATTEMPT_MOVE] = "UPDATE attempt SET job_id = ?2, number = ?3, take = ?4 WHERE id = ?1",
-    [SQL_TAKE_EACH] =
-        "SELECT attempt.id, job_id, take, take_hidden, finished_ms, video_bytes, "
-        "cover_bytes, CASE WHEN video_url IS NULL THEN -1 ELSE url_expires_ms END, "
-        "picked_id = attempt.id, take_readers, stored_in FROM attempt JOIN job ON job.id = job_id "
-        "WHERE take > 0 AND name IS NOT NULL ORDER BY job_id, take",
+    [SQL_TAKE_EACH] = TAKE_SELECT "WHERE take > 0 AND name IS NOT NULL ORDER BY job_id, take",
+    [SQL_JOB_TAKES] = TAKE_SELECT "WHERE job_id = ?1 AND take > 0 ORDER BY take",
     [SQL_REMOVED_EACH] =
         "SELECT attempt.id, removed_ms FROM job CROSS JOIN attempt ON attempt.job_id = job.id "
         "WHERE name IS NULL AND removed_ms > ?1 AND removed_ms <= ?2 AND take > 0 "

@@ -42,13 +42,9 @@ static const char *const names_moved[] = {"status", "status.json", "progress", "
 static const char *const names_same[] = {"status.json", "log", NULL};
 static const char *const names_fetched[] = {"status.json", "progress", NULL};
 
-/* While the attempt is not in memory, it cannot have changed. */
 static bool has_response(const struct job *job)
 {
-    if (job->detail)
-        return generated_has_response(job, job->detail);
-    return job->event_mark & MARK_KNOWN ? (job->event_mark & MARK_RESPONSE) != 0
-                                        : job->had_response;
+    return job->detail ? generated_has_response(job, job->detail) : job->had_response;
 }
 
 static bool has_url(const struct tree *tree, const struct job *job)

@@ -117,7 +117,7 @@ struct job {
      * stored yet. */
     enum job_hold hold;
     bool has_problem : 1;
-    bool had_response : 1;   /* its attempt, before the program started */
+    bool had_response : 1;   /* its attempt, when that was in memory last, or read with the job */
     bool is_provisional : 1; /* looked up by a path that is about to create something below it */
     bool is_removed : 1;
     bool is_assets : 1;        /* no job: see jobs_assets() */

@@ -25,6 +25,9 @@ struct tools;
 /* The pictures of a video that are files. */
 enum job_frame { JOB_FIRST_FRAME, JOB_LAST_FRAME };
 
+/* What somebody else did to a user's file. */
+enum job_file_change { JOB_FILE_MADE, JOB_FILE_WRITTEN, JOB_FILE_GONE };
+
 /* Any hook may be NULL. */
 struct job_hooks {
     void *context;
@@ -35,6 +38,15 @@ struct job_hooks {
     void (*on_video)(void *context, struct job_take *take);
     /* The result of jobs_url_refresh(): 0 and new URLs in the attempt, or why there are none. */
     void (*on_url)(void *context, struct job_take *take, int result);
+    /* Somebody else did it, and not by a request to this mount: see jobs_reload(). on_change follows
+     * the first two. The job that was removed is not found any more. */
+    void (*on_made)(void *context, struct job *job);
+    void (*on_renamed)(void *context, struct job *job, const char *old_name);
+    void (*on_removed)(void *context, struct job *job);
+    /* The same for a user's file of a job whose detail is loaded; of others nobody knows which files
+     * they had. */
+    void (*on_file)(void *context, const struct job *job, const char *name,
+                    enum job_file_change change);
     /* The job is being removed: the media of this attempt are not wanted any more. */
     void (*on_media_unwanted)(void *context, int64_t attempt_id);
     /* The commands `fetch` and `evict`. On failure *why is a sentence. */
@@ -146,6 +158,17 @@ struct job_take *jobs_take_get(struct jobs *jobs, int64_t attempt_id);
 int jobs_take_find(struct jobs *jobs, int64_t attempt_id, struct job_take **out) NODISCARD;
 struct job *jobs_get_by_file(struct jobs *jobs, int64_t file_id);
 
+/*
+ * These rows of jobs, and what belongs to them (attempts, files, inputs, takes), were changed in the
+ * store by somebody else: what is in memory becomes what is there. For a host that does not decide:
+ * what this one has not been able to write is forgotten. If a file or a take went from one job to
+ * another, both are listed. Objects that others may point to stay the same ones.
+ * A job that could not be followed stays as it was, and the result is the first such error: to be
+ * called again with the same ids, which is harmless. -EBUSY: something is being asked of the service
+ * for a job.
+ */
+int jobs_reload(struct jobs *jobs, const int64_t *ids, size_t count) NODISCARD;
+
 /* What happened since the program started. */
 struct jobs_counts {
     uint64_t changes; /* what was written into the store of attempts and jobs */
@@ -169,7 +192,7 @@ struct jobs_waits {
     int64_t intent_ms[JOB_STATE_COUNT];
     unsigned for_budget; /* jobs whose requests the budget does not allow */
 };
-void jobs_waits_get(const struct jobs *jobs, struct jobs_waits *out);
+void jobs_waits_get(struct jobs *jobs, struct jobs_waits *out);
 
 /* The job with the smallest id above `id`; NULL after the last one. Ids are never used again, so
  * that a directory can be listed while jobs are made and removed. */

@@ -198,6 +198,9 @@ int store_job_save(struct store *store, const struct store_job *row) NODISCARD;
 int store_job_remove(struct store *store, int64_t id, int64_t now_ms) NODISCARD;
 typedef int store_job_fn(void *context, struct store_job *row); /* takes what it wants; < 0 ends */
 int store_job_each(struct store *store, store_job_fn *fn, void *context) NODISCARD;
+/* One of them, as store_job_each() brings it, for store_job_fini(); its name is NULL when the job was
+ * removed. -ENOENT: there never was one with this id. */
+int store_job_get(struct store *store, int64_t id, struct store_job *out) NODISCARD;
 int store_job_problem_get(struct store *store, int64_t id, struct store_problem *out) NODISCARD;
 void store_problem_fini(struct store_problem *problem);
 
@@ -216,6 +219,9 @@ int store_attempt_number_next(struct store *store, int64_t job_id, int64_t *out)
 /* In the order of jobs and numbers; not of removed jobs. */
 typedef int store_take_fn(void *context, const struct store_take *row); /* < 0 ends */
 int store_take_each(struct store *store, store_take_fn *fn, void *context) NODISCARD;
+/* Those of one job, also of a removed one. */
+int store_job_takes(struct store *store, int64_t job_id, store_take_fn *fn,
+                    void *context) NODISCARD;
 /* The takes of jobs that were removed after `after_ms`, and at `until_ms` at the latest (wall time),
  * in that order, until `fn` returns false. It must not change the store. */
 typedef bool store_removed_fn(void *context, int64_t attempt_id, int64_t removed_ms);
