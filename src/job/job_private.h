@@ -32,6 +32,7 @@
  *   names.c        mkdir, rename, rmdir; the directory `assets`
  *   file.c         what the user does with files
  *   file_mode.c    who may read them
+ *   follow.c       a job becomes what its rows are
  *   reload.c       follows what somebody else has changed in the store
  *   jobs.c         the life of the collection: created, resumed, stopped, freed
  *   ctl.c          the user's commands
@@ -664,11 +665,20 @@ int job_file_order(const struct job_file *a, const struct job_file *b); /* of a 
 /* The store has moved the file; now everything that points to it follows. Takes the name. */
 void job_file_move(struct job_file *file, struct job *job, char *name);
 
-/* reload.c */
+/* follow.c */
 /* Makes a job of its row, in no table yet. -ERR_STORE_CORRUPT. */
 int job_from_row(struct jobs *jobs, struct store_job *row, struct job **out) NODISCARD;
 /* Puts it into the tables; on failure it is still the caller's. */
 int job_enter(struct job *job) NODISCARD;
+/* The job becomes what `row` is, a job of job_from_row() that has its takes, but for its name and its
+ * detail. True when the media of a take may be had by another address. */
+bool job_follow(struct job *job, struct job *row) NODISCARD;
+/* The same for its detail, which is taken, and for the files that it has now: also those that were
+ * another job's. */
+void job_detail_follow(struct job *job, struct job_detail *row);
+/* Then for the files that it does not have any more, as far as that is certain. After a failure
+ * *result, if that was 0, is why. */
+void job_files_let_go(const struct job *job, int *result, bool is_told);
 
 /* names.c */
 #define JOB_ASSETS_NAME ".assets"          /* of its row: no job can have this name */
