@@ -503,7 +503,8 @@ static void on_emit(void *context, const char *path, enum tree_event kind)
         return;
     const char *name = path ? tree_path_split(daemon->tree, path, &parent) : NULL;
     session_emitter_set(daemon->session, emitter_pid(daemon->emitter));
-    session_raising_set(daemon->session, parent, name, kind == TREE_EVENT_GONE);
+    session_raising_set(daemon->session, parent, name,
+                        kind == TREE_EVENT_GONE || kind == TREE_EVENT_DIRECTORY_GONE);
 }
 
 /*

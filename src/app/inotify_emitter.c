@@ -97,6 +97,9 @@ static void child_raise(int root, enum tree_event kind, const char *path)
         /* Proof: root_open() has found this mount, and fuse/ removes nothing for this process. */
         (void)unlinkat(root, path, 0);
         break;
+    case TREE_EVENT_DIRECTORY_GONE: /* the same */
+        (void)unlinkat(root, path, AT_REMOVEDIR);
+        break;
     }
 }
 

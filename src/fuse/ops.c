@@ -109,7 +109,9 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_s
     };
     struct tree_entry entry;
     int r = 0;
-    if (change.has_size && fi) { /* ftruncate(2): the handle's right counts */
+    if (is_emitter(req)) { /* it sets a time, which is another one than that of a user's file */
+        change = (struct tree_change){.has_times = false};
+    } else if (change.has_size && fi) { /* ftruncate(2): the handle's right counts */
         r = tree_truncate(handle_of(fi), change.size);
         change.has_size = false;
     } else if (change.has_size) {
@@ -142,7 +144,9 @@ static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-    reply_error(req, "rmdir", tree_rmdir(tree_of(req), parent, name, CALLER(req)));
+    /* The same. */
+    int r = is_emitter(req) ? 0 : tree_rmdir(tree_of(req), parent, name, CALLER(req));
+    reply_error(req, "rmdir", r);
 }
 
 static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,

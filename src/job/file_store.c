@@ -364,17 +364,17 @@ void job_file_leave(struct job_file *file)
     }
 }
 
-void job_file_bytes_again(struct job_file *file)
+bool job_file_bytes_again(struct job_file *file)
 {
     struct stat now;
     struct stat held;
     file->is_searched = false;
     if (file->fd < 0 || file->draft.writers > 0)
-        return;
+        return false;
     CLEANUP_CLOSE int fd = job_file_bytes_open(file, O_RDWR);
-    if (fd >= 0 && fstat(fd, &now) == 0 && fstat(file->fd, &held) == 0 &&
-        (now.st_dev != held.st_dev || now.st_ino != held.st_ino))
-        (void)dup3(fd, file->fd, O_CLOEXEC); /* if it fails, they are read as they were */
+    return fd >= 0 && fstat(fd, &now) == 0 && fstat(file->fd, &held) == 0 &&
+           (now.st_dev != held.st_dev || now.st_ino != held.st_ino) &&
+           dup3(fd, file->fd, O_CLOEXEC) >= 0; /* if it fails, they are read as they were */
 }
 
 void job_files_detach(struct job_detail *detail)

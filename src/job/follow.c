@@ -197,11 +197,12 @@ static void file_follow(struct job *job, struct job_file *row, bool is_told)
         file_tell(file->job, file->name, JOB_FILE_GONE);
         job_file_move(file, job, TAKE_POINTER(row->name));
     }
-    file_tell(job, file->name, is_moved ? JOB_FILE_MADE : JOB_FILE_WRITTEN);
     file->is_unlinked = false;
     file->mode = row->mode;
     file->is_note = row->is_note;
-    job_file_bytes_again(file);
+    bool has_other_bytes = job_file_bytes_again(file);
+    if (is_moved || has_other_bytes)
+        file_tell(job, file->name, is_moved ? JOB_FILE_MADE : JOB_FILE_WRITTEN);
     job_file_free(row);
 }
 

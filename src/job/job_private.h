@@ -245,9 +245,9 @@ void job_file_detach(struct job_file *file);
 void job_files_detach(struct job_detail *detail);
 /* The same for a file whose bytes are not this call's to remove. */
 void job_file_leave(struct job_file *file);
-/* Somebody else may have put other bytes in their place: who reads them sees those from now on. What
- * is being written here stays. */
-void job_file_bytes_again(struct job_file *file);
+/* Somebody else may have put other bytes in their place: who reads them sees those from now on, and
+ * the result is true. What is being written here stays. */
+bool job_file_bytes_again(struct job_file *file);
 /* Opens the bytes with these flags. Returns a descriptor, or -EIO when they are not found. */
 int job_file_bytes_open(const struct job_file *file, int flags) NODISCARD;
 /* Only when the user has removed or replaced the file, or when the caller created the bytes just

@@ -247,6 +247,28 @@ void change_event_job_renamed(struct tree *tree, struct job *job, const char *ol
     emit_root(tree, true);
 }
 
+void change_event_directory_gone(const struct tree *tree, const char *name)
+{
+    emit(tree, TREE_EVENT_DIRECTORY_GONE, "jobs/%s", name);
+}
+
+void change_event_directory_made_elsewhere(const struct tree *tree, const struct job *job)
+{
+    emit(tree, TREE_EVENT_DIRECTORY, "jobs/%s", job->name);
+}
+
+void change_event_file(const struct tree *tree, const struct job *job, const char *name,
+                       enum job_file_change change)
+{
+    static const enum tree_event kinds[] = {[JOB_FILE_MADE] = TREE_EVENT_FILE,
+                                            [JOB_FILE_WRITTEN] = TREE_EVENT_CONTENT,
+                                            [JOB_FILE_GONE] = TREE_EVENT_GONE};
+    if (job->is_assets)
+        emit(tree, kinds[change], ASSETS_NAME "/%s", name);
+    else
+        emit(tree, kinds[change], "jobs/%s/%s", job->name, name);
+}
+
 void change_event_directory_implied(struct job *job)
 {
     if (!job->event_mark)

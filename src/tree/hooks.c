@@ -46,6 +46,41 @@ static void on_change(void *context, struct job *job)
     watch_changed(tree, job);
 }
 
+static void on_made(void *context, struct job *job)
+{
+    if (tree_of(context))
+        change_event_directory_implied(job); /* on_change tells of it */
+}
+
+static void on_renamed(void *context, struct job *job, const char *old_name)
+{
+    struct tree *tree = tree_of(context);
+    if (!tree)
+        return;
+    change_event_directory_gone(tree, old_name);
+    change_event_directory_made_elsewhere(tree, job);
+    job_was_renamed(tree, job, old_name);
+}
+
+static void on_removed(void *context, struct job *job)
+{
+    struct tree *tree = tree_of(context);
+    if (!tree || job->is_assets)
+        return;
+    job_was_removed(tree, job);
+    change_event_directory_gone(tree, job->name);
+}
+
+static void on_file(void *context, const struct job *job, const char *name,
+                    enum job_file_change change)
+{
+    struct tree *tree = tree_of(context);
+    if (!tree)
+        return;
+    index_changed(tree); /* if it is a prompt, its mode says who may see its words */
+    change_event_file(tree, job, name, change);
+}
+
 static void on_video(void *context, struct job_take *take)
 {
     struct tree *tree = tree_of(context);
@@ -315,6 +350,10 @@ void tree_job_hooks_fill(struct tree **slot, struct job_hooks *hooks)
 {
     hooks->context = slot;
     hooks->on_change = on_change;
+    hooks->on_made = on_made;
+    hooks->on_renamed = on_renamed;
+    hooks->on_removed = on_removed;
+    hooks->on_file = on_file;
     hooks->on_video = on_video;
     hooks->on_url = on_url;
     hooks->on_media_unwanted = on_media_unwanted;

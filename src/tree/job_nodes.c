@@ -105,8 +105,9 @@ static int jobs_mkdir(struct tree *tree, const struct node *directory UNUSED, co
     return r;
 }
 
-const struct node_ops jobs_ops = {DIRECTORY_OPS, .changed_ms = jobs_changed_ms,
-                                  .lookup = jobs_lookup, .next = jobs_step, .mkdir = jobs_mkdir};
+const struct node_ops jobs_ops = {
+    DIRECTORY_OPS,         .gone_type = S_IFDIR, .changed_ms = jobs_changed_ms,
+    .lookup = jobs_lookup, .next = jobs_step,    .mkdir = jobs_mkdir};
 
 static int job_get(struct tree *tree, struct node *node)
 {
@@ -267,19 +268,30 @@ static bool job_has_files(struct job *job)
     return false;
 }
 
+void job_was_removed(struct tree *tree, struct job *job)
+{
+    names_changed(tree);
+    views_job_gone(tree, job);
+    change_event_job_gone(tree, job);
+    watch_changed(tree, job);
+}
+
+void job_was_renamed(struct tree *tree, struct job *job, const char *old_name)
+{
+    names_changed(tree);
+    views_name_changed(tree, job);
+    change_event_job_renamed(tree, job, old_name);
+}
+
 static int job_rmdir(struct tree *tree, const struct node *node)
 {
     if (job_has_files(node->job))
         return -ENOTEMPTY;
     CLEANUP(job_drop) struct job *job = job_ref(node->job);
     int r = jobs_remove(job);
-    if (r < 0)
-        return r;
-    names_changed(tree);
-    views_job_gone(tree, job);
-    change_event_job_gone(tree, job);
-    watch_changed(tree, job);
-    return 0;
+    if (r == 0)
+        job_was_removed(tree, job);
+    return r;
 }
 
 static int job_rename(struct tree *tree, const struct node *node, const struct node *directory,
@@ -294,22 +306,18 @@ static int job_rename(struct tree *tree, const struct node *node, const struct n
     int r = jobs_rename(node->job, name, (flags & RENAME_NOREPLACE) == 0);
     if (r < 0)
         return r;
-    names_changed(tree);
-    views_name_changed(tree, node->job);
-    if (target) {
-        views_job_gone(tree, target);
-        change_event_job_gone(tree, target);
-    }
-    change_event_job_renamed(tree, node->job, old_name);
-    watch_changed(tree, target);
+    if (target)
+        job_was_removed(tree, target);
+    job_was_renamed(tree, node->job, old_name);
+    watch_changed(tree, NULL); /* `events` */
     return 0;
 }
 
 const struct node_ops job_ops = {
-    DIRECTORY_OPS,        .parent = NODE_JOBS,  .attr_s = KEEP_SHORT_S, .has_xattrs = true,
-    .gone_type = S_IFREG, .get = job_get,       .getattr = job_getattr, .rmdir = job_rmdir,
-    .rename = job_rename, .lookup = job_lookup, .next = job_next,       .mkdir = job_mkdir,
-    .create = job_create};
+    DIRECTORY_OPS,      .parent = NODE_JOBS,  .attr_s = KEEP_SHORT_S, .has_xattrs = true,
+    .is_users = true,   .gone_type = S_IFREG, .get = job_get,         .getattr = job_getattr,
+    .rmdir = job_rmdir, .rename = job_rename, .lookup = job_lookup,   .next = job_next,
+    .mkdir = job_mkdir, .create = job_create};
 
 static int generated_get(struct tree *tree, struct node *node)
 {
@@ -437,6 +445,7 @@ const struct node_ops file_ops = {.mode = S_IFREG,
                                   .parent = NODE_JOB,
                                   .entry_s = KEEP_LONG_S,
                                   .attr_s = KEEP_SHORT_S,
+                                  .is_users = true,
                                   .reader = &file_handles,
                                   .get = file_get,
                                   .permissions = file_permissions,
@@ -471,5 +480,6 @@ static int assets_create(struct tree *tree, const struct node *directory UNUSED,
     return r < 0 ? r : file_create(assets, name, mode, flags, out);
 }
 
-const struct node_ops assets_ops = {DIRECTORY_OPS, .attr_s = KEEP_SHORT_S, .lookup = assets_lookup,
-                                    .next = assets_next, .create = assets_create};
+const struct node_ops assets_ops = {DIRECTORY_OPS,        .attr_s = KEEP_SHORT_S,
+                                    .gone_type = S_IFREG, .lookup = assets_lookup,
+                                    .next = assets_next,  .create = assets_create};

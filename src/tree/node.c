@@ -5,7 +5,8 @@
  * The kernel may keep what changes only through the mount: names, and the attributes of finished
  * videos. The program never tells the kernel that something has changed, because it might wait for
  * a request to which it has to reply itself. So the kernel does not keep what changes by itself,
- * such as a status, or whether `error` is there.
+ * such as a status, or whether `error` is there. Where others change the tree as well, it keeps nothing
+ * of what users make (is_changed_elsewhere).
  */
 #include "tree_private.h"
 
@@ -73,6 +74,8 @@ static int entry_fill(struct tree *tree, const struct node *node, int64_t size,
     *out = (struct tree_entry){.entry_s = ops->entry_s, .attr_s = ops->attr_s};
     stat_fill(tree, &out->st, (ops->mode & S_IFMT) | permissions(tree, node), size, changed_ms);
     int r = ops->getattr ? ops->getattr(tree, node, out) : 0;
+    if (ops->is_users && tree->settings.is_changed_elsewhere)
+        out->entry_s = out->attr_s = 0;
     if (is_for_group_alone(tree)) /* each caller has to come by, not only the first one */
         out->entry_s = 0;
     out->st.st_ino = node_ino(node->kind, node->id);
@@ -114,8 +117,15 @@ int node_entry_quick(struct tree *tree, const struct node *node, struct tree_ent
 void node_ghost_entry(const struct tree *tree, mode_t type, struct tree_entry *out)
 {
     *out = (struct tree_entry){0};
-    stat_fill(tree, &out->st, type | (S_ISLNK(type) ? 0777 : 0444), 0, tree->born_ms);
-    out->st.st_ino = node_ino(NODE_NONE, S_ISLNK(type) ? 1 : 2);
+    static const struct {
+        mode_t type;
+        mode_t bits;
+    } types[] = {{S_IFLNK, 0777}, {S_IFREG, 0444}, {S_IFDIR, 0755}};
+    size_t i = 0;
+    while (types[i].type != type)
+        i++;
+    stat_fill(tree, &out->st, type | types[i].bits, 0, tree->born_ms);
+    out->st.st_ino = node_ino(NODE_NONE, (int64_t)i + 1);
 }
 
 int node_find(struct tree *tree, const struct node *parent, const char *name, struct node *out)

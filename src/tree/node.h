@@ -85,6 +85,7 @@ struct node_ops {
     bool is_direct;        /* never read through the page cache, because the length may change */
     bool is_size_slow;     /* only a walk through all jobs finds the size */
     bool has_xattrs;
+    bool is_users;    /* users make it, name it and remove it */
     bool is_view;     /* a directory whose names come and go by themselves, and cannot be changed */
     bool is_made;     /* a file that the program makes: only who copies a job writes it */
     mode_t gone_type; /* of a directory: the type of the names that go by themselves; 0: none do */

@@ -208,6 +208,16 @@ void change_event_directory_implied(struct job *job);
 /* mkdir(2) has made it, and the kernel tells of that. */
 void change_event_directory_made(struct job *job);
 
+/* Somebody else did this, and the kernel does not know. */
+void change_event_directory_gone(const struct tree *tree, const char *name);
+void change_event_directory_made_elsewhere(const struct tree *tree, const struct job *job);
+void change_event_file(const struct tree *tree, const struct job *job, const char *name,
+                       enum job_file_change change);
+
+/* job_nodes.c: what follows elsewhere in the tree. */
+void job_was_removed(struct tree *tree, struct job *job);
+void job_was_renamed(struct tree *tree, struct job *job, const char *old_name);
+
 /* watch.c */
 /* The job has changed, or was removed: the pointer is only compared. NULL: the job no longer
  * exists. */

@@ -44,7 +44,7 @@ struct job_hooks {
     void (*on_renamed)(void *context, struct job *job, const char *old_name);
     void (*on_removed)(void *context, struct job *job);
     /* The same for a user's file of a job whose detail is loaded; of others nobody knows which files
-     * they had. */
+     * they had. That it was written is told of an open one, if its bytes were exchanged. */
     void (*on_file)(void *context, const struct job *job, const char *name,
                     enum job_file_change change);
     /* The job is being removed: the media of this attempt are not wanted any more. */

@@ -39,6 +39,7 @@ enum tree_event {
     TREE_EVENT_LINK,      /* a symbolic link has appeared */
     TREE_EVENT_DIRECTORY, /* a directory has appeared */
     TREE_EVENT_GONE,      /* a file or a symbolic link has disappeared */
+    TREE_EVENT_DIRECTORY_GONE,
 };
 
 struct tree_settings {
@@ -56,6 +57,9 @@ struct tree_settings {
     enum tree_archive archive;
     bool is_shared;     /* others than the owner may look at the mount: allow_other */
     const gid_t *group; /* its members may do what the owner may; lent; NULL: there is none */
+    /* Jobs and users' files are changed by others, too, and not by requests to this mount: see
+     * jobs_reload(). The kernel keeps neither their names nor their attributes. */
+    bool is_changed_elsewhere;
     void *event_context;
     void (*on_tree_event)(void *context, enum tree_event kind, const char *path); /* NULL: nobody */
 };
