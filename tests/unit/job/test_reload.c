@@ -605,21 +605,49 @@ static void follower_look(struct pair *p)
     }
 }
 
-/* What cannot be followed stays as it was; whatever becomes of it, the next call puts it right. */
-static void reload_without_memory(struct pair *p)
+/* Ends what SQLite does, once or from then on, as an error of the disk would. */
+struct reading {
+    unsigned left;
+    bool is_lasting;
+};
+
+static int reading_fails(void *context)
 {
+    struct reading *reading = context;
+    if (reading->left > 0)
+        return --reading->left == 0;
+    return reading->is_lasting;
+}
+
+/* What cannot be followed stays as it was; whatever becomes of it, the next call puts it right. */
+static void reload_with_errors(struct pair *p)
+{
+    struct reading reading = {.left = 1 + pick(p, 40u << pick(p, 8)), .is_lasting = pick(p, 2)};
+    bool is_memory = pick(p, 2);
     control.count = control.failures = 0;
     control.fail_at = 1 + pick(p, 100);
     control.is_lasting = pick(p, 2);
-    control.kind = FAILING_MEMORY;
+    if (is_memory)
+        control.kind = FAILING_MEMORY;
+    else
+        sqlite3_progress_handler(p->w.store->db, 1, reading_fails, &reading);
     int r = jobs_reload(p->follower.jobs, p->ids, p->count);
     control.kind = FAILING_NOTHING;
-    assert_true(r == 0 || r == -ENOMEM);
+    sqlite3_progress_handler(p->w.store->db, 0, NULL, NULL);
+    assert_true(r == 0 || r == (is_memory ? -ENOMEM : -EIO));
     struct job *job;
     JOBS_FOREACH (p->follower.jobs, job) {
         job_check(job);
         assert_ptr_equal(jobs_find_any(p->follower.jobs, job->name), job);
     }
+    for (size_t i = 0; i < OPEN_MAX; i++) {
+        const struct job_file *file = p->opened[i].file;
+        int64_t job_id;
+        if (file && store_file_job_get(p->w.store, file->id, &job_id) == 0)
+            assert_false(file->is_unlinked);
+    }
+    if (r == 0)
+        pair_compare(p);
 }
 
 static void seed_run(uint64_t seed)
@@ -634,7 +662,7 @@ static void seed_run(uint64_t seed)
         p.follower.clock = p.w.clock;
         timers_run(&p.follower.timers);
         if (pick(&p, 2))
-            reload_without_memory(&p);
+            reload_with_errors(&p);
         assert_int_equal(reload(&p), 0);
         pair_compare(&p);
         follower_look(&p);
