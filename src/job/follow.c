@@ -26,7 +26,7 @@ int job_from_row(struct jobs *jobs, struct store_job *row, struct job **out)
     if (!job)
         return -ENOMEM;
     *job = (struct job){.id = row->id,
-                        .name = TAKE_POINTER(row->name),
+                        .name = row->name,
                         .jobs = jobs,
                         .state = state,
                         .created_ms = row->created_ms,
@@ -36,6 +36,7 @@ int job_from_row(struct jobs *jobs, struct store_job *row, struct job **out)
                         .is_assets = is_assets,
                         .has_problem = row->has_problem,
                         .had_response = row->has_response};
+    row->name = NULL;
     *out = job;
     return 0;
 }

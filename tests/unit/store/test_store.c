@@ -248,6 +248,11 @@ static void test_store__rows_are_there_after_a_reopening(void **state UNUSED)
         .id = 2, .name = name, .state = word, .created_ms = 77, .updated_ms = 78, .attempt_id = 0};
     assert_int_equal(store_job_save(f.store, &row), 0);
     assert_int_equal(store_job_remove(f.store, 1, 99), 0);
+    struct store_job removed;
+    assert_int_equal(store_job_get(f.store, 1, &removed), 0);
+    assert_null(removed.name);
+    store_job_fini(&removed);
+    assert_int_equal(store_job_get(f.store, 4711, &removed), -ENOENT);
     assert_int_equal(store_job_remove(f.store, 3, 99), 0);
     assert_int_equal(store_job_each(f.store, list_add, &list), 0);
     assert_string_equal(list.names, "b2 ");

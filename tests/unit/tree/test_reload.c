@@ -12,8 +12,8 @@ struct hosts {
 
 static void note(void *context, enum tree_event kind, const char *path)
 {
-    static const char *const words[] = {"content", "file", "link", "directory", "gone",
-                                        "directory-gone"};
+    static const char *const words[] = {"content",   "file", "link",
+                                        "directory", "gone", "directory-gone"};
     struct hosts *h = context;
     if (kind != TREE_EVENT_CONTENT)
         assert_int_equal(buf_addf(&h->told, "%s %s\n", words[kind], path), 0);
