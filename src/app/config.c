@@ -106,6 +106,8 @@ enum options_result config_options_parse(struct options *options, int argc, char
     enum options_result result = options_arguments_apply(options, argc, argv);
     if (result == OPTIONS_RUN && options->config)
         result = file_apply(options, argc, argv);
+    if (result == OPTIONS_RUN && options->is_share_init)
+        return OPTIONS_RUN; /* it mounts nothing */
     if (result == OPTIONS_RUN && options_complete(options, argc, argv) < 0)
         result = OPTIONS_WRONG;
     return result;

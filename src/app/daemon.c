@@ -15,6 +15,7 @@
 #include "mountpoint.h"
 #include "notify.h"
 #include "object_store.h"
+#include "sharing.h"
 #include "stderr_relay.h"
 #include "unmounter.h"
 
@@ -61,6 +62,7 @@ struct daemon {
     int ready_fd;
     bool is_ready;   /* the kernel has sent INIT */
     bool is_probing; /* the object store: the start is not announced yet */
+    bool is_joining; /* the database of --share: the same */
     bool is_ending;
     bool is_unmounted; /* when the ending signal came, somebody had unmounted already */
     dev_t device;      /* of the mount */
@@ -70,6 +72,7 @@ struct daemon {
     struct http *http;
     struct api *api;
     struct object_store object_store;
+    struct sharing sharing;
     struct jobs *jobs;
     struct media *media;
     struct tree *tree;
@@ -208,7 +211,11 @@ static enum exit_code store_start(struct daemon *daemon)
 {
     const char *base = daemon->options->data_directory;
     int r = store_open(daemon->data.fd, base, &daemon->store);
-    if (r == 0)
+    bool is_replica = r == 0 && store_role_get(daemon->store) == STORE_REPLICA;
+    if (r == 0 && store_role_get(daemon->store) != STORE_ALONE && !daemon->options->share)
+        return complain(base, "it is that of a host that shares a tree with others. Say so with "
+                              "--share URL, or choose another with --data-dir DIR.");
+    if (r == 0 && !is_replica) /* of which nothing is ever sent */
         r = store_witness_check(daemon->store, clock_wall_ms(clock_system()), &daemon->is_restored);
     if (r == -ENOSPC && daemon->store)
         r = 0; /* the same is found at the next start */
@@ -279,6 +286,7 @@ static enum exit_code places_check(const struct options *options)
     return EXIT_DONE;
 }
 
+/* A host without a key follows. */
 static enum exit_code key_start(struct daemon *daemon)
 {
     struct secret key = {0};
@@ -287,6 +295,8 @@ static enum exit_code key_start(struct daemon *daemon)
     secret_fini(&key);
     if (set < 0)
         return complain_err("the API key", set);
+    if (r == -ENOENT && !daemon->options->api_key_file && daemon->options->share)
+        return EXIT_DONE;
     if (r == -ENOENT && !daemon->options->api_key_file)
         return complain("no API key", "give one with --api-key-file FILE, or in the environment "
                                       "variable TOKENHUB_API_KEY.");
@@ -350,6 +360,26 @@ static enum exit_code objects_start(struct daemon *daemon)
     return r == 0        ? EXIT_DONE
            : why[0] == 0 ? complain_err("--objects", r)
                          : complain("--objects", why);
+}
+
+/* Before anything of the store is shown: what may become a replica is not written to. */
+static enum exit_code sharing_begin(struct daemon *daemon)
+{
+    char why[SHARE_WHY_SIZE] = "";
+    const struct sharing_settings settings = {.loop = daemon->loop,
+                                              .store = daemon->store,
+                                              .files_fd = daemon->data.files_fd,
+                                              .url = daemon->options->share,
+                                              .can_lead = daemon->options->api_key_file ||
+                                                          getenv("TOKENHUB_API_KEY")};
+    if (!daemon->options->share)
+        return EXIT_DONE;
+    if (!daemon->options->objects)
+        return complain("--share",
+                        "it needs a place for the videos that all hosts reach: --objects "
+                        "S3-URL.");
+    int r = sharing_open(&daemon->sharing, &settings, why);
+    return r == 0 ? EXIT_DONE : why[0] ? complain("--share", why) : complain_err("--share", r);
 }
 
 static void on_credentials_text(void *context, const struct file_text *text)
@@ -489,6 +519,7 @@ static int layers_start(struct daemon *daemon)
         .data_directory = options->data_directory,
         .archive = options->archive,
         .is_shared = options->is_shared,
+        .is_changed_elsewhere = options->share != NULL,
         .group = options->group ? &options->group_shared : NULL,
         .event_context = &daemon->emitter,
         .on_tree_event = daemon->emitter ? emitter_add : NULL};
@@ -667,8 +698,11 @@ static void backup_later(struct daemon *daemon)
 static void jobs_begin(void *context)
 {
     struct daemon *daemon = context;
-    jobs_start(daemon->jobs);
-    backup_later(daemon);
+    /* Of a replica nothing is sent or asked: the host that leads does. */
+    if (store_role_get(daemon->store) != STORE_REPLICA) {
+        jobs_start(daemon->jobs);
+        backup_later(daemon);
+    }
     tree_start(daemon->tree);
 }
 
@@ -696,7 +730,7 @@ static void on_ready(void *context)
     struct daemon *daemon = context;
     daemon->is_ready = true;
     emitter_begin(daemon->emitter, daemon->device);
-    if (!daemon->is_probing)
+    if (!daemon->is_probing && !daemon->is_joining)
         announce(daemon);
 }
 
@@ -712,7 +746,23 @@ static void on_objects_probed(void *context, const char *why, bool is_final)
     if (why && is_final) {
         daemon->code = complain("--objects", why);
         daemon_end(daemon);
-    } else if (daemon->is_ready) {
+    } else if (daemon->is_ready && !daemon->is_joining) {
+        announce(daemon);
+    }
+}
+
+/* A tree that others change without this host, or that it may change no more, is worse than none. */
+static void on_joined(void *context, const char *why, bool is_final)
+{
+    struct daemon *daemon = context;
+    bool was_joining = daemon->is_joining;
+    daemon->is_joining = false;
+    if (why && !is_final)
+        (void)fprintf(stderr, "seedancefs: warning: %s\n", why);
+    if (why && is_final) {
+        daemon->code = complain("--share", why);
+        daemon_end(daemon);
+    } else if (was_joining && daemon->is_ready && !daemon->is_probing) {
         announce(daemon);
     }
 }
@@ -892,6 +942,7 @@ static void daemon_stop(struct daemon *daemon)
         timer_cancel(loop_timers(daemon->loop), &daemon->start_timer);
         timer_cancel(loop_timers(daemon->loop), &daemon->backup_timer);
     }
+    sharing_close(&daemon->sharing);
     if (daemon->tree)
         tree_stop(daemon->tree);
     daemon->media = media_free(daemon->media);
@@ -933,6 +984,8 @@ static enum exit_code daemon_start(struct daemon *daemon)
         code = objects_start(daemon);
     if (code == EXIT_DONE)
         code = store_start(daemon);
+    if (code == EXIT_DONE)
+        code = sharing_begin(daemon);
     if (code != EXIT_DONE)
         return code;
     r = layers_start(daemon);
@@ -941,7 +994,13 @@ static enum exit_code daemon_start(struct daemon *daemon)
     code = key_start(daemon);
     if (code == EXIT_DONE)
         code = session_start(daemon);
-    return code == EXIT_DONE ? objects_probe_start(daemon) : code;
+    if (code == EXIT_DONE)
+        code = objects_probe_start(daemon);
+    if (code == EXIT_DONE && daemon->sharing.share) {
+        daemon->is_joining = true;
+        sharing_start(&daemon->sharing, daemon->jobs, on_joined, daemon);
+    }
+    return code;
 }
 
 /* $JOURNAL_STREAM names the journal's socket by its device and inode: systemd.exec(5). */

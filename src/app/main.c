@@ -6,6 +6,7 @@
 #include "config.h"
 #include "daemon.h"
 #include "options.h"
+#include "sharing.h"
 
 #include "seedancefs/base/privileges.h"
 
@@ -89,9 +90,12 @@ int main(int argc, char **argv)
     (void)prctl(PR_SET_NAME, "seedancefs"); /* even if mount(8) calls it by another name */
     enum options_result parsed = config_options_parse(&options, argc, argv);
     enum exit_code code = parsed == OPTIONS_DONE ? EXIT_DONE : EXIT_CONFIGURATION;
-    if (parsed == OPTIONS_RUN)
+    bool is_init = parsed == OPTIONS_RUN && options.is_share_init;
+    if (is_init)
+        code = sharing_init(&options);
+    else if (parsed == OPTIONS_RUN)
         code = user_become(&options);
-    if (parsed == OPTIONS_RUN && code == EXIT_DONE)
+    if (parsed == OPTIONS_RUN && !is_init && code == EXIT_DONE)
         code = options.is_foreground ? daemon_run(&options, -1) : run_in_background(&options);
     options_fini(&options);
     return (int)code;

@@ -98,6 +98,11 @@ static const struct option_row option_rows[] = {
     {"objects-credentials", 0, OPTION_PATH, FIELD(objects_credentials), "FILE",
      "the bucket's keys, as in ~/.aws/credentials; without it\n"
      "$AWS_ACCESS_KEY_ID and $AWS_SECRET_ACCESS_KEY"},
+    {"share", 0, OPTION_TEXT, FIELD(share), "URL",
+     "one tree on several hosts, by way of a database:\n"
+     "postgresql://HOST1@DB/NAME (see docs/STUDIO.md)"},
+    {"share-init", 0, OPTION_FLAG, FIELD(is_share_init), NULL,
+     "prepare the database of --share, and end"},
     {"poll-interval", 0, OPTION_SECONDS, FIELD(poll_interval_ms), "SECONDS",
      "ask the service at this interval (fractions allowed)\n"
      "instead of the adaptive schedule"},
@@ -710,6 +715,7 @@ void options_fini(struct options *options)
     free(options->upload_command);
     free(options->objects);
     free(options->objects_credentials);
+    free(options->share);
     free(options->user);
     free(options->group);
     free(options->fuse_options);

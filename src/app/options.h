@@ -31,6 +31,8 @@ struct options {
     char *upload_command;      /* NULL: none */
     char *objects;             /* the object store; NULL: none */
     char *objects_credentials; /* NULL: from the environment */
+    char *share;               /* the database of a tree that several hosts share; NULL: none */
+    bool is_share_init;        /* make the schema there, and nothing else */
     struct job_budget budget;
     int64_t active_max; /* 0: no limit */
     int64_t max_file_bytes;

@@ -201,6 +201,9 @@ static int bytes_begin(struct draft *draft, int64_t size)
 {
     struct jobs *jobs = draft->owner;
     struct job_defaults *d = jobs->defaults;
+    int writable = store_write_check(jobs->settings.store);
+    if (writable < 0)
+        return writable;
     if (!draft->is_dirty) {
         buf_clear(&d->bytes);
         int r = buf_add(&d->bytes, buf_text(&d->text), d->text.len);

@@ -373,6 +373,9 @@ int job_file_unlink(struct job_file *file)
     struct store *store = job->jobs->settings.store;
     if (file->is_unlinked)
         return 0;
+    int r = store_write_check(store);
+    if (r < 0)
+        return r;
     /* An accepted prompt was perhaps paid for, so it is removed only with its job. It is hidden,
      * because editors that cannot write a file remove it. */
     if (job_file_is_frozen(file)) {
@@ -381,7 +384,7 @@ int job_file_unlink(struct job_file *file)
     }
     bool is_draft_ending =
         job_file_is_prompt(file) && (job->state == JOB_INVALID || job->state == JOB_HELD);
-    int r = store_remove(store, file_row_remove, file);
+    r = store_remove(store, file_row_remove, file);
     if (r < 0)
         return r;
     if (job_file_is_prompt(file))

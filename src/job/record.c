@@ -216,6 +216,9 @@ void job_fact(struct job *job, const struct job_change *change)
 {
     /* `ls -t` sorts by the time of the last transition, and a renewed URL is no transition. */
     bool is_event = change->to != job->state || change->note;
+    /* What this host finds out about its own disk is no fact about the job, which another host has. */
+    if (store_write_check(job->jobs->settings.store) < 0)
+        return;
     int64_t now_ms = is_event ? jobs_wall_ms(job->jobs) : job->updated_ms;
     int r = change_save(job, change, now_ms);
     struct job_detail *detail = job->detail;

@@ -135,6 +135,10 @@ void jobs_url_refresh(struct job_take *take)
     DL_SEARCH_SCALAR(jobs->refreshes, refresh, take, take);
     if (refresh)
         return;
+    if (store_write_check(jobs->settings.store) < 0) { /* the host that leads renews it */
+        url_answer(take, -ERR_MEDIA_EXPIRED);
+        return;
+    }
     refresh = jobs->is_stopping ? NULL : calloc(1, sizeof(*refresh));
     if (!refresh) {
         url_answer(take, jobs->is_stopping ? -ECANCELED : -ENOMEM);

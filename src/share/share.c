@@ -402,6 +402,7 @@ int share_new(const struct share_settings *settings, struct share **out,
         return r;
     }
     store_outbox_watch(settings->store, on_entry, share);
+    store_share_await(settings->store);
     *out = share;
     return 0;
 }

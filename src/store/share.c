@@ -66,10 +66,16 @@ int store_share_set(struct store *store, const struct store_share *share)
     if (r < 0)
         return r;
     store->role = share->role;
+    store->is_undecided = store->is_undecided && store->role == STORE_ALONE;
     if (store->role == STORE_LEADER)
         outbox_begin(store);
     outbox_announce(store);
     return 0;
+}
+
+void store_share_await(struct store *store)
+{
+    store->is_undecided = store->role == STORE_ALONE;
 }
 
 int store_outbox_next(struct store *store, int64_t after, struct store_entry *out)

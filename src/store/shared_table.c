@@ -94,5 +94,6 @@ enum store_role store_role_get(const struct store *store)
 
 int store_write_check(const struct store *store)
 {
-    return store->role == STORE_REPLICA && !store->is_applying ? -EROFS : 0;
+    bool is_ours = store->role != STORE_REPLICA && !store->is_undecided;
+    return is_ours || store->is_applying ? 0 : -EROFS;
 }

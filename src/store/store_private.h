@@ -126,7 +126,8 @@ struct store {
     sqlite3_backup *backup; /* the same */
     sqlite3_stmt *statements[SQL_COUNT];
     enum store_role role;
-    bool is_applying; /* a replica may be written to now */
+    bool is_undecided; /* it may become a replica: see store_share_await() */
+    bool is_applying;  /* a replica may be written to now */
     struct outbox outbox;
     sqlite3_stmt *shared[SHARED_TABLE_COUNT][SHARED_STATEMENT_COUNT];
     sqlite3_stmt *shared_put; /* see replica.c */

@@ -390,7 +390,8 @@ static void archive_look(void *context)
 void archive_soon(struct tree *tree)
 {
     tree->archive_walk.is_due_again = true;
-    if (tree->settings.archive != TREE_ARCHIVE_NEVER && tree->is_started)
+    if (tree->settings.archive != TREE_ARCHIVE_NEVER && tree->is_started &&
+        store_write_check(tree->settings.store) == 0) /* else the host that leads archives */
         timer_set(tree->settings.timers, &tree->archive_timer, 0, archive_look, tree);
 }
 

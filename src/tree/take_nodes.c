@@ -21,6 +21,9 @@ static const struct take_name {
 
 int job_hide(struct tree *tree, struct job *job, ptrdiff_t bit)
 {
+    int r = store_write_check(tree->settings.store);
+    if (r < 0)
+        return r; /* where nothing can be removed, nothing looks as if it were */
     job->hidden |= UINT32_C(1) << bit;
     views_job_changed(tree, job);
     change_event_file_unlinked(tree, job);
@@ -247,6 +250,9 @@ static int takes_create(struct tree *tree UNUSED, const struct node *directory,
 static int takes_rmdir(struct tree *tree, const struct node *node)
 {
     struct node_child child = {.next = 2};
+    int r = store_write_check(tree->settings.store);
+    if (r < 0)
+        return r;
     if (takes_next(tree, node, &child) > 0)
         return -ENOTEMPTY;
     node->job->hidden |= UINT32_C(1) << GENERATED_HIDDEN_TAKES;

@@ -52,9 +52,10 @@ struct tree *tree_free(struct tree *tree)
 void tree_start(struct tree *tree)
 {
     tree->is_started = true;
-    archive_soon(tree);
-    removed_begin(tree);
     frames_begin(tree);
+    archive_soon(tree);
+    if (store_write_check(tree->settings.store) == 0) /* else the host that leads tidies up */
+        removed_begin(tree);
 }
 
 void tree_options_changed(struct tree *tree, enum tree_archive archive)

@@ -360,6 +360,9 @@ int store_share_get(struct store *store, struct store_share *out) NODISCARD;
  * everything that there is, in place of those that wait. -EEXIST: what has jobs of its own
  * does not become a replica. */
 int store_share_set(struct store *store, const struct store_share *share) NODISCARD;
+/* Whether this becomes a leader or a replica is not known yet: until it is, nothing is written, as in a
+ * replica. */
+void store_share_await(struct store *store);
 /* 0, or -EROFS: this is a replica. For what is written beside the database. */
 int store_write_check(const struct store *store) NODISCARD;
 

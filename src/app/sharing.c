@@ -1,0 +1,206 @@
+#include "sharing.h"
+
+#include "key.h"
+#include "options.h"
+
+#include "seedancefs/base/cleanup.h"
+#include "seedancefs/base/err.h"
+#include "seedancefs/base/log.h"
+#include "seedancefs/base/text.h"
+#include "seedancefs/job/jobs.h"
+#include "seedancefs/net/loop.h"
+#include "seedancefs/store/store.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* AGAIN_MS: until jobs that could not be read are tried again. */
+enum { START_DEADLINE_MS = 10 * 1000, AGAIN_MS = 5 * 1000 };
+
+static const char program[] = "seedancefs " SEEDANCEFS_VERSION;
+
+/* Ids of jobs, in no order. */
+struct ids {
+    int64_t *ids;
+    size_t count;
+    size_t room;
+};
+
+static void ids_drop(struct ids *list)
+{
+    free(list->ids);
+}
+
+static int id_add(struct ids *list, int64_t id)
+{
+    if (list->count == list->room) {
+        size_t room = list->room ? list->room * 2 : 1024;
+        int64_t *more = realloc(list->ids, room * sizeof(*more));
+        if (!more)
+            return -ENOMEM;
+        list->ids = more;
+        list->room = room;
+    }
+    list->ids[list->count++] = id;
+    return 0;
+}
+
+static int row_add(void *context, struct store_job *row)
+{
+    return id_add(context, row->id);
+}
+
+static int id_compare(const void *a, const void *b)
+{
+    const int64_t *one = a;
+    const int64_t *other = b;
+    return *one < *other ? -1 : *one > *other;
+}
+
+static void ids_sort(struct ids *list)
+{
+    size_t kept = 0;
+    if (list->count > 0)
+        qsort(list->ids, list->count, sizeof(*list->ids), id_compare);
+    for (size_t i = 0; i < list->count; i++) {
+        if (kept == 0 || list->ids[i] != list->ids[kept - 1])
+            list->ids[kept++] = list->ids[i];
+    }
+    list->count = kept;
+}
+
+static void on_all(void *context);
+
+static void reload(struct sharing *sharing, const int64_t *ids, size_t count)
+{
+    int r = jobs_reload(sharing->jobs, ids, count);
+    if (r == 0)
+        return;
+    log_error("share.reload", "jobs=%zu error=%s", count, err_name(r));
+    timer_set(loop_timers(sharing->loop), &sharing->again, AGAIN_MS, on_all, sharing);
+}
+
+static void on_jobs(void *context, const int64_t *ids, size_t count)
+{
+    reload(context, ids, count);
+}
+
+/* What is in memory and what is in the store, so that what is in one alone is seen as well. */
+static void on_all(void *context)
+{
+    struct sharing *sharing = context;
+    CLEANUP(ids_drop) struct ids list = {.count = 0};
+    const struct job *assets = jobs_assets(sharing->jobs);
+    int r = store_job_each(sharing->store, row_add, &list);
+    if (r == 0 && assets)
+        r = id_add(&list, assets->id);
+    for (struct job *job = jobs_next(sharing->jobs, 0); r == 0 && job;
+         job = jobs_next(sharing->jobs, job->id))
+        r = id_add(&list, job->id);
+    if (r < 0) {
+        log_error("share.reload", "error=%s", err_name(r));
+        timer_set(loop_timers(sharing->loop), &sharing->again, AGAIN_MS, on_all, sharing);
+        return;
+    }
+    ids_sort(&list);
+    reload(sharing, list.ids, list.count);
+}
+
+static void tell(struct sharing *sharing, const char *why, bool is_final)
+{
+    timer_cancel(loop_timers(sharing->loop), &sharing->timer);
+    if (sharing->is_told && !is_final)
+        return;
+    sharing->is_told = true;
+    sharing->fn(sharing->context, why, is_final);
+}
+
+static void on_ready(void *context)
+{
+    tell(context, NULL, false);
+}
+
+static void on_end(void *context, const char *why)
+{
+    tell(context, why, true);
+}
+
+/* What has seen the tree once can go on with that. */
+static void on_deadline(void *context)
+{
+    struct sharing *sharing = context;
+    struct share_status status;
+    char why[SHARE_WHY_SIZE + 128];
+    share_status_get(sharing->share, &status);
+    bool is_new = store_role_get(sharing->store) == STORE_ALONE ||
+                  (store_role_get(sharing->store) == STORE_REPLICA && status.seq == 0);
+    if (status.state == SHARE_COPYING) { /* it goes on */
+        timer_set(loop_timers(sharing->loop), &sharing->timer, START_DEADLINE_MS, on_deadline,
+                  sharing);
+        return;
+    }
+    (void)snprintf(why, sizeof(why), "the database has not answered: %s%s%s", status.why,
+                   text_full_stop(status.why),
+                   is_new ? " Without it this host has nothing to show yet." : "");
+    tell(sharing, why, is_new);
+}
+
+int sharing_open(struct sharing *sharing, const struct sharing_settings *settings,
+                 char why[static SHARE_WHY_SIZE])
+{
+    struct secret password = {0};
+    *sharing = (struct sharing){.loop = settings->loop, .store = settings->store};
+    (void)!secret_variable_take("PGPASSWORD", &password);
+    const struct share_settings share = {.loop = settings->loop,
+                                         .store = settings->store,
+                                         .files_fd = settings->files_fd,
+                                         .url = settings->url,
+                                         .password = &password,
+                                         .program = program,
+                                         .can_lead = settings->can_lead,
+                                         .hooks = {sharing, on_ready, on_jobs, on_all, on_end}};
+    int r = share_new(&share, &sharing->share, why);
+    secret_fini(&password);
+    return r;
+}
+
+void sharing_start(struct sharing *sharing, struct jobs *jobs, sharing_fn *fn, void *context)
+{
+    sharing->jobs = jobs;
+    sharing->fn = fn;
+    sharing->context = context;
+    timer_set(loop_timers(sharing->loop), &sharing->timer, START_DEADLINE_MS, on_deadline, sharing);
+    share_start(sharing->share);
+}
+
+void sharing_close(struct sharing *sharing)
+{
+    if (!sharing->share)
+        return;
+    timer_cancel(loop_timers(sharing->loop), &sharing->timer);
+    timer_cancel(loop_timers(sharing->loop), &sharing->again);
+    sharing->share = share_free(sharing->share);
+}
+
+enum exit_code sharing_init(const struct options *options)
+{
+    char why[SHARE_WHY_SIZE] = "";
+    struct secret password = {0};
+    if (!options->share) {
+        (void)fprintf(stderr, "seedancefs: --share-init: it needs the database: --share URL.\n");
+        return EXIT_CONFIGURATION;
+    }
+    (void)!secret_variable_take("PGPASSWORD", &password);
+    int r = share_init(options->share, &password, why);
+    secret_fini(&password);
+    if (r < 0) {
+        (void)fprintf(stderr, "seedancefs: --share-init: %s%s\n", why[0] ? why : err_sentence(r),
+                      text_full_stop(why));
+        return EXIT_CONFIGURATION;
+    }
+    (void)printf("The database is ready. Give each host a role of its own:\n"
+                 "    CREATE ROLE host1 LOGIN PASSWORD '…' IN ROLE seedance_host;\n");
+    return EXIT_DONE;
+}
