@@ -51,6 +51,7 @@ Maintainer: $maintainer
 Installed-Size: $(du -sk --apparent-size --exclude=DEBIAN "$stage" | cut -f 1)
 Depends: ${depends#shlibs:Depends=}, fuse3
 Recommends: ca-certificates, ffmpeg
+Suggests: libpq5
 Section: utils
 Priority: optional
 Description: filesystem that generates videos with ByteDance Seedance 2.0

@@ -942,6 +942,7 @@ static void daemon_stop(struct daemon *daemon)
         timer_cancel(loop_timers(daemon->loop), &daemon->start_timer);
         timer_cancel(loop_timers(daemon->loop), &daemon->backup_timer);
     }
+    sharing_finish(&daemon->sharing);
     sharing_close(&daemon->sharing);
     if (daemon->tree)
         tree_stop(daemon->tree);

@@ -4,6 +4,7 @@
 #include "options.h"
 
 #include "seedancefs/base/cleanup.h"
+#include "seedancefs/base/clock.h"
 #include "seedancefs/base/err.h"
 #include "seedancefs/base/log.h"
 #include "seedancefs/base/text.h"
@@ -17,7 +18,7 @@
 #include <string.h>
 
 /* AGAIN_MS: until jobs that could not be read are tried again. */
-enum { START_DEADLINE_MS = 10 * 1000, AGAIN_MS = 5 * 1000 };
+enum { START_DEADLINE_MS = 10 * 1000, AGAIN_MS = 5 * 1000, FINISH_MS = 2000, TURN_MS = 100 };
 
 static const char program[] = "seedancefs " SEEDANCEFS_VERSION;
 
@@ -173,6 +174,17 @@ void sharing_start(struct sharing *sharing, struct jobs *jobs, sharing_fn *fn, v
     sharing->context = context;
     timer_set(loop_timers(sharing->loop), &sharing->timer, START_DEADLINE_MS, on_deadline, sharing);
     share_start(sharing->share);
+}
+
+void sharing_finish(struct sharing *sharing)
+{
+    const struct clock *clock = loop_clock(sharing->loop);
+    int64_t end_ms = clock_monotonic_ms(clock) + FINISH_MS;
+    while (sharing->share && share_is_behind(sharing->share) &&
+           clock_monotonic_ms(clock) < end_ms) {
+        if (loop_run_once(sharing->loop, TURN_MS) < 0)
+            return;
+    }
 }
 
 void sharing_close(struct sharing *sharing)

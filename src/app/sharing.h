@@ -46,6 +46,8 @@ struct sharing_settings {
 int sharing_open(struct sharing *sharing, const struct sharing_settings *settings,
                  char why[static SHARE_WHY_SIZE]) NODISCARD;
 void sharing_start(struct sharing *sharing, struct jobs *jobs, sharing_fn *fn, void *context);
+/* At the end: gives what this host has done last to the others, if that takes no more than two seconds. */
+void sharing_finish(struct sharing *sharing);
 void sharing_close(struct sharing *sharing);
 
 /* --share-init: makes the schema, and says so. */

@@ -8,6 +8,7 @@
 #include "share_private.h"
 
 #include "seedancefs/base/base64.h"
+#include "seedancefs/base/err.h"
 #include "seedancefs/base/file.h"
 #include "seedancefs/base/json.h"
 
@@ -123,18 +124,19 @@ static int row_read(const struct json *data, struct bytes_row *out)
     for (size_t i = 0; i < ARRAY_COUNT(numbers); i++) {
         if (!json_int64_get(json_member_get(data, numbers[i].name), numbers[i].value) ||
             *numbers[i].value < 0 || *numbers[i].value > numbers[i].max)
-            return -EPROTO;
+            return -ERR_STORE_CORRUPT;
     }
     out->base64 = json_text_get(json_member_get(data, "bytes"));
-    return out->base64 && (out->part < out->parts || out->part == 0) ? 0 : -EPROTO;
+    return out->base64 && (out->part < out->parts || out->part == 0) ? 0 : -ERR_STORE_CORRUPT;
 }
 
 static int part_put(int fd, const struct bytes_row *row)
 {
     static char bytes[BYTES_PART];
-    int64_t len = base64_decode(row->base64, strlen(row->base64), bytes, sizeof(bytes));
+    size_t base64_len = strlen(row->base64);
+    int64_t len = base64_len ? base64_decode(row->base64, base64_len, bytes, sizeof(bytes)) : 0;
     if (len < 0 || len > BYTES_PART)
-        return -EPROTO;
+        return -ERR_STORE_CORRUPT;
     return file_write_full(fd, bytes, (size_t)len, row->part * BYTES_PART);
 }
 
@@ -207,7 +209,7 @@ int bytes_apply(int files_fd, const char *data, size_t len, int64_t *file_id)
     struct json_error error;
     int r = json_parse(data, len, &limits, &document, &error);
     if (r < 0)
-        return r == -ENOMEM ? r : -EPROTO;
+        return r == -ENOMEM ? r : -ERR_STORE_CORRUPT;
     r = document_apply(files_fd, json_document_root(document), file_id);
     (void)json_document_free(document);
     return r;

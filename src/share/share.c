@@ -166,8 +166,10 @@ static void decide(struct share *share)
     bool is_ours = strcmp(share->leader, share->host) == 0;
     bool is_free = share->leader[0] == '\0';
     enum store_role role = share->row.role;
-    if (role == STORE_REPLICA || (role == STORE_ALONE && !is_ours && !is_free) ||
-        (role == STORE_ALONE && !share->settings.can_lead)) {
+    /* A log that somebody has written to is never begun anew by one who has not led: that would be the end
+     * of what is in it. */
+    bool may_begin = share->settings.can_lead && (is_ours || (is_free && share->log_seq == 0));
+    if (role == STORE_REPLICA || (role == STORE_ALONE && !may_begin)) {
         follow(share);
     } else if (!is_ours && !is_free) {
         share_end(share,
@@ -427,6 +429,15 @@ struct share *share_free(struct share *share)
 void share_start(struct share *share)
 {
     link_open(share->link);
+}
+
+bool share_is_behind(const struct share *share)
+{
+    struct store_entry entry;
+    if (share->state != SHARE_LEADS || store_outbox_next(share->settings.store, 0, &entry) <= 0)
+        return false;
+    free(entry.text);
+    return true;
 }
 
 void share_status_get(const struct share *share, struct share_status *out)

@@ -28,6 +28,11 @@ void share_start(struct share *share UNUSED)
 {
 }
 
+bool share_is_behind(const struct share *share UNUSED)
+{
+    return false;
+}
+
 void share_status_get(const struct share *share UNUSED, struct share_status *out)
 {
     *out = (struct share_status){.why = ""};

@@ -63,6 +63,9 @@ struct share *share_free(struct share *share);
 /* Connects, and stays connected. */
 void share_start(struct share *share);
 
+/* This host leads, and has done what is not in the log yet. It will be after the next start at the latest. */
+bool share_is_behind(const struct share *share);
+
 struct share_status {
     enum share_state state;
     char leader[SHARE_NAME_SIZE]; /* the role by which the leader has logged in; "": not known */

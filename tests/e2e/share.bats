@@ -1,0 +1,249 @@
+#!/usr/bin/env bats
+# One tree on several hosts: what one does, the others see. Each host is a mount of its own here; the oracles are the
+# leader's mount, the simulator's log, and the database.
+load helper
+load share
+
+setup_file() { start_database; }
+teardown_file() { end_database; }
+setup() {
+    start_world --video-bytes 300K
+    new_tree
+    # shellcheck disable=SC2034 # of the helper's
+    J=$MNT/jobs B=$DIR/b
+}
+teardown() {
+    local code=0
+    end_hosts || code=1
+    end_world || code=1
+    return $code
+}
+# says TEXT COMMAND...   it fails, and says so.
+says() { fails "${@:2}" && has "$1" "$DIR/fails.out"; }
+made() { make_job "$1" && wait_status "$1" succeeded; }
+is_stored() { member_of "$1" .output.stored_at && [ "$MEMBER" != null ]; }
+
+# S-SHARE-1: With `--share URL`, in a database that `seedancefs --share URL --share-init` has prepared, several hosts
+#   have one tree. The first one that has an API key leads, and does everything as without it; what its data directory
+#   had before is in the tree. A host whose data directory is empty follows: names, bytes, modes, times, states,
+#   `events`, `spend.json` and inode numbers are the same there, a moment after they are on disk there, and 5 s later at
+#   worst. What differs is `metrics`, `progress`, how much of a video is on the disk, `defaults.json`, which is the
+#   leader's alone, and files of more than 64 MiB, which cannot be opened elsewhere (EIO).
+@test "S-SHARE-1: what was there before and what comes is the same on another host" {
+    mount_fs
+    mkdir "$J/before" "$MNT/assets" 2>/dev/null || true
+    echo note >"$J/before/note.txt"
+    head -c 3000000 /dev/urandom >"$J/before/large.bin"
+    made old
+    unmount_fs
+    host_up a
+    host_up b
+    same_soon a b
+    made cat
+    mkdir "$J/owl"
+    echo '{"prompt": "an owl", "hold": true}' >"$J/owl/prompt.json"
+    cp "$J/before/large.bin" "$MNT/assets/"
+    mv "$J/before" "$J/x" && mv "$J/owl" "$J/before" && mv "$J/x" "$J/owl"
+    echo more >>"$J/owl/note.txt"
+    chmod 640 "$J/owl/note.txt"
+    touch -d '2020-02-02 02:02:02.123' "$J/owl/large.bin"
+    rm -r "$J/old"
+    same_soon a b
+    : >"$J/owl/large.bin"
+    rm "$MNT/assets/large.bin"
+    echo submit >"$J/before/ctl"
+    wait_status before succeeded
+    same_soon a b
+    # A host that comes later, and one that comes back.
+    host_up c
+    same_soon a c
+    host_down b
+    made later
+    host_up b
+    same_soon a b
+    [ "$(creates)" -eq 4 ]
+}
+
+# S-SHARE-2: On a host that follows, whatever would change something fails with EROFS, and nothing changes. Videos can
+#   be fetched to its own disk, and evicted from there.
+@test "S-SHARE-2: what would change something is refused on a host that follows, and changes nothing" {
+    host_up a
+    made cat
+    echo note >"$J/cat/note.txt"
+    host_up b
+    same_soon a b
+    tree_of a >"$DIR/before"
+    local job=$B/jobs/cat
+    refused() { fails "$@" && has 'Read-only file system' "$DIR/fails.out"; }
+    refused mkdir "$B/jobs/new"
+    refused bash -c "echo x >'$B/jobs/new.txt/prompt.txt'"
+    refused bash -c "echo x >'$job/new.txt'"
+    refused bash -c "echo x >>'$job/note.txt'"
+    refused truncate -s 0 "$job/note.txt"
+    refused mv "$job" "$B/jobs/dog"
+    refused mv "$job/note.txt" "$job/other.txt"
+    refused rm "$job/note.txt"
+    refused rm "$job/prompt.json"
+    refused rm "$job/status"
+    refused rm -r "$job"
+    refused chmod 600 "$job/note.txt"
+    refused touch "$job/note.txt"
+    refused bash -c "echo edit >'$job/ctl'"
+    refused bash -c "echo '{}' >'$B/defaults.json'"
+    refused bash -c "echo x >'$B/assets/x'"
+    tree_of b | diff "$DIR/before" -
+    tree_of a | diff "$DIR/before" -
+    [ "$(creates)" -eq 1 ]
+}
+
+# S-SHARE-3: A host that follows sends nothing to the service, and asks it nothing. It reads videos by the URLs that
+#   the leader knows as long as they are good, and from the object store, without which `--share` is refused.
+@test "S-SHARE-3: a host that follows reads videos from the object store, and never asks the service" {
+    host_up a
+    made cat
+    wait_until 20 is_stored cat
+    curl -sSf "http://127.0.0.1:$API_PORT/oracle/video/$(status_json cat .task_id)" >"$DIR/right"
+    host_up b
+    same_soon a b
+    # All of the service's URLs are refused from here on.
+    scenario '{"kind": "video", "response": {"status": 403}}' '{"kind": "poll", "response": {"status": 500}}'
+    host_down a
+    local asked
+    asked=$(jq -r 'select(.kind == "poll" or .kind == "create") | .kind' "$LOG" | wc -l)
+    cmp "$B/jobs/cat/output.mp4" "$DIR/right"
+    cmp "$B/videos/cat.mp4" "$DIR/right"
+    echo refresh >"$B/jobs/cat/ctl" || true
+    [ "$(jq -r 'select(.kind == "poll" or .kind == "create") | .kind' "$LOG" | wc -l)" -eq "$asked" ]
+    host_up a
+}
+
+# S-SHARE-4: While the database is away, the leader goes on, and the others read what they have seen. A start waits for
+#   it for 10 s, then warns and goes on with what is there; a host that has nothing yet ends with exit code 2 and a
+#   sentence.
+@test "S-SHARE-4: while the database is away all goes on, and what was done is everywhere once it is back" {
+    host_up a
+    made cat
+    host_up b
+    same_soon a b
+    database_down
+    made owl
+    echo note >"$J/owl/note.txt"
+    cat "$B/jobs/cat/prompt.json" "$B/jobs/cat/status" >"$DIR/read"
+    [ ! -e "$B/jobs/owl" ]
+    host_down a && host_up a >"$DIR/said" 2>&1
+    has 'the database has not answered' "$DIR/said"
+    made dog
+    host_kill b && host_up b >"$DIR/said" 2>&1
+    cat "$B/jobs/cat/prompt.json" | cmp - <(head -c "$(stat -c %s "$J/cat/prompt.json")" "$DIR/read")
+    database_up
+    SECONDS_MAX=60 same_soon a b
+    [ "$(creates)" -eq 3 ]
+}
+
+# S-SHARE-5: What the others have to get is written down in the same transaction as what was done. Whatever ends the
+#   programs, and at whatever moment, after their next start all have the same.
+@test "S-SHARE-5: a leader that is killed at any moment loses nothing of what it had done" {
+    host_up a
+    host_up b
+    local i n writer
+    for i in 1 2 3 4 5 6; do
+        { for n in 1 2 3 4 5 6 7 8 9; do mkdir "$J/r$i.$n" && echo "$i $n" >"$J/r$i.$n/note.txt"; done; make_job "v$i"; } 2>/dev/null &
+        writer=$!
+        pause $((i * 40))
+        host_kill a
+        wait "$writer" || true
+        host_up a
+        same_soon a b
+    done
+    for i in 1 2 3 4 5 6; do
+        [ ! -e "$J/v$i/status" ] || [ "$(creates "v$i")" -le 1 ]
+    done
+    # And one that follows, while it copies, and at any other time.
+    for i in 1 2 3 4; do
+        host_kill b
+        [ $((i % 2)) -eq 0 ] || rm -rf "$(host_data b)"
+        host_up b & writer=$!
+        pause $((i * 10))
+        make_job "w$i" || true
+        wait "$writer"
+        find_pid b
+        host_kill b
+        host_up b
+        same_soon a b
+    done
+}
+# Of a host that was started by a process of its own.
+find_pid() { local DATA FS_PID; DATA=$(host_data "$1") && find_daemon && printf -v "PID_$1" '%s' "$FS_PID"; }
+
+# S-SHARE-6: What does not belong together is refused at the start, with a sentence and exit code 2: a database that is
+#   not prepared, a data directory with jobs of its own where another host leads, one of another tree, one of a shared
+#   tree without `--share`, a second program with the role of the leader, and a leader's data directory that was copied
+#   or put back.
+@test "S-SHARE-6: what does not belong together is refused with a sentence" {
+    mount_fs && made mine && unmount_fs
+    # A database that nobody has prepared; a password where others see it; no place for videos.
+    as_admin postgres "create database ${TREE}_empty"
+    TREE=${TREE}_empty host_refused 'seedancefs --share URL --share-init' b
+    program() { "$SEEDANCEFS" --api-url "$API" --api-key-file "$DIR/key" "$@" "$MNT"; }
+    says 'there is a password in the URL' program --data-dir "$DIR/x" --objects "s3://seedance/p?endpoint=http://127.0.0.1:$API_PORT&region=x" \
+        --share 'postgresql://u:secret@127.0.0.1/x'
+    says 'it needs a place for the videos' program --data-dir "$DIR/x" --share "$(url ws_b)"
+    host_up b
+    host_refused 'has jobs of its own, and ws_b leads' a
+    # The data directory of one that shares, without that; a second program with the role of the leader.
+    host_up c
+    host_down c
+    says 'shares a tree with others' program --data-dir "$DIR/data-c"
+    DATA_OF=$DIR/x host_refused 'another program uses the role ws_b' b
+    # A copy of the leader's directory, from before its last start.
+    host_down b
+    cp -a "$DIR/data-b" "$DIR/copy"
+    host_up b
+    host_kill b
+    DATA_OF=$DIR/copy host_refused 'another program uses the role ws_b' b
+    host_up b
+    # Another tree.
+    host_down b
+    new_tree other
+    host_refused 'belongs to another shared tree' b
+}
+
+# S-SHARE-7: When the database has gone back in time or has lost something, the leader gives it everything anew, and
+#   the others copy it anew. A database to which somebody has written is never begun anew by a host that has not led it.
+@test "S-SHARE-7: a database that has gone back is filled again by the leader, and the others copy it anew" {
+    host_up a
+    host_up b
+    made cat
+    same_soon a b
+    as_admin "$TREE" "create table saved as select * from seedance.change" "create table saved_mirror as select * from seedance.mirror"
+    made owl
+    rm -r "$J/cat"
+    same_soon a b
+    host_down a
+    as_admin "$TREE" "delete from seedance.change" "insert into seedance.change select * from saved" \
+        "delete from seedance.mirror" "insert into seedance.mirror select * from saved_mirror"
+    host_up a
+    same_soon a b
+    made dog
+    same_soon a b
+    [ "$(creates)" -eq 3 ]
+}
+
+# S-SHARE-8: A URL with a password is refused. PGPASSWORD is wiped once it was read. No password is in a log, in a file
+#   of the mount or of the data directory.
+@test "S-SHARE-8: passwords are where others cannot see them" {
+    host_up a
+    host_up b
+    same_soon a b
+    local pid
+    for pid in "$(host_pid a)" "$(host_pid b)"; do
+        fails grep -aq 'pw-.-canary' "/proc/$pid/environ" "/proc/$pid/cmdline"
+    done
+    fails grep -rqF 'pw-b-canary' "$B/metrics" "$B/jobs" "$DIR/data-b"
+    # Wrong ones, and a role that may nothing.
+    as_admin postgres "alter role ws_c password 'another'"
+    as_admin "$TREE" "create role stranger_$BATS_TEST_NUMBER login password 'pw-c-canary'"
+    host_refused 'password authentication failed' c
+    fails grep -F 'pw-c-canary' "$DIR/refused"
+    as_admin postgres "alter role ws_c password 'pw-c-canary'"
+}
