@@ -369,9 +369,7 @@ static enum exit_code sharing_begin(struct daemon *daemon)
     const struct sharing_settings settings = {.loop = daemon->loop,
                                               .store = daemon->store,
                                               .files_fd = daemon->data.files_fd,
-                                              .url = daemon->options->share,
-                                              .can_lead = daemon->options->api_key_file ||
-                                                          getenv("TOKENHUB_API_KEY")};
+                                              .url = daemon->options->share};
     if (!daemon->options->share)
         return EXIT_DONE;
     if (!daemon->options->objects)
@@ -999,7 +997,7 @@ static enum exit_code daemon_start(struct daemon *daemon)
         code = objects_probe_start(daemon);
     if (code == EXIT_DONE && daemon->sharing.share) {
         daemon->is_joining = true;
-        sharing_start(&daemon->sharing, daemon->jobs, on_joined, daemon);
+        sharing_start(&daemon->sharing, daemon->jobs, api_has_key(daemon->api), on_joined, daemon);
     }
     return code;
 }

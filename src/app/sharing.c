@@ -118,6 +118,12 @@ static void tell(struct sharing *sharing, const char *why, bool is_final)
     sharing->fn(sharing->context, why, is_final);
 }
 
+static bool is_file_busy(void *context, int64_t file_id)
+{
+    const struct sharing *sharing = context;
+    return jobs_file_is_written(sharing->jobs, file_id);
+}
+
 static void on_ready(void *context)
 {
     tell(context, NULL, false);
@@ -160,20 +166,25 @@ int sharing_open(struct sharing *sharing, const struct sharing_settings *setting
                                          .url = settings->url,
                                          .password = &password,
                                          .program = program,
-                                         .can_lead = settings->can_lead,
-                                         .hooks = {sharing, on_ready, on_jobs, on_all, on_end}};
+                                         .hooks = {.context = sharing,
+                                                   .on_ready = on_ready,
+                                                   .on_jobs = on_jobs,
+                                                   .on_all = on_all,
+                                                   .is_file_busy = is_file_busy,
+                                                   .on_end = on_end}};
     int r = share_new(&share, &sharing->share, why);
     secret_fini(&password);
     return r;
 }
 
-void sharing_start(struct sharing *sharing, struct jobs *jobs, sharing_fn *fn, void *context)
+void sharing_start(struct sharing *sharing, struct jobs *jobs, bool can_lead, sharing_fn *fn,
+                   void *context)
 {
     sharing->jobs = jobs;
     sharing->fn = fn;
     sharing->context = context;
     timer_set(loop_timers(sharing->loop), &sharing->timer, START_DEADLINE_MS, on_deadline, sharing);
-    share_start(sharing->share);
+    share_start(sharing->share, can_lead);
 }
 
 void sharing_finish(struct sharing *sharing)

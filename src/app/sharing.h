@@ -40,12 +40,13 @@ struct sharing_settings {
     struct store *store;
     int files_fd;
     const char *url;
-    bool can_lead; /* there is an API key */
 };
 /* 0, or `why` is a sentence. */
 int sharing_open(struct sharing *sharing, const struct sharing_settings *settings,
                  char why[static SHARE_WHY_SIZE]) NODISCARD;
-void sharing_start(struct sharing *sharing, struct jobs *jobs, sharing_fn *fn, void *context);
+/* `can_lead`: there is an API key. */
+void sharing_start(struct sharing *sharing, struct jobs *jobs, bool can_lead, sharing_fn *fn,
+                   void *context);
 /* At the end: gives what this host has done last to the others, if that takes no more than two seconds. */
 void sharing_finish(struct sharing *sharing);
 void sharing_close(struct sharing *sharing);

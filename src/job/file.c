@@ -171,6 +171,9 @@ static int bytes_begin(struct draft *draft, int64_t size)
     if (size > file_size_max(file))
         return -EFBIG;
     r = job_file_is_prompt(file) ? prompt_touch(file) : 0;
+    /* Before the first byte, so that whatever ends the program, other hosts get them. */
+    if (r == 0 && !draft->is_dirty && !file->is_unlinked)
+        r = store_file_touch(file->job->jobs->settings.store, file->id);
     if (r < 0)
         return r;
     draft->is_dirty = true;
@@ -296,6 +299,13 @@ void job_file_close(struct job_file *file, bool is_writer)
             job_copy_check_again(job);
     }
     handle_close(file);
+}
+
+bool jobs_file_is_written(struct jobs *jobs, int64_t file_id)
+{
+    const struct job *job = jobs_get_by_file(jobs, file_id);
+    const struct job_file *file = job && job->detail ? job_file_get(job->detail, file_id) : NULL;
+    return file && file->draft.writers > 0 && file->draft.is_dirty;
 }
 
 void job_file_abandon(struct job_file *file, bool is_writer)

@@ -95,6 +95,18 @@ const struct jobs_counts *jobs_counts_get(struct jobs *jobs)
     return &jobs->counts;
 }
 
+static void job_wait_add(struct job_detail *detail, struct jobs_waits *out)
+{
+    const struct job *job = detail->job;
+    int64_t *oldest_ms = &out->intent_ms[job->state];
+    int64_t job_ms = detail->attempt.intent_ms;
+    if (job_state_class(job->state) != JOB_CLASS_ACTIVE || job->is_removed)
+        return;
+    if (job_ms > 0 && (*oldest_ms == 0 || job_ms < *oldest_ms))
+        *oldest_ms = job_ms;
+    out->for_budget += job->state == JOB_WAITING && job_reason_code_get(detail) == -ERR_BUDGET;
+}
+
 /* Once the work has been resumed, jobs of these states have their detail all the time. Where others
  * do it, those that nobody has looked at get it here. */
 void jobs_waits_get(struct jobs *jobs, struct jobs_waits *out)
@@ -102,14 +114,15 @@ void jobs_waits_get(struct jobs *jobs, struct jobs_waits *out)
     struct job *job;
     struct job_detail *detail;
     *out = (struct jobs_waits){.for_budget = 0};
+    if (jobs->is_started) {
+        DL_FOREACH (jobs->details, detail) {
+            job_wait_add(detail, out);
+        }
+        return;
+    }
     JOBS_FOREACH (jobs, job) {
-        int64_t *oldest_ms = &out->intent_ms[job->state];
-        if (job_state_class(job->state) != JOB_CLASS_ACTIVE || job_detail_get(job, &detail) < 0)
-            continue;
-        int64_t job_ms = detail->attempt.intent_ms;
-        if (job_ms > 0 && (*oldest_ms == 0 || job_ms < *oldest_ms))
-            *oldest_ms = job_ms;
-        out->for_budget += job->state == JOB_WAITING && job_reason_code_get(detail) == -ERR_BUDGET;
+        if (job_state_class(job->state) == JOB_CLASS_ACTIVE && job_detail_get(job, &detail) == 0)
+            job_wait_add(detail, out);
     }
 }
 

@@ -75,7 +75,8 @@ static bool is_socket(const char *host)
 
 static bool is_local(const char *host)
 {
-    return is_socket(host) || strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
+    bool is_loopback = is_numeric(host) && strncmp(host, "127.", 4) == 0;
+    return is_socket(host) || is_loopback || strcmp(host, "localhost") == 0 ||
            strcmp(host, "::1") == 0;
 }
 
@@ -113,7 +114,8 @@ static int options_merge(struct address *address, PQconninfoOption *url, const c
         if (option->val && option->val[0])
             r = value_set(address->defaults, option->keyword, option->val);
     }
-    const char *host = value_get(address->defaults, "host");
+    const char *host = value_get(address->defaults, "hostaddr"); /* goes first: libpq-connect */
+    host = host ? host : value_get(address->defaults, "host");
     const char *mode = value_get(url, "sslmode");
     if (r == 0 && !mode && !getenv("PGSSLMODE") && host && !are_hosts_local(host))
         r = value_set(address->defaults, "sslmode", "verify-full");
@@ -140,14 +142,16 @@ static int url_parse(const struct libpq *pq, const char *url, PQconninfoOption *
         return -EINVAL;
     }
     *out = pq->conninfoParse(url, &error);
-    if (!*out)
-        (void)snprintf(why, SHARE_WHY_SIZE, "libpq does not take the URL: %.500s",
-                       error ? error : "no memory");
+    if (!*out) /* not in its words, which may have a part of a password */
+        (void)snprintf(
+            why, SHARE_WHY_SIZE,
+            "libpq does not take the URL: postgresql://USER@HOST/DATABASE is expected, with "
+            "%%XX for what is special in it.");
     if (error)
         pq->freemem(error);
     if (!*out)
         return -EINVAL;
-    if (!value_get(*out, "password"))
+    if (!value_get(*out, "password") && !value_get(*out, "sslpassword"))
         return 0;
     (void)snprintf(
         why, SHARE_WHY_SIZE,

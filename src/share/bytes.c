@@ -27,6 +27,7 @@ struct bytes_reader {
     struct timespec time;
     int64_t parts;
     int64_t part; /* the next one */
+    char version[STORE_UID_SIZE];
     char bytes[BYTES_PART];
 };
 
@@ -37,6 +38,7 @@ struct bytes_row {
     int64_t size;
     int64_t time_s;
     int64_t time_ns;
+    const char *version; /* of all parts that were read together */
     const char *base64;
 };
 
@@ -57,6 +59,7 @@ int bytes_reader_new(int files_fd, int64_t file_id, struct bytes_reader **out)
     reader->size = st.st_size;
     reader->time = st.st_mtim;
     reader->parts = st.st_size == 0 ? 1 : parts > BYTES_PARTS_MAX ? 0 : parts;
+    tag_draw(reader->version);
     *out = reader;
     return 0;
 }
@@ -74,11 +77,8 @@ int bytes_part_write(struct bytes_reader *reader, const char *tag, struct buf *o
 {
     struct json_writer w;
     CLEANUP(buf_fini) struct buf base64 = {.limit = ENTRY_MAX};
-    bool is_too_large = reader->parts == 0;
-    if (reader->part >= reader->parts && !(is_too_large && reader->part == 0))
-        return 0;
     ssize_t n = 0;
-    if (!is_too_large) {
+    if (reader->parts > 0) {
         n = file_read_full(reader->fd, reader->bytes, BYTES_PART, reader->part * BYTES_PART);
         if (n < 0)
             return (int)n;
@@ -99,6 +99,7 @@ int bytes_part_write(struct bytes_reader *reader, const char *tag, struct buf *o
     json_write_member_int64(&w, "size", reader->size);
     json_write_member_int64(&w, "time_s", reader->time.tv_sec);
     json_write_member_int64(&w, "time_ns", reader->time.tv_nsec);
+    json_write_member_string(&w, "version", reader->version);
     json_write_key(&w, "bytes");
     json_write_text(&w, buf_text(&base64), base64.len);
     json_write_object_end(&w);
@@ -106,8 +107,12 @@ int bytes_part_write(struct bytes_reader *reader, const char *tag, struct buf *o
     json_write_array_end(&w);
     json_write_object_end(&w);
     reader->part++;
-    int r = base64.error ? base64.error : out->error;
-    return r < 0 ? r : 1;
+    return base64.error ? base64.error : out->error;
+}
+
+bool bytes_reader_is_at_last(const struct bytes_reader *reader)
+{
+    return reader->part + 1 >= reader->parts;
 }
 
 static int row_read(const struct json *data, struct bytes_row *out)
@@ -115,19 +120,25 @@ static int row_read(const struct json *data, struct bytes_row *out)
     const struct {
         const char *name;
         int64_t *value;
+        int64_t min;
         int64_t max;
     } numbers[] = {
-        {"file", &out->file_id, STORE_ID_MAX},   {"part", &out->part, BYTES_PARTS_MAX},
-        {"parts", &out->parts, BYTES_PARTS_MAX}, {"size", &out->size, STORE_BYTES_MAX},
-        {"time_s", &out->time_s, INT64_MAX},     {"time_ns", &out->time_ns, 999999999},
+        {"file", &out->file_id, 1, STORE_ID_MAX},
+        {"part", &out->part, 0, BYTES_PARTS_MAX},
+        {"parts", &out->parts, 0, BYTES_PARTS_MAX},
+        {"size", &out->size, 0, STORE_BYTES_MAX},
+        {"time_s", &out->time_s, -STORE_TIME_MAX_MS, STORE_TIME_MAX_MS},
+        {"time_ns", &out->time_ns, 0, 999999999},
     };
     for (size_t i = 0; i < ARRAY_COUNT(numbers); i++) {
         if (!json_int64_get(json_member_get(data, numbers[i].name), numbers[i].value) ||
-            *numbers[i].value < 0 || *numbers[i].value > numbers[i].max)
+            *numbers[i].value < numbers[i].min || *numbers[i].value > numbers[i].max)
             return -ERR_STORE_CORRUPT;
     }
     out->base64 = json_text_get(json_member_get(data, "bytes"));
-    return out->base64 && (out->part < out->parts || out->part == 0) ? 0 : -ERR_STORE_CORRUPT;
+    out->version = json_text_get(json_member_get(data, "version"));
+    bool has_texts = out->base64 && out->version && strlen(out->version) < STORE_UID_SIZE;
+    return has_texts && (out->part < out->parts || out->part == 0) ? 0 : -ERR_STORE_CORRUPT;
 }
 
 static int part_put(int fd, const struct bytes_row *row)
@@ -176,32 +187,52 @@ static int parts_move(int files_fd, const char *name, const char *parts_name, in
     return r < 0 || unlinkat(files_fd, parts_name, 0) == 0 ? r : -errno;
 }
 
-static int document_apply(int files_fd, const struct json *data, int64_t *file_id)
+/* Only parts of one version, one after the other, and all of them: else there would be holes. */
+static int part_collect(int files_fd, struct collecting *collecting, const char *name,
+                        const struct bytes_row *row)
+{
+    struct stat st;
+    char parts_name[NAME_SIZE + sizeof(".part")];
+    (void)snprintf(parts_name, sizeof(parts_name), "%s.part", name);
+    bool is_next = collecting->file_id == row->file_id && collecting->part == row->part &&
+                   strcmp(collecting->version, row->version) == 0;
+    if (row->part > 0 && !is_next)
+        return -ESTALE;
+    int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | (row->part == 0 ? O_TRUNC : 0);
+    CLEANUP_CLOSE int fd = openat(files_fd, parts_name, flags, 0600);
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return -errno;
+    if (st.st_size < row->part * BYTES_PART)
+        return -ESTALE;
+    int r = part_put(fd, row);
+    if (r == 0 && row->part + 1 == row->parts)
+        r = parts_move(files_fd, name, parts_name, fd, row);
+    if (r < 0)
+        return r;
+    *collecting = (struct collecting){.file_id = row->file_id, .part = row->part + 1};
+    (void)snprintf(collecting->version, sizeof(collecting->version), "%s", row->version);
+    return 0;
+}
+
+static int document_apply(int files_fd, struct collecting *collecting, const struct json *data,
+                          int64_t *file_id)
 {
     struct bytes_row row;
     char name[NAME_SIZE];
-    char parts_name[NAME_SIZE];
     *file_id = 0;
     int r = row_read(data, &row);
     if (r < 0 || row.parts == 0)
         return r;
     (void)snprintf(name, sizeof(name), "%lld", (long long)row.file_id);
-    (void)snprintf(parts_name, sizeof(parts_name), "%lld.part", (long long)row.file_id);
-    if (row.parts == 1) {
-        r = whole_put(files_fd, name, &row);
-    } else {
-        int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | (row.part == 0 ? O_TRUNC : 0);
-        CLEANUP_CLOSE int fd = openat(files_fd, parts_name, flags, 0600);
-        r = fd < 0 ? -errno : part_put(fd, &row);
-        if (r == 0 && row.part + 1 == row.parts)
-            r = parts_move(files_fd, name, parts_name, fd, &row);
-    }
+    r = row.parts == 1 ? whole_put(files_fd, name, &row)
+                       : part_collect(files_fd, collecting, name, &row);
     if (r == 0 && row.part + 1 == row.parts)
         *file_id = row.file_id;
     return r;
 }
 
-int bytes_apply(int files_fd, const char *data, size_t len, int64_t *file_id)
+int bytes_apply(int files_fd, struct collecting *collecting, const char *data, size_t len,
+                int64_t *file_id)
 {
     static const struct json_limits limits = {
         .max_bytes = ENTRY_MAX, .max_depth = 4, .max_nodes = 64};
@@ -210,7 +241,20 @@ int bytes_apply(int files_fd, const char *data, size_t len, int64_t *file_id)
     int r = json_parse(data, len, &limits, &document, &error);
     if (r < 0)
         return r == -ENOMEM ? r : -ERR_STORE_CORRUPT;
-    r = document_apply(files_fd, json_document_root(document), file_id);
+    r = document_apply(files_fd, collecting, json_document_root(document), file_id);
     (void)json_document_free(document);
     return r;
+}
+
+int bytes_remove(int files_fd, int64_t file_id)
+{
+    char name[NAME_SIZE];
+    static const char *const endings[] = {"", ".part"};
+    for (size_t i = 0; i < ARRAY_COUNT(endings); i++) {
+        (void)snprintf(name, sizeof(name), "%lld%s", (long long)file_id, endings[i]);
+        /* Proof: the leader's entry says that the user has removed or replaced the file. */
+        if (unlinkat(files_fd, name, 0) < 0 && errno != ENOENT)
+            return -errno;
+    }
+    return 0;
 }

@@ -16,7 +16,12 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ENTRIES_AT_ONCE = 200, PAGE_ROWS = 2000, PAGE_BYTES_MAX = 1024 * 1024 * 1024 };
+enum {
+    ENTRIES_AT_ONCE = 200,
+    PAGE_ROWS = 2000,
+    PAGE_BYTES = 4 * 1024 * 1024,
+    PAGE_BYTES_MAX = 600 * 1024 * 1024
+};
 
 /* In the order in which rows refer to each other. */
 static const char *const kinds[] = {"job",         "attempt", "exchange", "file",  "input", "sent",
@@ -76,8 +81,8 @@ static int file_row_apply(struct share *share, const struct store_row *row)
 {
     char name[32];
     (void)snprintf(name, sizeof(name), "%lld", (long long)row->id);
-    if (row->is_gone) /* Proof: the entry says that the user has removed or replaced it. */
-        return unlinkat(share->settings.files_fd, name, 0) == 0 || errno == ENOENT ? 0 : -errno;
+    if (row->is_gone)
+        return bytes_remove(share->settings.files_fd, row->id);
     int fd =
         openat(share->settings.files_fd, name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
@@ -98,7 +103,13 @@ static int bytes_row_apply(struct share *share, const char *data, size_t len)
 {
     int64_t file_id;
     int64_t job_id = 0;
-    int r = bytes_apply(share->settings.files_fd, data, len, &file_id);
+    int r = bytes_apply(share->settings.files_fd, &share->collecting, data, len, &file_id);
+    if (r == -ESTALE && share->state == SHARE_COPYING)
+        return 0;                  /* some parts of another version: the others are on their way */
+    if (r == -ERR_STORE_CORRUPT) { /* nothing else must wait for it */
+        log_error("share.bytes", "why=\"a part of a file cannot be read, and is left out\"");
+        return 0;
+    }
     if (r < 0 || file_id == 0)
         return r;
     r = store_file_job_get(share->settings.store, file_id, &job_id);
@@ -119,7 +130,11 @@ static int on_entry(void *context, const struct link_row *row)
     struct store_share next = share->row;
     next.seq = link_number(row, 0);
     (void)snprintf(next.tag, sizeof(next.tag), "%s", link_text(row, 1));
-    if (next.seq != share->row.seq + 1)
+    if (next.seq == share->row.seq && strcmp(next.tag, share->row.tag) == 0) {
+        share->is_place_seen = true;
+        return 0;
+    }
+    if (next.seq != share->row.seq + 1 || !share->is_place_seen)
         return -ESTALE; /* the log went back, or was trimmed: the greeting tells */
     bool is_bytes = strcmp(link_text(row, 2), "bytes") == 0;
     int r = is_bytes ? bytes_row_apply(share, link_text(row, 3), link_text_len(row, 3)) : 0;
@@ -129,6 +144,7 @@ static int on_entry(void *context, const struct link_row *row)
                                            NULL, NULL)
                      : store_replica_apply(share->settings.store, link_text(row, 4),
                                            link_text_len(row, 4), &next, on_row_told, share);
+    share->is_part_missing = is_bytes && r == -ESTALE;
     if (r < 0) {
         apply_failed(share, r);
         return r;
@@ -148,19 +164,22 @@ static void on_entries_end(void *context, const struct link_end *end)
     jobs_tell(share);
     if (end->result == -ENOTCONN)
         return;
-    if (end->result == -ERR_STORE_CORRUPT) {
+    if (end->result == -ERR_STORE_CORRUPT || share->is_part_missing) {
         copy_begin(share); /* it is no copy any more */
         return;
     }
-    if (end->result == -ESTALE || end->result == -EPROTO) {
+    bool is_gone_back = end->result == 0 && !share->is_place_seen;
+    if (end->result == -ESTALE || end->result == -EPROTO || is_gone_back) {
         log_error("share.fetch", "state=%s why=\"%s\"", end->state, end->message);
         link_reset(share->link, end->message);
         return;
     }
     share->seen_ms = clock_monotonic_ms(loop_clock(share->settings.loop));
-    if (end->result == 0)
+    if (end->result == 0) {
         share->why[0] = '\0';
-    bool is_more = end->result == 0 && (share->page_rows == ENTRIES_AT_ONCE || share->is_wanted);
+        link_settle(share->link);
+    }
+    bool is_more = end->result == 0 && (share->page_rows >= ENTRIES_AT_ONCE || share->is_wanted);
     look_later(share, is_more ? 0 : LOOK_EVERY_MS);
     share->is_wanted = false;
 }
@@ -180,7 +199,7 @@ void follow_look(struct share *share)
         "SELECT seq, tag, entry #>> '{rows,0,0}', "
         "CASE WHEN entry #>> '{rows,0,0}' = 'bytes' THEN entry #> '{rows,0,2}' END, "
         "CASE WHEN entry #>> '{rows,0,0}' = 'bytes' THEN NULL ELSE entry END "
-        "FROM seedance.change WHERE seq > $1 ORDER BY seq LIMIT 200";
+        "FROM seedance.change WHERE seq >= $1 ORDER BY seq LIMIT 201";
     char seq[24];
     if (share->is_querying || share->state != SHARE_FOLLOWS) {
         share->is_wanted = true;
@@ -195,6 +214,8 @@ void follow_look(struct share *share)
                                      .on_end = on_entries_end,
                                      .context = share};
     share->page_rows = 0;
+    share->is_place_seen = share->row.seq == 0;
+    share->is_part_missing = false;
     share->is_wanted = false;
     (void)query_start(share, &query);
 }
@@ -258,6 +279,7 @@ static void copy_committed(void *context, const struct link_end *end)
     }
     share->row = row;
     share->jobs_count = 0;
+    link_settle(share->link);
     log_info("share.copied", "seq=%lld", (long long)row.seq);
     if (hooks->on_all)
         hooks->on_all(hooks->context);
@@ -266,13 +288,24 @@ static void copy_committed(void *context, const struct link_end *end)
 
 static void page_fetch(struct share *share);
 
+static void page_begin(struct share *share)
+{
+    buf_fini(&share->page);
+    share->page = (struct buf){.limit = PAGE_BYTES_MAX};
+    share->is_page_empty = true;
+    (void)buf_add_text(&share->page, "{\"rows\":[");
+}
+
 static int page_apply(struct share *share)
 {
     (void)buf_add_text(&share->page, "]}");
-    if (share->page.error)
-        return share->page.error;
-    return store_replica_apply(share->settings.store, buf_text(&share->page), share->page.len, NULL,
-                               on_row_told, share);
+    int r = share->page.error;
+    if (r == 0 && !share->is_page_empty)
+        r = store_replica_apply(share->settings.store, buf_text(&share->page), share->page.len,
+                                NULL, on_row_told, share);
+    share->jobs_count = 0; /* all are told of at the end */
+    page_begin(share);
+    return r;
 }
 
 static void page_end(void *context, const struct link_end *end)
@@ -280,9 +313,7 @@ static void page_end(void *context, const struct link_end *end)
     struct share *share = context;
     if (copy_is_broken(share, end))
         return;
-    bool is_bytes = strcmp(kinds[share->table], "bytes") == 0;
-    int r = share->page_rows > 0 && !is_bytes ? page_apply(share) : 0;
-    share->jobs_count = 0; /* all are told of at the end */
+    int r = page_apply(share);
     if (r < 0) {
         apply_failed(share, r);
         link_reset(share->link, share->why);
@@ -301,13 +332,15 @@ static int page_row(void *context, const struct link_row *row)
     struct share *share = context;
     const char *kind = kinds[share->table];
     share->after = link_number(row, 0);
-    bool is_first = share->page_rows++ == 0;
+    share->page_rows++;
     if (strcmp(kind, "bytes") == 0)
         return bytes_row_apply(share, link_text(row, 1), link_text_len(row, 1));
-    (void)buf_addf(&share->page, "%s[\"%s\",%lld,", is_first ? "" : ",", kind,
+    (void)buf_addf(&share->page, "%s[\"%s\",%lld,", share->is_page_empty ? "" : ",", kind,
                    (long long)share->after);
     (void)buf_add(&share->page, link_text(row, 1), link_text_len(row, 1));
-    return buf_add_char(&share->page, ']');
+    int r = buf_add_char(&share->page, ']');
+    share->is_page_empty = false;
+    return r == 0 && share->page.len >= PAGE_BYTES ? page_apply(share) : r;
 }
 
 static void page_fetch(struct share *share)
@@ -329,9 +362,7 @@ static void page_fetch(struct share *share)
                                      .on_row = page_row,
                                      .on_end = page_end,
                                      .context = share};
-    buf_fini(&share->page);
-    share->page = (struct buf){.limit = PAGE_BYTES_MAX};
-    (void)buf_add_text(&share->page, "{\"rows\":[");
+    page_begin(share);
     share->page_rows = 0;
     (void)query_start(share, &query);
 }

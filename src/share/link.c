@@ -124,7 +124,8 @@ static void on_deadline(void *context)
 
 static void deadline_set(struct link *link)
 {
-    timer_set(timers(link), &link->deadline, DEADLINE_MS, on_deadline, link);
+    int64_t query_ms = link->is_querying ? link->query.deadline_ms : 0;
+    timer_set(timers(link), &link->deadline, query_ms ? query_ms : DEADLINE_MS, on_deadline, link);
 }
 
 static void on_connect_step(struct link *link)
@@ -139,7 +140,6 @@ static void on_connect_step(struct link *link)
         if (r == 0) {
             timer_cancel(timers(link), &link->deadline);
             link->state = LINK_UP;
-            link->again_ms = AGAIN_FIRST_MS;
             link->connects++;
             link->settings.on_up(link->settings.context);
         }
@@ -274,8 +274,10 @@ int link_query(struct link *link, const struct link_query *query)
     if (link->is_querying)
         return -EBUSY;
     if (!pq->sendQueryParams(link->connection, query->sql, query->count, NULL, query->parameters,
-                             NULL, NULL, 0))
-        return -ENOTCONN; /* or no memory; in both cases the deadline or the socket tells more */
+                             NULL, NULL, 0)) {
+        timer_set(timers(link), &link->deadline, 0, on_deadline, link); /* or no memory */
+        return -ENOTCONN;
+    }
     (void)pq->setSingleRowMode(link->connection);
     link->query = *query;
     link->end = (struct link_end){.message = ""};
@@ -310,6 +312,11 @@ bool link_bool(const struct link_row *row, int column)
 bool link_is_up(const struct link *link)
 {
     return link->state == LINK_UP;
+}
+
+void link_settle(struct link *link)
+{
+    link->again_ms = AGAIN_FIRST_MS;
 }
 
 uint64_t link_connects(const struct link *link)

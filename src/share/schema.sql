@@ -147,7 +147,8 @@ create table if not exists seedance.mirror (
 --
 -- is_known is false if somebody else has said hello as this host since p_previous: the data directory was copied, or two
 -- programs use one role. Then nothing is stored. With p_previous null the host is taken as new, and the incarnation that
--- was stored before is known no more; unless the host leads: then this is another program that uses its role.
+-- was stored before is known no more; unless the host leads: then this is another program that uses its role. A host of
+-- which no incarnation is stored is known with any.
 --
 -- place: 'same'   reading on after p_seq is possible
 --        'old'    p_seq is older than the changes that are kept: copy mirror
@@ -180,6 +181,11 @@ begin
         set incarnation = p_incarnation, program = p_program, seen = clock_timestamp()
         where h.name = session_user
             and h.incarnation in (p_previous, p_incarnation); -- the latter: it connects again
+        if not found then -- a host that nothing is known of, in a database that was made or put back since
+            insert into seedance.host as h (name, incarnation, program, seen)
+            values (session_user, p_incarnation, p_program, clock_timestamp())
+            on conflict do nothing;
+        end if;
     end if;
     is_known := found;
 

@@ -83,6 +83,7 @@ static void lead(struct share *share)
                      "why=\"the database has another history than this host has pushed; "
                      "everything is pushed again\"");
         row.role = STORE_LEADER;
+        memcpy(row.cluster, share->cluster, sizeof(row.cluster));
         row.seq = 0;
         row.tag[0] = '\0';
         int r = row_store(share, &row);
@@ -107,15 +108,19 @@ static int on_epoch(void *context, const struct link_row *row)
     return 0;
 }
 
+static void lead_or_recognise(struct share *share);
+
 static void lead_taken(void *context, const struct link_end *end)
 {
     struct share *share = context;
     if (end->result == -ENOTCONN)
         return;
+    share->is_lead_taken = end->result == 0;
     if (end->result < 0) /* another one was faster: who leads now is asked again */
         begin_anew(share, end->message);
     else
-        lead(share);
+        lead_or_recognise(
+            share); /* a push that was given up may have ended before the lead was taken */
 }
 
 static void take_lead(struct share *share)
@@ -136,11 +141,35 @@ static void take_lead(struct share *share)
         begin_anew(share, err_sentence(r));
 }
 
+static void recognised(struct share *share, int result)
+{
+    if (result == -ESTALE)
+        share_end(
+            share,
+            "the database has changes that this data directory lacks: it is an older copy, or was "
+            "put back. It must not lead: what came after it would be done again.");
+    else if (result < 0)
+        begin_anew(share, err_sentence(result));
+    else if (share->is_lead_taken)
+        lead(share);
+    else
+        take_lead(share);
+}
+
+static void lead_or_recognise(struct share *share)
+{
+    if (share->row.role == STORE_LEADER && strcmp(share->log_place, "same") == 0)
+        lead_recognise(share, recognised);
+    else
+        recognised(share, strcmp(share->log_place, "old") == 0 ? -ESTALE : 0);
+}
+
 static void follow(struct share *share)
 {
     struct store_share row = share->row;
     if (row.role == STORE_ALONE) {
         row.role = STORE_REPLICA;
+        memcpy(row.cluster, share->cluster, sizeof(row.cluster));
         int r = row_store(share, &row);
         if (r == -EEXIST) {
             share_end(
@@ -168,7 +197,7 @@ static void decide(struct share *share)
     enum store_role role = share->row.role;
     /* A log that somebody has written to is never begun anew by one who has not led: that would be the end
      * of what is in it. */
-    bool may_begin = share->settings.can_lead && (is_ours || (is_free && share->log_seq == 0));
+    bool may_begin = share->can_lead && (is_ours || (is_free && share->log_seq == 0));
     if (role == STORE_REPLICA || (role == STORE_ALONE && !may_begin)) {
         follow(share);
     } else if (!is_ours && !is_free) {
@@ -179,11 +208,40 @@ static void decide(struct share *share)
     } else if (!share->can_write) {
         share_end(share, "the database was made for a newer seedancefs: this version may follow, "
                          "but not lead. Install that version.");
-    } else if (share->is_incarnation_leading) {
-        lead(share);
+    } else if (!share->can_lead) {
+        share_end(share, "this host leads the shared tree, and has no API key. Give it one with "
+                         "--api-key-file FILE.");
     } else {
-        take_lead(share);
+        share->is_lead_taken = share->is_incarnation_leading;
+        lead_or_recognise(share);
     }
+}
+
+/* What has a tree goes on to show it, whatever has become of the database; and asks again. */
+static void greeting_failed(struct share *share, const struct link_end *end)
+{
+    static const char *const missing[] = {"3F000", "42P01", "42883"};
+    bool is_missing = end->result == 0;
+    for (size_t i = 0; i < ARRAY_COUNT(missing); i++)
+        is_missing = is_missing || strcmp(end->state, missing[i]) == 0;
+    char why[SHARE_WHY_SIZE];
+    if (is_missing)
+        (void)snprintf(why, sizeof(why),
+                       "there is no shared tree in this database. Make one, as its owner, with: "
+                       "seedancefs --share URL --share-init");
+    else if (strcmp(end->state, "42501") == 0)
+        (void)snprintf(
+            why, sizeof(why),
+            "the role may not use the shared tree: %.300s. As the database's owner: GRANT "
+            "seedance_host TO ROLE;",
+            end->message);
+    else
+        (void)snprintf(why, sizeof(why), "%.500s", end->message);
+    bool is_final = is_missing || strcmp(end->state, "42501") == 0;
+    if (is_final && !share->row.cluster[0])
+        share_end(share, "%s", why);
+    else
+        begin_anew(share, why);
 }
 
 static void greeting_done(void *context, const struct link_end *end)
@@ -192,25 +250,15 @@ static void greeting_done(void *context, const struct link_end *end)
     struct store_share row = share->row;
     if (end->result == -ENOTCONN)
         return;
-    if (end->result < 0) {
-        bool is_missing = strcmp(end->state, "3F000") == 0 || strcmp(end->state, "42P01") == 0 ||
-                          strcmp(end->state, "42883") == 0;
-        bool is_refused = strcmp(end->state, "42501") == 0;
-        if (is_missing)
-            share_end(share,
-                      "there is no shared tree in this database. Make one, as its owner, with: "
-                      "seedancefs --share URL --share-init");
-        else if (is_refused)
-            share_end(share,
-                      "the role may not use the shared tree: %.300s. As the database's owner: "
-                      "GRANT seedance_host TO ROLE;",
-                      end->message);
-        else
-            begin_anew(share, end->message);
+    if (end->result < 0 || !share->cluster[0]) {
+        greeting_failed(share, end);
         return;
     }
     share->seen_ms = clock_monotonic_ms(loop_clock(share->settings.loop));
-    if (row.cluster[0] && strcmp(row.cluster, share->cluster) != 0) {
+    /* A database in which nobody has led is a place for the tree of who led another one. */
+    bool is_empty = share->leader[0] == '\0' && share->log_seq == 0;
+    bool is_moved = is_empty && row.role == STORE_LEADER;
+    if (row.cluster[0] && strcmp(row.cluster, share->cluster) != 0 && !is_moved) {
         share_end(share,
                   "the data directory belongs to another shared tree than this database has. "
                   "Choose another directory with --data-dir DIR, or the database that it "
@@ -250,7 +298,8 @@ static void greeting_done(void *context, const struct link_end *end)
             greet(share);
         return;
     }
-    memcpy(row.cluster, share->cluster, sizeof(row.cluster));
+    if (row.role != STORE_ALONE)
+        memcpy(row.cluster, share->cluster, sizeof(row.cluster));
     memcpy(row.incarnation, share->incarnation, sizeof(row.incarnation));
     row.incarnation_next[0] = '\0';
     int r = memcmp(&row, &share->row, sizeof(row)) == 0 ? 0 : row_store(share, &row);
@@ -284,6 +333,7 @@ static void greet(struct share *share)
     char version[16];
     char seq[24];
     struct store_share row = share->row;
+    share->cluster[0] = '\0'; /* there is no answer yet */
     share->is_asking_for_next =
         row.incarnation_next[0] && strcmp(row.incarnation_next, share->incarnation) != 0;
     if (!share->is_asking_for_next && strcmp(row.incarnation, share->incarnation) != 0 &&
@@ -426,8 +476,9 @@ struct share *share_free(struct share *share)
     return NULL;
 }
 
-void share_start(struct share *share)
+void share_start(struct share *share, bool can_lead)
 {
+    share->can_lead = can_lead;
     link_open(share->link);
 }
 

@@ -94,6 +94,8 @@ void link_open(struct link *link);
 bool link_is_up(const struct link *link);
 /* Ends the connection, and makes it again after a while. Not from within a hook of a query. */
 void link_reset(struct link *link, const char *why);
+/* The connection is of use: should it be lost, it is made again at once. */
+void link_settle(struct link *link);
 uint64_t link_connects(const struct link *link);
 
 /* The result of a query: its rows, one by one, then its end. Texts are lent. */
@@ -122,6 +124,7 @@ struct link_query {
     link_row_fn *on_row; /* NULL: there are none of interest */
     link_end_fn *on_end;
     void *context;
+    int64_t deadline_ms; /* without any progress; 0: as usual */
 };
 /* One at a time. `on_end` is called later, unless this fails. */
 int link_query(struct link *link, const struct link_query *query) NODISCARD;
@@ -132,10 +135,17 @@ struct bytes_reader;
 /* Opens the bytes of a file. -ENOENT: it has none (any more). */
 int bytes_reader_new(int files_fd, int64_t file_id, struct bytes_reader **out) NODISCARD;
 struct bytes_reader *bytes_reader_free(struct bytes_reader *reader);
-/* Appends the next part as an entry: 1, or 0 after the last one. */
+/* Appends the next part as an entry. */
 int bytes_part_write(struct bytes_reader *reader, const char *tag, struct buf *out) NODISCARD;
-/* Makes the file what the entry's row says. `file_id` is set once all of it is there, else 0. */
-int bytes_apply(int files_fd, const char *data, size_t len, int64_t *file_id) NODISCARD;
+/* The next part is the last one. */
+bool bytes_reader_is_at_last(const struct bytes_reader *reader);
+struct collecting;
+/* Makes the file what the entry's row says. `file_id` is set once all of it is there, else 0. -ESTALE: the
+ * part does not continue those that were collected. */
+int bytes_apply(int files_fd, struct collecting *collecting, const char *data, size_t len,
+                int64_t *file_id) NODISCARD;
+/* The user has removed the file. */
+int bytes_remove(int files_fd, int64_t file_id) NODISCARD;
 
 /* tag.c: 128 random bits as hexadecimal digits. */
 void tag_draw(char out[static STORE_UID_SIZE]);
@@ -144,9 +154,21 @@ void tag_draw(char out[static STORE_UID_SIZE]);
 extern const char share_schema_sql[];
 
 /* lead.c and follow.c work on the struct share of share.c */
-enum { PUSH_EVERY_MS = 5000, LOOK_EVERY_MS = 5000 };
-struct lead;
-struct follow;
+enum { PUSH_EVERY_MS = 5000, PUSH_DEADLINE_MS = 60 * 1000, LOOK_EVERY_MS = 5000 };
+/* The file whose bytes are being pushed. */
+struct reading {
+    struct bytes_reader *reader; /* NULL: none */
+    int64_t file_id;
+    int64_t number; /* of the outbox: what was said of the file up to here */
+    unsigned parts;
+    char tag[STORE_UID_SIZE];
+};
+/* The file whose parts are being collected. */
+struct collecting {
+    int64_t file_id; /* 0: none */
+    int64_t part;    /* the next one */
+    char version[STORE_UID_SIZE];
+};
 struct share {
     struct share_settings settings;
     const struct libpq *pq;
@@ -169,6 +191,8 @@ struct share {
     bool can_write;
     bool is_known;
     bool is_asking_for_next;     /* that was the question: see greet() */
+    bool can_lead;               /* there is an API key */
+    bool is_lead_taken;          /* on this connection, or before */
     bool is_incarnation_leading; /* the lease is that of this very run */
     int64_t epoch;
     int64_t renewals;
@@ -176,26 +200,35 @@ struct share {
     char log_place[8];
     struct timer timer; /* the next look, or push */
     /* lead.c */
-    int64_t pushing; /* number of the last entry of the outbox that is under way */
+    struct store_progress pushing; /* what is under way, once it is confirmed */
     size_t pushing_count;
-    char pushing_tag[STORE_UID_SIZE];
-    struct bytes_reader *reader; /* of the file whose bytes are being pushed */
-    bool is_querying;            /* lead.c, follow.c: a query of theirs is under way */
-    bool is_wanted;              /* again, once that has ended */
+    char pushing_tag[STORE_UID_SIZE]; /* of the last of it */
+    struct reading reading;
+    bool was_entry; /* the last push had entries: it is the turn of a part */
+    void (*on_recognised)(struct share *share, int result);
+    bool is_querying; /* lead.c, follow.c: a query of theirs is under way */
+    bool is_wanted;   /* again, once that has ended */
     /* follow.c */
     int table;     /* of the copy: its number, and */
     int64_t after; /* the last id */
     struct buf page;
     size_t page_rows;
+    bool is_page_empty;
     int64_t copy_seq;
     char copy_tag[STORE_UID_SIZE];
-    int64_t *jobs; /* whose rows were changed since they were told */
+    struct collecting collecting;
+    bool is_part_missing; /* of a file whose parts come: a new copy has them all */
+    bool is_place_seen;   /* the entry that was applied last is in the log still */
+    int64_t *jobs;        /* whose rows were changed since they were told */
     size_t jobs_count;
     size_t jobs_room;
 };
 void lead_begin(struct share *share);
 void lead_end(struct share *share);
 void lead_push(struct share *share); /* there is something */
+/* Whether what is in the log after this host's place is what waits here: 0, and it waits no more; -ESTALE: it
+ * is not; or another error, after which nothing is known. */
+void lead_recognise(struct share *share, void (*fn)(struct share *share, int result));
 void follow_begin(struct share *share);
 void follow_end(struct share *share);
 void follow_look(struct share *share); /* there may be something */

@@ -24,7 +24,7 @@ struct share *share_free(struct share *share UNUSED)
     return NULL;
 }
 
-void share_start(struct share *share UNUSED)
+void share_start(struct share *share UNUSED, bool can_lead UNUSED)
 {
 }
 

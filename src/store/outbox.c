@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ENTRY_BYTES_MAX = 512 * 1024 * 1024, FILL_ROWS = 500 };
+enum { ENTRY_BYTES_MAX = 512 * 1024 * 1024, FILL_BYTES = 1024 * 1024 };
 
 static void on_row(void *context, int operation, const char *database UNUSED, const char *name,
                    sqlite3_int64 id)
@@ -149,25 +149,47 @@ static int entry_insert(struct store *store, const struct buf *entry, int64_t fi
                            VALUES(AS_TEXT(entry ? buf_text(entry) : NULL), AS_INTEGER(file_id))));
 }
 
-static int entry_write(struct store *store, struct changed_row *rows, size_t count, bool is_first)
+/* An entry that is being written. */
+struct entry_writer {
+    struct buf text;
+    struct json_writer json;
+    size_t rows;
+};
+
+static void entry_writer_fini(struct entry_writer *w)
 {
-    CLEANUP(buf_fini) struct buf entry = {.limit = ENTRY_BYTES_MAX};
-    struct json_writer w;
-    json_writer_init(&w, &entry, JSON_COMPACT);
-    json_write_object_begin(&w);
-    json_write_member_int64(&w, "schema", STORE_SCHEMA_VERSION);
+    buf_fini(&w->text);
+}
+
+static void entry_begin(struct entry_writer *w, bool is_first)
+{
+    buf_fini(&w->text);
+    w->text = (struct buf){.limit = ENTRY_BYTES_MAX};
+    w->rows = 0;
+    json_writer_init(&w->json, &w->text, JSON_COMPACT);
+    json_write_object_begin(&w->json);
+    json_write_member_int64(&w->json, "schema", STORE_SCHEMA_VERSION);
     if (is_first)
-        json_write_member_bool(&w, "begin", true);
-    json_write_key(&w, "rows");
-    json_write_array_begin(&w);
+        json_write_member_bool(&w->json, "begin", true);
+    json_write_key(&w->json, "rows");
+    json_write_array_begin(&w->json);
+}
+
+static int entry_finish(struct store *store, struct entry_writer *w)
+{
+    json_write_array_end(&w->json);
+    json_write_object_end(&w->json);
+    return w->text.error ? w->text.error : entry_insert(store, &w->text, 0);
+}
+
+static int entry_write(struct store *store, const struct changed_row *rows, size_t count)
+{
+    CLEANUP(entry_writer_fini) struct entry_writer w = {.rows = 0};
     int r = 0;
+    entry_begin(&w, false);
     for (size_t i = 0; r == 0 && i < count; i++)
-        r = row_write(store, &w, &rows[i]);
-    json_write_array_end(&w);
-    json_write_object_end(&w);
-    if (r == 0)
-        r = entry.error;
-    return r < 0 ? r : entry_insert(store, &entry, 0);
+        r = row_write(store, &w.json, &rows[i]);
+    return r < 0 ? r : entry_finish(store, &w);
 }
 
 int outbox_write(struct store *store)
@@ -179,7 +201,7 @@ int outbox_write(struct store *store)
         return 0;
     outbox->count = rows_sort(outbox->rows, outbox->count);
     outbox->has_news = true;
-    return entry_write(store, outbox->rows, outbox->count, false);
+    return entry_write(store, outbox->rows, outbox->count);
 }
 
 void outbox_announce(struct store *store)
@@ -203,36 +225,40 @@ void store_outbox_watch(struct store *store, store_entry_fn *fn, void *context)
     store->outbox.context = context;
 }
 
-/* Everything that there is, table by table. */
-static int table_fill(struct store *store, int table, bool *is_first)
+/* In entries of FILL_BYTES, or of one row that is larger. */
+static int table_fill(struct store *store, int table, struct entry_writer *w)
 {
-    struct changed_row rows[FILL_ROWS];
     int64_t after = INT64_MIN;
-    size_t count;
-    do {
-        sqlite3_stmt *statement = shared_query(store, table, SHARED_ROW_AFTER, after);
-        int r = 0;
-        count = 0;
-        while (count < FILL_ROWS && (r = store_step(store, statement)) > 0) {
-            after = sqlite3_column_int64(statement, 0);
-            rows[count++] = (struct changed_row){.table = table, .id = after, .is_inserted = true};
-        }
-        (void)sqlite3_reset(statement);
-        if (r >= 0 && (count > 0 || *is_first))
-            r = entry_write(store, rows, count, *is_first);
+    int r;
+    for (;;) {
+        CLEANUP_RESET sqlite3_stmt *statement = shared_query(store, table, SHARED_ROW_AFTER, after);
+        r = store_step(store, statement);
+        if (r <= 0)
+            return r;
+        after = sqlite3_column_int64(statement, 0);
+        const struct changed_row row = {.table = table, .id = after, .is_inserted = true};
+        r = row_write(store, &w->json, &row);
         if (r < 0)
             return r;
-        *is_first = false;
-    } while (count == FILL_ROWS);
-    return 0;
+        w->rows++;
+        if (w->text.len < FILL_BYTES)
+            continue;
+        r = entry_finish(store, w);
+        if (r < 0)
+            return r;
+        entry_begin(w, false);
+    }
 }
 
 int outbox_fill(struct store *store)
 {
-    bool is_first = true;
+    CLEANUP(entry_writer_fini) struct entry_writer w = {.rows = 0};
     int r = store_run(store, store_statement(store, SQL_OUTBOX_CLEAR));
+    entry_begin(&w, true);
     for (int table = 0; r == 0 && table < SHARED_TABLE_COUNT; table++)
-        r = table_fill(store, table, &is_first);
+        r = table_fill(store, table, &w);
+    if (r == 0) /* the first one is there although there is no row */
+        r = entry_finish(store, &w);
     if (r == 0)
         r = store_run(store, store_statement(store, SQL_OUTBOX_FILES));
     store->outbox.has_news = true;

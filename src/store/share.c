@@ -78,29 +78,53 @@ void store_share_await(struct store *store)
     store->is_undecided = store->role == STORE_ALONE;
 }
 
-int store_outbox_next(struct store *store, int64_t after, struct store_entry *out)
+static int entry_get(struct store *store, enum statement which, int64_t after,
+                     struct store_entry *out)
 {
-    CLEANUP_RESET sqlite3_stmt *statement =
-        store_query(store, SQL_OUTBOX_NEXT, VALUES(AS_INTEGER(after)));
+    CLEANUP_RESET sqlite3_stmt *statement = store_query(store, which, VALUES(AS_INTEGER(after)));
     int r = store_step(store, statement);
     if (r <= 0)
         return r;
     r = 0;
     *out = (struct store_entry){.number = sqlite3_column_int64(statement, 0),
                                 .file_id = sqlite3_column_int64(statement, 2)};
+    const char *tag = (const char *)sqlite3_column_text(statement, 3);
+    (void)snprintf(out->tag, sizeof(out->tag), "%s", tag ? tag : "");
     out->text = store_column_text(statement, 1, &r);
     if (r == 0 && out->text)
         out->len = strlen(out->text);
     return r < 0 ? r : 1;
 }
 
-int store_outbox_done(struct store *store, int64_t number, const struct store_share *share)
+int store_outbox_next(struct store *store, int64_t after, struct store_entry *out)
+{
+    return entry_get(store, SQL_OUTBOX_NEXT, after, out);
+}
+
+int store_outbox_file_next(struct store *store, int64_t after, struct store_entry *out)
+{
+    return entry_get(store, SQL_OUTBOX_FILE_NEXT, after, out);
+}
+
+int store_outbox_file_last(struct store *store, int64_t file_id, int64_t *number)
+{
+    int r = store_integer_get(
+        store, store_query(store, SQL_OUTBOX_FILE_LAST, VALUES(AS_INTEGER(file_id))), number);
+    return r < 0 ? r : 0;
+}
+
+int store_outbox_done(struct store *store, const struct store_progress *progress,
+                      const struct store_share *share)
 {
     int r = store_begin(store, STORE_LAZY);
     if (r < 0)
         return r;
     /* Proof: the database has confirmed that these are committed there. */
-    r = store_run(store, store_query(store, SQL_OUTBOX_DONE, VALUES(AS_INTEGER(number))));
+    r = store_run(store, store_query(store, SQL_OUTBOX_DONE, VALUES(AS_INTEGER(progress->number))));
+    if (r == 0 && progress->file_id)
+        r = store_run(store, store_query(store, SQL_OUTBOX_FILE_DONE,
+                                         VALUES(AS_INTEGER(progress->file_id),
+                                                AS_INTEGER(progress->file_number))));
     if (r == 0)
         r = share_row_set(store, share);
     return store_end(store, r);

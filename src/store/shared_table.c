@@ -43,7 +43,7 @@ static void sql_write(const struct shared_table *table, enum shared_statement wh
         [SHARED_ROW_GET] = "SELECT * FROM ? WHERE rowid = ?1",
         /* Proof: the leader's entry says that there is no such row any more. */
         [SHARED_ROW_DELETE] = "DELETE FROM ? WHERE rowid = ?1",
-        [SHARED_ROW_AFTER] = "SELECT rowid FROM ? WHERE rowid > ?1 ORDER BY rowid",
+        [SHARED_ROW_AFTER] = "SELECT rowid FROM ? WHERE rowid > ?1 ORDER BY rowid LIMIT 1",
     };
     if (which == SHARED_OWNER || which == SHARED_GIVE_UP) {
         (void)snprintf(sql, SHARED_SQL_SIZE, "%s",

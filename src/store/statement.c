@@ -177,14 +177,20 @@ static const char *const store_sql[SQL_COUNT] = {
     [SQL_SHARE_SET] = "UPDATE share SET role = ?1, seq = ?2, cluster = ?3, incarnation = ?4, "
                       "incarnation_next = ?5, "
                       "tag = ?6 WHERE id = 1",
-    [SQL_OUTBOX_ADD] = "INSERT INTO outbox (entry, file_id) VALUES (?1, ?2)",
-    [SQL_OUTBOX_NEXT] = "SELECT number, entry, file_id FROM outbox WHERE number > ?1 "
-                        "ORDER BY number LIMIT 1",
+    [SQL_OUTBOX_ADD] = "INSERT INTO outbox (entry, file_id, tag) "
+                       "VALUES (?1, ?2, lower(hex(randomblob(16))))",
+    [SQL_OUTBOX_NEXT] = "SELECT number, entry, file_id, tag FROM outbox "
+                        "WHERE number > ?1 AND entry IS NOT NULL ORDER BY number LIMIT 1",
+    [SQL_OUTBOX_FILE_NEXT] = "SELECT number, entry, file_id, tag FROM outbox "
+                             "WHERE number > ?1 AND entry IS NULL ORDER BY number LIMIT 1",
+    [SQL_OUTBOX_FILE_LAST] = "SELECT max(number) FROM outbox WHERE file_id = ?1",
     /* Proof: the caller of store_outbox_done() has it. */
-    [SQL_OUTBOX_DONE] = "DELETE FROM outbox WHERE number <= ?1",
+    [SQL_OUTBOX_DONE] = "DELETE FROM outbox WHERE number <= ?1 AND entry IS NOT NULL",
+    [SQL_OUTBOX_FILE_DONE] = "DELETE FROM outbox WHERE file_id = ?1 AND number <= ?2",
     /* Proof: entries of everything that there is follow in the same transaction. */
     [SQL_OUTBOX_CLEAR] = "DELETE FROM outbox",
-    [SQL_OUTBOX_FILES] = "INSERT INTO outbox (file_id) SELECT id FROM file",
+    [SQL_OUTBOX_FILES] = "INSERT INTO outbox (file_id, tag) "
+                         "SELECT id, lower(hex(randomblob(16))) FROM file",
 };
 
 struct store_result_row {

@@ -154,7 +154,8 @@ static const char *const store_migrations[STORE_SCHEMA_VERSION] = {
     "INSERT INTO share VALUES (1, 0, 0, '', '', '', '');"
     /* AUTOINCREMENT: no number comes again, so that what is done is never taken for another one. */
     "CREATE TABLE outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, entry TEXT,"
-    "  file_id INTEGER NOT NULL DEFAULT 0) STRICT;"
+    "  file_id INTEGER NOT NULL DEFAULT 0, tag TEXT NOT NULL) STRICT;"
+    "CREATE INDEX outbox_of_entries ON outbox (number) WHERE entry IS NOT NULL;"
     "ALTER TABLE input RENAME TO input_before;"
     "CREATE TABLE input (id INTEGER PRIMARY KEY, attempt_id INTEGER NOT NULL REFERENCES"
     "  attempt(id), number INTEGER NOT NULL, form INTEGER NOT NULL, media INTEGER NOT NULL,"

@@ -42,7 +42,7 @@ new_tree() {
     as_admin postgres "create database $TREE"
     PGPASSWORD=admin-password "$SEEDANCEFS" --share "$(url admin)" --share-init >"$DIR/init"
     as_admin "$TREE" "set client_min_messages = warning" "grant seedance_host to ws_a, ws_b, ws_c"
-    HOSTS=
+    HOSTS=${HOSTS:-}
 }
 url() { echo "postgresql://$1@127.0.0.1:$(database_port)/$TREE"; }
 
@@ -84,6 +84,7 @@ end_hosts() {
         [ "$host" != a ] || continue
         fusermount3 -uz "$(host_mount "$host")" 2>/dev/null || true
         kill "$(host_pid "$host")" 2>/dev/null || true
+        fusermount3 -uz "$DIR/refused-mount" 2>/dev/null || true
         wait_until 10 process_is_gone "$(host_pid "$host")" || { kill -9 "$(host_pid "$host")"; code=1; }
     done
     return $code

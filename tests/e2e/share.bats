@@ -175,10 +175,80 @@ is_stored() { member_of "$1" .output.stored_at && [ "$MEMBER" != null ]; }
 # Of a host that was started by a process of its own.
 find_pid() { local DATA FS_PID; DATA=$(host_data "$1") && find_daemon && printf -v "PID_$1" '%s' "$FS_PID"; }
 
+# What was pushed, and what the host knows to be pushed, are not the same after a lost answer.
+@test "S-SHARE-5: what is in the log already is recognised, and not pushed again" {
+    host_up a
+    host_up b
+    mkdir "$J/one" "$J/two"
+    same_soon a b
+    host_down a
+    # As if the answer for the last two entries had never come.
+    local seq entries
+    seq=$(as_admin "$TREE" "select max(seq) from seedance.change")
+    for n in 1 0; do
+        as_admin "$TREE" "select entry from seedance.change where seq = $((seq - n))" >"$DIR/entry"
+        sqlite3 "$DATA/jobs.sqlite" "insert into outbox (entry, tag) values (cast(readfile('$DIR/entry') as text), '$(as_admin "$TREE" "select tag from seedance.change where seq = $((seq - n))")')"
+    done
+    sqlite3 "$DATA/jobs.sqlite" "update share set seq = $((seq - 2)), tag = '$(as_admin "$TREE" "select tag from seedance.change where seq = $((seq - 2))")'"
+    host_up a
+    pause 500
+    [ "$(as_admin "$TREE" "select max(seq) from seedance.change")" -eq "$seq" ]
+    mkdir "$J/three"
+    same_soon a b
+}
+
+@test "S-SHARE-5: a file that is being written when the leader is killed is the same afterwards" {
+    host_up a
+    host_up b
+    mkdir "$J/cat"
+    echo old >"$J/cat/note.txt"
+    same_soon a b
+    exec 7<>"$J/cat/note.txt"
+    echo NEW >&7
+    sync "$J/cat/note.txt"
+    pause 300
+    host_kill a
+    exec 7>&-
+    host_up a
+    [ "$(<"$J/cat/note.txt")" = NEW ]
+    same_soon a b
+}
+
+@test "S-SHARE-1: files of several parts, odd times, and one that cannot be read hold nothing up" {
+    host_up a
+    host_up b
+    mkdir "$J/cat"
+    echo x >"$J/cat/odd.txt"
+    touch -d 1960-01-01 "$J/cat/odd.txt"
+    head -c 9000000 /dev/urandom >"$J/cat/large"
+    same_soon a b
+    # Again and again other bytes, while the other host goes and comes back, with a new directory at times.
+    local i
+    for i in 1 2 3 4; do
+        head -c $((i * 3500000)) /dev/urandom >"$J/cat/large"
+        pause $((i * 60))
+        host_kill b
+        [ $((i % 2)) -eq 0 ] || rm -rf "$DIR/data-b"
+        host_up b
+    done
+    same_soon a b
+    # A file whose bytes cannot be opened.
+    echo more >"$J/cat/odd.txt"
+    same_soon a b
+    local file
+    file=$DATA/files/$(ls -t "$DATA/files" | head -n 1)
+    mv "$file" "$DIR/bytes" && ln -s nowhere "$file"
+    host_down a && sqlite3 "$DATA/jobs.sqlite" "insert into outbox (file_id, tag) values (${file##*/}, '$(printf %032d 7)')" && host_up a
+    mkdir "$J/after"
+    wait_until 10 test -d "$B/jobs/after"
+    rm "$file" && mv "$DIR/bytes" "$file"
+    same_soon a b
+}
+
 # S-SHARE-6: What does not belong together is refused at the start, with a sentence and exit code 2: a database that is
 #   not prepared, a data directory with jobs of its own where another host leads, one of another tree, one of a shared
-#   tree without `--share`, a second program with the role of the leader, and a leader's data directory that was copied
-#   or put back.
+#   tree without `--share`, a second program with the role of the leader, a leader's data directory that was copied or
+#   put back, and a leader without an API key.
 @test "S-SHARE-6: what does not belong together is refused with a sentence" {
     mount_fs && made mine && unmount_fs
     # A database that nobody has prepared; a password where others see it; no place for videos.
@@ -202,14 +272,21 @@ find_pid() { local DATA FS_PID; DATA=$(host_data "$1") && find_daemon && printf 
     host_kill b
     DATA_OF=$DIR/copy host_refused 'another program uses the role ws_b' b
     host_up b
-    # Another tree.
+    # A leader without a key. Another tree.
     host_down b
+    mv "$DIR/key" "$DIR/kept-key"
+    : >"$DIR/key"
+    host_refused 'no API key' b || host_refused 'API key' b
+    mv "$DIR/kept-key" "$DIR/key"
     new_tree other
+    rm -rf "$DIR/data-c"
+    host_up c
     host_refused 'belongs to another shared tree' b
 }
 
 # S-SHARE-7: When the database has gone back in time or has lost something, the leader gives it everything anew, and
-#   the others copy it anew. A database to which somebody has written is never begun anew by a host that has not led it.
+#   the others copy it anew; it does the same with a new, empty database. Meanwhile everybody reads what they have seen.
+#   A database to which somebody has written is never begun anew by a host that has not led it.
 @test "S-SHARE-7: a database that has gone back is filled again by the leader, and the others copy it anew" {
     host_up a
     host_up b
@@ -228,6 +305,51 @@ find_pid() { local DATA FS_PID; DATA=$(host_data "$1") && find_daemon && printf 
     same_soon a b
     [ "$(creates)" -eq 3 ]
 }
+
+@test "S-SHARE-7: a log that goes back while everybody is connected is noticed" {
+    host_up a
+    host_up b
+    made cat
+    same_soon a b
+    as_admin "$TREE" "create table saved as select * from seedance.change" "create table saved_mirror as select * from seedance.mirror"
+    mkdir "$J/lost" && mv "$J/cat" "$J/dog"
+    same_soon a b
+    as_admin "$TREE" begin "delete from seedance.change" "insert into seedance.change select * from saved" \
+        "delete from seedance.mirror" "insert into seedance.mirror select * from saved_mirror" commit
+    same_soon a b
+    mkdir "$J/new"
+    same_soon a b
+    # Without its schema everybody can still read, and goes on once it is there again; also in another database.
+    as_admin "$TREE" "set client_min_messages = warning" "drop schema seedance cascade"
+    pause 6000
+    [ -d "$J/dog" ] && [ -d "$B/jobs/dog" ]
+    new_tree again
+    host_down a
+    host_up a
+    rm -rf "$DIR/data-c"
+    host_up c
+    same_soon a c
+}
+
+@test "S-SHARE-6: a leader's data directory that was put back does not lead" {
+    host_up a
+    mkdir "$J/one"
+    pause 500
+    host_kill a
+    cp -a "$DATA" "$DIR/snapshot"
+    host_up a
+    made two
+    wait_until 10 is_in_log two
+    host_kill a
+    rm -rf "$DATA"
+    cp -a "$DIR/snapshot" "$DATA"
+    host_refused 'another program uses the role ws_a' a
+    # Also when the database was told to forget what it knows of this host.
+    as_admin "$TREE" "delete from seedance.host"
+    host_refused 'has changes that this data directory lacks' a
+    [ "$(creates)" -eq 1 ]
+}
+is_in_log() { [ "$(as_admin "$TREE" "select count(*) from seedance.v_job where name = '$1' and state = 'succeeded'")" = 1 ]; }
 
 # S-SHARE-8: A URL with a password is refused. PGPASSWORD is wiped once it was read. No password is in a log, in a file
 #   of the mount or of the data directory.

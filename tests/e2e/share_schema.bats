@@ -202,9 +202,10 @@ reader_is_held() {
     # Nor by a host, which may call the functions.
     refused SD022 ws1 "$temporary" "set search_path = pg_temp, public, seedance" "select seedance.push('x', 1, 0, '[]')"
     refused SD020 ws1 "$temporary" "set search_path = pg_temp, public, seedance" "select seedance.take_lead('x', 1, 1)"
+    is t ws1 "select is_known from seedance.hello('known', null, 'test', 1, 0, null)"
     is f ws1 "$temporary" "set search_path = pg_temp" \
         "select is_known from seedance.hello('y', 'x', 'test', 1, 0, null)"
-    is '' admin "select name from seedance.host where name <> 'ws0'"
+    is 'ws1|known' admin "select name, incarnation from seedance.host where name <> 'ws0'"
     # What keeps it so.
     is '3' admin "select count(*) from pg_proc where pronamespace = 'seedance'::regnamespace and prosecdef and
         'search_path=seedance, pg_temp' = any (proconfig)"
@@ -316,7 +317,8 @@ nothing_leaks() {
     is t ws0 "$(hello three null)"     # gives up what it has
     is f ws0 "$(hello two "'one'")"    # the other learns of it
     refused SD020 ws0 "select seedance.take_lead('two', 0, 0)"
-    is f ws1 "$(hello four "'one'")"   # another role knows nothing of it
+    is t ws1 "$(hello four "'one'")"   # of another role nothing is known yet
+    is f ws1 "$(hello five "'one'")"
     is 1 ws0 "select seedance.take_lead('three', 0, 0)"
 }
 

@@ -431,10 +431,9 @@ static void hello(void)
     }
     bool leads_elsewhere =
         model.leader == host && strcmp(model.leader_incarnation, incarnation) != 0;
-    bool is_known = !previous
-                        ? !leads_elsewhere
-                        : (stored->is_there && (strcmp(previous, stored->incarnation) == 0 ||
-                                                strcmp(incarnation, stored->incarnation) == 0));
+    bool is_known = !previous ? !leads_elsewhere
+                              : !stored->is_there || strcmp(previous, stored->incarnation) == 0 ||
+                                    strcmp(incarnation, stored->incarnation) == 0;
     PGresult *result = call_run(&call, "");
     bool is_led = model.leader >= 0;
     const char *can = version >= 1 ? "t" : "f";

@@ -157,6 +157,8 @@ struct job_take *jobs_take_get(struct jobs *jobs, int64_t attempt_id);
  * made no video. -ENOENT: there never was such an attempt, as far as this store knows. */
 int jobs_take_find(struct jobs *jobs, int64_t attempt_id, struct job_take **out) NODISCARD;
 struct job *jobs_get_by_file(struct jobs *jobs, int64_t file_id);
+/* Somebody has written into the user's file, and has it open still. */
+bool jobs_file_is_written(struct jobs *jobs, int64_t file_id);
 
 /*
  * These rows of jobs, and what belongs to them (attempts, files, inputs, takes), were changed in the

@@ -40,6 +40,8 @@ struct share_hooks {
     void (*on_jobs)(void *context, const int64_t *job_ids, size_t count);
     /* All of them may be: there is another copy. */
     void (*on_all)(void *context);
+    /* Somebody is writing the file: its bytes are not complete. */
+    bool (*is_file_busy)(void *context, int64_t file_id);
     /* The sharing has ended, and only a person can mend that. A leader must stop to send. */
     void (*on_end)(void *context, const char *why);
 };
@@ -51,7 +53,6 @@ struct share_settings {
     const char *url;               /* copied */
     const struct secret *password; /* lent for the call; NULL or not set: as libpq finds one */
     const char *program;           /* name and version, for the others to read. Copied */
-    bool can_lead;                 /* there is an API key */
     struct share_hooks hooks;
 };
 
@@ -60,8 +61,8 @@ int share_new(const struct share_settings *settings, struct share **out,
               char why[static SHARE_WHY_SIZE]) NODISCARD;
 struct share *share_free(struct share *share);
 
-/* Connects, and stays connected. */
-void share_start(struct share *share);
+/* Connects, and stays connected. A host that cannot lead follows. */
+void share_start(struct share *share, bool can_lead);
 
 /* This host leads, and has done what is not in the log yet. It will be after the next start at the latest. */
 bool share_is_behind(const struct share *share);

@@ -374,14 +374,24 @@ struct store_entry {
     int64_t file_id; /* the bytes of this file are others now; `text` is NULL. 0: */
     char *text;      /* JSON, owned by the caller */
     size_t len;
+    char tag[STORE_UID_SIZE]; /* random, and stays: by it the entry is known again in the log */
 };
-/* The first after this number: 1, or 0 when there is none. */
+/* The first entry after this number: 1, or 0 when there is none. The same for files that have other bytes
+ * now. */
 int store_outbox_next(struct store *store, int64_t after, struct store_entry *out) NODISCARD;
-/* The entries up to this number are in the log, for good; that is where it stands. */
-int store_outbox_done(struct store *store, int64_t number,
+int store_outbox_file_next(struct store *store, int64_t after, struct store_entry *out) NODISCARD;
+/* How far it has come: what is in the log for good leaves. */
+struct store_progress {
+    int64_t number;  /* entries up to this one; 0: none */
+    int64_t file_id; /* 0: none; else: what was said of its bytes up to */
+    int64_t file_number;
+};
+int store_outbox_done(struct store *store, const struct store_progress *progress,
                       const struct store_share *share) NODISCARD;
-/* The bytes of this user's file are others now, of which the database knows nothing. Within a transaction,
- * or in one of its own; does nothing without other hosts. */
+/* The number of what was last said of the bytes of a file. */
+int store_outbox_file_last(struct store *store, int64_t file_id, int64_t *number) NODISCARD;
+/* The bytes of this user's file are others now, or are about to be, of which the database knows nothing.
+ * Within a transaction, or in one of its own; does nothing without other hosts. */
 int store_file_touch(struct store *store, int64_t file_id) NODISCARD;
 
 /* A row that an entry changes; told before and after the change, within the transaction. */

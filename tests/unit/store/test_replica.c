@@ -166,20 +166,26 @@ static int entries_move(struct pair *pair, store_row_fn *fn, void *context)
 {
     struct store_share share;
     struct store_entry entry;
-    int64_t number = 0;
+    struct store_progress progress = {.number = 0};
     int r = 0;
     assert_int_equal(store_share_get(pair->copy.store, &share), 0);
-    while (r == 0 && store_outbox_next(pair->ours.store, number, &entry) == 1) {
-        number = entry.number;
+    while (r == 0 && store_outbox_next(pair->ours.store, progress.number, &entry) == 1) {
+        progress.number = entry.number;
         share.seq++;
-        for (int left = dice(pair, 4) ? 1 : 2; r == 0 && entry.text && left > 0; left--)
+        assert_int_equal(strlen(entry.tag), STORE_UID_SIZE - 1);
+        for (int left = dice(pair, 4) ? 1 : 2; r == 0 && left > 0; left--)
             r = store_replica_apply(pair->copy.store, entry.text, entry.len, &share, fn, context);
         free(entry.text);
     }
-    if (r == 0) {
-        share.role = STORE_LEADER;
-        assert_int_equal(store_outbox_done(pair->ours.store, number, &share), 0);
+    share.role = STORE_LEADER;
+    while (r == 0 && store_outbox_file_next(pair->ours.store, 0, &entry) == 1) {
+        progress.file_id = entry.file_id;
+        assert_int_equal(
+            store_outbox_file_last(pair->ours.store, entry.file_id, &progress.file_number), 0);
+        assert_int_equal(store_outbox_done(pair->ours.store, &progress, &share), 0);
     }
+    if (r == 0)
+        assert_int_equal(store_outbox_done(pair->ours.store, &progress, &share), 0);
     return r;
 }
 
@@ -461,7 +467,8 @@ static void test_replica__entries_wait_until_the_log_has_them(void **state)
     assert_int_equal(store_outbox_next(pair->ours.store, 0, &entry), 1);
     int64_t number = entry.number;
     free(entry.text);
-    assert_int_equal(store_outbox_next(pair->ours.store, number, &entry), 1);
+    assert_int_equal(store_outbox_next(pair->ours.store, number, &entry), 0);
+    assert_int_equal(store_outbox_file_next(pair->ours.store, 0, &entry), 1);
     assert_int_equal(entry.file_id, 33);
     assert_null(entry.text);
     changes_move(pair);
