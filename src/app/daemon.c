@@ -518,6 +518,8 @@ static int layers_start(struct daemon *daemon)
         .archive = options->archive,
         .is_shared = options->is_shared,
         .is_changed_elsewhere = options->share != NULL,
+        .sharing_get = options->share ? sharing_get : NULL,
+        .sharing_context = &daemon->sharing,
         .group = options->group ? &options->group_shared : NULL,
         .event_context = &daemon->emitter,
         .on_tree_event = daemon->emitter ? emitter_add : NULL};

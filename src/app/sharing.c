@@ -181,10 +181,27 @@ void sharing_start(struct sharing *sharing, struct jobs *jobs, bool can_lead, sh
                    void *context)
 {
     sharing->jobs = jobs;
+    sharing->start_ms = clock_monotonic_ms(loop_clock(sharing->loop));
     sharing->fn = fn;
     sharing->context = context;
     timer_set(loop_timers(sharing->loop), &sharing->timer, START_DEADLINE_MS, on_deadline, sharing);
     share_start(sharing->share, can_lead);
+}
+
+struct tree_sharing sharing_get(const void *context)
+{
+    const struct sharing *sharing = context;
+    struct share_status status;
+    if (!sharing->share)
+        return (struct tree_sharing){.is_leading = false};
+    share_status_get(sharing->share, &status);
+    bool is_there = status.state != SHARE_AWAY && status.state != SHARE_ENDED;
+    int64_t since_ms = status.seen_ms ? status.seen_ms : sharing->start_ms;
+    return (struct tree_sharing){
+        .is_leading = status.state == SHARE_LEADS,
+        .silent_ms = is_there ? 0 : clock_monotonic_ms(loop_clock(sharing->loop)) - since_ms + 1000,
+        .seq = status.seq,
+        .entries = status.pushed + status.applied};
 }
 
 void sharing_finish(struct sharing *sharing)

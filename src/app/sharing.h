@@ -12,6 +12,7 @@
 #include "seedancefs/base/attributes.h"
 #include "seedancefs/base/timer.h"
 #include "seedancefs/share/share.h"
+#include "seedancefs/tree/tree.h"
 
 struct jobs;
 struct loop;
@@ -33,6 +34,7 @@ struct sharing {
     sharing_fn *fn;
     void *context;
     bool is_told;
+    int64_t start_ms; /* monotonic */
 };
 
 struct sharing_settings {
@@ -50,6 +52,9 @@ void sharing_start(struct sharing *sharing, struct jobs *jobs, bool can_lead, sh
 /* At the end: gives what this host has done last to the others, if that takes no more than two seconds. */
 void sharing_finish(struct sharing *sharing);
 void sharing_close(struct sharing *sharing);
+
+/* For `metrics`; `context` is the struct sharing. */
+struct tree_sharing sharing_get(const void *context);
 
 /* --share-init: makes the schema, and says so. */
 enum exit_code sharing_init(const struct options *options);

@@ -75,23 +75,6 @@ static void ready(struct share *share)
 
 static void lead(struct share *share)
 {
-    struct store_share row = share->row;
-    bool is_begun = row.role == STORE_LEADER && strcmp(share->log_place, "same") == 0;
-    if (!is_begun) {
-        if (row.role == STORE_LEADER)
-            log_warn("share.anew",
-                     "why=\"the database has another history than this host has pushed; "
-                     "everything is pushed again\"");
-        row.role = STORE_LEADER;
-        memcpy(row.cluster, share->cluster, sizeof(row.cluster));
-        row.seq = 0;
-        row.tag[0] = '\0';
-        int r = row_store(share, &row);
-        if (r < 0) {
-            begin_anew(share, err_sentence(r));
-            return;
-        }
-    }
     share->state = SHARE_LEADS;
     (void)snprintf(share->leader, sizeof(share->leader), "%s", share->host);
     log_info("share.leads", "epoch=%lld seq=%lld", (long long)share->epoch,
@@ -99,6 +82,59 @@ static void lead(struct share *share)
     share->why[0] = '\0';
     lead_begin(share);
     ready(share);
+}
+
+static int on_latest(void *context, const struct link_row *row)
+{
+    struct share *share = context;
+    (void)snprintf(share->copy_tag, sizeof(share->copy_tag), "%s", link_text(row, 0));
+    return 0;
+}
+
+static void latest_known(void *context, const struct link_end *end)
+{
+    struct share *share = context;
+    struct store_share row = share->row;
+    if (end->result == -ENOTCONN)
+        return;
+    if (row.role == STORE_LEADER)
+        log_warn("share.anew", "why=\"the database has another history than this host has pushed; "
+                               "everything is pushed again\"");
+    row.role = STORE_LEADER;
+    memcpy(row.cluster, share->cluster, sizeof(row.cluster));
+    row.seq = share->log_seq;
+    memcpy(row.tag, share->copy_tag, sizeof(row.tag));
+    int r = end->result == 0 ? store_share_begin(share->settings.store, &row) : end->result;
+    if (r < 0) {
+        log_error("share.store", "error=%s", err_name(r));
+        begin_anew(share, end->result < 0 ? end->message : err_sentence(r));
+        return;
+    }
+    share->row = row;
+    lead(share);
+}
+
+/* Everything that there is goes into the log, after what is in it. */
+static void lead_anew(struct share *share)
+{
+    char seq[24];
+    (void)snprintf(seq, sizeof(seq), "%lld", (long long)share->log_seq);
+    const char *const parameters[] = {seq};
+    const struct link_query query = {.sql = "SELECT tag FROM seedance.change WHERE seq = $1",
+                                     .parameters = parameters,
+                                     .count = 1,
+                                     .on_row = on_latest,
+                                     .on_end = latest_known,
+                                     .context = share};
+    share->copy_tag[0] = '\0';
+    int r = link_query(share->link, &query);
+    if (r < 0)
+        begin_anew(share, err_sentence(r));
+}
+
+static bool is_continued(const struct share *share)
+{
+    return share->row.role == STORE_LEADER && strcmp(share->log_place, "same") == 0;
 }
 
 static int on_epoch(void *context, const struct link_row *row)
@@ -150,15 +186,17 @@ static void recognised(struct share *share, int result)
             "put back. It must not lead: what came after it would be done again.");
     else if (result < 0)
         begin_anew(share, err_sentence(result));
-    else if (share->is_lead_taken)
+    else if (!share->is_lead_taken)
+        take_lead(share);
+    else if (is_continued(share))
         lead(share);
     else
-        take_lead(share);
+        lead_anew(share);
 }
 
 static void lead_or_recognise(struct share *share)
 {
-    if (share->row.role == STORE_LEADER && strcmp(share->log_place, "same") == 0)
+    if (is_continued(share))
         lead_recognise(share, recognised);
     else
         recognised(share, strcmp(share->log_place, "old") == 0 ? -ESTALE : 0);

@@ -45,20 +45,17 @@ static int emptiness_check(struct store *store)
     return r < 0 ? r : has_rows ? -EEXIST : 0;
 }
 
-int store_share_set(struct store *store, const struct store_share *share)
+static int share_set(struct store *store, const struct store_share *share, bool is_fill)
 {
-    struct store_share before;
-    int r = store_share_get(store, &before);
-    if (r == 0 && before.role == STORE_ALONE && share->role == STORE_REPLICA)
-        r = emptiness_check(store);
+    bool is_new = store->role == STORE_ALONE && share->role == STORE_REPLICA;
+    int r = is_new ? emptiness_check(store) : 0;
     if (r < 0)
         return r;
     store->is_applying = true;
     r = store_begin(store, STORE_DURABLE);
     if (r == 0) {
         r = share_row_set(store, share);
-        if (r == 0 && share->role == STORE_LEADER &&
-            (before.role != STORE_LEADER || (share->seq == 0 && before.seq != 0)))
+        if (r == 0 && is_fill)
             r = outbox_fill(store);
         r = store_end(store, r);
     }
@@ -69,8 +66,17 @@ int store_share_set(struct store *store, const struct store_share *share)
     store->is_undecided = store->is_undecided && store->role == STORE_ALONE;
     if (store->role == STORE_LEADER)
         outbox_begin(store);
-    outbox_announce(store);
     return 0;
+}
+
+int store_share_set(struct store *store, const struct store_share *share)
+{
+    return share_set(store, share, false);
+}
+
+int store_share_begin(struct store *store, const struct store_share *share)
+{
+    return share_set(store, share, true);
 }
 
 void store_share_await(struct store *store)

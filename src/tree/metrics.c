@@ -176,6 +176,22 @@ static void add_objects(const struct tree *tree, struct buf *out)
         archive_uploads_failing_count(tree));
 }
 
+static void add_sharing(const struct tree *tree, struct buf *out)
+{
+    struct tree_sharing sharing = {.is_leading = false};
+    if (tree->settings.sharing_get)
+        sharing = tree->settings.sharing_get(tree->settings.sharing_context);
+    one(out, "share_leads", METRIC_GAUGE, "1: this host leads the tree that several share.",
+        sharing.is_leading);
+    one(out, "share_seq", METRIC_GAUGE, "The last entry of their log that is here and there.",
+        sharing.seq);
+    one(out, "share_entries_total", METRIC_COUNTER, "Entries that were pushed there or fetched.",
+        (int64_t)sharing.entries);
+    one(out, "share_silent_seconds", METRIC_GAUGE,
+        "Since when the database of the shared tree does not answer; 0: it does.",
+        sharing.silent_ms / 1000);
+}
+
 /* What the program needs of the machine. */
 static void add_resources(const struct tree *tree, struct buf *out)
 {
@@ -211,6 +227,7 @@ int metrics_render(struct tree *tree, const struct node *node UNUSED, struct buf
     int r = add_money(tree, out);
     add_media(tree, out);
     add_objects(tree, out);
+    add_sharing(tree, out);
     add_resources(tree, out);
     if (tree->add_metrics)
         tree->add_metrics(tree->add_metrics_context, out);

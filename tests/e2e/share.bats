@@ -125,8 +125,14 @@ is_stored() { member_of "$1" .output.stored_at && [ "$MEMBER" != null ]; }
     made cat
     host_up b
     same_soon a b
+    metric() { sed -n "s/^seedancefs_$2 *//p" "$(host_mount "$1")/metrics"; }
+    [ "$(metric a share_leads) $(metric b share_leads) $(metric b share_silent_seconds)" = '1 0 0' ]
+    mkdir "$J/counted"
+    entries_are_same() { [ "$(metric a share_seq)" -eq "$(metric b share_seq)" ] && [ "$(metric b share_entries_total)" -ge 1 ]; }
+    wait_until 10 entries_are_same
     database_down
     made owl
+    [ "$(metric b share_silent_seconds)" -ge 1 ]
     echo note >"$J/owl/note.txt"
     cat "$B/jobs/cat/prompt.json" "$B/jobs/cat/status" >"$DIR/read"
     [ ! -e "$B/jobs/owl" ]
@@ -318,6 +324,15 @@ find_pid() { local DATA FS_PID; DATA=$(host_data "$1") && find_daemon && printf 
         "delete from seedance.mirror" "insert into seedance.mirror select * from saved_mirror" commit
     same_soon a b
     mkdir "$J/new"
+    same_soon a b
+    # The leader is killed again and again while it fills the database anew.
+    local i
+    for i in 1 2 3 4 5; do
+        host_kill a
+        as_admin "$TREE" begin "delete from seedance.change" "insert into seedance.change select * from saved" commit
+        host_up a
+        pause $((i * 7))
+    done
     same_soon a b
     # Without its schema everybody can still read, and goes on once it is there again; also in another database.
     as_admin "$TREE" "set client_min_messages = warning" "drop schema seedance cascade"

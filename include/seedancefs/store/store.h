@@ -356,10 +356,11 @@ struct store_share {
 };
 enum store_role store_role_get(const struct store *store);
 int store_share_get(struct store *store, struct store_share *out) NODISCARD;
-/* What becomes a leader, or has a seq of 0 now and had another one before, also leaves entries of
- * everything that there is, in place of those that wait. -EEXIST: what has jobs of its own
- * does not become a replica. */
+/* -EEXIST: what has jobs of its own does not become a replica. */
 int store_share_set(struct store *store, const struct store_share *share) NODISCARD;
+/* The same for a leader whose log begins, or begins anew, after `share->seq`: also leaves entries of
+ * everything that there is, in place of those that wait. */
+int store_share_begin(struct store *store, const struct store_share *share) NODISCARD;
 /* Whether this becomes a leader or a replica is not known yet: until it is, nothing is written, as in a
  * replica. */
 void store_share_await(struct store *store);

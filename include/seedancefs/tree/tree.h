@@ -42,6 +42,14 @@ enum tree_event {
     TREE_EVENT_DIRECTORY_GONE,
 };
 
+/* A tree that several hosts share, for `metrics`. */
+struct tree_sharing {
+    bool is_leading;
+    int64_t silent_ms; /* since the database has last answered; 0: it is there */
+    int64_t seq;       /* of the last entry of the log that is here, and there */
+    uint64_t entries;  /* pushed or applied since the start */
+};
+
 struct tree_settings {
     struct jobs *jobs; /* lent, as are store, media, timers and clock */
     struct store *store;
@@ -60,6 +68,9 @@ struct tree_settings {
     /* Jobs and users' files are changed by others, too, and not by requests to this mount: see
      * jobs_reload(). The kernel keeps neither their names nor their attributes. */
     bool is_changed_elsewhere;
+    /* How the sharing is doing; NULL: nothing is shared. */
+    struct tree_sharing (*sharing_get)(const void *context);
+    const void *sharing_context;
     void *event_context;
     void (*on_tree_event)(void *context, enum tree_event kind, const char *path); /* NULL: nobody */
 };

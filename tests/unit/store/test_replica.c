@@ -57,7 +57,9 @@ static void place_remove(struct place *place)
 static void role_set(struct place *place, enum store_role role)
 {
     const struct store_share share = {.role = role};
-    assert_int_equal(store_share_set(place->store, &share), 0);
+    assert_int_equal(role == STORE_LEADER ? store_share_begin(place->store, &share)
+                                          : store_share_set(place->store, &share),
+                     0);
 }
 
 static int setup(void **state)
