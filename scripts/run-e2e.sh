@@ -9,7 +9,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 # The longest first, on whichever build, so that none of them is left alone at the end: those that wait for deadlines or
 # repeat something many times, then by size; a longer file takes longer, near enough.
-longest="other_videos filemanager_copies gallery readers faults_deadlines faults_read crash archive torture inotify
+longest="share share_schema other_videos filemanager_copies gallery readers faults_deadlines faults_read crash archive torture inotify
          errors faults_poll writers editing service faults_unreachable idle faults_responses living sim power"
 longest_first() {
     awk -v words="$longest" 'BEGIN { n = split(words, word); for (i = 1; i <= n; i++) rank["tests/e2e/" word[i] ".bats"] = i }

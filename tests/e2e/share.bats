@@ -251,6 +251,28 @@ find_pid() { local DATA FS_PID; DATA=$(host_data "$1") && find_daemon && printf 
     same_soon a b
 }
 
+@test "S-SHARE-1: a copy that is made while a file is being pushed has no holes" {
+    host_up a
+    mkdir "$J/cat"
+    local bytes="entry #>> '{rows,0,0}' = 'bytes' and entry #>> '{rows,0,2,part}' = '2'" n
+    for n in 1 2; do
+        head -c 3000000 /dev/urandom >"$J/cat/large"
+        parts_are() { [ "$(as_admin "$TREE" "select count(*) from seedance.change where $bytes")" -eq "$n" ]; }
+        wait_until 10 parts_are
+    done
+    cp "$J/cat/large" "$DIR/right"
+    host_down a
+    # As if the last part of the second version were still to come: there is that of the first one.
+    as_admin "$TREE" "create table last as select * from seedance.change order by seq desc limit 1" \
+        "delete from seedance.change where seq = (select seq from last)" \
+        "update seedance.mirror as m set data = c.entry #> '{rows,0,2}' from seedance.change as c where $bytes and m.kind = 'bytes' and m.id = (c.entry #>> '{rows,0,1}')::bigint"
+    host_up b
+    [ -d "$B/jobs/cat" ]
+    as_admin "$TREE" "update seedance.mirror as m set data = c.entry #> '{rows,0,2}' from last as c where m.kind = 'bytes' and m.id = (c.entry #>> '{rows,0,1}')::bigint" \
+        "insert into seedance.change select * from last" "select pg_notify('seedance', '1')"
+    wait_until 20 cmp -s "$DIR/right" "$B/jobs/cat/large"
+}
+
 # S-SHARE-6: What does not belong together is refused at the start, with a sentence and exit code 2: a database that is
 #   not prepared, a data directory with jobs of its own where another host leads, one of another tree, one of a shared
 #   tree without `--share`, a second program with the role of the leader, a leader's data directory that was copied or
@@ -322,6 +344,7 @@ find_pid() { local DATA FS_PID; DATA=$(host_data "$1") && find_daemon && printf 
     same_soon a b
     as_admin "$TREE" begin "delete from seedance.change" "insert into seedance.change select * from saved" \
         "delete from seedance.mirror" "insert into seedance.mirror select * from saved_mirror" commit
+    wait_until 20 has 'place=other' "$DIR/data-b/seedancefs.log"
     same_soon a b
     mkdir "$J/new"
     same_soon a b
