@@ -206,10 +206,11 @@ struct tree_sharing sharing_get(const void *context)
 
 void sharing_finish(struct sharing *sharing)
 {
+    if (!sharing->share)
+        return;
     const struct clock *clock = loop_clock(sharing->loop);
     int64_t end_ms = clock_monotonic_ms(clock) + FINISH_MS;
-    while (sharing->share && share_is_behind(sharing->share) &&
-           clock_monotonic_ms(clock) < end_ms) {
+    while (share_is_behind(sharing->share) && clock_monotonic_ms(clock) < end_ms) {
         if (loop_run_once(sharing->loop, TURN_MS) < 0)
             return;
     }

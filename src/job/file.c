@@ -174,6 +174,8 @@ static int bytes_begin(struct draft *draft, int64_t size)
     /* Before the first byte, so that whatever ends the program, other hosts get them. */
     if (r == 0 && !draft->is_dirty && !file->is_unlinked)
         r = store_file_touch(file->job->jobs->settings.store, file->id);
+    if (r == -ENOSPC && size == 0)
+        r = 0; /* it makes room; the end of the change touches it as well */
     if (r < 0)
         return r;
     draft->is_dirty = true;

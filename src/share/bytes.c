@@ -110,6 +110,13 @@ int bytes_part_write(struct bytes_reader *reader, const char *tag, struct buf *o
     return base64.error ? base64.error : out->error;
 }
 
+bool bytes_reader_is_current(const struct bytes_reader *reader)
+{
+    struct stat st;
+    return fstat(reader->fd, &st) == 0 && st.st_nlink > 0 && st.st_size == reader->size &&
+           st.st_mtim.tv_sec == reader->time.tv_sec && st.st_mtim.tv_nsec == reader->time.tv_nsec;
+}
+
 bool bytes_reader_is_at_last(const struct bytes_reader *reader)
 {
     return reader->part + 1 >= reader->parts;
@@ -180,7 +187,7 @@ static int parts_move(int files_fd, const char *name, const char *parts_name, in
     while (at < row->size) {
         ssize_t n = copy_file_range(from, &at, fd, &to, (size_t)(row->size - at), 0);
         if (n <= 0)
-            return n < 0 ? -errno : -EIO; /* a part is missing */
+            return n < 0 ? -errno : -ESTALE; /* a part is missing */
     }
     int r = size_and_times_set(fd, row);
     /* Proof: made by this function's caller, and all of it is in the file now. */
@@ -214,6 +221,56 @@ static int part_collect(int files_fd, struct collecting *collecting, const char 
     return 0;
 }
 
+static void too_large_name(int64_t file_id, char name[static NAME_SIZE])
+{
+    (void)snprintf(name, NAME_SIZE, "%lld.large", (long long)file_id);
+}
+
+int bytes_remove(int files_fd, int64_t file_id)
+{
+    char name[NAME_SIZE];
+    static const char *const endings[] = {"", ".part", ".large"};
+    for (size_t i = 0; i < ARRAY_COUNT(endings); i++) {
+        (void)snprintf(name, sizeof(name), "%lld%s", (long long)file_id, endings[i]);
+        /* Proof: the leader's entry says that the user has removed or replaced the file. */
+        if (unlinkat(files_fd, name, 0) < 0 && errno != ENOENT)
+            return -errno;
+    }
+    return 0;
+}
+
+int bytes_make(int files_fd, int64_t file_id)
+{
+    char name[NAME_SIZE];
+    too_large_name(file_id, name);
+    if (faccessat(files_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        return 0;
+    (void)snprintf(name, sizeof(name), "%lld", (long long)file_id);
+    CLEANUP_CLOSE int fd =
+        openat(files_fd, name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return fd < 0 ? -errno : 0;
+}
+
+/* It has no bytes here, so that nobody takes others, or none, for them. */
+static int too_large_mark(int files_fd, int64_t file_id)
+{
+    char name[NAME_SIZE];
+    int r = bytes_remove(files_fd, file_id);
+    if (r < 0)
+        return r;
+    too_large_name(file_id, name);
+    CLEANUP_CLOSE int fd =
+        openat(files_fd, name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return fd < 0 ? -errno : 0;
+}
+
+static int too_large_unmark(int files_fd, int64_t file_id)
+{
+    char name[NAME_SIZE];
+    too_large_name(file_id, name); /* made by the function above */
+    return unlinkat(files_fd, name, 0) == 0 || errno == ENOENT ? 0 : -errno;
+}
+
 static int document_apply(int files_fd, struct collecting *collecting, const struct json *data,
                           int64_t *file_id)
 {
@@ -221,14 +278,18 @@ static int document_apply(int files_fd, struct collecting *collecting, const str
     char name[NAME_SIZE];
     *file_id = 0;
     int r = row_read(data, &row);
-    if (r < 0 || row.parts == 0)
+    if (r < 0)
         return r;
     (void)snprintf(name, sizeof(name), "%lld", (long long)row.file_id);
-    r = row.parts == 1 ? whole_put(files_fd, name, &row)
-                       : part_collect(files_fd, collecting, name, &row);
-    if (r == 0 && row.part + 1 == row.parts)
+    if (row.parts == 0)
+        r = too_large_mark(files_fd, row.file_id);
+    else
+        r = row.parts == 1 ? whole_put(files_fd, name, &row)
+                           : part_collect(files_fd, collecting, name, &row);
+    /* Also of a part that does not fit: it is known then which file is not whole. */
+    if ((r == 0 || r == -ESTALE) && row.part + 1 >= row.parts)
         *file_id = row.file_id;
-    return r;
+    return r == 0 && *file_id && row.parts > 0 ? too_large_unmark(files_fd, row.file_id) : r;
 }
 
 int bytes_apply(int files_fd, struct collecting *collecting, const char *data, size_t len,
@@ -244,17 +305,4 @@ int bytes_apply(int files_fd, struct collecting *collecting, const char *data, s
     r = document_apply(files_fd, collecting, json_document_root(document), file_id);
     (void)json_document_free(document);
     return r;
-}
-
-int bytes_remove(int files_fd, int64_t file_id)
-{
-    char name[NAME_SIZE];
-    static const char *const endings[] = {"", ".part"};
-    for (size_t i = 0; i < ARRAY_COUNT(endings); i++) {
-        (void)snprintf(name, sizeof(name), "%lld%s", (long long)file_id, endings[i]);
-        /* Proof: the leader's entry says that the user has removed or replaced the file. */
-        if (unlinkat(files_fd, name, 0) < 0 && errno != ENOENT)
-            return -errno;
-    }
-    return 0;
 }

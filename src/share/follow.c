@@ -79,16 +79,8 @@ static void jobs_tell(struct share *share)
 /* A file has bytes as long as it has a row: none yet, when it was made. */
 static int file_row_apply(struct share *share, const struct store_row *row)
 {
-    char name[32];
-    (void)snprintf(name, sizeof(name), "%lld", (long long)row->id);
-    if (row->is_gone)
-        return bytes_remove(share->settings.files_fd, row->id);
-    int fd =
-        openat(share->settings.files_fd, name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return -errno;
-    (void)close(fd);
-    return 0;
+    int files_fd = share->settings.files_fd;
+    return row->is_gone ? bytes_remove(files_fd, row->id) : bytes_make(files_fd, row->id);
 }
 
 static int on_row_told(void *context, const struct store_row *row)
@@ -104,8 +96,10 @@ static int bytes_row_apply(struct share *share, const char *data, size_t len)
     int64_t file_id;
     int64_t job_id = 0;
     int r = bytes_apply(share->settings.files_fd, &share->collecting, data, len, &file_id);
-    if (r == -ESTALE && share->state == SHARE_COPYING)
-        return 0;                  /* some parts of another version: the others are on their way */
+    if (r == -ESTALE) { /* some parts are of another version, or came while this host was away */
+        share->missing_file = share->state == SHARE_FOLLOWS ? file_id : 0;
+        return 0;
+    }
     if (r == -ERR_STORE_CORRUPT) { /* nothing else must wait for it */
         log_error("share.bytes", "why=\"a part of a file cannot be read, and is left out\"");
         return 0;
@@ -144,7 +138,6 @@ static int on_entry(void *context, const struct link_row *row)
                                            NULL, NULL)
                      : store_replica_apply(share->settings.store, link_text(row, 4),
                                            link_text_len(row, 4), &next, on_row_told, share);
-    share->is_part_missing = is_bytes && r == -ESTALE;
     if (r < 0) {
         apply_failed(share, r);
         return r;
@@ -152,10 +145,48 @@ static int on_entry(void *context, const struct link_row *row)
     share->row = next;
     share->applied++;
     share->page_rows++;
-    return 0;
+    return share->missing_file ? -EAGAIN : 0; /* it is fetched before what follows */
 }
 
 static void copy_begin(struct share *share);
+static int query_start(struct share *share, const struct link_query *query);
+
+/* id, data */
+static int on_part(void *context, const struct link_row *row)
+{
+    return bytes_row_apply(context, link_text(row, 1), link_text_len(row, 1));
+}
+
+static void on_parts_end(void *context, const struct link_end *end)
+{
+    struct share *share = context;
+    share->is_querying = false;
+    share->missing_file = 0; /* if it is not whole now, its last part is still to come */
+    jobs_tell(share);
+    if (end->result == -ENOTCONN)
+        return;
+    if (end->result < 0)
+        link_reset(share->link, end->result == -EPROTO ? end->message : err_sentence(end->result));
+    else
+        follow_look(share);
+}
+
+/* The file as it is now. */
+static void file_fetch(struct share *share)
+{
+    char id[24];
+    (void)snprintf(id, sizeof(id), "%lld", (long long)share->missing_file);
+    const char *const parameters[] = {id};
+    const struct link_query query = {
+        .sql = "SELECT id, data FROM seedance.mirror WHERE kind = 'bytes' AND id BETWEEN "
+               "$1::bigint * 4096 AND $1::bigint * 4096 + 4095 ORDER BY id",
+        .parameters = parameters,
+        .count = 1,
+        .on_row = on_part,
+        .on_end = on_parts_end,
+        .context = share};
+    (void)query_start(share, &query);
+}
 
 static void on_entries_end(void *context, const struct link_end *end)
 {
@@ -164,8 +195,12 @@ static void on_entries_end(void *context, const struct link_end *end)
     jobs_tell(share);
     if (end->result == -ENOTCONN)
         return;
-    if (end->result == -ERR_STORE_CORRUPT || share->is_part_missing) {
+    if (end->result == -ERR_STORE_CORRUPT) {
         copy_begin(share); /* it is no copy any more */
+        return;
+    }
+    if (end->result == -EAGAIN) {
+        file_fetch(share);
         return;
     }
     bool is_gone_back = end->result == 0 && !share->is_place_seen;
@@ -215,7 +250,6 @@ void follow_look(struct share *share)
                                      .context = share};
     share->page_rows = 0;
     share->is_place_seen = share->row.seq == 0;
-    share->is_part_missing = false;
     share->is_wanted = false;
     (void)query_start(share, &query);
 }
@@ -426,6 +460,7 @@ void follow_begin(struct share *share)
 {
     bool is_continued = strcmp(share->log_place, "same") == 0;
     share->is_querying = share->is_wanted = false;
+    share->missing_file = 0;
     if (is_continued && (share->row.seq > 0 || share->log_seq == 0))
         listen_begin(share);
     else

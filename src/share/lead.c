@@ -19,6 +19,7 @@
 
 enum {
     PUSH_ENTRIES_MAX = 100,
+    FILE_AGAIN_MS = 60 * 1000,
     PUSH_BYTES = 1024 * 1024,
     PUSH_BYTES_MAX = 600 * 1024 * 1024,
     TAG_DIGITS = STORE_UID_SIZE - 1,
@@ -61,6 +62,11 @@ static int entries_add(struct share *share, struct buf *out)
     return r;
 }
 
+static int64_t now_ms(const struct share *share)
+{
+    return clock_monotonic_ms(loop_clock(share->settings.loop));
+}
+
 /* The next part of the file whose bytes are being pushed. */
 static int part_add(struct share *share, struct buf *out)
 {
@@ -73,8 +79,11 @@ static int part_add(struct share *share, struct buf *out)
     int r = bytes_part_write(reading->reader, share->pushing_tag, out);
     if (r < 0 || is_last)
         reading->reader = bytes_reader_free(reading->reader);
-    if (r < 0)
+    if (r < 0) { /* the others go first */
+        share->failed_file_id = reading->file_id;
+        share->failed_until_ms = now_ms(share) + FILE_AGAIN_MS;
         return r;
+    }
     share->pushing_count++;
     if (is_last) {
         share->pushing.file_id = reading->file_id;
@@ -89,7 +98,9 @@ static int file_open(struct share *share, const struct store_entry *entry)
     struct reading *reading = &share->reading;
     *reading = (struct reading){.file_id = entry->file_id};
     memcpy(reading->tag, entry->tag, sizeof(reading->tag));
-    if (hooks->is_file_busy && hooks->is_file_busy(hooks->context, entry->file_id))
+    bool is_failed =
+        entry->file_id == share->failed_file_id && now_ms(share) < share->failed_until_ms;
+    if (is_failed || (hooks->is_file_busy && hooks->is_file_busy(hooks->context, entry->file_id)))
         return -EBUSY;
     int r = store_outbox_file_last(share->settings.store, entry->file_id, &reading->number);
     if (r == 0)
@@ -118,10 +129,22 @@ static int file_find(struct share *share)
     return r;
 }
 
+/* Parts of two versions make none: a file that has changed, or was removed, is begun anew. */
+static void reading_check(struct share *share)
+{
+    const struct share_hooks *hooks = &share->settings.hooks;
+    struct reading *reading = &share->reading;
+    if (reading->reader &&
+        (!bytes_reader_is_current(reading->reader) ||
+         (hooks->is_file_busy && hooks->is_file_busy(hooks->context, reading->file_id))))
+        reading->reader = bytes_reader_free(reading->reader);
+}
+
 static int collect(struct share *share, struct buf *out)
 {
     share->pushing = (struct store_progress){.number = 0};
     share->pushing_count = 0;
+    reading_check(share);
     bool is_part_due = share->reading.reader && share->was_entry;
     int r = is_part_due ? 0 : entries_add(share, out);
     share->was_entry = share->pushing_count > 0;
@@ -163,11 +186,14 @@ static void on_push_end(void *context, const struct link_end *end)
         return; /* share.c begins anew */
     if (end->result < 0) {
         log_error("share.push", "state=%s why=\"%s\"", end->state, end->message);
+        /* The database lacks a row of which a part was changed, or does not take an entry as it is. */
+        share->is_refill_wanted =
+            strcmp(end->state, "SD025") == 0 || strcmp(end->state, "SD024") == 0;
         /* It may not lead any more, or another entry is there: the greeting tells. */
         link_reset(share->link, end->message);
         return;
     }
-    share->seen_ms = clock_monotonic_ms(loop_clock(share->settings.loop));
+    share->seen_ms = now_ms(share);
     link_settle(share->link);
     bool has_pushed = share->pushing_count > 0;
     share->pushed += share->pushing_count;

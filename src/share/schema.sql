@@ -148,9 +148,10 @@ create table if not exists seedance.mirror (
 -- is_known is false if somebody else has said hello as this host since p_previous: the data directory was copied, or two
 -- programs use one role. Then nothing is stored. With p_previous null the host is taken as new, and the incarnation that
 -- was stored before is known no more; unless the host leads: then this is another program that uses its role. A host of
--- which no incarnation is stored is known with any.
+-- which no incarnation is stored is known with any, and so is one that has seen a later seq than there is.
 --
 -- place: 'same'   reading on after p_seq is possible
+--        'edge'   p_seq is the last that is not kept: the same, but nobody can tell its tag
 --        'old'    p_seq is older than the changes that are kept: copy mirror
 --        'other'  p_seq was another change, or is yet to come: the database went back in time
 create or replace function seedance.hello(
@@ -186,6 +187,12 @@ begin
             values (session_user, p_incarnation, p_program, clock_timestamp())
             on conflict do nothing;
         end if;
+        if not found then -- who has seen more than there is knows that the database went back
+            update seedance.host as h
+            set incarnation = p_incarnation, program = p_program, seen = clock_timestamp()
+            where h.name = session_user
+                and p_seq > (select coalesce(max(k.seq), 0) from seedance.change as k);
+        end if;
     end if;
     is_known := found;
 
@@ -195,6 +202,7 @@ begin
                case
                    when p_seq > kept.latest then 'other'
                    when p_seq = 0 and kept.oldest = 1 then 'same'
+                   when p_seq = kept.oldest - 1 then 'edge'
                    when p_seq < kept.oldest then 'old'
                    when known.tag = p_tag then 'same' -- CHECK: tag
                    else 'other'

@@ -87,7 +87,8 @@ static void lead(struct share *share)
 static int on_latest(void *context, const struct link_row *row)
 {
     struct share *share = context;
-    (void)snprintf(share->copy_tag, sizeof(share->copy_tag), "%s", link_text(row, 0));
+    share->log_seq = link_number(row, 0);
+    (void)snprintf(share->copy_tag, sizeof(share->copy_tag), "%s", link_text(row, 1));
     return 0;
 }
 
@@ -111,21 +112,20 @@ static void latest_known(void *context, const struct link_end *end)
         return;
     }
     share->row = row;
+    share->is_refill_wanted = false;
     lead(share);
 }
 
 /* Everything that there is goes into the log, after what is in it. */
+/* Everything that there is goes into the log, after what is in it. */
 static void lead_anew(struct share *share)
 {
-    char seq[24];
-    (void)snprintf(seq, sizeof(seq), "%lld", (long long)share->log_seq);
-    const char *const parameters[] = {seq};
-    const struct link_query query = {.sql = "SELECT tag FROM seedance.change WHERE seq = $1",
-                                     .parameters = parameters,
-                                     .count = 1,
-                                     .on_row = on_latest,
-                                     .on_end = latest_known,
-                                     .context = share};
+    const struct link_query query = {
+        .sql = "SELECT seq, tag FROM seedance.change ORDER BY seq DESC LIMIT 1",
+        .on_row = on_latest,
+        .on_end = latest_known,
+        .context = share};
+    share->log_seq = 0;
     share->copy_tag[0] = '\0';
     int r = link_query(share->link, &query);
     if (r < 0)
@@ -134,7 +134,9 @@ static void lead_anew(struct share *share)
 
 static bool is_continued(const struct share *share)
 {
-    return share->row.role == STORE_LEADER && strcmp(share->log_place, "same") == 0;
+    bool is_place_there =
+        strcmp(share->log_place, "same") == 0 || strcmp(share->log_place, "edge") == 0;
+    return share->row.role == STORE_LEADER && is_place_there && !share->is_refill_wanted;
 }
 
 static int on_epoch(void *context, const struct link_row *row)
@@ -250,7 +252,8 @@ static void decide(struct share *share)
         share_end(share, "this host leads the shared tree, and has no API key. Give it one with "
                          "--api-key-file FILE.");
     } else {
-        share->is_lead_taken = share->is_incarnation_leading;
+        /* Taking it again ends what was given up and may still be under way there. */
+        share->is_lead_taken = share->is_incarnation_leading && is_continued(share);
         lead_or_recognise(share);
     }
 }
@@ -320,11 +323,13 @@ static void greeting_done(void *context, const struct link_end *end)
         return;
     }
     if (!share->is_known && (row.role == STORE_LEADER || !row.incarnation[0])) {
-        share_end(
-            share,
-            "another program uses the role %s, with this data directory's jobs or its own. Every "
-            "host needs a role of its own, and a copied data directory must not lead.",
-            share->host);
+        share_end(share,
+                  "another program uses the role %s, or has used it with a copy of this data "
+                  "directory. Every "
+                  "host needs a role of its own, and a copy must not lead. If there is no other "
+                  "one: DELETE "
+                  "FROM seedance.host WHERE name = '%s';",
+                  share->host, share->host);
         return;
     }
     if (!share->is_known) { /* a replica that was copied, or put back: as if it were new */

@@ -137,6 +137,8 @@ int bytes_reader_new(int files_fd, int64_t file_id, struct bytes_reader **out) N
 struct bytes_reader *bytes_reader_free(struct bytes_reader *reader);
 /* Appends the next part as an entry. */
 int bytes_part_write(struct bytes_reader *reader, const char *tag, struct buf *out) NODISCARD;
+/* It has not changed since, and is there. */
+bool bytes_reader_is_current(const struct bytes_reader *reader);
 /* The next part is the last one. */
 bool bytes_reader_is_at_last(const struct bytes_reader *reader);
 struct collecting;
@@ -144,6 +146,8 @@ struct collecting;
  * part does not continue those that were collected. */
 int bytes_apply(int files_fd, struct collecting *collecting, const char *data, size_t len,
                 int64_t *file_id) NODISCARD;
+/* A file that has just been made has no bytes yet. */
+int bytes_make(int files_fd, int64_t file_id) NODISCARD;
 /* The user has removed the file. */
 int bytes_remove(int files_fd, int64_t file_id) NODISCARD;
 
@@ -204,7 +208,10 @@ struct share {
     size_t pushing_count;
     char pushing_tag[STORE_UID_SIZE]; /* of the last of it */
     struct reading reading;
-    bool was_entry; /* the last push had entries: it is the turn of a part */
+    int64_t failed_file_id; /* it could not be read, and is not tried before */
+    int64_t failed_until_ms;
+    bool is_refill_wanted; /* the database lacks something */
+    bool was_entry;        /* the last push had entries: it is the turn of a part */
     void (*on_recognised)(struct share *share, int result);
     bool is_querying; /* lead.c, follow.c: a query of theirs is under way */
     bool is_wanted;   /* again, once that has ended */
@@ -217,7 +224,7 @@ struct share {
     int64_t copy_seq;
     char copy_tag[STORE_UID_SIZE];
     struct collecting collecting;
-    bool is_part_missing; /* of a file whose parts come: a new copy has them all */
+    int64_t missing_file; /* whose last part has come, but not all before it; 0: none */
     bool is_place_seen;   /* the entry that was applied last is in the log still */
     int64_t *jobs;        /* whose rows were changed since they were told */
     size_t jobs_count;

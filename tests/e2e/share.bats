@@ -27,8 +27,9 @@ is_stored() { member_of "$1" .output.stored_at && [ "$MEMBER" != null ]; }
 #   have one tree. The first one that has an API key leads, and does everything as without it; what its data directory
 #   had before is in the tree. A host whose data directory is empty follows: names, bytes, modes, times, states,
 #   `events`, `spend.json` and inode numbers are the same there, a moment after they are on disk there, and 5 s later at
-#   worst. What differs is `metrics`, `progress`, how much of a video is on the disk, `defaults.json`, which is the
-#   leader's alone, and files of more than 64 MiB, which cannot be opened elsewhere (EIO).
+#   worst; what is written into a file, once it is closed. What differs is `metrics`, `progress`, how much of a video is
+#   on the disk, `defaults.json`, which is the leader's alone, and files of more than 64 MiB, which cannot be opened
+#   elsewhere (EIO).
 @test "S-SHARE-1: what was there before and what comes is the same on another host" {
     mount_fs
     mkdir "$J/before" "$MNT/assets" 2>/dev/null || true
@@ -62,6 +63,33 @@ is_stored() { member_of "$1" .output.stored_at && [ "$MEMBER" != null ]; }
     host_up b
     same_soon a b
     [ "$(creates)" -eq 4 ]
+}
+
+@test "S-SHARE-1: files that change, shrink, go or are too large while they are pushed" {
+    host_up a --max-file-size 100M
+    host_up b
+    mkdir "$J/cat"
+    head -c 30000000 /dev/urandom >"$J/cat/large"
+    pause 200
+    truncate -s 20000000 "$J/cat/large"
+    head -c 30000000 /dev/urandom >"$J/cat/gone"
+    pause 200
+    rm "$J/cat/gone"
+    head -c 3000 /dev/urandom >"$J/cat/grows"
+    SECONDS_MAX=60 same_soon a b
+    mkdir "$J/after"
+    same_soon a b
+    # Nothing is left of what is gone.
+    [ "$(as_admin "$TREE" "select count(distinct id / 4096) from seedance.mirror where kind = 'bytes'")" -eq 2 ]
+    fails grep -q 'share.copying' <(tail -n +30 "$DIR/data-b/seedancefs.log")
+    head -c 68000000 /dev/urandom >"$J/cat/grows"
+    cannot_be_read() { ! cat "$B/jobs/cat/grows" >"$DIR/out" 2>&1 && has 'Input/output error' "$DIR/out"; }
+    wait_until 20 cannot_be_read
+    chmod 600 "$J/cat/grows"
+    pause 500
+    cannot_be_read
+    echo small >"$J/cat/grows"
+    same_soon a b
 }
 
 # S-SHARE-2: On a host that follows, whatever would change something fails with EROFS, and nothing changes. Videos can
@@ -388,6 +416,29 @@ find_pid() { local DATA FS_PID; DATA=$(host_data "$1") && find_daemon && printf 
     [ "$(creates)" -eq 1 ]
 }
 is_in_log() { [ "$(as_admin "$TREE" "select count(*) from seedance.v_job where name = '$1' and state = 'succeeded'")" = 1 ]; }
+
+@test "S-SHARE-7: a database that was restored from a backup, and one that has lost rows" {
+    host_up a
+    host_up b
+    made cat
+    same_soon a b
+    dump() { PGPASSWORD=admin-password "$@" -h 127.0.0.1 -p "$(database_port)" -U admin; }
+    dump pg_dump -Fc -f "$DIR/dump" "$TREE"
+    host_down a
+    host_up a
+    mkdir "$J/later"
+    same_soon a b
+    host_down a
+    dump pg_restore --clean --if-exists -d "$TREE" "$DIR/dump" 2>"$DIR/restored" || true
+    host_up a
+    SECONDS_MAX=60 same_soon a b
+    mkdir "$J/last"
+    same_soon a b
+    # A part of a row that is not there.
+    as_admin "$TREE" "delete from seedance.mirror where kind = 'exchange'"
+    made owl
+    SECONDS_MAX=60 same_soon a b
+}
 
 # S-SHARE-8: A URL with a password is refused. PGPASSWORD is wiped once it was read. No password is in a log, in a file
 #   of the mount or of the data directory.

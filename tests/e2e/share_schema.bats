@@ -397,7 +397,7 @@ rights;a schema for everybody;s/^grant usage on schema/grant create on schema se
     local witness name expression copy=$BATS_TEST_TMPDIR/broken.sql
     as admin 'create database broken'
     export PGDATABASE=broken
-    by_model() { model 13 && model 14; }
+    by_model() { model 15 && model 16 && model 17; }
     by_rights() { reader_is_held && forbidden desk "create table seedance.own (a integer)"; }
     make_schema
     by_model

@@ -365,7 +365,7 @@ static const char *place_of(int64_t seq, const char *tag)
     if (seq == 0 && model.trimmed == 0)
         return "same";
     if (seq <= model.trimmed)
-        return "old";
+        return seq == model.trimmed ? "edge" : "old";
     return tag && strcmp(change_of(seq)->tag, tag) == 0 ? "same" : "other";
 }
 
@@ -431,9 +431,10 @@ static void hello(void)
     }
     bool leads_elsewhere =
         model.leader == host && strcmp(model.leader_incarnation, incarnation) != 0;
-    bool is_known = !previous ? !leads_elsewhere
-                              : !stored->is_there || strcmp(previous, stored->incarnation) == 0 ||
-                                    strcmp(incarnation, stored->incarnation) == 0;
+    bool is_known = !previous
+                        ? !leads_elsewhere
+                        : !stored->is_there || strcmp(previous, stored->incarnation) == 0 ||
+                              strcmp(incarnation, stored->incarnation) == 0 || seq > model.latest;
     PGresult *result = call_run(&call, "");
     bool is_led = model.leader >= 0;
     const char *can = version >= 1 ? "t" : "f";
