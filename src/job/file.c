@@ -91,10 +91,17 @@ static int file_new(struct job *job, const char *name, mode_t mode, struct job_f
 
 static int file_make_on_disk(const struct job_file *file)
 {
+    struct store *store = file->job->jobs->settings.store;
     CLEANUP_CLOSE int fd = job_file_bytes_open(file, O_RDWR | O_CREAT | O_EXCL);
     if (fd < 0)
         return fd;
-    int r = job_file_row_save_now(file);
+    int r = store_begin(store, STORE_LAZY);
+    if (r == 0) {
+        r = job_file_row_save(file, file->job->id, file->name);
+        if (r == 0) /* other hosts get its time, also if nothing is ever written into it */
+            r = store_file_touch(store, file->id);
+        r = store_end(store, r);
+    }
     if (r < 0) /* Proof: the bytes were created just now, and no row names them. */
         job_file_bytes_unlink(file);
     return r;

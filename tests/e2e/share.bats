@@ -254,6 +254,7 @@ find_pid() { local DATA FS_PID; DATA=$(host_data "$1") && find_daemon && printf 
     mkdir "$J/cat"
     echo x >"$J/cat/odd.txt"
     touch -d 1960-01-01 "$J/cat/odd.txt"
+    : >"$J/cat/empty"
     head -c 9000000 /dev/urandom >"$J/cat/large"
     same_soon a b
     # Again and again other bytes, while the other host goes and comes back, with a new directory at times.
