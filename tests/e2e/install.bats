@@ -142,7 +142,8 @@ complete_bash() {
     [ "$(complete_bash seedancefs --budget '')" = '' ]
     [ "$(complete_bash seedance-sim --log so | sort)" = "$(printf 'some.key\nsomewhere')" ]
     # What -o is offered the program knows.
-    for option in $(complete_bash seedancefs -o '' | grep -v 'allow_\|^no\|^ro$'); do
+    # (share_init mounts nothing, and says that it needs the database.)
+    for option in $(complete_bash seedancefs -o '' | grep -v 'allow_\|^no\|^ro$\|^share_init$'); do
         run "$SEEDANCEFS" -o "${option%=}"
         [ "$status" -eq 2 ]
         if [[ $option = *= ]]; then
