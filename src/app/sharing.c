@@ -6,6 +6,7 @@
 #include "seedancefs/base/cleanup.h"
 #include "seedancefs/base/clock.h"
 #include "seedancefs/base/err.h"
+#include "seedancefs/base/ids.h"
 #include "seedancefs/base/log.h"
 #include "seedancefs/base/text.h"
 #include "seedancefs/job/jobs.h"
@@ -22,54 +23,9 @@ enum { START_DEADLINE_MS = 10 * 1000, AGAIN_MS = 5 * 1000, FINISH_MS = 2000, TUR
 
 static const char program[] = "seedancefs " SEEDANCEFS_VERSION;
 
-/* Ids of jobs, in no order. */
-struct ids {
-    int64_t *ids;
-    size_t count;
-    size_t room;
-};
-
-static void ids_drop(struct ids *list)
-{
-    free(list->ids);
-}
-
-static int id_add(struct ids *list, int64_t id)
-{
-    if (list->count == list->room) {
-        size_t room = list->room ? list->room * 2 : 1024;
-        int64_t *more = realloc(list->ids, room * sizeof(*more));
-        if (!more)
-            return -ENOMEM;
-        list->ids = more;
-        list->room = room;
-    }
-    list->ids[list->count++] = id;
-    return 0;
-}
-
 static int row_add(void *context, struct store_job *row)
 {
-    return id_add(context, row->id);
-}
-
-static int id_compare(const void *a, const void *b)
-{
-    const int64_t *one = a;
-    const int64_t *other = b;
-    return *one < *other ? -1 : *one > *other;
-}
-
-static void ids_sort(struct ids *list)
-{
-    size_t kept = 0;
-    if (list->count > 0)
-        qsort(list->ids, list->count, sizeof(*list->ids), id_compare);
-    for (size_t i = 0; i < list->count; i++) {
-        if (kept == 0 || list->ids[i] != list->ids[kept - 1])
-            list->ids[kept++] = list->ids[i];
-    }
-    list->count = kept;
+    return ids_add(context, row->id);
 }
 
 static void on_all(void *context);
@@ -92,14 +48,14 @@ static void on_jobs(void *context, const int64_t *ids, size_t count)
 static void on_all(void *context)
 {
     struct sharing *sharing = context;
-    CLEANUP(ids_drop) struct ids list = {.count = 0};
+    CLEANUP(ids_fini) struct ids list = {.count = 0};
     const struct job *assets = jobs_assets(sharing->jobs);
     int r = store_job_each(sharing->store, row_add, &list);
     if (r == 0 && assets)
-        r = id_add(&list, assets->id);
+        r = ids_add(&list, assets->id);
     for (struct job *job = jobs_next(sharing->jobs, 0); r == 0 && job;
          job = jobs_next(sharing->jobs, job->id))
-        r = id_add(&list, job->id);
+        r = ids_add(&list, job->id);
     if (r < 0) {
         log_error("share.reload", "error=%s", err_name(r));
         timer_set(loop_timers(sharing->loop), &sharing->again, AGAIN_MS, on_all, sharing);

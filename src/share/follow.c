@@ -39,41 +39,19 @@ static void look_later(struct share *share, int64_t delay_ms)
 
 static int job_note(struct share *share, int64_t job_id)
 {
-    if (job_id == 0 || (share->jobs_count > 0 && share->jobs[share->jobs_count - 1] == job_id))
+    const struct ids *jobs = &share->jobs;
+    if (job_id == 0 || (jobs->count > 0 && jobs->ids[jobs->count - 1] == job_id))
         return 0;
-    if (share->jobs_count == share->jobs_room) {
-        size_t room = share->jobs_room ? share->jobs_room * 2 : 64;
-        int64_t *more = realloc(share->jobs, room * sizeof(*more));
-        if (!more)
-            return -ENOMEM;
-        share->jobs = more;
-        share->jobs_room = room;
-    }
-    share->jobs[share->jobs_count++] = job_id;
-    return 0;
-}
-
-static int id_compare(const void *a, const void *b)
-{
-    const int64_t *one = a;
-    const int64_t *other = b;
-    return *one < *other ? -1 : *one > *other;
+    return ids_add(&share->jobs, job_id);
 }
 
 static void jobs_tell(struct share *share)
 {
-    size_t kept = 0;
     const struct share_hooks *hooks = &share->settings.hooks;
-    if (share->jobs_count == 0)
-        return;
-    qsort(share->jobs, share->jobs_count, sizeof(*share->jobs), id_compare);
-    for (size_t i = 0; i < share->jobs_count; i++) {
-        if (i == 0 || share->jobs[i] != share->jobs[kept - 1])
-            share->jobs[kept++] = share->jobs[i];
-    }
-    share->jobs_count = 0;
-    if (hooks->on_jobs)
-        hooks->on_jobs(hooks->context, share->jobs, kept);
+    ids_sort(&share->jobs);
+    if (share->jobs.count > 0 && hooks->on_jobs)
+        hooks->on_jobs(hooks->context, share->jobs.ids, share->jobs.count);
+    share->jobs.count = 0;
 }
 
 /* A file has bytes as long as it has a row: none yet, when it was made. */
@@ -312,7 +290,7 @@ static void copy_committed(void *context, const struct link_end *end)
         return;
     }
     share->row = row;
-    share->jobs_count = 0;
+    share->jobs.count = 0;
     link_settle(share->link);
     log_info("share.copied", "seq=%lld", (long long)row.seq);
     if (hooks->on_all)
@@ -337,7 +315,7 @@ static int page_apply(struct share *share)
     if (r == 0 && !share->is_page_empty)
         r = store_replica_apply(share->settings.store, buf_text(&share->page), share->page.len,
                                 NULL, on_row_told, share);
-    share->jobs_count = 0; /* all are told of at the end */
+    share->jobs.count = 0; /* all are told of at the end */
     page_begin(share);
     return r;
 }
@@ -471,7 +449,7 @@ void follow_end(struct share *share)
 {
     timer_cancel(loop_timers(share->settings.loop), &share->timer);
     share->is_querying = share->is_wanted = false;
-    share->jobs_count = 0;
+    share->jobs.count = 0;
     buf_fini(&share->page);
     share->page = (struct buf){.limit = PAGE_BYTES_MAX};
 }

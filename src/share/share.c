@@ -63,6 +63,13 @@ static void begin_anew(struct share *share, const char *why)
     link_reset(share->link, why);
 }
 
+static void ask(struct share *share, const struct link_query *query)
+{
+    int r = link_query(share->link, query);
+    if (r < 0)
+        begin_anew(share, err_sentence(r));
+}
+
 static void ready(struct share *share)
 {
     const struct share_hooks *hooks = &share->settings.hooks;
@@ -127,9 +134,7 @@ static void lead_anew(struct share *share)
         .context = share};
     share->log_seq = 0;
     share->copy_tag[0] = '\0';
-    int r = link_query(share->link, &query);
-    if (r < 0)
-        begin_anew(share, err_sentence(r));
+    ask(share, &query);
 }
 
 static bool is_continued(const struct share *share)
@@ -156,9 +161,8 @@ static void lead_taken(void *context, const struct link_end *end)
     share->is_lead_taken = end->result == 0;
     if (end->result < 0) /* another one was faster: who leads now is asked again */
         begin_anew(share, end->message);
-    else
-        lead_or_recognise(
-            share); /* a push that was given up may have ended before the lead was taken */
+    else /* a push that was given up may have ended before the lead was taken */
+        lead_or_recognise(share);
 }
 
 static void take_lead(struct share *share)
@@ -174,9 +178,7 @@ static void take_lead(struct share *share)
                                      .on_row = on_epoch,
                                      .on_end = lead_taken,
                                      .context = share};
-    int r = link_query(share->link, &query);
-    if (r < 0)
-        begin_anew(share, err_sentence(r));
+    ask(share, &query);
 }
 
 static void recognised(struct share *share, int result)
@@ -402,9 +404,7 @@ static void greet(struct share *share)
         .on_row = on_greeting,
         .on_end = greeting_done,
         .context = share};
-    int r = link_query(share->link, &query);
-    if (r < 0)
-        begin_anew(share, err_sentence(r));
+    ask(share, &query);
 }
 
 static void settings_made(void *context, const struct link_end *end)
@@ -428,9 +428,7 @@ static void on_up(void *context)
                "set_config('extra_float_digits', '0', false)",
         .on_end = settings_made,
         .context = share};
-    int r = link_query(share->link, &query);
-    if (r < 0)
-        begin_anew(share, err_sentence(r));
+    ask(share, &query);
 }
 
 static void on_down(void *context, const char *why)
@@ -513,7 +511,7 @@ struct share *share_free(struct share *share)
     share->link = link_free(share->link);
     share->address = address_free(share->address);
     buf_fini(&share->page);
-    free(share->jobs);
+    ids_fini(&share->jobs);
     free(share->program);
     free(share);
     return NULL;

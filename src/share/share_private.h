@@ -14,6 +14,7 @@
 
 #include "seedancefs/base/buf.h"
 #include "seedancefs/base/cleanup.h"
+#include "seedancefs/base/ids.h"
 #include "seedancefs/base/timer.h"
 #include "seedancefs/net/loop.h"
 #include "seedancefs/share/share.h"
@@ -226,9 +227,7 @@ struct share {
     struct collecting collecting;
     int64_t missing_file; /* whose last part has come, but not all before it; 0: none */
     bool is_place_seen;   /* the entry that was applied last is in the log still */
-    int64_t *jobs;        /* whose rows were changed since they were told */
-    size_t jobs_count;
-    size_t jobs_room;
+    struct ids jobs;      /* whose rows were changed since they were told */
 };
 void lead_begin(struct share *share);
 void lead_end(struct share *share);
